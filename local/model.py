@@ -1,0 +1,164 @@
+"""What the stand-ins share: one tenant with its identities, storage accounts, mailboxes, incidents and events.
+
+Everything is kept in memory and in one process; a restart is an empty cloud. Secrets (account keys) are in here
+because ARM's and Azurite's stand-ins need them; nothing here is ever written to disk.
+"""
+
+import base64
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+TENANT_ID = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
+TENANT_DOMAIN = "contoso.com"
+SUBSCRIPTION_ID = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
+LOCATION = "westeurope"
+
+STATE_ACCOUNT = "sasquashstate"  # Sasquash's own storage: its tables, queues and host leases
+TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
+SHAREPOINT_SITE = "contoso.sharepoint.com,5f0c7a1e-52c5-4f3b-8d0a-2f6f1f0c9a77,1c9b2b7d-0c52-4a0c-9d3e-7b1a5d2c4e66"
+SHAREPOINT_LIST = "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35"
+MAIL_SENDER = "sasquash@contoso.com"
+SECURITY_MAILBOX = "security@contoso.com"
+
+
+def new_storage_key() -> str:
+    """A storage account key: 64 random bytes in base64, 88 characters."""
+    return base64.b64encode(os.urandom(64)).decode()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A principal of the tenant and everything it may do.
+
+    `rights` holds, in one flat set: ARM actions ("Microsoft.Storage/storageAccounts/listkeys/action"), Graph app
+    roles ("Mail.Send"), "EventGrid/events/send", storage data roles ("Storage Table Data Contributor@<account>"),
+    and the app roles of Sasquash's own API ("Sasquash.Reader"). A right that ends in "/*" covers what begins so.
+    """
+
+    name: str
+    object_id: str
+    client_id: str
+    rights: frozenset[str]
+
+    def may(self, right: str) -> bool:
+        wanted = right.lower()
+        return any(
+            wanted == held.lower() or (held.endswith("/*") and wanted.startswith(held[:-1].lower()))
+            for held in self.rights
+        )
+
+
+@dataclass
+class Account:
+    """A storage account: ARM's view of it. Its data lives in Azurite under the same name and keys."""
+
+    name: str
+    resource_group: str
+    tags: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=lambda: {"key1": new_storage_key(), "key2": new_storage_key()})
+    kerberos_keys: dict[str, str] = field(default_factory=dict)  # kerb1, kerb2: only where a test asks for them
+    key_created: dict[str, datetime] = field(default_factory=lambda: {"key1": now(), "key2": now()})
+    rotations: list[tuple[str, datetime]] = field(default_factory=list)
+    properties: dict[str, Any] = field(
+        default_factory=lambda: {
+            "allowSharedKeyAccess": True,
+            "allowBlobPublicAccess": True,
+            "publicNetworkAccess": "Enabled",
+            "networkAcls": {"bypass": "AzureServices", "defaultAction": "Allow"},
+        }
+    )
+    delegation_keys_revoked_at: datetime | None = None
+    locks: list[str] = field(default_factory=list)  # "ReadOnly" | "CanNotDelete", management locks
+    created_at: datetime = field(default_factory=now)
+
+    @property
+    def id(self) -> str:
+        return (
+            f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.Storage/storageAccounts/{self.name}"
+        )
+
+
+@dataclass(frozen=True)
+class User:
+    """A person or mailbox that Graph knows."""
+
+    object_id: str
+    display_name: str
+    user_principal_name: str
+    mail: str | None
+    account_enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Mail:
+    sender: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+    subject: str
+    body: str
+    content_type: str
+    sent_at: datetime
+
+
+@dataclass
+class Incident:
+    """One item of the SharePoint list."""
+
+    item_id: str
+    sink: str
+    fields: dict[str, Any]
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request as the front saw it. `url` has every `sig` value replaced by "REDACTED"."""
+
+    sequence: int
+    at: datetime
+    method: str
+    url: str
+    status: int | None  # None: the answer was withheld by a fault
+    duration_ms: float
+    identity: str | None  # name of the identity whose token it carried
+
+
+@dataclass
+class Cloud:
+    """The whole tenant."""
+
+    accounts: dict[str, Account] = field(default_factory=dict)
+    identities: dict[str, Identity] = field(default_factory=dict)  # by name
+    users: dict[str, User] = field(default_factory=dict)  # by user principal name, lower case
+    mails: list[Mail] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)  # eventgrid.py: envelope, deliveries, no raw secret
+    dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
+    time_factor: float = 1.0  # schedules and visibility time-outs are divided by it, never the 30 s of a delivery
+    publish_keys: Callable[[], Awaitable[None]] | None = None  # makes the data plane use the keys of `accounts`
+
+    async def keys_changed(self) -> None:
+        """Return once the data plane accepts exactly the keys that `accounts` holds now."""
+        if self.publish_keys is not None:
+            await self.publish_keys()
+
+    async def regenerate(self, account: Account, key_name: str) -> None:
+        """Give `account` a new key; the old one is refused by the data plane when this returns."""
+        account.keys[key_name] = new_storage_key()
+        moment = now()
+        account.key_created[key_name] = moment
+        account.rotations.append((key_name, moment))
+        await self.keys_changed()
+
+    def identity_of(self, object_id: str) -> Identity | None:
+        return next((i for i in self.identities.values() if i.object_id == object_id), None)
