@@ -1,0 +1,46 @@
+"""The Azure clouds that Sasquash runs in, and where their services are.
+
+Source: azure-core `azure.core.tools` / learn.microsoft.com, "Compare Azure Government and global Azure" and "Azure
+in China developer guide"; Graph's national cloud deployments page.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class CloudName(StrEnum):
+    PUBLIC = "public"
+    US_GOVERNMENT = "usgovernment"
+    CHINA = "china"
+
+
+@dataclass(frozen=True, slots=True)
+class AzureCloud:
+    """End points of one cloud; `authority` is a host name, the others are https URLs without a trailing slash."""
+
+    resource_manager: str
+    graph: str
+    authority: str
+    storage_suffix: str
+
+
+CLOUDS = {
+    CloudName.PUBLIC: AzureCloud(
+        resource_manager="https://management.azure.com",
+        graph="https://graph.microsoft.com",
+        authority="login.microsoftonline.com",
+        storage_suffix="core.windows.net",
+    ),
+    CloudName.US_GOVERNMENT: AzureCloud(
+        resource_manager="https://management.usgovcloudapi.net",
+        graph="https://graph.microsoft.us",
+        authority="login.microsoftonline.us",
+        storage_suffix="core.usgovcloudapi.net",
+    ),
+    CloudName.CHINA: AzureCloud(
+        resource_manager="https://management.chinacloudapi.cn",
+        graph="https://microsoftgraph.chinacloudapi.cn",
+        authority="login.chinacloudapi.cn",
+        storage_suffix="core.chinacloudapi.cn",
+    ),
+}

@@ -1,0 +1,123 @@
+"""The errors of Sasquash. Every message says what happened, to what, and what to do; none holds a secret.
+
+Azure's exceptions are turned into these where a call is made (`from_azure`), so that the paths above decide on
+three questions only: may it be tried again, has it perhaps happened, must a person look.
+"""
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+)
+
+from shared.redaction import redact
+
+_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class SasquashError(Exception):
+    """Base of all. `code` is stable: logs, metrics and records use it."""
+
+    code = "error"
+
+
+class SettingsError(SasquashError):
+    """A setting is missing or malformed. The app does not start."""
+
+    code = "settings"
+
+
+class MalformedEvent(SasquashError):
+    """An event is not one of ours. The message names the field and the rule, never the value."""
+
+    code = "malformed_event"
+
+
+class PassingFailure(SasquashError):
+    """A remote call failed in a way that passes: try again.
+
+    `retry_after` is what the service asked for, in seconds. `sent` is False when the request certainly never
+    reached the service, so that even a call that must not be repeated may be.
+    """
+
+    code = "passing"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, sent: bool = True) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+class Throttled(PassingFailure):
+    """The service refused for now (429) and did nothing."""
+
+    code = "throttled"
+
+
+class Blocked(SasquashError):
+    """Azure refuses, and will go on refusing until a person changes something (a right, a lock, a policy)."""
+
+    code = "blocked"
+
+
+class NotFound(Blocked):
+    """What the call was for is not there."""
+
+    code = "not_found"
+
+
+class Busy(SasquashError):
+    """Another worker holds the account's lock; `retry_after` seconds from now is a good time to look again."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Conflict(SasquashError):
+    """A record changed under our hands. Read it again and decide anew."""
+
+    code = "conflict"
+
+
+def from_azure(error: AzureError, *, doing: str) -> SasquashError:
+    """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata"."""
+    if isinstance(error, HttpResponseError) and error.status_code is not None:
+        return _from_status(error, error.status_code, doing)
+    if isinstance(error, ClientAuthenticationError):
+        return PassingFailure(
+            f"{doing} failed: no token for the app's identity. If this stays, check SASQUASH_CLIENT_ID "
+            "and that the identity is assigned to the app.",
+            sent=False,
+        )
+    sent = not isinstance(error, ServiceRequestError)
+    return PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).", sent=sent)
+
+
+def _from_status(error: HttpResponseError, status: int, doing: str) -> SasquashError:
+    code = (error.error.code if error.error is not None else None) or "no code"
+    said = f"{doing} failed: {status} {redact(str(code))}"
+    if status == 429:
+        return Throttled(f"{said}.", retry_after=_retry_after(error))
+    if status in _PASSING_STATUS:
+        return PassingFailure(f"{said}.", retry_after=_retry_after(error))
+    if status == 404:
+        return NotFound(f"{said}. Check that it still exists and that the app's identity may read it.")
+    if status == 409 and code == "ScopeLocked":
+        return Blocked(f"{said}: a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).")
+    if status in (401, 403):
+        return Blocked(f"{said}: the app's identity lacks the right, or a policy denies it. See docs/rights.md.")
+    return Blocked(f"{said}. A person has to look.")
+
+
+def _retry_after(error: HttpResponseError) -> float | None:
+    response = error.response
+    if response is None:
+        return None
+    try:
+        return float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
