@@ -48,11 +48,19 @@ class PassingFailure(SasquashError):
         self.retry_after = retry_after
         self.sent = sent
 
+    @property
+    def certainly_nothing_happened(self) -> bool:
+        return not self.sent
+
 
 class Throttled(PassingFailure):
     """The service refused for now (429) and did nothing."""
 
     code = "throttled"
+
+    @property
+    def certainly_nothing_happened(self) -> bool:
+        return True
 
 
 class Blocked(SasquashError):

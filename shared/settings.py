@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.clouds import CLOUDS, AzureCloud, CloudName
@@ -35,6 +35,7 @@ class Setting:
     meaning: str
 
 
+# ruff: noqa: RUF009 -- `_setting` only describes a field: it computes nothing at import
 def _setting(name: str, parse: Callable[[str], Any], meaning: str, default: str | None = None) -> Any:
     return field(metadata={"setting": Setting(name, parse, default, meaning)})
 
@@ -241,7 +242,7 @@ class Settings:
         return (urlsplit(self.table_endpoint).hostname or "").split(".")[0]
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Settings:
+    def read(cls, environment: Mapping[str, str]) -> Self:
         """Read and check every setting. Raises SettingsError, one line that names the first bad setting."""
         values: dict[str, Any] = {}
         for attribute, setting in declared().items():

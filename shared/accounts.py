@@ -1,0 +1,184 @@
+"""Which storage account a leaked host belongs to, and what ARM says of it.
+
+Resource Graph answers fast and lags by minutes; ARM's lists are slow and current. So Graph is asked first, and only
+a miss asks ARM. Both see what the app's identity may read: "not found" never means more than that.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError
+from azure.core.rest import HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+
+from shared.errors import Blocked, from_azure
+from shared.revocation import AccountFacts
+from shared.sas import Service
+
+_RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01"
+_LABEL = re.compile(r"[a-z0-9]{3,24}")
+_HOST = re.compile(r"[a-z0-9.-]{1,253}")
+_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[0-9a-f-]{36})/resourceGroups/(?P<group>[^/]{1,90})"
+    r"/providers/Microsoft\.Storage/storageAccounts/(?P<name>[a-z0-9]{3,24})",
+    re.IGNORECASE,
+)
+_KNOWN_FOR = timedelta(minutes=10)
+_SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """Where a storage account is in ARM. `hosts` are all the host names that it answers to, lower case."""
+
+    id: str
+    name: str
+    subscription: str
+    resource_group: str
+    hosts: frozenset[str]
+
+
+class Accounts:
+    """Finds accounts. Remembers what it found for ten minutes, and never that it found nothing."""
+
+    def __init__(
+        self,
+        client_for: Callable[[str], StorageManagementClient],
+        *,
+        subscriptions: tuple[str, ...],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client_for = client_for
+        self._subscriptions = subscriptions
+        self._clock = clock
+        self._known: dict[str, tuple[AccountRef, datetime]] = {}
+
+    async def find(self, host: str, account: str | None) -> AccountRef | None:
+        """Return the account that `host` belongs to; None when neither Resource Graph nor ARM's lists have it.
+
+        `account` is the name that the host spells, None for a custom domain. Raises PassingFailure or Blocked.
+        """
+        known = self._known.get(host)
+        if known is not None and known[1] > self._clock():
+            return known[0]
+        if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
+            return None
+        found = await self._ask_resource_graph(host, account) or await self._ask_arm(host, account)
+        if found is not None:
+            self._known[host] = (found, self._clock() + _KNOWN_FOR)
+        return found
+
+    def forget(self, host: str) -> None:
+        """Ask again next time: the account was not where it was said to be."""
+        self._known.pop(host, None)
+
+    async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
+        """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""
+        by_name = f"name =~ '{account}' or " if account else ""
+        query = (
+            "resources | where type =~ 'microsoft.storage/storageaccounts'"
+            f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
+            " | project id, name, location, tags, customDomain = tostring(properties.customDomain.name),"
+            " primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints"
+        )
+        body = {
+            "subscriptions": list(self._subscriptions),
+            "query": query,
+            "options": {"resultFormat": "objectArray"},
+        }
+        client = self._client_for(self._subscriptions[0])
+        try:
+            response = await client.send_request(HttpRequest("POST", _RESOURCE_GRAPH, json=body))
+            await response.read()
+            response.raise_for_status()
+        except AzureError as error:
+            raise from_azure(error, doing=f"Asking Resource Graph for {host}") from error
+        rows: list[Mapping[str, Any]] = response.json()["data"]
+        return _matching(
+            (
+                _ref(
+                    row["id"],
+                    primary=row.get("primaryEndpoints"),
+                    secondary=row.get("secondaryEndpoints"),
+                    domain=row.get("customDomain"),
+                )
+                for row in rows
+            ),
+            host=host,
+            account=account,
+        )
+
+    async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
+        for subscription in self._subscriptions:
+            async for ref in self._listed(subscription):
+                if _fits(ref, host=host, account=account):
+                    return ref
+        return None
+
+    async def _listed(self, subscription: str) -> AsyncIterator[AccountRef]:
+        try:
+            async for item in self._client_for(subscription).storage_accounts.list():
+                domain = item.custom_domain.name if item.custom_domain else None
+                yield _ref(
+                    str(item.id),
+                    primary=item.primary_endpoints,
+                    secondary=item.secondary_endpoints,
+                    domain=domain,
+                )
+        except AzureError as error:
+            raise from_azure(error, doing=f"Listing the storage accounts of {subscription}") from error
+
+    async def facts(self, ref: AccountRef) -> AccountFacts:
+        """Return what ARM says of the account right now; tags are never taken from a cache (design decision 3)."""
+        client = self._client_for(ref.subscription)
+        try:
+            account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
+        except AzureError as error:
+            raise from_azure(error, doing=f"Reading account {ref.name}") from error
+        return AccountFacts(
+            id=ref.id,
+            name=ref.name,
+            subscription=ref.subscription,
+            resource_group=ref.resource_group,
+            tags=dict(account.tags or {}),
+            endpoints=_endpoints(account.primary_endpoints),
+            secondary_endpoints=_endpoints(account.secondary_endpoints),
+        )
+
+
+def _endpoints(endpoints: Mapping[str, Any] | None) -> dict[Service, str]:
+    found = {service: (endpoints or {}).get(name) for service, name in _SERVICES.items()}
+    return {service: str(url) for service, url in found.items() if url}
+
+
+def _ref(
+    account_id: str,
+    *,
+    primary: Mapping[str, Any] | None,
+    secondary: Mapping[str, Any] | None,
+    domain: str | None,
+) -> AccountRef:
+    match = _ID.fullmatch(account_id)
+    if match is None:
+        raise Blocked("Azure named a storage account by an id that is not a storage account's. A person has to look.")
+    urls = [url for group in (primary, secondary) for url in (group or {}).values() if isinstance(url, str)]
+    hosts = {(urlsplit(url).hostname or "").lower() for url in urls} | {(domain or "").lower()}
+    return AccountRef(
+        id=account_id,
+        name=match["name"].lower(),
+        subscription=match["subscription"].lower(),
+        resource_group=match["group"],
+        hosts=frozenset(hosts - {""}),
+    )
+
+
+def _fits(ref: AccountRef, *, host: str, account: str | None) -> bool:
+    return host in ref.hosts or ref.name == account
+
+
+def _matching(refs: Any, *, host: str, account: str | None) -> AccountRef | None:
+    return next((ref for ref in refs if _fits(ref, host=host, account=account)), None)

@@ -1,0 +1,126 @@
+"""What a reporter says: a credential leaked. Secret-free from here on (design decision 4).
+
+An event's `data` is either a finding, `{"credential": {…}, "source", "url", "detected_at"}`, or, where the settings
+allow it, a raw report, `{"secret": "<what leaked, with its surroundings>", "source", "url", "detected_at"}`.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.errors import MalformedEvent
+from shared.redaction import redact
+from shared.sas import Credential, InvalidCredential, extract
+
+REPORTED = "Sasquash.Finding.Reported.v1"
+
+_LONGEST_SECRET = 256 * 1024
+_LONGEST_TEXT = {"source": 200, "url": 2048}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One event of type `REPORTED`, in whichever schema it came. `data` is as sent: hostile."""
+
+    event_id: str
+    event_type: str
+    source: str
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One leaked credential, where it was found and when. Holds nothing that could be used.
+
+    `credential` is None when a report could not be read: `fingerprint` then stands for the report itself.
+    """
+
+    fingerprint: str
+    credential: Credential | None
+    source: str
+    url: str | None
+    detected_at: datetime
+
+    def to_data(self) -> dict[str, object]:
+        """The `data` of a `REPORTED` event."""
+        if self.credential is None:
+            raise ValueError("an unreadable report is not a finding: there is nothing to publish")
+        return {
+            "credential": self.credential.to_json(),
+            "source": self.source,
+            "url": self.url,
+            "detected_at": self.detected_at.isoformat(),
+        }
+
+
+def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Finding, ...]:
+    """Return the findings in `report`: one, or for a raw report one for each credential in its text, perhaps none.
+
+    Raises MalformedEvent, whose message names the field and the rule and repeats nothing of the data.
+    """
+    if report.event_type != REPORTED:
+        raise MalformedEvent(f"The event's type is not {REPORTED}: filter the subscription on it.")
+    data = report.data
+    if not isinstance(data, Mapping):
+        raise MalformedEvent("The event's data is not an object.")
+    source = _described(data, "source") or _described({"source": report.source}, "source") or "unknown"
+    url = _described(data, "url")
+    detected_at = _moment(data.get("detected_at"), now=now)
+    if "secret" in data:
+        credentials = _extracted(data["secret"], raw_allowed=raw_allowed)
+    else:
+        credentials = (_credential(data.get("credential")),)
+    return tuple(Finding(credential.fingerprint, credential, source, url, detected_at) for credential in credentials)
+
+
+def unreadable(report: Report, *, now: datetime) -> Finding:
+    """Return what stands for a report that could not be read; it holds nothing of the report's data."""
+    identity = hashlib.sha256(f"report|{report.source}|{report.event_id}".encode()).hexdigest()
+    source = _described({"source": report.source}, "source") or "unknown"
+    return Finding(identity, None, source, None, now)
+
+
+def in_text(text: str, *, source: str, url: str | None, detected_at: datetime) -> tuple[Finding, ...]:
+    """Return a finding for each credential in `text`; `text` itself is kept nowhere."""
+    return tuple(
+        Finding(credential.fingerprint, credential, redact(source), url and redact(url), detected_at)
+        for credential in extract(text)
+    )
+
+
+def _credential(data: object) -> Credential:
+    try:
+        return Credential.from_json(data)
+    except InvalidCredential as error:
+        raise MalformedEvent(f"The event's data.credential is not valid: {error}") from None
+
+
+def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Credential, ...]:
+    if not raw_allowed:
+        raise MalformedEvent(
+            "The event carries a raw secret, which SASQUASH_RAW_EVENTS forbids. Event Grid has stored it: report "
+            "the leak again through the intake, and have the publisher send secret-free findings."
+        )
+    if not isinstance(secret, str) or len(secret) > _LONGEST_SECRET:
+        raise MalformedEvent(f"The event's data.secret is not a text of at most {_LONGEST_SECRET} characters.")
+    return extract(secret)
+
+
+def _described(data: Mapping[object, object], name: str) -> str | None:
+    """Return a descriptive field, cleaned: no leak is spared because its report is untidy."""
+    value = data.get(name)
+    if not isinstance(value, str):
+        return None
+    printable = "".join(character for character in value if character.isprintable())
+    return redact(printable)[: _LONGEST_TEXT[name]] or None
+
+
+def _moment(value: object, *, now: datetime) -> datetime:
+    """Return when the leak was found, in UTC; `now` where the report does not say, or says nonsense."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else now
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return now
+    return min(moment, now)

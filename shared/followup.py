@@ -1,0 +1,251 @@
+"""The slow path, step by step: proof, owners, incident, mail, announcements, closing (design decision 6).
+
+Each step is done once, claimed while it is being done, and retried on its own: a failing mailbox delays neither the
+proof nor the incident. A worker that dies between a mail's sending and its recording makes for a second mail.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.errors import Conflict, PassingFailure, SasquashError
+from shared.ledger import Ledger
+from shared.levers.account_key import AccountKeyLever
+from shared.queues import Message, Queues, backoff
+from shared.report.announce import Announcement, Announcer
+from shared.report.incident import Incidents
+from shared.report.narrative import brief
+from shared.report.people import People
+from shared.revocation import Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+
+_log = logging.getLogger(__name__)
+
+_CLAIM_TIME = timedelta(minutes=2)  # longer than any step takes
+_MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a kill waits for its proof
+_GIVE_UP = timedelta(hours=24)
+_PASSES = 3  # proven, closed, and nothing more
+
+_WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
+_TOLD_BY_MAIL = frozenset(
+    {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
+)
+
+# A step does one thing about a record and returns how many seconds to wait before it should be looked at again,
+# or None when there is nothing left to do about it in this state.
+type Step = Callable[[Revocation], Awaitable[float | None]]
+
+
+class FollowUp:
+    """Walks a decided record to its end."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        queues: Queues,
+        lever: AccountKeyLever,
+        announcer: Announcer,
+        incidents: Incidents,
+        people: People,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._queues = queues
+        self._lever = lever
+        self._announcer = announcer
+        self._incidents = incidents
+        self._people = people
+        self._clock = clock
+
+    async def run(self, message: Message) -> None:
+        """Do what is due, and re-enqueue what is not done. Raises only what nobody foresaw."""
+        waits: list[float] = []
+        for _ in range(_PASSES):
+            revocation = await self._ledger.read(message.fingerprint)
+            if revocation is None or revocation.state is State.RECEIVED:
+                return  # containment sends a message of its own when it is done
+            waits = await self._pass(revocation, message.attempt)
+            after = await self._ledger.read(message.fingerprint)
+            if after is None or after.changes == revocation.changes:
+                break
+        if waits:
+            await self._queues.follow_up(message.fingerprint, delay=min(waits), attempt=message.attempt + 1)
+
+    async def _pass(self, revocation: Revocation, attempt: int) -> list[float]:
+        """Run every step once, those that depend on nothing side by side; return the waits of those not done."""
+        first = await asyncio.gather(
+            self._guarded("proof", self._prove, revocation, attempt),
+            self._guarded("announcement", self._announce, revocation, attempt),
+            self._guarded("incident", self._file, revocation, attempt),
+        )
+        second = [
+            await self._guarded("mail", self._tell, revocation, attempt),
+            await self._guarded("closing", self._close, revocation, attempt),
+        ]
+        return [wait for wait in (*first, *second) if wait is not None]
+
+    async def _guarded(self, name: str, step: Step, revocation: Revocation, attempt: int) -> float | None:
+        """Run a step; a failure that we know concerns this step alone."""
+        current = await self._ledger.read(revocation.fingerprint)
+        if current is None:
+            return None
+        try:
+            return await step(current)
+        except SasquashError as error:
+            _log.warning("Step %s of %s failed: %s", name, revocation.fingerprint[:12], error)
+            if self._clock() - revocation.changes[-1].at > _GIVE_UP:
+                await self._note(revocation, f"Gave up after 24 hours: {name}. {error}")
+                return None
+            retry_after = error.retry_after if isinstance(error, PassingFailure) else None
+            return backoff(attempt, retry_after)
+
+    async def _prove(self, revocation: Revocation) -> float | None:
+        if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:
+            return None
+        proof = await self._lever.prove(revocation.pull, revocation.account)
+        if proof.outcome is Outcome.PENDING:
+            waited = self._clock() - revocation.pull.at
+            return min(2.0 + waited.total_seconds() / 4, 30.0)
+        await self._ledger.change(
+            revocation.fingerprint, lambda current: _with_proof(current, proof), what=" ".join(proof.evidence)
+        )
+        return None
+
+    async def _announce(self, revocation: Revocation) -> float | None:
+        due = [
+            change
+            for change in revocation.changes
+            if change.state is not State.RECEIVED and change.state not in revocation.announced
+        ]
+        if not due:
+            return None
+        await self._announcer.announce([Announcement(revocation, change) for change in due])
+        states = tuple(change.state for change in due)
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: replace(current, announced=tuple(dict.fromkeys((*current.announced, *states)))),
+            what="",
+        )
+        return None
+
+    async def _file(self, revocation: Revocation) -> float | None:
+        if revocation.state in _WITHOUT_INCIDENT and revocation.filed is None:
+            return None
+        if revocation.filed is not None and revocation.filed.state is revocation.state:
+            return None
+        claimed = await self._claim(revocation, "incident")
+        if claimed is None:
+            return _CLAIM_TIME.total_seconds()
+        try:
+            claimed = await self._with_owners(claimed)
+            briefing = brief(claimed, now=self._clock())
+            if claimed.filed is None:
+                item_id, what = await self._incidents.file(briefing), "Incident filed."
+            else:
+                item_id, what = claimed.filed.item_id, f"Incident updated: {claimed.state}."
+                await self._incidents.update(item_id, briefing)
+        except SasquashError:
+            await self._unclaim(claimed, "incident")
+            raise
+        filed = Filed(item_id, claimed.state)
+        await self._ledger.change(
+            revocation.fingerprint, lambda current: _unclaimed(replace(current, filed=filed), "incident"), what=what
+        )
+        return None
+
+    async def _tell(self, revocation: Revocation) -> float | None:
+        state = revocation.state
+        if state not in _TOLD_BY_MAIL or any(told.state is state for told in revocation.told):
+            return None
+        if state is State.CONTAINED and revocation.pull is not None:
+            left = revocation.pull.at + _MAIL_PATIENCE - self._clock()
+            if left > timedelta(0):
+                return left.total_seconds()
+        claimed = await self._claim(revocation, "mail")
+        if claimed is None:
+            return _CLAIM_TIME.total_seconds()
+        try:
+            claimed = await self._with_owners(claimed)
+            to = await self._people.tell(claimed, now=self._clock())
+        except SasquashError:
+            await self._unclaim(claimed, "mail")
+            raise
+        told = Told(state, to, self._clock())
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: _unclaimed(replace(current, told=(*current.told, told)), "mail"),
+            what=f"Mail sent to {', '.join(to)}.",
+        )
+        return None
+
+    async def _with_owners(self, revocation: Revocation) -> Revocation:
+        """Return the record with its owners looked up; a finding that arithmetic did not confirm has none to tell."""
+        if revocation.owners is not None or revocation.plan is None or revocation.account is None:
+            return revocation
+        found = await self._people.find(revocation.account.tags)
+        changed = await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: replace(current, owners=found.people, owners_rejected=found.rejected),
+            what=f"Owners found: {', '.join(owner.address for owner in found.people) or 'none'}.",
+        )
+        return changed or revocation
+
+    async def _close(self, revocation: Revocation) -> float | None:
+        """Close what is proven, filed, told and announced; the incident is updated in the next pass."""
+        told = any(told.state is State.PROVEN for told in revocation.told)
+        announced = State.PROVEN in revocation.announced
+        if revocation.state is not State.PROVEN or revocation.filed is None or not told or not announced:
+            return None
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: (
+                current.reach(State.CLOSED, now=self._clock(), detail="Dead, reported, nothing open.")
+                if current.state is State.PROVEN
+                else None
+            ),
+            what="Closed.",
+        )
+        return None
+
+    async def _claim(self, revocation: Revocation, step: str) -> Revocation | None:
+        """Take a step for ourselves; None when another worker has it."""
+        now = self._clock()
+        claim = Claim(step, now + _CLAIM_TIME)
+
+        def take(current: Revocation) -> Revocation | None:
+            if any(held.step == step and held.until > now for held in current.claims):
+                return None
+            return replace(_unclaimed(current, step), claims=(*_unclaimed(current, step).claims, claim))
+
+        return await self._ledger.change(revocation.fingerprint, take, what="")
+
+    async def _unclaim(self, revocation: Revocation, step: str) -> None:
+        try:
+            await self._ledger.change(revocation.fingerprint, lambda current: _unclaimed(current, step), what="")
+        except SasquashError as error:
+            # The claim ends by itself; the failure that brought us here is the one to report.
+            _log.warning("The claim on step %s stays until it ends: %s", step, error)
+
+    async def _note(self, revocation: Revocation, what: str) -> None:
+        try:
+            await self._ledger.change(revocation.fingerprint, lambda current: current, what=what)
+        except Conflict as error:
+            _log.warning("Not noted in the record: %s (%s)", what, error)
+
+
+def _unclaimed(revocation: Revocation, step: str) -> Revocation:
+    return replace(revocation, claims=tuple(claim for claim in revocation.claims if claim.step != step))
+
+
+def _with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
+    """Return the record with its proof; the proof tokens have served and go."""
+    if revocation.state is not State.CONTAINED or revocation.pull is None:
+        return None
+    proven = replace(revocation, proof=proof, pull=replace(revocation.pull, proof_tokens=()))
+    if proof.outcome is Outcome.STILL_ALIVE:
+        detail = "The key was regenerated, and yet tokens signed by the old one are still accepted."
+        return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
+    by = "by ARM only" if proof.outcome is Outcome.ARM_ONLY else "by tokens of our own"
+    return proven.reach(State.PROVEN, now=proof.at, detail=f"Proven dead {by}.")

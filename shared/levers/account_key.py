@@ -1,0 +1,153 @@
+"""The account key lever: regenerate the one key that is behind a leak.
+
+ARM: Storage Accounts - List Keys, Regenerate Key (2026-09-01). Regenerating is not idempotent, a second call breaks
+clients that have already moved on. So it is sent once, and an answer that got lost is settled by listing the keys.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from azure.core.exceptions import AzureError
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
+
+from shared.accounts import AccountRef
+from shared.errors import Blocked, PassingFailure, from_azure
+from shared.levers.proof import Prover
+from shared.revocation import AccountFacts, Plan, Proof, ProofToken, Pull
+from shared.sas import key_sha256
+
+_SAS_KEYS = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
+_REGENERATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
+
+_BREAKS = (
+    "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",
+    "Every SAS that {key} signed, the leaked one's innocent siblings included.",
+    "Function apps, Logic Apps, linked services and mounts that were set up with {key} (AzureWebJobsStorage and "
+    "the like): they fail at their next request or restart.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """One of an account's two keys. `value` is the secret itself: it stays in memory and out of every repr."""
+
+    value: str = field(repr=False)
+    created: datetime | None
+
+    @property
+    def sha256(self) -> str:
+        return key_sha256(self.value)
+
+
+class AccountKeyLever:
+    """Describes, pulls and proves the regeneration of a key."""
+
+    def __init__(
+        self,
+        client_for: Callable[[str], StorageManagementClient],
+        prover: Prover,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._client_for = client_for
+        self._prover = prover
+        self._clock = clock
+        self._new_id = new_id
+
+    def describe(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who breaks when key `target` of `account` is regenerated, one English sentence each."""
+        return tuple(line.format(key=target, account=account.name) for line in _BREAKS)
+
+    async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
+        """Return key1 and key2 as ARM has them now. Raises PassingFailure or Blocked."""
+        client = self._client_for(account.subscription)
+        try:
+            # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
+            result = await client.storage_accounts.list_keys(
+                account.resource_group,
+                account.name,
+                expand=None,  # type: ignore[arg-type]
+            )
+        except AzureError as error:
+            raise from_azure(error, doing=f"Listing the keys of {account.name}") from error
+        return _sas_keys(result.keys_property or [])
+
+    async def pull(
+        self,
+        plan: Plan,
+        account: AccountFacts,
+        *,
+        keys: Mapping[str, AccountKey],
+        tokens: tuple[ProofToken, ...],
+    ) -> Pull:
+        """Regenerate key `plan.target`, once.
+
+        Meanwhile each proof token is tried, so that the record can say that it was accepted before. Raises Throttled
+        or Blocked (nothing happened), or PassingFailure; one with `sent` leaves open whether it happened.
+        """
+        if keys[plan.target].sha256 != plan.key_sha256:
+            raise PassingFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
+        correlation_id = self._new_id()
+        tries = [asyncio.create_task(self._prover.try_before(token)) for token in tokens]
+        await asyncio.sleep(0)  # lets the tries set out first; nothing waits for their answers
+        try:
+            after = await self._regenerate(plan, account, correlation_id)
+            at = self._clock()
+        finally:
+            for task in tries:
+                task.cancel()
+            tried = await asyncio.gather(*tries, return_exceptions=True)
+        new_key = after.get(plan.target)
+        if new_key is None or new_key.sha256 == plan.key_sha256:
+            raise PassingFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
+        return Pull(
+            target=plan.target,
+            at=at,
+            old_sha256=plan.key_sha256,
+            new_sha256=new_key.sha256,
+            confirmed_by="answer",
+            correlation_id=correlation_id,
+            proof_tokens=tuple(
+                outcome if isinstance(outcome, ProofToken) else token
+                for token, outcome in zip(tokens, tried, strict=True)
+            ),
+        )
+
+    async def _regenerate(self, plan: Plan, account: AccountFacts, correlation_id: str) -> dict[str, AccountKey]:
+        doing = f"Regenerating {plan.target} of {account.name}"
+        client = self._client_for(account.subscription)
+        try:
+            async with asyncio.timeout(_REGENERATE_TIMEOUT):
+                result = await client.storage_accounts.regenerate_key(
+                    account.resource_group,
+                    account.name,
+                    StorageAccountRegenerateKeyParameters(key_name=plan.target),
+                    headers={"x-ms-correlation-request-id": correlation_id},
+                    retry_total=0,
+                    permit_redirects=False,
+                )
+        except AzureError as error:
+            raise from_azure(error, doing=doing) from error
+        except TimeoutError:
+            raise PassingFailure(f"{doing} got no answer within {_REGENERATE_TIMEOUT:.0f} s.") from None
+        return _sas_keys(result.keys_property or [])
+
+    async def prove(self, pull: Pull, account: AccountFacts) -> Proof:
+        """Return what is proven of the old key's death by now: by ARM, and by tokens of our own."""
+        keys = await self.keys(account)
+        now = keys.get(pull.target)
+        if now is None:
+            raise Blocked(f"ARM no longer names {pull.target} of {account.name}. A person has to look.")
+        return await self._prover.prove(pull, account, changed=now.sha256 != pull.old_sha256, new_key=now.value)
+
+
+def _sas_keys(keys: list[StorageAccountKey]) -> dict[str, AccountKey]:
+    return {
+        str(key.key_name): AccountKey(str(key.value), key.creation_time)
+        for key in keys
+        if key.key_name in _SAS_KEYS and key.value
+    }

@@ -1,0 +1,60 @@
+"""The two queues: `contain` (the fast path, again) and `follow-up` (the slow path)."""
+
+from dataclasses import dataclass
+
+import msgspec
+from azure.core.exceptions import AzureError
+from azure.storage.queue.aio import QueueClient
+
+from shared.errors import MalformedEvent, from_azure
+
+CONTAIN_QUEUE = "contain"
+FOLLOW_UP_QUEUE = "follow-up"
+
+_LONGEST_DELAY = 15 * 60.0  # seconds
+_FIRST_DELAY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a queue holds: which record, and how often this has been tried."""
+
+    fingerprint: str
+    attempt: int = 0
+
+
+def read(text: str) -> Message:
+    """Return the message in `text`. Raises MalformedEvent for what none of us wrote."""
+    try:
+        return msgspec.json.decode(text, type=Message)
+    except msgspec.DecodeError:
+        raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
+
+
+def backoff(attempt: int, retry_after: float | None = None) -> float:
+    """Seconds until the next try: 5, doubled with each attempt up to 15 min, and never less than was asked for."""
+    return max(min(_FIRST_DELAY * 2 ** min(attempt, 16), _LONGEST_DELAY), retry_after or 0.0)
+
+
+class Queues:
+    """Sends messages to ourselves."""
+
+    def __init__(self, *, contain: QueueClient, follow_up: QueueClient) -> None:
+        self._contain = contain
+        self._follow_up = follow_up
+
+    async def contain(self, fingerprint: str, *, delay: float, attempt: int = 0) -> None:
+        """Have the record contained (again) in `delay` seconds."""
+        await _send(self._contain, Message(fingerprint, attempt), delay)
+
+    async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0) -> None:
+        """Have the record followed up in `delay` seconds."""
+        await _send(self._follow_up, Message(fingerprint, attempt), delay)
+
+
+async def _send(queue: QueueClient, message: Message, delay: float) -> None:
+    try:
+        # Rounded up: too early finds a lock still held and waits again.
+        await queue.send_message(msgspec.json.encode(message).decode(), visibility_timeout=-int(-delay // 1))
+    except AzureError as error:
+        raise from_azure(error, doing=f"Sending a message to queue {queue.queue_name}") from error

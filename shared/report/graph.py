@@ -1,0 +1,217 @@
+"""The few calls that Sasquash makes to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
+
+Each call is sent exactly once: kiota's middleware, which would repeat a POST on 429, 503 and 504 and follow
+redirects, is left out. Who calls decides whether to try again. Failures are those of `shared.errors`; their
+texts hold Graph's error code and never a body, an address or a token.
+"""
+
+import asyncio
+import re
+from collections.abc import Coroutine, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+from kiota_abstractions.api_error import APIError
+from kiota_abstractions.base_request_configuration import RequestConfiguration
+from kiota_authentication_azure.azure_identity_authentication_provider import (
+    AzureIdentityAuthenticationProvider,
+)
+from kiota_http.observability_options import ObservabilityOptions
+from msgraph import GraphServiceClient
+from msgraph.generated.models.body_type import BodyType
+from msgraph.generated.models.email_address import EmailAddress
+from msgraph.generated.models.field_value_set import FieldValueSet
+from msgraph.generated.models.internet_message_header import InternetMessageHeader
+from msgraph.generated.models.item_body import ItemBody
+from msgraph.generated.models.list_item import ListItem
+from msgraph.generated.models.message import Message as GraphMessage
+from msgraph.generated.models.o_data_errors.o_data_error import ODataError
+from msgraph.generated.models.recipient import Recipient
+from msgraph.generated.sites.item.lists.item.items.items_request_builder import ItemsRequestBuilder
+from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
+from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
+from msgraph.graph_request_adapter import GraphRequestAdapter
+
+from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled, from_azure
+from shared.report.mail import Message
+from shared.report.owners import Person
+
+_FINDING_ID = re.compile(r"[0-9a-f]{64}")
+_HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
+_ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class Graph:
+    """Microsoft Graph v1.0 as one application. Make one, and close it; the credential stays its maker's.
+
+    `base_url` is the cloud's Graph with no path ("https://graph.microsoft.com"); the token goes nowhere else.
+    `timeout` is for a whole call, in seconds. `transport` replaces the network in tests.
+    """
+
+    def __init__(
+        self,
+        credential: AsyncTokenCredential,
+        *,
+        base_url: str,
+        timeout: float = 20.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._http = httpx.AsyncClient(
+            transport=transport, timeout=timeout, event_hooks={"response": [_refuse_what_kiota_would_not]}
+        )
+        authentication = AzureIdentityAuthenticationProvider(
+            credential, allowed_hosts=[urlsplit(base_url).hostname or ""]
+        )
+        adapter = GraphRequestAdapter(authentication, client=self._http)
+        adapter.base_url = f"{base_url}/v1.0"
+        adapter.observability_options = ObservabilityOptions(include_euii_attributes=False)
+        self._client = GraphServiceClient(request_adapter=adapter)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def user(self, address: str) -> Person | None:
+        """Return the user whose principal name is `address`; None if there is none. Needs User.ReadBasic.All.
+
+        https://learn.microsoft.com/graph/api/user-get
+        """
+        query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(
+            select=["id", "displayName", "mail", "userPrincipalName"]
+        )
+        request = self._client.users.by_user_id(address).get(RequestConfiguration(query_parameters=query))
+        try:
+            user = await self._call(request, doing="Looking up an owner in Graph", right="User.ReadBasic.All")
+        except NotFound:
+            return None
+        return None if user is None else Person(user.display_name, user.mail)
+
+    async def send_mail(self, sender: str, message: Message, *, finding_id: str) -> None:
+        """Send `message` from the mailbox `sender`. Returns when Graph has accepted it: that is not delivery.
+
+        `finding_id` becomes the header x-sas-finding. Not idempotent. Needs Mail.Send for `sender`.
+        https://learn.microsoft.com/graph/api/user-sendmail
+        """
+        if not _HEADER_VALUE.fullmatch(finding_id):
+            raise ValueError("the header x-sas-finding takes 1 to 64 characters of base64")
+        body = SendMailPostRequestBody(
+            message=GraphMessage(
+                subject=message.subject,
+                body=ItemBody(content_type=BodyType.Html, content=message.html),
+                to_recipients=_recipients(message.to),
+                cc_recipients=_recipients(message.cc),
+                internet_message_headers=[InternetMessageHeader(name="x-sas-finding", value=finding_id)],
+            ),
+            save_to_sent_items=True,
+        )
+        request = self._client.users.by_user_id(sender).send_mail.post(body)
+        await self._call(request, doing="Sending the mail", right="Mail.Send for SASQUASH_MAIL_SENDER")
+
+    async def find_list_item(self, *, site: str, list_: str, finding_id: str) -> str | None:
+        """Return the id of the list's item whose column FindingId is `finding_id` (64 hex digits), or None.
+
+        Needs Sites.Selected with a read grant, and an index on the column.
+        https://learn.microsoft.com/graph/api/listitem-list
+        """
+        if not _FINDING_ID.fullmatch(finding_id):
+            raise ValueError("a finding id is 64 lower-case hex digits; nothing else goes into a filter")
+        query = ItemsRequestBuilder.ItemsRequestBuilderGetQueryParameters(
+            expand=["fields"], filter=f"fields/FindingId eq '{finding_id}'"
+        )
+        request = self._items(site, list_).get(RequestConfiguration(query_parameters=query))
+        answer = await self._call(request, doing="Looking for the incident", right="Sites.Selected, read")
+        for item in (answer and answer.value) or ():
+            if item.id and item.fields and item.fields.additional_data.get("FindingId") == finding_id:
+                return str(item.id)
+        return None
+
+    async def create_list_item(self, *, site: str, list_: str, fields: Mapping[str, str]) -> str:
+        """Create an item and return its id. Not idempotent. Needs Sites.Selected with a write grant.
+
+        https://learn.microsoft.com/graph/api/listitem-create
+        """
+        item = ListItem(fields=FieldValueSet(additional_data=dict(fields)))
+        doing = "Filing the incident"
+        created = await self._call(self._items(site, list_).post(item), doing=doing, right="Sites.Selected, write")
+        if created is None or not created.id:
+            raise PassingFailure(f"{doing} failed: the answer names no item.")
+        return str(created.id)
+
+    async def update_list_item(self, *, site: str, list_: str, item_id: str, fields: Mapping[str, str]) -> None:
+        """Set columns of an item. Needs Sites.Selected with a write grant.
+
+        https://learn.microsoft.com/graph/api/listitem-update
+        """
+        request = (
+            self._items(site, list_)
+            .by_list_item_id(item_id)
+            .fields.patch(FieldValueSet(additional_data=dict(fields)))
+        )
+        await self._call(request, doing="Updating the incident", right="Sites.Selected, write")
+
+    def _items(self, site: str, list_: str) -> ItemsRequestBuilder:
+        return self._client.sites.by_site_id(site).lists.by_list_id(list_).items
+
+    async def _call[T](self, request: Coroutine[Any, Any, T], *, doing: str, right: str) -> T:
+        # "from None" throughout: the texts of these exceptions hold the answer's body or the request's URL.
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await request
+        except APIError as error:
+            raise _from_api(error, doing=doing, right=right) from None
+        except AzureError as error:
+            raise from_azure(error, doing=doing) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise PassingFailure(f"{doing} failed: no connection ({type(error).__name__}).", sent=False) from None
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).") from None
+        except ValueError:
+            raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
+
+
+async def _refuse_what_kiota_would_not(response: httpx.Response) -> None:
+    """Raise for two answers that kiota mistakes.
+
+    Without its redirect middleware it takes a redirect for success, so a mail would count as sent. And at an answer
+    that is not JSON, as a gateway may give, it raises a bare Exception.
+    """
+    if response.is_redirect:
+        raise Blocked(f"Graph answered {response.status_code}, a redirect. Check SASQUASH_CLOUD.")
+    kind = response.headers.get("Content-Type", "application/json")
+    if response.status_code in (200, 201) and not kind.startswith("application/json"):
+        raise PassingFailure("Graph's answer is not JSON.")
+
+
+def _recipients(addresses: tuple[str, ...]) -> list[Recipient]:
+    return [Recipient(email_address=EmailAddress(address=address)) for address in addresses]
+
+
+def _from_api(error: APIError, *, doing: str, right: str) -> SasquashError:
+    status = error.response_status_code or 0
+    said = f"{doing} failed: {status} {_code(error)}"
+    retry_after = _retry_after(error)
+    if status == 429:
+        return Throttled(f"{said}.", retry_after=retry_after)
+    if status in _PASSING_STATUS:
+        return PassingFailure(f"{said}.", retry_after=retry_after)
+    if status == 404:
+        return NotFound(f"{said}. Check the ids in the settings, and that the app's identity was granted {right}.")
+    if status in (401, 403):
+        return Blocked(f"{said}: the app's identity lacks {right}.")
+    return Blocked(f"{said}. A person has to look.")
+
+
+def _code(error: APIError) -> str:
+    code = error.error.code if isinstance(error, ODataError) and error.error else None
+    return code if code and _ERROR_CODE.fullmatch(code) else "no code"
+
+
+def _retry_after(error: APIError) -> float | None:
+    try:
+        return float((error.response_headers or {}).get("Retry-After", ""))
+    except ValueError:
+        return None

@@ -1,0 +1,100 @@
+"""Incidents: one for each revocation, filed once however often the step runs."""
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Protocol
+
+from shared.errors import SasquashError
+from shared.report.briefing import Briefing
+from shared.report.text import clean, defang
+from shared.report.wording import headline, subject_of, why
+
+if TYPE_CHECKING:
+    from shared.report.graph import Graph
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_ONE_LINE = 255  # SharePoint's limit for a column of type "single line of text"
+_SEVERAL_LINES = 8000
+
+
+class Incidents(Protocol):
+    """Where incidents are filed. Both methods may run twice and on two machines; both raise SasquashError."""
+
+    async def file(self, briefing: Briefing) -> str:
+        """See to it that there is exactly one incident for `briefing.fingerprint`, and return its id."""
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:
+        """Make the incident say what `briefing` says."""
+
+
+class SharePointIncidents:
+    """Incidents as items of a SharePoint list, whose column FindingId is indexed and unique.
+
+    https://learn.microsoft.com/graph/api/listitem-create
+    """
+
+    def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:
+        self._graph = graph
+        self._site = site
+        self._list = list_
+
+    async def file(self, briefing: Briefing) -> str:
+        """See Incidents. Raises ValueError if the fingerprint is not 64 hex digits."""
+        if not _FINGERPRINT.fullmatch(briefing.fingerprint):
+            raise ValueError("a fingerprint is 64 lower-case hex digits; nothing else goes into a filter")
+        found = await self._find(briefing.fingerprint)
+        if found is not None:
+            await self.update(found, briefing)
+            return found
+        try:
+            return await self._graph.create_list_item(
+                site=self._site,
+                list_=self._list,
+                fields={"FindingId": briefing.fingerprint, **_columns(briefing)},
+            )
+        except SasquashError:
+            # Perhaps it was created and the answer lost, or another worker was first: SharePoint has no code
+            # to rely on that tells a duplicate from an outage.
+            found = await self._find(briefing.fingerprint)
+            if found is None:
+                raise
+            return found
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:
+        """See Incidents."""
+        await self._graph.update_list_item(
+            site=self._site, list_=self._list, item_id=item_id, fields=_columns(briefing)
+        )
+
+    async def _find(self, finding_id: str) -> str | None:
+        return await self._graph.find_list_item(site=self._site, list_=self._list, finding_id=finding_id)
+
+
+def _columns(briefing: Briefing) -> dict[str, str]:
+    """The columns that change with the revocation; an empty text clears one."""
+    words = headline(briefing)
+    summary = (
+        words.lead,
+        why(briefing),
+        clean(briefing.grants),
+        f"Done: {clean(briefing.done)}",
+        f"Proven: {clean(briefing.proven)}",
+        briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
+        f"C3ID: {clean(briefing.c3id)}",
+        *(f"Breaks: {clean(point)}" for point in briefing.breaks),
+        *(f"Open: {clean(point)}" for point in briefing.open_points),
+    )
+    steps = "\n".join(f"{number}. {clean(step)}" for number, step in enumerate(briefing.next_steps, start=1))
+    return {
+        "Title": clean(f"Leaked {subject_of(briefing)}: {words.label}", limit=_ONE_LINE),
+        "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
+        "Status": clean(briefing.state, limit=_ONE_LINE),
+        "Account": clean(briefing.account or "", limit=_ONE_LINE),
+        "ResourceId": clean(briefing.account_id or "", limit=_ONE_LINE),
+        "Key": clean(briefing.key_name or "", limit=_ONE_LINE),
+        "Source": defang(briefing.source, limit=_ONE_LINE),
+        "Owners": clean("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
+        "DetectedAt": briefing.detected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Summary": "\n".join(line for line in summary if line)[:_SEVERAL_LINES],
+        "NextStep": steps[:_SEVERAL_LINES],
+    }

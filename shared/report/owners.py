@@ -1,0 +1,119 @@
+"""Who to tell. Tags are written by people we do not trust, so an address counts only in an allowed domain."""
+
+import asyncio
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.errors import SasquashError
+from shared.report.briefing import Owner
+from shared.report.text import clean
+
+_MOST_PEOPLE = 5
+_MOST_REJECTED = 10
+_LONGEST_QUOTE = 80
+
+# Stricter than RFC 5321's Mailbox on purpose: ASCII only (no look-alikes), no quoted strings or literals.
+_ADDRESS = re.compile(
+    r"(?P<local>[A-Za-z0-9_](?:[A-Za-z0-9_+'-]|\.(?!\.)){0,63}(?<!\.))"
+    r"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """`people` to tell, and in English why other addresses were `rejected`."""
+
+    people: tuple[Owner, ...]
+    rejected: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What the directory says of an address. `mail` is None for an account without a mailbox."""
+
+    name: str | None
+    mail: str | None
+
+
+class Directory(Protocol):
+    async def user(self, address: str) -> Person | None:
+        """Return who has this address; None for a group, a shared mailbox or nobody. Raises SasquashError."""
+
+
+def from_tags(tags: Mapping[str, str], *, tag_names: Sequence[str], domains: Collection[str]) -> Owners:
+    """Return the owners that an account's `tags` name.
+
+    `tag_names` are the tags that count, best first; case does not matter, as in ARM. A value holds addresses,
+    separated by ";" or ",". `domains` are lower case; a subdomain of one is another domain.
+    """
+    values = {name.lower(): value for name, value in tags.items()}
+    people: list[Owner] = []
+    rejected: list[str] = []
+    for tag_name in dict.fromkeys(name.lower() for name in tag_names):
+        for part in re.split("[;,]", values.get(tag_name, "")):
+            text = part.strip(" \t")
+            if not text:
+                continue
+            fault = _fault(text, domains)
+            if fault is None:
+                people.append(Owner(text, None, f"tag {tag_name} on the account"))
+            else:
+                rejected.append(f'tag "{tag_name}": {fault}')
+    return _bounded(people, rejected)
+
+
+async def resolve(owners: Owners, directory: Directory, *, domains: Collection[str]) -> Owners:
+    """Return `owners` with the names and mailboxes that the directory has for them.
+
+    An address that the directory does not know stays: groups and shared mailboxes are not users. So does one
+    that it cannot be asked about now, since telling people late is worse than telling them without a name.
+    """
+    answers = await asyncio.gather(*(_look_up(owner, directory) for owner in owners.people))
+    people: list[Owner] = []
+    rejected = list(owners.rejected)
+    for owner, person in zip(owners.people, answers, strict=True):
+        if person is None:
+            people.append(owner)
+            continue
+        fault = _fault(person.mail, domains) if person.mail else None
+        if fault is None:
+            people.append(
+                Owner(person.mail or owner.address, clean(person.name or "", limit=100) or None, owner.found_by)
+            )
+        else:
+            rejected.append(f"{owner.found_by}: the directory's mailbox of {owner.address} does not count: {fault}")
+    return _bounded(people, rejected)
+
+
+async def _look_up(owner: Owner, directory: Directory) -> Person | None:
+    try:
+        return await directory.user(owner.address)
+    except SasquashError:
+        return None
+
+
+def _fault(text: str, domains: Collection[str]) -> str | None:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        return f"{_quoted(text)} is not a plain mail address"
+    domain = match["domain"].lower()
+    return None if domain in domains else f"{_quoted(domain)} is not an allowed domain"
+
+
+def _quoted(text: str) -> str:
+    # As ASCII escapes: a look-alike letter would read as the real address. Dots in brackets: no link either.
+    return clean(text.encode("ascii", "backslashreplace").decode().replace(".", "[.]"), limit=_LONGEST_QUOTE)
+
+
+def _bounded(people: Sequence[Owner], rejected: Sequence[str]) -> Owners:
+    """Each mailbox once, and few enough that a tag cannot make Sasquash mail a crowd."""
+    distinct: dict[str, Owner] = {}
+    for owner in people:
+        distinct.setdefault(owner.address.lower(), owner)
+    told, left_out = tuple(distinct.values())[:_MOST_PEOPLE], len(distinct) - _MOST_PEOPLE
+    reasons = [*rejected, f"{left_out} more: at most {_MOST_PEOPLE} people are told"] if left_out > 0 else [*rejected]
+    if len(reasons) > _MOST_REJECTED:
+        reasons = [*reasons[: _MOST_REJECTED - 1], f"{len(reasons) - _MOST_REJECTED + 1} more"]
+    return Owners(told, tuple(reasons))

@@ -1,0 +1,33 @@
+"""Who is told of a revocation: the owners that the account's tags name, and always the security mailbox."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from shared.report import owners
+from shared.report.graph import Graph
+from shared.report.mail import compose
+from shared.report.narrative import brief
+from shared.report.owners import Owners
+from shared.revocation import Revocation
+from shared.settings import Settings
+
+
+class People:
+    """Finds owners and mails them, through Graph."""
+
+    def __init__(self, graph: Graph, *, settings: Settings) -> None:
+        self._graph = graph
+        self._settings = settings
+
+    async def find(self, tags: Mapping[str, str]) -> Owners:
+        """Return the owners that `tags` name; addresses outside the allowed domains are rejected."""
+        named = owners.from_tags(tags, tag_names=self._settings.owner_tags, domains=self._settings.mail_domains)
+        return await owners.resolve(named, self._graph, domains=self._settings.mail_domains)
+
+    async def tell(self, revocation: Revocation, *, now: datetime) -> tuple[str, ...]:
+        """Mail what `revocation` has come to; return the recipients. Raises PassingFailure or Blocked."""
+        briefing = brief(revocation, now=now)
+        addresses = tuple(owner.address for owner in revocation.owners or ())
+        message = compose(briefing, to=addresses, security_mailbox=self._settings.security_mailbox)
+        await self._graph.send_mail(self._settings.mail_sender, message, finding_id=briefing.c3id)
+        return message.recipients

@@ -1,0 +1,154 @@
+"""The words for each state and reason of design.md, shared by mail and incident."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from shared.report.briefing import Briefing
+from shared.report.text import clean, defang, utc
+
+
+class Tone(Enum):
+    """How urgent a state is for its reader."""
+
+    LIVE = "live"  # the credential works, as far as we know
+    PENDING = "pending"  # revoked, not proven
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What a state means to its reader: `label` for the subject, `lead` for the first sentences."""
+
+    label: str
+    tone: Tone
+    lead: str
+    revoked: bool
+
+
+def headline(briefing: Briefing) -> Headline:
+    """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
+    words = _STATES.get(briefing.state)
+    if words is None:
+        raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
+    return Headline(words.label, words.tone, words.lead(briefing), words.revoked)
+
+
+def subject_of(briefing: Briefing) -> str:
+    """Return what leaked: "account SAS of storage account robustmodels"."""
+    kind = clean(briefing.kind, limit=60)
+    if briefing.account:
+        return f"{kind} of storage account {clean(briefing.account, limit=60)}"
+    if briefing.host:
+        return f"{kind} for {defang(briefing.host, limit=120)}"
+    return kind
+
+
+def why(briefing: Briefing) -> str | None:
+    """Return the reason of the state as a sentence; None if there is none."""
+    if briefing.reason is None:
+        return None
+    return _REASONS.get(briefing.reason, f"Reason: {clean(briefing.reason, limit=200)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    label: str
+    tone: Tone
+    revoked: bool
+    lead: Callable[[Briefing], str]
+
+
+def _others(briefing: Briefing) -> str:
+    used = briefing.policy and f"the stored access policy {clean(briefing.policy, limit=80)}"
+    used = used or (briefing.key_name and clean(briefing.key_name, limit=40))
+    return f" Whatever else used {used} stopped working with it: see below how to recover." if used else ""
+
+
+def _received(briefing: Briefing) -> str:
+    return f"A leaked {subject_of(briefing)} was reported. Sasquash has not decided yet; it may still work."
+
+
+def _observed(briefing: Briefing) -> str:
+    return (
+        f"The leaked {subject_of(briefing)} STILL WORKS. Sasquash only observes here: it would have revoked "
+        "it, and did not. A person has to."
+    )
+
+
+def _awaiting_approval(briefing: Briefing) -> str:
+    until = f" by {utc(briefing.deadline)}" if briefing.deadline else ""
+    return (
+        f"The leaked {subject_of(briefing)} STILL WORKS. Sasquash is ready to revoke it and waits for a "
+        f"person's decision{until}."
+    )
+
+
+def _contained(briefing: Briefing) -> str:
+    return (
+        f"The leaked {subject_of(briefing)} was revoked; that it is refused is not proven yet. Azure can "
+        f"take up to ten minutes to refuse it everywhere.{_others(briefing)}"
+    )
+
+
+def _proven(briefing: Briefing) -> str:
+    return f"The leaked {subject_of(briefing)} is dead: revoked, and that is proven.{_others(briefing)}"
+
+
+def _closed(briefing: Briefing) -> str:
+    return f"The case of the leaked {subject_of(briefing)} is closed: reported, and nothing is open."
+
+
+def _dismissed(briefing: Briefing) -> str:
+    return f"The reported {subject_of(briefing)} needs no action, and for a reason that is certain."
+
+
+def _unresolved(briefing: Briefing) -> str:
+    return (
+        f"Sasquash could not decide about the leaked {subject_of(briefing)}, and has revoked nothing. "
+        "Treat it as working until a person has looked."
+    )
+
+
+def _failed(briefing: Briefing) -> str:
+    return (
+        f"Sasquash tried to revoke the leaked {subject_of(briefing)} and COULD NOT. Treat it as working: a "
+        "person has to revoke it now."
+    )
+
+
+_STATES: Mapping[str, _State] = MappingProxyType(
+    {
+        "received": _State("received, not decided yet", Tone.LIVE, False, _received),
+        "observed": _State("STILL LIVE, only observed", Tone.LIVE, False, _observed),
+        "awaiting_approval": _State("STILL LIVE, awaiting approval", Tone.LIVE, False, _awaiting_approval),
+        "contained": _State("contained, not proven yet", Tone.PENDING, True, _contained),
+        "proven": _State("revoked and proven dead", Tone.DONE, True, _proven),
+        "closed": _State("closed", Tone.DONE, True, _closed),
+        "dismissed": _State("dismissed, nothing to do", Tone.DONE, False, _dismissed),
+        "unresolved": _State("UNRESOLVED, a person must look", Tone.LIVE, False, _unresolved),
+        "failed": _State("FAILED to revoke, still live", Tone.LIVE, False, _failed),
+    }
+)
+
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "expired": "The token has expired.",
+        "covered": "An earlier rotation of the same key has already killed it.",
+        "not_ours": "None of the storage accounts that Sasquash looks after is meant.",
+        "invalid": "What was reported is not a credential.",
+        "rejected": "A person rejected the plan.",
+        "no_key_matches": (
+            "None of the account's present keys made it. Either its key was rotated since, or it is forged: "
+            "the two look alike."
+        ),
+        "unknown_version": "It is of a version that Sasquash cannot check, so which key made it is unknown.",
+        "path_lost": "The path that it was made for is lost, and without it the signature cannot be checked.",
+        "loose": "It was found without the address of an account, so which account it opens is unknown.",
+        "policy_gone": "Its stored access policy is gone. Once one of that name is made, it works again.",
+        "policy_expired": "Its stored access policy has expired. If the policy is extended, it works again.",
+        "blocked": "Azure refused: a lock, a missing right, a policy or the network stands in the way.",
+        "duplicate": "The same credential is already being handled under another report.",
+    }
+)

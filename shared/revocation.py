@@ -1,0 +1,228 @@
+"""The record of one leak: what leaked, what was decided and why, what was done, what is proven, who was told.
+
+Everything a person on call may ask is in here (design decision 11), and nothing that could be used, but for the
+proof tokens: read-only, for one object that does not exist, half an hour long, and gone once they have served.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.finding import Finding
+from shared.sas import Service
+
+
+class State(StrEnum):
+    RECEIVED = "received"
+    OBSERVED = "observed"
+    AWAITING_APPROVAL = "awaiting_approval"
+    CONTAINED = "contained"
+    PROVEN = "proven"
+    CLOSED = "closed"
+    DISMISSED = "dismissed"
+    UNRESOLVED = "unresolved"
+    FAILED = "failed"
+
+
+class Reason(StrEnum):
+    """Why a record ended where it did without a kill; each belongs to one state (`STATE_OF`)."""
+
+    EXPIRED = "expired"
+    COVERED = "covered"
+    NOT_OURS = "not_ours"
+    INVALID = "invalid"
+    NO_KEY_MATCHES = "no_key_matches"
+    UNKNOWN_VERSION = "unknown_version"
+    PATH_LOST = "path_lost"
+    LOOSE = "loose"
+    MALFORMED = "malformed"  # a report that could not be read
+    NO_LEVER = "no_lever"  # the credential's own lever is not one that this version pulls
+    OWN_STORAGE = "own_storage"  # the account is Sasquash's own
+    BLOCKED = "blocked"
+    STILL_ALIVE = "still_alive"  # pulled, and yet accepted
+
+
+STATE_OF = {
+    Reason.EXPIRED: State.DISMISSED,
+    Reason.COVERED: State.DISMISSED,
+    Reason.NOT_OURS: State.DISMISSED,
+    Reason.INVALID: State.DISMISSED,
+    Reason.NO_KEY_MATCHES: State.UNRESOLVED,
+    Reason.UNKNOWN_VERSION: State.UNRESOLVED,
+    Reason.PATH_LOST: State.UNRESOLVED,
+    Reason.LOOSE: State.UNRESOLVED,
+    Reason.MALFORMED: State.UNRESOLVED,
+    Reason.NO_LEVER: State.UNRESOLVED,
+    Reason.OWN_STORAGE: State.UNRESOLVED,
+    Reason.BLOCKED: State.FAILED,
+    Reason.STILL_ALIVE: State.FAILED,
+}
+
+# A repeated report of one of these is attributed again: a key may have come back, a right been granted.
+REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What ARM said of the account while its lock was held. `tags` are hostile text."""
+
+    id: str
+    name: str
+    subscription: str
+    resource_group: str
+    tags: dict[str, str]
+    endpoints: dict[Service, str]  # https URLs
+    secondary_endpoints: dict[Service, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done. The digest covers account, lever, target and the key's hash: a decision binds to it."""
+
+    lever: str
+    account_id: str
+    target: str  # for the account key lever: "key1" | "key2"
+    key_sha256: str
+    reason: str
+    breaks: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProofToken:
+    """A token of our own, signed by the key that is to die. `query` is the only credential that may be stored."""
+
+    service: Service
+    url: str  # https://<account>.<service>.…/<a random object>, without the query
+    query: str
+    expires: datetime
+    accepted_before: bool | None = None  # None: could not be told
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The lever was pulled."""
+
+    target: str
+    at: datetime
+    old_sha256: str
+    new_sha256: str
+    confirmed_by: str  # "answer" | "listing" (the answer was lost; the keys say that it happened)
+    correlation_id: str | None
+    proof_tokens: tuple[ProofToken, ...] = ()
+
+
+class Outcome(StrEnum):
+    PENDING = "pending"
+    PROVEN = "proven"
+    ARM_ONLY = "arm_only"
+    STILL_ALIVE = "still_alive"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is known of the credential's death. `evidence` is one English sentence an item."""
+
+    outcome: Outcome
+    at: datetime
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A state that the record reached, and when."""
+
+    state: State
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A mail that went out."""
+
+    state: State
+    to: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """The incident, and the state that it shows."""
+
+    item_id: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker is at a step that must not be done by two at once, and has it until then."""
+
+    step: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Somebody to tell, and how they were found."""
+
+    address: str
+    name: str | None
+    found_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Another report of the same leak."""
+
+    source: str
+    url: str | None
+    detected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One leak's record. Made by `of`, changed by `reach`, `end` and `dataclasses.replace`, kept by the ledger."""
+
+    finding: Finding
+    received_at: datetime
+    state: State = State.RECEIVED
+    reason: Reason | None = None
+    detail: str = ""
+    account: AccountFacts | None = None
+    key_name: str | None = None  # who signed it, by arithmetic
+    key_sha256: str | None = None
+    decided_by: str = ""  # the mode or rule that decided, in English
+    plan: Plan | None = None
+    deadline: datetime | None = None
+    pull: Pull | None = None
+    proof: Proof | None = None
+    filed: Filed | None = None
+    told: tuple[Told, ...] = ()
+    announced: tuple[State, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    owners: tuple[Owner, ...] | None = None  # None: not looked up yet
+    owners_rejected: tuple[str, ...] = ()
+    sightings: tuple[Sighting, ...] = ()
+    changes: tuple[Change, ...] = ()
+    looked_for_account: int = 0
+    etag: str = ""
+
+    @classmethod
+    def of(cls, finding: Finding, *, now: datetime) -> "Revocation":
+        return cls(finding, now, changes=(Change(State.RECEIVED, now),))
+
+    @property
+    def fingerprint(self) -> str:
+        return self.finding.fingerprint
+
+    def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
+        """Return this record in `state`."""
+        return replace(self, state=state, reason=reason, detail=detail, changes=(*self.changes, Change(state, now)))
+
+    def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
+        """Return this record in the state that `reason` belongs to."""
+        return self.reach(STATE_OF[reason], now=now, detail=detail, reason=reason)
+
+    def reached(self, state: State) -> datetime | None:
+        """When the record last reached `state`."""
+        return next((change.at for change in reversed(self.changes) if change.state is state), None)

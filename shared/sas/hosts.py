@@ -1,0 +1,91 @@
+"""Host names of Azure Storage: which account, which service, which path inside the account.
+
+Source: Microsoft Learn, "Storage account overview" (endpoints, DNS zone endpoints, routing preference), "Use private
+endpoints for Azure Storage"; REST documentation, "URI syntax" of the emulator for path-style URLs. Only the host's
+spelling is judged here: whose account it is, and which account a custom domain belongs to, only Azure Resource
+Manager knows.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from .kinds import Service
+
+EMULATOR_ACCOUNT = "devstoreaccount1"
+"""The storage emulator's account: its key is public, and everything signed with it is a false alarm."""
+
+ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
+
+# core.<cloud>: windows.net, usgovcloudapi.net, chinacloudapi.cn, cloudapi.de, and those of closed clouds.
+_STORAGE_HOST = re.compile(
+    r"(?P<account>[a-z0-9]{3,24})(?P<routing>(?:-(?:secondary|ipv6|dualstack|microsoftrouting|internetrouting))*)"
+    r"(?:\.privatelink)?(?:\.z[0-9]{1,2})?(?:\.privatelink)?"
+    r"\.(?P<service>blob|queue|table|file|dfs|web)"
+    r"\.(?:core(?:\.[a-z0-9-]+){2,4}|storage\.azure\.net|localhost)"
+)
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# Data Lake and static website endpoints are other doors to blobs, and sign as blobs.
+_SERVICES = {"dfs": Service.BLOB, "web": Service.BLOB}
+# Same token format, other string-to-sign: the table interface of Cosmos DB.
+_FOREIGN_SUFFIXES = (".cosmos.azure.com", ".documents.azure.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """What a host and a path say. `account` and `service` are None where only a custom domain is known.
+
+    `path` is inside the account (without the account's name where the URL was path-style), None when empty.
+    """
+
+    account: str | None
+    service: Service | None
+    secondary: bool
+    path: str | None
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` is a lower-case host name or a bare IP address."""
+    return _is_address(text) or _HOST_NAME.fullmatch(text) is not None
+
+
+def is_foreign(host: str) -> bool:
+    """Whether `host` takes tokens that look like a SAS and are none."""
+    return host.endswith(_FOREIGN_SUFFIXES)
+
+
+def is_path_style(host: str) -> bool:
+    """Whether the first path segment names the account: an IP address, or a name without a dot."""
+    return "." not in host or _is_address(host)
+
+
+def locate(host: str | None, path: str | None) -> Location:
+    """Return what `host` (lower case, no port) and `path` (decoded, no leading "/") say about account and service."""
+    if host is None:
+        return Location(None, None, secondary=False, path=path or None)
+    match = _STORAGE_HOST.fullmatch(host)
+    if match is not None:
+        label = match["service"]
+        service = _SERVICES.get(label) or Service(label)
+        return Location(match["account"], service, secondary="-secondary" in match["routing"], path=path or None)
+    if is_path_style(host) and path:
+        first, _, rest = path.partition("/")
+        account, secondary = first.removesuffix("-secondary"), first.endswith("-secondary")
+        if ACCOUNT_NAME.fullmatch(account):
+            return Location(account, None, secondary=secondary, path=rest or None)
+    return Location(None, None, secondary=False, path=path or None)
+
+
+def with_service(host: str, service: Service) -> str:
+    """Return the sister host of a storage `host` that serves `service`."""
+    if locate(host, None).service in (None, service):
+        return host
+    return re.sub(r"\.(?:blob|queue|table|file|dfs|web)\.", f".{service.value}.", host, count=1)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""Undo what texts do to a credential on its way to us: escapes, encodings, wrapped lines.
+
+`views` gives the same text in a few readings, the plainest first. A reading may be wrong for parts of the text; what
+is found in it counts only if it is a whole credential. Every step is linear in the text's length.
+"""
+
+import base64
+import binascii
+import html
+import re
+from collections.abc import Iterator
+
+_LAYERS = 4  # of encoding around a credential; deeper is not text that anyone leaks by accident
+
+_ENTITY = re.compile(r"&(?:amp;)*(amp|lt|gt|quot|apos|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_UNICODE_ESCAPES = re.compile(r"(?:\\+u[0-9a-fA-F]{4})+")
+_UNICODE_UNIT = re.compile(r"u([0-9a-fA-F]{4})")
+_HEX_ESCAPE = re.compile(r"\\+x([0-9a-fA-F]{2})")
+_ESCAPED_LINE_END = re.compile(r"(?:\\+r)?\\+n")
+_ESCAPED_MARK = re.compile(r"\\+([^\w\s\\])|[\^`](&)")
+
+_CONTINUED_LINE = re.compile(r"\\\r?\n[ \t]*+")
+_SOFT_LINE_END = re.compile(r"=[ \t]*+\r?\n")
+_QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
+_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}])")
+_DIFF_MARK = re.compile(r"\n[+-]")
+_LINE_END = re.compile(r"(?<=\S)[ \t]?+\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)")
+
+_ENCODED = re.compile(
+    r"(?:https?%(?:25)*+3[aA]%(?:25)*+2[fF]|(?<![A-Za-z0-9])(?:s[a-z]{1,2}|AccountName|AccountKey|DefaultEndpointsProtocol"
+    r"|SharedAccessSignature|(?:Blob|Queue|Table|File)Endpoint)%(?:25)*+3[dD])[^\s\"'<>&`\\]*+"
+)
+_PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{12,}+={0,2}(?![A-Za-z0-9+/=])")
+_LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more
+_WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86}==\s*\Z")
+
+
+def views(text: str) -> Iterator[str]:
+    """Yield readings of `text`: escapes undone; then lines joined; then each of those with encodings peeled off."""
+    plain = _unescaped(text)
+    seen = [plain]
+    yield plain
+    for join in (_soft_lines_joined, _hard_lines_joined):
+        joined = join(seen[-1])
+        if joined != seen[-1]:
+            seen.append(joined)
+            yield joined
+    for view in seen:
+        peeled = view
+        for _ in range(_LAYERS):
+            inner = _unescaped(_base64_decoded(_percent_decoded(peeled)))
+            if inner == peeled:
+                break
+            peeled = inner
+            yield peeled
+
+
+def percent_decoded(text: str) -> str:
+    """Decode %XX once, as UTF-8; "+" stays, as it does in Azure's tokens."""
+    return _PERCENT.sub(lambda match: _utf8(bytes.fromhex(match[0].replace("%", ""))), text)
+
+
+def _unescaped(text: str) -> str:
+    """Undo HTML entities and the backslash escapes of JSON, source code and shells."""
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(f"&{match[1]};"), text)
+    if "\\" in text:
+        text = _UNICODE_ESCAPES.sub(_utf16, text)
+        text = _HEX_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+        text = _ESCAPED_LINE_END.sub("\n", text)
+    return _ESCAPED_MARK.sub(lambda match: match[1] or match[2], text)
+
+
+def _utf16(match: re.Match[str]) -> str:
+    units = bytes.fromhex("".join(_UNICODE_UNIT.findall(match[0])))
+    return units.decode("utf-16-be", errors="replace")
+
+
+def _soft_lines_joined(text: str) -> str:
+    """Join lines that say that they go on: by a backslash, by quoted-printable's "=", by adjacent string literals."""
+    text = _CONTINUED_LINE.sub("", text)
+    if "=3D" in text:
+        text = _QUOTED_PRINTABLE.sub(_quoted_bytes, _SOFT_LINE_END.sub("", text))
+    return _CONCATENATION.sub("", text)
+
+
+def _quoted_bytes(match: re.Match[str]) -> str:
+    return _utf8(bytes.fromhex(match[0].replace("=", "")))
+
+
+def _hard_lines_joined(text: str) -> str:
+    """Join all lines, without indentation and without the marks of quotes, comments, tables and diffs."""
+    if "\n@@" in text:
+        text = _DIFF_MARK.sub("\n", text)
+    return _LINE_END.sub("", text)
+
+
+def _percent_decoded(text: str) -> str:
+    """Decode what was encoded as a whole, such as a URL inside of another's query."""
+    return _ENCODED.sub(lambda match: percent_decoded(match[0]), text) if "%" in text else text
+
+
+def _base64_decoded(text: str) -> str:
+    """Decode base64 where some of it hides a credential, then also its short neighbors: names in a Kubernetes secret."""
+    worth = any(
+        _WORTH_DECODING.search(_from_base64(match[0]))
+        for match in _BASE64.finditer(text)
+        if len(match[0]) >= _LONG_ENOUGH
+    )
+    return _BASE64.sub(lambda match: _from_base64(match[0]), text) if worth else text
+
+
+def _from_base64(text: str) -> str:
+    """Return the printable text that `text` encodes, or `text` itself."""
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return text
+    return decoded.strip() if all(mark.isprintable() or mark.isspace() for mark in decoded) else text
+
+
+def _utf8(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")

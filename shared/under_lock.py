@@ -1,0 +1,311 @@
+"""What is done while an account's lock is held: list, attribute, plan and decide for all that waits, pull once.
+
+Nothing is saved here but the lock's own row: the caller writes the records, and gives the lock back when they stand.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed, Intent
+from shared.accounts import AccountRef, Accounts
+from shared.decide import plan as plans
+from shared.decide.attribution import Verdict, attribute, expired
+from shared.decide.policy import Action, Decision, PastRotation, decide
+from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.finding import Finding
+from shared.ledger import Ledger
+from shared.levers.account_key import AccountKey, AccountKeyLever
+from shared.levers.proof import Prover
+from shared.revocation import AccountFacts, Plan, Pull, Reason, Revocation, State
+from shared.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_CLOCK_SKEW = timedelta(seconds=5)
+
+
+@dataclass
+class HeldLock:
+    """A lock while it is ours. `uncertain`: a lever was pulled, or may have been, that no record tells of yet."""
+
+    lock: AccountLock
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A waiting finding after the thinking: the verdict, and for a proven key the plan and who decides on it."""
+
+    finding: Finding
+    verdict: Verdict
+    plan: Plan | None = None
+    decision: Decision | None = None
+
+    @property
+    def acts(self) -> bool:
+        return self.decision is not None and self.decision.action is Action.ACT
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that was read under the lock, in one round."""
+
+    account: AccountFacts
+    keys: Mapping[str, AccountKey]
+    waiting: tuple[Finding, ...]  # the finding that took the lock comes first
+    rotations: tuple[PastRotation, ...]
+
+
+class UnderLock:
+    """Decides on every finding that waits for an account, and pulls at most one lever."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        ledger: Ledger,
+        table: AccountTable,
+        accounts: Accounts,
+        lever: AccountKeyLever,
+        prover: Prover,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._table = table
+        self._accounts = accounts
+        self._lever = lever
+        self._prover = prover
+        self._clock = clock
+
+    async def decide_and_pull(
+        self, held: HeldLock, ref: AccountRef, revocation: Revocation, *, partitions: Iterable[str]
+    ) -> list[Revocation]:
+        """Return the records to save, the one whose lever was pulled first.
+
+        Raises PassingFailure (try again), Blocked only when the account can't be read at all.
+        """
+        scene = await self._read(ref, revocation.finding, partitions)
+        settled = self._settle(held.lock.predecessor, scene)
+        if settled is not None:
+            pull, proven = settled
+            held.uncertain = True  # until the record of what the predecessor did stands
+            return await self._records(scene, self._weigh(scene), revocation, pull=pull, covered=proven)
+        weighed = self._weigh(scene)
+        chosen = next((w for w in weighed if w.acts), None)
+        if chosen is None or chosen.plan is None:
+            return await self._records(scene, weighed, revocation)
+        same_key = {w.finding.fingerprint for w in weighed if w.verdict.key_name == chosen.plan.target and w.plan}
+        try:
+            pull = await self._pull(held, scene, chosen, weighed)
+        except Blocked as error:
+            return await self._records(scene, weighed, revocation, blocked=(error, chosen.plan.target))
+        ordered = sorted(weighed, key=lambda w: w is not chosen)
+        return await self._records(scene, ordered, revocation, pull=pull, covered=same_key)
+
+    async def _read(self, ref: AccountRef, finding: Finding, partitions: Iterable[str]) -> Scene:
+        keys, account, rows = await asyncio.gather(
+            self._lever.keys(ref), self._accounts.facts(ref), self._table.rows(partitions)
+        )
+        others = (waiting for waiting in rows.waiting if waiting.fingerprint != finding.fingerprint)
+        rotations = tuple(PastRotation(rotation.key_name, rotation.at) for rotation in rows.rotations)
+        return Scene(account, keys, (finding, *others), rotations)
+
+    def _weigh(self, scene: Scene) -> list[Weighed]:
+        return [self._weigh_one(finding, scene) for finding in scene.waiting]
+
+    def _weigh_one(self, finding: Finding, scene: Scene) -> Weighed:
+        credential = finding.credential
+        if credential is None:
+            raise ValueError("an unreadable report never waits for an account")
+        now = self._clock()
+        values = {name: key.value for name, key in scene.keys.items()}
+        verdict = expired(credential, now=now) or attribute(credential, account=scene.account.name, keys=values)
+        if verdict.reason is not None or verdict.key_name is None:
+            return Weighed(finding, verdict)
+        breaks = self._lever.describe(scene.account, verdict.key_name)
+        plan = plans.make(credential, verdict, scene.account, breaks=breaks)
+        decision = decide(
+            plan,
+            credential,
+            tags=scene.account.tags,
+            rotations=scene.rotations,
+            settings=self._settings,
+            now=now,
+        )
+        return Weighed(finding, verdict, plan, decision)
+
+    async def _pull(self, held: HeldLock, scene: Scene, chosen: Weighed, weighed: list[Weighed]) -> Pull:
+        """Pull the chosen plan's lever; settle a lost answer by listing the keys."""
+        plan, credential = chosen.plan, chosen.finding.credential
+        if plan is None or credential is None:
+            raise ValueError("only a plan can be pulled")
+        tokens = self._prover.mint(scene.account, credential.services, key=scene.keys[plan.target].value)
+        proven = [
+            Attributed(w.finding.fingerprint, w.verdict.key_name, w.verdict.key_sha256)
+            for w in sorted(weighed, key=lambda w: w is not chosen)
+            if w.plan is not None and w.verdict.key_name == plan.target and w.verdict.key_sha256 is not None
+        ]
+        held.uncertain = True
+        # At the same time, since ARM takes far longer than a table: a worker that dies in here leaves behind what
+        # it had proven.
+        noting = asyncio.create_task(self._table.attribute(held.lock, proven))
+        try:
+            return await self._lever.pull(plan, scene.account, keys=scene.keys, tokens=tokens)
+        except Blocked:
+            held.uncertain = False
+            raise
+        except PassingFailure as error:
+            if error.certainly_nothing_happened:
+                held.uncertain = False
+                raise
+            pull = await self._settled_by_listing(plan, scene)
+            if pull is None:
+                left = held.lock.intent.deadline + TAKEOVER_TIME - self._clock()
+                raise PassingFailure(
+                    f"{error} Whether it happened will be settled by listing the keys.",
+                    retry_after=left.total_seconds(),
+                ) from error
+            return replace(pull, proof_tokens=tokens)
+        finally:
+            held.lock = await self._noted(noting, held.lock)
+
+    async def _noted(self, noting: asyncio.Task[AccountLock], before: AccountLock) -> AccountLock:
+        try:
+            return await noting
+        except SasquashError as error:
+            _log.warning("The lock of %s does not say what was proven: %s", before.account, error)
+            return before
+
+    async def _settled_by_listing(self, plan: Plan, scene: Scene) -> Pull | None:
+        """Return the pull if the keys say that it happened, None while that is open."""
+        try:
+            now = (await self._lever.keys(scene.account)).get(plan.target)
+        except SasquashError:
+            return None
+        if now is None or now.sha256 == plan.key_sha256:
+            return None
+        return _by_listing(plan.target, plan.key_sha256, now, at=self._clock())
+
+    def _settle(self, predecessor: Intent | None, scene: Scene) -> tuple[Pull, set[str]] | None:
+        """Return what a predecessor that never came back did, with the findings that it had proven, or None."""
+        if predecessor is None:
+            return None
+        for proven in predecessor.attributed:
+            key = scene.keys.get(proven.key_name)
+            if key is not None and key.sha256 != proven.key_sha256:
+                pull = _by_listing(proven.key_name, proven.key_sha256, key, at=self._clock())
+                return pull, {p.fingerprint for p in predecessor.attributed if p.key_name == proven.key_name}
+        if predecessor.attributed:
+            return None
+        # It died before it could note what it had proven. A key made while it held the lock tells the rest.
+        first, last = predecessor.acquired_at - _CLOCK_SKEW, predecessor.deadline + TAKEOVER_TIME
+        for name, key in scene.keys.items():
+            if key.created is not None and first <= key.created <= last and self._matches_none(predecessor, scene):
+                return _by_listing(name, "", key, at=self._clock()), {predecessor.fingerprint}
+        return None
+
+    def _matches_none(self, predecessor: Intent, scene: Scene) -> bool:
+        waits = next((f for f in scene.waiting if f.fingerprint == predecessor.fingerprint), None)
+        return waits is not None and self._weigh_one(waits, scene).verdict.reason is Reason.NO_KEY_MATCHES
+
+    async def _records(
+        self,
+        scene: Scene,
+        weighed: list[Weighed],
+        revocation: Revocation,
+        *,
+        pull: Pull | None = None,
+        covered: Iterable[str] = (),
+        blocked: tuple[Blocked, str] | None = None,
+    ) -> list[Revocation]:
+        """Return each finding's record in its new state. `covered` were proven to hang on the key that was pulled."""
+        covered = set(covered)
+        now = self._clock()
+        # The one whose record carries the pull: the first of the covered in the order of `weighed`.
+        puller = next((w.finding.fingerprint for w in weighed if w.finding.fingerprint in covered), None)
+        records: list[Revocation] = []
+        for one in weighed:
+            current = await self._current(one.finding, revocation)
+            if current is None:
+                continue
+            proven = one.finding.fingerprint in covered and pull is not None
+            record = _with_verdict(current, self._as_it_was(one, scene, pull) if proven else one, scene.account)
+            if pull is not None and one.finding.fingerprint == puller:
+                records.insert(0, _contained(record, pull, now))
+            elif pull is not None and one.finding.fingerprint in covered:
+                detail = f"{pull.target} of {scene.account.name} was regenerated for another leak that it had signed."
+                records.append(replace(record, key_name=pull.target).end(Reason.COVERED, now=now, detail=detail))
+            elif blocked is not None and one.plan is not None and one.plan.target == blocked[1] and one.acts:
+                records.append(record.end(Reason.BLOCKED, now=now, detail=str(blocked[0])))
+            else:
+                decided = self._decided(record, one, pull, now)
+                records.extend([decided] if decided is not None else [])
+        return records
+
+    async def _current(self, finding: Finding, revocation: Revocation) -> Revocation | None:
+        """Return the record of a waiting finding, None when it has been decided already."""
+        if finding.fingerprint == revocation.fingerprint:
+            return revocation
+        record = await self._ledger.read(finding.fingerprint)
+        return record if record is not None and record.state is State.RECEIVED else None
+
+    def _as_it_was(self, one: Weighed, scene: Scene, pull: Pull | None) -> Weighed:
+        """Return what a predecessor had weighed: after its pull, no key that is listed fits any more."""
+        if one.plan is not None or pull is None or one.finding.credential is None:
+            return one
+        verdict = Verdict(
+            f"Proven to hang on {pull.target} before it was regenerated.",
+            key_name=pull.target,
+            key_sha256=pull.old_sha256,
+        )
+        breaks = self._lever.describe(scene.account, pull.target)
+        return replace(
+            one, verdict=verdict, plan=plans.make(one.finding.credential, verdict, scene.account, breaks=breaks)
+        )
+
+    def _decided(self, record: Revocation, one: Weighed, pull: Pull | None, now: datetime) -> Revocation | None:
+        if one.decision is None or one.plan is None:
+            reason = one.verdict.reason
+            return record.end(reason, now=now, detail=one.verdict.detail) if reason is not None else None
+        if one.decision.action is Action.OBSERVE:
+            return record.reach(State.OBSERVED, now=now, detail=f"Would have acted: {one.plan.reason}")
+        if one.decision.action is Action.ACT and pull is None:
+            return None  # its own turn comes: the lever of another finding came first and failed
+        why = one.decision.why
+        if one.decision.action is Action.ACT:
+            why = "the account's other key has just been rotated: a second rotation could cut off every client"
+        deadline = now + self._settings.approval_time
+        waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {why}.")
+        return replace(waiting, deadline=deadline, decided_by=why)
+
+
+def _by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Pull:
+    return Pull(
+        target=target,
+        at=key.created or at,
+        old_sha256=old_sha256,
+        new_sha256=key.sha256,
+        confirmed_by="listing",
+        correlation_id=None,
+    )
+
+
+def _with_verdict(record: Revocation, one: Weighed, account: AccountFacts) -> Revocation:
+    return replace(
+        record,
+        account=account,
+        key_name=one.verdict.key_name,
+        key_sha256=one.verdict.key_sha256,
+        plan=one.plan,
+        decided_by=one.decision.why if one.decision is not None else "",
+    )
+
+
+def _contained(record: Revocation, pull: Pull, now: datetime) -> Revocation:
+    settled = " Its answer was lost; the keys show that it happened." if pull.confirmed_by == "listing" else ""
+    detail = f"{pull.target} was regenerated.{settled}"
+    return replace(record, pull=pull).reach(State.CONTAINED, now=now, detail=detail)
