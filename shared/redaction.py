@@ -17,7 +17,7 @@ _VALUE = r"""[^&\s"'<>;,\\)}\]]+"""
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # sig=…, "sig": "…", %26sig%3D…
     (
-        re.compile(r"""(?i)(?<![a-z0-9])(sig(?:nature)?(?:["']?\s*[:=]\s*["']?|%(?:25)?3d))""" + _VALUE),
+        re.compile(r"""(?i)(?<![a-z])(sig(?:nature)?(?:["']?\s*[:=]\s*["']?|%(?:25)?3d))""" + _VALUE),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"(?i)(sharedaccesssignature\s*=\s*)[^;\"'\s]+"), rf"\1{REDACTED}"),

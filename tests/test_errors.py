@@ -1,0 +1,89 @@
+import pytest
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.core.rest import HttpRequest
+
+from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled, from_azure
+
+
+class Answer:
+    """As much of an HTTP response as azure-core's errors read."""
+
+    def __init__(self, status: int, code: str, headers: dict[str, str]) -> None:
+        self.status_code = status
+        self.reason = "reason"
+        self.headers = headers
+        self.request = HttpRequest("GET", "https://example.com")
+        self._text = f'{{"error": {{"code": "{code}", "message": "m"}}}}'
+
+    def text(self) -> str:
+        return self._text
+
+    def body(self) -> bytes:
+        return self._text.encode()
+
+
+def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashError:
+    return from_azure(HttpResponseError(response=Answer(status, code, headers)), doing="Doing it")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_a_failing_service_passes_and_may_have_acted(status: int) -> None:
+    error = translate(status)
+
+    assert isinstance(error, PassingFailure)
+    assert not error.certainly_nothing_happened
+
+
+def test_a_throttled_call_did_nothing_and_says_when_to_come_back() -> None:
+    error = translate(429, **{"Retry-After": "17"})
+
+    assert isinstance(error, Throttled)
+    assert error.certainly_nothing_happened
+    assert error.retry_after == 17.0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "AuthorizationFailed"), (409, "ScopeLocked"), (401, "Nope"), (400, "Bad")]
+)
+def test_a_refusal_needs_a_person(status: int, code: str) -> None:
+    error = translate(status, code)
+
+    assert isinstance(error, Blocked)
+    assert code in str(error)
+
+
+def test_a_lock_is_named_with_what_to_do() -> None:
+    assert "ReadOnly lock" in str(translate(409, "ScopeLocked"))
+
+
+def test_what_is_gone_is_told_apart() -> None:
+    assert isinstance(translate(404, "ResourceNotFound"), NotFound)
+
+
+def test_a_request_that_never_left_did_nothing() -> None:
+    error = from_azure(ServiceRequestError("dns"), doing="Doing it")
+
+    assert isinstance(error, PassingFailure)
+    assert error.certainly_nothing_happened
+
+
+def test_a_lost_answer_leaves_open_what_happened() -> None:
+    error = from_azure(ServiceResponseError("reset"), doing="Doing it")
+
+    assert isinstance(error, PassingFailure)
+    assert not error.certainly_nothing_happened
+
+
+def test_a_missing_token_passes() -> None:
+    assert isinstance(from_azure(ClientAuthenticationError("no token"), doing="Doing it"), PassingFailure)
+
+
+def test_the_message_repeats_nothing_of_the_body() -> None:
+    error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))  # type: ignore[arg-type]
+
+    assert "sig" not in str(from_azure(error, doing="Doing it"))

@@ -1,0 +1,99 @@
+import base64
+import hashlib
+import io
+import logging
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import redaction
+from shared.redaction import redact
+
+SIGNATURE = base64.b64encode(hashlib.sha256(b"signature").digest()).decode()
+KEY = base64.b64encode(hashlib.sha512(b"key").digest()).decode()
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        (f"GET https://a.blob.core.windows.net/c?sv=2022-11-02&sig={quote(SIGNATURE, safe='')}&se=x", SIGNATURE),
+        (f"GET https://a.blob.core.windows.net/c?sig={SIGNATURE}", SIGNATURE),
+        (f"url%3Fsv%3D2022%26sig%3D{quote(quote(SIGNATURE, safe=''), safe='')}", SIGNATURE),
+        (f'{{"sig": "{SIGNATURE}"}}', SIGNATURE),
+        (f"{{'sig': '{SIGNATURE}'}}", SIGNATURE),
+        (f"AccountName=a;AccountKey={KEY};EndpointSuffix=core.windows.net", KEY),
+        (f"the key is {KEY}", KEY),
+        (f'"value": "{KEY}"', KEY),
+        (f"a signature alone: {SIGNATURE}.", SIGNATURE),
+        (f"Authorization: Bearer {TOKEN}", TOKEN),
+        (f"token={TOKEN}", TOKEN),
+        (f"BlobEndpoint=https://a/;SharedAccessSignature=sv=2022&sig={SIGNATURE}", SIGNATURE),
+        (f"Authorization: SharedKey account:{SIGNATURE}", SIGNATURE),
+    ],
+)
+def test_removes(text: str, secret: str) -> None:
+    cleaned = redact(text)
+
+    assert secret not in cleaned
+    assert quote(secret, safe="") not in cleaned
+    assert quote(quote(secret, safe=""), safe="") not in cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Regenerating key2 of robustmodels failed: 503 ServerBusy.",
+        "fingerprint 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/ai/providers/Microsoft.Storage",
+        "designed to assign = nothing",
+    ],
+)
+def test_leaves_what_is_no_secret(text: str) -> None:
+    assert redact(text) == text
+
+
+@given(st.text(), st.binary(min_size=32, max_size=32), st.text())
+def test_no_signature_survives_whatever_stands_around_its_parameter(before: str, raw: bytes, after: str) -> None:
+    signature = base64.b64encode(raw).decode()
+
+    assert signature not in redact(f"{before}&sig={signature}&{after}")
+
+
+@pytest.fixture
+def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
+    before = logging.getLogRecordFactory()
+    written = io.StringIO()
+    logger = logging.getLogger("tests.redaction")
+    handler = logging.StreamHandler(written)
+    logger.addHandler(handler)
+    redaction.install()
+    yield logger, written
+    logger.removeHandler(handler)
+    logging.setLogRecordFactory(before)
+
+
+def test_a_log_record_is_cleaned_with_its_arguments(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+
+    logger.warning("calling %s", f"https://a.blob.core.windows.net/?sig={SIGNATURE}")
+
+    assert written.getvalue() == "calling https://a.blob.core.windows.net/?sig=REDACTED\n"
+
+
+def test_a_logged_traceback_is_cleaned(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, written = log
+    try:
+        raise ValueError(f"no answer from https://a/?sig={SIGNATURE}")
+    except ValueError:
+        logger.exception("failed")
+
+    assert "sig=REDACTED" in written.getvalue()
+    assert SIGNATURE not in written.getvalue()
+
+
+def test_the_sdks_do_not_log_their_requests(log: tuple[logging.Logger, io.StringIO]) -> None:
+    assert not logging.getLogger("azure.core.pipeline.policies.http_logging_policy").isEnabledFor(logging.INFO)

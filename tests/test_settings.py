@@ -1,0 +1,91 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from shared.settings import Mode, Settings, declared
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPLETE = {
+    "SASQUASH_MODE": "auto",
+    "SASQUASH_SUBSCRIPTIONS": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",
+    "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net/",
+    "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net/",
+    "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
+    "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",
+    "SASQUASH_MAIL_SENDER": "sasquash@contoso.com",
+    "SASQUASH_MAIL_DOMAINS": "contoso.com, fabrikam.com",
+    "SASQUASH_INCIDENT_SITE": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
+    "SASQUASH_INCIDENT_LIST": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
+}
+
+
+def test_reads_a_complete_environment() -> None:
+    settings = Settings.read(COMPLETE)
+
+    assert settings.mode is Mode.AUTO
+    assert settings.mail_domains == ("contoso.com", "fabrikam.com")
+    assert settings.own_account == "sasquashstate"
+
+
+@pytest.mark.parametrize("name", list(COMPLETE))
+def test_names_the_setting_that_is_missing(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is missing"):
+        Settings.read({key: value for key, value in COMPLETE.items() if key != name})
+
+
+def test_an_empty_required_setting_is_missing() -> None:
+    with pytest.raises(SettingsError, match="SASQUASH_MODE is missing"):
+        Settings.read({**COMPLETE, "SASQUASH_MODE": "  "})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SASQUASH_MODE", "yolo"),
+        ("SASQUASH_SUBSCRIPTIONS", "production"),
+        ("SASQUASH_SUBSCRIPTIONS", ","),
+        ("SASQUASH_STORAGE__tableServiceUri", "http://sasquashstate.table.core.windows.net"),
+        ("SASQUASH_STORAGE__queueServiceUri", "https://host/?sv=2020-01-01"),
+        ("SASQUASH_CLIENT_ID", "me"),
+        ("SASQUASH_CLOUD", "germany"),
+        ("SASQUASH_SECURITY_MAILBOX", "security"),
+        ("SASQUASH_MAIL_SENDER", "a@b@c.com"),
+        ("SASQUASH_MAIL_DOMAINS", "*.contoso.com"),
+        ("SASQUASH_INCIDENT_SITE", "contoso/../me"),
+        ("SASQUASH_RAW_EVENTS", "perhaps"),
+        ("SASQUASH_TAG_MODES", "auto,yolo"),
+        ("SASQUASH_ACT_ALONE_HOURS", "-1"),
+        ("SASQUASH_ROTATIONS_A_DAY", "0"),
+        ("SASQUASH_APPROVAL_HOURS", "1.5"),
+    ],
+)
+def test_refuses_a_malformed_setting_in_one_line_that_names_it_and_not_its_value(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is malformed") as raised:
+        Settings.read({**COMPLETE, name: value})
+
+    assert "\n" not in str(raised.value)
+    assert f"'{value}'" not in str(raised.value)
+
+
+def test_the_documentation_lists_every_setting_with_its_default_and_meaning() -> None:
+    documented = dict(
+        re.findall(r"^\| `(SASQUASH_\w+)` \| (.+ \| .+) \|$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+    )
+    expected = {
+        setting.name: (
+            f"{'required' if setting.default is None else f'`{setting.default}`' if setting.default else 'empty'}"
+            f" | {setting.meaning}"
+        )
+        for setting in declared().values()
+    }
+
+    assert documented == expected
+
+
+def test_the_example_file_sets_every_required_setting() -> None:
+    example = (ROOT / "local.settings.json.example").read_text()
+
+    missing = [s.name for s in declared().values() if s.default is None and f'"{s.name}"' not in example]
+    assert missing == []
