@@ -41,7 +41,7 @@ async def follow_up(message: func.QueueMessage) -> None:
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health_check(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding's name
+async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
     return await health.answer(worker().ledger)
 

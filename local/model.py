@@ -39,7 +39,8 @@ class Identity:
 
     `rights` holds, in one flat set: ARM actions ("Microsoft.Storage/storageAccounts/listkeys/action"), Graph app
     roles ("Mail.Send"), "EventGrid/events/send", storage data roles ("Storage Table Data Contributor@<account>"),
-    and the app roles of Sasquash's own API ("Sasquash.Reader"). A right that ends in "/*" covers what begins so.
+    and the app roles of Sasquash's own API ("Sasquash.Reader"). A right that ends in "/*" or "@*" covers what
+    begins so.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Identity:
     def may(self, right: str) -> bool:
         wanted = right.lower()
         return any(
-            wanted == held.lower() or (held.endswith("/*") and wanted.startswith(held[:-1].lower()))
+            wanted == held.lower() or (held.endswith(("/*", "@*")) and wanted.startswith(held[:-1].lower()))
             for held in self.rights
         )
 
@@ -154,7 +155,8 @@ class Cloud:
 
     async def regenerate(self, account: Account, key_name: str) -> None:
         """Give `account` a new key; the old one is refused by the data plane when this returns."""
-        account.keys[key_name] = new_storage_key()
+        ring = account.kerberos_keys if key_name.startswith("kerb") else account.keys
+        ring[key_name] = new_storage_key()
         moment = now()
         account.key_created[key_name] = moment
         account.rotations.append((key_name, moment))

@@ -4,6 +4,8 @@ Azure's exceptions are turned into these where a call is made (`from_azure`), so
 three questions only: may it be tried again, has it perhaps happened, must a person look.
 """
 
+from collections.abc import Mapping
+
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -122,10 +124,8 @@ def _from_status(error: HttpResponseError, status: int, doing: str) -> SasquashE
 
 
 def _retry_after(error: HttpResponseError) -> float | None:
-    response = error.response
-    if response is None:
-        return None
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
     try:
-        return float(response.headers.get("Retry-After", ""))
+        return float(headers.get("Retry-After", ""))
     except ValueError:
         return None

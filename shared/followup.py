@@ -9,22 +9,26 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, PassingFailure, SasquashError
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.queues import Message, Queues, backoff
-from shared.report.announce import Announcement, Announcer
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.report.people import People
 from shared.revocation import Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+
+if TYPE_CHECKING:
+    from shared.report.announce import Announcer
+    from shared.report.people import People
 
 _log = logging.getLogger(__name__)
 
 _CLAIM_TIME = timedelta(minutes=2)  # longer than any step takes
 _MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a kill waits for its proof
 _GIVE_UP = timedelta(hours=24)
+_HEAD_START = 2.0  # seconds; more than a proof takes whose data plane answers
 _PASSES = 3  # proven, closed, and nothing more
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
@@ -46,11 +50,12 @@ class FollowUp:
         ledger: Ledger,
         queues: Queues,
         lever: AccountKeyLever,
-        announcer: Announcer,
-        incidents: Incidents,
-        people: People,
+        announcer: Callable[[], "Announcer"],
+        incidents: Callable[[], Incidents],
+        people: Callable[[], "People"],
         clock: Callable[[], datetime],
     ) -> None:
+        """The last three are called when first needed: what they import takes longer than a proof."""
         self._ledger = ledger
         self._queues = queues
         self._lever = lever
@@ -74,17 +79,19 @@ class FollowUp:
             await self._queues.follow_up(message.fingerprint, delay=min(waits), attempt=message.attempt + 1)
 
     async def _pass(self, revocation: Revocation, attempt: int) -> list[float]:
-        """Run every step once, those that depend on nothing side by side; return the waits of those not done."""
+        """Run every step once; return the waits of those that are not done. The proof gets a head start."""
+        proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, attempt))
+        await asyncio.wait({proof}, timeout=_HEAD_START)
         first = await asyncio.gather(
-            self._guarded("proof", self._prove, revocation, attempt),
+            proof,
             self._guarded("announcement", self._announce, revocation, attempt),
             self._guarded("incident", self._file, revocation, attempt),
         )
-        second = [
+        then = [
             await self._guarded("mail", self._tell, revocation, attempt),
             await self._guarded("closing", self._close, revocation, attempt),
         ]
-        return [wait for wait in (*first, *second) if wait is not None]
+        return [wait for wait in (*first, *then) if wait is not None]
 
     async def _guarded(self, name: str, step: Step, revocation: Revocation, attempt: int) -> float | None:
         """Run a step; a failure that we know concerns this step alone."""
@@ -121,7 +128,7 @@ class FollowUp:
         ]
         if not due:
             return None
-        await self._announcer.announce([Announcement(revocation, change) for change in due])
+        await self._announcer().announce(revocation, due)
         states = tuple(change.state for change in due)
         await self._ledger.change(
             revocation.fingerprint,
@@ -142,10 +149,10 @@ class FollowUp:
             claimed = await self._with_owners(claimed)
             briefing = brief(claimed, now=self._clock())
             if claimed.filed is None:
-                item_id, what = await self._incidents.file(briefing), "Incident filed."
+                item_id, what = await self._incidents().file(briefing), "Incident filed."
             else:
                 item_id, what = claimed.filed.item_id, f"Incident updated: {claimed.state}."
-                await self._incidents.update(item_id, briefing)
+                await self._incidents().update(item_id, briefing)
         except SasquashError:
             await self._unclaim(claimed, "incident")
             raise
@@ -168,7 +175,7 @@ class FollowUp:
             return _CLAIM_TIME.total_seconds()
         try:
             claimed = await self._with_owners(claimed)
-            to = await self._people.tell(claimed, now=self._clock())
+            to = await self._people().tell(claimed, now=self._clock())
         except SasquashError:
             await self._unclaim(claimed, "mail")
             raise
@@ -184,7 +191,7 @@ class FollowUp:
         """Return the record with its owners looked up; a finding that arithmetic did not confirm has none to tell."""
         if revocation.owners is not None or revocation.plan is None or revocation.account is None:
             return revocation
-        found = await self._people.find(revocation.account.tags)
+        found = await self._people().find(revocation.account.tags)
         changed = await self._ledger.change(
             revocation.fingerprint,
             lambda current: replace(current, owners=found.people, owners_rejected=found.rejected),

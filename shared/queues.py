@@ -33,7 +33,7 @@ def read(text: str) -> Message:
 
 def backoff(attempt: int, retry_after: float | None = None) -> float:
     """Seconds until the next try: 5, doubled with each attempt up to 15 min, and never less than was asked for."""
-    return max(min(_FIRST_DELAY * 2 ** min(attempt, 16), _LONGEST_DELAY), retry_after or 0.0)
+    return max(min(_FIRST_DELAY * 2.0 ** min(attempt, 16), _LONGEST_DELAY), retry_after or 0.0)
 
 
 class Queues:

@@ -13,22 +13,20 @@ from typing import Any
 REDACTED = "REDACTED"
 
 # A value ends at what ends it in a URL, in JSON, in a connection string or in a log line.
-_VALUE = r"""[^&\s"'<>;,\\)}\]]+"""
+_VALUE = r"""[^&\s"'<>;,\\)}\]]"""
+_BASE64 = r"(?:[A-Za-z0-9+/]|%(?:25)*2[bBfF])"  # one character, percent-encoded as often as may be
+_PAD = r"(?:=|%(?:25)*3[dD])"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # sig=…, "sig": "…", %26sig%3D…
-    (
-        re.compile(r"""(?i)(?<![a-z])(sig(?:nature)?(?:["']?\s*[:=]\s*["']?|%(?:25)?3d))""" + _VALUE),
-        rf"\1{REDACTED}",
-    ),
+    (re.compile(rf"""(?i)(?<![a-z])(sig(?:["']?\s*[:=]\s*["']?|%(?:25)*3d)){_VALUE}+"""), rf"\1{REDACTED}"),
     (re.compile(r"(?i)(sharedaccesssignature\s*=\s*)[^;\"'\s]+"), rf"\1{REDACTED}"),
-    (re.compile(r"(?i)((?:account|access|shared)_?key\s*[\"']?\s*[:=]\s*[\"']?)" + _VALUE), rf"\1{REDACTED}"),
+    (re.compile(rf"(?i)((?:account|access|shared)_?key[\"']?\s*[:=]\s*[\"']?){_VALUE}+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)(sharedkey(?:lite)?\s+[a-z0-9-]+:)\S+"), rf"\1{REDACTED}"),
-    (re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]+"), rf"\1{REDACTED}"),
+    (re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{20,}"), rf"\1{REDACTED}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REDACTED),
-    # A storage account key by its looks: 64 bytes in base64.
-    (re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}(?:==|%3[dD]%3[dD])"), REDACTED),
-    # A SAS signature by its looks: 32 bytes in base64, raw or percent-encoded.
-    (re.compile(r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]|%2[bBfF]){43}(?:=|%3[dD])(?![A-Za-z0-9+/=])"), REDACTED),
+    # By its looks: a storage account key (64 bytes in base64), its padding perhaps lost; a signature (32 bytes).
+    (re.compile(rf"(?<![A-Za-z0-9+/]){_BASE64}{{86}}(?:{_PAD}{{2}}|(?![A-Za-z0-9+/=%]))"), REDACTED),
+    (re.compile(rf"(?<![A-Za-z0-9+/]){_BASE64}{{43}}{_PAD}(?![A-Za-z0-9+/=])"), REDACTED),
 )
 
 

@@ -191,6 +191,7 @@ class Revocation:
     account: AccountFacts | None = None
     key_name: str | None = None  # who signed it, by arithmetic
     key_sha256: str | None = None
+    attributed_at: datetime | None = None
     decided_by: str = ""  # the mode or rule that decided, in English
     plan: Plan | None = None
     deadline: datetime | None = None

@@ -57,6 +57,7 @@ class Scene:
     keys: Mapping[str, AccountKey]
     waiting: tuple[Finding, ...]  # the finding that took the lock comes first
     rotations: tuple[PastRotation, ...]
+    at: datetime
 
 
 class UnderLock:
@@ -112,7 +113,7 @@ class UnderLock:
         )
         others = (waiting for waiting in rows.waiting if waiting.fingerprint != finding.fingerprint)
         rotations = tuple(PastRotation(rotation.key_name, rotation.at) for rotation in rows.rotations)
-        return Scene(account, keys, (finding, *others), rotations)
+        return Scene(account, keys, (finding, *others), rotations, self._clock())
 
     def _weigh(self, scene: Scene) -> list[Weighed]:
         return [self._weigh_one(finding, scene) for finding in scene.waiting]
@@ -233,7 +234,7 @@ class UnderLock:
             if current is None:
                 continue
             proven = one.finding.fingerprint in covered and pull is not None
-            record = _with_verdict(current, self._as_it_was(one, scene, pull) if proven else one, scene.account)
+            record = _with_verdict(current, self._as_it_was(one, scene, pull) if proven else one, scene)
             if pull is not None and one.finding.fingerprint == puller:
                 records.insert(0, _contained(record, pull, now))
             elif pull is not None and one.finding.fingerprint in covered:
@@ -294,10 +295,11 @@ def _by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) 
     )
 
 
-def _with_verdict(record: Revocation, one: Weighed, account: AccountFacts) -> Revocation:
+def _with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
     return replace(
         record,
-        account=account,
+        account=scene.account,
+        attributed_at=scene.at if one.verdict.key_name is not None else None,
         key_name=one.verdict.key_name,
         key_sha256=one.verdict.key_sha256,
         plan=one.plan,

@@ -17,7 +17,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.data.tables.aio import TableServiceClient
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.queue import TextBase64EncodePolicy
-from azure.storage.queue.aio import QueueServiceClient
+from azure.storage.queue.aio import QueueClient
 
 from shared import redaction
 from shared.account_table import AccountTable
@@ -32,7 +32,10 @@ from shared.under_lock import UnderLock
 
 if TYPE_CHECKING:
     from shared.followup import FollowUp
+    from shared.report.announce import Announcer
     from shared.report.graph import Graph
+    from shared.report.incident import Incidents
+    from shared.report.people import People
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
@@ -54,7 +57,8 @@ def new_id() -> str:
 
 def network() -> Transport:
     """Return a transport with connections of its own."""
-    return AioHttpTransport()
+    transport: Transport = AioHttpTransport()
+    return transport
 
 
 class Worker:
@@ -118,10 +122,11 @@ class Worker:
             **_TIMEOUTS,
         )
 
-    @cached_property
-    def _queue_service(self) -> QueueServiceClient:
-        return QueueServiceClient(
+    def _queue(self, name: str) -> QueueClient:
+        # The Functions host reads base64, and QueueServiceClient does not hand the policy on.
+        return QueueClient(
             self.settings.queue_endpoint,
+            name,
             credential=self.credential,
             transport=self._transport(),
             message_encode_policy=TextBase64EncodePolicy(),
@@ -139,10 +144,7 @@ class Worker:
 
     @cached_property
     def queues(self) -> Queues:
-        return Queues(
-            contain=self._queue_service.get_queue_client(CONTAIN_QUEUE),
-            follow_up=self._queue_service.get_queue_client(FOLLOW_UP_QUEUE),
-        )
+        return Queues(contain=self._queue(CONTAIN_QUEUE), follow_up=self._queue(FOLLOW_UP_QUEUE))
 
     @cached_property
     def _prover(self) -> Prover:
@@ -184,25 +186,38 @@ class Worker:
         return Graph(self.credential, base_url=self.settings.cloud.graph)
 
     @cached_property
-    def follow_up(self) -> "FollowUp":
+    def _incidents(self) -> "Incidents":
+        from shared.report.incident import SharePointIncidents  # noqa: PLC0415 -- only the follow-up needs it
+
+        return SharePointIncidents(self._graph, site=self.settings.incident_site, list_=self.settings.incident_list)
+
+    @cached_property
+    def _people(self) -> "People":
+        from shared.report.people import People  # noqa: PLC0415 -- only the follow-up needs it
+
+        return People(self._graph, settings=self.settings)
+
+    @cached_property
+    def _announcer(self) -> "Announcer":
         from azure.eventgrid.aio import EventGridPublisherClient  # noqa: PLC0415 -- only the follow-up needs these
 
-        from shared.followup import FollowUp  # noqa: PLC0415
         from shared.report.announce import Announcer  # noqa: PLC0415
-        from shared.report.incident import SharePointIncidents  # noqa: PLC0415
-        from shared.report.people import People  # noqa: PLC0415
 
         publisher = EventGridPublisherClient(
             self.settings.topic_endpoint, self.credential, transport=self._transport(), **_RETRIES, **_TIMEOUTS
         )
+        return Announcer(publisher)
+
+    @cached_property
+    def follow_up(self) -> "FollowUp":
+        from shared.followup import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+
         return FollowUp(
             ledger=self.ledger,
             queues=self.queues,
             lever=self._lever,
-            announcer=Announcer(publisher),
-            incidents=SharePointIncidents(
-                self._graph, site=self.settings.incident_site, list_=self.settings.incident_list
-            ),
-            people=People(self._graph, settings=self.settings),
+            announcer=lambda: self._announcer,
+            incidents=lambda: self._incidents,
+            people=lambda: self._people,
             clock=self._clock,
         )

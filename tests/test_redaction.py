@@ -27,6 +27,9 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
         (f"{{'sig': '{SIGNATURE}'}}", SIGNATURE),
         (f"AccountName=a;AccountKey={KEY};EndpointSuffix=core.windows.net", KEY),
         (f"the key is {KEY}", KEY),
+        (f"the key, encoded: {quote(KEY, safe='')}", KEY),
+        (f"the key, twice encoded: {quote(quote(KEY, safe=''), safe='')}", KEY),
+        (f"the key without its padding: {KEY}".rstrip("="), KEY.rstrip("=")),
         (f'"value": "{KEY}"', KEY),
         (f"a signature alone: {SIGNATURE}.", SIGNATURE),
         (f"Authorization: Bearer {TOKEN}", TOKEN),
@@ -50,6 +53,7 @@ def test_removes(text: str, secret: str) -> None:
         "fingerprint 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/ai/providers/Microsoft.Storage",
         "designed to assign = nothing",
+        "signature: verified; Bearer token expected",
     ],
 )
 def test_leaves_what_is_no_secret(text: str) -> None:
@@ -87,7 +91,7 @@ def test_a_log_record_is_cleaned_with_its_arguments(log: tuple[logging.Logger, i
 def test_a_logged_traceback_is_cleaned(log: tuple[logging.Logger, io.StringIO]) -> None:
     logger, written = log
     try:
-        raise ValueError(f"no answer from https://a/?sig={SIGNATURE}")
+        int(f"https://a/?sig={SIGNATURE}")
     except ValueError:
         logger.exception("failed")
 

@@ -69,14 +69,17 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
             "signed for another resource. That can't be told apart from here, so a person has to look.",
             reason=Reason.NO_KEY_MATCHES,
         )
-    signer = {"key_name": result.key, "key_sha256": key_sha256(keys[result.key])}
+    signer_sha256 = key_sha256(keys[result.key])
     if credential.kind is Kind.POLICY_SAS:
         return Verdict(
             f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}'. The smallest "
             "lever is that policy: delete it, or set its expiry into the past. It must never be re-created under "
             "the same id.",
+            key_name=result.key,
+            key_sha256=signer_sha256,
             reason=Reason.NO_LEVER,
-            **signer,
         )
     what = "Is" if credential.kind is Kind.ACCOUNT_KEY else "Signed by"
-    return Verdict(f"{what} {result.key} of {account}, proven by arithmetic.", **signer)
+    return Verdict(
+        f"{what} {result.key} of {account}, proven by arithmetic.", key_name=result.key, key_sha256=signer_sha256
+    )

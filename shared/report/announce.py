@@ -1,5 +1,6 @@
 """Announces each state that a record reaches on the Event Grid topic, for other automation (design.md's table)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,15 +49,15 @@ class Announcement:
 
 
 class Announcer:
-    """Publishes announcements. One call, however many."""
+    """Publishes states. One call, however many."""
 
     def __init__(self, client: EventGridPublisherClient) -> None:
         self._client = client
 
-    async def announce(self, announcements: list[Announcement]) -> None:
-        """Publish them. Raises PassingFailure or Blocked."""
+    async def announce(self, revocation: Revocation, changes: Iterable[Change]) -> None:
+        """Publish that `revocation` reached each of these states. Raises PassingFailure or Blocked."""
         try:
-            await self._client.send([announcement.to_event() for announcement in announcements])
+            await self._client.send([Announcement(revocation, change).to_event() for change in changes])
         except AzureError as error:
             raise from_azure(error, doing="Announcing a state on the Event Grid topic") from error
 

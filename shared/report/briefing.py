@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.revocation import Owner
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
@@ -10,15 +12,6 @@ class TimelineEntry:
 
     at: datetime
     what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Someone to tell. `found_by` says how we came to think so: "tag sasquash-owner on the account"."""
-
-    address: str
-    name: str | None
-    found_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,8 +123,11 @@ class Graph:
             expand=["fields"], filter=f"fields/FindingId eq '{finding_id}'"
         )
         request = self._items(site, list_).get(RequestConfiguration(query_parameters=query))
-        answer = await self._call(request, doing="Looking for the incident", right="Sites.Selected, read")
-        for item in (answer and answer.value) or ():
+        doing = "Looking for the incident"
+        answer = await self._call(request, doing=doing, right="Sites.Selected, read")
+        if answer is None or answer.value is None:
+            raise PassingFailure(f"{doing} failed: the answer holds no list.")
+        for item in answer.value:
             if item.id and item.fields and item.fields.additional_data.get("FindingId") == finding_id:
                 return str(item.id)
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from shared.errors import SasquashError
 from shared.report.briefing import Briefing
 from shared.report.text import clean, defang
-from shared.report.wording import headline, subject_of, why
+from shared.report.wording import command, headline, title, why
 
 if TYPE_CHECKING:
     from shared.report.graph import Graph
@@ -73,6 +73,7 @@ class SharePointIncidents:
 def _columns(briefing: Briefing) -> dict[str, str]:
     """The columns that change with the revocation; an empty text clears one."""
     words = headline(briefing)
+    by_hand = command(briefing)
     summary = (
         words.lead,
         why(briefing),
@@ -82,11 +83,12 @@ def _columns(briefing: Briefing) -> dict[str, str]:
         briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
         f"C3ID: {clean(briefing.c3id)}",
         *(f"Breaks: {clean(point)}" for point in briefing.breaks),
+        by_hand and f"{'Prints the new key' if words.pulled else 'Revokes it by hand'}: {by_hand}",
         *(f"Open: {clean(point)}" for point in briefing.open_points),
     )
     steps = "\n".join(f"{number}. {clean(step)}" for number, step in enumerate(briefing.next_steps, start=1))
     return {
-        "Title": clean(f"Leaked {subject_of(briefing)}: {words.label}", limit=_ONE_LINE),
+        "Title": clean(title(briefing), limit=_ONE_LINE),
         "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
         "Status": clean(briefing.state, limit=_ONE_LINE),
         "Account": clean(briefing.account or "", limit=_ONE_LINE),

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from html import escape
 
 from shared.report.briefing import Briefing
-from shared.report.commands import renew_key, show_key
 from shared.report.text import clean, defang, utc
-from shared.report.wording import Headline, Tone, headline, subject_of, why
+from shared.report.wording import Headline, Tone, command, headline, title, why
 
 _MOST_ITEMS = 20
 _LONGEST_SUBJECT = 200
@@ -55,16 +54,16 @@ def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str) -> 
     # While the credential works, what to do comes before all explanations.
     sections.insert(0 if words.tone is Tone.LIVE else 4, _section("What to do now", _next(briefing, words)))
     return Message(
-        subject=_subject(briefing, words),
-        html=_page(_subject(briefing, words), _banner(briefing, words), *sections, _footer(briefing)),
+        subject=_subject(briefing),
+        html=_page(_subject(briefing), _banner(briefing, words), *sections, _footer(briefing)),
         to=owners or (security_mailbox,),
         cc=(security_mailbox,) if owners else (),
     )
 
 
-def _subject(briefing: Briefing, words: Headline) -> str:
+def _subject(briefing: Briefing) -> str:
     severity, c3id = clean(briefing.severity, limit=20).upper(), clean(briefing.c3id, limit=40)
-    text = clean(f"[{severity}] Leaked {subject_of(briefing)}: {words.label}", limit=_LONGEST_SUBJECT - len(c3id) - 3)
+    text = clean(f"[{severity}] {title(briefing)}", limit=_LONGEST_SUBJECT - len(c3id) - 3)
     return f"{text} [{c3id}]"
 
 
@@ -109,15 +108,15 @@ def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
 
 
 def _breakage(briefing: Briefing, words: Headline) -> str:
-    if words.tone is Tone.DONE and not words.revoked:
+    if words.tone is Tone.DONE and not words.pulled:
         return ""
-    parts = _bullets(briefing.breaks) or _paragraph("Nothing is known to break.")
-    command = show_key(briefing.account_id, briefing.key_name)
-    if not words.revoked:
+    parts = _bullets(briefing.breaks) or _paragraph("Not known.")
+    if not words.pulled:
         return _section("What breaks when it is revoked", parts)
-    if command and _killed_by_key(briefing):
+    recovery = command(briefing)
+    if recovery:
         parts += _paragraph("Give the new key to everything that used the old one. This prints it:")
-        parts += _command(command)
+        parts += _command(recovery)
     return _section("What breaks, and how to recover", parts)
 
 
@@ -125,17 +124,12 @@ def _next(briefing: Briefing, words: Headline) -> str:
     parts = _bullets(briefing.next_steps, tag="ol")
     if words.tone is Tone.LIVE:
         parts = parts or _paragraph("No next step is known. Hand this to the security team now.")
-        command = renew_key(briefing.account_id, briefing.key_name)
-        if command and _killed_by_key(briefing):
+        kill = None if words.pulled else command(briefing)
+        if kill:
             parts += _paragraph("By hand, this revokes it at once, and breaks what is listed below:")
-            parts += _command(command)
-    parts = parts or _paragraph("Nothing more than the above.")
+            parts += _command(kill)
+    parts = parts or _paragraph("Nothing more has to be done.")
     return parts + (_paragraph("Still open:") + _bullets(briefing.open_points) if briefing.open_points else "")
-
-
-def _killed_by_key(briefing: Briefing) -> bool:
-    """A token that names a stored access policy dies with the policy: no key is touched for it."""
-    return briefing.policy is None
 
 
 def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
@@ -153,7 +147,7 @@ def _told(briefing: Briefing, security_mailbox: str) -> str:
         for owner in briefing.owners
     ]
     if not people:
-        people = ["No owner: none is known. Name one in the tag sasquash-owner of the account."]
+        people = ["No owner: owners hear of confirmed leaks, and are those that a tag like sasquash-owner names."]
     return _bullets([*people, f"{security_mailbox} (the security mailbox, always)"])
 
 

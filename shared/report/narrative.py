@@ -65,7 +65,9 @@ def _done(revocation: Revocation) -> str:
     pull = revocation.pull
     name = revocation.account.name if revocation.account is not None else "the account"
     how = f" (ARM correlation id {pull.correlation_id})" if pull.correlation_id else ""
-    lost = " ARM's answer was lost; its list of keys shows that it happened." if pull.confirmed_by == "listing" else ""
+    lost = (
+        " ARM's answer was lost; its list of keys shows that it happened." if pull.confirmed_by == "listing" else ""
+    )
     why = f" It was done without asking: {revocation.decided_by}." if revocation.decided_by else ""
     return f"{pull.target} of {name} was regenerated{how}; the other key was not touched.{lost}{why}"
 
@@ -92,7 +94,7 @@ def _open_points(revocation: Revocation) -> list[str]:
 
 def _next_steps(revocation: Revocation) -> list[str]:
     match revocation.state, revocation.reason:
-        case (State.CONTAINED | State.PROVEN | State.CLOSED), _:
+        case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
             return [
                 "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
                 "to a user delegation SAS, read-only, for the paths they need, and short.",
@@ -108,7 +110,7 @@ def _next_steps(revocation: Revocation) -> list[str]:
                 "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
                 "open a support request: a regenerated key must be refused within ten minutes."
             ]
-        case (State.FAILED | State.UNRESOLVED), _:
+        case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
 
@@ -116,6 +118,8 @@ def _next_steps(revocation: Revocation) -> list[str]:
 def _timeline(revocation: Revocation) -> list[TimelineEntry]:
     entries = [TimelineEntry(revocation.finding.detected_at, f"found by {revocation.finding.source}")]
     entries.append(TimelineEntry(revocation.received_at, "reported to Sasquash"))
+    if revocation.attributed_at is not None:
+        entries.append(TimelineEntry(revocation.attributed_at, f"attributed to {revocation.key_name}"))
     if revocation.pull is not None:
         entries.append(TimelineEntry(revocation.pull.at, f"{revocation.pull.target} regenerated"))
     skipped = {State.RECEIVED, State.CONTAINED} if revocation.pull is not None else {State.RECEIVED}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shared.errors import SasquashError
-from shared.report.briefing import Owner
 from shared.report.text import clean
+from shared.revocation import Owner
 
 _MOST_PEOPLE = 5
 _MOST_REJECTED = 10

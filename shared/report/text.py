@@ -9,6 +9,8 @@ from shared.redaction import redact
 _LONGEST = 8000
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,30}):(?=//)", re.IGNORECASE)  # RFC 3986 section 3.1
 _AUTHORITY = re.compile(r"([a-z]+://)?([^/?#\s]*)", re.IGNORECASE)
+# Outlook makes a link of \\server\share, and opening it sends a password hash to the server.
+_UNC = re.compile(r"\\(?=\\)")
 _WWW = re.compile(r"www\.", re.IGNORECASE)
 
 
@@ -38,7 +40,7 @@ def utc(moment: datetime) -> str:
 def _harmless(text: str) -> str:
     visible = " ".join("".join(char if char.isprintable() else " " for char in text[:_LONGEST]).split())
     unlinked = _WWW.sub("www[.]", _SCHEME.sub(_defanged_scheme, redact(visible)))
-    return unlinked.replace("\\\\", "\\ \\")  # Outlook links \\server\share, and opening it sends a password hash
+    return _UNC.sub(r"\\ ", unlinked)
 
 
 def _defanged_scheme(match: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from shared.report.briefing import Briefing
+from shared.report.commands import renew_key, show_key
 from shared.report.text import clean, defang, utc
 
 
@@ -19,20 +20,29 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What a state means to its reader: `label` for the subject, `lead` for the first sentences."""
+    """What a state means to its reader: `label` for the subject, `lead` for the first sentences.
+
+    `pulled`: the key or policy behind the credential was changed, so what else used it has stopped working.
+    """
 
     label: str
     tone: Tone
+    pulled: bool
     lead: str
-    revoked: bool
 
 
 def headline(briefing: Briefing) -> Headline:
     """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
-    words = _STATES.get(briefing.state)
+    words = _EXCEPTIONS.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
     if words is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
-    return Headline(words.label, words.tone, words.lead(briefing), words.revoked)
+    return Headline(words.label, words.tone, words.pulled, words.lead(briefing))
+
+
+def title(briefing: Briefing) -> str:
+    """Return one line that says what leaked and how it stands."""
+    what = "Unreadable report of a leak" if briefing.reason == "malformed" else f"Leaked {subject_of(briefing)}"
+    return f"{what}: {headline(briefing).label}"
 
 
 def subject_of(briefing: Briefing) -> str:
@@ -52,11 +62,24 @@ def why(briefing: Briefing) -> str | None:
     return _REASONS.get(briefing.reason, f"Reason: {clean(briefing.reason, limit=200)}.")
 
 
+def command(briefing: Briefing) -> str | None:
+    """Return what a person may have to run: what prints the new key, or while the credential works, what kills it.
+
+    None where no account key is meant: a token that names a stored access policy dies with the policy.
+    """
+    words = headline(briefing)
+    if briefing.policy is not None:
+        return None
+    if words.pulled:
+        return show_key(briefing.account_id, briefing.key_name)
+    return renew_key(briefing.account_id, briefing.key_name) if words.tone is Tone.LIVE else None
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     label: str
     tone: Tone
-    revoked: bool
+    pulled: bool
     lead: Callable[[Briefing], str]
 
 
@@ -118,6 +141,20 @@ def _failed(briefing: Briefing) -> str:
     )
 
 
+def _still_alive(briefing: Briefing) -> str:
+    return (
+        f"The leaked {subject_of(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now."
+        f"{_others(briefing)}"
+    )
+
+
+def _malformed(_briefing: Briefing) -> str:
+    return (
+        "A leak was reported in a form that Sasquash cannot read, so nothing was revoked. Ask who reported it what "
+        "leaked, and treat that as working."
+    )
+
+
 _STATES: Mapping[str, _State] = MappingProxyType(
     {
         "received": _State("received, not decided yet", Tone.LIVE, False, _received),
@@ -129,6 +166,14 @@ _STATES: Mapping[str, _State] = MappingProxyType(
         "dismissed": _State("dismissed, nothing to do", Tone.DONE, False, _dismissed),
         "unresolved": _State("UNRESOLVED, a person must look", Tone.LIVE, False, _unresolved),
         "failed": _State("FAILED to revoke, still live", Tone.LIVE, False, _failed),
+    }
+)
+
+# Where the reason changes what the state means to its reader.
+_EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
+    {
+        ("failed", "still_alive"): _State("FAILED, revoked but still accepted", Tone.LIVE, True, _still_alive),
+        ("unresolved", "malformed"): _State("UNRESOLVED, a person must look", Tone.LIVE, False, _malformed),
     }
 )
 
@@ -149,6 +194,9 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "policy_gone": "Its stored access policy is gone. Once one of that name is made, it works again.",
         "policy_expired": "Its stored access policy has expired. If the policy is extended, it works again.",
         "blocked": "Azure refused: a lock, a missing right, a policy or the network stands in the way.",
-        "duplicate": "The same credential is already being handled under another report.",
+        "malformed": "The report could not be read.",
+        "no_lever": "What would kill it is not something that this version of Sasquash can pull.",
+        "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",
+        "still_alive": "The key was regenerated, and tokens of the old key are accepted all the same.",
     }
 )

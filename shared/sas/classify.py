@@ -140,8 +140,10 @@ def _named_by_sr(parameters: Mapping[str, str], segments: list[str]) -> Resource
             return Resource(service, kind, container, rest)
         case _:
             # A blob of the root container is addressed without the container's name.
-            return Resource(service, kind, "$root", container) if container and not rest else Resource(
-                service, kind, container, rest
+            return (
+                Resource(service, kind, "$root", container)
+                if container and not rest
+                else Resource(service, kind, container, rest)
             )
 
 
@@ -156,4 +158,3 @@ def _directory(depth: str, segments: list[str]) -> str | None:
 def _table_name(signed: str, segments: list[str]) -> str:
     spelled = _TABLE_SEGMENT.match(segments[0]) if segments else None
     return spelled[0] if spelled and spelled[0].lower() == signed.lower() else signed
-

@@ -154,9 +154,7 @@ class Credential:
     @property
     def fingerprint(self) -> str:
         """The leak's identity, 64 hex characters: the same for every report of it."""
-        return identity.fingerprint(
-            kind=self.kind, host=self.host, parameters=self.parameters, digest=self._digest
-        )
+        return identity.fingerprint(kind=self.kind, host=self.host, parameters=self.parameters, digest=self._digest)
 
     @property
     def c3id(self) -> str:
@@ -180,7 +178,7 @@ class Credential:
         if not isinstance(data, Mapping) or not data.keys() <= _FIELDS:
             raise InvalidCredential("credential: not an object, or one with a field that is not in the contract")
         try:
-            kind = Kind(data.get("kind"))
+            kind = Kind(_text_or_none(data, "kind") or "")
         except ValueError:
             raise InvalidCredential("kind: not one of the known kinds") from None
         parameters = data.get("parameters", {})

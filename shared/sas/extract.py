@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .classify import moment
+from .connections import find_connections
 from .credential import Credential
 from .hosts import EMULATOR_ACCOUNT
 from .keys import EMULATOR_KEY_SHA256, find_keys
@@ -37,10 +38,12 @@ def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
 
 
 def _find(view: str) -> Iterator[_Found]:
+    connections = list(find_connections(view))
     mentions = Mentions.in_text(view)
     length = len(view) or 1
-    for at, credential in (*find_tokens(view, mentions), *find_keys(view, mentions)):
-        yield _Found(at / length, credential)
+    for finder in (find_tokens, find_keys):
+        for at, credential in finder(view, connections, mentions):
+            yield _Found(at / length, credential)
 
 
 def _merge(found: list[_Found], later: list[_Found]) -> None:

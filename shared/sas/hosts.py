@@ -24,7 +24,14 @@ _STORAGE_HOST = re.compile(
     r"\.(?P<service>blob|queue|table|file|dfs|web)"
     r"\.(?:core(?:\.[a-z0-9-]+){2,4}|storage\.azure\.net|localhost)"
 )
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_URL = re.compile(
+    r"https?://(?:[^/?#@\s]{0,256}@)?(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^/?#:@\s]{1,256})(?::[0-9]{0,5})?"
+    r"(?:/(?P<path>[^?#]*)|(?=[?#]|\Z))",
+    re.IGNORECASE,
+)
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
 # Data Lake and static website endpoints are other doors to blobs, and sign as blobs.
 _SERVICES = {"dfs": Service.BLOB, "web": Service.BLOB}
 # Same token format, other string-to-sign: the table interface of Cosmos DB.
@@ -81,6 +88,15 @@ def with_service(host: str, service: Service) -> str:
     if locate(host, None).service in (None, service):
         return host
     return re.sub(r"\.(?:blob|queue|table|file|dfs|web)\.", f".{service.value}.", host, count=1)
+
+
+def split_url(url: str) -> tuple[str | None, str]:
+    """Return the lower-case host of an absolute URL, None when it is none, and the path as it stands without "/"."""
+    match = _URL.match(url)
+    if match is None:
+        return None, ""
+    host = match["host"].strip("[]").lower().rstrip(".")
+    return (host if is_host(host) else None), match["path"] or ""
 
 
 def _is_address(text: str) -> bool:

@@ -61,7 +61,12 @@ SNAPSHOT_TIME = {"bs": "snapshot", "bv": "versionid"}
 """By `sr`: the parameter of the URL, not of the token, whose value is signed as the snapshot time."""
 
 TOKEN_PARAMETERS = frozenset(
-    "sv ss srt sr st se sp sip spr si tn spk srk epk erk rscc rscd rsce rscl rsct ses sdd "
-    "skoid sktid skt ske sks skv saoid suoid scid sduoid skdutid srh srq".split()
+    {
+        *("sv", "ss", "srt", "sr", "st", "se", "sp", "sip", "spr", "si", "ses", "sdd"),
+        *("tn", "spk", "srk", "epk", "erk"),
+        *("rscc", "rscd", "rsce", "rscl", "rsct"),
+        *("skoid", "sktid", "skt", "ske", "sks", "skv"),
+        *("saoid", "suoid", "scid", "sduoid", "skdutid", "srh", "srq"),
+    }
 )
 """Every parameter of a token but `sig`."""

@@ -3,28 +3,32 @@
 import bisect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .credential import is_plain
 from .hosts import EMULATOR_ACCOUNT, locate
 from .normalize import percent_decoded
 
-_STORAGE_HOST = (
+_HOST = (
     r"(?<![A-Za-z0-9.-])(?P<host>[A-Za-z0-9-]{3,63}(?:\.privatelink)?(?:\.z[0-9]{1,2})?(?:\.privatelink)?"
     r"\.(?:blob|queue|table|file|dfs|web)\.(?:core(?:\.[a-z0-9-]{2,30}){2,3}|storage\.azure\.net))"
-    r"(?![A-Za-z0-9-])(?::[0-9]{1,5})?(?:/(?P<path>[^\s\"'<>?#`;,)\]}]{0,4096}))?"
+    r"(?![A-Za-z0-9-])(?::[0-9]{1,5})?(?:/(?P<path>[^\s\"'<>?#`;,)\]}]{0,2048}))?"
 )
 _ACCOUNT = (
-    r"(?:account[_. -]?name|storage[_-]?account(?:[_-]?name)?|(?<=[/ ])storageAccounts)"
-    r"[^A-Za-z0-9]{1,8}(?P<account>[a-z0-9]{3,24})(?![A-Za-z0-9_.(-])"
+    r"(?:account[_. -]?name|storage[_-]?account(?:[_-]?name)?)"
+    r"(?:[\"']?\s{0,3}[=:,]{1,2}\s{0,3}|\s{1,3}(?=[\"'])|(?<=-name)\s{1,3}|(?<=AccountName)\s{1,3})[\"']?"
+    r"(?P<account>[a-z0-9]{3,24})(?![A-Za-z0-9_.(-])"
 )
 # Services whose keys have the form of a storage account's.
 _FOREIGN = r"(?P<foreign>documents\.azure|cosmos\.azure|batch\.azure|azure-api\.|AccountEndpoint=|\bsha512)"
-_MENTION = re.compile(rf"{_STORAGE_HOST}|{_ACCOUNT}|{_FOREIGN}", re.IGNORECASE)
+_MENTION = re.compile(rf"{_HOST}|{_ACCOUNT}|{_FOREIGN}", re.IGNORECASE)
+# What stands where an account's name would in code and documentation.
+_NO_NAMES = frozenset(
+    {"account", "accountname", "false", "name", "none", "null", "required", "str", "string", "true", "undefined"}
+)
 
-_DEFAULT_HOST = "{account}.blob.core.windows.net"
-_LAST_WORD = 600  # characters between an account's name and its key
-_ONLY_WORD = 20_000  # the same, where the text names one account
+_NEAR = 600  # characters between an account's name and its key
+_NEAR_IF_ONLY = 4000  # the same, and for a token, where the text names one account
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +43,40 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """All mentions of a text, in order."""
+    """All mentions of a text, in order; `only` is its account with its path, where it names just one account.
+
+    `only` has a path where the text gives that account just one.
+    """
 
     all: tuple[Mention, ...]
+    only: Mention | None
 
     @classmethod
     def in_text(cls, text: str) -> "Mentions":
         """Collect the mentions in `text`."""
-        return cls(tuple(_mentions(text)))
-
-    @property
-    def only(self) -> Mention | None:
-        """The account that the text names if it names just one: its first mention with a path, else its first."""
-        ours = [each for each in self.all if each.account not in (None, EMULATOR_ACCOUNT)]
+        found = tuple(_mentions(text))
+        ours = [each for each in found if each.account not in (None, EMULATOR_ACCOUNT)]
         if len({each.account for each in ours}) != 1:
-            return None
-        paths = {(each.host, each.path) for each in ours if each.path}
-        if len(paths) == 1:
-            return next(each for each in ours if each.path)
-        return Mention(ours[0].start, ours[0].account, ours[0].host, None)
+            return cls(found, None)
+        paths = {each.path: each for each in ours if each.path}
+        only = next(iter(paths.values())) if len(paths) == 1 else replace(ours[0], path=None)
+        return cls(found, only)
 
-    def nearest(self, start: int, end: int) -> Mention | None:
+    def of_token(self, at: int) -> Mention | None:
+        """Return the account for a token at `at`: the only one that the text names, if it is named near."""
+        return self.only if self._around(at, at, limit=_NEAR_IF_ONLY) else None
+
+    def of_key(self, start: int, end: int) -> Mention | None:
         """Return the mention that a key at [start, end) most likely belongs to: the last before, else the next."""
+        return self._around(start, end, limit=_NEAR_IF_ONLY if self.only else _NEAR)
+
+    def _around(self, start: int, end: int, *, limit: int) -> Mention | None:
         index = bisect.bisect_left(self.all, start, key=lambda each: each.start)
-        limit = _ONLY_WORD if self.only else _LAST_WORD
         if index and start - self.all[index - 1].start <= limit:
             return self.all[index - 1]
         if index < len(self.all) and self.all[index].start - end <= limit:
             return self.all[index]
         return None
-
-
-def default_host(account: str, suffix: str = "core.windows.net") -> str:
-    """Return the host that stands for an account of which only the name is known."""
-    return f"{account}.blob.{suffix}"
 
 
 def _mentions(text: str) -> Iterator[Mention]:
@@ -81,10 +85,11 @@ def _mentions(text: str) -> Iterator[Mention]:
             yield Mention(match.start(), None, None, None)
         elif match["account"]:
             account = match["account"].lower()
-            yield Mention(match.start(), account, default_host(account), None)
+            if account not in _NO_NAMES:
+                yield Mention(match.start(), account, f"{account}.blob.core.windows.net", None)
         else:
             host = match["host"].lower()
+            path = percent_decoded(match["path"] or "")
             account_of_host = locate(host, None).account
             if account_of_host is not None:
-                path = percent_decoded(match["path"] or "")
                 yield Mention(match.start(), account_of_host, host, path if path and is_plain(path) else None)

@@ -22,9 +22,9 @@ _ESCAPED_MARK = re.compile(r"\\+([^\w\s\\])|[\^`](&)")
 _CONTINUED_LINE = re.compile(r"\\\r?\n[ \t]*+")
 _SOFT_LINE_END = re.compile(r"=[ \t]*+\r?\n")
 _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
-_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}])")
+_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}])")
 _DIFF_MARK = re.compile(r"\n[+-]")
-_LINE_END = re.compile(r"(?<=\S)[ \t]?+\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)")
+_LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)")
 
 _ENCODED = re.compile(
     r"(?:https?%(?:25)*+3[aA]%(?:25)*+2[fF]|(?<![A-Za-z0-9])(?:s[a-z]{1,2}|AccountName|AccountKey|DefaultEndpointsProtocol"
@@ -34,7 +34,7 @@ _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{12,}+={0,2}(?![A-Za-z0-9+/=])")
 _LONG_ENOUGH = 100  # characters: a key that was encoded again has 120, the shortest token more
-_WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86}==\s*\Z")
+_WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+={0,2}\s*\Z")
 
 
 def views(text: str) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _quoted_bytes(match: re.Match[str]) -> str:
 
 
 def _hard_lines_joined(text: str) -> str:
-    """Join all lines, without indentation and without the marks of quotes, comments, tables and diffs."""
+    """Join lines that end in a long word, without indentation and the marks of quotes, comments, tables and diffs."""
     if "\n@@" in text:
         text = _DIFF_MARK.sub("\n", text)
     return _LINE_END.sub("", text)
@@ -103,7 +103,7 @@ def _percent_decoded(text: str) -> str:
 
 
 def _base64_decoded(text: str) -> str:
-    """Decode base64 where some of it hides a credential, then also its short neighbors: names in a Kubernetes secret."""
+    """Decode base64 where some of it hides a credential; then its short neighbors too, as in a Kubernetes secret."""
     worth = any(
         _WORTH_DECODING.search(_from_base64(match[0]))
         for match in _BASE64.finditer(text)

@@ -18,7 +18,7 @@ from .fingerprint import key_bytes, signature_sha256
 from .kinds import SNAPSHOT_TIME, Kind, ResourceKind, Service
 
 NEWEST_KNOWN_VERSION = "2026-10-06"
-"""The newest service version whose strings-to-sign were checked; later ones are tried, and a failure proves nothing."""
+"""The newest version whose strings-to-sign were checked; later ones are tried too, but a failure proves nothing."""
 
 _SERVICE_IN_RESOURCE_SINCE = "2015-02-21"
 

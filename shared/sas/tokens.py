@@ -1,66 +1,193 @@
 """Find SAS tokens in one reading of a text: in URLs, in connection strings, and loose."""
 
-import base64
-import binascii
+import contextlib
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from .classify import kind_of
-from .connections import Connection, find_connections
+from .connections import Connection
 from .credential import Credential, InvalidCredential, is_plain
 from .fingerprint import signature_sha256
-from .hosts import is_host, locate, with_service
-from .kinds import SIGNED_RESOURCES, SNAPSHOT_TIME, TOKEN_PARAMETERS, Service
+from .hosts import locate, split_url, with_service
+from .kinds import SNAPSHOT_TIME, TOKEN_PARAMETERS, Service
 from .mentions import Mention, Mentions
 from .normalize import percent_decoded
 
-# What may stand in a URL, written as people and programs write it; an apostrophe may (OData keys), a quote may not.
-_RUN = re.compile(r"[^\s\"<>`\\{}|^\x00-\x1f]{43,}")
+# What a URL may hold, as people and programs write it: an apostrophe, yes (OData keys), a quotation mark, no.
+_RUN = re.compile(r"[^\s\"<>`\\{}|^\x00-\x1f]{43,}+")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:[^/?#@]{0,256}@)?(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^/?#:@\[\]]{1,255})(?::[0-9]{0,5})?(?=[/?#]|$)")
-_BARE_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]{3,255})(?::[0-9]{1,5})?(?P<path>/[^?]*)?\?+$")
-_NAMES = "|".join(sorted(TOKEN_PARAMETERS | {"sig"}, key=len, reverse=True))
-_FIRST_NAME = re.compile(rf"(?<![A-Za-z0-9_%-])(?=(?:{_NAMES})=)")
-_SIGNATURE = re.compile(r"(?:[A-Za-z0-9+/]|%[0-9a-fA-F]{2}){43,}+={0,2}")
-_BASE64_OF_32 = re.compile(r"[A-Za-z0-9+/]{43}=?")
-_TRAILING = ".,;:!?)]}>*'~"
-_PERCENT = r"%[0-9a-fA-F]{2}"
-# How far a value goes when the text goes on behind it without a space; others end at the next "&".
-_VALUES = {
-    name: re.compile(rf"(?:{pattern}|{_PERCENT})*")
+_ENTITY_KEY = re.compile(r"\((?:[A-Za-z]+=)?'[^']*'(?:,[A-Za-z]+='[^']*')*\)")
+_BARE_HOST = re.compile(r"(?<![A-Za-z0-9.-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
+_BARE_REACH = 2500  # characters before a query in which its host is looked for
+
+_KNOWN = TOKEN_PARAMETERS | set(SNAPSHOT_TIME.values())
+_FIRST_NAME = re.compile(rf"(?<![A-Za-z0-9_%-])(?=(?:sig|{'|'.join(sorted(TOKEN_PARAMETERS))})=)")
+_NESTED = re.compile(rf"[?&][A-Za-z0-9_.-]{{1,40}}=\??(?=(?:sig|{'|'.join(sorted(TOKEN_PARAMETERS))})=)")
+_BASE64_OF_32_BYTES = re.compile(r"[A-Za-z0-9+/]{43}=?")
+_FEWEST_MARKS = 12  # different characters in a signature; with fewer it is a placeholder
+_MOST_LAYERS = 4  # of percent-encoding
+
+# How far a last value goes when the text runs on behind it; the others go on until the text's next space or quote.
+_LAST_VALUE = {
+    name: re.compile(pattern)
     for names, pattern in (
-        ("sv skv", r"[0-9-]"),
-        ("st se skt ske", r"[0-9TZtz:.+-]"),
-        ("sp ss srt sr sks", r"[A-Za-z]"),
-        ("sip", r"[0-9a-fA-F.:-]"),
-        ("tn sdd", r"[A-Za-z0-9]"),
-        ("skoid sktid saoid suoid scid sduoid skdutid", r"[0-9A-Za-z-]"),
-        ("spr", r"https?(?:,(?=http))?"),
+        ("sv skv", r"[0-9-]*"),
+        ("st se skt ske", r"(?:[0-9TZ:.+-]|%(?:25)*(?:3[aA]|2[bBdDeE]))*"),
+        ("sp ss srt sr sks", r"[A-Za-z]*"),
+        ("sip", r"[0-9a-fA-F.:-]*"),
+        ("tn sdd", r"[A-Za-z0-9]*"),
+        ("skoid sktid saoid suoid scid sduoid skdutid", r"[0-9A-Za-z-]*"),
+        ("sig", r"(?:[A-Za-z0-9+/]|%(?:25)*2[bBfF])*+(?:=|%(?:25)*3[dD])?"),
+        ("spr", r"https?(?:(?:,|%(?:25)*2[cC])https?)?"),
     )
     for name in names.split()
 }
+_TRAILING_MARKS = ".,;:!?)]*'~"
 
 
-def find_tokens(view: str, mentions: Mentions) -> Iterator[tuple[int, Credential]]:
-    """Yield the tokens in `view` with the positions of their signatures."""
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token's decoded parameters without `sig`, its signature, and how often it was percent-encoded."""
+
+    parameters: Mapping[str, str]
+    signature: str
+    layers: int
+
+
+def find_tokens(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+    """Yield the tokens in `view` and where they are."""
+    rest = []
+    done = 0
+    for connection in connections:
+        token = _read(connection.token, quoted=False)
+        if token is None:
+            continue
+        if not connection.foreign:
+            near = connection if connection.host else mentions.of_token(connection.start)
+            yield from _at(connection.token_at, _beside(token, near))
+        rest += [view[done : connection.token_at], " "]
+        done = connection.token_at + len(connection.token)
+    view = "".join([*rest, view[done:]])
     for run in _RUN.finditer(view):
         if "sig=" in run[0]:
             yield from _in_run(run[0], run.start(), mentions)
 
 
 def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Credential]]:
-    connections = list(find_connections(run))
+    """Read a text without spaces; where it holds several URLs, each goes on to where the next begins."""
     starts = [match.start() for match in _SCHEME.finditer(run)]
-    for start, end in zip([0, *starts], [*starts, len(run)], strict=True):
+    for start, end in itertools.pairwise([0, *starts, len(run)]):
         piece = run[start:end]
-        position = piece.find("sig=")
-        if position < 0:
+        if "sig=" not in piece:
             continue
-        credential = _in_connection(piece, start, connections)
-        if credential is None:
-            opened = start > 0 and run[start - 1] == "'"
-            credential = _in_url(piece, opened=opened) if start or starts[:1] == [0] else None
-        if credential is None:
-            credential = _loose(piece, mentions)
-        if credential is not None:
-            yield offset + start + position, credential
+        nested = _NESTED.search(piece)
+        if nested:
+            piece = piece[nested.end() :]
+        quoted = run[max(start - 1, 0) : start] == "'"
+        address, question, query = piece.partition("?")
+        host, path = split_url(address)
+        if host and question and not (quoted and "'" in _ENTITY_KEY.sub("", address)):
+            token = _read(query, quoted=quoted)
+            yield from _at(offset + start, _credential(token, host=host, path=path) if token else None)
+        else:
+            yield from _at(offset + start, _loose(piece, mentions.of_token(offset + start)))
+
+
+def _at(position: int, credential: Credential | None) -> Iterator[tuple[int, Credential]]:
+    if credential is not None:
+        yield position, credential
+
+
+def _loose(piece: str, near: Mention | None) -> Credential | None:
+    """Read a token without a URL, or one whose URL lacks "https://"."""
+    first = _FIRST_NAME.search(piece)
+    if first is None:
+        return None
+    before = piece[: first.start()]
+    token = _read(piece[first.start() :], quoted=before.removesuffix("?").endswith("'"))
+    if token is None:
+        return None
+    if before.endswith("?"):
+        address = before[-_BARE_REACH:]
+        hosts = [match for match in _BARE_HOST.finditer(address) if locate(match[0].lower(), None).account]
+        if hosts:
+            path = address[hosts[-1].end() :].partition("/")[2].rstrip("?")
+            return _credential(token, host=hosts[-1][0].lower(), path=path)
+    return _beside(token, near)
+
+
+def _beside(token: _Token, near: Connection | Mention | None) -> Credential | None:
+    """Give a token the address that stands beside it, if any, with the host of its own service."""
+    alone = _credential(token, host=None, path="")
+    if alone is None or near is None or near.host is None:
+        return alone
+    host = near.host if alone.service in (None, Service.MULTIPLE) else with_service(near.host, alone.service)
+    return _credential(token, host=host, path=(near.path or "") if host == near.host else "")
+
+
+def _read(query: str, *, quoted: bool) -> _Token | None:
+    """Read a query as a token: split, never `parse_qs`, which would turn the "+" of a signature into a space."""
+    query = query.partition("#")[0].partition(";")[0]
+    if quoted:
+        query = query.partition("'")[0]
+    pairs = re.split("[&?]", query)
+    raw: dict[str, str] = {}
+    for index, pair in enumerate(pairs):
+        name, equals, value = pair.partition("=")
+        if equals and name not in raw:
+            raw[name] = _trimmed(name, value) if index == len(pairs) - 1 else value
+    signature = _signature(raw.get("sig", ""))
+    if signature is None or "skn" in raw:  # a key's name, in tokens of Service Bus and IoT Hub
+        return None
+    text, layers = signature
+    return _Token({name: _decoded(value, layers) for name, value in raw.items() if name in _KNOWN}, text, layers)
+
+
+def _trimmed(name: str, value: str) -> str:
+    pattern = _LAST_VALUE.get(name)
+    match = pattern.match(value) if pattern else None
+    return (match[0] if match else value).rstrip(_TRAILING_MARKS)
+
+
+def _signature(raw: str) -> tuple[str, int] | None:
+    """Return the signature's base64 text and how often it was percent-encoded; None unless it holds 32 bytes.
+
+    A lost "=" at the end is put back: whoever finds the token can do so too.
+    """
+    text = raw
+    for layers in range(_MOST_LAYERS + 1):
+        if _BASE64_OF_32_BYTES.fullmatch(text):
+            return (text.rstrip("=") + "=", layers) if len(set(text)) >= _FEWEST_MARKS else None
+        text = percent_decoded(text)
+    return None
+
+
+def _decoded(text: str, layers: int) -> str:
+    """Decode as often as the signature needed it, and once where it was written without any encoding."""
+    for _ in range(max(layers, 1)):
+        text = percent_decoded(text)
+    return text
+
+
+def _credential(token: _Token, *, host: str | None, path: str) -> Credential | None:
+    """Return the credential; `path` is as written. None when no storage service would know it."""
+    snapshot = SNAPSHOT_TIME.get(token.parameters.get("sr", ""))
+    parameters = {
+        name: value for name, value in token.parameters.items() if name in TOKEN_PARAMETERS or name == snapshot
+    }
+    kind = kind_of(parameters, host=host)
+    if kind is None:
+        return None
+    decoded = _decoded(path, token.layers)
+    with contextlib.suppress(InvalidCredential):
+        return Credential(
+            kind=kind,
+            host=host,
+            path=decoded if decoded and is_plain(decoded) else None,
+            parameters=tuple(sorted(parameters.items())),
+            signature_sha256=signature_sha256(token.signature),
+            key_sha256=None,
+        )
+    return None

@@ -1,0 +1,65 @@
+# Every target sets up what it needs. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+HOSTS ?= 1
+PORT ?= 7070
+CLOUD := .venv/bin/python -m local.cloud
+
+.PHONY: setup demo cloud stop test lint format help
+
+setup: .venv/installed node_modules/installed ## install what is missing: .venv and node_modules
+
+demo: setup ## replay the 38 TB leak end to end, on ports of its own
+	@.venv/bin/python -m local.demo
+
+cloud: setup ## start the local cloud and the function app; returns once all is ready (HOSTS=1 PORT=7070)
+	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT)
+
+stop: .venv/installed ## stop what `make cloud` started
+	@$(CLOUD) stop
+
+test: setup ## run every test
+	@.venv/bin/python -m pytest
+
+lint: .venv/installed ## check style and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+format: .venv/installed ## put the code into the house's format
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+help: ## show this
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	    printf '  %-12s  %s\n' "$$target" "$$text"; done
+
+# Python 3.13 from wherever it is; uv, where it is there, can bring one, and makes an environment without ensurepip,
+# which Debian ships apart.
+.venv/installed: requirements-dev.txt
+	@python=''; \
+	for candidate in python3.13 python3 python; do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
+	        python=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -n "$$python" ] && "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    [ -x .venv/bin/pip ] || "$$python" -m venv --clear .venv; \
+	    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<; \
+	elif command -v uv >/dev/null; then \
+	    [ -x .venv/bin/python ] || uv venv --quiet --python 3.13 .venv; \
+	    uv pip install --quiet --python .venv/bin/python --requirement $<; \
+	else \
+	    echo 'Python 3.13 with its venv module is needed (on Debian: apt install python3.13-venv), or uv.' >&2; exit 1; \
+	fi
+	@touch $@
+
+node_modules/installed: package-lock.json
+	@command -v npm >/dev/null || { echo 'Node 20 with npm is needed, for Azurite.' >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { echo 'Node 20 or newer is needed.' >&2; exit 1; }
+	@npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,120 @@
+"""Child processes of the local cloud: they see a plain environment, and none outlives its parent."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+_READY = re.compile(r"ready (http://127\.0\.0\.1:\d+)\s*$")
+_LAST_LINES = 15
+
+
+class ChildError(RuntimeError):
+    """A child did not become ready; the message holds the last lines of its log."""
+
+
+def plain_environment() -> dict[str, str]:
+    """What a child inherits: enough to run, and no Azure setting or proxy of whoever started the cloud."""
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """A `preexec_fn` after which the kernel kills the child when its parent dies, SIGKILL included.
+
+    Linux only (prctl(2)); None elsewhere, where a child must notice that its standard input has ended.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def arrange() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between: the signal would never come
+            os._exit(1)
+
+    return arrange
+
+
+class Child:
+    """A process that says `ready http://127.0.0.1:PORT` on standard output; all its output goes to `log`."""
+
+    def __init__(self, name: str, *, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.address = ""
+        self._command = command
+        self._environment = environment
+        self._log = log
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def start(self, *, cwd: Path, seconds: float) -> None:
+        """Return once it is ready. Raises ChildError when it ends before, or is not ready after `seconds`."""
+        self._log.write_bytes(b"")
+        with self._log.open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                cwd=cwd,
+                env=dict(self._environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),
+            )
+        self._reader = asyncio.create_task(self._read())
+        try:
+            async with asyncio.timeout(seconds):
+                self.address = await asyncio.shield(self._ready)
+        except TimeoutError:
+            raise ChildError(f"{self.name} was not ready after {seconds:.0f} s\n{self._tail()}") from None
+
+    async def stop(self, *, seconds: float) -> None:
+        """Ask it to end (SIGTERM), and kill it after `seconds`."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        with self._log.open("ab", buffering=0) as log:
+            async for raw in self._process.stdout:
+                match = _READY.match(raw.decode(errors="replace"))
+                if match and not self._ready.done():
+                    self._ready.set_result(match[1])
+                else:
+                    log.write(raw)
+        code = await self._process.wait()
+        if not self._ready.done():
+            self._ready.set_exception(ChildError(f"{self.name} ended with exit code {code}\n{self._tail()}"))
+
+    def _tail(self) -> str:
+        lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        return "\n".join([*lines, f"(log: {self._log})"])

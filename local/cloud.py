@@ -1,0 +1,220 @@
+"""The local cloud as a whole: made, started and stopped here.
+
+As a library: `async with running(folder=…) as cloud`. As a command: `python -m local.cloud up|run|stop`
+(see `local.command`).
+"""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from starlette.types import ASGIApp
+
+from local import arm, control, entra, environment, graph, hostnames, identities, identity
+from local.azurite import Azurite
+from local.certificates import Certificates
+from local.children import Child, plain_environment
+from local.eventgrid import EventGrid
+from local.faults import Faults
+from local.front import Front
+from local.listener import Listener
+from local.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
+from local.provisioning import provision, start_over, state_account
+from local.proxy import Proxy
+from local.storage import Gate, Storage
+from local.storage_backend import StorageBackend
+
+ROOT = Path(__file__).resolve().parent.parent
+_HOST_START_SECONDS = 60
+_HOST_STOP_SECONDS = 12  # a host lets its invocations end for 10
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A running cloud and the ways into it.
+
+    `model` is its content; `environment` is what `.local/env` exports; `hosts` are base addresses of the function
+    hosts, "http://127.0.0.1:port"; `system_key` opens their Event Grid webhook.
+    """
+
+    folder: Path
+    model: Cloud
+    entra: entra.Entra
+    faults: Faults
+    event_grid: EventGrid
+    proxy_port: int
+    control_port: int
+    authority_file: Path
+    hosts: tuple[str, ...]
+    system_key: str
+    environment: Mapping[str, str]
+
+
+@asynccontextmanager
+async def running(
+    *,
+    folder: Path,
+    hosts: int = 1,
+    control_port: int = 0,
+    app_folder: Path = ROOT,
+    settings: Mapping[str, str] | None = None,
+    time_factor: float = 1,
+) -> AsyncIterator[LocalCloud]:
+    """Start a cloud and `hosts` function hosts of the app in `app_folder`; all is ready inside, all ended after.
+
+    Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
+    Raises OSError (the control port is taken), AzuriteError, or ChildError (an app that does not load).
+    """
+    parts = _Parts(folder, time_factor=time_factor)
+    async with AsyncExitStack() as stack:
+        control_listener = Listener(
+            control.app(parts.cloud, parts.faults, reset=parts.start_over, ailing=parts.ailing), port=control_port
+        )
+        await _open(stack, control_listener)  # first, because its port may be taken
+        stack.push_async_callback(parts.azurite.stop)
+        await _open(stack, parts.backend)
+        front = parts.front()
+        await _open(stack, front)
+        proxy = Proxy(parts.cloud, front_port=front.port)
+        await _open(stack, proxy)
+        # One endpoint for whoever is at the keyboard, one for the app: each knows its own secret.
+        developer = await _identity_endpoint(stack, parts, "developer")
+        responder = await _identity_endpoint(stack, parts, "responder")
+
+        client = environment.client(proxy_port=proxy.port, authority_file=parts.certificates.authority_file)
+        system_key = secrets.token_urlsafe(32)
+        variables = (
+            plain_environment()
+            | client
+            | environment.app_settings(parts.cloud, endpoint=responder)
+            | {"LOCAL_SYSTEM_KEY": system_key, "PYTHONUNBUFFERED": "1"}
+            | dict(settings or {})
+        )
+        stack.push_async_callback(parts.stop_hosts)
+        addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)
+        await _open(stack, parts.event_grid)
+        if addresses:
+            await parts.event_grid.deliver_to(addresses, system_key)
+
+        port = control_listener.port
+        yield LocalCloud(
+            folder=folder,
+            model=parts.cloud,
+            entra=parts.entra,
+            faults=parts.faults,
+            event_grid=parts.event_grid,
+            proxy_port=proxy.port,
+            control_port=port,
+            authority_file=parts.certificates.authority_file,
+            hosts=addresses,
+            system_key=system_key,
+            environment=client
+            | environment.developer(
+                parts.cloud,
+                parts.entra,
+                endpoint=developer,
+                control_port=port,
+                api=addresses[0] if addresses else None,
+            ),
+        )
+
+
+class _Service(Protocol):
+    """What is started, and stopped at the end."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class _Parts:
+    """The parts of one cloud, made and wired, not yet started."""
+
+    def __init__(self, folder: Path, *, time_factor: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self.certificates = Certificates.make(folder)
+        self.azurite = Azurite(folder=folder, certificates=self.certificates)
+        self.cloud = Cloud(time_factor=time_factor, publish_keys=self._publish_keys)
+        self.cloud.identities.update(identities.directory())
+        self.cloud.users.update(identities.users())
+        # There from the start: whoever is early waits at the gate, and is not told that it does not exist.
+        self.cloud.accounts[STATE_ACCOUNT] = state_account()
+        self.entra = entra.Entra(self.cloud)
+        self.faults = Faults()
+        self.gate = Gate()
+        self.backend = StorageBackend(self.azurite, self.certificates)
+        self.event_grid = EventGrid(self.cloud, self.entra)
+        self.hosts: list[Child] = []
+
+    def front(self) -> Front:
+        services: dict[str, ASGIApp] = {
+            hostnames.ENTRA_HOST: entra.app(self.cloud, self.entra),
+            hostnames.ARM_HOST: arm.app(self.cloud, self.entra),
+            hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
+            TOPIC_HOST: self.event_grid.app,
+        }
+        storage = Storage(self.cloud, self.entra, self.backend, self.gate)
+        return Front(
+            self.cloud, self.faults, services=services, storage=storage, tls=self.certificates.server_context
+        )
+
+    async def start(self, *, hosts: int, app: Path, variables: Mapping[str, str]) -> tuple[str, ...]:
+        """Start Azurite and the hosts side by side; return the hosts' addresses once all are ready."""
+        for number in range(1, hosts + 1):
+            command = (sys.executable, "-m", "local.host", "--app", str(app), "--port", "0")
+            log = self._folder / f"host-{number}.log"
+            self.hosts.append(Child(f"host {number}", command=command, environment=variables, log=log))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start_storage())
+                for host in self.hosts:
+                    group.create_task(host.start(cwd=ROOT, seconds=_HOST_START_SECONDS))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the first; the others were ended because of it
+        return tuple(host.address for host in self.hosts)
+
+    async def stop_hosts(self) -> None:
+        await asyncio.gather(*(host.stop(seconds=_HOST_STOP_SECONDS) for host in self.hosts))
+
+    async def start_over(self) -> None:
+        await self.event_grid.forget()
+        await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
+
+    def ailing(self) -> tuple[str, ...]:
+        """The children that have ended on their own."""
+        stopped = [host.name for host in self.hosts if not host.is_running]
+        return (*stopped, *(() if self.azurite.is_running else ("azurite",)))
+
+    async def _start_storage(self) -> None:
+        await self.azurite.start()
+        await provision(self.cloud, self.backend)
+        self.gate.open()
+
+    async def _publish_keys(self) -> None:
+        await self.azurite.use_keys(self.cloud.accounts.values())
+
+
+async def _open(stack: AsyncExitStack, service: _Service) -> None:
+    stack.push_async_callback(service.stop)
+    await service.start()
+
+
+async def _identity_endpoint(
+    stack: AsyncExitStack, parts: _Parts, identity_name: str
+) -> environment.IdentityEndpoint:
+    secret = secrets.token_urlsafe(32)
+    listener = Listener(identity.app(parts.cloud, parts.entra, secret=secret, default_identity=identity_name))
+    await _open(stack, listener)
+    return environment.IdentityEndpoint(port=listener.port, secret=secret)
+
+
+if __name__ == "__main__":
+    from local.command import main
+
+    raise SystemExit(main())

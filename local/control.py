@@ -1,0 +1,241 @@
+"""The control port: look inside the local cloud, make accounts, inject faults, start over.
+
+Plain http on loopback, for people, the demo and tests. Everything that design.md says of it is stable; every body
+is JSON, errors are `{"error": {"code", "message"}}`.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.faults import Effect, Fault, Faults
+from local.model import Account, Cloud, Incident, Mail
+
+_ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
+_GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
+_MOST_TAGS = 50
+_LONGEST_TAG_NAME = 128  # for storage accounts; 512 for others
+_LONGEST_TAG_VALUE = 256
+_LARGEST_BODY = 1024 * 1024
+_RESOURCE_GROUP = "production"
+
+Json = dict[str, Any]
+
+
+class InvalidRequestError(ValueError):
+    """What is wrong with a request's body or query, in words for its sender."""
+
+
+def app(
+    cloud: Cloud,
+    faults: Faults,
+    *,
+    reset: Callable[[], Awaitable[None]],
+    ailing: Callable[[], tuple[str, ...]],
+) -> Starlette:
+    """The control port's app. `reset` starts over; `ailing` names the parts of the cloud that have stopped."""
+
+    async def health(_request: Request) -> Response:
+        stopped = ailing()
+        return _json({"status": "ailing" if stopped else "ok", "stopped": stopped}, 503 if stopped else 200)
+
+    async def state(_request: Request) -> Response:
+        return _json(_state(cloud))
+
+    async def requests(request: Request) -> Response:
+        since = _since(request.query_params.get("since", "0"))
+        found = (r for r in cloud.requests if (r.at >= since if isinstance(since, datetime) else r.sequence > since))
+        return _json([asdict(recorded) for recorded in found])
+
+    async def create_account(request: Request) -> Response:
+        account = _account(await _object(request))
+        if account.name in cloud.accounts:
+            raise HTTPException(409, f"The storage account {account.name} exists already.")
+        cloud.accounts[account.name] = account
+        try:
+            await cloud.keys_changed()
+        except BaseException:
+            del cloud.accounts[account.name]  # a failed or cancelled request must not leave half an account
+            raise
+        body = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
+        return _json({"id": account.id, **account.keys, **body}, 201)
+
+    async def add_fault(request: Request) -> Response:
+        fault = _fault(await _object(request))
+        faults.add(fault)
+        return _json(asdict(fault), 201)
+
+    async def list_faults(_request: Request) -> Response:
+        return _json([asdict(fault) for fault in faults.all()])
+
+    async def clear_faults(_request: Request) -> Response:
+        faults.clear()
+        return Response(status_code=204)
+
+    async def start_over(_request: Request) -> Response:
+        await reset()
+        return Response(status_code=204)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/state", state),
+            Route("/requests", requests),
+            Route("/accounts", create_account, methods=["POST"]),
+            Route("/faults", add_fault, methods=["POST"]),
+            Route("/faults", list_faults, methods=["GET"]),
+            Route("/faults", clear_faults, methods=["DELETE"]),
+            Route("/reset", start_over, methods=["POST"]),
+        ],
+        exception_handlers={InvalidRequestError: _bad_request, HTTPException: _http_error},
+    )
+
+
+def _state(cloud: Cloud) -> Json:
+    return {
+        "accounts": {account.name: _account_state(account) for account in cloud.accounts.values()},
+        "incidents": [_incident_state(incident) for incident in cloud.incidents],
+        "mails": [_mail_state(mail) for mail in cloud.mails],
+        "dead_letters": _withhold(cloud.dead_letters),
+        "events": _withhold(cloud.events),
+        "vaults": {},
+        "sources": [],
+        "messages": [],
+    }
+
+
+def _account_state(account: Account) -> Json:
+    return {
+        "id": account.id,
+        **account.keys,
+        "tags": account.tags,
+        "rotations": [{"key": key, "at": at} for key, at in account.rotations],
+        "properties": account.properties,
+        "delegation_keys_revoked_at": account.delegation_keys_revoked_at,
+    }
+
+
+def _incident_state(incident: Incident) -> Json:
+    return {**incident.fields, "sink": incident.sink, "id": incident.item_id}
+
+
+def _mail_state(mail: Mail) -> Json:
+    return {"to": [*mail.to, *mail.cc], "subject": mail.subject, "body": mail.body}
+
+
+def _withhold(value: Any) -> Any:
+    """`value` with what was leaked taken out: a raw event carries it under "secret"."""
+    if isinstance(value, dict):
+        return {k: "(withheld)" if k == "secret" else _withhold(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_withhold(item) for item in value]
+    return value
+
+
+def _since(text: str) -> int | datetime:
+    """`since`: a sequence number, for what came after it, or an ISO 8601 time, for what came from then on."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # an unencoded "+" of a time zone
+    except ValueError:
+        raise InvalidRequestError("since must be a sequence number or an ISO 8601 time") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
+def _account(body: Json) -> Account:
+    _known(body, "name", "resource_group", "tags")
+    name, group, tags = body.get("name"), body.get("resource_group", _RESOURCE_GROUP), body.get("tags", {})
+    if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
+        raise InvalidRequestError("name must have 3 to 24 characters, lower-case letters and digits only")
+    if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
+        raise InvalidRequestError("resource_group must be the name of a resource group")
+    if not isinstance(tags, dict) or len(tags) > _MOST_TAGS:
+        raise InvalidRequestError(f"tags must be an object of at most {_MOST_TAGS} names and values")
+    for tag, value in tags.items():
+        if not isinstance(value, str) or not tag:
+            raise InvalidRequestError("a tag must have a name, and a text as its value")
+        if len(tag) > _LONGEST_TAG_NAME or len(value) > _LONGEST_TAG_VALUE:
+            raise InvalidRequestError(
+                f"a tag's name has at most {_LONGEST_TAG_NAME} characters, its value {_LONGEST_TAG_VALUE}"
+            )
+    return Account(name=name, resource_group=group, tags=tags)
+
+
+def _fault(body: Json) -> Fault:
+    _known(body, "match", "effect", "status", "times", "delay_ms", "after")
+    match, after = body.get("match"), body.get("after", False)
+    if not isinstance(match, str) or not match:
+        raise InvalidRequestError('match must be a part of "METHOD https://host/path?query"')
+    try:
+        effect = Effect(body.get("effect", Effect.NONE))
+    except ValueError:
+        raise InvalidRequestError(f"effect must be one of {', '.join(Effect)}") from None
+    if not isinstance(after, bool):
+        raise InvalidRequestError("after must be true or false")
+    times = body.get("times", 1)
+    return Fault(
+        match=match,
+        effect=effect,
+        status=_number(body, "status", 503, least=100, most=599),
+        times=None if times is None else _number(body, "times", 1, least=1, most=1_000_000),
+        delay_ms=_number(body, "delay_ms", 0, least=0, most=600_000),
+        after=after,
+    )
+
+
+def _number(body: Json, name: str, default: int, *, least: int, most: int) -> int:
+    value = body.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidRequestError(f"{name} must be a whole number from {least} to {most}")
+    return value
+
+
+def _known(body: Json, *names: str) -> None:
+    unknown = sorted(set(body) - set(names))
+    if unknown:
+        raise InvalidRequestError(f"unknown: {', '.join(unknown)}; known: {', '.join(names)}")
+
+
+async def _object(request: Request) -> Json:
+    """The request's body as a JSON object. Raises InvalidRequestError."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _LARGEST_BODY:
+            raise HTTPException(413, "The body is larger than 1 MB.")
+    try:
+        body = json.loads(raw)
+    except ValueError:  # also what is no UTF-8
+        raise InvalidRequestError("the body must be JSON") from None
+    if not isinstance(body, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    return body
+
+
+async def _bad_request(_request: Request, error: Exception) -> Response:
+    return _json({"error": {"code": "BadRequest", "message": str(error)}}, 400)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "TooLarge"}.get(
+        error.status_code, "Error"
+    )
+    return JSONResponse({"error": {"code": code, "message": error.detail}}, error.status_code, error.headers)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    text = json.dumps(body, default=lambda value: value.isoformat(), ensure_ascii=False)
+    return Response(text, status, media_type="application/json")

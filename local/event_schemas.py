@@ -1,0 +1,165 @@
+"""Events as they are published to a custom topic: CloudEvents 1.0 and the Event Grid schema, checked strictly.
+
+Sources: CloudEvents 1.0.2 (core specification, JSON event format 3 and 4); "Azure Event Grid event schema";
+"Post events to Azure Event Grid custom topics" for limits and error bodies.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+LARGEST_BODY = 1024 * 1024  # bytes: an event, and an array of events
+WITHHELD = "(withheld)"
+
+_CLOUD_REQUIRED = ("id", "source", "specversion", "type")
+_CLOUD_TEXTS = ("subject", "time", "datacontenttype", "dataschema")  # optional
+_CLOUD_DATA = ("data", "data_base64")
+_GRID_REQUIRED = ("id", "subject", "eventType", "eventTime", "dataVersion")
+_GRID_OPTIONAL = ("topic", "metadataVersion", "data")
+_EXTENSION_NAME = re.compile(r"[a-z0-9]{1,20}")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Schema(StrEnum):
+    """In which of the two schemas an event came, and is delivered."""
+
+    CLOUD_EVENTS = "CloudEventSchemaV1_0"
+    EVENT_GRID = "EventGridSchema"
+
+
+class Rejected(Exception):
+    """A publish request that the topic refuses, with the status and code of its error body."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One accepted event. `envelope` is what was published, raw secrets included: never shown."""
+
+    schema: Schema
+    envelope: dict[str, Any] = field(repr=False)
+
+    @property
+    def type(self) -> str:
+        return str(self.envelope["type" if self.schema is Schema.CLOUD_EVENTS else "eventType"])
+
+    def describe(self) -> dict[str, Any]:
+        """What may be shown of it: id, type, source, subject, time and data, without any `secret`."""
+        cloud = self.schema is Schema.CLOUD_EVENTS
+        return {
+            "id": self.envelope["id"],
+            "type": self.type,
+            "source": self.envelope["source" if cloud else "topic"],
+            "subject": self.envelope.get("subject"),
+            "time": self.envelope.get("time" if cloud else "eventTime"),
+            "data": withhold(self.envelope.get("data")),
+        }
+
+
+def withhold(value: Any) -> Any:
+    """A copy of a JSON value in which whatever is called `secret` is replaced; base64 data goes as a whole."""
+    if isinstance(value, dict):
+        return {
+            key: WITHHELD if key in ("secret", "data_base64") else withhold(inner) for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [withhold(inner) for inner in value]
+    return value
+
+
+def parse(body: bytes, *, content_type: str, topic: str) -> list[Event]:
+    """The events of a publish request to `topic` (its resource id). All are good, or Rejected is raised."""
+    if len(body) > LARGEST_BODY:
+        raise Rejected(413, "RequestEntityTooLarge", "The maximum size of a request is 1 MB.")
+    match content_type.partition(";")[0].strip().lower():
+        case "application/cloudevents+json":
+            return [_cloud_event(_load(body))]
+        case "application/cloudevents-batch+json":
+            return [_cloud_event(document) for document in _array(body)]
+        case "application/json":
+            return [_grid_event(document, topic) for document in _array(body)]
+    raise Rejected(415, "UnsupportedMediaType", "The content type is none of an event schema's.")
+
+
+def _load(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise _malformed("The request body is not valid JSON.") from None
+
+
+def _array(body: bytes) -> list[object]:
+    document = _load(body)
+    if not isinstance(document, list):
+        raise _malformed("Events are published as a JSON array.")
+    return document
+
+
+def _cloud_event(document: object) -> Event:
+    event = _object(document)
+    _strings(_CLOUD_REQUIRED, event=event)
+    if event["specversion"] != "1.0":
+        raise _malformed("Attribute 'specversion' must be '1.0'.")
+    _strings((name for name in _CLOUD_TEXTS if event.get(name) is not None), event=event)
+    _timestamp(event, "time")
+    if "data" in event and "data_base64" in event:
+        raise _malformed("Only one of 'data' and 'data_base64' can be there.")
+    for name in event.keys() - {*_CLOUD_REQUIRED, *_CLOUD_TEXTS, *_CLOUD_DATA}:
+        if not _EXTENSION_NAME.fullmatch(name) or not isinstance(event[name], str | int | None):
+            raise _malformed("An extension attribute has a bad name, or is no string, number or boolean.")
+    return Event(Schema.CLOUD_EVENTS, event)
+
+
+def _grid_event(document: object, topic: str) -> Event:
+    event = _object(document)
+    _strings(_GRID_REQUIRED, event=event)
+    _timestamp(event, "eventTime")
+    if event.keys() - {*_GRID_REQUIRED, *_GRID_OPTIONAL}:
+        raise _malformed("The event has a property that the Event Grid schema does not have.")
+    if str(event.get("topic") or topic).lower() != topic.lower():
+        raise _malformed("Property 'topic' must be empty or the resource id of this topic.")
+    if event.get("metadataVersion") not in (None, "", "1"):
+        raise _malformed("Property 'metadataVersion' must be '1'.")
+    return Event(Schema.EVENT_GRID, event | {"topic": topic, "metadataVersion": "1"})
+
+
+def _object(document: object) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise _malformed("An event is a JSON object.")
+    return document
+
+
+def _strings(names: Iterable[str], *, event: dict[str, Any]) -> None:
+    for name in names:
+        value = event.get(name)
+        # dataVersion may be empty; nothing else that is required may.
+        if not isinstance(value, str) or not (value or name == "dataVersion"):
+            raise _malformed(f"Attribute '{name}' must be a string that is not empty.")
+
+
+def _timestamp(event: dict[str, Any], name: str) -> None:
+    """RFC 3339, where it is given."""
+    value = event.get(name)
+    if value is not None and not _is_timestamp(value):
+        raise _malformed(f"Attribute '{name}' must be a timestamp.")
+
+
+def _is_timestamp(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return _TIMESTAMP.fullmatch(text) is not None
+
+
+def _malformed(message: str) -> Rejected:
+    """Messages name attributes, never values: a value may be what leaked."""
+    return Rejected(400, "InputJsonInvalid", message)

@@ -1,0 +1,145 @@
+"""Microsoft Graph: the stand-in for graph.microsoft.com, v1.0.
+
+Users' basic profiles, `sendMail` (`graph_mail`), and the items of one SharePoint list (`graph_list`). Errors are
+in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation asks for its app role.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+
+from local import graph_list, graph_mail
+from local.graph_protocol import Call, GraphError, RequestIds, parameters
+from local.model import Cloud
+from local.tokens import GRAPH, Entra, Forbidden, Reason, Unauthorized
+
+AUDIENCES = (GRAPH,)
+
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_ITEMS = "/v1.0/sites/{site}/lists/{list}/items"
+_READ_BASIC = "User.ReadBasic.All"
+_BASIC_PROFILE = ("id", "displayName", "givenName", "surname", "mail", "userPrincipalName")
+_BEYOND_BASIC_PROFILE = (
+    "accountEnabled",
+    "businessPhones",
+    "companyName",
+    "createdDateTime",
+    "department",
+    "jobTitle",
+    "mobilePhone",
+    "officeLocation",
+    "otherMails",
+    "preferredLanguage",
+    "proxyAddresses",
+    "userType",
+)
+
+_UNAUTHORIZED = {
+    Reason.MISSING: "Access token is empty.",
+    Reason.MALFORMED: "IDX10511: Signature validation failed.",
+    Reason.EXPIRED: "Lifetime validation failed, the token is expired.",
+    Reason.AUDIENCE: "Access token validation failure. Invalid audience.",
+    Reason.UNKNOWN_IDENTITY: "The identity of the calling application could not be established.",
+}
+# The workload behind Graph that refuses a role has its own code and words for it.
+_FORBIDDEN = {
+    _READ_BASIC: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+    graph_mail.ROLE: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    graph_list.ROLE: ("accessDenied", "Access denied"),
+}
+
+type _Handler = Callable[[Call], Awaitable[Response]]
+
+
+def app(cloud: Cloud, entra: Entra) -> Starlette:
+    """graph.microsoft.com over `cloud`."""
+
+    def route(method: str, path: str, role: str, handler: _Handler) -> Route:
+        async def answer(request: Request) -> Response:
+            identity = entra.authorize(request, audiences=AUDIENCES, right=role)
+            return await handler(Call(cloud=cloud, identity=identity, request=request))
+
+        return Route(path, _with_errors(answer), methods=[method])
+
+    routes = [
+        route("GET", "/v1.0/users/{user}", _READ_BASIC, _get_user),
+        route("POST", "/v1.0/users/{user}/sendMail", graph_mail.ROLE, graph_mail.send_mail),
+        route("GET", _ITEMS, graph_list.ROLE, graph_list.list_items),
+        route("POST", _ITEMS, graph_list.ROLE, graph_list.create_item),
+        route("GET", _ITEMS + "/{item}", graph_list.ROLE, graph_list.get_item),
+        route("PATCH", _ITEMS + "/{item}/fields", graph_list.ROLE, graph_list.update_fields),
+    ]
+
+    async def unknown(request: Request) -> Response:
+        entra.authenticate(request, audiences=AUDIENCES)
+        if any(known.matches(request.scope)[0] is Match.PARTIAL for known in routes):
+            raise GraphError(
+                405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."
+            )
+        segment = request.scope["path"].rpartition("/")[2]
+        raise GraphError(400, "BadRequest", f"Resource not found for the segment '{segment}'.")
+
+    return Starlette(routes=[*routes, Route("/{path:path}", _with_errors(unknown), methods=_METHODS)])
+
+
+def _with_errors(
+    answer: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Give every answer of an operation its request ids, and every error Graph's shape."""
+
+    async def endpoint(request: Request) -> Response:
+        ids = RequestIds.of(request)
+        try:
+            response = await answer(request)
+        except Unauthorized as error:
+            message = _UNAUTHORIZED[error.reason]
+            response = JSONResponse(ids.error_body("InvalidAuthenticationToken", message), status_code=401)
+            response.headers["www-authenticate"] = error.challenge
+        except Forbidden as error:
+            response = JSONResponse(ids.error_body(*_FORBIDDEN[error.right]), status_code=403)
+        except GraphError as error:
+            response = JSONResponse(ids.error_body(error.code, error.message), status_code=error.status)
+        response.headers.update(ids.headers())
+        return response
+
+    return endpoint
+
+
+async def _get_user(call: Call) -> Response:
+    """A user by id or user principal name (learn.microsoft.com/graph/api/user-get).
+
+    User.ReadBasic.All sees the basic profile only; a property beyond it is left out of the answer.
+    """
+    select = parameters(call.request, "select").get("select")
+    selected = select.split(",") if select else list(_BASIC_PROFILE)
+    for name in selected:
+        if name not in _BASIC_PROFILE and name not in _BEYOND_BASIC_PROFILE:
+            raise GraphError(
+                400, "BadRequest", f"Could not find a property named '{name}' on type 'microsoft.graph.user'."
+            )
+    wanted = call.name("user").lower()
+    users = call.cloud.users
+    user = users.get(wanted) or next((u for u in users.values() if u.object_id == wanted), None)
+    if user is None:
+        raise GraphError(
+            404,
+            "Request_ResourceNotFound",
+            f"Resource '{call.name('user')}' does not exist or one of its queried reference-property objects are "
+            "not present.",
+        )
+    profile = {
+        "id": user.object_id,
+        "displayName": user.display_name,
+        "givenName": None,
+        "surname": None,
+        "mail": user.mail,
+        "userPrincipalName": user.user_principal_name,
+    }
+    entity = f"users({select})" if select else "users"
+    return JSONResponse(
+        {"@odata.context": f"{GRAPH}/v1.0/$metadata#{entity}/$entity"}
+        | {name: profile[name] for name in selected if name in profile}
+    )

@@ -1,0 +1,127 @@
+"""One function, called once, on Microsoft's worker: its time-out, its outcome, its two lines in the log."""
+
+import asyncio
+import logging
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from azure_functions_runtime.bindings.datumdef import Datum
+from azure_functions_runtime.native_invocation import invocation_request_native
+
+from local.host.app_loader import Function
+
+_log = logging.getLogger("host")
+_WORKER_LOGGER = "azure.functions"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an invocation ended. `value` is what the function returned, None if nothing or if it failed."""
+
+    succeeded: bool
+    value: Datum | None = None
+
+
+@dataclass(slots=True)
+class _Failure:
+    """Where the worker's own log record of a failed invocation leaves the exception."""
+
+    error: BaseException | None = None
+
+
+_failure: ContextVar[_Failure | None] = ContextVar("failure", default=None)
+
+
+class _WorkerLog(logging.Filter):
+    """Keeps the worker quiet below WARNING, and takes the exception out of its report of a failure.
+
+    That report quotes the exception's text, which may quote an event; `Invoker` logs type and place instead.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        current = _failure.get()
+        if current is not None and record.exc_info is not None:
+            current.error = record.exc_info[1]
+            return False
+        return record.levelno >= logging.WARNING and record.exc_info is None
+
+
+def quiet_worker() -> None:
+    """Install the filter on the worker's logger; call it before an app is loaded."""
+    logging.getLogger(_WORKER_LOGGER).addFilter(_WorkerLog())
+
+
+@dataclass(slots=True)
+class Invoker:
+    """Runs functions on this event loop. An invocation ends in its own time, whoever stops waiting for it."""
+
+    timeout: timedelta | None
+    _running: set[asyncio.Task[Outcome]] = field(default_factory=set)
+
+    async def invoke(
+        self, function: Function, payload: Datum, metadata: Mapping[str, Datum] | None = None
+    ) -> Outcome:
+        """Call `function` with `payload`; never raises for what the function does."""
+        task = asyncio.create_task(self._invoke(function, payload, metadata or {}))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def drain(self) -> None:
+        """Return when nothing runs any more."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _invoke(self, function: Function, payload: Datum, metadata: Mapping[str, Datum]) -> Outcome:
+        invocation_id = str(uuid.uuid4())
+        name = function.name
+        failure = _Failure()
+        _failure.set(failure)
+        _log.info("Executing '%s' (Id=%s)", name, invocation_id)
+        started = time.monotonic()
+        ended = "Failed"
+        succeeded = False
+        value = None
+        try:
+            async with asyncio.timeout(self.timeout.total_seconds() if self.timeout else None):
+                succeeded, value, _, _, _ = await invocation_request_native(
+                    invocation_id, function.function_id, [(function.parameter, payload)], dict(metadata)
+                )
+        except TimeoutError:
+            ended = f"Timed out after {self.timeout}"
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            failure.error = cancelled  # the function itself was cancelled by something that it awaited
+        milliseconds = round((time.monotonic() - started) * 1000)
+        if succeeded:
+            _log.info("Executed '%s' (Succeeded, Id=%s, Duration=%dms)", name, invocation_id, milliseconds)
+        else:
+            _log.error(
+                "Executed '%s' (%s, Id=%s, Duration=%dms): %s",
+                name,
+                ended,
+                invocation_id,
+                milliseconds,
+                _describe(failure.error),
+            )
+        return Outcome(succeeded=bool(succeeded), value=value)
+
+
+def _describe(error: BaseException | None) -> str:
+    """Type and place of an exception and of those behind it; never their texts."""
+    parts = []
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+        parts.append(f"{type(error).__qualname__}{place}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return " <- ".join(parts) or "no exception"

@@ -1,0 +1,215 @@
+"""Queue triggers, as the Storage extension 5.x runs them.
+
+Source: "Azure Queue storage trigger for Azure Functions", and Microsoft.Azure.WebJobs.Extensions.Storage.Queues in
+Azure/azure-sdk-for-net: QueueListener (polling, batches, the lease) and QueueProcessor (delete, release, poison).
+"""
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
+from azure.storage.queue.aio import QueueClient
+from azure_functions_runtime.bindings.datumdef import Datum
+
+from local.host.app_loader import Function
+from local.host.configuration import MessageEncoding, QueueOptions
+from local.host.invocation import Invoker
+from local.host.waiting import pause
+
+_log = logging.getLogger("host")
+
+_SHORTEST_POLL = 0.1
+_LEASE_SECONDS = 600  # how long a message stays invisible while it is worked on; renewed at half time
+_SHORTEST_RENEWAL = 0.5
+
+
+@dataclass(slots=True)
+class _Lease:
+    """Our hold on one message; both change when it is renewed."""
+
+    pop_receipt: str
+    ends: datetime
+
+    def half(self) -> float:
+        """Seconds until half of what is left has passed.
+
+        Counted from the service's answer, not from what was asked: the local cloud shortens leases.
+        """
+        return max(_SHORTEST_RENEWAL, (self.ends - datetime.now(UTC)).total_seconds() / 2)
+
+
+class QueueListener:
+    """Feeds one function from one queue."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        queue: QueueClient,
+        poison_queue: QueueClient,
+        options: QueueOptions,
+        invoker: Invoker,
+    ) -> None:
+        self._function = function
+        self._queue = queue
+        self._poison_queue = poison_queue
+        self._options = options
+        self._invoker = invoker
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Poll until `stopping` is set; return when the messages taken until then are dealt with."""
+        longest = self._options.max_polling_interval.total_seconds()
+        idle = _SHORTEST_POLL
+        while not stopping.is_set():
+            messages = await self._receive()
+            self._working.update(asyncio.create_task(self._work_on(message)) for message in messages)
+            if messages:
+                idle = _SHORTEST_POLL
+                await self._until_room(stopping)
+            else:
+                await pause(stopping, idle)
+                idle = min(idle * 2, longest)
+        await asyncio.gather(*self._working)
+
+    async def _receive(self) -> list[QueueMessage]:
+        try:
+            pages = self._queue.receive_messages(
+                messages_per_page=self._options.batch_size, visibility_timeout=_LEASE_SECONDS
+            ).by_page()
+            async for page in pages:
+                return [message async for message in page]
+        except ResourceNotFoundError:
+            pass  # nobody has made the queue yet; the host does not either
+        except AzureError as error:
+            _log.warning("Polling queue '%s' failed: %s", self._queue.queue_name, _name(error))
+        return []
+
+    async def _until_room(self, stopping: asyncio.Event) -> None:
+        """Return when few enough messages are being worked on to fetch the next batch."""
+        stopped = asyncio.create_task(stopping.wait())
+        try:
+            while len(self._working) > self._options.new_batch_threshold and not stopping.is_set():
+                await asyncio.wait({stopped, *self._working}, return_when=asyncio.FIRST_COMPLETED)
+                self._forget_finished()
+        finally:
+            stopped.cancel()
+        self._forget_finished()
+
+    def _forget_finished(self) -> None:
+        finished = {task for task in self._working if task.done()}
+        self._working -= finished
+        for task in finished:
+            task.result()  # `_work_on` handles what a service does; anything else is a bug and ends the host
+
+    async def _work_on(self, message: QueueMessage) -> None:
+        lease = _Lease(pop_receipt=message.pop_receipt or "", ends=message.next_visible_on or datetime.now(UTC))
+        attempts = message.dequeue_count or 0
+        payload = _decode(message.content, self._options.message_encoding)
+        try:
+            if payload is None:
+                _log.error("Message %s is not in %s", message.id, self._options.message_encoding)
+            if payload is None or attempts > self._options.max_dequeue_count:
+                await self._to_poison(message, lease)
+                return
+            done = asyncio.Event()
+            renewing = asyncio.create_task(self._renew(message, lease, done))
+            try:
+                outcome = await self._invoker.invoke(self._function, payload, _metadata(message))
+            finally:
+                done.set()  # not cancelled: a renewal under way changes the pop receipt that comes next
+                await renewing
+            if outcome.succeeded:
+                await self._queue.delete_message(message.id, lease.pop_receipt)
+            elif attempts >= self._options.max_dequeue_count:
+                await self._to_poison(message, lease)
+            else:
+                await self._queue.update_message(
+                    message.id,
+                    lease.pop_receipt,
+                    visibility_timeout=int(self._options.visibility_timeout.total_seconds()),
+                )
+        except AzureError as error:
+            # The lease was lost, or the service is away: the message shows up again by itself.
+            _log.warning(
+                "Message %s of queue '%s' was not settled: %s",
+                message.id,
+                self._queue.queue_name,
+                _name(error),
+            )
+
+    async def _renew(self, message: QueueMessage, lease: _Lease, done: asyncio.Event) -> None:
+        while not await pause(done, lease.half()):
+            try:
+                renewed = await self._queue.update_message(
+                    message.id, lease.pop_receipt, visibility_timeout=_LEASE_SECONDS
+                )
+            except AzureError as error:
+                _log.warning("Lease of message %s was not renewed: %s", message.id, _name(error))
+            else:
+                lease.pop_receipt = renewed.pop_receipt or lease.pop_receipt
+                lease.ends = renewed.next_visible_on or lease.ends
+
+    async def _to_poison(self, message: QueueMessage, lease: _Lease) -> None:
+        """Move the message, its text as it was stored, to `<queue>-poison`."""
+        _log.error(
+            "Message %s goes to queue '%s' after %d of %d attempts",
+            message.id,
+            self._poison_queue.queue_name,
+            message.dequeue_count,
+            self._options.max_dequeue_count,
+        )
+        try:
+            await self._poison_queue.send_message(message.content)
+        except ResourceNotFoundError:
+            with suppress(ResourceExistsError):  # another message, or another host, was faster
+                await self._poison_queue.create_queue()
+            await self._poison_queue.send_message(message.content)
+        await self._queue.delete_message(message.id, lease.pop_receipt)
+
+
+def _decode(text: str, encoding: MessageEncoding) -> Datum | None:
+    """The message as the worker takes it; None if it is not what host.json says it is."""
+    if encoding is MessageEncoding.NONE:
+        return Datum(text, "string")
+    try:
+        content = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    try:
+        return Datum(content.decode(), "string")
+    except UnicodeDecodeError:
+        return Datum(content, "bytes")
+
+
+def _metadata(message: QueueMessage) -> Mapping[str, Datum]:
+    metadata = {
+        "Id": Datum(message.id, "string"),
+        "PopReceipt": Datum(message.pop_receipt, "string"),
+        "DequeueCount": Datum(json.dumps(message.dequeue_count), "json"),
+    }
+    moments = {
+        "InsertionTime": message.inserted_on,
+        "ExpirationTime": message.expires_on,
+        "NextVisibleTime": message.next_visible_on,
+    }
+    for name, moment in moments.items():
+        if moment is not None:
+            metadata[name] = Datum(json.dumps(moment.astimezone(UTC).isoformat()), "json")
+    return metadata
+
+
+def _name(error: AzureError) -> str:
+    """What went wrong, without the exception's text: it may quote a URL or a message."""
+    code = getattr(error, "error_code", None)
+    if isinstance(error, HttpResponseError):
+        return f"{type(error).__name__} {error.status_code} {getattr(code, 'value', code) or ''}".rstrip()
+    return type(error).__name__

@@ -1,0 +1,114 @@
+"""The host put together: one app's functions, each with the listener that its trigger asks for."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from local.host import eventgrid_webhook, ncrontab
+from local.host.app_loader import Function, QueueTrigger, TimerTrigger
+from local.host.configuration import AppSettings, HostConfiguration, StartError
+from local.host.connections import DEFAULT_CONNECTION, StorageClients, storage_connection
+from local.host.eventgrid_webhook import EventGridWebhook
+from local.host.http import HttpTriggers, Keys
+from local.host.invocation import Invoker
+from local.host.queues import QueueListener
+from local.host.singleton import BlobLock, Lock, Unshared
+from local.host.timers import BlobMonitor, Monitor, NoMonitor, TimerListener, is_monitored
+
+_log = logging.getLogger("host")
+
+_HOSTS_CONTAINER = "azure-webjobs-hosts"
+_HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
+
+
+class Host:
+    """Serves `functions`: `app` answers HTTP, `listen` runs queues and timers. Made in a running event loop."""
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        *,
+        configuration: HostConfiguration,
+        settings: AppSettings,
+        keys: Keys,
+        folder: Path,
+    ) -> None:
+        """Raises StartError for whatever a trigger asks for and this host, or its settings, cannot give."""
+        enabled = [function for function in functions if not settings.is_disabled(function.name)]
+        for function in functions:
+            _log.info("Function '%s' is %s", function.name, "enabled" if function in enabled else "disabled")
+        self._configuration = configuration
+        self._settings = settings
+        # Hosts of one app share their locks and timers' status by this id.
+        self._host_id = settings.get(_HOST_ID_SETTING) or hashlib.sha256(str(folder).encode()).hexdigest()[:32]
+        self._storage = StorageClients()
+        self._invoker = Invoker(configuration.function_timeout)
+        self._listeners: list[QueueListener | TimerListener] = []
+        for function in enabled:
+            match function.trigger:
+                case QueueTrigger() as queue:
+                    self._listeners.append(self._queue_listener(function, queue))
+                case TimerTrigger() as timer:
+                    self._listeners.append(self._timer_listener(function, timer))
+        webhook = EventGridWebhook(enabled, keys=keys, invoker=self._invoker)
+        self.app: ASGIApp = HttpTriggers(
+            enabled,
+            route_prefix=configuration.route_prefix,
+            keys=keys,
+            invoker=self._invoker,
+            webhooks={eventgrid_webhook.PATH: webhook},
+        )
+
+    def listen(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
+        """One coroutine a listener; each ends after `stopping` is set and its work is done."""
+        return [listener.run(stopping) for listener in self._listeners]
+
+    async def drain(self) -> None:
+        """Return when no invocation runs any more."""
+        await self._invoker.drain()
+
+    async def close(self) -> None:
+        """Close the storage clients."""
+        await self._storage.close()
+
+    def _queue_listener(self, function: Function, trigger: QueueTrigger) -> QueueListener:
+        name = self._settings.expand(trigger.queue, of=f"function {function.name}").lower()
+        connection = storage_connection(self._settings, trigger.connection)
+        if connection is None:
+            wanted = trigger.connection or DEFAULT_CONNECTION
+            raise StartError(f"function {function.name}: app setting {wanted} (its connection) is missing")
+        return QueueListener(
+            function,
+            queue=self._storage.queue(connection, name),
+            poison_queue=self._storage.queue(connection, f"{name}-poison"),
+            options=self._configuration.queues,
+            invoker=self._invoker,
+        )
+
+    def _timer_listener(self, function: Function, trigger: TimerTrigger) -> TimerListener:
+        expression = self._settings.expand(trigger.schedule, of=f"function {function.name}")
+        try:
+            schedule = ncrontab.parse(expression)
+        except ValueError as error:
+            raise StartError(f"function {function.name}: schedule: {error}") from None
+        lock: Lock = Unshared()
+        monitor: Monitor = NoMonitor()
+        connection = storage_connection(self._settings, DEFAULT_CONNECTION)
+        if connection is not None:
+            container = self._storage.container(connection, _HOSTS_CONTAINER)
+            lock = BlobLock(container, f"locks/{self._host_id}/{function.name}.Listener")
+            if trigger.use_monitor and is_monitored(schedule):
+                monitor = BlobMonitor(container, f"timers/{self._host_id}/{function.name}/status")
+        return TimerListener(
+            function,
+            schedule=schedule,
+            run_on_startup=trigger.run_on_startup,
+            lock=lock,
+            monitor=monitor,
+            invoker=self._invoker,
+        )

@@ -1,0 +1,47 @@
+"""Which of Azure's host names the local cloud stands in for, and what a storage host name says."""
+
+from dataclasses import dataclass
+
+STORAGE_SUFFIX = "core.windows.net"
+STORAGE_SERVICES = ("blob", "queue", "table", "file", "dfs", "web")
+SECONDARY_SUFFIX = "-secondary"
+
+ENTRA_HOST = "login.microsoftonline.com"
+ARM_HOST = "management.azure.com"
+GRAPH_HOST = "graph.microsoft.com"
+
+_EXACT = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, "api.loganalytics.io", "api.github.com")
+_FAMILIES = ("eventgrid.azure.net", "vault.azure.net")
+_EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")
+
+CERTIFICATE_NAMES = (
+    *_EXACT,
+    *(f"*.{service}.{STORAGE_SUFFIX}" for service in STORAGE_SERVICES),
+    *(f"*.{family}" for family in _FAMILIES),
+    # A certificate's wildcard covers one label, and a topic's host has its region as a label of its own.
+    *(f"*.{region}.eventgrid.azure.net" for region in _EVENT_GRID_REGIONS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageHost:
+    """What the name of a storage endpoint says, `robustmodels-secondary.blob.core.windows.net` for instance."""
+
+    account: str
+    service: str
+    is_secondary: bool
+
+    @classmethod
+    def parse(cls, host: str) -> "StorageHost | None":
+        """Read `host` (lower case, no port); None if it is no storage endpoint."""
+        account, _, rest = host.partition(".")
+        service, _, suffix = rest.partition(".")
+        if suffix != STORAGE_SUFFIX or service not in STORAGE_SERVICES or not account:
+            return None
+        primary = account.removesuffix(SECONDARY_SUFFIX)
+        return cls(account=primary, service=service, is_secondary=primary != account)
+
+
+def is_known(host: str) -> bool:
+    """Whether `host` (lower case, no port) is a name that the local cloud may be asked for."""
+    return host in _EXACT or host.endswith(tuple(f".{f}" for f in _FAMILIES)) or StorageHost.parse(host) is not None

@@ -1,0 +1,46 @@
+"""What a deployment leaves behind before the first finding: Sasquash's own storage. And getting back to that."""
+
+from local.faults import Faults
+from local.model import STATE_ACCOUNT, Account, Cloud
+from local.storage import Gate
+from local.storage_backend import StorageBackend
+
+_RESOURCE_GROUP = "sasquash"
+_TABLES = ("revocations", "accounts")
+_QUEUES = ("contain", "follow-up")
+_CONTAINERS = ("azure-webjobs-hosts",)  # where the functions host keeps the leases of its timers
+
+
+def state_account() -> Account:
+    """Sasquash's own account, as Bicep makes it: shared keys and public access are off."""
+    account = Account(name=STATE_ACCOUNT, resource_group=_RESOURCE_GROUP)
+    account.properties |= {"allowSharedKeyAccess": False, "allowBlobPublicAccess": False}
+    return account
+
+
+async def provision(cloud: Cloud, backend: StorageBackend) -> None:
+    """Make what the state account holds: tables, queues and a container."""
+    await cloud.keys_changed()
+    for table in _TABLES:
+        await backend.create_table(STATE_ACCOUNT, table)
+    for queue in _QUEUES:
+        await backend.create_queue(STATE_ACCOUNT, queue)
+    for container in _CONTAINERS:
+        await backend.create_container(STATE_ACCOUNT, container)
+
+
+async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, gate: Gate) -> None:
+    """Forget everything since `provision`. A live app sees its storage pause, then its tables and queues empty.
+
+    The state account keeps its keys, tables, queues and leases, so that the app goes on working.
+    """
+    faults.clear()
+    async with gate.closed():
+        await backend.empty_tables_and_queues(STATE_ACCOUNT)
+        # Azurite deletes nothing of an account whose keys it does not know: data first, then the account.
+        for name in [name for name in cloud.accounts if name != STATE_ACCOUNT]:
+            await backend.delete_everything(name)
+            del cloud.accounts[name]
+        await cloud.keys_changed()
+        for record in (cloud.mails, cloud.incidents, cloud.events, cloud.dead_letters, cloud.requests):
+            record.clear()

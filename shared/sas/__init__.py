@@ -1,0 +1,38 @@
+"""Everything about a leaked Azure Storage credential that can be known without asking Azure. Pure: no I/O.
+
+A text goes through these rooms: `extract` finds the credentials in it (`normalize`, `tokens`, `connections`, `keys`,
+`mentions`), `classify` and `hosts` tell what each is, `credential` keeps it without its secret, `signature` tells
+which key made it, `risk` and `explain` what that means. `mint` makes the proof that a key still works.
+"""
+
+from .credential import Credential, InvalidCredential
+from .explain import explain, explanation
+from .extract import extract
+from .fingerprint import key_sha256, signature_sha256
+from .kinds import Kind, ResourceKind, Service
+from .mint import mint_read_token
+from .permissions import is_writable
+from .risk import Risk, Severity, assess
+from .signature import NEWEST_KNOWN_VERSION, Undecidable, Verification, verify
+
+__all__ = [
+    "NEWEST_KNOWN_VERSION",
+    "Credential",
+    "InvalidCredential",
+    "Kind",
+    "ResourceKind",
+    "Risk",
+    "Service",
+    "Severity",
+    "Undecidable",
+    "Verification",
+    "assess",
+    "explain",
+    "explanation",
+    "extract",
+    "is_writable",
+    "key_sha256",
+    "mint_read_token",
+    "signature_sha256",
+    "verify",
+]

@@ -1,0 +1,77 @@
+"""What `python -m shared.sas` says about a text, as JSON: which credentials are in it, and who signed them."""
+
+from collections.abc import Mapping
+
+from .credential import Credential
+from .extract import extract
+from .hosts import EMULATOR_ACCOUNT
+from .signature import Undecidable, verify
+
+_KEY_NAMES = ("key1", "key2")
+
+type Keys = Mapping[str, Mapping[str, str]]
+"""By account: key name → base64 key."""
+
+
+class BadRequest(ValueError):
+    """An input line is not what it should be; the message says what, and repeats nothing of it."""
+
+
+def answer(request: object) -> dict[str, object]:
+    """Answer one input line, `{"id", "text", "keys"?}`. Raises BadRequest."""
+    if not isinstance(request, Mapping):
+        raise BadRequest("The line is not a JSON object.")
+    text, keys = request.get("text"), request.get("keys")
+    if not isinstance(text, str):
+        raise BadRequest('"text" is missing or is not a text.')
+    accounts = _keys({} if keys is None else keys)
+    return {
+        "id": request.get("id"),
+        "credentials": [
+            _described(credential, accounts) for credential in extract(text, emulator=EMULATOR_ACCOUNT in accounts)
+        ],
+    }
+
+
+def _keys(data: object) -> Keys:
+    """Keep key1 and key2 of each account: nothing else signs."""
+    if not isinstance(data, Mapping) or not all(isinstance(keys, Mapping) for keys in data.values()):
+        raise BadRequest('"keys" is not an object of objects: {account: {"key1": …, "key2": …}}.')
+    return {
+        str(account).lower(): {name: keys[name] for name in _KEY_NAMES if isinstance(keys.get(name), str)}
+        for account, keys in data.items()
+    }
+
+
+def _described(credential: Credential, accounts: Keys) -> dict[str, object]:
+    signed_by, account = _signer(credential, accounts)
+    expires = credential.expires
+    return {
+        "credential": credential.kind,
+        "service": credential.service,
+        "account": account,
+        "resource_kind": credential.resource_kind,
+        "container": credential.container,
+        "path": credential.resource_path or None,
+        "policy": credential.policy,
+        "permissions": credential.permissions,
+        "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ") if expires else None,
+        "signed_by": signed_by,
+        "fingerprint": credential.fingerprint,
+    }
+
+
+def _signer(credential: Credential, accounts: Keys) -> tuple[str, str | None]:
+    """Return who signed, and the account: the one that the text names, or else the one whose key fits."""
+    named = credential.account
+    candidates = accounts if named is None else {named: accounts[named]} if named in accounts else {}
+    answers = {
+        account: verify(credential, account=account, keys=keys) for account, keys in candidates.items() if keys
+    }
+    for account, answer in answers.items():
+        if answer.key is not None:
+            return answer.key, account
+    doubts = {answer.undecidable for answer in answers.values()}
+    if Undecidable.DELEGATION in doubts or credential.parameter("skoid") is not None:
+        return "delegation", named
+    return ("none" if doubts == {None} else "unknown"), named

@@ -1,0 +1,70 @@
+"""Find raw account keys in one reading of a text: in connection strings, and beside an account's name.
+
+A storage account's key is 64 bytes in base64. So are the keys of other services, and every SHA-512 sum: what counts
+is what stands around it.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+
+from .connections import Connection
+from .credential import Credential
+from .kinds import Kind
+from .mentions import Mentions
+from .normalize import percent_decoded
+
+EMULATOR_KEY_SHA256 = "cb4de97f405a7e4686710db86f345ac95acb27c33192e82caafa9c197f2019e5"
+"""The hash of the storage emulator's key, which Microsoft publishes."""
+
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9+/%=])(?:[A-Za-z0-9+/]|%2[BbFf]){86}(?:==|%3[Dd]%3[Dd])(?![A-Za-z0-9+/=])"
+    r"|(?<==)(?:[A-Za-z0-9+/]|%2[BbFf]){86}(?:==|%3[Dd]%3[Dd])(?![A-Za-z0-9+/=])"
+)
+_FIRST_OF_CONNECTION = re.compile(r"(?:[A-Za-z0-9+/]|%2[BbFf]){86}(?![A-Za-z0-9+/])")
+_ARGUMENT_BEFORE = re.compile(r"[\"']([a-z0-9]{3,24})[\"']\s{0,8},\s{0,8}(?:[A-Za-z_]{1,30}\s?=\s?)?[\"']?\Z")
+_LABEL_BEFORE = re.compile(
+    r"(?:account[_. -]?(?:access)?[_. -]?key|storage[A-Za-z0-9_. -]{0,24}key)[A-Za-z0-9_]{0,4}[^A-Za-z0-9]{1,8}\Z",
+    re.IGNORECASE,
+)
+_REACH = 80  # characters before a key in which its label is looked for
+_MARK = slice(76, 80)  # of a key that says whose it is: "Identifiable keys", microsoft/security-utilities
+_STORAGE_MARK = "+ASt"
+_FEWEST_MARKS = 20  # different characters in a key; with fewer it is a placeholder
+
+
+def find_keys(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+    """Yield the account keys in `view` and where they are."""
+    taken = set()
+    for connection in connections:
+        match = _FIRST_OF_CONNECTION.match(connection.key)
+        if match is None or (connection.host is None and not connection.foreign):
+            continue
+        taken.add(connection.key_at)
+        if not connection.foreign:
+            yield from _at(connection.key_at, match[0], host=connection.host, path=connection.path)
+    for match in _KEY.finditer(view):
+        if match.start() not in taken:
+            yield from _beside(match, view, mentions)
+
+
+def _beside(match: re.Match[str], view: str, mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+    start, end = match.span()
+    before = view[max(0, start - _REACH) : start]
+    argument = _ARGUMENT_BEFORE.search(before)
+    mention = mentions.of_key(start, end)
+    if argument:
+        yield from _at(start, match[0], host=f"{argument[1]}.blob.core.windows.net")
+    elif mention is not None:
+        if mention.account is not None:
+            yield from _at(start, match[0], host=mention.host)
+    elif match[0][_MARK] == _STORAGE_MARK or _LABEL_BEFORE.search(before) or match[0] == view.strip():
+        yield from _at(start, match[0], host=None)
+
+
+def _at(position: int, key: str, *, host: str | None, path: str | None = None) -> Iterator[tuple[int, Credential]]:
+    text = percent_decoded(key).rstrip("=") + "=="
+    if len(set(text)) >= _FEWEST_MARKS:
+        digest = hashlib.sha256(base64.b64decode(text)).hexdigest()
+        yield position, Credential(Kind.ACCOUNT_KEY, host, path, (), None, digest)

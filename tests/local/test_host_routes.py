@@ -1,0 +1,54 @@
+"""Route templates: what they match, which comes first, what is refused."""
+
+import pytest
+
+from local.host import routes
+from local.host.configuration import StartError
+
+GUID = "0b8f5a3e-8a52-4c30-9d9b-0f9d8f1c2a11"
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "parameters"),
+    [
+        ("api/things", "/api/things", {}),
+        ("api/things", "/API/Things/", {}),
+        ("api/{id}", "/api/a%20b", {"id": "a b"}),
+        ("api/{id}", "/api/a%2fb", {"id": "a%2Fb"}),
+        ("api/{id}", "/api", None),
+        ("api/{id}", "/api/a/b", None),
+        ("api/{id?}", "/api", {}),
+        ("api/{id:int?}", "/api/5", {"id": "5"}),
+        ("api/{*rest}", "/api/a/b", {"rest": "a/b"}),
+        ("api/{id:int}", "/api/-5", {"id": "-5"}),
+        ("api/{id:int}", "/api/2147483648", None),
+        ("api/{id:long}", "/api/2147483648", {"id": "2147483648"}),
+        ("api/{id:guid}", f"/api/{GUID}", {"id": GUID}),
+        ("api/{id:guid}", "/api/5", None),
+        ("api/{id:bool}", "/api/TRUE", {"id": "TRUE"}),
+        ("api/{id:alpha}", "/api/a1", None),
+        ("api/{id:length(2)}", "/api/ab", {"id": "ab"}),
+        ("api/{id:length(2,3)}", "/api/abcd", None),
+        ("api/{id:alpha:minlength(3)}", "/api/ab", None),
+        ("api/{id:maxlength(3)}", "/api/abcd", None),
+        ("api/{id:range(1,5)}", "/api/6", None),
+        ("api/{id:min(5)}", "/api/4", None),
+        ("api/{id:max(5)}", "/api/5", {"id": "5"}),
+    ],
+)
+def test_a_template_matches(template: str, path: str, parameters: dict[str, str] | None) -> None:
+    assert routes.parse(template, function="f").match(path) == parameters
+
+
+def test_the_most_exact_route_comes_first() -> None:
+    templates = ["a/{*rest}", "a/{id}", "a/{id:int}", "a/b"]
+    ranked = sorted(templates, key=lambda template: routes.parse(template, function="f").rank)
+    assert ranked == ["a/b", "a/{id:int}", "a/{id}", "a/{*rest}"]
+
+
+@pytest.mark.parametrize(
+    "template", ["a/{id:regex(^a$)}", "a/{id:float}", "a/{id=5}", "a/x-{id}", "a/{id?}/b", "{*all}/b"]
+)
+def test_what_is_not_supported_is_refused(template: str) -> None:
+    with pytest.raises(StartError, match="function f: "):
+        routes.parse(template, function="f")

@@ -1,0 +1,63 @@
+"""A briefing as the 38 TB leak would give, to be varied by the tests."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.report.briefing import Briefing, TimelineEntry
+from shared.revocation import Owner
+
+RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
+SECURITY = "security@contoso.com"
+STATES = (
+    "received",
+    "observed",
+    "awaiting_approval",
+    "contained",
+    "proven",
+    "closed",
+    "dismissed",
+    "unresolved",
+    "failed",
+)
+
+_BRIEFING = Briefing(
+    fingerprint="ab" * 32,
+    c3id="Zm9vYmFyYmF6cXV4MTIz",
+    state="proven",
+    reason=None,
+    kind="account SAS",
+    severity="critical",
+    grants="Anyone could read, write and delete everything in the account until 2051.",
+    notes=("It allowed plain http.",),
+    risk_reasons=("It opens the whole account.",),
+    account="robustmodels",
+    account_id=(
+        "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/research"
+        "/providers/Microsoft.Storage/storageAccounts/robustmodels"
+    ),
+    host="robustmodels.blob.core.windows.net",
+    key_name="key2",
+    policy=None,
+    expires=datetime(2051, 10, 6, tzinfo=UTC),
+    source="github",
+    found_at_url="https://github.com/contoso/robust-models/blob/4c1be9d/README.md#L14",
+    detected_at=RECEIVED - timedelta(seconds=20),
+    received_at=RECEIVED,
+    done="key2 was regenerated 2.1 s after the event arrived.",
+    proven="A token of our own was accepted before and refused 6 times after.",
+    breaks=("Every SAS and connection string made with key2.",),
+    open_points=("Who used it is not known: the account has no logs.",),
+    next_steps=("Remove it from the README: `git rm README.md`",),
+    deadline=None,
+    timeline=(
+        TimelineEntry(RECEIVED + timedelta(seconds=2.1), "key2 regenerated"),
+        TimelineEntry(RECEIVED, "event arrived"),
+    ),
+    owners=(Owner("model-owner@contoso.com", "Model Owner", "tag sasquash-owner on the account"),),
+)
+
+
+def briefing(**changes: Any) -> Briefing:
+    """The sample with some fields changed."""
+    return replace(_BRIEFING, **changes)

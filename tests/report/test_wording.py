@@ -1,0 +1,81 @@
+"""Every state and reason has words of its own."""
+
+import pytest
+
+from shared.report.wording import Tone, headline, subject_of, title, why
+from shared.revocation import Reason, State
+from tests.report.samples import RECEIVED, briefing
+
+
+def test_each_state_has_a_lead_of_its_own() -> None:
+    assert len({headline(briefing(state=state)).lead for state in State}) == len(State)
+
+
+@pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed", "received"])
+def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
+    words = headline(briefing(state=state))
+    assert (words.tone, words.pulled) == (Tone.LIVE, False)
+
+
+def test_a_revocation_without_proof_does_not_claim_one() -> None:
+    words = headline(briefing(state="contained"))
+    assert "not proven yet" in words.lead
+    assert words.tone is Tone.PENDING
+
+
+def test_the_lead_of_a_revocation_names_what_broke() -> None:
+    assert "used key2 stopped working" in headline(briefing(state="proven")).lead
+
+
+def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
+    lead = headline(briefing(state="proven", policy="partners")).lead
+    assert "the stored access policy partners" in lead
+    assert "key2" not in lead
+
+
+def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
+    words = headline(briefing(state="failed", reason="still_alive"))
+    assert "STILL ACCEPTED" in words.lead
+    assert (words.tone, words.pulled) == (Tone.LIVE, True)
+
+
+def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
+    unreadable = briefing(state="unresolved", reason="malformed", kind="report that could not be read", account=None)
+    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, a person must look"
+    assert "a form that Sasquash cannot read" in headline(unreadable).lead
+
+
+def test_an_approval_names_its_deadline() -> None:
+    lead = headline(briefing(state="awaiting_approval", deadline=RECEIVED)).lead
+    assert "by 2026-11-21 02:58:03 UTC" in lead
+
+
+def test_an_unknown_state_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a state"):
+        headline(briefing(state="exploded"))
+
+
+def test_each_reason_is_a_sentence_of_its_own() -> None:
+    sentences = {why(briefing(reason=reason)) for reason in Reason}
+    assert len(sentences) == len(Reason)
+    assert all(sentence and not sentence.startswith("Reason:") for sentence in sentences)
+
+
+def test_an_unknown_reason_is_shown_as_it_is() -> None:
+    assert why(briefing(reason="meteor")) == "Reason: meteor."
+
+
+def test_no_reason_is_no_sentence() -> None:
+    assert why(briefing(reason=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "host", "subject"),
+    [
+        ("robustmodels", "files.contoso.com", "account SAS of storage account robustmodels"),
+        (None, "files.contoso.com", "account SAS for files[.]contoso[.]com"),
+        (None, None, "account SAS"),
+    ],
+)
+def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: str | None, subject: str) -> None:
+    assert subject_of(briefing(account=account, host=host)) == subject
