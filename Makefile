@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 HOSTS ?= 1
 PORT ?= 7070
+TIME_FACTOR ?= 1
 CLOUD := .venv/bin/python -m local.cloud
 
 .PHONY: setup demo cloud stop test lint format help
@@ -17,7 +18,7 @@ demo: setup ## replay the 38 TB leak end to end, on ports of its own
 	@.venv/bin/python -m local.demo
 
 cloud: setup ## start the local cloud and the function app; returns once all is ready (HOSTS=1 PORT=7070)
-	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT)
+	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT) --time-factor $(TIME_FACTOR)
 
 stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop

@@ -31,6 +31,7 @@ from local.storage_backend import StorageBackendError
 
 _UP_SECONDS = 150
 _STOP_SECONDS = 30
+_CLEAN_UP_SECONDS = 5
 _POLL_SECONDS = 0.05
 _QUIET_LOGGERS = ("azure", "httpx", "httpcore", "msal")  # they log URLs at INFO
 
@@ -70,7 +71,21 @@ class Place:
         if not self.lock.exists():
             return False
         with self.lock.open("r") as lock:
-            return not _take(lock)
+            return not _take(lock.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What kind of cloud: its control port (0: a free one), how many hosts (0: no app), how fast its clocks run."""
+
+    port: int
+    hosts: int
+    time_factor: float
+
+    def options(self) -> tuple[str, ...]:
+        """The same as options of the command."""
+        hosts = ("--hosts", str(self.hosts)) if self.hosts else ("--no-app",)
+        return ("--port", str(self.port), *hosts, "--time-factor", str(self.time_factor))
 
 
 class _Starter:
@@ -83,10 +98,10 @@ class _Starter:
         """Say that all is ready (`error` None), or what went wrong; what goes wrong later is only printed."""
         if error is not None:
             print(f"The local cloud failed: {error}", file=sys.stderr, flush=True)
-        if self._pipe is not None:
-            with self._pipe as pipe:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            with pipe:
                 json.dump({"error": error}, pipe)
-            self._pipe = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,20 +112,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=7070, help="of the control port; 0 takes a free one")
     parser.add_argument("--hosts", type=int, default=1, help="how many function hosts")
     parser.add_argument("--no-app", action="store_true", help="the cloud alone, without the function app")
+    parser.add_argument("--time-factor", type=float, default=1, help="divides schedules and visibility time-outs")
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if not 0 <= options.port <= 65535 or not 1 <= options.hosts <= 16:
-        parser.error("--port must be from 0 to 65535, --hosts from 1 to 16")
+    if not 0 <= options.port <= 65535 or not 1 <= options.hosts <= 16 or options.time_factor < 1:
+        parser.error("--port must be from 0 to 65535, --hosts from 1 to 16, --time-factor 1 or more")
     place = Place(options.folder.resolve())
-    hosts = 0 if options.no_app else options.hosts
+    shape = Shape(port=options.port, hosts=0 if options.no_app else options.hosts, time_factor=options.time_factor)
     if options.command == "stop":
         return stop(place)
     if options.command == "up":
-        return up(place, port=options.port, hosts=hosts)
-    return run(place, port=options.port, hosts=hosts, ready_fd=options.ready_fd)
+        return up(place, shape)
+    return run(place, shape, ready_fd=options.ready_fd)
 
 
-def up(place: Place, *, port: int, hosts: int) -> int:
+def up(place: Place, shape: Shape) -> int:
     """Start `run` in the background; return 0 when all is ready. On failure nothing is left running."""
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if place.is_running():
@@ -119,13 +135,12 @@ def up(place: Place, *, port: int, hosts: int) -> int:
             return 1
         print(f"The local cloud is running already.\n{_where(place)}")
         return 0
-    host_options = ["--hosts", str(hosts)] if hosts else ["--no-app"]
     reading, writing = os.pipe()
     with place.log.open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "local.cloud", "run", "--folder", str(place.folder)),
-                *("--port", str(port), *host_options, "--ready-fd", str(writing)),
+                *(*shape.options(), "--ready-fd", str(writing)),
             ],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -139,40 +154,41 @@ def up(place: Place, *, port: int, hosts: int) -> int:
         with os.fdopen(reading) as answer:
             error = _answer(answer)
     except KeyboardInterrupt:
-        _end(process)
+        _end(process, patience=0)
         return 130
     if error is None:
         print(f"The local cloud is up.\n{_where(place)}")
         return 0
-    _end(process)
+    _end(process, patience=_CLEAN_UP_SECONDS)
     print(f"The local cloud did not start: {error}\nIts log is {place.log}", file=sys.stderr)
     return 1
 
 
-def run(place: Place, *, port: int, hosts: int, ready_fd: int | None) -> int:
+def run(place: Place, shape: Shape, *, ready_fd: int | None) -> int:
     """Be the cloud until SIGINT or SIGTERM."""
     starter = _Starter(ready_fd)
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    with place.lock.open("a") as lock:
-        if not _take(lock):
-            starter.tell(f"a local cloud runs in {place.folder} already")
-            return 1
+    # Never closed: the kernel does it when this process has ended, and not a moment before.
+    lock = os.open(place.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    if not _take(lock):
+        starter.tell(f"a local cloud runs in {place.folder} already")
+        return 1
+    place.forget()
+    place.pid.write_text(str(os.getpid()))
+    try:
+        asyncio.run(_serve(place, shape, starter))
+    except (AzuriteError, ChildError, StorageBackendError) as error:
+        starter.tell(str(error))
+        return 1
+    except OSError as error:
+        is_taken = error.errno == errno.EADDRINUSE
+        starter.tell(f"port {shape.port} is taken; choose another with PORT=" if is_taken else str(error))
+        return 1
+    finally:
         place.forget()
-        place.pid.write_text(str(os.getpid()))
-        try:
-            asyncio.run(_serve(place, port=port, hosts=hosts, starter=starter))
-        except (AzuriteError, ChildError, StorageBackendError) as error:
-            starter.tell(str(error))
-            return 1
-        except OSError as error:
-            is_taken = error.errno == errno.EADDRINUSE
-            starter.tell(f"port {port} is taken; choose another with PORT=" if is_taken else str(error))
-            return 1
-        finally:
-            place.forget()
     return 0
 
 
@@ -201,7 +217,7 @@ def stop(place: Place) -> int:
     return 1
 
 
-async def _serve(place: Place, *, port: int, hosts: int, starter: _Starter) -> None:
+async def _serve(place: Place, shape: Shape, starter: _Starter) -> None:
     task = asyncio.current_task()
     assert task is not None
     ending = asyncio.Event()
@@ -214,7 +230,12 @@ async def _serve(place: Place, *, port: int, hosts: int, starter: _Starter) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     try:
-        async with running(folder=place.folder, hosts=hosts, control_port=port) as cloud:
+        async with running(
+            folder=place.folder,
+            hosts=shape.hosts,
+            control_port=shape.port,
+            time_factor=shape.time_factor,
+        ) as cloud:
             environment.write(place.env, cloud.environment)
             place.ports.write_text(json.dumps(_ports(cloud), indent=2) + "\n")
             print(f"The local cloud is up.\n{_where(place)}", flush=True)
@@ -252,17 +273,17 @@ def _answer(answer: IO[str]) -> str | None:
     return error
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a background process that did not come up, and wait for its end."""
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(process: subprocess.Popen[bytes], *, patience: float) -> None:
+    """See that a background process that did not come up ends: for `patience` seconds on its own, then by signals."""
+    for end, seconds in ((None, patience), (process.terminate, _STOP_SECONDS), (process.kill, None)):
+        if end is not None:
+            end()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return
 
 
-def _take(lock: IO[str]) -> bool:
+def _take(lock: int) -> bool:
     """Whether the lock was free; it is held from now on until the file is closed."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

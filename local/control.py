@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local.azurite import AzuriteError
 from local.faults import Effect, Fault, Faults
 from local.model import Account, Cloud, Incident, Mail
+from local.storage_backend import StorageBackendError
 
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
@@ -96,7 +98,12 @@ def app(
             Route("/faults", clear_faults, methods=["DELETE"]),
             Route("/reset", start_over, methods=["POST"]),
         ],
-        exception_handlers={InvalidRequestError: _bad_request, HTTPException: _http_error},
+        exception_handlers={
+            InvalidRequestError: _bad_request,
+            HTTPException: _http_error,
+            AzuriteError: _unavailable,
+            StorageBackendError: _unavailable,
+        },
     )
 
 
@@ -226,6 +233,10 @@ async def _object(request: Request) -> Json:
 
 async def _bad_request(_request: Request, error: Exception) -> Response:
     return _json({"error": {"code": "BadRequest", "message": str(error)}}, 400)
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return _json({"error": {"code": "StorageUnavailable", "message": str(error)}}, 503)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

@@ -73,8 +73,7 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
-        for connection in list(self._state.connections):
-            connection.transport.abort()
+        self._server.abort_clients()
         if tasks := set(self._state.tasks):
             _, stuck = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
             for task in stuck:

@@ -4,6 +4,7 @@ Everything is kept in memory and in one process; a restart is an empty cloud. Se
 because ARM's and Azurite's stand-ins need them; nothing here is ever written to disk.
 """
 
+import asyncio
 import base64
 import os
 from collections.abc import Awaitable, Callable
@@ -63,8 +64,12 @@ class Account:
     name: str
     resource_group: str
     tags: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=lambda: {"key1": new_storage_key(), "key2": new_storage_key()})
-    kerberos_keys: dict[str, str] = field(default_factory=dict)  # kerb1, kerb2: only where a test asks for them
+    keys: dict[str, str] = field(
+        default_factory=lambda: {"key1": new_storage_key(), "key2": new_storage_key()}, repr=False
+    )
+    kerberos_keys: dict[str, str] = field(
+        default_factory=dict, repr=False
+    )  # kerb1, kerb2: only where a test asks for them
     key_created: dict[str, datetime] = field(default_factory=lambda: {"key1": now(), "key2": now()})
     rotations: list[tuple[str, datetime]] = field(default_factory=list)
     properties: dict[str, Any] = field(
@@ -146,6 +151,7 @@ class Cloud:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     time_factor: float = 1.0  # schedules and visibility time-outs are divided by it, never the 30 s of a delivery
+    regenerate_seconds: float = 0.25  # ARM takes its time: about 0.6 s in Azure, and the old key lives so long
     publish_keys: Callable[[], Awaitable[None]] | None = None  # makes the data plane use the keys of `accounts`
 
     async def keys_changed(self) -> None:
@@ -155,6 +161,7 @@ class Cloud:
 
     async def regenerate(self, account: Account, key_name: str) -> None:
         """Give `account` a new key; the old one is refused by the data plane when this returns."""
+        await asyncio.sleep(self.regenerate_seconds)
         ring = account.kerberos_keys if key_name.startswith("kerb") else account.keys
         ring[key_name] = new_storage_key()
         moment = now()

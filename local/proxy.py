@@ -25,7 +25,6 @@ class Proxy:
     def __init__(self, cloud: Cloud, *, front_port: int) -> None:
         self._cloud = cloud
         self._front_port = front_port
-        self._connections: set[_ClientSide] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -38,8 +37,7 @@ class Proxy:
         if self._server is None:
             return
         self._server.close()
-        for connection in list(self._connections):
-            connection.abort()
+        self._server.abort_clients()
         await self._server.wait_closed()
 
     def refusal(self, target: str) -> tuple[str, str] | None:
@@ -58,12 +56,6 @@ class Proxy:
     @property
     def front_port(self) -> int:
         return self._front_port
-
-    def opened(self, connection: "_ClientSide") -> None:
-        self._connections.add(connection)
-
-    def closed(self, connection: "_ClientSide") -> None:
-        self._connections.discard(connection)
 
 
 class _Side(asyncio.Protocol):
@@ -108,12 +100,7 @@ class _ClientSide(_Side):
         self._head = bytearray()
         self._connecting: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._proxy.opened(self)
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self._proxy.closed(self)
         if self._connecting is not None:
             self._connecting.cancel()
         super().connection_lost(exc)
@@ -143,11 +130,6 @@ class _ClientSide(_Side):
             return
         del self._head[: end + 4]
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
-
-    def abort(self) -> None:
-        for transport in (self.transport, self.peer):
-            if transport is not None:
-                transport.abort()
 
     def _acknowledge(self) -> None:
         """Acknowledge at once: urllib3 lets Nagle wait on proxies, which costs 40 ms for each request with a body."""

@@ -90,9 +90,8 @@ class Storage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         host = StorageHost.parse(headers.get("host", "").lower().removesuffix(":443"))
-        if host is None or host.account not in self._cloud.accounts:
-            message = "There is no such storage account: its name would not resolve."
-            await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
+        if host is None:
+            await _no_account(scope, receive, send)
             return
         request = StorageRequest(
             host=host,
@@ -102,8 +101,11 @@ class Storage:
             headers=headers,
         )
         async with self._gate.passage():
+            account = self._cloud.accounts.get(host.account)
+            if account is None:
+                await _no_account(scope, receive, send)
+                return
             try:
-                account = self._cloud.accounts[host.account]
                 check(request, account, self._entra)
                 if host.service not in SERVICES:
                     raise _without_azurite(request, account)
@@ -183,6 +185,11 @@ def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> 
     if not found and method == "GET" and "peekonly=true" not in query.lower():
         shortened.append(f"visibilitytimeout={max(1, int(30 / factor))}")
     return "&".join(shortened)
+
+
+async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
+    message = "There is no such storage account: its name would not resolve."
+    await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
 
 
 def _without_azurite(request: StorageRequest, account: Account) -> Refusal:

@@ -3,6 +3,7 @@
 Exits 0 only if the token is proven dead, the incident filed and the owner told.
 """
 
+import argparse
 import os
 import shlex
 import signal
@@ -22,7 +23,9 @@ _MAIL_LINES = 24
 
 
 def main() -> int:
-    folder = ROOT / ".local" / "demo"
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description="The 38 TB leak, replayed")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "demo", help="where logs and the mail go")
+    folder = parser.parse_args().folder.resolve()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _cloud(folder):

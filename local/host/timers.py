@@ -149,8 +149,6 @@ class TimerListener:
             due = self._schedule.next_after(status.updated)
             left = (due - self._now()).total_seconds()
             if left <= 0:
-                if not await self._lock.acquire():
-                    return
                 status = await self._invoke(status, past_due=False)
             elif not await pause(stopping, min(left, RENEWAL_SECONDS)) and not await self._lock.acquire():
                 return

@@ -6,6 +6,7 @@ import pytest
 from starlette.applications import Starlette
 
 from local import control
+from local.azurite import AzuriteError
 from local.faults import Faults
 from local.model import Account, Cloud, Incident, Mail, RecordedRequest, now
 
@@ -64,11 +65,11 @@ async def test_account_that_can_not_be_published_is_not_left(
     watched: Watched, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail() -> None:
-        raise OSError
+        raise AzuriteError("Azurite has ended")
 
     watched.cloud.publish_keys = fail
-    with pytest.raises(OSError):  # noqa: PT011 - any
-        await client.post("/accounts", json={"name": "models"})
+    answer = await client.post("/accounts", json={"name": "models"})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (503, "Azurite has ended")
     assert watched.cloud.accounts == {}
 
 

@@ -62,23 +62,27 @@ class Clients:
         self._stack = stack
 
     async def blob(self, account: Account, credential: Any = None, *, secondary: bool = False) -> BlobServiceClient:
-        return await self._open(BlobServiceClient, account, "blob", credential, secondary=secondary)
+        host = f"{account.name}{'-secondary' if secondary else ''}.blob.core.windows.net"
+        client = BlobServiceClient(f"https://{host}", credential=credential, **options(self._cloud))
+        return await self._stack.enter_async_context(client)
 
     async def queue(self, account: Account, credential: Any) -> QueueServiceClient:
-        return await self._open(QueueServiceClient, account, "queue", credential)
+        url = f"https://{account.name}.queue.core.windows.net"
+        return await self._stack.enter_async_context(
+            QueueServiceClient(url, credential=credential, **options(self._cloud))
+        )
 
     async def table(self, account: Account, credential: Any) -> TableServiceClient:
-        return await self._open(TableServiceClient, account, "table", credential)
+        url = f"https://{account.name}.table.core.windows.net"
+        return await self._stack.enter_async_context(
+            TableServiceClient(url, credential=credential, **options(self._cloud))
+        )
 
     async def file(self, account: Account, credential: Any) -> ShareServiceClient:
-        return await self._open(ShareServiceClient, account, "file", credential)
-
-    async def _open(
-        self, kind: Any, account: Account, service: str, credential: Any, *, secondary: bool = False
-    ) -> Any:
-        host = f"{account.name}{'-secondary' if secondary else ''}.{service}.core.windows.net"
-        client = kind(f"https://{host}", credential=credential, **options(self._cloud))
-        return await self._stack.enter_async_context(client)
+        url = f"https://{account.name}.file.core.windows.net"
+        return await self._stack.enter_async_context(
+            ShareServiceClient(url, credential=credential, **options(self._cloud))
+        )
 
 
 @pytest.fixture
@@ -114,6 +118,7 @@ async def test_each_key_opens_the_account(clients: Clients, account: Account, ke
     assert [container.name async for container in blob.list_containers()] == ["models"]
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # the SDK does
 async def test_large_blob_comes_back_whole_and_in_ranges(clients: Clients, account: Account) -> None:
     blob = await clients.blob(account, account.keys["key1"])
     container = await blob.create_container("models")
@@ -274,15 +279,16 @@ async def test_public_access_is_refused_where_the_account_forbids_it(
 
 
 @pytest.mark.parametrize(
-    ("version", "status", "code"), [("2021-12-02", 401, "NoAuthenticationInformation"), ("", 404, "ResourceNotFound")]
+    ("version", "expected"),
+    [("2021-12-02", (401, "NoAuthenticationInformation")), ("", (404, "ResourceNotFound"))],
 )
 async def test_anonymous_request_for_what_is_private(
-    clients: Clients, cloud: LocalCloud, account: Account, version: str, status: int, code: str
+    clients: Clients, cloud: LocalCloud, account: Account, version: str, expected: tuple[int, str]
 ) -> None:
     container = await (await clients.blob(account, account.keys["key1"])).create_container("models")
     async with browser(cloud) as client:
         answer = await client.get(f"{container.url}/a", headers={"x-ms-version": version} if version else {})
-    assert (answer.status_code, answer.headers["x-ms-error-code"]) == (status, code)
+    assert (answer.status_code, answer.headers["x-ms-error-code"]) == expected
 
 
 async def test_token_with_the_role_is_let_in(clients: Clients, cloud: LocalCloud) -> None:
@@ -374,7 +380,7 @@ async def test_file_endpoint_tells_a_good_sas_from_a_forged_one(
     statuses = []
     for key in (account.keys["key1"], new_storage_key()):
         if kind == "account":
-            token = generate_file_account_sas(account.name, key, EVERYTHING, FULL, expiry)
+            token = generate_file_account_sas(account.name, key, "sco", "rl", expiry)
         else:
             token = generate_share_sas(
                 account.name, "none", key, permission=ShareSasPermissions(read=True), expiry=expiry

@@ -1,0 +1,125 @@
+"""What the tests of whole roads do: make an account, leak from it, publish, and wait for what comes of it."""
+
+import asyncio
+import base64
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, unquote
+
+from azure.core.credentials import AccessToken
+from azure.core.messaging import CloudEvent
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+from azure.eventgrid import EventGridEvent
+from azure.eventgrid.aio import EventGridPublisherClient
+
+from local.cloud import LocalCloud
+from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
+from shared import finding
+from shared.ledger import Ledger
+from shared.revocation import Revocation, State
+
+OWNER = "model-owner@contoso.com"
+SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})
+_NUMBERS = itertools.count(1)
+_PATIENCE = 60.0  # seconds
+
+
+class Developer:
+    """The token of whoever is at the keyboard, as a credential of the SDKs."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud = cloud
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        audience = scopes[0].removesuffix("/.default")
+        token = self._cloud.entra.mint(self._cloud.model.identities["developer"], audience=audience)
+        return AccessToken(token, int((datetime.now(UTC) + timedelta(hours=1)).timestamp()))
+
+    async def close(self) -> None: ...
+
+    async def __aenter__(self) -> "Developer":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Road:
+    """One deployed Sasquash and the ways to it."""
+
+    cloud: LocalCloud
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of an aio SDK client that make it go through the proxy."""
+        return {
+            "transport": AioHttpTransport(connection_verify=str(self.cloud.authority_file)),
+            "proxies": {"https": f"http://127.0.0.1:{self.cloud.proxy_port}"},
+            "retry_total": 0,
+        }
+
+    async def account(self, **tags: str) -> Account:
+        """A storage account of a test's own, with an owner in its tags."""
+        account = Account(f"road{next(_NUMBERS)}", "roads", {"sasquash-owner": OWNER, **tags})
+        self.cloud.model.accounts[account.name] = account
+        await self.cloud.model.keys_changed()
+        return account
+
+    async def publish(self, *events: CloudEvent[Any] | EventGridEvent) -> None:
+        """Publish with the real client, all in one request."""
+        endpoint = f"https://{TOPIC_HOST}/api/events"
+        async with EventGridPublisherClient(endpoint, Developer(self.cloud), **self.options) as client:
+            await client.send(list(events))
+
+    async def report(self, text: str) -> list[str]:
+        """Publish a secret-free finding for each credential in `text`; return the fingerprints."""
+        found = finding.in_text(text, source="test", url="https://example.com/leak", detected_at=datetime.now(UTC))
+        await self.publish(
+            *(CloudEvent(source="/tests", type=finding.REPORTED, id=f.fingerprint, data=f.to_data()) for f in found)
+        )
+        return [item.fingerprint for item in found]
+
+    async def record(self, fingerprint: str) -> Revocation | None:
+        endpoint = f"https://{STATE_ACCOUNT}.table.core.windows.net"
+        async with TableServiceClient(endpoint, credential=Developer(self.cloud), **self.options) as service:
+            table = service.get_table_client("revocations")
+            return await Ledger(table, clock=lambda: datetime.now(UTC), new_id=lambda: "").read(fingerprint)
+
+    async def settled(self, fingerprint: str, *, until: Callable[[Revocation], bool] | None = None) -> Revocation:
+        """Return the record once it has come to an end, or to what `until` says."""
+        reached = until or (lambda record: record.state in SETTLED)
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                record = await self.record(fingerprint)
+                if record is not None and reached(record):
+                    return record
+                await asyncio.sleep(0.1)  # another process decides when
+
+    def rotations(self, account: Account) -> list[str]:
+        """The keys of `account` that were regenerated, in order, as the requests show."""
+        return [key for key, _ in account.rotations]
+
+    def requests(self, part: str) -> list[str]:
+        return [f"{r.method} {r.url}" for r in self.cloud.model.requests if part in r.url]
+
+    def incident(self, fingerprint: str) -> dict[str, Any]:
+        """The one incident of a record; fails where there are more."""
+        [incident] = [i for i in self.cloud.model.incidents if i.fields["FindingId"] == fingerprint]
+        return incident.fields
+
+    def mails(self, account: Account) -> list[Any]:
+        return [mail for mail in self.cloud.model.mails if account.name in mail.subject]
+
+
+def forms(secret: str) -> set[bytes]:
+    """Every form in which a signature or key might be written down."""
+    text = unquote(secret)
+    raw = base64.b64decode(text)
+    once = quote(text, safe="")
+    variants = {text, once, quote(once, safe=""), once.lower(), raw.hex(), raw.hex().upper()}
+    variants |= {base64.urlsafe_b64encode(raw).decode().rstrip("="), text.rstrip("=")}
+    return {variant.encode() for variant in variants} | {raw}

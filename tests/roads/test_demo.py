@@ -1,0 +1,72 @@
+"""`make demo`, run as a person runs it: beside other clouds, to its end, and interrupted."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@contextmanager
+def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.demo", "--folder", str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with demo(tmp_path) as process:
+            told, _ = process.communicate(timeout=120)
+
+        assert process.returncode == 0, told
+        assert re.fullmatch(
+            r"Dead after \d+\.\d s, proven after \d+\.\d s · incident 1 filed"
+            r" · mail to model-owner@contoso\.com, security@contoso\.com",
+            told.splitlines()[-1],
+        )
+
+
+def test_leaves_no_process_behind_when_interrupted(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "scanner publishes" in line:
+                break
+        children = _descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+    assert len(children) >= 3  # the cloud, Azurite, a host
+    assert process.returncode == 130
+    assert children.isdisjoint(_processes())
+
+
+def _processes() -> dict[int, int]:
+    """Every process's parent, zombies left out."""
+    listed = subprocess.run(["ps", "-axo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True).stdout
+    rows = (line.split() for line in listed.splitlines())
+    return {int(pid): int(parent) for pid, parent, state, *_ in rows if not state.startswith("Z")}
+
+
+def _descendants(pid: int) -> set[int]:
+    parents = _processes()
+    found: set[int] = set()
+    wave = {pid}
+    while wave:
+        wave = {child for child, parent in parents.items() if parent in wave}
+        found |= wave
+    return found

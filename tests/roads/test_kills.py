@@ -1,0 +1,109 @@
+"""From a published event to a closed record, for every kind of leak that an account key is behind."""
+
+from datetime import UTC, datetime
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid import EventGridEvent
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared import finding
+from shared.revocation import Outcome, Reason, State
+from tests.roads.leaks import LEAKS, Leak, account_sas
+from tests.roads.road import OWNER, Road
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+@pytest.mark.parametrize("key", ["key1", "key2"])
+async def test_a_leak_ends_closed_with_its_own_key_rotated_once(road: Road, leak: Leak, key: str) -> None:
+    account = await road.account()
+
+    [fingerprint] = await road.report(leak(account.name, account.keys[key]))
+    record = await road.settled(fingerprint)
+
+    assert record.state is State.CLOSED, record.detail
+    assert road.rotations(account) == [key]
+    assert record.proof is not None
+    assert record.proof.outcome is Outcome.PROVEN
+
+
+async def test_the_leaked_token_is_refused_and_the_other_key_still_works(road: Road) -> None:
+    account = await road.account()
+    leaked = account_sas(account.name, account.keys["key2"])
+
+    [fingerprint] = await road.report(leaked)
+    await road.settled(fingerprint, until=lambda record: record.pull is not None)
+
+    with pytest.raises(HttpResponseError) as refused:
+        await _containers(road, leaked)
+    assert (refused.value.status_code, refused.value.error_code) == (403, "AuthenticationFailed")  # type: ignore[attr-defined]
+    assert await _containers(road, account_sas(account.name, account.keys["key1"])) == []
+
+
+async def test_the_incident_and_the_mail_name_the_account_and_the_owner_is_told_once(road: Road) -> None:
+    account = await road.account()
+
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
+    await road.settled(fingerprint)
+    await road.settled(fingerprint, until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
+
+    incident = road.incident(fingerprint)
+    [mail] = road.mails(account)
+    assert (incident["Account"], incident["Key"], incident["Status"]) == (account.name, "key1", "closed")
+    assert (mail.to, mail.cc) == ((OWNER,), ("security@contoso.com",))
+
+
+async def test_a_raw_report_in_the_event_grid_schema_kills_too(road: Road) -> None:
+    account = await road.account()
+    leaked = account_sas(account.name, account.keys["key2"])
+    event = EventGridEvent(
+        subject="tests", event_type=finding.REPORTED, data={"secret": leaked, "source": "test"}, data_version="1"
+    )
+
+    await road.publish(event)
+    [found] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    record = await road.settled(found.fingerprint)
+
+    assert record.state is State.CLOSED, record.detail
+    assert road.rotations(account) == ["key2"]
+
+
+async def test_twenty_reports_over_two_hosts_are_one_rotation_one_incident_and_one_mail(
+    road: Road,
+) -> None:
+    account = await road.account()
+    leaked = account_sas(account.name, account.keys["key2"])
+    [found] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+
+    await road.publish(
+        *(
+            CloudEvent(source="/tests", type=finding.REPORTED, id=f"copy-{number}", data=found.to_data())
+            for number in range(20)
+        )
+    )
+    record = await road.settled(found.fingerprint)
+
+    assert record.state is State.CLOSED, record.detail
+    assert road.rotations(account) == ["key2"]
+    assert road.incident(found.fingerprint)["Account"] == account.name
+    assert len(road.mails(account)) == 1
+
+
+async def test_a_missing_right_is_a_failure_that_says_what_to_do(road: Road) -> None:
+    account = await road.account()
+    account.locks.append("ReadOnly")
+
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key2"]))
+    record = await road.settled(fingerprint, until=lambda r: r.state is State.FAILED and bool(r.told))
+
+    assert record.reason is Reason.BLOCKED
+    assert "lock" in record.detail
+    assert road.rotations(account) == []
+    assert road.incident(fingerprint)["Status"] == "failed"
+
+
+async def _containers(road: Road, url: str) -> list[str]:
+    endpoint, _, query = url.partition("/?")
+    async with BlobServiceClient(endpoint, credential=query, **road.options) as client:
+        return [container.name async for container in client.list_containers()]
