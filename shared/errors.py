@@ -11,6 +11,7 @@ from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
     ServiceRequestError,
+    ServiceRequestTimeoutError,
 )
 
 from shared.redaction import redact
@@ -103,8 +104,20 @@ def from_azure(error: AzureError, *, doing: str) -> SasquashError:
             "and that the identity is assigned to the app.",
             sent=False,
         )
-    sent = not isinstance(error, ServiceRequestError)
-    return PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).", sent=sent)
+    return PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).", sent=not _never_left(error))
+
+
+def _never_left(error: AzureError) -> bool:
+    """Whether the request certainly did not reach the service: there was no connection to send it on.
+
+    azure-core's aiohttp transport raises ServiceRequestError for every aiohttp.ClientError, a connection that was
+    reset after the request had been sent included. What tells them apart is the exception inside.
+    """
+    from aiohttp import ClientConnectorError  # noqa: PLC0415 -- reads the trusted certificates when it is imported
+
+    if isinstance(error, ServiceRequestTimeoutError):
+        return True  # raised for a time-out while connecting only
+    return isinstance(error, ServiceRequestError) and isinstance(error.inner_exception, ClientConnectorError)
 
 
 def _from_status(error: HttpResponseError, status: int, doing: str) -> SasquashError:

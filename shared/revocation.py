@@ -4,7 +4,7 @@ Everything a person on call may ask is in here (design decision 11), and nothing
 proof tokens: read-only, for one object that does not exist, half an hour long, and gone once they have served.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -94,7 +94,7 @@ class ProofToken:
 
     service: Service
     url: str  # https://<account>.<service>.…/<a random object>, without the query
-    query: str
+    query: str = field(repr=False)
     expires: datetime
     accepted_before: bool | None = None  # None: could not be told
 

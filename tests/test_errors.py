@@ -1,8 +1,14 @@
+from unittest.mock import MagicMock
+
 import pytest
+from aiohttp import ClientConnectorError, ClientOSError, ServerDisconnectedError
+from aiohttp.client_reqrep import ConnectionKey
 from azure.core.exceptions import (
+    AzureError,
     ClientAuthenticationError,
     HttpResponseError,
     ServiceRequestError,
+    ServiceRequestTimeoutError,
     ServiceResponseError,
 )
 from azure.core.rest import HttpRequest
@@ -65,11 +71,31 @@ def test_what_is_gone_is_told_apart() -> None:
     assert isinstance(translate(404, "ResourceNotFound"), NotFound)
 
 
-def test_a_request_that_never_left_did_nothing() -> None:
-    error = from_azure(ServiceRequestError("dns"), doing="Doing it")
+NO_CONNECTION = ClientConnectorError(MagicMock(spec=ConnectionKey), OSError("refused"))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ServiceRequestError("refused", error=NO_CONNECTION),
+        ServiceRequestTimeoutError("late", error=TimeoutError()),
+    ],
+    ids=["refused", "timed-out"],
+)
+def test_a_request_without_a_connection_did_nothing(cause: AzureError) -> None:
+    error = from_azure(cause, doing="Doing it")
 
     assert isinstance(error, PassingFailure)
     assert error.certainly_nothing_happened
+
+
+@pytest.mark.parametrize("inside", [ServerDisconnectedError(), ClientOSError(104, "reset"), None])
+def test_a_connection_that_broke_leaves_open_what_happened(inside: Exception | None) -> None:
+    """azure-core calls it a ServiceRequestError, although the request may have been sent, and carried out."""
+    error = from_azure(ServiceRequestError("reset", error=inside), doing="Doing it")
+
+    assert isinstance(error, PassingFailure)
+    assert not error.certainly_nothing_happened
 
 
 def test_a_lost_answer_leaves_open_what_happened() -> None:

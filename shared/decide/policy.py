@@ -100,9 +100,9 @@ def decide(
         return Decision(Action.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
     limit = _limit(plan, rotations, settings, now)
     if limit is not None:
-        return Decision(Action.ASK, limit)
+        return Decision(Action.ASK, f"{limit} (mode auto: {from_where})")
     rule = next(rule for rule in RULES if rule.applies(credential, now, settings))
-    return Decision(rule.action, f"rule {rule.name}: {rule.why}")
+    return Decision(rule.action, f"rule {rule.name}: {rule.why} (mode auto: {from_where})")
 
 
 def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, str]:

@@ -3,10 +3,12 @@
 A proof token is a service SAS over https that may read one random object that does not exist. While its key lives,
 Azure accepts it and answers 404. When the key is gone, Azure answers 403 AuthenticationFailed. The same token signed
 with the new key is accepted meanwhile, so that a firewall or a broken request can't pass for a dead key.
-Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
+Codes: REST, "Common REST API error codes" and "Status and error codes" of each service. Blob, queue and file say
+theirs in the header x-ms-error-code, the table service in the body alone (OData's error).
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,6 +28,8 @@ _EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which 
 _PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's word must do
 _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 10.0
+_LONGEST_ERROR = 8192  # bytes of an answer in which a code is looked for
+_CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
 
 # Refusals that are decided after the signature was found good.
 _SIGNATURE_WAS_GOOD = frozenset(
@@ -169,14 +173,19 @@ class Prover:
                 response = await transport.send(
                     request, connection_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT
                 )
-                code = response.headers.get("x-ms-error-code") or ""
+                code = response.headers.get("x-ms-error-code") or _code_in(await response.read())
                 return read_answer(response.status_code, code)
         except AzureError as error:
             return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
 
 
+def _code_in(body: bytes) -> str:
+    match = _CODE_IN_BODY.search(body, 0, _LONGEST_ERROR)
+    return (match[1] or match[2]).decode() if match is not None else ""
+
+
 def read_answer(status: int, code: str) -> Try:
-    """Return what an answer of the data plane says about the signature. `code` is the header x-ms-error-code."""
+    """Return what an answer of the data plane says about the signature. `code` is Azure's error code, or empty."""
     said = f"{status} {code}".strip()
     if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
         return Try(Answer.ACCEPTED, said)
@@ -192,9 +201,10 @@ def judge(pull: Pull, endpoints: Iterable[EndpointResult], *, now: datetime) -> 
     waited = now - pull.at
     if any(result.alive for result in results):
         return Outcome.PENDING if waited < LIFETIME - 3 * _EXPIRY_MARGIN else Outcome.STILL_ALIVE
-    if any(result.dead for result in results):
-        return Outcome.PROVEN
-    return Outcome.PENDING if results and waited < _PATIENCE else Outcome.ARM_ONLY
+    undecided = any(not result.dead for result in results)
+    if undecided and waited < _PATIENCE:
+        return Outcome.PENDING
+    return Outcome.PROVEN if any(result.dead for result in results) else Outcome.ARM_ONLY
 
 
 def _mint(service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime) -> ProofToken:

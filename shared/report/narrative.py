@@ -60,6 +60,8 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
 
 
 def _done(revocation: Revocation) -> str:
+    if revocation.reason is Reason.COVERED:
+        return revocation.detail
     if revocation.pull is None:
         return f"Nothing was changed. {revocation.detail}"
     pull = revocation.pull
@@ -74,6 +76,8 @@ def _done(revocation: Revocation) -> str:
 
 def _proven(revocation: Revocation) -> str:
     signer = f"By arithmetic: {revocation.key_name} is behind it. " if revocation.key_name else ""
+    if revocation.reason is Reason.COVERED:
+        return f"{signer}The proof stands with the leak that the key was regenerated for."
     proof = revocation.proof
     if proof is None:
         return f"{signer}{'Not proven dead yet.' if revocation.pull is not None else 'It was not revoked.'}"

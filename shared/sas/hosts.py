@@ -100,6 +100,8 @@ def split_url(url: str) -> tuple[str | None, str]:
 
 
 def _is_address(text: str) -> bool:
+    if ":" not in text and not text[-1:].isdigit():
+        return False
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -13,16 +13,17 @@ from collections.abc import Iterator
 _LAYERS = 4  # of encoding around a credential; deeper is not text that anyone leaks by accident
 
 _ENTITY = re.compile(r"&(?:amp;)*(amp|lt|gt|quot|apos|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
-_UNICODE_ESCAPES = re.compile(r"(?:\\+u[0-9a-fA-F]{4})+")
+_UNICODE_ESCAPES = re.compile(r"(?<!\\)(?:\\++u[0-9a-fA-F]{4})+")
 _UNICODE_UNIT = re.compile(r"u([0-9a-fA-F]{4})")
-_HEX_ESCAPE = re.compile(r"\\+x([0-9a-fA-F]{2})")
-_ESCAPED_LINE_END = re.compile(r"(?:\\+r)?\\+n")
-_ESCAPED_MARK = re.compile(r"\\+([^\w\s\\])|[\^`](&)")
+_HEX_ESCAPE = re.compile(r"(?<!\\)\\++x([0-9a-fA-F]{2})")
+_ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\++r)?\\++n")
+_ESCAPED_MARK = re.compile(r"(?<!\\)\\++([^\w\s\\])|[\^`](&)")
 
 _CONTINUED_LINE = re.compile(r"\\\r?\n[ \t]*+")
 _SOFT_LINE_END = re.compile(r"=[ \t]*+\r?\n")
 _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
 _CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}])")
+_LAST_LINE = 0.75  # of the line before: what is shorter ends a wrapped text
 _DIFF_MARK = re.compile(r"\n[+-]")
 _LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)")
 
@@ -94,7 +95,17 @@ def _hard_lines_joined(text: str) -> str:
     """Join lines that end in a long word, without indentation and the marks of quotes, comments, tables and diffs."""
     if "\n@@" in text:
         text = _DIFF_MARK.sub("\n", text)
-    return _LINE_END.sub("", text)
+    parts = []
+    done = next_start = next_width = 0
+    for match in _LINE_END.finditer(text):
+        start = text.rfind("\n", 0, match.start()) + 1
+        width = match.start() - start
+        # The last line of a wrapped text is the shorter one; what follows it is another text.
+        if start != next_start or width >= next_width:
+            parts.append(text[done : match.start()])
+            done = match.end()
+            next_start, next_width = text.index("\n", match.start()) + 1, width * _LAST_LINE
+    return "".join([*parts, text[done:]])
 
 
 def _percent_decoded(text: str) -> str:

@@ -17,6 +17,7 @@ from .normalize import percent_decoded
 
 # What a URL may hold, as people and programs write it: an apostrophe, yes (OData keys), a quotation mark, no.
 _RUN = re.compile(r"[^\s\"<>`\\{}|^\x00-\x1f]{43,}+")
+_SIGNED = re.compile(r"sig=[A-Za-z0-9+/%]{43}")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _ENTITY_KEY = re.compile(r"\((?:[A-Za-z]+=)?'[^']*'(?:,[A-Za-z]+='[^']*')*\)")
 _BARE_HOST = re.compile(r"(?<![A-Za-z0-9.-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
@@ -71,7 +72,7 @@ def find_tokens(view: str, connections: Sequence[Connection], mentions: Mentions
         done = connection.token_at + len(connection.token)
     view = "".join([*rest, view[done:]])
     for run in _RUN.finditer(view):
-        if "sig=" in run[0]:
+        if _SIGNED.search(run[0]):
             yield from _in_run(run[0], run.start(), mentions)
 
 
@@ -80,7 +81,7 @@ def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Cr
     starts = [match.start() for match in _SCHEME.finditer(run)]
     for start, end in itertools.pairwise([0, *starts, len(run)]):
         piece = run[start:end]
-        if "sig=" not in piece:
+        if not _SIGNED.search(piece):
             continue
         nested = _NESTED.search(piece)
         if nested:

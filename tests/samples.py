@@ -1,0 +1,214 @@
+"""An account, its keys, tokens made by the published client libraries, and records of leaks, for the pure tests."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.data.tables import generate_table_sas
+from azure.storage.blob import (
+    AccountSasPermissions,
+    BlobSasPermissions,
+    ResourceTypes,
+    UserDelegationKey,
+    generate_account_sas,
+    generate_blob_sas,
+    generate_container_sas,
+)
+from azure.storage.fileshare import generate_file_sas
+from azure.storage.queue import generate_queue_sas
+
+from shared.finding import Finding
+from shared.revocation import AccountFacts, Plan, ProofToken, Pull, Revocation
+from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
+from shared.settings import Settings
+
+NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
+ACCOUNT = "robustmodels"
+SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
+ACCOUNT_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/research/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+SERVICES = (Service.BLOB, Service.FILE, Service.QUEUE, Service.TABLE)
+
+ENVIRONMENT = {
+    "SASQUASH_MODE": "auto",
+    "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION,
+    "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net",
+    "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net",
+    "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
+    "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",
+    "SASQUASH_MAIL_SENDER": "sasquash@contoso.com",
+    "SASQUASH_MAIL_DOMAINS": "contoso.com",
+    "SASQUASH_INCIDENT_SITE": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
+    "SASQUASH_INCIDENT_LIST": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
+}
+
+
+def key(seed: str) -> str:
+    """A storage account key: 64 bytes in base64, the same for the same seed."""
+    return base64.b64encode(hashlib.sha512(seed.encode()).digest()).decode()
+
+
+KEYS = {"key1": key("key1"), "key2": key("key2")}
+
+
+def settings(**changed: str) -> Settings:
+    """A complete set; `changed` are settings without their prefix, `mode="observe"` for instance."""
+    return Settings.read(ENVIRONMENT | {f"SASQUASH_{name.upper()}": text for name, text in changed.items()})
+
+
+def account(*, tags: Mapping[str, str] | None = None, secondary: bool = False) -> AccountFacts:
+    """The account as ARM would tell of it; with `secondary`, the endpoints of its read-only copy too."""
+    suffixes = {service: f"{service}.core.windows.net/" for service in SERVICES}
+    copies = {service: end for service, end in suffixes.items() if service is not Service.FILE}
+    return AccountFacts(
+        id=ACCOUNT_ID,
+        name=ACCOUNT,
+        subscription=SUBSCRIPTION,
+        resource_group="research",
+        tags=dict(tags or {}),
+        endpoints={service: f"https://{ACCOUNT}.{end}" for service, end in suffixes.items()},
+        secondary_endpoints={s: f"https://{ACCOUNT}-secondary.{end}" for s, end in copies.items()} if secondary else {},
+    )
+
+
+def leak(text: str) -> Credential:
+    """The one credential in `text`."""
+    [credential] = extract(text)
+    return credential
+
+
+def account_sas(*, key_name: str = "key2", permissions: str = "rwdl", life: timedelta = timedelta(days=9000)) -> str:
+    """A URL with an account SAS for all four services, made by azure-storage-blob."""
+    token = generate_account_sas(
+        ACCOUNT,
+        KEYS[key_name],
+        ResourceTypes.from_string("sco"),
+        AccountSasPermissions.from_string(permissions),
+        NOW + life,
+        services="bfqt",
+    )
+    return f"https://{ACCOUNT}.blob.core.windows.net/models/resnet.ckpt?{token}"
+
+
+def blob_sas(*, key_name: str = "key1", permissions: str = "r", life: timedelta = timedelta(hours=1)) -> str:
+    """A URL with a service SAS for one blob, made by azure-storage-blob."""
+    token = generate_blob_sas(
+        ACCOUNT,
+        "models",
+        "resnet.ckpt",
+        account_key=KEYS[key_name],
+        permission=BlobSasPermissions.from_string(permissions),
+        expiry=NOW + life,
+    )
+    return f"https://{ACCOUNT}.blob.core.windows.net/models/resnet.ckpt?{token}"
+
+
+def file_sas(*, key_name: str = "key1") -> str:
+    """A URL with a service SAS for one file, made by azure-storage-file-share."""
+    token = generate_file_sas(
+        ACCOUNT, "share", ["a.txt"], KEYS[key_name], permission="r", expiry=NOW + timedelta(hours=1)
+    )
+    return f"https://{ACCOUNT}.file.core.windows.net/share/a.txt?{token}"
+
+
+def queue_sas(*, key_name: str = "key1") -> str:
+    """A URL with a service SAS for one queue, made by azure-storage-queue."""
+    token = generate_queue_sas(ACCOUNT, "jobs", KEYS[key_name], permission="r", expiry=NOW + timedelta(hours=1))
+    return f"https://{ACCOUNT}.queue.core.windows.net/jobs/messages?{token}"
+
+
+def table_sas(*, key_name: str = "key1") -> str:
+    """A URL with a service SAS for one table, made by azure-data-tables."""
+    from azure.core.credentials import AzureNamedKeyCredential
+
+    signer = AzureNamedKeyCredential(ACCOUNT, KEYS[key_name])
+    token = generate_table_sas(signer, "People", permission="r", expiry=NOW + timedelta(hours=1))
+    return f"https://{ACCOUNT}.table.core.windows.net/People?{token}"
+
+
+def policy_sas(*, key_name: str = "key1") -> str:
+    """A URL with a service SAS that names a stored access policy, made by azure-storage-blob."""
+    token = generate_container_sas(ACCOUNT, "models", account_key=KEYS[key_name], policy_id="partners")
+    return f"https://{ACCOUNT}.blob.core.windows.net/models?{token}"
+
+
+def delegation_sas() -> str:
+    """A URL with a user delegation SAS, made by azure-storage-blob."""
+    delegated = UserDelegationKey()
+    delegated.signed_oid = delegated.signed_tid = SUBSCRIPTION
+    delegated.signed_start, delegated.signed_expiry = "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z"
+    delegated.signed_service, delegated.signed_version = "b", "2022-11-02"
+    delegated.value = key("delegation")
+    token = generate_blob_sas(
+        ACCOUNT,
+        "models",
+        "resnet.ckpt",
+        user_delegation_key=delegated,
+        permission="r",
+        expiry=NOW + timedelta(hours=1),
+    )
+    return f"https://{ACCOUNT}.blob.core.windows.net/models/resnet.ckpt?{token}"
+
+
+def connection_string(*, key_name: str = "key1") -> str:
+    """What leaks a whole key."""
+    return (
+        f"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={KEYS[key_name]};"
+        "EndpointSuffix=core.windows.net"
+    )
+
+
+def plan(*, target: str = "key2") -> Plan:
+    """A plan to regenerate `target` as it is in KEYS."""
+    return Plan(
+        lever="account_key",
+        account_id=ACCOUNT_ID,
+        target=target,
+        key_sha256=key_sha256(KEYS[target]),
+        reason=f"The leaked token was signed by {target}.",
+        breaks=(f"Every client that uses {target}.",),
+        digest="d" * 64,
+    )
+
+
+def proof_token(
+    service: Service = Service.BLOB, *, life: timedelta = timedelta(minutes=30), accepted_before: bool | None = None
+) -> ProofToken:
+    """A proof token as the prover would mint it, for one object that does not exist."""
+    path = {
+        Service.BLOB: "sasquashproof1/none",
+        Service.FILE: "sasquashproof1/none",
+        Service.QUEUE: "sasquashproof1/messages?peekonly=true",
+        Service.TABLE: "sasquashproof1()",
+    }[service]
+    resource = path if service in (Service.BLOB, Service.FILE) else "sasquashproof1"
+    query = mint_read_token(
+        service=service, account=ACCOUNT, resource=resource, expires=NOW + life, key=KEYS["key2"]
+    )
+    return ProofToken(service, f"{account().endpoints[service]}{path}", query, NOW + life, accepted_before)
+
+
+def pull(*tokens: ProofToken, at: datetime = NOW, confirmed_by: str = "answer") -> Pull:
+    """key2 was regenerated."""
+    return Pull(
+        target="key2",
+        at=at,
+        old_sha256=key_sha256(KEYS["key2"]),
+        new_sha256=key_sha256(key("new")),
+        confirmed_by=confirmed_by,
+        correlation_id="11111111-2222-4333-8444-555555555555" if confirmed_by == "answer" else None,
+        proof_tokens=tokens,
+    )
+
+
+def finding(text: str | None = None) -> Finding:
+    """A finding on GitHub, of an account SAS unless `text` says otherwise."""
+    credential = leak(text or account_sas())
+    detected_at = NOW - timedelta(seconds=20)
+    return Finding(credential.fingerprint, credential, "github", "https://github.com/contoso/x/README.md", detected_at)
+
+
+def revocation(**changed: Any) -> Revocation:
+    """A record as containment makes it, with some fields changed."""
+    return Revocation(**{"finding": finding(), "received_at": NOW} | changed)
