@@ -42,6 +42,7 @@ help: ## show this
 # Python 3.13 from wherever it is; uv, where it is there, can bring one, and makes an environment without ensurepip,
 # which Debian ships apart.
 .venv/installed: requirements-dev.txt
+	@echo 'Installing the Python packages into .venv (about a minute) …'
 	@python=''; \
 	for candidate in python3.13 python3 python; do \
 	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then \
@@ -50,7 +51,7 @@ help: ## show this
 	done; \
 	if [ -n "$$python" ] && "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    [ -x .venv/bin/pip ] || "$$python" -m venv --clear .venv; \
-	    .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<; \
+	    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<; \
 	elif command -v uv >/dev/null; then \
 	    [ -x .venv/bin/python ] || uv venv --quiet --python 3.13 .venv; \
 	    uv pip install --quiet --python .venv/bin/python --requirement $<; \
@@ -61,6 +62,7 @@ help: ## show this
 
 node_modules/installed: package-lock.json
 	@command -v npm >/dev/null || { echo 'Node 20 with npm is needed, for Azurite.' >&2; exit 1; }
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { echo 'Node 20 or newer is needed.' >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo 'Node 20 or newer is needed.' >&2; exit 1; }
+	@echo 'Installing Azurite into node_modules …'
 	@npm ci --silent --no-audit --no-fund
 	@touch $@
