@@ -16,12 +16,14 @@ from shared import finding as findings
 from shared.account_table import AccountLock, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide.attribution import expired
+from shared.decide.repeated import with_report
 from shared.errors import Blocked, Busy, Conflict, MalformedEvent, NotFound, PassingFailure, SasquashError
 from shared.finding import Finding, Report
 from shared.ledger import Ledger
 from shared.queues import Message, Queues, backoff
-from shared.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
+from shared.revocation import Reason, Revocation, State
 from shared.settings import Settings
+from shared.takeover import Takeover
 from shared.under_lock import HeldLock, UnderLock
 
 _log = logging.getLogger(__name__)
@@ -30,8 +32,6 @@ _SAFETY_NET = 45.0  # seconds until the queued message takes over, should the in
 _INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
 _GIVE_UP = timedelta(hours=24)
-_REOPEN_AFTER = timedelta(minutes=1)
-_MOST_SIGHTINGS = 20
 
 
 class Containment:
@@ -45,6 +45,7 @@ class Containment:
         table: AccountTable,
         accounts: Accounts,
         under_lock: UnderLock,
+        takeover: Takeover,
         queues: Queues,
         clock: Callable[[], datetime],
     ) -> None:
@@ -53,6 +54,7 @@ class Containment:
         self._table = table
         self._accounts = accounts
         self._under_lock = under_lock
+        self._takeover = takeover
         self._queues = queues
         self._clock = clock
 
@@ -75,11 +77,11 @@ class Containment:
         revocation, new = await self._ledger.claim(stand_in)
         if new or revocation.state is State.RECEIVED:
             await self._conclude(revocation.end(reason, now=self._clock(), detail=detail))
+        else:  # the event came again: perhaps because the hand-over had failed
+            await self._queues.follow_up(revocation.fingerprint)
 
     async def take(self, finding: Finding) -> None:
         """Make `finding` durable, then contain it within what Event Grid's patience leaves."""
-        credential = finding.credential
-        host = credential.host if credential is not None else None
         looking = asyncio.create_task(self._look(finding))
         try:
             (revocation, new), _, _ = await asyncio.gather(
@@ -87,24 +89,28 @@ class Containment:
                 self._table.add_waiting(_partition(finding), finding),
                 self._queues.contain(finding.fingerprint, delay=_SAFETY_NET),
             )
-        except BaseException:
+            current = revocation if new else await self._join(revocation, finding)
+            if current is not None:
+                await self._contain_inline(current, looking)
+        finally:
             looking.cancel()
-            raise
-        if not new:
-            reopened = await self._join(revocation, finding)
-            if reopened is None:
-                looking.cancel()
-                return
-            revocation = reopened
+
+    async def _contain_inline(
+        self, revocation: Revocation, looking: asyncio.Task[AccountRef | SasquashError | None]
+    ) -> None:
+        """Contain what is durable. A failure is the queue's business: Event Grid's patience is for other findings."""
+        name = revocation.fingerprint[:12]
         try:
             async with asyncio.timeout(_INLINE_BUDGET):
                 await self._contain(revocation, await looking)
         except TimeoutError:
-            _log.warning("Containing %s takes long: the queue goes on with it.", finding.fingerprint[:12])
+            _log.warning("Containing %s takes long: the queue goes on with it.", name)
         except SasquashError as error:
-            _log.warning("Containing %s failed for now: %s", finding.fingerprint[:12], error)
-            if host is not None:
-                await self._again(revocation, Message(finding.fingerprint), error)
+            _log.warning("Containing %s failed for now: %s", name, error)
+            try:
+                await self._again(revocation, Message(revocation.fingerprint), error)
+            except SasquashError as worse:
+                _log.warning("Containing %s waits for its safety net: %s", name, worse)
 
     async def _look(self, finding: Finding) -> AccountRef | SasquashError | None:
         """Find the account while the claim is written; a failure is kept for later, since the claim comes first."""
@@ -119,35 +125,38 @@ class Containment:
     async def _join(self, known: Revocation, finding: Finding) -> Revocation | None:
         """Note another report of a known leak. Returns the record when it is to be attributed again."""
         now = self._clock()
+
+        def join(current: Revocation) -> Revocation | None:
+            return with_report(current, finding, now=now)
+
+        joined = None
+        if join(known) is not None:
+            what = f"Reported again by {finding.source}."
+            joined = await self._ledger.change(known.fingerprint, join, what=what)
         if known.state is State.RECEIVED:
             return None  # somebody is at it, or the queue will be
-        last_change = known.changes[-1].at
-        reopen = known.state in REOPENED_BY_A_NEW_REPORT and known.pull is None and now - last_change > _REOPEN_AFTER
-        sighting = Sighting(finding.source, finding.url, finding.detected_at)
-        seen = {(s.source, s.url) for s in known.sightings} | {(known.finding.source, known.finding.url)}
-        is_new = (sighting.source, sighting.url) not in seen and len(known.sightings) < _MOST_SIGHTINGS
-        if not reopen:
-            await self._table.remove_waiting(_partition(finding), finding.fingerprint)
-        if not reopen and not is_new:
-            return None
-
-        def join(current: Revocation) -> Revocation:
-            joined = replace(current, sightings=(*current.sightings, sighting)) if is_new else current
-            if not reopen:
-                return joined
-            return joined.reach(State.RECEIVED, now=now, detail="Reported again: looking at it anew.")
-
-        joined = await self._ledger.change(known.fingerprint, join, what=f"Reported again by {finding.source}.")
-        return joined if reopen else None
+        if joined is not None and joined.state is State.RECEIVED:
+            return joined
+        await self._table.remove_waiting(_partition(finding), finding.fingerprint)
+        return None
 
     async def resume(self, message: Message) -> None:
-        """Go on with a record from the queue. Raises only what nobody foresaw."""
+        """Go on with a record from the queue. Raises only what nobody foresaw, or that the queue can't be reached."""
+        try:
+            await self._resume(message)
+        except SasquashError as error:
+            _log.warning("Going on with %s failed for now: %s", message.fingerprint[:12], error)
+            delay = backoff(message.attempt)
+            await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
+
+    async def _resume(self, message: Message) -> None:
         revocation = await self._ledger.read(message.fingerprint)
         if revocation is None:
             return  # the claim was never written, so the event was never acknowledged and comes again
         if revocation.state is not State.RECEIVED:
             await self._table.remove_waiting(_partition(revocation.finding), revocation.fingerprint)
-            await self._queues.follow_up(revocation.fingerprint)
+            if revocation.state not in revocation.announced:  # else the follow-up is at it: one is enough
+                await self._queues.follow_up(revocation.fingerprint)
             return
         try:
             await self._contain(revocation, await self._look(revocation.finding))
@@ -161,7 +170,7 @@ class Containment:
             await self._queues.contain(message.fingerprint, delay=error.retry_after, attempt=message.attempt)
         elif isinstance(error, Blocked):
             await self._conclude(revocation.end(Reason.BLOCKED, now=now, detail=str(error)))
-        elif now - revocation.received_at > _GIVE_UP:
+        elif now - _asked_at(revocation) > _GIVE_UP:
             detail = f"Not contained within 24 hours. The last failure: {error}"
             await self._conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
@@ -195,20 +204,30 @@ class Containment:
         host = revocation.finding.credential.host if revocation.finding.credential else None
         try:
             async with self._locked(ref.name, revocation.fingerprint) as held:
+                if held.lock.predecessor is not None:
+                    settled = await self._takeover.settle(held.lock.predecessor, ref)
+                    held.uncertain = bool(settled)
+                    await self._keep(held, ref, settled)
                 decided = await self._under_lock.decide_and_pull(
                     held, ref, revocation, partitions=(ref.name, _partition(revocation.finding))
                 )
-                pulled = next((record.pull for record in decided if record.pull is not None), None)
-                if pulled is not None:
-                    rotation = Rotation(pulled.target, pulled.at, decided[0].fingerprint)
-                    await self._table.add_rotation(ref.name, rotation)
-                for record in decided:
-                    await self._conclude(record)
-                held.uncertain = False
+                await self._keep(held, ref, decided)
         except NotFound:
             if host is not None:
                 self._accounts.forget(host)
             await self._not_found(revocation)
+
+    async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:
+        """Write what was decided under the lock, the record that tells of a pull first."""
+        if not decided:
+            return
+        first, *others = decided
+        if first.pull is not None:
+            rotation = Rotation(first.pull.target, first.pull.at, first.fingerprint, first.pull.new_sha256)
+            await self._table.add_rotation(ref.name, rotation)
+        await self._conclude(first)
+        await asyncio.gather(*(self._conclude(record) for record in others))
+        held.uncertain = False
 
     @asynccontextmanager
     async def _locked(self, account: str, fingerprint: str) -> AsyncIterator[HeldLock]:
@@ -233,26 +252,26 @@ class Containment:
     async def _not_found(self, revocation: Revocation) -> None:
         """Look once more later: Resource Graph lags, and accounts are made while tokens leak."""
         now = self._clock()
+        left = _SECOND_LOOK - (now - _asked_at(revocation)).total_seconds()
         if revocation.looked_for_account == 0:
-            await self._ledger.save(
-                replace(revocation, looked_for_account=1),
-                what="No account of ours answers to this host; a second look follows.",
-            )
-            await self._queues.contain(revocation.fingerprint, delay=_SECOND_LOOK)
-            return
-        detail = "No storage account in the subscriptions that Sasquash looks after answers to this host."
-        await self._conclude(revocation.end(Reason.NOT_OURS, now=now, detail=detail))
+            what = "No account of ours answers to this host; a second look follows."
+            await self._ledger.save(replace(revocation, looked_for_account=1), what=what)
+            await self._queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOK)
+        elif left > 0:  # the safety net, or a retry: too early to be the second look
+            await self._queues.contain(revocation.fingerprint, delay=left)
+        else:
+            detail = "No storage account in the subscriptions that Sasquash looks after answers to this host."
+            await self._conclude(revocation.end(Reason.NOT_OURS, now=now, detail=detail))
 
     async def _conclude(self, revocation: Revocation) -> None:
-        """Save a verdict and hand the record over to the follow-up. A record that others moved on is left to them."""
+        """Save a verdict and hand the record over to the follow-up. A record that others moved on is left to them.
+
+        It is handed over even so: "others" are we ourselves where the answer to a first attempt was lost.
+        """
         try:
             await self._ledger.save(revocation, what=revocation.detail)
         except Conflict:
-            saved = await self._ledger.change(
-                revocation.fingerprint, partial(_onto, revocation), what=revocation.detail
-            )
-            if saved is None:
-                return
+            await self._ledger.change(revocation.fingerprint, partial(_onto, revocation), what=revocation.detail)
         await asyncio.gather(
             self._table.remove_waiting(_partition(revocation.finding), revocation.fingerprint),
             self._queues.follow_up(revocation.fingerprint),
@@ -260,10 +279,27 @@ class Containment:
 
 
 def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
-    """Return `decided` with what others added to the record meanwhile; None when it was decided by them."""
-    if current.state is not State.RECEIVED:
+    """Return `decided` with what others added to the record meanwhile; None when it was decided by them.
+
+    A pull is always told of, whatever others decided while it was on its way.
+    """
+    if current.state is not State.RECEIVED and (decided.pull is None or current.pull is not None):
         return None
-    return replace(decided, etag=current.etag, sightings=current.sightings)
+    return replace(
+        decided,
+        changes=(*current.changes, decided.changes[-1]),
+        sightings=current.sightings,
+        claims=current.claims,
+        filed=current.filed,
+        told=current.told,
+        announced=current.announced,
+        etag=current.etag,
+    )
+
+
+def _asked_at(revocation: Revocation) -> datetime:
+    """Return since when the record waits for a verdict: its report, or the one that reopened it."""
+    return revocation.reached(State.RECEIVED) or revocation.received_at
 
 
 def _partition(finding: Finding) -> str:

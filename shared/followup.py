@@ -7,7 +7,7 @@ proof nor the incident. A worker that dies between a mail's sending and its reco
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from shared.levers.account_key import AccountKeyLever
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.revocation import Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+from shared.revocation import Change, Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
 
 if TYPE_CHECKING:
     from shared.report.announce import Announcer
@@ -30,6 +30,7 @@ _MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a kill waits fo
 _GIVE_UP = timedelta(hours=24)
 _HEAD_START = 2.0  # seconds; more than a proof takes whose data plane answers
 _PASSES = 3  # proven, closed, and nothing more
+_ARM_LAG = timedelta(minutes=2)  # how long ARM's list of keys may lag behind ARM's own answer
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _TOLD_BY_MAIL = frozenset(
@@ -39,6 +40,14 @@ _TOLD_BY_MAIL = frozenset(
 # A step does one thing about a record and returns how many seconds to wait before it should be looked at again,
 # or None when there is nothing left to do about it in this state.
 type Step = Callable[[Revocation], Awaitable[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A step is to be looked at again in so many seconds; `failed`: because a call of it went wrong."""
+
+    seconds: float
+    failed: bool = False
 
 
 class FollowUp:
@@ -65,21 +74,35 @@ class FollowUp:
         self._clock = clock
 
     async def run(self, message: Message) -> None:
-        """Do what is due, and re-enqueue what is not done. Raises only what nobody foresaw."""
-        waits: list[float] = []
+        """Do what is due, and re-enqueue what is not done.
+
+        Raises only what nobody foresaw, or that the queue can't be reached.
+        """
+        try:
+            due = await self._run(message)
+        except SasquashError as error:
+            _log.warning("Following up %s failed for now: %s", message.fingerprint[:12], error)
+            due = [_Again(backoff(message.attempt), failed=True)]
+        if due:
+            # Only failures count as attempts: who waits for a slow proof must not be slow with the mail after it.
+            attempt = message.attempt + any(again.failed for again in due)
+            delay = min(again.seconds for again in due)
+            await self._queues.follow_up(message.fingerprint, delay=delay, attempt=attempt)
+
+    async def _run(self, message: Message) -> list[_Again]:
+        due: list[_Again] = []
         for _ in range(_PASSES):
             revocation = await self._ledger.read(message.fingerprint)
             if revocation is None or revocation.state is State.RECEIVED:
-                return  # containment sends a message of its own when it is done
-            waits = await self._pass(revocation, message.attempt)
+                return []  # containment sends a message of its own when it is done
+            due = await self._pass(revocation, message.attempt)
             after = await self._ledger.read(message.fingerprint)
             if after is None or after.changes == revocation.changes:
                 break
-        if waits:
-            await self._queues.follow_up(message.fingerprint, delay=min(waits), attempt=message.attempt + 1)
+        return due
 
-    async def _pass(self, revocation: Revocation, attempt: int) -> list[float]:
-        """Run every step once; return the waits of those that are not done. The proof gets a head start."""
+    async def _pass(self, revocation: Revocation, attempt: int) -> list[_Again]:
+        """Run every step once; return those that are not done. The proof gets a head start."""
         proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, attempt))
         await asyncio.wait({proof}, timeout=_HEAD_START)
         first = await asyncio.gather(
@@ -91,58 +114,71 @@ class FollowUp:
             await self._guarded("mail", self._tell, revocation, attempt),
             await self._guarded("closing", self._close, revocation, attempt),
         ]
-        return [wait for wait in (*first, *then) if wait is not None]
+        return [again for again in (*first, *then) if again is not None]
 
-    async def _guarded(self, name: str, step: Step, revocation: Revocation, attempt: int) -> float | None:
+    async def _guarded(self, name: str, step: Step, revocation: Revocation, attempt: int) -> _Again | None:
         """Run a step; a failure that we know concerns this step alone."""
-        current = await self._ledger.read(revocation.fingerprint)
-        if current is None:
-            return None
         try:
-            return await step(current)
+            current = await self._ledger.read(revocation.fingerprint)
+            seconds = await step(current) if current is not None else None
+            return _Again(seconds) if seconds is not None else None
         except SasquashError as error:
             _log.warning("Step %s of %s failed: %s", name, revocation.fingerprint[:12], error)
             if self._clock() - revocation.changes[-1].at > _GIVE_UP:
                 await self._note(revocation, f"Gave up after 24 hours: {name}. {error}")
                 return None
             retry_after = error.retry_after if isinstance(error, PassingFailure) else None
-            return backoff(attempt, retry_after)
+            return _Again(backoff(attempt, retry_after), failed=True)
 
     async def _prove(self, revocation: Revocation) -> float | None:
         if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:
             return None
         proof = await self._lever.prove(revocation.pull, revocation.account)
+        waited = self._clock() - revocation.pull.at
         if proof.outcome is Outcome.PENDING:
-            waited = self._clock() - revocation.pull.at
+            await self._keep_pending(revocation, proof)
             return min(2.0 + waited.total_seconds() / 4, 30.0)
-        await self._ledger.change(
-            revocation.fingerprint, lambda current: _with_proof(current, proof), what=" ".join(proof.evidence)
-        )
+        if proof.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
+            return 5.0
+        what = " ".join(proof.evidence)
+        await self._ledger.change(revocation.fingerprint, lambda current: _with_proof(current, proof), what=what)
         return None
 
-    async def _announce(self, revocation: Revocation) -> float | None:
-        due = [
-            change
-            for change in revocation.changes
-            if change.state is not State.RECEIVED and change.state not in revocation.announced
-        ]
-        if not due:
-            return None
-        await self._announcer().announce(revocation, due)
-        states = tuple(change.state for change in due)
+    async def _keep_pending(self, revocation: Revocation, proof: Proof) -> None:
+        """Note what the data plane says meanwhile: for people, and for when the proof tokens have expired."""
+        known = revocation.proof
+        if known is not None and known.evidence == proof.evidence:
+            return
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: replace(current, announced=tuple(dict.fromkeys((*current.announced, *states)))),
+            lambda current: replace(current, proof=proof) if current.state is State.CONTAINED else None,
+            what="",
+        )
+
+    async def _announce(self, revocation: Revocation) -> float | None:
+        if not _unannounced(revocation):
+            return None
+        claimed = await self._claim(revocation, "announcement", due=lambda current: bool(_unannounced(current)))
+        if claimed is None:
+            return _CLAIM_TIME.total_seconds()
+        changes = _unannounced(claimed)
+        try:
+            await self._announcer().announce(claimed, changes)
+        except SasquashError:
+            await self._unclaim(claimed, "announcement")
+            raise
+        states = dict.fromkeys((*claimed.announced, *(change.state for change in changes)))
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: _unclaimed(replace(current, announced=tuple(states)), "announcement"),
             what="",
         )
         return None
 
     async def _file(self, revocation: Revocation) -> float | None:
-        if revocation.state in _WITHOUT_INCIDENT and revocation.filed is None:
+        if not _unfiled(revocation):
             return None
-        if revocation.filed is not None and revocation.filed.state is revocation.state:
-            return None
-        claimed = await self._claim(revocation, "incident")
+        claimed = await self._claim(revocation, "incident", due=_unfiled)
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
         try:
@@ -163,14 +199,13 @@ class FollowUp:
         return None
 
     async def _tell(self, revocation: Revocation) -> float | None:
-        state = revocation.state
-        if state not in _TOLD_BY_MAIL or any(told.state is state for told in revocation.told):
+        if not _untold(revocation):
             return None
-        if state is State.CONTAINED and revocation.pull is not None:
+        if revocation.state is State.CONTAINED and revocation.pull is not None:
             left = revocation.pull.at + _MAIL_PATIENCE - self._clock()
             if left > timedelta(0):
                 return left.total_seconds()
-        claimed = await self._claim(revocation, "mail")
+        claimed = await self._claim(revocation, "mail", due=_untold)
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
         try:
@@ -179,7 +214,7 @@ class FollowUp:
         except SasquashError:
             await self._unclaim(claimed, "mail")
             raise
-        told = Told(state, to, self._clock())
+        told = Told(claimed.state, to, self._clock())
         await self._ledger.change(
             revocation.fingerprint,
             lambda current: _unclaimed(replace(current, told=(*current.told, told)), "mail"),
@@ -216,13 +251,18 @@ class FollowUp:
         )
         return None
 
-    async def _claim(self, revocation: Revocation, step: str) -> Revocation | None:
-        """Take a step for ourselves; None when another worker has it."""
+    async def _claim(
+        self, revocation: Revocation, step: str, *, due: Callable[[Revocation], bool]
+    ) -> Revocation | None:
+        """Take a step for ourselves; None when another worker has it, or has just done it."""
         now = self._clock()
         claim = Claim(step, now + _CLAIM_TIME)
 
         def take(current: Revocation) -> Revocation | None:
-            if any(held.step == step and held.until > now for held in current.claims):
+            if claim in current.claims:
+                return current  # ours: the answer to a first attempt was lost
+            taken = any(held.step == step and held.until > now for held in current.claims)
+            if taken or not due(current):
                 return None
             return replace(_unclaimed(current, step), claims=(*_unclaimed(current, step).claims, claim))
 
@@ -242,6 +282,22 @@ class FollowUp:
             _log.warning("Not noted in the record: %s (%s)", what, error)
 
 
+def _unannounced(revocation: Revocation) -> list[Change]:
+    told = {State.RECEIVED, *revocation.announced}
+    return [change for change in revocation.changes if change.state not in told]
+
+
+def _unfiled(revocation: Revocation) -> bool:
+    if revocation.filed is None:
+        return revocation.state not in _WITHOUT_INCIDENT
+    return revocation.filed.state is not revocation.state
+
+
+def _untold(revocation: Revocation) -> bool:
+    state = revocation.state
+    return state in _TOLD_BY_MAIL and all(told.state is not state for told in revocation.told)
+
+
 def _unclaimed(revocation: Revocation, step: str) -> Revocation:
     return replace(revocation, claims=tuple(claim for claim in revocation.claims if claim.step != step))
 
@@ -250,9 +306,14 @@ def _with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
     """Return the record with its proof; the proof tokens have served and go."""
     if revocation.state is not State.CONTAINED or revocation.pull is None:
         return None
+    before = revocation.proof
+    if proof.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
+        # The proof tokens expired before anyone could ask again: what was seen last is what counts.
+        evidence = (*proof.evidence, *before.evidence[1:], "No proof token is left to ask again with.")
+        proof = replace(proof, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
     proven = replace(revocation, proof=proof, pull=replace(revocation.pull, proof_tokens=()))
     if proof.outcome is Outcome.STILL_ALIVE:
-        detail = "The key was regenerated, and yet tokens signed by the old one are still accepted."
+        detail = f"The key was regenerated, and yet the old one may still be in force. {' '.join(proof.evidence)}"
         return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
     by = "by ARM only" if proof.outcome is Outcome.ARM_ONLY else "by tokens of our own"
     return proven.reach(State.PROVEN, now=proof.at, detail=f"Proven dead {by}.")

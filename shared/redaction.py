@@ -16,6 +16,7 @@ REDACTED = "REDACTED"
 _VALUE = r"""[^&\s"'<>;,\\)}\]]"""
 _BASE64 = r"(?:[A-Za-z0-9+/]|%(?:25)*2[bBfF])"  # one character, percent-encoded as often as may be
 _PAD = r"(?:=|%(?:25)*3[dD])"
+_START = r"(?:(?<![A-Za-z0-9+])|(?<=%[0-9A-Fa-f]{2}))"  # "/" and "%3D" may stand before one
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # sig=…, "sig": "…", %26sig%3D…
     (re.compile(rf"""(?i)(?<![a-z])(sig(?:["']?\s*[:=]\s*["']?|%(?:25)*3d)){_VALUE}+"""), rf"\1{REDACTED}"),
@@ -25,8 +26,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{20,}"), rf"\1{REDACTED}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REDACTED),
     # By its looks: a storage account key (64 bytes in base64), its padding perhaps lost; a signature (32 bytes).
-    (re.compile(rf"(?<![A-Za-z0-9+/]){_BASE64}{{86}}(?:{_PAD}{{2}}|(?![A-Za-z0-9+/=%]))"), REDACTED),
-    (re.compile(rf"(?<![A-Za-z0-9+/]){_BASE64}{{43}}{_PAD}(?![A-Za-z0-9+/=])"), REDACTED),
+    (re.compile(rf"{_START}{_BASE64}{{86}}(?:{_PAD}{{2}}|(?![A-Za-z0-9+/=%]))"), REDACTED),
+    (re.compile(rf"{_START}{_BASE64}{{43}}{_PAD}(?![A-Za-z0-9+/=])"), REDACTED),
 )
 
 

@@ -121,11 +121,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known of the credential's death. `evidence` is one English sentence an item."""
+    """What is known of the credential's death. `evidence` is one English sentence an item.
+
+    `accepted`: a token of the old key was accepted at last sight.
+    """
 
     outcome: Outcome
     at: datetime
     evidence: tuple[str, ...]
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed, Intent
+from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.accounts import AccountRef, Accounts
 from shared.decide import plan as plans
 from shared.decide.attribution import Verdict, attribute, expired
@@ -17,14 +17,12 @@ from shared.decide.policy import Action, Decision, PastRotation, decide
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.finding import Finding
 from shared.ledger import Ledger
-from shared.levers.account_key import AccountKey, AccountKeyLever
+from shared.levers.account_key import AccountKey, AccountKeyLever, by_listing
 from shared.levers.proof import Prover
 from shared.revocation import AccountFacts, Plan, Pull, Reason, Revocation, State
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-_CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass
@@ -89,14 +87,11 @@ class UnderLock:
 
         Raises PassingFailure (try again), Blocked only when the account can't be read at all.
         """
-        scene = await self._read(ref, revocation.finding, partitions)
-        settled = self._settle(held.lock.predecessor, scene)
-        if settled is not None:
-            pull, proven = settled
-            held.uncertain = True  # until the record of what the predecessor did stands
-            return await self._records(scene, self._weigh(scene), revocation, pull=pull, covered=proven)
-        weighed = self._weigh(scene)
-        chosen = next((w for w in weighed if w.acts), None)
+        scene, current = await self._read(ref, revocation, partitions)
+        if current is None or current.state is not State.RECEIVED:
+            return []  # another worker decided on it while this one waited for the lock
+        revocation = current
+        chosen, weighed = await self._choose(self._weigh(scene), revocation)
         if chosen is None or chosen.plan is None:
             return await self._records(scene, weighed, revocation)
         same_key = {w.finding.fingerprint for w in weighed if w.verdict.key_name == chosen.plan.target and w.plan}
@@ -107,13 +102,33 @@ class UnderLock:
         ordered = sorted(weighed, key=lambda w: w is not chosen)
         return await self._records(scene, ordered, revocation, pull=pull, covered=same_key)
 
-    async def _read(self, ref: AccountRef, finding: Finding, partitions: Iterable[str]) -> Scene:
-        keys, account, rows = await asyncio.gather(
-            self._lever.keys(ref), self._accounts.facts(ref), self._table.rows(partitions)
+    async def _read(
+        self, ref: AccountRef, revocation: Revocation, partitions: Iterable[str]
+    ) -> tuple[Scene, Revocation | None]:
+        """Read all that counts in one round; the record too, which others may have moved on before."""
+        keys, account, rows, current = await asyncio.gather(
+            self._lever.keys(ref),
+            self._accounts.facts(ref),
+            self._table.rows(partitions),
+            self._ledger.read(revocation.fingerprint),
         )
-        others = (waiting for waiting in rows.waiting if waiting.fingerprint != finding.fingerprint)
+        others = (waiting for waiting in rows.waiting if waiting.fingerprint != revocation.fingerprint)
         rotations = tuple(PastRotation(rotation.key_name, rotation.at) for rotation in rows.rotations)
-        return Scene(account, keys, (finding, *others), rotations, self._clock())
+        return Scene(account, keys, (revocation.finding, *others), rotations, self._clock()), current
+
+    async def _choose(self, weighed: list[Weighed], revocation: Revocation) -> tuple[Weighed | None, list[Weighed]]:
+        """Return the first finding that acts, and all that are left to decide on.
+
+        What waits may have been decided by now, or its record not stand yet: nothing is pulled that no record would
+        tell of.
+        """
+        left = list(weighed)
+        for one in weighed:
+            if one.acts:
+                if await self._current(one.finding, revocation) is not None:
+                    return one, left
+                left.remove(one)
+        return None, left
 
     def _weigh(self, scene: Scene) -> list[Weighed]:
         return [self._weigh_one(finding, scene) for finding in scene.waiting]
@@ -189,29 +204,7 @@ class UnderLock:
             return None
         if now is None or now.sha256 == plan.key_sha256:
             return None
-        return _by_listing(plan.target, plan.key_sha256, now, at=self._clock())
-
-    def _settle(self, predecessor: Intent | None, scene: Scene) -> tuple[Pull, set[str]] | None:
-        """Return what a predecessor that never came back did, with the findings that it had proven, or None."""
-        if predecessor is None:
-            return None
-        for proven in predecessor.attributed:
-            key = scene.keys.get(proven.key_name)
-            if key is not None and key.sha256 != proven.key_sha256:
-                pull = _by_listing(proven.key_name, proven.key_sha256, key, at=self._clock())
-                return pull, {p.fingerprint for p in predecessor.attributed if p.key_name == proven.key_name}
-        if predecessor.attributed:
-            return None
-        # It died before it could note what it had proven. A key made while it held the lock tells the rest.
-        first, last = predecessor.acquired_at - _CLOCK_SKEW, predecessor.deadline + TAKEOVER_TIME
-        for name, key in scene.keys.items():
-            if key.created is not None and first <= key.created <= last and self._matches_none(predecessor, scene):
-                return _by_listing(name, "", key, at=self._clock()), {predecessor.fingerprint}
-        return None
-
-    def _matches_none(self, predecessor: Intent, scene: Scene) -> bool:
-        waits = next((f for f in scene.waiting if f.fingerprint == predecessor.fingerprint), None)
-        return waits is not None and self._weigh_one(waits, scene).verdict.reason is Reason.NO_KEY_MATCHES
+        return by_listing(plan.target, plan.key_sha256, now, at=self._clock())
 
     async def _records(
         self,
@@ -226,20 +219,20 @@ class UnderLock:
         """Return each finding's record in its new state. `covered` were proven to hang on the key that was pulled."""
         covered = set(covered)
         now = self._clock()
-        # The one whose record carries the pull: the first of the covered in the order of `weighed`.
-        puller = next((w.finding.fingerprint for w in weighed if w.finding.fingerprint in covered), None)
+        currents = await asyncio.gather(*(self._current(one.finding, revocation) for one in weighed))
         records: list[Revocation] = []
-        for one in weighed:
-            current = await self._current(one.finding, revocation)
+        for one, current in zip(weighed, currents, strict=True):
             if current is None:
                 continue
-            proven = one.finding.fingerprint in covered and pull is not None
-            record = _with_verdict(current, self._as_it_was(one, scene, pull) if proven else one, scene)
-            if pull is not None and one.finding.fingerprint == puller:
-                records.insert(0, _contained(record, pull, now))
-            elif pull is not None and one.finding.fingerprint in covered:
-                detail = f"{pull.target} of {scene.account.name} was regenerated for another leak that it had signed."
-                records.append(replace(record, key_name=pull.target).end(Reason.COVERED, now=now, detail=detail))
+            record = _with_verdict(current, one, scene)
+            if pull is not None and one.finding.fingerprint in covered:
+                # The one whose lever was pulled is the first of them in the order of `weighed`.
+                is_first = not any(other.pull is not None for other in records)
+                records.append(
+                    record_of_pull(record, pull, now=now)
+                    if is_first
+                    else record_of_covered(record, pull, scene.account, now=now)
+                )
             elif blocked is not None and one.plan is not None and one.plan.target == blocked[1] and one.acts:
                 records.append(record.end(Reason.BLOCKED, now=now, detail=str(blocked[0])))
             else:
@@ -253,20 +246,6 @@ class UnderLock:
             return revocation
         record = await self._ledger.read(finding.fingerprint)
         return record if record is not None and record.state is State.RECEIVED else None
-
-    def _as_it_was(self, one: Weighed, scene: Scene, pull: Pull | None) -> Weighed:
-        """Return what a predecessor had weighed: after its pull, no key that is listed fits any more."""
-        if one.plan is not None or pull is None or one.finding.credential is None:
-            return one
-        verdict = Verdict(
-            f"Proven to hang on {pull.target} before it was regenerated.",
-            key_name=pull.target,
-            key_sha256=pull.old_sha256,
-        )
-        breaks = self._lever.describe(scene.account, pull.target)
-        return replace(
-            one, verdict=verdict, plan=plans.make(one.finding.credential, verdict, scene.account, breaks=breaks)
-        )
 
     def _decided(self, record: Revocation, one: Weighed, pull: Pull | None, now: datetime) -> Revocation | None:
         if one.decision is None or one.plan is None:
@@ -284,17 +263,6 @@ class UnderLock:
         return replace(waiting, deadline=deadline, decided_by=why)
 
 
-def _by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Pull:
-    return Pull(
-        target=target,
-        at=key.created or at,
-        old_sha256=old_sha256,
-        new_sha256=key.sha256,
-        confirmed_by="listing",
-        correlation_id=None,
-    )
-
-
 def _with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
     return replace(
         record,
@@ -307,7 +275,14 @@ def _with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
     )
 
 
-def _contained(record: Revocation, pull: Pull, now: datetime) -> Revocation:
+def record_of_pull(record: Revocation, pull: Pull, *, now: datetime) -> Revocation:
+    """Return the record whose lever was pulled."""
     settled = " Its answer was lost; the keys show that it happened." if pull.confirmed_by == "listing" else ""
     detail = f"{pull.target} was regenerated.{settled}"
     return replace(record, pull=pull).reach(State.CONTAINED, now=now, detail=detail)
+
+
+def record_of_covered(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:
+    """Return the record of a leak that had been attributed to the key before that was regenerated for another."""
+    detail = f"{pull.target} of {account.name} was regenerated for another leak that it had signed."
+    return record.end(Reason.COVERED, now=now, detail=detail)

@@ -28,6 +28,7 @@ from shared.levers.account_key import AccountKeyLever
 from shared.levers.proof import Prover
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.settings import Settings
+from shared.takeover import Takeover
 from shared.under_lock import UnderLock
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ ACCOUNTS_TABLE = "accounts"
 
 # Remote calls that may be repeated are, briefly: the 20 s that an event leaves us are for more than one call.
 _RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
+# Storage queues have a policy and names of their own, and would wait for 15 s before a second attempt.
+_QUEUE_RETRIES: dict[str, Any] = {
+    "retry_total": 2,
+    "initial_backoff": 0.2,
+    "increment_base": 1,
+    "random_jitter_range": 0,
+}
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 15}
 
 type Transport = AsyncHttpTransport[HttpRequest, AsyncHttpResponse]
@@ -130,7 +138,7 @@ class Worker:
             credential=self.credential,
             transport=self._transport(),
             message_encode_policy=TextBase64EncodePolicy(),
-            **_RETRIES,
+            **_QUEUE_RETRIES,
             **_TIMEOUTS,
         )
 
@@ -175,6 +183,7 @@ class Worker:
             table=self.account_table,
             accounts=self.accounts,
             under_lock=under_lock,
+            takeover=Takeover(ledger=self.ledger, accounts=self.accounts, lever=self._lever, clock=self._clock),
             queues=self.queues,
             clock=self._clock,
         )

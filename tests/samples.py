@@ -3,14 +3,12 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.data.tables import generate_table_sas
 from azure.storage.blob import (
-    AccountSasPermissions,
-    BlobSasPermissions,
-    ResourceTypes,
     UserDelegationKey,
     generate_account_sas,
     generate_blob_sas,
@@ -27,7 +25,9 @@ from shared.settings import Settings
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 ACCOUNT = "robustmodels"
 SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
-ACCOUNT_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/research/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+ACCOUNT_ID = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/research/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
+)
 SERVICES = (Service.BLOB, Service.FILE, Service.QUEUE, Service.TABLE)
 
 ENVIRONMENT = {
@@ -68,7 +68,9 @@ def account(*, tags: Mapping[str, str] | None = None, secondary: bool = False) -
         resource_group="research",
         tags=dict(tags or {}),
         endpoints={service: f"https://{ACCOUNT}.{end}" for service, end in suffixes.items()},
-        secondary_endpoints={s: f"https://{ACCOUNT}-secondary.{end}" for s, end in copies.items()} if secondary else {},
+        secondary_endpoints={s: f"https://{ACCOUNT}-secondary.{end}" for s, end in copies.items()}
+        if secondary
+        else {},
     )
 
 
@@ -83,8 +85,8 @@ def account_sas(*, key_name: str = "key2", permissions: str = "rwdl", life: time
     token = generate_account_sas(
         ACCOUNT,
         KEYS[key_name],
-        ResourceTypes.from_string("sco"),
-        AccountSasPermissions.from_string(permissions),
+        "sco",
+        permissions,
         NOW + life,
         services="bfqt",
     )
@@ -98,7 +100,7 @@ def blob_sas(*, key_name: str = "key1", permissions: str = "r", life: timedelta 
         "models",
         "resnet.ckpt",
         account_key=KEYS[key_name],
-        permission=BlobSasPermissions.from_string(permissions),
+        permission=permissions,
         expiry=NOW + life,
     )
     return f"https://{ACCOUNT}.blob.core.windows.net/models/resnet.ckpt?{token}"
@@ -135,7 +137,7 @@ def policy_sas(*, key_name: str = "key1") -> str:
 
 def delegation_sas() -> str:
     """A URL with a user delegation SAS, made by azure-storage-blob."""
-    delegated = UserDelegationKey()
+    delegated = UserDelegationKey()  # type: ignore[no-untyped-call]
     delegated.signed_oid = delegated.signed_tid = SUBSCRIPTION
     delegated.signed_start, delegated.signed_expiry = "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z"
     delegated.signed_service, delegated.signed_version = "b", "2022-11-02"
@@ -183,9 +185,7 @@ def proof_token(
         Service.TABLE: "sasquashproof1()",
     }[service]
     resource = path if service in (Service.BLOB, Service.FILE) else "sasquashproof1"
-    query = mint_read_token(
-        service=service, account=ACCOUNT, resource=resource, expires=NOW + life, key=KEYS["key2"]
-    )
+    query = mint_read_token(service=service, account=ACCOUNT, resource=resource, expires=NOW + life, key=KEYS["key2"])
     return ProofToken(service, f"{account().endpoints[service]}{path}", query, NOW + life, accepted_before)
 
 
@@ -206,9 +206,11 @@ def finding(text: str | None = None) -> Finding:
     """A finding on GitHub, of an account SAS unless `text` says otherwise."""
     credential = leak(text or account_sas())
     detected_at = NOW - timedelta(seconds=20)
-    return Finding(credential.fingerprint, credential, "github", "https://github.com/contoso/x/README.md", detected_at)
+    return Finding(
+        credential.fingerprint, credential, "github", "https://github.com/contoso/x/README.md", detected_at
+    )
 
 
 def revocation(**changed: Any) -> Revocation:
     """A record as containment makes it, with some fields changed."""
-    return Revocation(**{"finding": finding(), "received_at": NOW} | changed)
+    return replace(Revocation(finding(), NOW), **changed)

@@ -34,7 +34,7 @@ class Answer:
 
 
 def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashError:
-    return from_azure(HttpResponseError(response=Answer(status, code, headers)), doing="Doing it")  # type: ignore[arg-type]
+    return from_azure(HttpResponseError(response=Answer(status, code, headers)), doing="Doing it")
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
@@ -110,6 +110,6 @@ def test_a_missing_token_passes() -> None:
 
 
 def test_the_message_repeats_nothing_of_the_body() -> None:
-    error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))  # type: ignore[arg-type]
+    error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))
 
     assert "sig" not in str(from_azure(error, doing="Doing it"))

@@ -145,6 +145,18 @@ class AccountKeyLever:
         return await self._prover.prove(pull, account, changed=now.sha256 != pull.old_sha256, new_key=now.value)
 
 
+def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Pull:
+    """Return the pull that ARM's list of keys tells of where its answer was lost. `at`: if ARM does not say when."""
+    return Pull(
+        target=target,
+        at=key.created or at,
+        old_sha256=old_sha256,
+        new_sha256=key.sha256,
+        confirmed_by="listing",
+        correlation_id=None,
+    )
+
+
 def _sas_keys(keys: list[StorageAccountKey]) -> dict[str, AccountKey]:
     return {
         str(key.key_name): AccountKey(str(key.value), key.creation_time)

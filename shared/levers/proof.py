@@ -137,7 +137,8 @@ class Prover:
         results = await asyncio.gather(*(self._ask(t, account, new_key) for t in usable))
         endpoints = [endpoint for group in results for endpoint in group]
         evidence = (by_arm, *(endpoint.evidence for endpoint in endpoints))
-        return Proof(judge(pull, endpoints, now=self._clock()), self._clock(), evidence)
+        accepted = any(endpoint.alive for endpoint in endpoints)
+        return Proof(judge(pull, endpoints, now=self._clock()), self._clock(), evidence, accepted)
 
     async def _ask(self, token: ProofToken, account: AccountFacts, new_key: str) -> list[EndpointResult]:
         name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")

@@ -75,7 +75,10 @@ def _done(revocation: Revocation) -> str:
 
 
 def _proven(revocation: Revocation) -> str:
-    signer = f"By arithmetic: {revocation.key_name} is behind it. " if revocation.key_name else ""
+    # A worker died before it could note what it had proven: the key that it pulled is known, the signer is not.
+    unsigned = revocation.pull is not None and not revocation.pull.old_sha256
+    is_known = revocation.key_name is not None and not unsigned
+    signer = f"By arithmetic: {revocation.key_name} is behind it. " if is_known else ""
     if revocation.reason is Reason.COVERED:
         return f"{signer}The proof stands with the leak that the key was regenerated for."
     proof = revocation.proof

@@ -17,7 +17,7 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,7})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 _LETTERS = re.compile(r"[A-Za-z]+")
-_CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$[a-z]{2,62}")
+_CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,62}|\$[a-z]{2,62}")
 # Lets the people who wrote a table's URL see it in their spelling; the signature holds it in lower case.
 _TABLE_SEGMENT = re.compile(r"[A-Za-z0-9]+")
 
@@ -106,13 +106,10 @@ def _service_of_token(parameters: Mapping[str, str], *, host: str | None) -> Ser
         signed = SIGNED_RESOURCES.get(parameters["sr"])
         return signed[0] if signed else None
     wanted = Service.TABLE if "tn" in parameters else Service.QUEUE
+    if host is None or is_path_style(host):
+        return wanted if "tn" in parameters or {"sp", "si"} & parameters.keys() else None
     # Only blobs can have a custom domain, so any other host must say which service it is.
-    if host is None:
-        return wanted if "tn" in parameters or _LIMITING & parameters.keys() else None
-    return wanted if locate(host, None).service is wanted or is_path_style(host) else None
-
-
-_LIMITING = {"sp", "si"}
+    return wanted if locate(host, None).service is wanted else None
 
 
 def _is_legacy(parameters: Mapping[str, str], *, host: str | None) -> bool:

@@ -1,5 +1,6 @@
 """Find every credential in a text, whatever surrounds it, and nothing that only looks like one."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ from .kinds import Kind
 from .mentions import Mentions
 from .normalize import views
 from .tokens import find_tokens
+
+# Every credential holds one of these: a signature, or the characters of a key.
+_PROMISING = re.compile(r"sig=[A-Za-z0-9+/%]{43}|(?<![A-Za-z0-9+/%])[A-Za-z0-9+/%]{86}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
 
 
 def _find(view: str) -> Iterator[_Found]:
+    if not _PROMISING.search(view):
+        return
     connections = list(find_connections(view))
     mentions = Mentions.in_text(view)
     length = len(view) or 1

@@ -17,12 +17,16 @@ EMULATOR_ACCOUNT = "devstoreaccount1"
 
 ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 
-# core.<cloud>: windows.net, usgovcloudapi.net, chinacloudapi.cn, cloudapi.de, and those of closed clouds.
+# The public cloud, US Government, China, Germany (closed), and the clouds that only their own tenants can reach.
+_CLOUDS = (
+    r"windows\.net|usgovcloudapi\.net|chinacloudapi\.cn|cloudapi\.de|eaglex\.ic\.gov|microsoft\.scloud"
+    r"|sovcloud-api\.[a-z]{2}"
+)
 _STORAGE_HOST = re.compile(
     r"(?P<account>[a-z0-9]{3,24})(?P<routing>(?:-(?:secondary|ipv6|dualstack|microsoftrouting|internetrouting))*)"
     r"(?:\.privatelink)?(?:\.z[0-9]{1,2})?(?:\.privatelink)?"
     r"\.(?P<service>blob|queue|table|file|dfs|web)"
-    r"\.(?:core(?:\.[a-z0-9-]+){2,4}|storage\.azure\.net|localhost)"
+    rf"\.(?:core\.(?:{_CLOUDS})|storage\.azure\.net|localhost)"
 )
 _URL = re.compile(
     r"https?://(?:[^/?#@\s]{0,256}@)?(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^/?#:@\s]{1,256})(?::[0-9]{0,5})?"

@@ -51,10 +51,10 @@ def views(text: str) -> Iterator[str]:
     for view in seen:
         peeled = view
         for _ in range(_LAYERS):
-            inner = _unescaped(_base64_decoded(_percent_decoded(peeled)))
+            inner = _base64_decoded(_percent_decoded(peeled))
             if inner == peeled:
                 break
-            peeled = inner
+            peeled = _unescaped(inner)
             yield peeled
 
 
@@ -96,7 +96,8 @@ def _hard_lines_joined(text: str) -> str:
     if "\n@@" in text:
         text = _DIFF_MARK.sub("\n", text)
     parts = []
-    done = next_start = next_width = 0
+    done = next_start = 0
+    next_width = 0.0
     for match in _LINE_END.finditer(text):
         start = text.rfind("\n", 0, match.start()) + 1
         width = match.start() - start

@@ -194,7 +194,7 @@ def _model_files(credential: Credential) -> bool:
     path = (credential.path or "").lower()
     if credential.resource_kind in _ITEMS:
         return path.endswith(_CODE_FILES)
-    return path.endswith(_CODE_FILES) or any(word in f"{credential.host} {path}" for word in _MODEL_WORDS)
+    return path.endswith(_CODE_FILES) or any(word in path for word in _MODEL_WORDS)
 
 
 def _website(credential: Credential) -> bool:

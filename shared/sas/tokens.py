@@ -30,7 +30,7 @@ _BASE64_OF_32_BYTES = re.compile(r"[A-Za-z0-9+/]{43}=?")
 _FEWEST_MARKS = 12  # different characters in a signature; with fewer it is a placeholder
 _MOST_LAYERS = 4  # of percent-encoding
 
-# How far a last value goes when the text runs on behind it; the others go on until the text's next space or quote.
+# How far a last value goes when the text runs on behind it; the others go on until a comma, a space or a quote.
 _LAST_VALUE = {
     name: re.compile(pattern)
     for names, pattern in (
@@ -38,6 +38,7 @@ _LAST_VALUE = {
         ("st se skt ske", r"(?:[0-9TZ:.+-]|%(?:25)*(?:3[aA]|2[bBdDeE]))*"),
         ("sp ss srt sr sks", r"[A-Za-z]*"),
         ("sip", r"[0-9a-fA-F.:-]*"),
+        ("srh srq", r"[A-Za-z0-9_.,%-]*"),
         ("tn sdd", r"[A-Za-z0-9]*"),
         ("skoid sktid saoid suoid scid sduoid skdutid", r"[0-9A-Za-z-]*"),
         ("sig", r"(?:[A-Za-z0-9+/]|%(?:25)*2[bBfF])*+(?:=|%(?:25)*3[dD])?"),
@@ -112,6 +113,7 @@ def _loose(piece: str, near: Mention | None) -> Credential | None:
         return None
     if before.endswith("?"):
         address = before[-_BARE_REACH:]
+        address = address[address.rfind("'") + 1 :]
         hosts = [match for match in _BARE_HOST.finditer(address) if locate(match[0].lower(), None).account]
         if hosts:
             path = address[hosts[-1].end() :].partition("/")[2].rstrip("?")
@@ -149,7 +151,7 @@ def _read(query: str, *, quoted: bool) -> _Token | None:
 def _trimmed(name: str, value: str) -> str:
     pattern = _LAST_VALUE.get(name)
     match = pattern.match(value) if pattern else None
-    return (match[0] if match else value).rstrip(_TRAILING_MARKS)
+    return (match[0] if match else value.partition(",")[0]).rstrip(_TRAILING_MARKS)
 
 
 def _signature(raw: str) -> tuple[str, int] | None:

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from hypothesis import given
@@ -153,6 +153,15 @@ def test_a_tag_that_let_us_act_is_told(credential: Credential) -> None:
     assert "the account's tag sasquash-mode" in decided(credential, tags={MODE_TAG: "auto"}, settings=settings).why
 
 
+def test_a_tag_that_would_have_let_us_act_is_told_beside_the_limit_that_asks() -> None:
+    settings = samples.settings(mode="observe", tag_modes="auto")
+
+    decision = decided(rotations=(rotated("key1", ago=DAY / 2),), tags={MODE_TAG: "auto"}, settings=settings)
+
+    assert decision.action is Action.ASK
+    assert "the account's tag sasquash-mode" in decision.why
+
+
 @pytest.mark.parametrize("mode", ["observe", "approve", "auto"])
 def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
     decision = decided(tags={MODE_TAG: "anything"}, settings=samples.settings(mode=mode))
@@ -228,18 +237,23 @@ def test_no_limit_is_lifted_for_any_kind_of_leak(make: Callable[..., str]) -> No
     mode=st.sampled_from(["observe", "approve", "auto"]),
     tag=st.one_of(st.none(), st.sampled_from(["observe", "approve", "auto", "AUTO ", ""])),
     allowed=st.sampled_from(["", "observe", "approve,auto", "observe,approve,auto"]),
-    ages=st.lists(st.integers(0, 48), max_size=4),
-    names=st.lists(st.sampled_from(["key1", "key2"]), min_size=4, max_size=4),
+    rotations=st.lists(
+        st.builds(
+            PastRotation,
+            st.sampled_from(["key1", "key2"]),
+            st.datetimes(NOW.replace(tzinfo=None) - 2 * DAY, NOW.replace(tzinfo=None), timezones=st.just(UTC)),
+        ),
+        max_size=4,
+    ),
     credential=st.sampled_from([DANGEROUS, SMALL, leak(samples.connection_string())]),
 )
 def test_acting_alone_needs_mode_auto_a_rule_and_no_limit(
-    mode: str, tag: str | None, allowed: str, ages: list[int], names: list[str], credential: Credential
+    mode: str, tag: str | None, allowed: str, rotations: list[PastRotation], credential: Credential
 ) -> None:
     settings = samples.settings(mode=mode, tag_modes=allowed)
     tags = {} if tag is None else {MODE_TAG: tag}
-    rotations = tuple(rotated(name, ago=timedelta(hours=age)) for name, age in zip(names, ages, strict=False))
 
-    decision = decided(credential, tags=tags, rotations=rotations, settings=settings)
+    decision = decided(credential, tags=tags, rotations=tuple(rotations), settings=settings)
 
     lately = [rotation.key_name for rotation in rotations if NOW - rotation.at < DAY]
     auto = effective_mode(tags, settings)[0] is Mode.AUTO

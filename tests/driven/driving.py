@@ -1,0 +1,254 @@
+"""Workers of the product in the test's own process, against the local cloud: real sockets, TLS, tables and queues.
+
+What a test of whole roads can't do is done here: two workers side by side, a clock that jumps, and a worker that
+dies at any remote call that a test chooses.
+"""
+
+import asyncio
+import base64
+import itertools
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+import aiohttp
+import msgspec
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.identity.aio import ManagedIdentityCredential
+
+from local.cloud import LocalCloud
+from local.environment import IdentityEndpoint, app_settings
+from local.faults import Effect, Fault
+from local.model import Account, Incident, Mail, RecordedRequest
+from shared import finding as findings
+from shared.finding import REPORTED, Finding, Report
+from shared.ledger import HistoryEntry
+from shared.queues import Message
+from shared.revocation import Revocation
+from shared.settings import Settings
+from shared.worker import Transport, Worker
+
+_NUMBERS = itertools.count(1)
+_NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
+
+OWNER = "model-owner@contoso.com"
+
+
+class Killed(BaseException):
+    """The worker's process is gone: no remote call of it goes through any more."""
+
+
+class Clock:
+    """The real time, and what a test has moved it on by."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, **by: float) -> None:
+        self._ahead += timedelta(**by)
+
+
+@dataclass
+class Life:
+    """A worker's life: it ends at remote call number `ends_at`, before that is sent or once it is carried out.
+
+    Or it stands still at the first call whose "METHOD url" contains `stops_at`, until the test lets it `go`.
+    """
+
+    ends_at: int | None = None
+    stops_at: str | None = None
+    carried_out: bool = False
+    calls: int = 0
+    ended: bool = False
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def call(self, line: str, send: Callable[[], Awaitable[Any]]) -> Any:
+        if self.ended:
+            raise Killed
+        self.calls += 1
+        ends = self.calls == self.ends_at
+        stops = self.stops_at is not None and self.stops_at in line and not self.stopped.is_set()
+        self.ended = self.ended or ends
+        if stops:
+            self.stopped.set()
+        if (ends or stops) and not self.carried_out:
+            await self._pause(ends=ends)
+        answer = await send()
+        if (ends or stops) and self.carried_out:
+            await self._pause(ends=ends)
+        if self.ended:
+            raise Killed
+        return answer
+
+    async def _pause(self, *, ends: bool) -> None:
+        if ends:
+            raise Killed
+        await self.go.wait()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message that the product sent to itself."""
+
+    queue: str
+    delay: float
+    message: Message
+
+
+class _Watched(AioHttpTransport):
+    """A transport that ends with its worker's life and notes what goes into the queues."""
+
+    def __init__(self, trust: ssl.SSLContext, life: Life, sent: list[Sent]) -> None:
+        # A session of its own with a context that is made once: azure-core would read the authorities anew for
+        # every request.
+        connector = aiohttp.TCPConnector(ssl=trust)
+        super().__init__(session=aiohttp.ClientSession(connector=connector, trust_env=True, auto_decompress=False))
+        self._life = life
+        self._sent = sent
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        send = super().send
+        answer: Any = await self._life.call(
+            f"{request.method} {unquote(request.url)}", lambda: send(request, **options)
+        )
+        parts = urlsplit(request.url)
+        if request.method == "POST" and ".queue." in parts.netloc and answer.status_code == 201:
+            [text] = ET.fromstring(request.body).itertext()
+            delay = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
+            message = msgspec.json.decode(base64.b64decode(text), type=Message)
+            self._sent.append(Sent(parts.path.split("/")[1], delay, message))
+        return answer
+
+
+@dataclass
+class Driver:
+    """Makes workers and accounts, and looks at what they brought about since the test began."""
+
+    cloud: LocalCloud
+    credential: ManagedIdentityCredential
+    trust: ssl.SSLContext
+    clock: Clock = field(default_factory=Clock)
+    sent: list[Sent] = field(default_factory=list)
+    _workers: list[Worker] = field(default_factory=list)
+    _transports: list[AioHttpTransport] = field(default_factory=list)
+    _first_request: int = 0
+
+    def __post_init__(self) -> None:
+        requests = self.cloud.model.requests
+        self._first_request = requests[-1].sequence if requests else 0
+
+    def worker(self, life: Life | None = None, **settings: str) -> Worker:
+        """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`."""
+        environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT)
+        changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
+        worker = Worker(
+            Settings.read(environment | changed),
+            credential=self.credential,
+            transport=lambda: self._transport(life or Life()),
+            clock=self.clock,
+        )
+        self._workers.append(worker)
+        return worker
+
+    def _transport(self, life: Life) -> Transport:
+        transport = _Watched(self.trust, life, self.sent)
+        self._transports.append(transport)
+        return transport
+
+    async def close(self) -> None:
+        for worker in self._workers:
+            graph = vars(worker).get("_graph")
+            if graph is not None:
+                await graph.close()
+        for transport in self._transports:
+            await transport.close()
+
+    async def account(self, *, tags: dict[str, str] | None = None, name: str | None = None, **more: Any) -> Account:
+        """A storage account of the test's own; its keys are a day old, so that their age tells nothing."""
+        account = Account(name=name or f"driven{next(_NUMBERS)}", resource_group="driven", tags=tags or {})
+        account.properties |= more
+        account.created_at -= timedelta(days=400)
+        account.key_created = dict.fromkeys(account.keys, account.created_at)
+        self.cloud.model.accounts[account.name] = account
+        await self.cloud.model.keys_changed()
+        return account
+
+    def fault(self, match: str, effect: Effect = Effect.STATUS, **options: Any) -> Fault:
+        """Have the next request that matches go wrong (`local.faults`)."""
+        fault = Fault(match=match, effect=effect, **options)
+        self.cloud.faults.add(fault)
+        return fault
+
+    def requests(self, match: str = "") -> list[RecordedRequest]:
+        """The requests since the test began whose "METHOD url" contains `match`."""
+        recorded = (r for r in self.cloud.model.requests if r.sequence > self._first_request)
+        return [r for r in recorded if match in f"{r.method} {r.url}"]
+
+    def messages(self, queue: str, fingerprint: str) -> list[tuple[float, int]]:
+        """Delay and attempt of each message that was sent about a record."""
+        mine = (s for s in self.sent if s.queue == queue and s.message.fingerprint == fingerprint)
+        return [(s.delay, s.message.attempt) for s in mine]
+
+    async def record(self, fingerprint: str) -> Revocation:
+        """The ledger's record."""
+        found = await self.worker().ledger.read(fingerprint)
+        assert found is not None, "no record"
+        return found
+
+    async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
+        return await self.worker().ledger.history(fingerprint)
+
+    async def rows(self, partition: str) -> dict[str, dict[str, Any]]:
+        """The rows of one partition of table `accounts`, by row key."""
+        table = self.worker().account_table._table  # the table as it is, not as the product reads it
+        found = table.query_entities("PartitionKey eq @p", parameters={"p": partition})
+        return {row["RowKey"]: dict(row) async for row in found}
+
+    def mails(self, about: str) -> list[Mail]:
+        """The mails that name an account."""
+        return [mail for mail in self.cloud.model.mails if about in mail.body]
+
+    def incidents(self, fingerprint: str) -> list[Incident]:
+        return [i for i in self.cloud.model.incidents if i.fields.get("FindingId") == fingerprint]
+
+    def announced(self, fingerprint: str) -> list[str]:
+        """The states that were announced of a record, as the last but one part of the event's type."""
+        events = (event["envelope"] for event in self.cloud.model.events)
+        types = (e["type"] for e in events if e.get("data", {}).get("fingerprint") == fingerprint)
+        return [name.split(".")[-2] for name in types]
+
+
+@asynccontextmanager
+async def driving(
+    cloud: LocalCloud, credential: ManagedIdentityCredential, trust: ssl.SSLContext
+) -> AsyncIterator[Driver]:
+    driver = Driver(cloud, credential, trust)
+    try:
+        yield driver
+    finally:
+        await driver.close()
+
+
+def found(text: str, *, source: str = "scanner", url: str | None = "https://github.com/contoso/x") -> Finding:
+    """The one finding in `text`."""
+    [only] = findings.in_text(text, source=source, url=url, detected_at=datetime.now(UTC))
+    return only
+
+
+def report(finding: Finding) -> Report:
+    """The event that a publisher of secret-free findings sends."""
+    return Report(f"event-{next(_NUMBERS)}", REPORTED, "/scanners/tests", finding.to_data())
+
+
+def raw_report(text: str) -> Report:
+    """The event that a publisher of raw tokens sends."""
+    return Report(f"event-{next(_NUMBERS)}", REPORTED, "/scanners/tests", {"secret": text, "source": "scanner"})

@@ -1,0 +1,704 @@
+"""The fast path, driven in process: every verdict, every mode, every fault that a call can have."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.faults import Effect
+from local.model import STATE_ACCOUNT, Account, new_storage_key
+from shared import containment
+from shared import finding as findings
+from shared.errors import PassingFailure, SasquashError
+from shared.finding import REPORTED, Report
+from shared.levers import account_key
+from shared.queues import Message
+from shared.revocation import Reason, Revocation, State
+from tests.driven import leaks
+from tests.driven.driving import Driver, Killed, Life, found, raw_report, report
+from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, raw_key
+
+PROOF = "sasquashproof"
+REGENERATE = "/regenerateKey"
+LIST_KEYS = "/listKeys"
+RESOURCE_GRAPH = "Microsoft.ResourceGraph"
+BATCH = ".table.core.windows.net/$batch"
+CONTAIN_QUEUE = "/contain/messages"
+FOLLOW_UP_QUEUE = "/follow-up/messages"
+
+
+def rotated(account: Account) -> list[str]:
+    return [key for key, _ in account.rotations]
+
+
+def fingerprint_of(event: Report) -> str:
+    [only] = findings.read(event, raw_allowed=True, now=datetime.now(UTC))
+    return only.fingerprint
+
+
+async def ended(driver: Driver, fingerprint: str, *, tries: int = 12) -> Revocation:
+    """The record, once the queue's messages have brought it to a verdict: each try is minutes after the last."""
+    for _ in range(tries):
+        record = await driver.record(fingerprint)
+        if record.state is not State.RECEIVED:
+            return record
+        driver.clock.advance(minutes=4)
+        await driver.worker().containment.resume(Message(fingerprint))
+    raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
+
+
+# --- what is killed
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+async def test_leak_rotates_the_one_key_behind_it(driver: Driver, leak: Leak) -> None:
+    account = await driver.account()
+    finding = found(leak(account.name, account.keys["key2"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (rotated(account), record.state, record.key_name) == (["key2"], State.CONTAINED, "key2")
+
+
+async def test_key1_is_told_apart_from_key2(driver: Driver) -> None:
+    account = await driver.account()
+    await driver.worker().containment.receive(report(found(blob_sas(account.name, account.keys["key1"]))))
+    assert rotated(account) == ["key1"]
+
+
+async def test_raw_report_is_contained(driver: Driver) -> None:
+    account = await driver.account()
+    text = account_sas(account.name, account.keys["key1"])
+    await driver.worker().containment.receive(raw_report(text))
+    assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
+
+
+async def test_contained_record_is_handed_over_and_leaves_nothing_behind(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(raw_key(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    assert driver.messages("contain", finding.fingerprint) == [(45.0, 0)]
+    assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
+    assert [key.split("~")[0] for key in await driver.rows(account.name)] == ["rotation"]
+
+
+async def test_one_round_of_reads_stands_between_the_lock_and_the_lever(driver: Driver) -> None:
+    account = await driver.account()
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    requests = driver.requests()
+    lock = next(r.sequence for r in requests if r.method == "POST" and r.url.endswith("/accounts"))
+    lever = next(r.sequence for r in requests if REGENERATE in r.url)
+    between = [r for r in requests if lock < r.sequence < lever and PROOF not in r.url]
+    reads = (LIST_KEYS, f"/{account.name}?", "/accounts()?", "/revocations(")
+    noting = "RowKey='lock'"
+    assert [sum(match in r.url for r in between) for match in reads] == [1, 1, 1, 1]
+    assert [r.url for r in between if not any(match in r.url for match in (*reads, noting))] == []
+
+
+# --- duplicates
+
+
+async def test_second_report_rotates_nothing_and_is_noted(driver: Driver) -> None:
+    account = await driver.account()
+    text = account_sas(account.name, account.keys["key1"])
+    await driver.worker().containment.receive(report(found(text)))
+    again = found(text, source="another scanner", url="https://gist.github.com/1")
+    await driver.worker().containment.receive(report(again))
+    record = await driver.record(again.fingerprint)
+    assert (rotated(account), [s.source for s in record.sightings]) == (["key1"], ["another scanner"])
+
+
+async def test_same_report_twice_is_noted_once(driver: Driver) -> None:
+    account = await driver.account()
+    one = report(found(account_sas(account.name, account.keys["key1"])))
+    worker = driver.worker()
+    await worker.containment.receive(one)
+    await worker.containment.receive(one)
+    assert (await driver.record(fingerprint_of(one))).sightings == ()
+
+
+async def test_another_place_is_noted_while_the_first_report_is_at_work(driver: Driver) -> None:
+    account = await driver.account()
+    text = account_sas(account.name, account.keys["key1"])
+    driver.fault(LIST_KEYS, status=503, times=3)
+    await driver.worker().containment.receive(report(found(text)))
+    again = found(text, url="https://gist.github.com/1")
+    await driver.worker().containment.receive(report(again))
+    assert [s.url for s in (await ended(driver, again.fingerprint)).sightings] == ["https://gist.github.com/1"]
+
+
+async def test_twenty_reports_at_once_on_two_workers_rotate_once(driver: Driver) -> None:
+    account = await driver.account()
+    one = found(account_sas(account.name, account.keys["key1"]))
+    workers = [driver.worker(), driver.worker()]
+    await asyncio.gather(*(workers[n % 2].containment.receive(report(one)) for n in range(20)))
+    assert (await ended(driver, one.fingerprint)).state is State.CONTAINED
+    assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 1)
+
+
+async def test_many_leaks_of_one_key_at_once_rotate_it_once(driver: Driver) -> None:
+    account = await driver.account()
+    findings = [found(account_sas(account.name, account.keys["key1"], expiry=leaks.later(n + 2))) for n in range(12)]
+    workers = [driver.worker(), driver.worker()]
+    await asyncio.gather(*(workers[n % 2].containment.receive(report(f)) for n, f in enumerate(findings)))
+    records = [await ended(driver, f.fingerprint) for f in findings]
+    assert rotated(account) == ["key1"]
+    assert sum(record.pull is not None for record in records) == 1
+    assert {r.reason for r in records} <= {None, Reason.COVERED, Reason.NO_KEY_MATCHES}
+
+
+async def test_leak_that_was_attributed_before_the_rotation_is_covered(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(blob_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(waits))
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    record = await driver.record(waits.fingerprint)
+    assert (record.reason, record.key_name, rotated(account)) == (Reason.COVERED, "key1", ["key1"])
+
+
+async def test_leak_that_comes_after_the_rotation_is_not_called_covered(driver: Driver) -> None:
+    account = await driver.account()
+    late = found(blob_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.worker().containment.receive(report(late))
+    record = await driver.record(late.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (State.UNRESOLVED, Reason.NO_KEY_MATCHES, ["key1"])
+
+
+async def test_two_leaks_of_two_keys_rotate_one_key_and_ask_about_the_other(driver: Driver) -> None:
+    account = await driver.account()
+    text = f"{account_sas(account.name, account.keys['key1'])}\n{account_sas(account.name, account.keys['key2'])}\n"
+    await driver.worker().containment.receive(raw_report(text))
+    ended_in = {
+        (await ended(driver, f.fingerprint)).state
+        for f in findings.in_text(text, source="s", url=None, detected_at=datetime.now(UTC))
+    }
+    assert (ended_in, len(account.rotations)) == ({State.CONTAINED, State.AWAITING_APPROVAL}, 1)
+
+
+async def test_covered_leak_that_is_reported_again_stays_covered(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(blob_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(waits))
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    driver.clock.advance(hours=1)
+    await driver.worker().containment.receive(report(waits))
+    assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
+
+
+# --- what is reopened
+
+
+async def test_observed_leak_is_killed_when_it_is_reported_again_in_mode_auto(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="observe").containment.receive(report(finding))
+    driver.clock.advance(minutes=5)
+    await driver.worker().containment.receive(report(finding))
+    assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_reopening_by_many_at_once_never_undoes_a_kill(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="observe").containment.receive(report(finding))
+    driver.clock.advance(minutes=5)
+    workers = [driver.worker() for _ in range(4)]
+    await asyncio.gather(*(w.containment.receive(report(finding)) for w in workers for _ in range(3)))
+    record = await ended(driver, finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_report_that_saw_the_record_before_the_kill_does_not_undo_it(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="observe").containment.receive(report(finding))
+    driver.clock.advance(minutes=5)
+    slow = Life(stops_at="GET https://sasquashstate.table.core.windows.net/revocations(", carried_out=True)
+    late = asyncio.create_task(driver.worker(slow).containment.receive(report(finding)))
+    await slow.stopped.wait()
+    await driver.worker().containment.receive(report(finding))
+    slow.go.set()
+    await late
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_reopened_record_has_a_day_of_its_own_to_be_contained(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="observe").containment.receive(report(finding))
+    driver.clock.advance(days=3)
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+
+
+async def test_leak_that_was_not_ours_is_looked_for_again(driver: Driver) -> None:
+    key = new_storage_key()
+    finding = found(account_sas("laterours", key))
+    await driver.worker().containment.receive(report(finding))
+    assert (await ended(driver, finding.fingerprint)).reason is Reason.NOT_OURS
+    account = await driver.account(name="laterours")
+    account.keys["key1"] = key
+    await driver.cloud.model.keys_changed()
+    driver.clock.advance(hours=1)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+# --- verdicts without a rotation
+
+
+@pytest.mark.parametrize(
+    ("leak", "state", "reason"),
+    [
+        (leaks.expired, State.DISMISSED, Reason.EXPIRED),
+        (leaks.altered, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (leaks.forged, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (leaks.of_unknown_version, State.UNRESOLVED, Reason.UNKNOWN_VERSION),
+        (leaks.without_path, State.UNRESOLVED, Reason.PATH_LOST),
+        (leaks.without_host, State.UNRESOLVED, Reason.LOOSE),
+        (leaks.under_a_policy, State.UNRESOLVED, Reason.NO_LEVER),
+        (leaks.user_delegation_sas, State.UNRESOLVED, Reason.NO_LEVER),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_verdict_without_a_rotation(driver: Driver, leak: Leak, state: State, reason: Reason) -> None:
+    account = await driver.account()
+    finding = found(leak(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (state, reason, [])
+    assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
+
+
+async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
+    await driver.worker().containment.receive(report(found(leaks.expired("contosodata", new_storage_key()))))
+    assert driver.requests("management.azure.com") == []
+
+
+async def test_account_that_is_not_ours_is_dismissed_after_a_second_look_only(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key()))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
+    driver.clock.advance(seconds=301)
+    await worker.containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason) == (State.DISMISSED, Reason.NOT_OURS)
+
+
+async def test_safety_net_is_not_the_second_look(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=leaks.later(77)))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    driver.clock.advance(seconds=46)
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+
+
+async def test_second_look_that_was_never_sent_follows_from_the_safety_net(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=leaks.later(78)))
+    driver.fault("visibilitytimeout=300", times=None)
+    await driver.worker().containment.receive(report(finding))
+    driver.cloud.faults.clear()
+    driver.clock.advance(seconds=46)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    delay, _ = driver.messages("contain", finding.fingerprint)[-1]
+    assert 240 < delay <= 255
+
+
+async def test_arm_is_asked_only_when_resource_graph_does_not_know_the_account(driver: Driver) -> None:
+    await driver.worker().containment.receive(report(found(account_sas("notourdata", new_storage_key()))))
+    asked = [r.url for r in driver.requests("management.azure.com")]
+    assert ["ResourceGraph" in url for url in asked] == [True, False]
+
+
+async def test_account_that_appears_before_the_second_look_is_contained(driver: Driver) -> None:
+    account = await driver.account()
+    del driver.cloud.model.accounts[account.name]
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    driver.cloud.model.accounts[account.name] = account
+    await driver.cloud.model.keys_changed()
+    driver.clock.advance(seconds=301)
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_account_that_vanishes_under_the_lock_gets_a_second_look(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, status=404, times=None)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
+
+
+async def test_own_storage_is_never_touched(driver: Driver) -> None:
+    own = driver.cloud.model.accounts[STATE_ACCOUNT]
+    finding = found(account_sas(own.name, own.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
+    assert driver.requests(LIST_KEYS) == []
+
+
+# --- reports that cannot be read
+
+
+def unread(event: Report) -> str:
+    return findings.unreadable(event, now=datetime.now(UTC)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"credential": {"kind": "nonsense"}}, Reason.MALFORMED),
+        ("no object", Reason.MALFORMED),
+        ({"secret": "nothing to see here"}, Reason.INVALID),
+    ],
+)
+async def test_report_that_holds_no_finding_has_a_record_and_a_follow_up(
+    driver: Driver, data: object, reason: Reason
+) -> None:
+    event = Report(f"unread-{reason}-{data!r:.9}", REPORTED, "/tests", data)
+    await driver.worker().containment.receive(event)
+    assert (await driver.record(unread(event))).reason is reason
+    assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]
+
+
+async def test_raw_token_is_refused_where_raw_events_are_off(driver: Driver) -> None:
+    account = await driver.account()
+    event = raw_report(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(raw_events="off").containment.receive(event)
+    assert ((await driver.record(unread(event))).reason, rotated(account)) == (Reason.MALFORMED, [])
+
+
+async def test_follow_up_of_an_unread_report_survives_a_failing_queue(driver: Driver) -> None:
+    event = Report("unread-queue", REPORTED, "/tests", "no object")
+    driver.fault(FOLLOW_UP_QUEUE, times=3)
+    with pytest.raises(PassingFailure):
+        await driver.worker().containment.receive(event)
+    await driver.worker().containment.receive(event)  # Event Grid tries again
+    assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]
+
+
+# --- modes
+
+
+@pytest.mark.parametrize(
+    ("settings", "tags", "state"),
+    [
+        ({"mode": "observe"}, {}, State.OBSERVED),
+        ({"mode": "approve"}, {}, State.AWAITING_APPROVAL),
+        ({"tag_modes": "observe,approve"}, {"sasquash-mode": "observe"}, State.OBSERVED),
+        ({"tag_modes": "observe"}, {"sasquash-mode": "approve"}, State.CONTAINED),
+        ({"mode": "observe", "tag_modes": "observe,approve"}, {"sasquash-mode": "auto"}, State.OBSERVED),
+        ({"mode": "observe", "tag_modes": "auto"}, {"Sasquash-Mode": " AUTO "}, State.CONTAINED),
+    ],
+)
+async def test_mode_decides(driver: Driver, settings: dict[str, str], tags: dict[str, str], state: State) -> None:
+    account = await driver.account(tags=tags)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(**settings).containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is state
+    assert len(account.rotations) == (state is State.CONTAINED)
+
+
+async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver) -> None:
+    account = await driver.account()
+    worker = driver.worker(tag_modes="observe")
+    await worker.containment.receive(report(found(leaks.forged(account.name, ""))))  # the account is known now
+    account.tags = {"sasquash-mode": "observe"}
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await worker.containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.OBSERVED
+
+
+async def test_small_token_asks(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(leaks.small(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
+    assert record.deadline is not None
+    assert record.deadline - record.changes[-1].at == timedelta(hours=4)
+
+
+@pytest.mark.parametrize(("hours", "state"), [(23, State.AWAITING_APPROVAL), (25, State.CONTAINED)])
+async def test_second_key_within_a_day_asks(driver: Driver, hours: int, state: State) -> None:
+    account = await driver.account()
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    driver.clock.advance(hours=hours)
+    finding = found(account_sas(account.name, account.keys["key2"]))
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is state
+
+
+async def test_more_rotations_a_day_than_allowed_ask(driver: Driver) -> None:
+    account = await driver.account()
+    states = []
+    for _ in range(3):
+        finding = found(account_sas(account.name, account.keys["key1"]))
+        await driver.worker(rotations_a_day="2").containment.receive(report(finding))
+        states.append((await driver.record(finding.fingerprint)).state)
+    assert states == [State.CONTAINED, State.CONTAINED, State.AWAITING_APPROVAL]
+
+
+# --- blocked
+
+
+async def test_read_only_lock_is_a_failure_that_names_it(driver: Driver) -> None:
+    account = await driver.account()
+    account.locks.append("ReadOnly")
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (State.FAILED, Reason.BLOCKED, [])
+    assert "lock" in record.detail
+
+
+@pytest.mark.parametrize("action", ["listkeys", "regeneratekey"])
+async def test_missing_right_is_a_failure(driver: Driver, action: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = await driver.account()
+    identities = driver.cloud.model.identities
+    less = identities["responder"].rights - {f"Microsoft.Storage/storageAccounts/{action}/action"}
+    monkeypatch.setitem(identities, "responder", replace(identities["responder"], rights=less))
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (State.FAILED, Reason.BLOCKED, [])
+    assert "lock" not in await driver.rows(account.name)
+
+
+async def test_failed_record_is_tried_again_when_it_is_reported_again(driver: Driver) -> None:
+    account = await driver.account()
+    account.locks.append("ReadOnly")
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    account.locks.clear()
+    driver.clock.advance(minutes=2)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+# --- faults of the lever
+
+
+async def test_throttled_lever_is_pulled_again_when_arm_allows(driver: Driver) -> None:
+    account = await driver.account()
+    driver.fault(REGENERATE, status=429)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    assert (rotated(account), "lock" in await driver.rows(account.name)) == ([], False)
+    assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
+    assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 2)
+
+
+@pytest.mark.parametrize(
+    ("effect", "after"),
+    [
+        (Effect.STATUS, False),
+        (Effect.STATUS, True),
+        (Effect.RESET, False),
+        (Effect.RESET, True),
+        (Effect.HANG, False),
+        (Effect.HANG, True),
+    ],
+)
+async def test_lever_whose_answer_is_lost_is_pulled_once(
+    driver: Driver, effect: Effect, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_key, "_REGENERATE_TIMEOUT", 0.4)
+    account = await driver.account()
+    driver.fault(REGENERATE, effect, after=after)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await ended(driver, finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert record.pull is not None
+    assert record.pull.confirmed_by == ("listing" if after else "answer")
+
+
+async def test_lost_answer_is_settled_at_once_when_the_keys_can_be_listed(driver: Driver) -> None:
+    account = await driver.account()
+    driver.fault(REGENERATE, Effect.RESET, after=True)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert record.state is State.CONTAINED
+    assert record.pull is not None
+    assert record.pull.proof_tokens
+
+
+async def test_lever_that_hangs_beyond_the_inline_budget_is_taken_over(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containment, "_INLINE_BUDGET", 0.6)
+    account = await driver.account()
+    driver.fault(REGENERATE, Effect.HANG, after=True)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    assert "lock" in await driver.rows(account.name)
+    record = await ended(driver, finding.fingerprint)
+    assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
+
+
+# --- faults of everything else: what passes is tried again, and never twice
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        RESOURCE_GRAPH,
+        LIST_KEYS,
+        "storageAccounts/driven",
+        "/accounts()?$filter",
+        "POST https://sasquashstate.table.core.windows.net/accounts",
+    ],
+)
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_failing_call_delays_the_kill_and_no_more(driver: Driver, match: str, effect: Effect) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(match.strip(), effect, times=3)
+    await driver.worker().containment.receive(report(finding))
+    driver.cloud.faults.clear()
+    assert ((await ended(driver, finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+@pytest.mark.parametrize("match", [BATCH, "RowKey='waiting~", CONTAIN_QUEUE])
+async def test_report_is_not_acknowledged_until_it_is_durable(driver: Driver, match: str) -> None:
+    account = await driver.account()
+    one = report(found(account_sas(account.name, account.keys["key1"])))
+    driver.fault(match, times=3)
+    with pytest.raises(SasquashError):
+        await driver.worker().containment.receive(one)
+    assert rotated(account) == []
+    await driver.worker().containment.receive(one)  # Event Grid tries again
+    assert (await ended(driver, fingerprint_of(one))).state is State.CONTAINED
+
+
+async def test_failure_after_the_finding_is_durable_is_not_event_grid_s(driver: Driver) -> None:
+    """Its retries would delay other findings: the safety net is in the queue already."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault("visibilitytimeout=5", times=None)  # the message that would go on earlier
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_pull_that_could_not_be_recorded_is_recorded_later(driver: Driver, effect: Effect, after: bool) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    life = Life(stops_at="RowKey='rotation~")  # written right before the record
+    receiving = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    await life.stopped.wait()
+    driver.fault(BATCH, effect, times=3, after=after)
+    life.go.set()
+    await receiving
+    driver.cloud.faults.clear()
+    record = await ended(driver, finding.fingerprint)
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert driver.messages("follow-up", finding.fingerprint)
+
+
+async def test_kill_is_told_of_though_the_record_was_ended_meanwhile(driver: Driver) -> None:
+    """Another worker was refused by Azure and gave up on the record, while this one's lever was on its way."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    life = Life(stops_at=REGENERATE)
+    receiving = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    await life.stopped.wait()
+    driver.fault(RESOURCE_GRAPH, status=403)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.FAILED
+    life.go.set()
+    await receiving
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_saved_record_whose_answer_was_lost_is_handed_over(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(leaks.forged(account.name, ""))
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(finding))
+    driver.fault(BATCH, status=503, after=True)  # the client tries again, and is told that the record changed
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
+
+
+async def test_ledger_that_is_down_puts_the_message_back(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(finding))
+    driver.fault("/revocations(", times=3)
+    await driver.worker().containment.resume(Message(finding.fingerprint, attempt=3))
+    assert driver.messages("contain", finding.fingerprint)[-1] == (40.0, 4)
+
+
+async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, times=None)
+    await driver.worker().containment.receive(report(finding))
+    assert driver.messages("contain", finding.fingerprint)[-1] == (5.0, 1)
+    await driver.worker().containment.resume(Message(finding.fingerprint, attempt=20))
+    assert driver.messages("contain", finding.fingerprint)[-1] == (900.0, 21)
+    driver.clock.advance(hours=25)
+    await driver.worker().containment.resume(Message(finding.fingerprint, attempt=90))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
+
+
+async def test_message_of_a_decided_record_hands_it_over_unless_that_has_begun(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(leaks.forged(account.name, ""))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert len(driver.messages("follow-up", finding.fingerprint)) == 2
+    await worker.follow_up.run(Message(finding.fingerprint))
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert len(driver.messages("follow-up", finding.fingerprint)) == 2
+
+
+# --- killed at any remote call
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_worker_killed_at_any_call_leaves_one_rotation_and_a_record_that_tells_of_it(
+    driver: Driver, carried_out: bool
+) -> None:
+    number = 0
+    while True:
+        number += 1
+        account = await driver.account()
+        one = report(found(account_sas(account.name, account.keys["key1"])))
+        life = Life(ends_at=number, carried_out=carried_out)
+        try:
+            await driver.worker(life).containment.receive(one)
+        except Killed:
+            driver.clock.advance(minutes=1)
+            await driver.worker().containment.receive(one)  # it was not acknowledged
+        if not life.ended:
+            break
+        record = await ended(driver, fingerprint_of(one))
+        assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"killed at call {number}"
+        assert record.pull is not None
+        driver.clock.advance(minutes=4)
+        await driver.worker().containment.resume(Message(record.fingerprint))
+        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+    assert number > 12

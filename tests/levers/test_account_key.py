@@ -1,0 +1,453 @@
+"""The account key lever, through the real management client, against the local ARM in process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import ClientConnectorError, ClientOSError
+from aiohttp.client_reqrep import ConnectionKey
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+from cryptography.hazmat.primitives.asymmetric import rsa
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from local import arm, identities
+from local.entra import Entra
+from local.model import Account, Cloud
+from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled
+from shared.levers import account_key
+from shared.levers.account_key import AccountKey, AccountKeyLever, by_listing
+from shared.levers.proof import Prover
+from shared.revocation import Outcome, ProofToken, Pull
+from shared.sas import key_sha256
+from tests import samples
+from tests.levers.data_plane import NEW_KEY, DataPlane
+from tests.local.asgi import Credential, Transport
+from tests.samples import ACCOUNT, KEYS, NOW, SUBSCRIPTION
+
+_NEVER = 10  # seconds after which a test that waits for what does not come fails instead of hanging
+CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
+
+
+class Wire(Transport):
+    """The way to ARM. What `instead` holds happens to requests `on` a path, in their stead or `after` them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(app)
+        self.instead: ASGIApp | AzureError | asyncio.Event | None = None
+        self.after = False
+        self.on = "/regenerateKey"
+        self.requests: list[HttpRequest] = []
+
+    @property
+    def regenerations(self) -> list[HttpRequest]:
+        return [request for request in self.requests if "/regenerateKey" in request.url]
+
+    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
+        self.requests.append(request)
+        if self.instead is None or self.on not in request.url:
+            return await super().send(request, **options)
+        if self.after:
+            await super().send(request, **options)
+        if isinstance(self.instead, AzureError):
+            raise self.instead
+        if isinstance(self.instead, asyncio.Event):
+            await self.instead.wait()
+            raise ServiceResponseError("the silence was ended")
+        return await Transport(self.instead).send(request, **options)
+
+
+def answering(status: int, body: object = None, **headers: str) -> ASGIApp:
+    """An ARM that answers everything with this."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        names = {name.replace("_", "-"): text for name, text in headers.items()}
+        response: Response = JSONResponse(body or {"error": {"code": "Code", "message": "m"}}, status, names)
+        await response(scope, receive, send)
+
+    return answer
+
+
+@pytest.fixture(scope="module")
+def entra_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account(name=ACCOUNT, resource_group="research", keys=dict(KEYS))
+
+
+@pytest.fixture
+def cloud(account: Account) -> Cloud:
+    return Cloud(accounts={ACCOUNT: account}, identities=identities.directory(), regenerate_seconds=0)
+
+
+@pytest.fixture
+def entra(cloud: Cloud, entra_key: rsa.RSAPrivateKey) -> Entra:
+    return Entra(cloud, key=entra_key)
+
+
+@pytest.fixture
+def wire(cloud: Cloud, entra: Entra) -> Wire:
+    return Wire(arm.app(cloud, entra))
+
+
+@pytest.fixture
+def plane() -> DataPlane:
+    return DataPlane(keys=list(KEYS.values()))
+
+
+@pytest.fixture
+async def lever(wire: Wire, cloud: Cloud, entra: Entra, plane: DataPlane) -> AsyncIterator[AccountKeyLever]:
+    credential = Credential(entra, cloud.identities["responder"])
+    async with StorageManagementClient(
+        credential, SUBSCRIPTION, transport=wire, retry_total=2, retry_backoff_factor=0
+    ) as client:
+        prover = Prover(plane.connect, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+        yield AccountKeyLever(lambda _: client, prover, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+
+
+async def pull(lever: AccountKeyLever, *tokens: ProofToken, target: str = "key2") -> Pull:
+    keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
+    return await lever.pull(samples.plan(target=target), samples.account(), keys=keys, tokens=tokens)
+
+
+# describe
+
+
+def test_every_line_on_who_breaks_is_filled_in(lever: AccountKeyLever) -> None:
+    lines = lever.describe(samples.account(), "key2")
+
+    assert lines[0] == (
+        "Every client that uses key2 of robustmodels: connection strings, Shared Key requests, SMB mounts."
+    )
+    assert not any("{" in line for line in lines)
+
+
+# keys
+
+
+async def test_keys_are_listed_with_their_age(lever: AccountKeyLever, account: Account) -> None:
+    keys = await lever.keys(samples.account())
+
+    assert {name: key.value for name, key in keys.items()} == KEYS
+    assert keys["key1"].created is not None
+    assert abs(keys["key1"].created - account.key_created["key1"]) < timedelta(milliseconds=1)
+
+
+async def test_kerberos_keys_are_not_asked_for(lever: AccountKeyLever, account: Account, wire: Wire) -> None:
+    account.kerberos_keys = {"kerb1": samples.key("kerb1")}
+
+    assert set(await lever.keys(samples.account())) == {"key1", "key2"}
+    assert "expand" not in wire.requests[-1].url
+
+
+async def test_keys_that_come_unasked_or_empty_are_left_out(lever: AccountKeyLever, wire: Wire) -> None:
+    listed = [{"keyName": name, "value": samples.key(name)} for name in ("key1", "kerb1", "key3")]
+    wire.instead, wire.on = answering(200, {"keys": [*listed, {"keyName": "key2", "value": ""}]}), "/listKeys"
+
+    assert set(await lever.keys(samples.account())) == {"key1"}
+
+
+async def test_an_account_that_is_gone_is_told_apart(lever: AccountKeyLever, cloud: Cloud) -> None:
+    del cloud.accounts[ACCOUNT]
+
+    with pytest.raises(NotFound, match="Listing the keys of robustmodels"):
+        await lever.keys(samples.account())
+
+
+async def test_a_missing_right_needs_a_person(wire: Wire, cloud: Cloud, entra: Entra, plane: DataPlane) -> None:
+    prover = Prover(plane.connect, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+    credential = Credential(entra, cloud.identities["reader"])
+    async with StorageManagementClient(credential, SUBSCRIPTION, transport=wire) as client:
+        powerless = AccountKeyLever(lambda _: client, prover, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+        with pytest.raises(Blocked, match="AuthorizationFailed"):
+            await powerless.keys(samples.account())
+
+
+def test_a_key_shows_its_value_to_nobody_who_prints_it() -> None:
+    assert KEYS["key1"].rstrip("=") not in f"{AccountKey(KEYS['key1'], NOW)} {AccountKey(KEYS['key1'], NOW)!r}"
+
+
+# pull
+
+
+@pytest.mark.parametrize(("target", "other"), [("key1", "key2"), ("key2", "key1")])
+async def test_one_key_is_regenerated_and_the_other_never(
+    lever: AccountKeyLever, account: Account, target: str, other: str
+) -> None:
+    await pull(lever, target=target)
+
+    assert [name for name, _ in account.rotations] == [target]
+    assert account.keys[target] != KEYS[target]
+    assert account.keys[other] == KEYS[other]
+
+
+async def test_a_pull_says_what_was_done(lever: AccountKeyLever, account: Account) -> None:
+    assert await pull(lever) == Pull(
+        target="key2",
+        at=NOW,
+        old_sha256=key_sha256(KEYS["key2"]),
+        new_sha256=key_sha256(account.keys["key2"]),
+        confirmed_by="answer",
+        correlation_id=CORRELATION_ID,
+        proof_tokens=(),
+    )
+
+
+async def test_arm_is_told_the_id_under_which_the_record_names_the_call(lever: AccountKeyLever, wire: Wire) -> None:
+    await pull(lever)
+
+    [request] = wire.regenerations
+    assert request.headers["x-ms-correlation-request-id"] == CORRELATION_ID
+
+
+NO_CONNECTION = ClientConnectorError(
+    ConnectionKey("management.azure.com", 443, True, True, None, None, None), OSError("refused")
+)
+
+
+@pytest.mark.parametrize(
+    ("instead", "error", "certain"),
+    [
+        (answering(408), PassingFailure, False),
+        (answering(429, Retry_After="0"), Throttled, True),
+        (answering(500), PassingFailure, False),
+        (answering(502), PassingFailure, False),
+        (answering(503, Retry_After="0"), PassingFailure, False),
+        (answering(504), PassingFailure, False),
+        (ServiceRequestError("reset", error=ClientOSError(104, "reset")), PassingFailure, False),
+        (ServiceRequestError("refused", error=NO_CONNECTION), PassingFailure, True),
+        (ServiceResponseError("cut"), PassingFailure, False),
+    ],
+    ids=["408", "429", "500", "502", "503", "504", "reset", "refused", "cut"],
+)
+async def test_a_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may_have_happened(
+    lever: AccountKeyLever, wire: Wire, instead: ASGIApp | AzureError, error: type[PassingFailure], certain: bool
+) -> None:
+    wire.instead = instead
+
+    with pytest.raises(PassingFailure) as failed:
+        await pull(lever)
+
+    assert len(wire.regenerations) == 1
+    assert type(failed.value) is error
+    assert failed.value.certainly_nothing_happened is certain
+
+
+async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
+    lever: AccountKeyLever, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_key, "_REGENERATE_TIMEOUT", 0.05)
+    wire.instead = asyncio.Event()
+
+    with pytest.raises(PassingFailure, match="got no answer within") as failed:
+        await pull(lever)
+
+    assert len(wire.regenerations) == 1
+    assert not failed.value.certainly_nothing_happened
+
+
+@pytest.mark.parametrize(
+    "instead", [answering(503), ServiceRequestError("reset", error=ClientOSError(104, "reset"))], ids=["503", "reset"]
+)
+async def test_an_answer_that_is_lost_costs_no_second_rotation(
+    lever: AccountKeyLever, wire: Wire, account: Account, instead: ASGIApp | AzureError
+) -> None:
+    wire.instead, wire.after = instead, True
+
+    with pytest.raises(PassingFailure) as failed:
+        await pull(lever)
+
+    assert [name for name, _ in account.rotations] == ["key2"]
+    assert not failed.value.certainly_nothing_happened
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(lever: AccountKeyLever, wire: Wire, status: int) -> None:
+    wire.instead = answering(status, location="https://management.azure.com/elsewhere/regenerateKey")
+
+    with pytest.raises(Blocked):
+        await pull(lever)
+
+    assert len(wire.regenerations) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 412, 422])
+async def test_a_refusal_is_sent_once_and_needs_a_person(lever: AccountKeyLever, wire: Wire, status: int) -> None:
+    wire.instead = answering(status)
+
+    with pytest.raises(Blocked, match=str(status)):
+        await pull(lever)
+
+    assert len(wire.regenerations) == 1
+
+
+async def test_a_read_only_lock_is_named(lever: AccountKeyLever, account: Account) -> None:
+    account.locks.append("ReadOnly")
+    keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
+
+    with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
+        await lever.pull(samples.plan(), samples.account(), keys=keys, tokens=())
+
+
+async def test_an_answer_with_the_old_key_is_no_rotation(lever: AccountKeyLever, wire: Wire) -> None:
+    wire.instead = answering(200, {"keys": [{"keyName": name, "value": value} for name, value in KEYS.items()]})
+
+    with pytest.raises(PassingFailure, match="is what it was") as failed:
+        await pull(lever)
+
+    assert not failed.value.certainly_nothing_happened
+
+
+@pytest.mark.parametrize("keys", [[], [{"keyName": "key1", "value": NEW_KEY}]])
+async def test_an_answer_without_the_key_is_no_rotation(
+    lever: AccountKeyLever, wire: Wire, keys: list[dict[str, str]]
+) -> None:
+    wire.instead = answering(200, {"keys": keys})
+
+    with pytest.raises(PassingFailure) as failed:
+        await pull(lever)
+
+    assert not failed.value.certainly_nothing_happened
+
+
+async def test_a_key_that_changed_since_the_plan_is_left_alone(lever: AccountKeyLever, wire: Wire) -> None:
+    keys = {"key1": AccountKey(KEYS["key1"], None), "key2": AccountKey(NEW_KEY, None)}
+
+    with pytest.raises(PassingFailure, match="changed since the plan was made") as failed:
+        await lever.pull(samples.plan(target="key2"), samples.account(), keys=keys, tokens=(samples.proof_token(),))
+
+    assert failed.value.certainly_nothing_happened
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize("status", [403, 409, 429, 500])
+async def test_no_failure_repeats_a_key_or_what_arm_said(lever: AccountKeyLever, wire: Wire, status: int) -> None:
+    said = {"error": {"code": KEYS["key1"], "message": f"the key is {KEYS['key2']}"}}
+    wire.instead = answering(status, said)
+
+    with pytest.raises(SasquashError) as failed:
+        await pull(lever)
+
+    assert not any(key.rstrip("=") in f"{failed.value} {failed.value!r}" for key in KEYS.values())
+
+
+# the proof tokens, tried meanwhile
+
+
+async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
+    lever: AccountKeyLever, plane: DataPlane
+) -> None:
+    pulled = await pull(lever, samples.proof_token())
+
+    assert pulled.proof_tokens == (samples.proof_token(accepted_before=True),)
+    assert len(plane.requests) == 1
+
+
+async def test_a_token_that_is_not_answered_in_time_delays_nothing(
+    lever: AccountKeyLever, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up: list[ProofToken] = []
+
+    async def silent(_: Prover, token: ProofToken) -> ProofToken:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.append(token)
+        return token
+
+    monkeypatch.setattr(Prover, "try_before", silent)
+
+    async with asyncio.timeout(_NEVER):
+        pulled = await pull(lever, samples.proof_token())
+
+    assert pulled.proof_tokens == (samples.proof_token(),)
+    assert given_up == [samples.proof_token()]
+
+
+async def test_a_token_that_can_t_be_tried_spares_no_key(
+    lever: AccountKeyLever, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Prover, token: ProofToken) -> ProofToken:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(Prover, "try_before", broken)
+
+    assert (await pull(lever, samples.proof_token())).proof_tokens == (samples.proof_token(),)
+    assert account.keys["key2"] != KEYS["key2"]
+
+
+async def test_no_try_outlives_a_pull_that_failed(
+    lever: AccountKeyLever, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[ProofToken] = []
+
+    async def silent(_: Prover, token: ProofToken) -> ProofToken:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(token)
+        return token
+
+    monkeypatch.setattr(Prover, "try_before", silent)
+    wire.instead = answering(503)
+
+    with pytest.raises(PassingFailure):
+        async with asyncio.timeout(_NEVER):
+            await pull(lever, samples.proof_token())
+
+    assert ended == [samples.proof_token()]
+
+
+# an answer that was lost
+
+
+@pytest.mark.parametrize(("created", "at"), [(NOW - timedelta(seconds=9), NOW - timedelta(seconds=9)), (None, NOW)])
+def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, at: datetime) -> None:
+    assert by_listing("key2", "0" * 64, AccountKey(NEW_KEY, created), at=NOW) == Pull(
+        target="key2",
+        at=at,
+        old_sha256="0" * 64,
+        new_sha256=key_sha256(NEW_KEY),
+        confirmed_by="listing",
+        correlation_id=None,
+    )
+
+
+# prove
+
+
+async def test_a_regenerated_key_is_proven_dead(lever: AccountKeyLever, plane: DataPlane, account: Account) -> None:
+    pulled = await pull(lever, samples.proof_token())
+    plane.keys = list(account.keys.values())
+
+    assert (await lever.prove(pulled, samples.account())).outcome is Outcome.PROVEN
+
+
+async def test_a_key_that_arm_still_lists_is_alive(lever: AccountKeyLever) -> None:
+    assert (await lever.prove(samples.pull(), samples.account())).outcome is Outcome.STILL_ALIVE
+
+
+async def test_a_key_that_arm_no_longer_names_needs_a_person(lever: AccountKeyLever, account: Account) -> None:
+    del account.keys["key2"]
+
+    with pytest.raises(Blocked, match="no longer names key2"):
+        await lever.prove(samples.pull(), samples.account())
+
+
+async def test_a_key_that_was_regenerated_again_meanwhile_is_proven_with_the_newest(
+    lever: AccountKeyLever, plane: DataPlane, account: Account
+) -> None:
+    pulled = replace(await pull(lever, samples.proof_token()), new_sha256="0" * 64)
+    plane.keys = list(account.keys.values())
+
+    assert (await lever.prove(pulled, samples.account())).outcome is Outcome.PROVEN

@@ -1,0 +1,267 @@
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.decide.attribution import attribute
+from shared.finding import Finding
+from shared.report.briefing import Briefing, TimelineEntry
+from shared.report.mail import compose
+from shared.report.narrative import brief
+from shared.revocation import STATE_OF, Change, Outcome, Owner, Proof, Reason, Revocation, Sighting, State
+from tests import samples
+from tests.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
+
+SECOND = timedelta(seconds=1)
+
+
+def told(**changed: Any) -> Briefing:
+    return brief(samples.revocation(**changed), now=NOW)
+
+
+def contained(**changed: Any) -> Briefing:
+    """The briefing of a record whose key2 was regenerated."""
+    facts = {
+        "state": State.CONTAINED,
+        "account": samples.account(),
+        "key_name": "key2",
+        "attributed_at": NOW + SECOND,
+        "plan": samples.plan(),
+        "pull": samples.pull(at=NOW + 2 * SECOND),
+    }
+    return told(**(facts | changed))
+
+
+def proof(outcome: Outcome) -> Proof:
+    return Proof(outcome, NOW, ("blob: refused.", "queue: refused."))
+
+
+UNREADABLE = Finding("ab" * 32, None, "/scanner", None, NOW)
+
+
+def test_a_briefing_says_what_leaked_and_where() -> None:
+    briefing = contained()
+
+    assert (briefing.kind, briefing.account, briefing.account_id) == ("account SAS", ACCOUNT, ACCOUNT_ID)
+    assert (briefing.source, briefing.found_at_url) == ("github", "https://github.com/contoso/x/README.md")
+    assert briefing.severity == "critical"
+    assert briefing.fingerprint == samples.finding().fingerprint
+
+
+def test_before_the_account_is_known_its_name_is_the_one_that_leaked() -> None:
+    assert (told().account, told().account_id) == (ACCOUNT, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (samples.account_sas(), "account SAS"),
+        (samples.blob_sas(), "service SAS"),
+        (samples.policy_sas(), "service SAS with a stored access policy"),
+        (samples.delegation_sas(), "user delegation SAS"),
+        (samples.connection_string(), "account key"),
+    ],
+)
+def test_every_kind_has_a_name(text: str, kind: str) -> None:
+    assert told(finding=samples.finding(text)).kind == kind
+
+
+def test_a_policy_is_named() -> None:
+    assert told(finding=samples.finding(samples.policy_sas())).policy == "partners"
+
+
+def test_a_report_that_could_not_be_read_is_told_without_guessing() -> None:
+    briefing = told(finding=UNREADABLE)
+
+    assert (briefing.kind, briefing.account, briefing.severity) == ("report that could not be read", None, "high")
+    assert briefing.grants == "Unknown: the report could not be read."
+    assert briefing.c3id == "ab" * 10
+
+
+# what was done
+
+
+def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
+    assert contained().done == (
+        "key2 of robustmodels was regenerated (ARM correlation id 11111111-2222-4333-8444-555555555555); the other "
+        "key was not touched."
+    )
+
+
+def test_a_rotation_whose_answer_was_lost_says_how_it_is_known() -> None:
+    done = contained(pull=samples.pull(confirmed_by="listing")).done
+
+    assert done.endswith("ARM's answer was lost; its list of keys shows that it happened.")
+    assert "correlation id" not in done
+
+
+def test_what_acted_without_asking_is_told() -> None:
+    assert contained(decided_by="rule account-wide: why").done.endswith("without asking: rule account-wide: why.")
+
+
+@pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL, State.UNRESOLVED, State.DISMISSED])
+def test_without_a_pull_nothing_was_changed(state: State) -> None:
+    assert told(state=state, detail="This is why.").done == "Nothing was changed. This is why."
+
+
+def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
+    detail = "key2 of robustmodels was regenerated for another leak that it had signed."
+    briefing = told(state=State.DISMISSED, reason=Reason.COVERED, detail=detail, key_name="key2")
+
+    assert briefing.done == detail
+    assert briefing.proven == (
+        "By arithmetic: key2 is behind it. The proof stands with the leak that the key was regenerated for."
+    )
+
+
+# what is proven
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (Outcome.PENDING, "Not proven yet."),
+        (Outcome.PROVEN, "Proven dead."),
+        (Outcome.ARM_ONLY, "Proven by ARM only: the data plane could not be asked from here."),
+        (Outcome.STILL_ALIVE, "STILL ALIVE: tokens of the old key are accepted although it was regenerated."),
+    ],
+)
+def test_each_outcome_is_told_with_its_evidence(outcome: Outcome, said: str) -> None:
+    proven = contained(proof=proof(outcome)).proven
+
+    assert proven == f"By arithmetic: key2 is behind it. {said} blob: refused. queue: refused."
+
+
+def test_what_was_pulled_and_not_proven_does_not_pass_for_proven() -> None:
+    assert contained().proven == "By arithmetic: key2 is behind it. Not proven dead yet."
+
+
+def test_a_key_that_a_dead_worker_pulled_does_not_pass_for_a_proven_signer() -> None:
+    unsigned = replace(samples.pull(confirmed_by="listing"), old_sha256="")
+
+    assert contained(pull=unsigned).proven == "Not proven dead yet."
+
+
+def test_what_was_not_pulled_does_not_pass_for_revoked() -> None:
+    assert told().proven == "It was not revoked."
+
+
+def test_arm_s_word_alone_leaves_something_open() -> None:
+    assert any("Check from a network" in point for point in contained(proof=proof(Outcome.ARM_ONLY)).open_points)
+    assert contained(proof=proof(Outcome.PROVEN)).open_points == ()
+
+
+# who, what next, when
+
+
+def test_who_was_not_told_and_who_else_reported_it_is_open() -> None:
+    briefing = contained(
+        owners_rejected=('tag "owner": evil[.]example is not an allowed domain',),
+        sightings=(Sighting("gitlab", "https://gitlab.com/x", NOW), Sighting("mail", None, NOW)),
+    )
+
+    assert briefing.open_points == (
+        'Not told: tag "owner": evil[.]example is not an allowed domain.',
+        "It was also reported by gitlab, at https://gitlab.com/x.",
+        "It was also reported by mail.",
+    )
+
+
+def test_owners_are_those_that_were_looked_up() -> None:
+    owner = Owner("a@contoso.com", None, "tag owner")
+
+    assert (told().owners, told(owners=(owner,)).owners) == ((), (owner,))
+
+
+def test_a_deadline_is_of_a_decision_that_is_still_due() -> None:
+    assert told(state=State.AWAITING_APPROVAL, deadline=NOW).deadline == NOW
+    assert told(state=State.CONTAINED, deadline=NOW).deadline is None
+
+
+@pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL])
+def test_a_live_leak_tells_what_to_do_next(state: State) -> None:
+    assert told(state=state).next_steps
+
+
+@pytest.mark.parametrize("reason", [r for r, state in STATE_OF.items() if state in (State.UNRESOLVED, State.FAILED)])
+def test_whatever_needs_a_person_tells_what_to_do_next(reason: Reason) -> None:
+    briefing = told(state=STATE_OF[reason], reason=reason, detail="Remove the lock.")
+
+    assert briefing.next_steps == ("Remove the lock.",) or reason is Reason.STILL_ALIVE
+    assert briefing.next_steps
+
+
+def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
+    briefing = contained(state=State.FAILED, reason=Reason.STILL_ALIVE, proof=proof(Outcome.STILL_ALIVE))
+
+    assert "--allow-shared-key-access false" in briefing.next_steps[0]
+
+
+@pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
+def test_a_dead_leak_tells_how_clients_recover_and_where_to_look(state: State) -> None:
+    assert len(contained(state=state).next_steps) == 3
+
+
+def test_what_is_over_asks_nothing_of_anybody() -> None:
+    assert told(state=State.DISMISSED, reason=Reason.EXPIRED).next_steps == ()
+
+
+def test_what_breaks_is_the_plan_s() -> None:
+    assert (told().breaks, contained().breaks) == ((), ("Every client that uses key2.",))
+
+
+def test_the_timeline_tells_each_thing_once() -> None:
+    changes = (
+        Change(State.RECEIVED, NOW),
+        Change(State.CONTAINED, NOW + 3 * SECOND),
+        Change(State.PROVEN, NOW + 5 * SECOND),
+    )
+
+    assert contained(changes=changes).timeline == (
+        TimelineEntry(NOW - 20 * SECOND, "found by github"),
+        TimelineEntry(NOW, "reported to Sasquash"),
+        TimelineEntry(NOW + SECOND, "attributed to key2"),
+        TimelineEntry(NOW + 2 * SECOND, "key2 regenerated"),
+        TimelineEntry(NOW + 5 * SECOND, "state: proven"),
+    )
+
+
+def test_a_timeline_without_a_pull_is_made_of_states() -> None:
+    changes = (Change(State.RECEIVED, NOW), Change(State.AWAITING_APPROVAL, NOW + SECOND))
+
+    assert told(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
+
+
+# for every state and reason
+
+
+def records() -> list[Revocation]:
+    """A record in each state, with each reason that it can have."""
+    plain = [samples.revocation(state=state, plan=samples.plan(), account=samples.account()) for state in State]
+    ended = [
+        samples.revocation(state=state, reason=reason, detail="Why.", finding=found)
+        for reason, state in STATE_OF.items()
+        for found in (samples.finding(), samples.finding(samples.connection_string()), UNREADABLE)
+    ]
+    return plain + ended
+
+
+@pytest.mark.parametrize("record", records(), ids=lambda record: f"{record.state}-{record.reason}")
+def test_every_record_can_be_mailed(record: Revocation) -> None:
+    message = compose(brief(record, now=NOW), to=(), security_mailbox="security@contoso.com")
+
+    assert message.to == ("security@contoso.com",)
+
+
+@pytest.mark.parametrize("text", [samples.account_sas(), samples.connection_string(), samples.blob_sas()])
+def test_a_briefing_holds_nothing_usable(text: str) -> None:
+    found = samples.finding(text)
+    assert found.credential is not None
+    verdict = attribute(found.credential, account=ACCOUNT, keys=KEYS)
+    briefing = contained(finding=found, detail=verdict.detail, pull=samples.pull(samples.proof_token()))
+
+    proof_signature = samples.proof_token().query.partition("sig=")[2]
+    leaked = text.partition("sig=")[2].split("&")[0]
+    secrets = [proof_signature, leaked, *(key.rstrip("=") for key in KEYS.values())]
+    assert not any(secret in repr(briefing) for secret in secrets if secret)

@@ -1,0 +1,71 @@
+"""Raw account keys, by what stands around them."""
+
+import base64
+from urllib.parse import quote
+
+import pytest
+
+from shared.sas import Credential, Kind, extract, key_sha256
+from tests.sas.making import ACCOUNT, HOST, KEYS, only
+
+KEY = base64.b64encode(bytes((i * 37 + 11) % 256 for i in range(64))).decode()
+MARKED = f"{KEY[:76]}+ASt{KEY[80:]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={KEY};EndpointSuffix=core.windows.net",
+        f"accountname = {ACCOUNT} ; accountkey = {KEY}",
+        f"AccountName={ACCOUNT};AccountKey={KEY[:-2]}",
+        f"BlobEndpoint=https://{HOST}/;AccountKey={KEY}",
+        f"AccountName={ACCOUNT};BlobEndpoint=https://cdn.contoso.example;AccountKey={KEY}",
+        f"DefaultEndpointsProtocol\\u003dhttps;AccountName\\u003d{ACCOUNT};AccountKey\\u003d{KEY}",
+        quote(f"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={KEY}", safe=""),
+        f"AZURE_STORAGE_ACCOUNT={ACCOUNT}\nAZURE_STORAGE_KEY={KEY}\n",
+        f"Service(account_name='{ACCOUNT}', account_key='{KEY}')",
+        f'new StorageSharedKeyCredential("{ACCOUNT}", "{KEY}");',
+        f'storage_account_name = "{ACCOUNT}"\naccess_key = "{KEY}"\n',
+        f'access_key = "{KEY}"\nstorage_account_name = "{ACCOUNT}"\n',
+        f"https://{HOST}/ key={quote(KEY, safe='')}",
+        f"az storage blob list --account-name {ACCOUNT} --account-key {KEY}",
+        f"azurestorageaccountname: {base64.b64encode(ACCOUNT.encode()).decode()}\n"
+        f"azurestorageaccountkey: {base64.b64encode(KEY.encode()).decode()}\n",
+    ],
+)
+def test_a_key_beside_its_account_is_found(text: str) -> None:
+    assert only(text) == Credential(Kind.ACCOUNT_KEY, HOST, None, (), None, key_sha256(KEY))
+
+
+@pytest.mark.parametrize(
+    "text", [KEY, f"{KEY}\n", MARKED + " ", f"x: {MARKED}", f"AZURE_STORAGE_KEY={KEY}", f"accountKey: {KEY}"]
+)
+def test_a_key_that_says_what_it_is_is_found_without_an_account(text: str) -> None:
+    assert (only(text).kind, only(text).host) == (Kind.ACCOUNT_KEY, None)
+
+
+def test_a_sovereign_connection_string_keeps_its_cloud() -> None:
+    text = f"AccountName=acct;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"
+    assert only(text).host == "acct.blob.core.chinacloudapi.cn"
+
+
+def test_a_suffix_that_is_no_host_is_replaced() -> None:
+    assert only(f"AccountName=acct;AccountKey={KEY};EndpointSuffix=_!_").host == "acct.blob.core.windows.net"
+
+
+def test_each_key_belongs_to_the_account_named_before_it() -> None:
+    text = f"account_name: one1\nkey: {KEY}\naccount_name: two2\nkey: {KEYS['key1']}\n"
+    assert [found.account for found in extract(text)] == ["one1", "two2"]
+
+
+def test_a_key_far_from_any_account_is_no_finding() -> None:
+    assert extract(f"account_name: one1 account_name: two2{' ' * 2000}{KEY}") == ()
+
+
+def test_a_key_in_a_connection_string_without_an_account_belongs_to_the_one_near() -> None:
+    assert only(f"https://{HOST}/x\nAccountKey={KEY}").account == ACCOUNT
+
+
+def test_two_connection_strings_are_two() -> None:
+    text = f"AccountName=one1;AccountKey={KEY};AccountName=two2;AccountKey={KEYS['key1']}"
+    assert [found.account for found in extract(text)] == ["one1", "two2"]

@@ -1,0 +1,257 @@
+"""The triggers: which there are, what each hands on, and what importing them costs."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import MagicMock
+
+import azure.functions as func
+import pytest
+from azure.functions.eventgrid import EventGridEventInConverter
+from azure.functions.meta import Datum
+
+from shared.errors import MalformedEvent
+from shared.finding import REPORTED, Report, read
+from shared.queues import Message
+from tests import samples
+from tests.samples import ENVIRONMENT, NOW
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("msgraph", "kiota_abstractions", "kiota_http", "azure.eventgrid", "httpx", "shared.followup")
+
+INDEX = f"""
+import json, sys
+import function_app
+print(json.dumps({{
+    "functions": {{
+        function.get_function_name(): json.loads(function.get_function_json())
+        for function in function_app.app.get_functions()
+    }},
+    "heavy": [name for name in {HEAVY!r} if name in sys.modules],
+}}))
+"""
+
+
+def run(code: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def index() -> dict[str, Any]:
+    """What a fresh process sees that imports the app with a complete set of settings, and nothing else."""
+    finished = run(INDEX, ENVIRONMENT)
+    assert finished.returncode == 0, finished.stderr
+    seen: dict[str, Any] = json.loads(finished.stdout)
+    return seen
+
+
+# What there is
+
+
+def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
+    assert set(index["functions"]) == {"on_finding", "contain", "follow_up", "health_check"}
+
+
+@pytest.mark.parametrize(
+    ("name", "trigger"),
+    [
+        ("on_finding", {"type": "eventGridTrigger"}),
+        ("contain", {"type": "queueTrigger", "queueName": "contain", "connection": "SASQUASH_STORAGE"}),
+        ("follow_up", {"type": "queueTrigger", "queueName": "follow-up", "connection": "SASQUASH_STORAGE"}),
+        ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
+    ],
+)
+def test_a_function_is_bound_to_its_trigger(index: dict[str, Any], name: str, trigger: dict[str, object]) -> None:
+    [bound] = [b for b in index["functions"][name]["bindings"] if str(b["type"]).endswith("Trigger")]
+
+    assert {field: bound.get(field) for field in trigger} == trigger
+
+
+def test_no_function_writes_through_a_binding(index: dict[str, Any]) -> None:
+    """An output binding would be written after the function ends, and lost when it does not."""
+    outputs = {
+        (name, binding["type"])
+        for name, function in index["functions"].items()
+        for binding in function["bindings"]
+        if not str(binding["type"]).endswith("Trigger")
+    }
+
+    assert outputs == {("health_check", "http")}
+
+
+def test_a_cold_start_imports_nothing_that_only_the_follow_up_needs(index: dict[str, Any]) -> None:
+    assert index["heavy"] == []
+
+
+@pytest.mark.parametrize("name", ["SASQUASH_MODE", "SASQUASH_STORAGE__tableServiceUri"])
+def test_a_missing_setting_stops_the_import_with_one_line_that_names_it(name: str) -> None:
+    finished = run("import function_app", {key: value for key, value in ENVIRONMENT.items() if key != name})
+
+    assert finished.returncode == 1
+    last_line = finished.stderr.strip().splitlines()[-1]
+    assert last_line == f"shared.errors.SettingsError: {name} is missing: set it (see docs/settings.md)."
+
+
+def test_a_malformed_setting_stops_the_import_and_is_not_repeated() -> None:
+    finished = run("import function_app", ENVIRONMENT | {"SASQUASH_MODE": "yolo"})
+
+    assert finished.returncode == 1
+    assert "SASQUASH_MODE is malformed" in finished.stderr
+    assert "yolo" not in finished.stderr
+
+
+# What each hands on
+
+
+@dataclass
+class Rooms:
+    """A worker whose rooms only note what they were given."""
+
+    reports: list[Report] = field(default_factory=list)
+    contained: list[Message] = field(default_factory=list)
+    followed_up: list[Message] = field(default_factory=list)
+    ledger: object = None
+
+    @property
+    def containment(self) -> "Rooms":
+        return self
+
+    @property
+    def follow_up(self) -> "Rooms":
+        return self
+
+    async def receive(self, report: Report) -> None:
+        self.reports.append(report)
+
+    async def resume(self, message: Message) -> None:
+        self.contained.append(message)
+
+    async def run(self, message: Message) -> None:
+        self.followed_up.append(message)
+
+    async def ping(self) -> None:
+        """There is a ledger."""
+
+
+@pytest.fixture
+def rooms() -> Rooms:
+    found = Rooms()
+    found.ledger = found
+    return found
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, rooms: Rooms) -> Iterator[ModuleType]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    module = importlib.import_module("function_app")
+    monkeypatch.setattr(module, "worker", lambda: rooms)
+    yield module
+    del sys.modules["function_app"]
+
+
+async def call(app: ModuleType, name: str, **arguments: object) -> Any:
+    """Call the function as the host's worker would."""
+    [function] = [f for f in app.app.get_functions() if f.get_function_name() == name]
+    return await function.get_user_function()(**arguments)
+
+
+def decoded(envelope: Mapping[str, object]) -> object:
+    """What the worker makes of an event that the host hands over."""
+    return EventGridEventInConverter.decode(Datum(json.dumps(envelope), "json"), trigger_metadata=None)
+
+
+DATA = samples.finding().to_data()
+CLOUD_EVENT = {
+    "specversion": "1.0",
+    "id": "e1",
+    "source": "/scanner",
+    "type": REPORTED,
+    "time": "2026-11-21T10:00:00.1234567Z",
+    "subject": "robustmodels",
+    "data": DATA,
+}
+GRID_EVENT = {
+    "id": "e1",
+    "topic": "/subscriptions/x/topics/y",
+    "subject": "robustmodels",
+    "eventType": REPORTED,
+    "eventTime": "2026-11-21T10:00:00.1234567Z",
+    "data": DATA,
+    "dataVersion": "1",
+    "metadataVersion": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("envelope", "source"),
+    [
+        (CLOUD_EVENT, "/scanner"),
+        (GRID_EVENT, "/subscriptions/x/topics/y"),
+        (GRID_EVENT | {"topic": None}, "robustmodels"),
+    ],
+    ids=["CloudEvent", "Event Grid", "without a topic"],
+)
+async def test_a_finding_is_the_same_report_in_either_schema(
+    app: ModuleType, rooms: Rooms, envelope: dict[str, object], source: str
+) -> None:
+    await call(app, "on_finding", event=decoded(envelope))
+
+    assert rooms.reports == [Report("e1", REPORTED, source, DATA)]
+    assert read(rooms.reports[0], raw_allowed=False, now=NOW) == (samples.finding(),)
+
+
+@pytest.mark.parametrize("envelope", [CLOUD_EVENT, GRID_EVENT], ids=["CloudEvent", "Event Grid"])
+@pytest.mark.parametrize("data", [None, "text", [1], 7])
+async def test_data_of_any_shape_is_handed_on(
+    app: ModuleType, rooms: Rooms, envelope: dict[str, object], data: object
+) -> None:
+    await call(app, "on_finding", event=decoded(envelope | {"data": data}))
+
+    assert rooms.reports[0].data == data
+
+
+@pytest.mark.parametrize(("name", "notes"), [("contain", "contained"), ("follow_up", "followed_up")])
+async def test_a_queue_message_is_handed_on(app: ModuleType, rooms: Rooms, name: str, notes: str) -> None:
+    body = json.dumps({"fingerprint": "ab" * 32, "attempt": 3}).encode()
+
+    await call(app, name, message=func.QueueMessage(body=body))
+
+    assert getattr(rooms, notes) == [Message("ab" * 32, 3)]
+
+
+@pytest.mark.parametrize("name", ["contain", "follow_up"])
+async def test_a_foreign_queue_message_is_left_to_the_poison_queue(app: ModuleType, name: str) -> None:
+    with pytest.raises(MalformedEvent):
+        await call(app, name, message=func.QueueMessage(body=b"hello"))
+
+
+async def test_health_is_that_of_the_ledger(app: ModuleType) -> None:
+    request = func.HttpRequest(method="GET", url="/api/health", body=b"")
+
+    assert (await call(app, "health_check", req=request)).status_code == 200
+
+
+def test_the_worker_is_made_once_and_only_when_asked_for(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    make = MagicMock()
+    monkeypatch.setattr(app, "Worker", make)
+
+    make.assert_not_called()
+    assert app.worker() is app.worker()
+    make.assert_called_once_with(app.SETTINGS)
