@@ -68,11 +68,12 @@ class Refusal(Exception):
         moment = now()
         message = f"{text}\nRequestId:{request_id}\nTime:{moment.isoformat().replace('+00:00', 'Z')}"
         headers = {
-            "x-ms-error-code": self.code,
             "x-ms-request-id": request_id,
             "date": format_datetime(moment, usegmt=True),
             "server": server_name(service),
         }
+        if service != "table":  # which says its code in the body alone
+            headers["x-ms-error-code"] = self.code
         if version:
             headers["x-ms-version"] = version
         if status == 401:

@@ -115,6 +115,8 @@ class AccountTable:
                     f"Account {account} is locked until {free_at:%H:%M:%S} at the latest.",
                     retry_after=min(left, _BUSY_RETRY) if at_work else left,
                 )
+            # What the predecessor had proven stays in the lock until its records stand: its successor may die too.
+            intent = replace(intent, attributed=predecessor.attributed)
             answer = await self._table.update_entity(
                 {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)},
                 mode=UpdateMode.REPLACE,

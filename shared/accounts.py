@@ -5,7 +5,7 @@ a miss asks ARM. Both see what the app's identity may read: "not found" never me
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -50,31 +50,34 @@ class Accounts:
         client_for: Callable[[str], StorageManagementClient],
         *,
         subscriptions: tuple[str, ...],
+        tag_names: Iterable[str],
         clock: Callable[[], datetime],
     ) -> None:
+        """`tag_names` are the tags that count, beside those that begin with "sasquash-"; others are not kept."""
         self._client_for = client_for
         self._subscriptions = subscriptions
+        self._tag_names = frozenset(name.lower() for name in tag_names)
         self._clock = clock
-        self._known: dict[str, tuple[AccountRef, datetime]] = {}
+        self._known: dict[tuple[str, str | None], tuple[AccountRef, datetime]] = {}
 
     async def find(self, host: str, account: str | None) -> AccountRef | None:
         """Return the account that `host` belongs to; None when neither Resource Graph nor ARM's lists have it.
 
         `account` is the name that the host spells, None for a custom domain. Raises PassingFailure or Blocked.
         """
-        known = self._known.get(host)
+        known = self._known.get((host, account))
         if known is not None and known[1] > self._clock():
             return known[0]
         if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
             return None
         found = await self._ask_resource_graph(host, account) or await self._ask_arm(host, account)
         if found is not None:
-            self._known[host] = (found, self._clock() + _KNOWN_FOR)
+            self._known[host, account] = (found, self._clock() + _KNOWN_FOR)
         return found
 
-    def forget(self, host: str) -> None:
+    def forget(self, ref: AccountRef) -> None:
         """Ask again next time: the account was not where it was said to be."""
-        self._known.pop(host, None)
+        self._known = {key: known for key, known in self._known.items() if known[0] != ref}
 
     async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
         """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""
@@ -144,10 +147,15 @@ class Accounts:
             name=ref.name,
             subscription=ref.subscription,
             resource_group=ref.resource_group,
-            tags=dict(account.tags or {}),
+            tags={name: value for name, value in (account.tags or {}).items() if self._counts(name)},
             endpoints=_endpoints(account.primary_endpoints),
             secondary_endpoints=_endpoints(account.secondary_endpoints),
         )
+
+    def _counts(self, tag_name: str) -> bool:
+        """Whether a tag is ours to read: an account may hold fifty, and the record keeps what it is given."""
+        name = tag_name.lower()
+        return name in self._tag_names or name.startswith("sasquash-")
 
 
 def _endpoints(endpoints: Mapping[str, Any] | None) -> dict[Service, str]:

@@ -201,7 +201,6 @@ class Containment:
             await self._contain_in(looked, revocation)
 
     async def _contain_in(self, ref: AccountRef, revocation: Revocation) -> None:
-        host = revocation.finding.credential.host if revocation.finding.credential else None
         try:
             async with self._locked(ref.name, revocation.fingerprint) as held:
                 if held.lock.predecessor is not None:
@@ -213,8 +212,7 @@ class Containment:
                 )
                 await self._keep(held, ref, decided)
         except NotFound:
-            if host is not None:
-                self._accounts.forget(host)
+            self._accounts.forget(ref)
             await self._not_found(revocation)
 
     async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:

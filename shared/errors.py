@@ -16,6 +16,8 @@ from azure.core.exceptions import (
 
 from shared.redaction import redact
 
+# 409s of the storage resource provider that pass, and that say that nothing was done.
+_REFUSED_FOR_NOW = frozenset({"StorageAccountOperationInProgress", "OperationInProgress", "AnotherOperationInProgress"})
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -129,6 +131,8 @@ def _from_status(error: HttpResponseError, status: int, doing: str) -> SasquashE
         return PassingFailure(f"{said}.", retry_after=_retry_after(error))
     if status == 404:
         return NotFound(f"{said}. Check that it still exists and that the app's identity may read it.")
+    if code in _REFUSED_FOR_NOW:
+        return PassingFailure(f"{said}: another operation on it is under way.", sent=False)
     if status == 409 and code == "ScopeLocked":
         return Blocked(f"{said}: a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).")
     if status in (401, 403):

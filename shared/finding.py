@@ -15,7 +15,7 @@ from shared.sas import Credential, InvalidCredential, extract
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 
-_LONGEST_SECRET = 256 * 1024
+_LONGEST_SECRET = 1024 * 1024  # an event holds no more
 _LONGEST_TEXT = {"source": 200, "url": 2048}
 
 
@@ -112,8 +112,10 @@ def _described(data: Mapping[object, object], name: str) -> str | None:
     value = data.get(name)
     if not isinstance(value, str):
         return None
-    printable = "".join(character for character in value if character.isprintable())
-    return redact(printable)[: _LONGEST_TEXT[name]] or None
+    longest = _LONGEST_TEXT[name]
+    # Cut before and after: cleaning takes time, and "REDACTED" may be longer than what it replaces.
+    printable = "".join(character for character in value[: 2 * longest] if character.isprintable())
+    return redact(printable)[:longest] or None
 
 
 def _moment(value: object, *, now: datetime) -> datetime:

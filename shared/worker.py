@@ -164,7 +164,12 @@ class Worker:
 
     @cached_property
     def accounts(self) -> Accounts:
-        return Accounts(self.arm, subscriptions=self.settings.subscriptions, clock=self._clock)
+        return Accounts(
+            self.arm,
+            subscriptions=self.settings.subscriptions,
+            tag_names=self.settings.owner_tags,
+            clock=self._clock,
+        )
 
     @cached_property
     def containment(self) -> Containment:

@@ -24,6 +24,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 # A line feed would let one string-to-sign be read as another, and anything below space forge a log line.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST = 4096
+_LONGEST_TOGETHER = 8192  # more than any URL that Azure takes; a record must hold it
 
 
 class InvalidCredential(ValueError):
@@ -58,6 +59,8 @@ class Credential:
             raise InvalidCredential("parameters: a name is unknown, repeated, out of order, or secret")
         if not all(is_plain(value) for _, value in self.parameters):
             raise InvalidCredential(f"parameters: a value is over {_LONGEST} characters or holds a control character")
+        if sum(len(value) for _, value in self.parameters) > _LONGEST_TOGETHER:
+            raise InvalidCredential(f"parameters: over {_LONGEST_TOGETHER} characters together")
         if self.kind is Kind.ACCOUNT_KEY:
             if self.parameters or self.signature_sha256 is not None or not _is_digest(self.key_sha256):
                 raise InvalidCredential("key_sha256: an account key has exactly this digest, and no parameters")

@@ -5,6 +5,7 @@ import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
 from local.cloud import LocalCloud
+from shared import worker
 from tests.driven.driving import Driver, driving
 
 
@@ -22,10 +23,13 @@ async def identity(cloud: LocalCloud) -> AsyncIterator[ManagedIdentityCredential
 
 @pytest.fixture(autouse=True)
 def environment(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The way into the local cloud, and an ARM that answers at once."""
+    """The way into the local cloud, an ARM that answers at once, and SDKs that try again at once."""
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(cloud.model, "regenerate_seconds", 0.01)
+    monkeypatch.setitem(worker._RETRIES, "retry_backoff_factor", 0.01)
+    monkeypatch.setitem(worker._QUEUE_RETRIES, "initial_backoff", 0.01)
+    monkeypatch.setitem(worker._QUEUE_RETRIES, "increment_base", 0.01)
     yield
     cloud.faults.clear()
 

@@ -82,6 +82,8 @@ class Life:
             self.stopped.set()
         if (ends or stops) and not self.carried_out:
             await self._pause(ends=ends)
+            if self.ended:
+                raise Killed
         answer = await send()
         if (ends or stops) and self.carried_out:
             await self._pause(ends=ends)

@@ -1,0 +1,298 @@
+"""What is decided while the lock is held, and what a worker that took a lock over makes of its predecessor."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from local.faults import Effect
+from local.model import Account
+from shared.finding import Finding
+from shared.queues import Message
+from shared.revocation import Reason, State
+from tests.driven import leaks
+from tests.driven.driving import Driver, Killed, Life, found, report
+from tests.roads.leaks import account_sas, blob_sas, later
+
+REGENERATE = "/regenerateKey"
+NOTE = "PUT https://sasquashstate.table.core.windows.net/accounts(PartitionKey"
+
+
+def rotated(account: Account) -> list[str]:
+    return [key for key, _ in account.rotations]
+
+
+async def left_waiting(driver: Driver, finding: Finding) -> None:
+    """Have `finding` received and durable, and nothing done about it."""
+    driver.fault("/listKeys", times=3)
+    await driver.worker().containment.receive(report(finding))
+    driver.cloud.faults.clear()
+
+
+# --- nothing is pulled that no record tells of
+
+
+async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> None:
+    """It is there for a moment whenever a known leak is reported again."""
+    account = await driver.account()
+    decided = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="approve").containment.receive(report(decided))
+    await driver.worker().account_table.add_waiting(account.name, decided)
+    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
+    assert rotated(account) == []
+
+
+async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
+    account = await driver.account()
+    unclaimed = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().account_table.add_waiting(account.name, unclaimed)
+    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    assert rotated(account) == []
+
+
+async def test_another_leak_that_waits_is_killed_on_the_way(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(account_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, waits)
+    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    assert ((await driver.record(waits.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, finding)
+    late = Life(stops_at="POST https://sasquashstate.table.core.windows.net/accounts")  # the lock
+    resuming = asyncio.create_task(driver.worker(late).containment.resume(Message(finding.fingerprint)))
+    await late.stopped.wait()
+    await driver.worker(mode="observe").containment.resume(Message(finding.fingerprint))
+    late.go.set()
+    await resuming
+    assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.OBSERVED, [])
+
+
+async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driver: Driver) -> None:
+    account = await driver.account()
+    small = found(leaks.small(account.name, account.keys["key1"]))
+    await left_waiting(driver, small)
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
+
+
+async def test_blocked_lever_fails_every_leak_that_it_was_for(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(blob_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, waits)
+    driver.fault(REGENERATE, status=403)
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    assert (await driver.record(waits.fingerprint)).reason is Reason.BLOCKED
+
+
+async def test_leak_of_the_other_key_keeps_its_turn_when_the_first_lever_is_blocked(driver: Driver) -> None:
+    account = await driver.account()
+    other = found(account_sas(account.name, account.keys["key2"]))
+    await left_waiting(driver, other)
+    driver.fault(REGENERATE, status=403)
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    assert (await driver.record(other.fingerprint)).state is State.RECEIVED
+
+
+# --- the lock of a worker that died
+
+
+async def test_worker_that_died_before_its_pull_is_succeeded_by_one_that_pulls(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE))
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert record.pull is not None
+    assert record.pull.confirmed_by == "answer"
+
+
+async def test_worker_that_died_after_its_pull_is_told_of(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
+    assert record.pull is not None
+    assert record.attributed_at is not None
+    assert record.attributed_at <= record.pull.at
+
+
+async def test_lock_of_a_dead_worker_is_not_taken_before_its_time(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE), minutes=2)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert rotated(account) == []
+    [*_, (delay, _)] = driver.messages("contain", finding.fingerprint)
+    assert 55 < delay <= 61
+
+
+async def test_what_the_dead_worker_had_proven_is_covered_for_all_of_it(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(blob_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, waits)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await driver.worker().containment.resume(Message(waits.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
+
+
+async def test_successor_that_dies_too_takes_no_knowledge_with_it(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    number, died = 0, True
+    while died:
+        number += 1
+        life = Life(ends_at=number)
+        try:
+            await driver.worker(life).containment.resume(Message(finding.fingerprint))
+        except Killed:
+            driver.clock.advance(minutes=4)
+        died = life.ended
+    assert number > 8
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
+
+
+async def test_one_rotation_is_counted_once_and_told_of_by_one_record(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(blob_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, waits)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    # The record of the pull stands, the covered one's does not.
+    life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
+    await dies(driver, finding, life)
+    await driver.worker().containment.resume(Message(waits.fingerprint))
+    records = [await driver.record(f.fingerprint) for f in (finding, waits)]
+    assert [r.pull is not None for r in records] == [True, False]
+    assert records[1].reason is Reason.COVERED
+    assert sum(key.startswith("rotation~") for key in await driver.rows(account.name)) == 1
+
+
+@pytest.mark.parametrize("key", ["key1", "key2"])
+async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Driver, key: str) -> None:
+    """Its holder had done all but give it back; long after, the account leaks again."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    row = f"accounts(PartitionKey='{account.name}',RowKey='lock')"
+    await dies(driver, finding, Life(stops_at=f"DELETE https://sasquashstate.table.core.windows.net/{row}"))
+    driver.clock.advance(days=30)
+    again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
+    await driver.worker().containment.receive(report(again))
+    assert ((await driver.record(again.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1", key])
+
+
+async def test_new_leak_is_decided_after_a_predecessor_s_pull_was_settled(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    again = found(account_sas(account.name, account.keys["key2"]))
+    await driver.worker().containment.receive(report(again))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    assert (await driver.record(again.fingerprint)).state is State.AWAITING_APPROVAL
+    assert rotated(account) == ["key1"]
+
+
+# --- a worker that died before it had noted what it had proven
+
+
+async def test_key_made_under_an_unnoted_lock_tells_of_the_pull(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, finding)
+    await locked_and_dead(driver, account, finding)
+    await driver.cloud.model.regenerate(account, "key1")  # the dead worker's call
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
+    assert record.attributed_at is None, "nobody can prove any more which key it was"
+
+
+async def test_key_made_after_an_unnoted_lock_s_time_tells_of_nothing(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, finding)
+    await locked_and_dead(driver, account, finding)
+    await driver.cloud.model.regenerate(account, "key1")
+    account.key_created["key1"] += timedelta(minutes=10)
+    driver.clock.advance(minutes=20)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
+
+
+async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contained(driver: Driver) -> None:
+    account = await driver.account()
+    account.key_created = dict.fromkeys(account.keys, datetime.now(UTC))
+    finding = found(leaks.forged(account.name, ""))
+    await left_waiting(driver, finding)
+    await locked_and_dead(driver, account, finding)
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
+
+
+async def test_live_leak_under_an_unnoted_lock_is_killed(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await left_waiting(driver, finding)
+    await locked_and_dead(driver, account, finding)
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+# --- what the lock holds
+
+
+async def test_lever_is_pulled_though_the_lock_could_not_be_noted_on(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
+    await driver.worker().containment.receive(report(finding))
+    assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
+
+
+async def test_lock_is_given_back_though_the_answer_to_its_note_was_lost(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=3, after=True)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    assert "lock" not in await driver.rows(account.name)
+
+
+async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
+    """Have a worker take `finding` and die where `life` stops it; then let its lock's time pass."""
+    task = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    stopped = asyncio.create_task(life.stopped.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    assert stopped.done(), "the worker never came to where it should die"
+    await noted_if_it_pulls(driver, finding)
+    life.ended = True
+    life.go.set()
+    with pytest.raises(Killed):
+        await task
+    driver.clock.advance(minutes=minutes)
+
+
+async def noted_if_it_pulls(driver: Driver, finding: Finding) -> None:
+    """Wait until the lock says what its holder proved: it is written while the lever is being pulled."""
+    account = finding.credential.account if finding.credential else None
+    async with asyncio.timeout(5):
+        while 'attributed":[{' not in (await driver.rows(account or ""))["lock"]["Intent"]:
+            pass
+
+
+async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
+    """The lock as a worker leaves it that died between its call to ARM and its note."""
+    await driver.worker().account_table.acquire(account.name, fingerprint=finding.fingerprint)
