@@ -23,7 +23,7 @@ def tell(*, say: Say, mail_file: Path, mail_lines: int) -> None:
     say(f"Leaked in a README: an account SAS, full control, until {story.EXPIRES:%Y-%m-%d}, signed with key2")
     say("\nThe attacker, with the leaked token:")
     for line in story.attack(leak):
-        say(f"  ✗ {line}")
+        say(f"  → {line}")
     say("\nThe scanner publishes its finding to Event Grid (parameters and a hash: nothing that could be used)\n")
     published_at = story.report(leak, os.environ["SASQUASH_TOPIC_ENDPOINT"])
 

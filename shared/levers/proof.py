@@ -81,18 +81,19 @@ class EndpointResult:
 
     @property
     def evidence(self) -> str:
+        """What was seen, as a sentence to be put behind the endpoint's name."""
         if self.alive:
-            return f"{self.name}: a token signed by the old key is still accepted."
+            return "a token signed by the old key is still accepted."
         if not self.dead:
             said = next(
                 (t.said for t in (*self.tries, self.control) if t.answer is Answer.UNDECIDED),
                 self.control.said,
             )
-            return f"{self.name}: not decided: {said}."
+            return f"not decided: {said}."
         before = "accepted before (404) and " if self.accepted_before else ""
         now = "; the same token signed by the new key is accepted" if self.control.answer is Answer.ACCEPTED else ""
         return (
-            f"{self.name}: a token signed by the old key was {before}refused {len(self.tries)} times on fresh "
+            f"a token signed by the old key was {before}refused {len(self.tries)} times on fresh "
             f"connections ({self.tries[0].said}){now}."
         )
 
@@ -136,7 +137,7 @@ class Prover:
         usable = [token for token in pull.proof_tokens if token.expires - _EXPIRY_MARGIN > now]
         results = await asyncio.gather(*(self._ask(t, account, new_key) for t in usable))
         endpoints = [endpoint for group in results for endpoint in group]
-        evidence = (by_arm, *(endpoint.evidence for endpoint in endpoints))
+        evidence = (by_arm, *_grouped(endpoints))
         accepted = any(endpoint.alive for endpoint in endpoints)
         return Proof(judge(pull, endpoints, now=self._clock()), self._clock(), evidence, accepted)
 
@@ -206,6 +207,14 @@ def judge(pull: Pull, endpoints: Iterable[EndpointResult], *, now: datetime) -> 
     if undecided and waited < _PATIENCE:
         return Outcome.PENDING
     return Outcome.PROVEN if any(result.dead for result in results) else Outcome.ARM_ONLY
+
+
+def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
+    """Return the evidence with one sentence for all endpoints of which the same is to be said."""
+    names: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        names.setdefault(endpoint.evidence, []).append(endpoint.name)
+    return tuple(f"{', '.join(group)}: {evidence}" for evidence, group in names.items())
 
 
 def _mint(service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime) -> ProofToken:
