@@ -7,7 +7,6 @@ from local.model import MAIL_SENDER, SECURITY_MAILBOX, STATE_ACCOUNT, TENANT_DOM
 
 _RESPONDER_RIGHTS = frozenset(
     {
-        "Microsoft.Resources/subscriptions/read",
         "Microsoft.ResourceGraph/resources/read",
         "Microsoft.Storage/storageAccounts/read",
         "Microsoft.Storage/storageAccounts/listkeys/action",

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from local import arm_storage
 from local.arm_protocol import ArmError, Call, read_json
-from local.model import LOCATION, SUBSCRIPTION_ID, Account, now
+from local.model import SUBSCRIPTION_ID, Account, now
 
 VERSIONS = ("2021-03-01", "2022-10-01", "2024-04-01")
 
@@ -30,7 +30,7 @@ _QUERY = """
 resources
 | where type =~ 'microsoft.storage/storageaccounts'
 | where {condition}
-| project id, name, location, tags, customDomain = tostring(properties.customDomain.name),
+| project id, customDomain = tostring(properties.customDomain.name),
   primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints
 """
 
@@ -125,9 +125,6 @@ async def query(call: Call) -> Response:
 def _row(account: Account) -> dict[str, Any]:
     return {
         "id": account.id,
-        "name": account.name,
-        "location": LOCATION,
-        "tags": account.tags,
         "customDomain": _custom_domain(account),
         "primaryEndpoints": arm_storage.endpoints(account, secondary=False),
         "secondaryEndpoints": arm_storage.endpoints(account, secondary=True),

@@ -123,11 +123,25 @@ class AccountTable:
                 etag=held.metadata["etag"],
                 match_condition=MatchConditions.IfNotModified,
             )
-        except (ResourceNotFoundError, ResourceModifiedError):
-            raise Busy(f"Account {account}'s lock just changed hands.", retry_after=_BUSY_RETRY) from None
+        except ResourceModifiedError:
+            return await self._perhaps_ours(account, intent, predecessor)
+        except ResourceNotFoundError:
+            raise _changed_hands(account) from None
         except AzureError as error:
             raise from_azure(error, doing=f"Locking account {account}") from error
         return AccountLock(account, intent, predecessor, answer["etag"])
+
+    async def _perhaps_ours(self, account: str, intent: Intent, predecessor: Intent) -> AccountLock:
+        """Return the lock that we took over although the answer to a first attempt was lost. Raises Busy."""
+        try:
+            held = await self._table.get_entity(account, "lock")
+        except ResourceNotFoundError:
+            raise _changed_hands(account) from None
+        except AzureError as error:
+            raise from_azure(error, doing=f"Locking account {account}") from error
+        if msgspec.json.decode(held["Intent"], type=Intent).holder != intent.holder:
+            raise _changed_hands(account)
+        return AccountLock(account, intent, predecessor, str(held.metadata["etag"]))
 
     async def attribute(self, lock: AccountLock, attributed: Iterable[Attributed]) -> AccountLock:
         """Add to the lock which key signed what, for a successor that has to know what was true before the pull."""
@@ -218,6 +232,10 @@ class AccountTable:
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
         except AzureError as error:
             raise from_azure(error, doing=f"Writing a row of account {row['PartitionKey']}") from error
+
+
+def _changed_hands(account: str) -> Busy:
+    return Busy(f"Account {account}'s lock just changed hands.", retry_after=_BUSY_RETRY)
 
 
 def _text(value: object) -> str:

@@ -85,7 +85,7 @@ class Accounts:
         query = (
             "resources | where type =~ 'microsoft.storage/storageaccounts'"
             f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
-            " | project id, name, location, tags, customDomain = tostring(properties.customDomain.name),"
+            " | project id, customDomain = tostring(properties.customDomain.name),"
             " primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints"
         )
         body = {
@@ -188,5 +188,5 @@ def _fits(ref: AccountRef, *, host: str, account: str | None) -> bool:
     return host in ref.hosts or ref.name == account
 
 
-def _matching(refs: Any, *, host: str, account: str | None) -> AccountRef | None:
+def _matching(refs: Iterable[AccountRef], *, host: str, account: str | None) -> AccountRef | None:
     return next((ref for ref in refs if _fits(ref, host=host, account=account)), None)

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 
 class CloudName(StrEnum):
+    """Azure's clouds, as `SASQUASH_CLOUD` names them."""
+
     PUBLIC = "public"
     US_GOVERNMENT = "usgovernment"
     CHINA = "china"
@@ -21,7 +23,6 @@ class AzureCloud:
     resource_manager: str
     graph: str
     authority: str
-    storage_suffix: str
 
 
 CLOUDS = {
@@ -29,18 +30,15 @@ CLOUDS = {
         resource_manager="https://management.azure.com",
         graph="https://graph.microsoft.com",
         authority="login.microsoftonline.com",
-        storage_suffix="core.windows.net",
     ),
     CloudName.US_GOVERNMENT: AzureCloud(
         resource_manager="https://management.usgovcloudapi.net",
         graph="https://graph.microsoft.us",
         authority="login.microsoftonline.us",
-        storage_suffix="core.usgovcloudapi.net",
     ),
     CloudName.CHINA: AzureCloud(
         resource_manager="https://management.chinacloudapi.cn",
         graph="https://microsoftgraph.chinacloudapi.cn",
         authority="login.chinacloudapi.cn",
-        storage_suffix="core.chinacloudapi.cn",
     ),
 }

@@ -17,7 +17,9 @@ from azure.core.exceptions import (
 from shared.redaction import redact
 
 # 409s of the storage resource provider that pass, and that say that nothing was done.
-_REFUSED_FOR_NOW = frozenset({"StorageAccountOperationInProgress", "OperationInProgress", "AnotherOperationInProgress"})
+_REFUSED_FOR_NOW = frozenset(
+    {"StorageAccountOperationInProgress", "OperationInProgress", "AnotherOperationInProgress"}
+)
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -99,7 +101,9 @@ class Conflict(SasquashError):
 def from_azure(error: AzureError, *, doing: str) -> SasquashError:
     """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata"."""
     if isinstance(error, HttpResponseError) and error.status_code is not None:
-        return _from_status(error, error.status_code, doing)
+        code = error.error.code if error.error is not None else None
+        headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
+        return from_status(error.status_code, code, doing=doing, retry_after=retry_after(headers))
     if isinstance(error, ClientAuthenticationError):
         return PassingFailure(
             f"{doing} failed: no token for the app's identity. If this stays, check SASQUASH_CLIENT_ID "
@@ -122,26 +126,31 @@ def _never_left(error: AzureError) -> bool:
     return isinstance(error, ServiceRequestError) and isinstance(error.inner_exception, ClientConnectorError)
 
 
-def _from_status(error: HttpResponseError, status: int, doing: str) -> SasquashError:
-    code = (error.error.code if error.error is not None else None) or "no code"
-    said = f"{doing} failed: {status} {redact(str(code))}"
+def from_status(
+    status: int, code: str | None, *, doing: str, retry_after: float | None, right: str = "the right"
+) -> SasquashError:
+    """Return what an HTTP `status` with a service's error `code` means.
+
+    `retry_after` is the header of that name, in seconds; `right` is what a refusal means to be lacking.
+    """
+    said = f"{doing} failed: {status} {redact(code or 'no code')}"
     if status == 429:
-        return Throttled(f"{said}.", retry_after=_retry_after(error))
+        return Throttled(f"{said}.", retry_after=retry_after)
     if status in _PASSING_STATUS:
-        return PassingFailure(f"{said}.", retry_after=_retry_after(error))
+        return PassingFailure(f"{said}.", retry_after=retry_after)
     if status == 404:
-        return NotFound(f"{said}. Check that it still exists and that the app's identity may read it.")
+        return NotFound(f"{said}. Check that it still exists and that the app's identity has {right}.")
     if code in _REFUSED_FOR_NOW:
         return PassingFailure(f"{said}: another operation on it is under way.", sent=False)
     if status == 409 and code == "ScopeLocked":
         return Blocked(f"{said}: a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).")
     if status in (401, 403):
-        return Blocked(f"{said}: the app's identity lacks the right, or a policy denies it. See docs/rights.md.")
+        return Blocked(f"{said}: the app's identity lacks {right}, or a policy denies it. See docs/rights.md.")
     return Blocked(f"{said}. A person has to look.")
 
 
-def _retry_after(error: HttpResponseError) -> float | None:
-    headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the header Retry-After in seconds, None where it is missing or a date (RFC 9110, 10.2.3)."""
     try:
         return float(headers.get("Retry-After", ""))
     except ValueError:

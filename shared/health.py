@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import logging
 
 import azure.functions as func
 
 from shared.errors import SasquashError
 from shared.ledger import Ledger
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds
 
@@ -16,7 +19,8 @@ async def answer(ledger: Ledger) -> func.HttpResponse:
     try:
         async with asyncio.timeout(_TIMEOUT):
             await ledger.ping()
-    except (SasquashError, TimeoutError):
+    except (SasquashError, TimeoutError) as error:
+        _log.warning("The ledger can't be reached: %s", error)
         return _json({"status": "ledger unreachable"}, 503)
     return _json({"status": "ok"}, 200)
 

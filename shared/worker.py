@@ -99,10 +99,10 @@ class Worker:
         if self.settings.client_id is None:
             from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not on the app's road
 
-            return DefaultAzureCredential(authority=authority)
+            return DefaultAzureCredential(authority=authority, **_TIMEOUTS)
         from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not on a developer's road
 
-        return ManagedIdentityCredential(client_id=self.settings.client_id, **_RETRIES)
+        return ManagedIdentityCredential(client_id=self.settings.client_id, **_RETRIES, **_TIMEOUTS)
 
     def arm(self, subscription: str) -> StorageManagementClient:
         """Return the management client for a subscription, made at its first use."""

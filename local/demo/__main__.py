@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.children import die_with_parent, plain_environment
+from shared.redaction import redact
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _START_SECONDS = 120
@@ -79,15 +80,22 @@ def _wait_until_up(folder: Path, process: subprocess.Popen[bytes]) -> None:
 def _tell(folder: Path) -> int:
     os.environ.update(_exports(folder / "env"))
     # Only now: what these import reads the proxy and the certificates from the environment, once.
+    from azure.core.exceptions import AzureError  # noqa: PLC0415
+
     from local.demo.run import tell  # noqa: PLC0415
     from local.demo.watch import DemoError  # noqa: PLC0415
 
     try:
         tell(say=_say, mail_file=folder / "mail.html", mail_lines=_MAIL_LINES)
     except DemoError as error:
-        _say(f"\nFAILED  {error}\nLogs: {folder} (cloud.log, host-1.log)")
-        return 1
-    return 0
+        failure = str(error)
+    except (AzureError, OSError) as error:
+        # A client of the story's was refused, or the cloud went away: its own words say what it was doing.
+        failure = f"{type(error).__name__}: {redact(str(error))}"
+    else:
+        return 0
+    _say(f"\nFAILED  {failure}\nLogs: {folder} (cloud.log, host-1.log)")
+    return 1
 
 
 def _exports(file: Path) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The story, told in order, and what came of it."""
 
 import os
+import shutil
+import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -72,9 +74,11 @@ def _when(record: Revocation | None, condition: Callable[[Revocation], bool]) ->
 
 def _show_incident(say: Say, state: dict[str, Any]) -> None:
     say("\nThe incident (SharePoint list item)")
-    for name in ("Title", "Severity", "Status", "Account", "Key", "Source", "Owners", "Summary"):
-        value = str(state["incidents"][0].get(name, ""))
-        say(f"  {name:9} " + value.replace("\n", f"\n{'':12}"))
+    for column in ("Title", "Severity", "Status", "Account", "Key", "Source", "Owners", "Summary"):
+        value, name = str(state["incidents"][0].get(column, "")), column
+        for line in value.splitlines() or [""]:
+            say(_wrapped(line, f"  {name:9} "))
+            name = ""
 
 
 def _show_mail(say: Say, state: dict[str, Any], file: Path, lines: int) -> None:
@@ -83,7 +87,7 @@ def _show_mail(say: Say, state: dict[str, Any], file: Path, lines: int) -> None:
     text = watch.plain_text(mail["body"]).splitlines()
     say(f"\nThe mail to {', '.join(mail['to'])}\n  Subject: {mail['subject']}\n")
     for part in text[:lines]:
-        say(f"  {part}")
+        say(_wrapped(part, "  "))
     if len(text) > lines:
         say(f"  … ({len(text) - lines} more lines; the whole mail: {file})")
 
@@ -107,6 +111,14 @@ def _check(say: Say, state: dict[str, Any], leak: story.Leak, key1: str) -> None
     missed = [what for what, holds in checks.items() if not holds]
     if missed:
         raise DemoError("; ".join(missed))
+
+
+def _wrapped(line: str, label: str) -> str:
+    """A line broken to the terminal's width, its label in a margin of its own."""
+    width = max(shutil.get_terminal_size((100, 24)).columns, 40)
+    return textwrap.fill(
+        line, width, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
+    )
 
 
 def _seconds(at: datetime, start: datetime) -> float:

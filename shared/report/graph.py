@@ -35,14 +35,13 @@ from msgraph.generated.users.item.send_mail.send_mail_post_request_body import S
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
-from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled, from_azure
+from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, from_azure, from_status, retry_after
 from shared.report.mail import Message
 from shared.report.owners import Person
 
 _FINDING_ID = re.compile(r"[0-9a-f]{64}")
 _HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Graph:
@@ -194,27 +193,12 @@ def _recipients(addresses: tuple[str, ...]) -> list[Recipient]:
 
 
 def _from_api(error: APIError, *, doing: str, right: str) -> SasquashError:
-    status = error.response_status_code or 0
-    said = f"{doing} failed: {status} {_code(error)}"
-    retry_after = _retry_after(error)
-    if status == 429:
-        return Throttled(f"{said}.", retry_after=retry_after)
-    if status in _PASSING_STATUS:
-        return PassingFailure(f"{said}.", retry_after=retry_after)
-    if status == 404:
-        return NotFound(f"{said}. Check the ids in the settings, and that the app's identity was granted {right}.")
-    if status in (401, 403):
-        return Blocked(f"{said}: the app's identity lacks {right}.")
-    return Blocked(f"{said}. A person has to look.")
+    headers = error.response_headers or {}
+    return from_status(
+        error.response_status_code or 0, _code(error), doing=doing, retry_after=retry_after(headers), right=right
+    )
 
 
-def _code(error: APIError) -> str:
+def _code(error: APIError) -> str | None:
     code = error.error.code if isinstance(error, ODataError) and error.error else None
-    return code if code and _ERROR_CODE.fullmatch(code) else "no code"
-
-
-def _retry_after(error: APIError) -> float | None:
-    try:
-        return float((error.response_headers or {}).get("Retry-After", ""))
-    except ValueError:
-        return None
+    return code if code and _ERROR_CODE.fullmatch(code) else None

@@ -1,6 +1,7 @@
 """Who to tell. Tags are written by people we do not trust, so an address counts only in an allowed domain."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Protocol
 from shared.errors import SasquashError
 from shared.report.text import clean
 from shared.revocation import Owner
+
+_log = logging.getLogger(__name__)
 
 _MOST_PEOPLE = 5
 _MOST_REJECTED = 10
@@ -90,7 +93,8 @@ async def resolve(owners: Owners, directory: Directory, *, domains: Collection[s
 async def _look_up(owner: Owner, directory: Directory) -> Person | None:
     try:
         return await directory.user(owner.address)
-    except SasquashError:
+    except SasquashError as error:
+        _log.warning("An owner is told without being looked up: %s", error)
         return None
 
 

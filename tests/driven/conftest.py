@@ -6,6 +6,7 @@ from azure.identity.aio import ManagedIdentityCredential
 
 from local.cloud import LocalCloud
 from shared import worker
+from shared.report.graph import Graph
 from tests.driven.driving import Driver, driving
 
 
@@ -39,9 +40,19 @@ def trust(cloud: LocalCloud) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=cloud.authority_file)
 
 
+@pytest.fixture(scope="session")
+async def graph(cloud: LocalCloud, identity: ManagedIdentityCredential) -> AsyncIterator[Graph]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cloud.environment.items():
+            patch.setenv(name, value)
+        made = Graph(identity, base_url="https://graph.microsoft.com")
+    yield made
+    await made.close()
+
+
 @pytest.fixture
 async def driver(
-    cloud: LocalCloud, identity: ManagedIdentityCredential, trust: ssl.SSLContext
+    cloud: LocalCloud, identity: ManagedIdentityCredential, trust: ssl.SSLContext, graph: Graph
 ) -> AsyncIterator[Driver]:
-    async with driving(cloud, identity, trust) as made:
+    async with driving(cloud, identity, trust, graph) as made:
         yield made

@@ -8,7 +8,7 @@ import asyncio
 import base64
 import itertools
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from shared import finding as findings
 from shared.finding import REPORTED, Finding, Report
 from shared.ledger import HistoryEntry
 from shared.queues import Message
+from shared.report.graph import Graph
 from shared.revocation import Revocation
 from shared.settings import Settings
 from shared.worker import Transport, Worker
@@ -60,12 +61,15 @@ class Clock:
 class Life:
     """A worker's life: it ends at remote call number `ends_at`, before that is sent or once it is carried out.
 
+    With `counting`, only calls whose "METHOD url" contains that text count.
+
     Or it stands still at the first call whose "METHOD url" contains `stops_at`, until the test lets it `go`.
     """
 
     ends_at: int | None = None
     stops_at: str | None = None
     carried_out: bool = False
+    counting: str = ""
     calls: int = 0
     ended: bool = False
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,8 +78,9 @@ class Life:
     async def call(self, line: str, send: Callable[[], Awaitable[Any]]) -> Any:
         if self.ended:
             raise Killed
-        self.calls += 1
-        ends = self.calls == self.ends_at
+        counts = self.counting in line
+        self.calls += counts
+        ends = counts and self.calls == self.ends_at
         stops = self.stops_at is not None and self.stops_at in line and not self.stopped.is_set()
         self.ended = self.ended or ends
         if stops:
@@ -106,14 +111,14 @@ class Sent:
     message: Message
 
 
-class _Watched(AioHttpTransport):
+class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
     """A transport that ends with its worker's life and notes what goes into the queues."""
 
-    def __init__(self, trust: ssl.SSLContext, life: Life, sent: list[Sent]) -> None:
-        # A session of its own with a context that is made once: azure-core would read the authorities anew for
-        # every request.
-        connector = aiohttp.TCPConnector(ssl=trust)
-        super().__init__(session=aiohttp.ClientSession(connector=connector, trust_env=True, auto_decompress=False))
+    def __init__(self, connector: aiohttp.TCPConnector, life: Life, sent: list[Sent]) -> None:
+        session = aiohttp.ClientSession(
+            connector=connector, connector_owner=False, trust_env=True, auto_decompress=False
+        )
+        super().__init__(session=session)
         self._life = life
         self._sent = sent
 
@@ -137,10 +142,10 @@ class Driver:
 
     cloud: LocalCloud
     credential: ManagedIdentityCredential
-    trust: ssl.SSLContext
+    connector: aiohttp.TCPConnector
+    graph: Graph
     clock: Clock = field(default_factory=Clock)
     sent: list[Sent] = field(default_factory=list)
-    _workers: list[Worker] = field(default_factory=list)
     _transports: list[AioHttpTransport] = field(default_factory=list)
     _first_request: int = 0
 
@@ -148,7 +153,7 @@ class Driver:
         requests = self.cloud.model.requests
         self._first_request = requests[-1].sequence if requests else 0
 
-    def worker(self, life: Life | None = None, **settings: str) -> Worker:
+    def worker(self, life: Life | None = None, /, **settings: str) -> Worker:
         """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`."""
         environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT)
         changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
@@ -158,26 +163,28 @@ class Driver:
             transport=lambda: self._transport(life or Life()),
             clock=self.clock,
         )
-        self._workers.append(worker)
+        vars(worker)["_graph"] = self.graph  # one for all: to make its client takes longer than a test
         return worker
 
     def _transport(self, life: Life) -> Transport:
-        transport = _Watched(self.trust, life, self.sent)
+        transport = _Watched(self.connector, life, self.sent)
         self._transports.append(transport)
         return transport
 
     async def close(self) -> None:
-        for worker in self._workers:
-            graph = vars(worker).get("_graph")
-            if graph is not None:
-                await graph.close()
         for transport in self._transports:
             await transport.close()
 
-    async def account(self, *, tags: dict[str, str] | None = None, name: str | None = None, **more: Any) -> Account:
-        """A storage account of the test's own; its keys are a day old, so that their age tells nothing."""
+    async def account(
+        self,
+        *,
+        tags: dict[str, str] | None = None,
+        name: str | None = None,
+        properties: Mapping[str, object] | None = None,
+    ) -> Account:
+        """A storage account of the test's own; its keys are old, so that their age tells nothing."""
         account = Account(name=name or f"driven{next(_NUMBERS)}", resource_group="driven", tags=tags or {})
-        account.properties |= more
+        account.properties |= properties or {}
         account.created_at -= timedelta(days=400)
         account.key_created = dict.fromkeys(account.keys, account.created_at)
         self.cloud.model.accounts[account.name] = account
@@ -224,20 +231,22 @@ class Driver:
 
     def announced(self, fingerprint: str) -> list[str]:
         """The states that were announced of a record, as the last but one part of the event's type."""
-        events = (event["envelope"] for event in self.cloud.model.events)
-        types = (e["type"] for e in events if e.get("data", {}).get("fingerprint") == fingerprint)
+        events = self.cloud.model.events
+        types = (e["type"] for e in events if (e.get("data") or {}).get("fingerprint") == fingerprint)
         return [name.split(".")[-2] for name in types]
 
 
 @asynccontextmanager
 async def driving(
-    cloud: LocalCloud, credential: ManagedIdentityCredential, trust: ssl.SSLContext
+    cloud: LocalCloud, credential: ManagedIdentityCredential, trust: ssl.SSLContext, graph: Graph
 ) -> AsyncIterator[Driver]:
-    driver = Driver(cloud, credential, trust)
-    try:
-        yield driver
-    finally:
-        await driver.close()
+    # One pool of connections for all workers of a test: handshakes would be most of what it does.
+    async with aiohttp.TCPConnector(ssl=trust) as connector:
+        driver = Driver(cloud, credential, connector, graph)
+        try:
+            yield driver
+        finally:
+            await driver.close()
 
 
 def found(text: str, *, source: str = "scanner", url: str | None = "https://github.com/contoso/x") -> Finding:

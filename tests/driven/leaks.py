@@ -63,7 +63,7 @@ def under_a_policy(account: str, key: str) -> str:
 
 
 def user_delegation_sas(account: str, _key: str) -> str:
-    delegation = UserDelegationKey()
+    delegation = UserDelegationKey()  # type: ignore[no-untyped-call]
     delegation.signed_oid = delegation.signed_tid = "1f21f8fc-2f07-4d06-b01b-c510fc4ef197"
     delegation.signed_start = quote("2026-11-21T00:00:00Z", safe=":")
     delegation.signed_expiry = "2099-11-22T00:00:00Z"

@@ -17,7 +17,7 @@ from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
 from tests.driven import leaks
 from tests.driven.driving import Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, raw_key
+from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key
 
 PROOF = "sasquashproof"
 REGENERATE = "/regenerateKey"
@@ -138,7 +138,7 @@ async def test_twenty_reports_at_once_on_two_workers_rotate_once(driver: Driver)
 
 async def test_many_leaks_of_one_key_at_once_rotate_it_once(driver: Driver) -> None:
     account = await driver.account()
-    findings = [found(account_sas(account.name, account.keys["key1"], expiry=leaks.later(n + 2))) for n in range(12)]
+    findings = [found(account_sas(account.name, account.keys["key1"], expiry=later(n + 2))) for n in range(12)]
     workers = [driver.worker(), driver.worker()]
     await asyncio.gather(*(workers[n % 2].containment.receive(report(f)) for n, f in enumerate(findings)))
     records = [await ended(driver, f.fingerprint) for f in findings]
@@ -293,7 +293,7 @@ async def test_account_that_is_not_ours_is_dismissed_after_a_second_look_only(dr
 
 
 async def test_safety_net_is_not_the_second_look(driver: Driver) -> None:
-    finding = found(account_sas("notourdata", new_storage_key(), expiry=leaks.later(77)))
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=later(77)))
     worker = driver.worker()
     await worker.containment.receive(report(finding))
     driver.clock.advance(seconds=46)
@@ -302,7 +302,7 @@ async def test_safety_net_is_not_the_second_look(driver: Driver) -> None:
 
 
 async def test_second_look_that_was_never_sent_follows_from_the_safety_net(driver: Driver) -> None:
-    finding = found(account_sas("notourdata", new_storage_key(), expiry=leaks.later(78)))
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=later(78)))
     driver.fault("visibilitytimeout=300", times=None)
     await driver.worker().containment.receive(report(finding))
     driver.cloud.faults.clear()

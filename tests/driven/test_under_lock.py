@@ -163,6 +163,18 @@ async def test_successor_that_dies_too_takes_no_knowledge_with_it(driver: Driver
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
 
 
+async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    driver.fault("/$batch", times=None)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    driver.cloud.faults.clear()
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
 async def test_one_rotation_is_counted_once_and_told_of_by_one_record(driver: Driver) -> None:
     account = await driver.account()
     waits = found(blob_sas(account.name, account.keys["key1"]))

@@ -1,0 +1,135 @@
+import pytest
+
+from local import arm_storage
+from local.faults import Effect
+from shared.accounts import Accounts
+from shared.errors import Blocked, NotFound, PassingFailure
+from tests.driven.driving import Driver
+
+GRAPH = "Microsoft.ResourceGraph"
+LISTS = "/providers/Microsoft.Storage/storageAccounts?"
+
+
+@pytest.fixture
+async def accounts(driver: Driver) -> Accounts:
+    return driver.worker().accounts
+
+
+@pytest.mark.parametrize("service", ["blob", "queue", "table", "file", "dfs"])
+async def test_account_is_found_by_the_host_of_any_service(driver: Driver, accounts: Accounts, service: str) -> None:
+    account = await driver.account()
+    ref = await accounts.find(f"{account.name}.{service}.core.windows.net", account.name)
+    assert ref is not None
+    assert (ref.name, ref.resource_group, ref.id) == (account.name, "driven", account.id)
+
+
+async def test_account_is_found_by_its_custom_domain(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account(properties={"customDomain": {"name": "Data.Contoso.com"}})
+    ref = await accounts.find("data.contoso.com", None)
+    assert ref is not None
+    assert ref.name == account.name
+
+
+async def test_account_that_resource_graph_does_not_know_yet_is_found_in_arm_s_lists(
+    driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await driver.account()
+    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    assert ref.name == account.name
+
+
+async def test_account_on_the_last_page_is_found(
+    driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await driver.account(name="zzzlast")
+    monkeypatch.setattr(arm_storage, "PAGE_SIZE", 2)
+    await driver.account()
+    await driver.account()
+    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
+    assert len(driver.requests("storageAccounts?")) > 1
+
+
+async def test_account_that_is_found_is_not_looked_for_again(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    for _ in range(3):
+        await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert len(driver.requests(GRAPH)) == 1
+
+
+async def test_account_is_looked_for_again_after_ten_minutes(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    driver.clock.advance(minutes=11)
+    await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert len(driver.requests(GRAPH)) == 2
+
+
+async def test_account_that_is_not_found_is_looked_for_again_at_once(driver: Driver, accounts: Accounts) -> None:
+    for _ in range(2):
+        assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
+    assert len(driver.requests(GRAPH)) == 2
+
+
+async def test_forgotten_account_is_looked_for_again(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    host = f"{account.name}.blob.core.windows.net"
+    ref = await accounts.find(host, account.name)
+    assert ref is not None
+    accounts.forget(ref)
+    del driver.cloud.model.accounts[account.name]
+    assert await accounts.find(host, account.name) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "account"),
+    [("a'b.blob.core.windows.net", None), ("x.blob.core.windows.net", "x' or name != '"), ("a b", None)],
+)
+async def test_name_that_could_be_read_as_a_query_is_asked_of_nobody(
+    driver: Driver, accounts: Accounts, host: str, account: str | None
+) -> None:
+    assert await accounts.find(host, account) is None
+    assert driver.requests("management.azure.com") == []
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_resource_graph_that_is_down_is_a_passing_failure(
+    driver: Driver, accounts: Accounts, effect: Effect
+) -> None:
+    driver.fault(GRAPH, effect, times=None)
+    with pytest.raises(PassingFailure):
+        await accounts.find("contosodata.blob.core.windows.net", "contosodata")
+
+
+async def test_arm_list_that_is_down_is_not_taken_for_an_empty_one(driver: Driver, accounts: Accounts) -> None:
+    driver.fault(LISTS, times=None)
+    with pytest.raises(PassingFailure):
+        await accounts.find("notourdata.blob.core.windows.net", "notourdata")
+
+
+async def test_refused_resource_graph_is_for_a_person(driver: Driver, accounts: Accounts) -> None:
+    driver.fault(GRAPH, status=403, times=None)
+    with pytest.raises(Blocked):
+        await accounts.find("contosodata.blob.core.windows.net", "contosodata")
+
+
+async def test_facts_are_what_arm_says_now(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account(tags={"owner": "one@contoso.com"})
+    ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    account.tags = {"owner": "two@contoso.com"}
+    facts = await accounts.facts(ref)
+    assert facts.tags == {"owner": "two@contoso.com"}
+    assert sorted(facts.endpoints) == ["blob", "file", "queue", "table"]
+    assert sorted(facts.secondary_endpoints) == ["blob", "queue", "table"]
+
+
+async def test_facts_of_a_deleted_account_are_not_found(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    del driver.cloud.model.accounts[account.name]
+    with pytest.raises(NotFound):
+        await accounts.facts(ref)

@@ -1,0 +1,496 @@
+"""The slow path, driven in process: the proof, and telling people once whatever fails."""
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, quote
+
+import pytest
+
+from local.faults import Effect
+from local.model import SECURITY_MAILBOX, Account
+from shared.finding import Finding
+from shared.queues import Message
+from shared.revocation import Outcome, Reason, Revocation, State
+from tests.driven import leaks
+from tests.driven.driving import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
+
+SEND_MAIL = "/sendMail"
+ITEMS = "/items"
+TOPIC = "eventgrid.azure.net"
+DENY = {"networkAcls": {"defaultAction": "Deny"}}
+TAGS = {"sasquash-owner": OWNER}
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags=TAGS)
+
+
+async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
+    """A leak on `account` that the fast path is done with, killed or not."""
+    finding = found(leak or blob_sas(account.name, account.keys["key1"]))
+    await driver.worker(**settings).containment.receive(report(finding))
+    return finding
+
+
+async def followed(driver: Driver, finding: Finding) -> Revocation:
+    """The record after one message of the follow-up."""
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    return await driver.record(finding.fingerprint)
+
+
+def left(driver: Driver, finding: Finding) -> list[tuple[float, int]]:
+    """The messages of the follow-up to itself; the first is containment's."""
+    return driver.messages("follow-up", finding.fingerprint)[1:]
+
+
+# --- the whole way
+
+
+@pytest.mark.parametrize("leak", [blob_sas, account_sas, raw_key], ids=lambda leak: leak.__name__)
+async def test_killed_leak_is_proven_filed_told_announced_and_closed_in_one_go(
+    driver: Driver, account: Account, leak: Leak
+) -> None:
+    finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
+    record = await followed(driver, finding)
+    assert record.state is State.CLOSED
+    assert record.proof is not None
+    assert record.proof.outcome is Outcome.PROVEN
+    assert [incident.fields["Status"] for incident in driver.incidents(finding.fingerprint)] == ["closed"]
+    [mail] = driver.mails(account.name)
+    assert (mail.to, mail.cc) == ((OWNER,), (SECURITY_MAILBOX,))
+    assert driver.announced(finding.fingerprint) == ["Contained", "Proven", "Closed"]
+    assert left(driver, finding) == []
+
+
+async def test_each_message_more_does_nothing(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    first = await followed(driver, finding)
+    assert await followed(driver, finding) == first
+    assert (len(driver.mails(account.name)), len(driver.incidents(finding.fingerprint))) == (1, 1)
+
+
+async def test_record_that_is_not_decided_yet_is_left_to_containment(driver: Driver, account: Account) -> None:
+    driver.fault("/listKeys", times=3)
+    finding = await contained(driver, account)
+    assert (await followed(driver, finding)).state is State.RECEIVED
+    assert driver.announced(finding.fingerprint) == []
+
+
+async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    before = await driver.record(finding.fingerprint)
+    after = await followed(driver, finding)
+    assert before.pull is not None
+    assert after.pull is not None
+    assert (len(before.pull.proof_tokens), after.pull.proof_tokens) == (1, ())
+
+
+async def test_proof_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
+    record = await followed(driver, await contained(driver, account, raw_key(account.name, account.keys["key1"])))
+    assert record.proof is not None
+    lines = [line.split(":")[0] for line in record.proof.evidence if "AuthenticationFailed" in line]
+    proven = {name for line in lines for name in line.split(", ")}
+    primary = {"blob", "file", "queue", "table"}
+    assert proven == primary | {f"{service} (secondary)" for service in primary - {"file"}}
+
+
+# --- the old key lives on for a while
+
+
+async def test_key_that_is_still_accepted_is_proven_later(driver: Driver, account: Account) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    new = await in_force(driver, account, old)
+    first = await followed(driver, finding)
+    assert first.state is State.CONTAINED
+    assert first.proof is not None
+    assert (first.proof.outcome, first.proof.accepted) == (Outcome.PENDING, True)
+    assert len(left(driver, finding)) == 1
+    await in_force(driver, account, new)
+    assert (await followed(driver, finding)).state is State.CLOSED
+
+
+async def in_force(driver: Driver, account: Account, key: str) -> str:
+    """Have the data plane take `key` for key1 while ARM lists what it listed; returns the key that ARM lists."""
+    listed = account.keys["key1"]
+    account.keys["key1"] = key
+    await driver.cloud.model.keys_changed()
+    account.keys["key1"] = listed
+    return listed
+
+
+async def test_key_that_lives_on_for_half_an_hour_is_still_alive(driver: Driver, account: Account) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    await in_force(driver, account, old)
+    await followed(driver, finding)
+    driver.clock.advance(minutes=28)
+    record = await followed(driver, finding)
+    assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
+    assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
+
+
+async def test_key_that_was_alive_when_it_was_last_asked_is_not_proven_by_tokens_that_expired(
+    driver: Driver, account: Account
+) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    await in_force(driver, account, old)
+    await followed(driver, finding)
+    driver.clock.advance(hours=1)
+    record = await followed(driver, finding)
+    assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
+
+
+async def test_list_of_keys_that_lags_for_a_moment_pages_nobody(driver: Driver, account: Account) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    new, account.keys["key1"] = account.keys["key1"], old
+    assert (await followed(driver, finding)).state is State.CONTAINED
+    account.keys["key1"] = new
+    assert (await followed(driver, finding)).state is State.CLOSED
+
+
+async def test_old_key_that_arm_goes_on_listing_is_still_alive(driver: Driver, account: Account) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    account.keys["key1"] = old
+    driver.clock.advance(minutes=3)
+    record = await followed(driver, finding)
+    assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
+    assert "ARM still lists the old key1" in record.detail
+
+
+async def test_still_alive_leak_that_is_reported_again_keeps_its_record(driver: Driver, account: Account) -> None:
+    old = account.keys["key1"]
+    finding = await contained(driver, account)
+    account.keys["key1"] = old
+    driver.clock.advance(minutes=3)
+    await followed(driver, finding)
+    driver.clock.advance(minutes=3)
+    await driver.worker().containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.STILL_ALIVE
+
+
+# --- a data plane that can't be asked
+
+
+@pytest.mark.parametrize(
+    ("closed", "why"),
+    [(DENY, "network rules"), ({"allowSharedKeyAccess": False}, "shared key access is switched off")],
+)
+async def test_closed_data_plane_is_proven_by_arm_alone_and_only_after_a_while(
+    driver: Driver, closed: dict[str, object], why: str
+) -> None:
+    account = await driver.account(tags=TAGS, properties=closed)
+    finding = await contained(driver, account)
+    assert (await followed(driver, finding)).state is State.CONTAINED
+    driver.clock.advance(minutes=2, seconds=1)
+    record = await followed(driver, finding)
+    assert record.proof is not None
+    assert record.proof.outcome is Outcome.ARM_ONLY
+    assert any(why in line for line in record.proof.evidence)
+    assert "by ARM only" in driver.mails(account.name)[-1].body
+
+
+async def test_firewall_s_refusal_is_not_taken_for_a_dead_key(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    account.properties |= DENY
+    record = await followed(driver, finding)
+    assert (record.state, record.proof and record.proof.outcome) == (State.CONTAINED, Outcome.PENDING)
+
+
+async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Driver) -> None:
+    account = await driver.account(tags=TAGS, properties=DENY)
+    finding = await contained(driver, account)
+    await followed(driver, finding)
+    assert driver.mails(account.name) == []
+    [(delay, attempt)] = left(driver, finding)
+    assert (delay <= 30, attempt) == (True, 0)
+    driver.clock.advance(minutes=2)
+    await followed(driver, finding)
+    assert len(driver.mails(account.name)) == 1
+
+
+async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
+    driver: Driver, account: Account
+) -> None:
+    finding = await contained(driver, account)
+    driver.fault("/listKeys", times=None)
+    await followed(driver, finding)
+    assert len(driver.incidents(finding.fingerprint)) == 1
+    driver.clock.advance(minutes=2, seconds=1)
+    await followed(driver, finding)
+    assert len(driver.mails(account.name)) == 1
+
+
+# --- people and incidents, once
+
+
+async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    workers = [driver.worker() for _ in range(3)]
+    await asyncio.gather(*(worker.follow_up.run(Message(finding.fingerprint)) for worker in workers))
+    driver.clock.advance(minutes=3)
+    record = await followed(driver, finding)
+    assert record.state is State.CLOSED
+    assert len(driver.incidents(finding.fingerprint)) == 1
+    assert len(driver.mails(account.name)) == 1
+    assert sorted(driver.announced(finding.fingerprint)) == ["Closed", "Contained", "Proven"]
+
+
+async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_second_one(
+    driver: Driver, account: Account
+) -> None:
+    """The race without luck: this one has just read that nobody was told, and stands still."""
+    finding = await contained(driver, account, leaks.small(account.name, account.keys["key1"]))
+    slow = driver.worker()
+    stale = await driver.record(finding.fingerprint)
+    await followed(driver, finding)
+    assert len(driver.mails(account.name)) == 1
+    await slow.follow_up._tell(stale)
+    assert len(driver.mails(account.name)) == 1
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_incident_is_filed_once_though_its_answer_is_lost(
+    driver: Driver, account: Account, effect: Effect
+) -> None:
+    finding = await contained(driver, account)
+    driver.fault("POST https://graph.microsoft.com/v1.0/sites", effect, after=True)
+    await followed(driver, finding)
+    assert (await followed(driver, finding)).state is State.CLOSED
+    assert len(driver.incidents(finding.fingerprint)) == 1
+
+
+async def test_graph_that_is_down_delays_people_but_not_the_proof(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    driver.fault("graph.microsoft.com", times=None)
+    assert (await followed(driver, finding)).state is State.PROVEN
+    assert left(driver, finding) == [(5.0, 1)]
+    driver.cloud.faults.clear()
+    assert (await followed(driver, finding)).state is State.CLOSED
+    assert (len(driver.mails(account.name)), len(driver.incidents(finding.fingerprint))) == (1, 1)
+
+
+async def test_failing_mailbox_does_not_keep_the_incident_waiting(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    driver.fault(SEND_MAIL, status=403, times=None)
+    assert (await followed(driver, finding)).state is State.PROVEN
+    assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["proven"]
+
+
+async def test_failing_step_backs_off_by_its_own_failures_alone(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    account.properties |= DENY
+    for _ in range(4):
+        await followed(driver, finding)
+    assert [attempt for _, attempt in left(driver, finding)] == [0, 0, 0, 0]
+
+
+async def test_step_that_fails_for_a_day_is_given_up_and_noted(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    driver.fault(SEND_MAIL, status=403, times=None)
+    await followed(driver, finding)
+    driver.clock.advance(hours=25)
+    sent = len(left(driver, finding))
+    await followed(driver, finding)
+    assert len(left(driver, finding)) == sent
+    assert "Gave up after 24 hours: mail" in (await driver.history(finding.fingerprint))[-1].what
+
+
+async def test_ledger_that_is_down_puts_the_message_back(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    driver.fault("/revocations(", times=None)
+    await driver.worker().follow_up.run(Message(finding.fingerprint, attempt=2))
+    assert left(driver, finding) == [(20.0, 3)]
+
+
+async def test_announcement_is_repeated_until_it_is_taken(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account)
+    driver.fault(TOPIC, times=None)
+    await followed(driver, finding)
+    assert driver.announced(finding.fingerprint) == []
+    driver.cloud.faults.clear()
+    await followed(driver, finding)
+    assert driver.announced(finding.fingerprint) == ["Contained", "Proven", "Closed"]
+
+
+async def test_worker_killed_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
+    """A worker that dies between a mail's sending and its recording makes for a second mail: followup.py says so.
+
+    Every third call, in turn before and after it is carried out: each is a whole follow-up.
+    """
+    number = -2
+    life = Life(ended=True)
+    while life.ended:
+        number += 3
+        account = await driver.account(tags=TAGS)
+        finding = await contained(driver, account, mode="observe")
+        life = Life(ends_at=number, carried_out=number % 2 == 0)
+        await dies_or_not(driver, finding, life)
+        assert len(driver.incidents(finding.fingerprint)) == 1, f"killed at call {number}"
+        assert 1 <= len(driver.mails(account.name)) <= 2, f"killed at call {number}"
+        assert set(driver.announced(finding.fingerprint)) == {"Observed"}, f"killed at call {number}"
+    assert number > 15
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 7, 9])
+async def test_worker_killed_after_a_change_of_the_record_leaves_it_to_be_closed(driver: Driver, number: int) -> None:
+    account = await driver.account(tags=TAGS)
+    finding = await contained(driver, account)
+    life = Life(ends_at=number, carried_out=True, counting="$batch")
+    await dies_or_not(driver, finding, life)
+    assert life.ended
+    assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+    assert len(driver.incidents(finding.fingerprint)) == 1
+
+
+async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
+    """Follow up with a worker of this life, and have its message come again to others."""
+    with contextlib.suppress(Killed):
+        await driver.worker(life).follow_up.run(Message(finding.fingerprint))
+    for _ in range(2):
+        driver.clock.advance(minutes=3)
+        await followed(driver, finding)
+
+
+# --- who is told
+
+
+async def test_address_in_a_foreign_domain_is_told_nothing(driver: Driver) -> None:
+    account = await driver.account(tags={"sasquash-owner": "attacker@evil.example", "owner": OWNER})
+    record = await followed(driver, await contained(driver, account))
+    assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
+    assert record.owners_rejected
+
+
+async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Driver) -> None:
+    account = await driver.account()
+    await followed(driver, await contained(driver, account))
+    assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
+
+
+@pytest.mark.parametrize("leak", [leaks.forged, leaks.altered, leaks.user_delegation_sas, leaks.of_unknown_version])
+async def test_owners_hear_nothing_of_what_arithmetic_did_not_confirm(
+    driver: Driver, account: Account, leak: Leak
+) -> None:
+    finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
+    await followed(driver, finding)
+    assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
+
+
+async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
+    driver: Driver, account: Account
+) -> None:
+    finding = await contained(driver, account, mode="observe")
+    await followed(driver, finding)
+    await driver.cloud.model.regenerate(account, "key1")  # its owner did it
+    driver.clock.advance(minutes=5)
+    await driver.worker().containment.receive(report(finding))
+    await followed(driver, finding)
+    assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,), (SECURITY_MAILBOX,)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "announced"),
+    [
+        ({"mode": "observe"}, State.OBSERVED, "Observed"),
+        ({"mode": "approve"}, State.AWAITING_APPROVAL, "AwaitingApproval"),
+    ],
+)
+async def test_leak_that_awaits_a_person_is_filed_told_and_left_open(
+    driver: Driver, account: Account, settings: dict[str, str], state: State, announced: str
+) -> None:
+    finding = await contained(driver, account, **settings)
+    record = await followed(driver, finding)
+    assert (record.state, len(driver.mails(account.name))) == (state, 1)
+    assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == [state]
+    assert driver.announced(finding.fingerprint) == [announced]
+
+
+async def test_dismissed_leak_is_announced_and_bothers_nobody(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account, leaks.expired(account.name, account.keys["key1"]))
+    await followed(driver, finding)
+    assert driver.announced(finding.fingerprint) == ["Dismissed"]
+    assert (driver.mails(account.name), driver.incidents(finding.fingerprint)) == ([], [])
+
+
+async def test_unresolved_leak_never_closes_itself(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account, leaks.forged(account.name, ""))
+    await followed(driver, finding)
+    driver.clock.advance(hours=24 * 30)
+    assert (await followed(driver, finding)).state is State.UNRESOLVED
+
+
+async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: Driver, account: Account) -> None:
+    finding = await contained(driver, account, mode="observe")
+    await followed(driver, finding)
+    driver.clock.advance(minutes=5)
+    await driver.worker().containment.receive(report(finding))
+    record = await followed(driver, finding)
+    assert record.state is State.CLOSED
+    assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
+    assert [told.state for told in record.told] == [State.OBSERVED, State.PROVEN]
+
+
+# --- nothing that is written down could be used
+
+
+@pytest.mark.parametrize("leak", [account_sas, raw_key], ids=lambda leak: leak.__name__)
+async def test_nothing_that_is_written_holds_what_leaked(
+    driver: Driver, account: Account, leak: Leak, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    keys = dict(account.keys)
+    text = leak(account.name, keys["key1"])
+    driver.fault("/regenerateKey", Effect.RESET, after=True)
+    driver.fault("graph.microsoft.com", times=2)
+    finding = found(text)
+    await driver.worker().containment.receive(raw_report(text))
+    for _ in range(2):
+        await followed(driver, finding)
+    signature = parse_qs(text.partition("?")[2]).get("sig", [keys["key1"]])[0]
+    secrets = [signature, *keys.values(), *account.keys.values()]
+    written = "\n".join(
+        (
+            *[line async for line in tables(driver)],
+            *(str(sent) for sent in driver.sent),
+            *(str(mail) for mail in driver.cloud.model.mails),
+            *(str(incident) for incident in driver.cloud.model.incidents),
+            *(str(event) for event in driver.cloud.model.events),
+            *(str(request) for request in driver.requests()),
+            *(caplog.messages),
+            *(str(record.__dict__) for record in caplog.records),
+        )
+    )
+    assert finding.fingerprint in written
+    assert [form for secret in secrets for form in forms(secret) if form in written] == []
+
+
+async def tables(driver: Driver) -> AsyncIterator[str]:
+    worker = driver.worker()
+    for table in (worker.ledger._table, worker.account_table._table):
+        async for row in table.list_entities():
+            yield str(dict(row))
+
+
+def forms(secret: str) -> tuple[str, ...]:
+    """The ways in which a secret in base64 may be written."""
+    once = quote(secret, safe="")
+    data = base64.b64decode(secret)
+    url_safe = base64.urlsafe_b64encode(data).decode()
+    return (
+        secret,
+        secret.rstrip("="),
+        once,
+        once.lower(),
+        quote(once, safe=""),
+        url_safe,
+        data.hex(),
+        data.hex().upper(),
+    )
