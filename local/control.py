@@ -1,6 +1,6 @@
 """The control port: look inside the local cloud, make accounts, inject faults, start over.
 
-Plain http on loopback, for people, the demo and tests. Everything that design.md says of it is stable; every body
+Plain http on loopback, for people, the demo and tests. What docs/local-cloud.md says of it is stable; every body
 is JSON, errors are `{"error": {"code", "message"}}`.
 """
 

@@ -33,6 +33,9 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+_HIGH = tuple(Severity).index(Severity.HIGH)
+
+
 @dataclass(frozen=True, slots=True)
 class Risk:
     """`grants` is one sentence; `reasons` say why the severity is what it is; `notes` are what else to know."""
@@ -56,7 +59,8 @@ def assess(credential: Credential, *, now: datetime) -> Risk:
     factors = list(_factors(credential, now))
     expired = credential.expires is not None and credential.expires <= now
     level = 0 if expired else min(max(sum(points for points, _ in factors), 0), len(Severity) - 1)
-    reasons = tuple(reason for _, reason in factors)
+    # What makes it no worse explains a low severity, and distracts from a high one.
+    reasons = tuple(reason for points, reason in factors if points or level < _HIGH)
     return Risk(
         severity=tuple(Severity)[level],
         grants=_sentence(credential, now),
