@@ -114,7 +114,7 @@ class Sent:
 class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
     """A transport that ends with its worker's life and notes what goes into the queues."""
 
-    def __init__(self, connector: aiohttp.TCPConnector, life: Life, sent: list[Sent]) -> None:
+    def __init__(self, connector: aiohttp.BaseConnector, life: Life, sent: list[Sent]) -> None:
         session = aiohttp.ClientSession(
             connector=connector, connector_owner=False, trust_env=True, auto_decompress=False
         )
@@ -142,7 +142,7 @@ class Driver:
 
     cloud: LocalCloud
     credential: ManagedIdentityCredential
-    connector: aiohttp.TCPConnector
+    connector: aiohttp.BaseConnector
     graph: Graph
     clock: Clock = field(default_factory=Clock)
     sent: list[Sent] = field(default_factory=list)
