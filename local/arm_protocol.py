@@ -4,7 +4,6 @@ Error bodies and codes: learn.microsoft.com, "Troubleshoot common Azure deployme
 Provider Contract (github.com/Azure/azure-resource-manager-rpc, common-api-details).
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from local import json_text
 from local.model import LOCATION, Account, Cloud, Identity
 
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
@@ -86,9 +86,9 @@ async def read_json(request: Request) -> dict[str, Any]:
             "Only 'application/json' is supported.",
         )
     try:
-        body = json.loads(await request.body())
-    except ValueError:
-        body = None
+        body = json_text.parse(await request.body())
+    except json_text.InvalidJson as error:
+        raise invalid_content(f"The body cannot be read: {error}.") from None
     if not isinstance(body, dict):
         raise invalid_content("The body must be a JSON object.")
     return body

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
+from local import tags
 from local.arm_protocol import (
     ArmError,
     Call,
@@ -50,9 +51,6 @@ _WEB_ZONE = "z6"  # LOCATION's zone in the host names of static web sites
 _KEY_NAMES = ("key1", "key2", "kerb1", "kerb2")
 _UPDATABLE = frozenset({"allowSharedKeyAccess", "allowBlobPublicAccess", "publicNetworkAccess", "networkAcls"})
 _NETWORK_MEMBERS = frozenset({"defaultAction", "bypass", "ipRules", "virtualNetworkRules"})
-_TAGS = 50
-_TAG_NAME_LENGTH = 128  # of a storage account; other resources may have 512
-_TAG_VALUE_LENGTH = 256
 
 
 def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
@@ -154,22 +152,12 @@ async def update_account(call: Call) -> Response:
         raise invalid_content("The member 'properties' must be an object.")
     reject_unknown(properties, _UPDATABLE, of="StorageAccountPropertiesUpdateParameters")
     changed = {name: _valid_property(name, value) for name, value in properties.items()}
-    call.account.tags = _valid_tags(body.get("tags", call.account.tags))
+    try:
+        call.account.tags = tags.valid(body.get("tags", call.account.tags))
+    except tags.InvalidTags as error:
+        raise ArmError(400, error.code, str(error)) from None
     call.account.properties.update(changed)
     return JSONResponse(describe(call.account))
-
-
-def _valid_tags(tags: object) -> dict[str, str]:
-    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
-        raise invalid_content("The member 'tags' must be an object of strings.")
-    if len(tags) > _TAGS:
-        raise ArmError(400, "TooManyTags", f"A resource has at most {_TAGS} tags.")
-    for name, value in tags.items():
-        if not 0 < len(name) <= _TAG_NAME_LENGTH or set(name) & set("<>%&\\?/"):
-            raise ArmError(400, "InvalidTagNameCharacters", f"The tag name '{name}' is invalid.")
-        if len(value) > _TAG_VALUE_LENGTH:
-            raise ArmError(400, "InvalidTagValueLength", f"The value of tag '{name}' is too long.")
-    return tags
 
 
 def _valid_property(name: str, value: object) -> object:

@@ -78,11 +78,14 @@ class Child:
             raise ChildError(f"{self.name} was not ready after {seconds:.0f} s\n{self._tail()}") from None
 
     async def stop(self, *, seconds: float) -> None:
-        """Ask it to end (SIGTERM), and kill it after `seconds`."""
+        """Ask it to end (SIGTERM), and kill it after `seconds`; one that is not ready yet is killed at once."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+            if self.address:
+                self._process.terminate()
+            else:
+                self._process.kill()
         try:
             async with asyncio.timeout(seconds):
                 await self._process.wait()
@@ -114,6 +117,7 @@ class Child:
         code = await self._process.wait()
         if not self._ready.done():
             self._ready.set_exception(ChildError(f"{self.name} ended with exit code {code}\n{self._tail()}"))
+            self._ready.exception()  # looked at: where `start` was cancelled nobody else does, and asyncio complains
 
     def _tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]

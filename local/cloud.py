@@ -151,6 +151,8 @@ class _Parts:
         self.backend = StorageBackend(self.azurite, self.certificates)
         self.event_grid = EventGrid(self.cloud, self.entra)
         self.hosts: list[Child] = []
+        self._is_serving = False
+        self._starting_over = asyncio.Lock()
 
     def front(self) -> Front:
         services: dict[str, ASGIApp] = {
@@ -177,14 +179,18 @@ class _Parts:
                     group.create_task(host.start(cwd=ROOT, seconds=_HOST_START_SECONDS))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None  # the first; the others were ended because of it
+        self._is_serving = True
         return tuple(host.address for host in self.hosts)
 
     async def stop_hosts(self) -> None:
-        await asyncio.gather(*(host.stop(seconds=_HOST_STOP_SECONDS) for host in self.hosts))
+        # A host of an unfinished start has nothing to finish: it waits for a storage that will not come.
+        seconds = _HOST_STOP_SECONDS if self._is_serving else 0
+        await asyncio.gather(*(host.stop(seconds=seconds) for host in self.hosts))
 
     async def start_over(self) -> None:
-        await self.event_grid.forget()
-        await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
+        async with self._starting_over:
+            await self.event_grid.forget()
+            await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
 
     def ailing(self) -> tuple[str, ...]:
         """The children that have ended on their own."""

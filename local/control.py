@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from local import json_text, tags
 from local.azurite import AzuriteError
 from local.faults import Effect, Fault, Faults
 from local.model import Account, Cloud, Incident, Mail
@@ -24,9 +25,6 @@ from local.storage_backend import StorageBackendError
 
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
-_MOST_TAGS = 50
-_LONGEST_TAG_NAME = 128  # for storage accounts; 512 for others
-_LONGEST_TAG_VALUE = 256
 _LARGEST_BODY = 1024 * 1024
 _RESOURCE_GROUP = "production"
 
@@ -112,8 +110,8 @@ def _state(cloud: Cloud) -> Json:
         "accounts": {account.name: _account_state(account) for account in cloud.accounts.values()},
         "incidents": [_incident_state(incident) for incident in cloud.incidents],
         "mails": [_mail_state(mail) for mail in cloud.mails],
-        "dead_letters": _withhold(cloud.dead_letters),
-        "events": _withhold(cloud.events),
+        "dead_letters": cloud.dead_letters,
+        "events": cloud.events,
         "vaults": {},
         "sources": [],
         "messages": [],
@@ -139,15 +137,6 @@ def _mail_state(mail: Mail) -> Json:
     return {"to": [*mail.to, *mail.cc], "subject": mail.subject, "body": mail.body}
 
 
-def _withhold(value: Any) -> Any:
-    """`value` with what was leaked taken out: a raw event carries it under "secret"."""
-    if isinstance(value, dict):
-        return {k: "(withheld)" if k == "secret" else _withhold(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_withhold(item) for item in value]
-    return value
-
-
 def _since(text: str) -> int | datetime:
     """`since`: a sequence number, for what came after it, or an ISO 8601 time, for what came from then on."""
     try:
@@ -163,27 +152,21 @@ def _since(text: str) -> int | datetime:
 
 def _account(body: Json) -> Account:
     _known(body, "name", "resource_group", "tags")
-    name, group, tags = body.get("name"), body.get("resource_group", _RESOURCE_GROUP), body.get("tags", {})
+    name, group = body.get("name"), body.get("resource_group", _RESOURCE_GROUP)
     if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
         raise InvalidRequestError("name must have 3 to 24 characters, lower-case letters and digits only")
     if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
         raise InvalidRequestError("resource_group must be the name of a resource group")
-    if not isinstance(tags, dict) or len(tags) > _MOST_TAGS:
-        raise InvalidRequestError(f"tags must be an object of at most {_MOST_TAGS} names and values")
-    for tag, value in tags.items():
-        if not isinstance(value, str) or not tag:
-            raise InvalidRequestError("a tag must have a name, and a text as its value")
-        if len(tag) > _LONGEST_TAG_NAME or len(value) > _LONGEST_TAG_VALUE:
-            raise InvalidRequestError(
-                f"a tag's name has at most {_LONGEST_TAG_NAME} characters, its value {_LONGEST_TAG_VALUE}"
-            )
-    return Account(name=name, resource_group=group, tags=tags)
+    try:
+        return Account(name=name, resource_group=group, tags=tags.valid(body.get("tags", {})))
+    except tags.InvalidTags as error:
+        raise InvalidRequestError(str(error)) from None
 
 
 def _fault(body: Json) -> Fault:
     _known(body, "match", "effect", "status", "times", "delay_ms", "after")
     match, after = body.get("match"), body.get("after", False)
-    if not isinstance(match, str) or not match:
+    if not isinstance(match, str) or not match or not tags.is_printable(match):
         raise InvalidRequestError('match must be a part of "METHOD https://host/path?query"')
     try:
         effect = Effect(body.get("effect", Effect.NONE))
@@ -223,9 +206,9 @@ async def _object(request: Request) -> Json:
         if len(raw) > _LARGEST_BODY:
             raise HTTPException(413, "The body is larger than 1 MB.")
     try:
-        body = json.loads(raw)
-    except ValueError:  # also what is no UTF-8
-        raise InvalidRequestError("the body must be JSON") from None
+        body = json_text.parse(raw)
+    except json_text.InvalidJson as error:
+        raise InvalidRequestError(f"the body cannot be read: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequestError("the body must be a JSON object")
     return body
@@ -248,5 +231,6 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200) -> Response:
-    text = json.dumps(body, default=lambda value: value.isoformat(), ensure_ascii=False)
+    # In ASCII: an event's text may hold half a surrogate pair, which has no UTF-8 form.
+    text = json.dumps(body, default=lambda value: value.isoformat())
     return Response(text, status, media_type="application/json")

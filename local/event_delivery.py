@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from itertools import count, cycle
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from local.event_schemas import Event, Schema, withhold
+from local.event_schemas import Event, Schema, clean
 from local.model import Cloud
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ _SUCCESS = range(200, 205)
 _NOT_RETRIED = (400, 401, 403, 413)
 _AT_ONCE = 64  # deliveries under way; Azure adapts this number, and does not say what it is
 _ORIGIN = "eventgrid.azure.net"
+_UNREACHABLE = "Unreachable"
+_HEADER_SAFE = " !#$&'()*+,/:;=?@[]"  # with letters, digits and "_.-~", which `quote` never encodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +74,29 @@ class Delivery:
         self._sleep = sleep
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._next_endpoint: Callable[[], str] | None = None
+        self._endpoints: tuple[str, ...] = ()
+        self._turns = count()
         # As the real service would have written them to its container. `cloud.dead_letters`, which people can
         # look at, has the same without secrets.
         self.raw_dead_letters: list[dict[str, Any]] = []
 
     async def subscribe(self, endpoints: Sequence[str], system_key: str) -> None:
-        """Deliver to these hosts (base URLs) from now on, in turn. Raises HandshakeFailed."""
+        """Deliver to these hosts (base URLs) from now on, in turn. Raises HandshakeFailed.
+
+        They are one endpoint in Azure, behind a front end that passes by an instance that cannot be reached.
+        """
         path = f"/runtime/webhooks/eventgrid?functionName={FUNCTION}&code={quote(system_key, safe='')}"
         urls = [endpoint.rstrip("/") + path for endpoint in endpoints]
         for url in urls:
             await self._validate_cloud_events(url)
             await self._validate_event_grid(url)
-        turns = cycle(urls)
-        self._next_endpoint = (lambda: next(turns)) if urls else None
+        self._endpoints = tuple(urls)
 
     def accept(self, event: Event) -> None:
         """Record an event that was published, and begin to deliver it if the subscription wants it."""
         record: dict[str, Any] = event.describe() | {"deliveries": [], "state": "not-subscribed"}
         self._cloud.events.append(record)
-        if self._next_endpoint is not None and event.type in INCLUDED_EVENT_TYPES:
+        if self._endpoints and event.type in INCLUDED_EVENT_TYPES:
             record["state"] = "pending"
             task = asyncio.create_task(self._deliver(event, record))
             self._under_way.add(task)
@@ -144,12 +149,7 @@ class Delivery:
                 return
 
     async def _attempt(self, event: Event, record: dict[str, Any], attempt: int) -> tuple[int | None, str]:
-        """The status of one delivery (None: no answer) and its name."""
-        assert self._next_endpoint is not None
-        url = self._next_endpoint()
-        at = self._now().isoformat()
-        host = urlsplit(url).netloc
-        status: int | None = None
+        """The status of one delivery (None: no answer) and its name: of the first host that can be reached."""
         headers = {
             "aeg-event-type": "Notification",
             "aeg-subscription-name": SUBSCRIPTION.upper(),
@@ -162,28 +162,37 @@ class Delivery:
         else:
             headers |= {
                 "content-type": "application/json; charset=utf-8",
-                "aeg-data-version": event.envelope["dataVersion"],
+                # Its publisher chose it, and not every text can be in a header.
+                "aeg-data-version": quote(event.envelope["dataVersion"], safe=_HEADER_SAFE, errors="replace"),
             }
             body = [event.envelope]
+        content = json.dumps(body).encode()
+        first = next(self._turns) % len(self._endpoints)
+        status, outcome = None, _UNREACHABLE
+        for url in self._endpoints[first:] + self._endpoints[:first]:
+            at, host = self._now().isoformat(), urlsplit(url).netloc
+            status, outcome = await self._post(url, headers, content)
+            record["deliveries"].append({"at": at, "host": host, "status": status})
+            if status not in _SUCCESS:
+                # Without the event's id: its publisher chose that.
+                _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
+            if outcome != _UNREACHABLE:
+                break
+        return status, outcome
+
+    async def _post(self, url: str, headers: Mapping[str, str], content: bytes) -> tuple[int | None, str]:
         try:
             async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
-                answer = await self._send("POST", url, headers, json.dumps(body).encode())
+                answer = await self._send("POST", url, headers, content)
         except TimeoutError:
-            outcome = "TimedOut"
+            return None, "TimedOut"
         except OSError:
-            outcome = "Unreachable"
-        else:
-            status = answer.status
-            outcome = _status_name(status)
-        record["deliveries"].append({"at": at, "host": host, "status": status})
-        if status not in _SUCCESS:
-            # Without the event's id: its publisher chose that.
-            _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
-        return status, outcome
+            return None, _UNREACHABLE
+        return answer.status, _status_name(answer.status)
 
     def _dead_letter(self, event: Event, properties: dict[str, Any]) -> None:
         self.raw_dead_letters.append(event.envelope | properties)
-        self._cloud.dead_letters.append(withhold(event.envelope) | properties)
+        self._cloud.dead_letters.append(clean(event.envelope) | properties)
 
     async def _validate_cloud_events(self, url: str) -> None:
         headers = {"WebHook-Request-Origin": _ORIGIN}

@@ -7,7 +7,6 @@ stand-ins behind it know nothing of either.
 import asyncio
 import base64
 import binascii
-import json
 import re
 import ssl
 import time
@@ -20,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local import hostnames
+from local import hostnames, json_text
 from local.faults import Effect, Fault, Faults
 from local.listener import TRANSPORT, Listener, reset
 from local.model import Cloud, RecordedRequest, now
@@ -158,7 +157,7 @@ class Front:
             return None
         try:
             payload = token.split(".")[1]
-            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            claims = json_text.parse(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
             identity = self._cloud.identity_of(claims["oid"])
         except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
             return None

@@ -1,12 +1,12 @@
 """What every Graph operation shares: its error shape, request ids, query parameters and JSON bodies."""
 
-import json
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
+from local import json_text
 from local.model import Cloud, Identity, now
 
 
@@ -74,8 +74,8 @@ async def read_json(request: Request) -> dict[str, Any]:
     if media_type != "application/json":
         raise GraphError(415, "UnsupportedMediaType", f"The content media type '{media_type}' is not supported.")
     try:
-        body = json.loads(await request.body())
-    except ValueError:
+        body = json_text.parse(await request.body())
+    except json_text.InvalidJson:
         body = None
     if not isinstance(body, dict):
         raise GraphError(400, "BadRequest", "Unable to read JSON request payload.")

@@ -31,7 +31,11 @@ class _Protocol(H11Protocol):
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("extensions", {})[TRANSPORT] = transport
-            await cast(ASGIApp, app)(scope, receive, send)
+            try:
+                await cast(ASGIApp, app)(scope, receive, send)
+            except asyncio.CancelledError:
+                # `Listener.stop` cut it off, and its connection is gone; uvicorn would log a failure of the app.
+                return
 
         self.app = cast(Any, with_transport)
 

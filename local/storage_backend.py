@@ -93,23 +93,23 @@ class StorageBackend:
             await self.create_table(account, table)
 
     async def delete_everything(self, account: str) -> None:
-        """Delete every container, queue and table of `account`."""
+        """Delete every container, queue and table of `account`; what is gone already (404) is as good as deleted."""
         for container in await self._names(account, "blob", "Container"):
             await self._break_lease(account, container)
-            await self._do(account, "blob", "DELETE", f"/{container}?restype=container", accepted=(202,))
+            await self._do(account, "blob", "DELETE", f"/{container}?restype=container", accepted=(202, 404))
         for queue in await self._names(account, "queue", "Queue"):
-            await self._do(account, "queue", "DELETE", f"/{queue}", accepted=(204,))
+            await self._do(account, "queue", "DELETE", f"/{queue}", accepted=(204, 404))
         for table in await self._tables(account):
             await self._drop_table(account, table)
 
     async def _break_lease(self, account: str, container: str) -> None:
-        """A leased container can't be deleted; 409 says that it was not leased."""
+        """A leased container can't be deleted; 409 says that it was not leased, 404 that it is gone."""
         headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
         target = f"/{container}?restype=container&comp=lease"
-        await self._do(account, "blob", "PUT", target, headers=headers, accepted=(202, 409))
+        await self._do(account, "blob", "PUT", target, headers=headers, accepted=(202, 404, 409))
 
     async def _drop_table(self, account: str, table: str) -> None:
-        await self._do(account, "table", "DELETE", f"/Tables('{quote(table)}')", accepted=(204,))
+        await self._do(account, "table", "DELETE", f"/Tables('{quote(table)}')", accepted=(204, 404))
 
     async def _tables(self, account: str) -> list[str]:
         body = await self._do(account, "table", "GET", "/Tables", accepted=(200,))

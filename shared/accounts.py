@@ -15,7 +15,7 @@ from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import Blocked, from_azure
+from shared.errors import Blocked, from_account, from_azure
 from shared.revocation import AccountFacts
 from shared.sas import Service
 
@@ -141,7 +141,7 @@ class Accounts:
         try:
             account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
         except AzureError as error:
-            raise from_azure(error, doing=f"Reading account {ref.name}") from error
+            raise from_account(error, doing=f"Reading account {ref.name}") from error
         return AccountFacts(
             id=ref.id,
             name=ref.name,

@@ -17,7 +17,7 @@ from shared.account_table import AccountLock, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide.attribution import expired
 from shared.decide.repeated import with_report
-from shared.errors import Blocked, Busy, Conflict, MalformedEvent, NotFound, PassingFailure, SasquashError
+from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, PassingFailure, SasquashError
 from shared.finding import Finding, Report
 from shared.ledger import Ledger
 from shared.queues import Message, Queues, backoff
@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _SAFETY_NET = 45.0  # seconds until the queued message takes over, should the inline run not finish
 _INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
+_AT_ONCE = 16  # findings of one report that are taken in side by side
 _GIVE_UP = timedelta(hours=24)
 
 
@@ -70,7 +71,14 @@ class Containment:
             detail = "The reported text holds no Azure Storage credential."
             await self._record_unreadable(report, Reason.INVALID, detail)
             return
-        await asyncio.gather(*(self.take(finding) for finding in found))
+        # A few at a time, so that the first is contained before the last of hundreds is claimed.
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def take(finding: Finding) -> None:
+            async with places:
+                await self.take(finding)
+
+        await asyncio.gather(*(take(finding) for finding in found))
 
     async def _record_unreadable(self, report: Report, reason: Reason, detail: str) -> None:
         stand_in = findings.unreadable(report, now=self._clock())
@@ -155,7 +163,7 @@ class Containment:
             return  # the claim was never written, so the event was never acknowledged and comes again
         if revocation.state is not State.RECEIVED:
             await self._table.remove_waiting(_partition(revocation.finding), revocation.fingerprint)
-            if revocation.state not in revocation.announced:  # else the follow-up is at it: one is enough
+            if revocation.changes[-1] not in revocation.announced:  # else the follow-up is at it: one is enough
                 await self._queues.follow_up(revocation.fingerprint)
             return
         try:
@@ -211,7 +219,7 @@ class Containment:
                     held, ref, revocation, partitions=(ref.name, _partition(revocation.finding))
                 )
                 await self._keep(held, ref, decided)
-        except NotFound:
+        except AccountGone:
             self._accounts.forget(ref)
             await self._not_found(revocation)
 

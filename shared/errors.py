@@ -82,6 +82,12 @@ class NotFound(Blocked):
     code = "not_found"
 
 
+class AccountGone(NotFound):
+    """ARM no longer has the storage account."""
+
+    code = "account_gone"
+
+
 class Busy(SasquashError):
     """Another worker holds the account's lock; `retry_after` seconds from now is a good time to look again."""
 
@@ -124,6 +130,12 @@ def _never_left(error: AzureError) -> bool:
     if isinstance(error, ServiceRequestTimeoutError):
         return True  # raised for a time-out while connecting only
     return isinstance(error, ServiceRequestError) and isinstance(error.inner_exception, ClientConnectorError)
+
+
+def from_account(error: AzureError, *, doing: str) -> SasquashError:
+    """Return what `error` means where the call was about a storage account itself: a 404 says that it is gone."""
+    meaning = from_azure(error, doing=doing)
+    return AccountGone(str(meaning)) if isinstance(meaning, NotFound) else meaning
 
 
 def from_status(

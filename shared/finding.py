@@ -76,7 +76,7 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Finding, 
 
 def unreadable(report: Report, *, now: datetime) -> Finding:
     """Return what stands for a report that could not be read; it holds nothing of the report's data."""
-    identity = hashlib.sha256(f"report|{report.source}|{report.event_id}".encode()).hexdigest()
+    identity = hashlib.sha256(f"report|{report.source}|{report.event_id}".encode(errors="surrogatepass")).hexdigest()
     source = _described({"source": report.source}, "source") or "unknown"
     return Finding(identity, None, source, None, now)
 
@@ -91,9 +91,17 @@ def in_text(text: str, *, source: str, url: str | None, detected_at: datetime) -
 
 def _credential(data: object) -> Credential:
     try:
-        return Credential.from_json(data)
+        credential = Credential.from_json(data)
     except InvalidCredential as error:
         raise MalformedEvent(f"The event's data.credential is not valid: {error}") from None
+    # What is stored from here on must be of no use to anyone: a publisher may have put the whole URL into a field.
+    for text in (credential.path or "", *(f"{name}={value}" for name, value in credential.parameters)):
+        if redact(text) != text:
+            raise MalformedEvent(
+                "The event's data.credential holds what looks like a signature or a key, outside its hashes. Event "
+                "Grid has stored it: treat it as exposed, and have the publisher send secret-free findings."
+            )
+    return credential
 
 
 def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Credential, ...]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
 from shared.errors import Conflict, PassingFailure, SasquashError
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.revocation import Change, Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+from shared.revocation import Claim, Filed, Outcome, Proof, Revocation, State, Told
 
 if TYPE_CHECKING:
     from shared.report.announce import Announcer
@@ -31,11 +32,6 @@ _GIVE_UP = timedelta(hours=24)
 _HEAD_START = 2.0  # seconds; more than a proof takes whose data plane answers
 _PASSES = 3  # proven, closed, and nothing more
 _ARM_LAG = timedelta(minutes=2)  # how long ARM's list of keys may lag behind ARM's own answer
-
-_WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
-_TOLD_BY_MAIL = frozenset(
-    {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
-)
 
 # A step does one thing about a record and returns how many seconds to wait before it should be looked at again,
 # or None when there is nothing left to do about it in this state.
@@ -62,15 +58,21 @@ class FollowUp:
         announcer: Callable[[], "Announcer"],
         incidents: Callable[[], Incidents],
         people: Callable[[], "People"],
+        warm_up: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        """The last three are called when first needed: what they import takes longer than a proof."""
+        """`announcer`, `incidents` and `people` are called when first needed, after `warm_up`.
+
+        `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
+        has other leaks to kill.
+        """
         self._ledger = ledger
         self._queues = queues
         self._lever = lever
         self._announcer = announcer
         self._incidents = incidents
         self._people = people
+        self._warm_up = warm_up
         self._clock = clock
 
     async def run(self, message: Message) -> None:
@@ -105,6 +107,7 @@ class FollowUp:
         """Run every step once; return those that are not done. The proof gets a head start."""
         proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, attempt))
         await asyncio.wait({proof}, timeout=_HEAD_START)
+        await asyncio.to_thread(self._warm_up)
         first = await asyncio.gather(
             proof,
             self._guarded("announcement", self._announce, revocation, attempt),
@@ -141,7 +144,7 @@ class FollowUp:
         if proof.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
             return 5.0
         what = " ".join(proof.evidence)
-        await self._ledger.change(revocation.fingerprint, lambda current: _with_proof(current, proof), what=what)
+        await self._ledger.change(revocation.fingerprint, lambda current: with_proof(current, proof), what=what)
         return None
 
     async def _keep_pending(self, revocation: Revocation, proof: Proof) -> None:
@@ -156,29 +159,29 @@ class FollowUp:
         )
 
     async def _announce(self, revocation: Revocation) -> float | None:
-        if not _unannounced(revocation):
+        if not unannounced(revocation):
             return None
-        claimed = await self._claim(revocation, "announcement", due=lambda current: bool(_unannounced(current)))
+        claimed = await self._claim(revocation, "announcement", due=lambda current: bool(unannounced(current)))
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
-        changes = _unannounced(claimed)
+        changes = unannounced(claimed)
         try:
             await self._announcer().announce(claimed, changes)
         except SasquashError:
             await self._unclaim(claimed, "announcement")
             raise
-        states = dict.fromkeys((*claimed.announced, *(change.state for change in changes)))
+        announced = (*claimed.announced, *changes)
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: _unclaimed(replace(current, announced=tuple(states)), "announcement"),
+            lambda current: unclaimed(replace(current, announced=announced), "announcement"),
             what="",
         )
         return None
 
     async def _file(self, revocation: Revocation) -> float | None:
-        if not _unfiled(revocation):
+        if not unfiled(revocation):
             return None
-        claimed = await self._claim(revocation, "incident", due=_unfiled)
+        claimed = await self._claim(revocation, "incident", due=unfiled)
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
         try:
@@ -192,20 +195,20 @@ class FollowUp:
         except SasquashError:
             await self._unclaim(claimed, "incident")
             raise
-        filed = Filed(item_id, claimed.state)
+        filed = Filed(item_id, claimed.state, claimed.reason)
         await self._ledger.change(
-            revocation.fingerprint, lambda current: _unclaimed(replace(current, filed=filed), "incident"), what=what
+            revocation.fingerprint, lambda current: unclaimed(replace(current, filed=filed), "incident"), what=what
         )
         return None
 
     async def _tell(self, revocation: Revocation) -> float | None:
-        if not _untold(revocation):
+        if not untold(revocation):
             return None
         if revocation.state is State.CONTAINED and revocation.pull is not None:
             left = revocation.pull.at + _MAIL_PATIENCE - self._clock()
             if left > timedelta(0):
                 return left.total_seconds()
-        claimed = await self._claim(revocation, "mail", due=_untold)
+        claimed = await self._claim(revocation, "mail", due=untold)
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
         try:
@@ -214,10 +217,10 @@ class FollowUp:
         except SasquashError:
             await self._unclaim(claimed, "mail")
             raise
-        told = Told(claimed.state, to, self._clock())
+        told = Told(claimed.state, to, self._clock(), claimed.reason)
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: _unclaimed(replace(current, told=(*current.told, told)), "mail"),
+            lambda current: unclaimed(replace(current, told=(*current.told, told)), "mail"),
             what=f"Mail sent to {', '.join(to)}.",
         )
         return None
@@ -237,7 +240,7 @@ class FollowUp:
     async def _close(self, revocation: Revocation) -> float | None:
         """Close what is proven, filed, told and announced; the incident is updated in the next pass."""
         told = any(told.state is State.PROVEN for told in revocation.told)
-        announced = State.PROVEN in revocation.announced
+        announced = any(change.state is State.PROVEN for change in revocation.announced)
         if revocation.state is not State.PROVEN or revocation.filed is None or not told or not announced:
             return None
         await self._ledger.change(
@@ -264,13 +267,13 @@ class FollowUp:
             taken = any(held.step == step and held.until > now for held in current.claims)
             if taken or not due(current):
                 return None
-            return replace(_unclaimed(current, step), claims=(*_unclaimed(current, step).claims, claim))
+            return replace(unclaimed(current, step), claims=(*unclaimed(current, step).claims, claim))
 
         return await self._ledger.change(revocation.fingerprint, take, what="")
 
     async def _unclaim(self, revocation: Revocation, step: str) -> None:
         try:
-            await self._ledger.change(revocation.fingerprint, lambda current: _unclaimed(current, step), what="")
+            await self._ledger.change(revocation.fingerprint, lambda current: unclaimed(current, step), what="")
         except SasquashError as error:
             # The claim ends by itself; the failure that brought us here is the one to report.
             _log.warning("The claim on step %s stays until it ends: %s", step, error)
@@ -280,40 +283,3 @@ class FollowUp:
             await self._ledger.change(revocation.fingerprint, lambda current: current, what=what)
         except Conflict as error:
             _log.warning("Not noted in the record: %s (%s)", what, error)
-
-
-def _unannounced(revocation: Revocation) -> list[Change]:
-    told = {State.RECEIVED, *revocation.announced}
-    return [change for change in revocation.changes if change.state not in told]
-
-
-def _unfiled(revocation: Revocation) -> bool:
-    if revocation.filed is None:
-        return revocation.state not in _WITHOUT_INCIDENT
-    return revocation.filed.state is not revocation.state
-
-
-def _untold(revocation: Revocation) -> bool:
-    state = revocation.state
-    return state in _TOLD_BY_MAIL and all(told.state is not state for told in revocation.told)
-
-
-def _unclaimed(revocation: Revocation, step: str) -> Revocation:
-    return replace(revocation, claims=tuple(claim for claim in revocation.claims if claim.step != step))
-
-
-def _with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
-    """Return the record with its proof; the proof tokens have served and go."""
-    if revocation.state is not State.CONTAINED or revocation.pull is None:
-        return None
-    before = revocation.proof
-    if proof.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
-        # The proof tokens expired before anyone could ask again: what was seen last is what counts.
-        evidence = (*proof.evidence, *before.evidence[1:], "No proof token is left to ask again with.")
-        proof = replace(proof, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
-    proven = replace(revocation, proof=proof, pull=replace(revocation.pull, proof_tokens=()))
-    if proof.outcome is Outcome.STILL_ALIVE:
-        detail = f"The key was regenerated, and yet the old one may still be in force. {' '.join(proof.evidence)}"
-        return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
-    by = "by ARM only" if proof.outcome is Outcome.ARM_ONLY else "by tokens of our own"
-    return proven.reach(State.PROVEN, now=proof.at, detail=f"Proven dead {by}.")

@@ -13,6 +13,8 @@ from shared.sas import Service
 
 
 class State(StrEnum):
+    """Where a revocation stands; docs/design.md says what each means."""
+
     RECEIVED = "received"
     OBSERVED = "observed"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -60,6 +62,9 @@ STATE_OF = {
 
 # A repeated report of one of these is attributed again: a key may have come back, a right been granted.
 REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
+
+
+_MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often, and the record must stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,8 @@ class Pull:
 
 
 class Outcome(StrEnum):
+    """What a proof has come to."""
+
     PENDING = "pending"
     PROVEN = "proven"
     ARM_ONLY = "arm_only"
@@ -134,27 +141,30 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A state that the record reached, and when."""
+    """A state that the record reached, when, and for which reason if there is one."""
 
     state: State
     at: datetime
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A mail that went out."""
+    """A mail that went out, and what it told."""
 
     state: State
     to: tuple[str, ...]
     at: datetime
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """The incident, and the state that it shows."""
+    """The incident, and what it shows."""
 
     item_id: str
     state: State
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ class Revocation:
     proof: Proof | None = None
     filed: Filed | None = None
     told: tuple[Told, ...] = ()
-    announced: tuple[State, ...] = ()
+    announced: tuple[Change, ...] = ()
     claims: tuple[Claim, ...] = ()
     owners: tuple[Owner, ...] | None = None  # None: not looked up yet
     owners_rejected: tuple[str, ...] = ()
@@ -214,15 +224,18 @@ class Revocation:
 
     @classmethod
     def of(cls, finding: Finding, *, now: datetime) -> "Revocation":
+        """Return the record of a finding that has just been reported."""
         return cls(finding, now, changes=(Change(State.RECEIVED, now),))
 
     @property
     def fingerprint(self) -> str:
+        """The leak's identity: 64 hex digits."""
         return self.finding.fingerprint
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
-        """Return this record in `state`."""
-        return replace(self, state=state, reason=reason, detail=detail, changes=(*self.changes, Change(state, now)))
+        """Return this record in `state`. The latest changes are kept: the history has them all."""
+        changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]
+        return replace(self, state=state, reason=reason, detail=detail, changes=changes)
 
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""

@@ -19,7 +19,9 @@ from shared.finding import Finding
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKey, AccountKeyLever, by_listing
 from shared.levers.proof import Prover
+from shared.retired_keys import RetiredKey, RetiredKeys
 from shared.revocation import AccountFacts, Plan, Pull, Reason, Revocation, State
+from shared.sas import Credential
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class UnderLock:
         accounts: Accounts,
         lever: AccountKeyLever,
         prover: Prover,
+        retired: RetiredKeys,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -78,6 +81,7 @@ class UnderLock:
         self._accounts = accounts
         self._lever = lever
         self._prover = prover
+        self._retired = retired
         self._clock = clock
 
     async def decide_and_pull(
@@ -99,8 +103,23 @@ class UnderLock:
             pull = await self._pull(held, scene, chosen, weighed)
         except Blocked as error:
             return await self._records(scene, weighed, revocation, blocked=(error, chosen.plan.target))
-        ordered = sorted(weighed, key=lambda w: w is not chosen)
+        retired = scene.keys[pull.target]
+        self._retired.add(scene.account.name, RetiredKey(pull.target, retired.value, pull.at))
+        late = await self._late(scene, partitions, pull)
+        ordered = [*sorted(weighed, key=lambda w: w is not chosen), *late]
+        same_key |= {w.finding.fingerprint for w in late}
         return await self._records(scene, ordered, revocation, pull=pull, covered=same_key)
+
+    async def _late(self, scene: Scene, partitions: Iterable[str], pull: Pull) -> list[Weighed]:
+        """Return the findings that came while the lever was being pulled and hang on the same key."""
+        try:
+            rows = await self._table.rows(partitions)
+        except SasquashError as error:
+            _log.warning("What came to %s meanwhile waits for its own turn: %s", scene.account.name, error)
+            return []
+        known = {finding.fingerprint for finding in scene.waiting}
+        weighed = [self._weigh_one(f, scene) for f in rows.waiting if f.fingerprint not in known]
+        return [w for w in weighed if w.plan is not None and w.plan.target == pull.target]
 
     async def _read(
         self, ref: AccountRef, revocation: Revocation, partitions: Iterable[str]
@@ -140,6 +159,8 @@ class UnderLock:
         now = self._clock()
         values = {name: key.value for name, key in scene.keys.items()}
         verdict = expired(credential, now=now) or attribute(credential, account=scene.account.name, keys=values)
+        if verdict.reason is Reason.NO_KEY_MATCHES:
+            verdict = self._by_retired_key(credential, scene.account.name) or verdict
         if verdict.reason is not None or verdict.key_name is None:
             return Weighed(finding, verdict)
         breaks = self._lever.describe(scene.account, verdict.key_name)
@@ -153,6 +174,16 @@ class UnderLock:
             now=now,
         )
         return Weighed(finding, verdict, plan, decision)
+
+    def _by_retired_key(self, credential: Credential, account: str) -> Verdict | None:
+        """Return the verdict on what a key had signed that we regenerated lately, None where none had."""
+        key = self._retired.behind(credential, account=account)
+        if key is None:
+            return None
+        detail = (
+            f"{key.name} of {account}, which is behind it, was regenerated at {key.at:%H:%M:%S} UTC for another leak."
+        )
+        return Verdict(detail, key_name=key.name, key_sha256=key.sha256, reason=Reason.COVERED)
 
     async def _pull(self, held: HeldLock, scene: Scene, chosen: Weighed, weighed: list[Weighed]) -> Pull:
         """Pull the chosen plan's lever; settle a lost answer by listing the keys."""

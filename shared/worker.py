@@ -27,6 +27,7 @@ from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.levers.proof import Prover
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
+from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
 from shared.takeover import Takeover
 from shared.under_lock import UnderLock
@@ -56,10 +57,12 @@ type Transport = AsyncHttpTransport[HttpRequest, AsyncHttpResponse]
 
 
 def utc_now() -> datetime:
+    """Return the time, in UTC."""
     return datetime.now(UTC)
 
 
 def new_id() -> str:
+    """Return a new random id, a GUID."""
     return str(uuid.uuid4())
 
 
@@ -67,6 +70,17 @@ def network() -> Transport:
     """Return a transport with connections of its own."""
     transport: Transport = AioHttpTransport()
     return transport
+
+
+def _import_for_people() -> None:
+    """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
+    import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
+
+    import shared.report.announce  # noqa: PLC0415
+    import shared.report.people  # noqa: F401, PLC0415
+    from shared.report.graph import warm_up  # noqa: PLC0415
+
+    warm_up()
 
 
 class Worker:
@@ -180,6 +194,7 @@ class Worker:
             accounts=self.accounts,
             lever=self._lever,
             prover=self._prover,
+            retired=RetiredKeys(clock=self._clock),
             clock=self._clock,
         )
         return Containment(
@@ -233,5 +248,6 @@ class Worker:
             announcer=lambda: self._announcer,
             incidents=lambda: self._incidents,
             people=lambda: self._people,
+            warm_up=_import_for_people,
             clock=self._clock,
         )

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from tests import samples
 from tests.samples import KEYS, NOW, leak
 
 CREDENTIAL = leak(samples.account_sas())
-WIRE = CREDENTIAL.to_json()
+WIRE: dict[str, Any] = CREDENTIAL.to_json()
 SIGNATURE = samples.account_sas().partition("sig=")[2].split("&")[0]
 
 json_values = st.recursive(
@@ -284,3 +286,29 @@ def test_an_unreadable_report_passes_for_no_leak() -> None:
 
     assert fingerprint != CREDENTIAL.fingerprint
     assert len(fingerprint) == 64
+
+
+@pytest.mark.parametrize("field", ["event_id", "source"])
+def test_an_unreadable_report_stands_for_itself_whatever_its_envelope_holds(field: str) -> None:
+    stands = findings.unreadable(report({}, **{field: "\ud800"}), now=NOW)
+
+    assert json.dumps(stands.source).isascii()
+    assert len(stands.fingerprint) == 64
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"path": f"web/model.ckpt?sv=2022-11-02&sig={SIGNATURE}"},
+        {"parameters": WIRE["parameters"] | {"sip": KEYS["key1"]}},
+        {"parameters": WIRE["parameters"] | {"st": unquote(SIGNATURE)}},
+        {"parameters": WIRE["parameters"] | {"rscd": f"https://a.blob.core.windows.net/?sig={SIGNATURE}"}},
+    ],
+    ids=["path", "key", "signature", "url"],
+)
+def test_a_finding_that_is_not_free_of_secrets_is_refused_without_repeating_them(changed: dict[str, object]) -> None:
+    with pytest.raises(MalformedEvent) as refused:
+        read(credential(**changed))
+
+    assert SIGNATURE not in str(refused.value)
+    assert KEYS["key1"] not in str(refused.value)

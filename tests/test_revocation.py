@@ -7,6 +7,7 @@ import pytest
 from shared.revocation import (
     REOPENED_BY_A_NEW_REPORT,
     STATE_OF,
+    Change,
     Claim,
     Filed,
     Outcome,
@@ -102,6 +103,15 @@ def test_a_new_report_does_not_reopen_what_was_done_or_is_being_decided(state: S
     assert state not in REOPENED_BY_A_NEW_REPORT
 
 
+def test_a_leak_that_is_reopened_every_minute_does_not_outgrow_its_record() -> None:
+    record = samples.revocation()
+    for _ in range(1000):
+        record = record.reach(State.RECEIVED, now=NOW, detail="").end(Reason.NO_KEY_MATCHES, now=LATER, detail="")
+
+    assert len(record.changes) == 30
+    assert record.changes[-1] == Change(State.UNRESOLVED, LATER, Reason.NO_KEY_MATCHES)
+
+
 def test_a_record_survives_its_json() -> None:
     pull = samples.pull(samples.proof_token(accepted_before=True))
     record = samples.revocation(
@@ -111,9 +121,9 @@ def test_a_record_survives_its_json() -> None:
         deadline=LATER,
         pull=pull,
         proof=Proof(Outcome.PROVEN, LATER, ("dead",)),
-        filed=Filed("7", State.CONTAINED),
-        told=(Told(State.PROVEN, ("a@contoso.com",), LATER),),
-        announced=(State.CONTAINED,),
+        filed=Filed("7", State.FAILED, Reason.BLOCKED),
+        told=(Told(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
+        announced=(Change(State.FAILED, NOW, Reason.BLOCKED),),
         claims=(Claim("mail", LATER),),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         sightings=(Sighting("gitlab", None, NOW),),

@@ -7,19 +7,19 @@ import argparse
 import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
+from local.background import Background
 from local.children import die_with_parent, plain_environment
+from local.place import Place, Shape
 from shared.redaction import redact
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_START_SECONDS = 120
-_STOP_SECONDS = 30
 _MAIL_LINES = 24
 
 
@@ -27,7 +27,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.demo", description="The 38 TB leak, replayed")
     parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "demo", help="where logs and the mail go")
     folder = parser.parse_args().folder.resolve()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         with _cloud(folder):
             return _tell(folder)
@@ -39,42 +40,37 @@ def main() -> int:
 @contextmanager
 def _cloud(folder: Path) -> Iterator[None]:
     """A local cloud of the demo's own, in its own folder and on ports of its own."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = Place(folder)
+    place.make()
     began = time.monotonic()
     _say("Starting the local cloud: Azurite, Azure's stand-ins, and the function app …", end="")
-    with (folder / "cloud.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local.cloud", "run", "--folder", str(folder), "--port", "0"],
-            cwd=ROOT,
-            env=plain_environment() | {"PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the demo alone, which then ends the cloud in order
-            preexec_fn=die_with_parent(),  # noqa: PLW1509 -- the demo has no threads at this point
-        )
+    process = Background(
+        place,
+        Shape(port=0, hosts=1, time_factor=1),
+        environment=plain_environment() | {"PYTHONUNBUFFERED": "1"},
+        preexec=die_with_parent(),
+    )
     try:
-        _wait_until_up(folder, process)
+        error = process.wait_until_ready()
+        if error is not None:
+            _say(f"\n\nThe local cloud did not start: {error}\nLogs: {folder} (cloud.log)")
+            raise SystemExit(1)
         _say(f" {time.monotonic() - began:.1f} s")
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _ignore_signals()
+        process.end(patience=0)
 
 
-def _wait_until_up(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    # ports.json is the last thing that a starting cloud writes.
-    while not (folder / "ports.json").exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = (folder / "cloud.log").read_text(errors="replace").splitlines()[-15:]
-            _say("\n\nThe local cloud did not start:\n  " + "\n  ".join(tail) + f"\nLogs: {folder}")
-            raise SystemExit(1)
-        time.sleep(0.05)
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End the demo in order, once: a second Ctrl-C must not cut short what the first one began."""
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _tell(folder: Path) -> int:

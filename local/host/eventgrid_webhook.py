@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from local import json_text
 from local.host.app_loader import EventGridTrigger, Function
 from local.host.http import Keys
 from local.host.invocation import Invoker
@@ -72,8 +73,8 @@ class EventGridWebhook:
 def _events(body: bytes) -> list[dict[str, Any]]:
     """The events of an array (Event Grid schema) or a single one (CloudEvents); empty if it is neither."""
     try:
-        document = json.loads(body)
-    except ValueError:
+        document = json_text.parse(body, any_text=True)
+    except json_text.InvalidJson:
         return []
     events = document if isinstance(document, list) else [document]
     return events if all(isinstance(event, dict) for event in events) else []

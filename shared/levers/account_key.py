@@ -14,7 +14,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
 from shared.accounts import AccountRef
-from shared.errors import Blocked, PassingFailure, from_azure
+from shared.errors import PassingFailure, from_account, from_azure
 from shared.levers.proof import Prover
 from shared.revocation import AccountFacts, Plan, Proof, ProofToken, Pull
 from shared.sas import key_sha256
@@ -63,8 +63,9 @@ class AccountKeyLever:
         return tuple(line.format(key=target, account=account.name) for line in _BREAKS)
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
-        """Return key1 and key2 as ARM has them now. Raises PassingFailure or Blocked."""
+        """Return key1 and key2 as ARM has them now, both. Raises AccountGone, PassingFailure or Blocked."""
         client = self._client_for(account.subscription)
+        doing = f"Listing the keys of {account.name}"
         try:
             # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
             result = await client.storage_accounts.list_keys(
@@ -73,8 +74,11 @@ class AccountKeyLever:
                 expand=None,  # type: ignore[arg-type]
             )
         except AzureError as error:
-            raise from_azure(error, doing=f"Listing the keys of {account.name}") from error
-        return _sas_keys(result.keys_property or [])
+            raise from_account(error, doing=doing) from error
+        keys = _sas_keys(result.keys_property or [])
+        if len(keys) != len(_SAS_KEYS):
+            raise PassingFailure(f"{doing} brought {len(keys)} of {len(_SAS_KEYS)} keys.")
+        return keys
 
     async def pull(
         self,
@@ -138,10 +142,7 @@ class AccountKeyLever:
 
     async def prove(self, pull: Pull, account: AccountFacts) -> Proof:
         """Return what is proven of the old key's death by now: by ARM, and by tokens of our own."""
-        keys = await self.keys(account)
-        now = keys.get(pull.target)
-        if now is None:
-            raise Blocked(f"ARM no longer names {pull.target} of {account.name}. A person has to look.")
+        now = (await self.keys(account))[pull.target]
         return await self._prover.prove(pull, account, changed=now.sha256 != pull.old_sha256, new_key=now.value)
 
 

@@ -23,6 +23,7 @@ class Announcement:
 
     @property
     def event_type(self) -> str:
+        """The event's type, e.g. Sasquash.Revocation.AwaitingApproval.v1."""
         words = self.change.state.split("_")
         return f"Sasquash.Revocation.{''.join(word.capitalize() for word in words)}.v1"
 
@@ -39,7 +40,7 @@ class Announcement:
             data={
                 "fingerprint": record.fingerprint,
                 "state": change.state.value,
-                "reason": record.reason.value if record.reason is not None else None,
+                "reason": change.reason.value if change.reason is not None else None,
                 "account_id": account.id if account is not None else None,
                 "key": record.key_name,
                 "source": record.finding.source,

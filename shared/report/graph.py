@@ -27,9 +27,11 @@ from msgraph.generated.models.field_value_set import FieldValueSet
 from msgraph.generated.models.internet_message_header import InternetMessageHeader
 from msgraph.generated.models.item_body import ItemBody
 from msgraph.generated.models.list_item import ListItem
+from msgraph.generated.models.list_item_collection_response import ListItemCollectionResponse
 from msgraph.generated.models.message import Message as GraphMessage
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.recipient import Recipient
+from msgraph.generated.models.user import User
 from msgraph.generated.sites.item.lists.item.items.items_request_builder import ItemsRequestBuilder
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
@@ -173,6 +175,12 @@ class Graph:
             raise PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).") from None
         except ValueError:
             raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
+
+
+def warm_up() -> None:
+    """Import the models that Graph's answers are read into: kiota does that at the first answer, for two seconds."""
+    for model in (User(), ListItemCollectionResponse(), ODataError()):
+        model.get_field_deserializers()
 
 
 async def _refuse_what_kiota_would_not(response: httpx.Response) -> None:

@@ -308,3 +308,40 @@ async def noted_if_it_pulls(driver: Driver, finding: Finding) -> None:
 async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
     """The lock as a worker leaves it that died between its call to ARM and its note."""
     await driver.worker().account_table.acquire(account.name, fingerprint=finding.fingerprint)
+
+
+# --- reports that come late, under a key that is gone
+
+
+async def test_leak_that_comes_after_the_rotation_is_covered_by_whoever_rotated(driver: Driver) -> None:
+    account = await driver.account()
+    first = found(account_sas(account.name, account.keys["key1"]))
+    late = found(blob_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.containment.receive(report(first))
+    await worker.containment.receive(report(late))
+    record = await driver.record(late.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (State.DISMISSED, Reason.COVERED, ["key1"])
+
+
+async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) -> None:
+    account = await driver.account()
+    worker = driver.worker()
+    await worker.containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    forged = found(leaks.forged(account.name, ""))
+    await worker.containment.receive(report(forged))
+    assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
+
+
+async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(driver: Driver) -> None:
+    account = await driver.account()
+    first = found(account_sas(account.name, account.keys["key1"]))
+    late = found(blob_sas(account.name, account.keys["key1"]))
+    life = Life(stops_at=REGENERATE)
+    rotating = asyncio.create_task(driver.worker(life).containment.receive(report(first)))
+    await life.stopped.wait()
+    await driver.worker().containment.receive(report(late))
+    life.go.set()
+    await rotating
+    assert (await driver.record(late.fingerprint)).reason is Reason.COVERED
+    assert rotated(account) == ["key1"]

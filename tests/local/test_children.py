@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 import subprocess
@@ -44,6 +45,19 @@ async def test_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     started = child(script, tmp_path)
     await started.start(cwd=tmp_path, seconds=20)
     await started.stop(seconds=0.2)
+    assert not started.is_running
+
+
+async def test_child_that_is_not_ready_is_ended_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "deaf")
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('deaf', 'w'); time.sleep(600)"
+    started = child(script, tmp_path)
+    starting = asyncio.create_task(started.start(cwd=tmp_path, seconds=60))
+    await asyncio.to_thread((tmp_path / "deaf").read_text)
+    starting.cancel()
+    await asyncio.wait([starting])
+    async with asyncio.timeout(20):
+        await started.stop(seconds=600)
     assert not started.is_running
 
 

@@ -107,6 +107,18 @@ async def test_reset_forgets_all_but_the_app_s_own_account(tmp_path: Path) -> No
             assert [container async for container in blobs.list_containers()] == []
 
 
+async def test_resets_at_the_same_time_all_succeed(tmp_path: Path) -> None:
+    async with running(folder=tmp_path, hosts=0) as cloud, control(cloud) as port:
+        for name in ("models", "backups"):
+            key = (await port.post("/accounts", json={"name": name})).json()["key1"]
+            url = f"https://{name}.blob.core.windows.net"
+            async with BlobServiceClient(url, credential=key, **options(cloud)) as blobs:
+                for number in range(5):
+                    await blobs.create_container(f"container{number}")
+        answers = await asyncio.gather(*(port.post("/reset") for _ in range(3)))
+        assert [answer.status_code for answer in answers] == [204, 204, 204]
+
+
 async def test_reset_keeps_a_live_client_of_the_state_account_working(tmp_path: Path) -> None:
     async with running(folder=tmp_path, hosts=0) as cloud, control(cloud) as port:
         url = f"https://{STATE_ACCOUNT}.table.core.windows.net"

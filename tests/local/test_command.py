@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from local.command import main
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -68,16 +70,36 @@ def test_second_up_says_that_it_runs(folder: Path) -> None:
     again = up(folder)
     assert (again.returncode, (folder / "pid").read_text()) == (0, pid)
     assert "running already" in again.stdout
+    assert "ignored" not in again.stdout
+
+
+def test_second_up_says_what_of_it_was_ignored(folder: Path) -> None:
+    up(folder)
+    port = json.loads((folder / "ports.json").read_text())["control"]
+    again = command("up", folder, "--port", "1", "--hosts", "2")
+    assert again.returncode == 0
+    assert f"it runs with HOSTS=0 PORT={port} TIME_FACTOR=1" in again.stdout
 
 
 def test_taken_port_is_named_and_nothing_is_left(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
+        folder.mkdir()
+        for left in ("env", "pid", "ports.json"):
+            (folder / left).write_text("of a cloud that was killed")
         failed = up(folder, "--port", str(port))
     assert failed.returncode == 1
     assert f"port {port} is taken" in failed.stderr
     assert str(folder / "cloud.log") in failed.stderr
-    assert not (folder / "pid").exists()
+    assert not any((folder / left).exists() for left in ("env", "pid", "ports.json"))
+
+
+def test_start_that_gets_nowhere_leaves_no_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "env").write_text("of a cloud that was killed")
+    monkeypatch.setattr("local.background.sys.executable", "/bin/false")
+    assert main(["up", "--folder", str(folder), "--no-app", "--port", "0"]) == 1
+    assert not (folder / "env").exists()
 
 
 def test_stop_without_a_cloud_is_fine(folder: Path) -> None:

@@ -201,6 +201,9 @@ async def test_answers_carry_request_ids(raw: httpx.AsyncClient) -> None:
         (b"{}", "text/plain", 415),
         (b"[]", "application/json", 400),
         (b"{", "application/json", 400),
+        (b"[" * 100_000, "application/json", 400),
+        (b'{"message":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "application/json", 400),
+        (b'{"fields": {"Title": "\\ud800"}}', "application/json", 400),
     ],
 )
 async def test_a_body_must_be_a_json_object(

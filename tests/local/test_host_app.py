@@ -220,6 +220,13 @@ async def test_what_is_no_event_is_a_bad_request(http: httpx.AsyncClient) -> Non
     assert await deliver(http, "text") == 400
 
 
+async def test_what_is_nested_without_end_is_a_bad_request(http: httpx.AsyncClient) -> None:
+    headers = {"aeg-event-type": "Notification"}
+    params = {"functionName": "on_finding", "code": SYSTEM_KEY}
+    answer = await http.post(WEBHOOK, params=params, headers=headers, content=b"[" * 100_000)
+    assert answer.status_code == 400
+
+
 async def test_the_webhook_passes_both_handshakes_and_takes_deliveries(
     host: HostProcess, http: httpx.AsyncClient
 ) -> None:

@@ -20,8 +20,8 @@ def record(**changed: Any) -> Revocation:
     return samples.revocation(account=samples.account(), key_name="key2", **changed)
 
 
-def announced(state: State, revocation: Revocation | None = None) -> dict[str, Any]:
-    event = Announcement(revocation or record(state=state), Change(state, NOW)).to_event()
+def announced(state: State, revocation: Revocation | None = None, *, reason: Reason | None = None) -> dict[str, Any]:
+    event = Announcement(revocation or record(state=state), Change(state, NOW, reason)).to_event()
     assert isinstance(event.data, dict)
     return event.data
 
@@ -80,7 +80,7 @@ def test_no_announcement_passes_for_a_report() -> None:
 def test_an_announcement_says_what_stands_where() -> None:
     ended = record(state=State.FAILED, reason=Reason.BLOCKED)
 
-    assert announced(State.FAILED, ended) == {
+    assert announced(State.FAILED, ended, reason=Reason.BLOCKED) == {
         "fingerprint": ended.fingerprint,
         "state": "failed",
         "reason": "blocked",
@@ -89,6 +89,12 @@ def test_an_announcement_says_what_stands_where() -> None:
         "source": "github",
         "received_at": "2026-11-21T10:00:00+00:00",
     }
+
+
+def test_an_earlier_state_is_announced_without_the_reason_of_a_later_one() -> None:
+    ended = record(state=State.FAILED, reason=Reason.STILL_ALIVE)
+
+    assert announced(State.CONTAINED, ended)["reason"] is None
 
 
 def test_an_announcement_is_about_the_account() -> None:

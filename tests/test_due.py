@@ -1,0 +1,122 @@
+"""What is due about a record: once for each state and reason, and again only for news."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
+from shared.revocation import Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+from tests import samples
+from tests.samples import NOW
+
+LATER = NOW + timedelta(minutes=5)
+_STATES_WITHOUT_MAIL = (State.RECEIVED, State.CLOSED, State.DISMISSED)
+
+
+def ended(reason: Reason) -> Revocation:
+    return samples.revocation().end(reason, now=NOW, detail="")
+
+
+def reopened(record: Revocation, reason: Reason) -> Revocation:
+    return record.reach(State.RECEIVED, now=LATER, detail="").end(reason, now=LATER, detail="")
+
+
+def test_every_state_but_the_first_is_announced_in_order() -> None:
+    record = samples.revocation().reach(State.CONTAINED, now=NOW, detail="").reach(State.PROVEN, now=LATER, detail="")
+
+    assert [change.state for change in unannounced(record)] == [State.CONTAINED, State.PROVEN]
+
+
+def test_what_was_announced_is_not_due_again_when_it_comes_back_as_it_was() -> None:
+    record = ended(Reason.NO_KEY_MATCHES)
+    told = replace(record, announced=record.changes)
+
+    assert unannounced(reopened(told, Reason.NO_KEY_MATCHES)) == []
+
+
+def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
+    record = ended(Reason.NO_KEY_MATCHES)
+    known = replace(
+        record,
+        announced=record.changes,
+        filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        told=(Told(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+    )
+
+    news = reopened(known, Reason.PATH_LOST)
+
+    assert [change.reason for change in unannounced(news)] == [Reason.PATH_LOST]
+    assert unfiled(news)
+    assert untold(news)
+
+
+def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
+    known = replace(
+        ended(Reason.NO_KEY_MATCHES),
+        filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        told=(Told(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+    )
+
+    again = reopened(known, Reason.NO_KEY_MATCHES)
+
+    assert not unfiled(again)
+    assert not untold(again)
+
+
+@pytest.mark.parametrize("state", State)
+def test_nobody_is_mailed_about_what_needs_nobody(state: State) -> None:
+    assert untold(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_is_dismissed_gets_no_incident(state: State) -> None:
+    assert unfiled(samples.revocation(state=state)) is (state not in (State.RECEIVED, State.DISMISSED))
+
+
+def test_an_incident_that_was_filed_shows_even_a_dismissal() -> None:
+    record = replace(ended(Reason.COVERED), filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES))
+
+    assert unfiled(record)
+
+
+def test_a_claim_is_given_up_and_the_others_stay() -> None:
+    mail, incident = Claim("mail", LATER), Claim("incident", LATER)
+
+    assert unclaimed(samples.revocation(claims=(mail, incident)), "mail").claims == (incident,)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.PROVEN, State.PROVEN),
+        (Outcome.ARM_ONLY, State.PROVEN),
+        (Outcome.STILL_ALIVE, State.FAILED),
+    ],
+)
+def test_a_proof_ends_the_wait_and_takes_the_proof_tokens_with_it(outcome: Outcome, state: State) -> None:
+    record = samples.revocation(state=State.CONTAINED, pull=samples.pull(samples.proof_token()))
+
+    proven = with_proof(record, Proof(outcome, LATER, ("seen",)))
+
+    assert proven is not None
+    assert proven.state is state
+    assert proven.pull is not None
+    assert proven.pull.proof_tokens == ()
+
+
+def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone() -> None:
+    before = Proof(Outcome.PENDING, NOW, ("ARM: changed.", "blob: accepted."), accepted=True)
+    record = samples.revocation(state=State.CONTAINED, pull=samples.pull(), proof=before)
+
+    proven = with_proof(record, Proof(Outcome.ARM_ONLY, LATER, ("ARM: changed.",)))
+
+    assert proven is not None
+    assert proven.reason is Reason.STILL_ALIVE
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED, State.FAILED])
+def test_a_proof_that_comes_too_late_changes_nothing(state: State) -> None:
+    record = samples.revocation(state=state, pull=samples.pull())
+
+    assert with_proof(record, Proof(Outcome.PROVEN, LATER, ())) is None
