@@ -12,7 +12,7 @@ CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
 
 _LONGEST_DELAY = 15 * 60.0  # seconds
-_FIRST_DELAY = 5.0
+_FIRST_DELAY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def read(text: str) -> Message:
 
 
 def backoff(attempt: int, retry_after: float | None = None) -> float:
-    """Seconds until the next try: 5, doubled with each attempt up to 15 min, and never less than was asked for."""
+    """Seconds until the next try: 1, doubled with each attempt up to 15 min, and never less than was asked for."""
     return max(min(_FIRST_DELAY * 2.0 ** min(attempt, 16), _LONGEST_DELAY), retry_after or 0.0)
 
 

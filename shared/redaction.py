@@ -24,7 +24,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)((?:account|access|shared)_?key[\"']?\s*[:=]\s*[\"']?){_VALUE}+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)(sharedkey(?:lite)?\s+[a-z0-9-]+:)\S+"), rf"\1{REDACTED}"),
     (re.compile(r"(?i)(bearer\s+)[a-z0-9._~+/=-]{20,}"), rf"\1{REDACTED}"),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REDACTED),
+    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), REDACTED),
     # By its looks: a storage account key (64 bytes in base64), its padding perhaps lost; a signature (32 bytes).
     (re.compile(rf"{_START}{_BASE64}{{86}}(?:{_PAD}{{2}}|(?![A-Za-z0-9+/=%]))"), REDACTED),
     (re.compile(rf"{_START}{_BASE64}{{43}}{_PAD}(?![A-Za-z0-9+/=])"), REDACTED),

@@ -5,7 +5,7 @@ from shared.queues import Message, backoff, read
 
 
 def test_the_wait_doubles_up_to_a_quarter_of_an_hour() -> None:
-    assert [backoff(attempt) for attempt in (0, 1, 2, 8, 500)] == [5.0, 10.0, 20.0, 900.0, 900.0]
+    assert [backoff(attempt) for attempt in (0, 1, 2, 9, 10, 500)] == [1.0, 2.0, 4.0, 512.0, 900.0, 900.0]
 
 
 def test_the_wait_is_never_shorter_than_the_service_asked_for() -> None:

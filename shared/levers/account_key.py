@@ -20,6 +20,7 @@ from shared.revocation import AccountFacts, Plan, Proof, ProofToken, Pull
 from shared.sas import key_sha256
 
 _SAS_KEYS = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
+_MAY_BE_REPEATED = frozenset({"POST"})  # listing by POST changes nothing, and azure-core does not know
 _REGENERATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
 _BREAKS = (
@@ -72,6 +73,7 @@ class AccountKeyLever:
                 account.resource_group,
                 account.name,
                 expand=None,  # type: ignore[arg-type]
+                retry_on_methods=_MAY_BE_REPEATED,
             )
         except AzureError as error:
             raise from_account(error, doing=doing) from error

@@ -646,7 +646,7 @@ async def test_ledger_that_is_down_puts_the_message_back(driver: Driver) -> None
     await driver.worker().containment.receive(report(finding))
     driver.fault("/revocations(", times=3)
     await driver.worker().containment.resume(Message(finding.fingerprint, attempt=3))
-    assert driver.messages("contain", finding.fingerprint)[-1] == (40.0, 4)
+    assert driver.messages("contain", finding.fingerprint)[-1] == (8.0, 4)
 
 
 async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
@@ -654,7 +654,7 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=None)
     await driver.worker().containment.receive(report(finding))
-    assert driver.messages("contain", finding.fingerprint)[-1] == (5.0, 1)
+    assert driver.messages("contain", finding.fingerprint)[-1] == (1.0, 1)
     await driver.worker().containment.resume(Message(finding.fingerprint, attempt=20))
     assert driver.messages("contain", finding.fingerprint)[-1] == (900.0, 21)
     driver.clock.advance(hours=25)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, quote
 
@@ -10,6 +11,7 @@ import pytest
 
 from local.faults import Effect
 from local.model import SECURITY_MAILBOX, Account
+from shared import worker
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import Outcome, Reason, Revocation, State
@@ -271,7 +273,7 @@ async def test_graph_that_is_down_delays_people_but_not_the_proof(driver: Driver
     finding = await contained(driver, account)
     driver.fault("graph.microsoft.com", times=None)
     assert (await followed(driver, finding)).state is State.PROVEN
-    assert left(driver, finding) == [(5.0, 1)]
+    assert left(driver, finding) == [(1.0, 1)]
     driver.cloud.faults.clear()
     assert (await followed(driver, finding)).state is State.CLOSED
     assert (len(driver.mails(account.name)), len(driver.incidents(finding.fingerprint))) == (1, 1)
@@ -307,7 +309,7 @@ async def test_ledger_that_is_down_puts_the_message_back(driver: Driver, account
     finding = await contained(driver, account)
     driver.fault("/revocations(", times=None)
     await driver.worker().follow_up.run(Message(finding.fingerprint, attempt=2))
-    assert left(driver, finding) == [(20.0, 3)]
+    assert left(driver, finding) == [(4.0, 3)]
 
 
 async def test_announcement_is_repeated_until_it_is_taken(driver: Driver, account: Account) -> None:
@@ -494,3 +496,15 @@ def forms(secret: str) -> tuple[str, ...]:
         data.hex(),
         data.hex().upper(),
     )
+
+
+async def test_what_people_are_told_with_is_not_imported_on_the_event_loop(
+    driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes seconds, and the loop has other leaks to kill."""
+    finding = await contained(driver, account)
+    importing: list[threading.Thread] = []
+    monkeypatch.setattr(worker, "_import_for_people", lambda: importing.append(threading.current_thread()))
+    await followed(driver, finding)
+    assert importing
+    assert threading.main_thread() not in importing

@@ -7,7 +7,8 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.children import ChildError
+from local.azurite import Azurite, AzuriteError
+from local.children import Child, ChildError
 from local.cloud import LocalCloud, running
 from local.faults import Effect, Fault
 from local.model import STATE_ACCOUNT, Mail, now
@@ -69,6 +70,27 @@ async def test_app_that_does_not_load_is_reported_with_its_own_words(tmp_path: P
     with pytest.raises(ChildError, match="SASQUASH_MODE is missing"):
         async with running(folder=tmp_path / "cloud", app_folder=broken):
             pass
+
+
+async def test_hosts_of_a_start_that_failed_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    stop = Child.stop
+
+    async def watched(self: Child, *, seconds: float) -> None:
+        waited.append(seconds)
+        await stop(self, seconds=seconds)
+
+    async def fail(_azurite: Azurite) -> None:
+        raise AzuriteError("not installed")
+
+    monkeypatch.setattr(Child, "stop", watched)
+    monkeypatch.setattr(Azurite, "start", fail)
+    with pytest.raises(AzuriteError):
+        async with running(folder=tmp_path / "cloud", app_folder=app(tmp_path / "app", APP)):
+            pass
+    assert waited == [0]
 
 
 async def test_taken_control_port_is_reported(cloud: LocalCloud, tmp_path: Path) -> None:
