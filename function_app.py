@@ -49,9 +49,5 @@ async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 def _report(event: func.EventGridEvent | func.CloudEvent) -> Report:
     """Read either schema: the binding goes by the payload, whatever the annotation says."""
     if isinstance(event, func.CloudEvent):
-        return Report(event.id, event.type, event.source, _data(event))
-    return Report(event.id, event.event_type, event.topic or event.subject, _data(event))
-
-
-def _data(event: func.EventGridEvent | func.CloudEvent) -> object:
-    return event.get_json()
+        return Report(event.id, event.type, event.source, event.get_json())
+    return Report(event.id, event.event_type, event.topic or event.subject, event.get_json())

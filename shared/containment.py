@@ -202,7 +202,7 @@ class Containment:
             await self._conclude(revocation.end(Reason.LOOSE, now=now, detail=detail))
         elif looked is None:
             await self._not_found(revocation)
-        elif looked.name == self._settings.own_account:
+        elif looked.name in self._settings.own_accounts:
             detail = "The account is Sasquash's own storage, which it never touches. Its shared keys should be off."
             await self._conclude(revocation.end(Reason.OWN_STORAGE, now=now, detail=detail))
         else:

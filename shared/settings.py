@@ -237,9 +237,10 @@ class Settings:
         return timedelta(hours=self.approval_hours)
 
     @property
-    def own_account(self) -> str:
-        """Name of Sasquash's own storage account, which is never a target."""
-        return (urlsplit(self.table_endpoint).hostname or "").split(".")[0]
+    def own_accounts(self) -> frozenset[str]:
+        """Names of the storage accounts that Sasquash itself lives in, which are never a target."""
+        hosts = (urlsplit(endpoint).hostname or "" for endpoint in (self.table_endpoint, self.queue_endpoint))
+        return frozenset(host.split(".")[0] for host in hosts)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:

@@ -26,7 +26,14 @@ def test_reads_a_complete_environment() -> None:
 
     assert settings.mode is Mode.AUTO
     assert settings.mail_domains == ("contoso.com", "fabrikam.com")
-    assert settings.own_account == "sasquashstate"
+
+
+def test_every_account_that_the_app_lives_in_is_its_own() -> None:
+    settings = Settings.read(
+        COMPLETE | {"SASQUASH_STORAGE__queueServiceUri": "https://sasquashqueues.queue.core.windows.net/"}
+    )
+
+    assert settings.own_accounts == {"sasquashstate", "sasquashqueues"}
 
 
 @pytest.mark.parametrize("name", list(COMPLETE))

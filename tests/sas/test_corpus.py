@@ -15,13 +15,12 @@ ROWS: list[dict[str, Any]] = (
 )
 
 
-def test_the_corpus_is_at_hand() -> None:
-    if not ROWS:
-        pytest.skip(f"no {ROWS_FILE.name} beside the repository: tests/sas makes tokens of every version range")
-    assert len(ROWS) > 100
+ABSENT = pytest.param(
+    {}, marks=pytest.mark.skip(reason="the corpus is not beside the repository"), id="no corpus at hand"
+)
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in ROWS])
+@pytest.mark.parametrize("row", [pytest.param(row, id=row["id"]) for row in ROWS] or [ABSENT])
 def test_row(row: dict[str, Any]) -> None:
     accounts = json.loads((CORPUS / "accounts_sample.json").read_text(encoding="utf-8"))["accounts"]
     found = answer({"id": row["id"], "text": row["text"], "keys": accounts})["credentials"]
