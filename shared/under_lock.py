@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.accounts import AccountRef, Accounts
@@ -25,6 +25,9 @@ from shared.sas import Credential
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+_RECENT = timedelta(hours=1)
 
 
 @dataclass
@@ -160,7 +163,7 @@ class UnderLock:
         values = {name: key.value for name, key in scene.keys.items()}
         verdict = expired(credential, now=now) or attribute(credential, account=scene.account.name, keys=values)
         if verdict.reason is Reason.NO_KEY_MATCHES:
-            verdict = self._by_retired_key(credential, scene.account.name) or verdict
+            verdict = self._by_retired_key(credential, scene.account.name) or _with_hint(verdict, scene)
         if verdict.reason is not None or verdict.key_name is None:
             return Weighed(finding, verdict)
         breaks = self._lever.describe(scene.account, verdict.key_name)
@@ -292,6 +295,16 @@ class UnderLock:
         deadline = now + self._settings.approval_time
         waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {why}.")
         return replace(waiting, deadline=deadline, decided_by=why)
+
+
+def _with_hint(verdict: Verdict, scene: Scene) -> Verdict:
+    """Return a verdict of "no key matches" that names the rotation of ours that may be why."""
+    lately = [rotation for rotation in scene.rotations if scene.at - rotation.at < _RECENT]
+    if not lately:
+        return verdict
+    last = max(lately, key=lambda rotation: rotation.at)
+    hint = f"Sasquash itself regenerated {last.key_name} at {last.at:%H:%M:%S} UTC: that key may have been behind it."
+    return replace(verdict, detail=f"{verdict.detail} {hint}")
 
 
 def _with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:

@@ -345,3 +345,16 @@ async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(
     await rotating
     assert (await driver.record(late.fingerprint)).reason is Reason.COVERED
     assert rotated(account) == ["key1"]
+
+
+async def test_leak_that_comes_late_to_another_worker_is_told_with_the_rotation_that_may_be_why(
+    driver: Driver,
+) -> None:
+    account = await driver.account()
+    first = found(account_sas(account.name, account.keys["key1"]))
+    late = found(blob_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(first))
+    await driver.worker().containment.receive(report(late))
+    record = await driver.record(late.fingerprint)
+    assert record.reason is Reason.NO_KEY_MATCHES
+    assert "Sasquash itself regenerated key1" in record.detail
