@@ -5,29 +5,24 @@ Nothing is saved here but the lock's own row: the caller writes the records, and
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.accounts import AccountRef, Accounts
-from shared.decide import plan as plans
-from shared.decide.attribution import Verdict, attribute, expired
-from shared.decide.policy import Action, Decision, PastRotation, decide
+from shared.decide.policy import Action, PastRotation
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.finding import Finding
 from shared.ledger import Ledger
-from shared.levers.account_key import AccountKey, AccountKeyLever, by_listing
+from shared.levers.account_key import AccountKeyLever, by_listing
 from shared.levers.proof import Prover
 from shared.retired_keys import RetiredKey, RetiredKeys
 from shared.revocation import AccountFacts, Plan, Pull, Reason, Revocation, State
-from shared.sas import Credential
 from shared.settings import Settings
+from shared.weighing import Scene, Weighed, weigh
 
 _log = logging.getLogger(__name__)
-
-
-_RECENT = timedelta(hours=1)
 
 
 @dataclass
@@ -36,31 +31,6 @@ class HeldLock:
 
     lock: AccountLock
     uncertain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """A waiting finding after the thinking: the verdict, and for a proven key the plan and who decides on it."""
-
-    finding: Finding
-    verdict: Verdict
-    plan: Plan | None = None
-    decision: Decision | None = None
-
-    @property
-    def acts(self) -> bool:
-        return self.decision is not None and self.decision.action is Action.ACT
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """All that was read under the lock, in one round."""
-
-    account: AccountFacts
-    keys: Mapping[str, AccountKey]
-    waiting: tuple[Finding, ...]  # the finding that took the lock comes first
-    rotations: tuple[PastRotation, ...]
-    at: datetime
 
 
 class UnderLock:
@@ -156,37 +126,14 @@ class UnderLock:
         return [self._weigh_one(finding, scene) for finding in scene.waiting]
 
     def _weigh_one(self, finding: Finding, scene: Scene) -> Weighed:
-        credential = finding.credential
-        if credential is None:
-            raise ValueError("an unreadable report never waits for an account")
-        now = self._clock()
-        values = {name: key.value for name, key in scene.keys.items()}
-        verdict = expired(credential, now=now) or attribute(credential, account=scene.account.name, keys=values)
-        if verdict.reason is Reason.NO_KEY_MATCHES:
-            verdict = self._by_retired_key(credential, scene.account.name) or _with_hint(verdict, scene)
-        if verdict.reason is not None or verdict.key_name is None:
-            return Weighed(finding, verdict)
-        breaks = self._lever.describe(scene.account, verdict.key_name)
-        plan = plans.make(credential, verdict, scene.account, breaks=breaks)
-        decision = decide(
-            plan,
-            credential,
-            tags=scene.account.tags,
-            rotations=scene.rotations,
+        return weigh(
+            finding,
+            scene,
+            retired=self._retired,
+            describe=self._lever.describe,
             settings=self._settings,
-            now=now,
+            now=self._clock(),
         )
-        return Weighed(finding, verdict, plan, decision)
-
-    def _by_retired_key(self, credential: Credential, account: str) -> Verdict | None:
-        """Return the verdict on what a key had signed that we regenerated lately, None where none had."""
-        key = self._retired.behind(credential, account=account)
-        if key is None:
-            return None
-        detail = (
-            f"{key.name} of {account}, which is behind it, was regenerated at {key.at:%H:%M:%S} UTC for another leak."
-        )
-        return Verdict(detail, key_name=key.name, key_sha256=key.sha256, reason=Reason.COVERED)
 
     async def _pull(self, held: HeldLock, scene: Scene, chosen: Weighed, weighed: list[Weighed]) -> Pull:
         """Pull the chosen plan's lever; settle a lost answer by listing the keys."""
@@ -295,16 +242,6 @@ class UnderLock:
         deadline = now + self._settings.approval_time
         waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {why}.")
         return replace(waiting, deadline=deadline, decided_by=why)
-
-
-def _with_hint(verdict: Verdict, scene: Scene) -> Verdict:
-    """Return a verdict of "no key matches" that names the rotation of ours that may be why."""
-    lately = [rotation for rotation in scene.rotations if scene.at - rotation.at < _RECENT]
-    if not lately:
-        return verdict
-    last = max(lately, key=lambda rotation: rotation.at)
-    hint = f"Sasquash itself regenerated {last.key_name} at {last.at:%H:%M:%S} UTC: that key may have been behind it."
-    return replace(verdict, detail=f"{verdict.detail} {hint}")
 
 
 def _with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
