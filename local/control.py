@@ -67,7 +67,8 @@ def app(
             del cloud.accounts[account.name]  # a failed or cancelled request must not leave half an account
             raise
         body = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
-        return _json({"id": account.id, **account.keys, **body}, 201)
+        # Flat as in /state, and as one object for whoever iterates over them.
+        return _json({"id": account.id, **account.keys, "keys": account.keys, **body}, 201)
 
     async def add_fault(request: Request) -> Response:
         fault = _fault(await _object(request))

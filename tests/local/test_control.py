@@ -53,7 +53,7 @@ async def test_new_account_has_its_id_and_keys_and_is_published(watched: Watched
     answer = await client.post("/accounts", json=body)
     account = watched.cloud.accounts["robustmodels"]
     assert answer.status_code == 201
-    assert answer.json() == {"id": account.id, **account.keys, **body}
+    assert answer.json() == {"id": account.id, **account.keys, "keys": account.keys, **body}
     assert watched.published == [{"robustmodels"}]
 
 
