@@ -125,7 +125,7 @@ def stop(place: Place) -> int:
                 place.forget()
                 print("The local cloud has stopped.")
                 return 0
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS)  # the cloud is no child of ours: nothing tells us of its end
     print(f"The local cloud (pid {pid}) does not stop.", file=sys.stderr)
     return 1
 

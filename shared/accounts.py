@@ -27,7 +27,7 @@ _ID = re.compile(
     r"/providers/Microsoft\.Storage/storageAccounts/(?P<name>[a-z0-9]{3,24})",
     re.IGNORECASE,
 )
-_MAY_BE_REPEATED = frozenset({"POST"})  # a query changes nothing, and azure-core does not know
+MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core does not know that they change nothing
 _KNOWN_FOR = timedelta(minutes=10)
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
 
@@ -97,7 +97,7 @@ class Accounts:
         client = self._client_for(self._subscriptions[0])
         try:
             request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
-            response = await client.send_request(request, retry_on_methods=_MAY_BE_REPEATED)
+            response = await client.send_request(request, retry_on_methods=MAY_BE_REPEATED)
             await response.read()
             response.raise_for_status()
         except AzureError as error:

@@ -114,11 +114,11 @@ class Containment:
         except TimeoutError:
             _log.warning("Containing %s takes long: the queue goes on with it.", name)
         except SasquashError as error:
-            _log.warning("Containing %s failed for now: %s", name, error)
+            _log.warning("Containing %s failed for now (%s): %s", name, error.code, error)
             try:
                 await self._again(revocation, Message(revocation.fingerprint), error)
             except SasquashError as worse:
-                _log.warning("Containing %s waits for its safety net: %s", name, worse)
+                _log.warning("Containing %s waits for its safety net (%s): %s", name, worse.code, worse)
 
     async def _look(self, finding: Finding) -> AccountRef | SasquashError | None:
         """Find the account while the claim is written; a failure is kept for later, since the claim comes first."""
@@ -153,7 +153,7 @@ class Containment:
         try:
             await self._resume(message)
         except SasquashError as error:
-            _log.warning("Going on with %s failed for now: %s", message.fingerprint[:12], error)
+            _log.warning("Going on with %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             delay = backoff(message.attempt)
             await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
 
@@ -182,8 +182,7 @@ class Containment:
             detail = f"Not contained within 24 hours. The last failure: {error}"
             await self._conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
-            retry_after = error.retry_after if isinstance(error, PassingFailure) else None
-            delay = backoff(message.attempt, retry_after)
+            delay = backoff(message.attempt, error.retry_after)
             await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
 
     async def _contain(self, revocation: Revocation, looked: AccountRef | SasquashError | None) -> None:

@@ -24,9 +24,13 @@ _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class SasquashError(Exception):
-    """Base of all. `code` is stable: logs, metrics and records use it."""
+    """Base of all. `code` is stable: the log lines of failures carry it.
+
+    `retry_after` is in how many seconds it is worth to try again, None where nobody said.
+    """
 
     code = "error"
+    retry_after: float | None = None
 
 
 class SettingsError(SasquashError):
@@ -92,6 +96,7 @@ class Busy(SasquashError):
     """Another worker holds the account's lock; `retry_after` seconds from now is a good time to look again."""
 
     code = "busy"
+    retry_after: float
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)

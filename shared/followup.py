@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
-from shared.errors import Conflict, PassingFailure, SasquashError
+from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.queues import Message, Queues, backoff
@@ -83,7 +83,7 @@ class FollowUp:
         try:
             due = await self._run(message)
         except SasquashError as error:
-            _log.warning("Following up %s failed for now: %s", message.fingerprint[:12], error)
+            _log.warning("Following up %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             due = [_Again(backoff(message.attempt), failed=True)]
         if due:
             # Only failures count as attempts: who waits for a slow proof must not be slow with the mail after it.
@@ -93,13 +93,14 @@ class FollowUp:
 
     async def _run(self, message: Message) -> list[_Again]:
         due: list[_Again] = []
+        revocation = await self._ledger.read(message.fingerprint)
         for _ in range(_PASSES):
-            revocation = await self._ledger.read(message.fingerprint)
             if revocation is None or revocation.state is State.RECEIVED:
                 return []  # containment sends a message of its own when it is done
+            before = revocation.changes
             due = await self._pass(revocation, message.attempt)
-            after = await self._ledger.read(message.fingerprint)
-            if after is None or after.changes == revocation.changes:
+            revocation = await self._ledger.read(message.fingerprint)
+            if revocation is None or revocation.changes == before:
                 break
         return due
 
@@ -126,12 +127,11 @@ class FollowUp:
             seconds = await step(current) if current is not None else None
             return _Again(seconds) if seconds is not None else None
         except SasquashError as error:
-            _log.warning("Step %s of %s failed: %s", name, revocation.fingerprint[:12], error)
+            _log.warning("Step %s of %s failed (%s): %s", name, revocation.fingerprint[:12], error.code, error)
             if self._clock() - revocation.changes[-1].at > _GIVE_UP:
                 await self._note(revocation, f"Gave up after 24 hours: {name}. {error}")
                 return None
-            retry_after = error.retry_after if isinstance(error, PassingFailure) else None
-            return _Again(backoff(attempt, retry_after), failed=True)
+            return _Again(backoff(attempt, error.retry_after), failed=True)
 
     async def _prove(self, revocation: Revocation) -> float | None:
         if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:

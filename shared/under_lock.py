@@ -58,7 +58,7 @@ class UnderLock:
         self._clock = clock
 
     async def decide_and_pull(
-        self, held: HeldLock, ref: AccountRef, revocation: Revocation, *, partitions: Iterable[str]
+        self, held: HeldLock, ref: AccountRef, revocation: Revocation, *, partitions: tuple[str, ...]
     ) -> list[Revocation]:
         """Return the records to save, the one whose lever was pulled first.
 
@@ -83,7 +83,7 @@ class UnderLock:
         same_key |= {w.finding.fingerprint for w in late}
         return await self._records(scene, ordered, revocation, pull=pull, covered=same_key)
 
-    async def _late(self, scene: Scene, partitions: Iterable[str], pull: Pull) -> list[Weighed]:
+    async def _late(self, scene: Scene, partitions: tuple[str, ...], pull: Pull) -> list[Weighed]:
         """Return the findings that came while the lever was being pulled and hang on the same key."""
         try:
             rows = await self._table.rows(partitions)
@@ -95,7 +95,7 @@ class UnderLock:
         return [w for w in weighed if w.plan is not None and w.plan.target == pull.target]
 
     async def _read(
-        self, ref: AccountRef, revocation: Revocation, partitions: Iterable[str]
+        self, ref: AccountRef, revocation: Revocation, partitions: tuple[str, ...]
     ) -> tuple[Scene, Revocation | None]:
         """Read all that counts in one round; the record too, which others may have moved on before."""
         keys, account, rows, current = await asyncio.gather(

@@ -55,7 +55,7 @@ def until[T](look: Callable[[], T | None], what: str) -> tuple[T, datetime]:
         seen = look()
         if seen is not None:
             return seen, datetime.now(UTC)
-        time.sleep(_PAUSE)
+        time.sleep(_PAUSE)  # other processes decide when
     raise DemoError(f"{what}: not within {_PATIENCE:.0f} s")
 
 

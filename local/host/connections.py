@@ -83,19 +83,7 @@ class StorageClients:
         """Raises StartError when the connection has no queue service, or its string is malformed."""
         service = self._queue_services.get(connection.name)
         if service is None:
-            if connection.connection_string:
-                try:
-                    service = QueueServiceClient.from_connection_string(
-                        connection.connection_string, **_CLIENT_OPTIONS
-                    )
-                except ValueError:
-                    raise _malformed(connection) from None
-            elif connection.queue_uri:
-                service = QueueServiceClient(
-                    connection.queue_uri, credential=self._credential(connection), **_CLIENT_OPTIONS
-                )
-            else:
-                raise StartError(f"app setting {connection.name}__queueServiceUri is missing")
+            service = self._service(QueueServiceClient, connection, connection.queue_uri, setting="queueServiceUri")
             self._queue_services[connection.name] = service
         return service.get_queue_client(name)
 
@@ -103,21 +91,21 @@ class StorageClients:
         """Raises StartError when the connection has no blob service, or its string is malformed."""
         service = self._blob_services.get(connection.name)
         if service is None:
-            if connection.connection_string:
-                try:
-                    service = BlobServiceClient.from_connection_string(
-                        connection.connection_string, **_CLIENT_OPTIONS
-                    )
-                except ValueError:
-                    raise _malformed(connection) from None
-            elif connection.blob_uri:
-                service = BlobServiceClient(
-                    connection.blob_uri, credential=self._credential(connection), **_CLIENT_OPTIONS
-                )
-            else:
-                raise StartError(f"app setting {connection.name}__blobServiceUri is missing")
+            service = self._service(BlobServiceClient, connection, connection.blob_uri, setting="blobServiceUri")
             self._blob_services[connection.name] = service
         return service.get_container_client(name)
+
+    def _service[S: (QueueServiceClient, BlobServiceClient)](
+        self, kind: type[S], connection: StorageConnection, uri: str | None, *, setting: str
+    ) -> S:
+        if connection.connection_string:
+            try:
+                return kind.from_connection_string(connection.connection_string, **_CLIENT_OPTIONS)
+            except ValueError:
+                raise _malformed(connection) from None
+        if uri is None:
+            raise StartError(f"app setting {connection.name}__{setting} is missing")
+        return kind(uri, credential=self._credential(connection), **_CLIENT_OPTIONS)
 
     async def close(self) -> None:
         """Close every client and credential."""

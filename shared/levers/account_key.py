@@ -13,14 +13,13 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
-from shared.accounts import AccountRef
+from shared.accounts import MAY_BE_REPEATED, AccountRef
 from shared.errors import PassingFailure, from_account, from_azure
 from shared.levers.proof import Prover
 from shared.revocation import AccountFacts, Plan, Proof, ProofToken, Pull
 from shared.sas import key_sha256
 
 _SAS_KEYS = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
-_MAY_BE_REPEATED = frozenset({"POST"})  # listing by POST changes nothing, and azure-core does not know
 _REGENERATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
 _BREAKS = (
@@ -73,7 +72,7 @@ class AccountKeyLever:
                 account.resource_group,
                 account.name,
                 expand=None,  # type: ignore[arg-type]
-                retry_on_methods=_MAY_BE_REPEATED,
+                retry_on_methods=MAY_BE_REPEATED,
             )
         except AzureError as error:
             raise from_account(error, doing=doing) from error
