@@ -19,7 +19,7 @@ _MOMENT = re.compile(
 _LETTERS = re.compile(r"[A-Za-z]+")
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,62}|\$[a-z]{2,62}")
 # Lets the people who wrote a table's URL see it in their spelling; the signature holds it in lower case.
-_TABLE_SEGMENT = re.compile(r"[A-Za-z0-9]+")
+_TABLE_SEGMENT = re.compile(r"\$?[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)

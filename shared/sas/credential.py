@@ -121,8 +121,8 @@ class Credential:
 
     @property
     def policy(self) -> str | None:
-        """The stored access policy's id (`si`)."""
-        return self.parameter("si")
+        """The stored access policy's id (`si`); None for kinds that know no policies."""
+        return self.parameter("si") if self.kind is Kind.POLICY_SAS else None
 
     @property
     def permissions(self) -> str | None:
@@ -145,14 +145,20 @@ class Credential:
         return moment(self.parameter("se"))
 
     @property
+    def ends(self) -> datetime | None:
+        """When it stops working by itself, in UTC: `se`, or before that the end of the delegation key behind it."""
+        key_ends = moment(self.parameter("ske")) if self.kind is Kind.USER_DELEGATION_SAS else None
+        return min((end for end in (self.expires, key_ends) if end is not None), default=None)
+
+    @property
     def protocols(self) -> str | None:
         """`spr` as it stands: "https" or "https,http"; missing means both."""
-        return self.parameter("spr")
+        return self._restriction("spr")
 
     @property
     def ip_range(self) -> str | None:
         """`sip` as it stands; missing means from anywhere."""
-        return self.parameter("sip")
+        return self._restriction("sip")
 
     @property
     def fingerprint(self) -> str:
@@ -197,6 +203,10 @@ class Credential:
             signature_sha256=_text_or_none(data, "signature_sha256"),
             key_sha256=_text_or_none(data, "key_sha256"),
         )
+
+    def _restriction(self, name: str) -> str | None:
+        """Return a parameter that versions before 2015-04-05 neither signed nor heeded."""
+        return self.parameter(name) if (self.version or "") >= "2015-04-05" else None
 
     @property
     def _digest(self) -> str:

@@ -10,6 +10,7 @@ from .credential import Credential
 from .hosts import EMULATOR_ACCOUNT
 from .keys import EMULATOR_KEY_SHA256, find_keys
 from .kinds import Kind
+from .leak import Leak
 from .mentions import Mentions
 from .normalize import views
 from .tokens import find_tokens
@@ -21,11 +22,20 @@ _PROMISING = re.compile(r"sig=[A-Za-z0-9+/%]{43}|(?<![A-Za-z0-9+/%])[A-Za-z0-9+/
 @dataclass(frozen=True, slots=True)
 class _Found:
     at: float  # 0 to 1: how far into the text
-    credential: Credential
+    leak: Leak
+
+    @property
+    def credential(self) -> Credential:
+        return self.leak.credential
 
 
 def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
-    """Return the credentials in `text`, each once, in order of appearance.
+    """Return the credentials in `text`: those of `extract_leaks`, without what would make them usable."""
+    return tuple(leak.credential for leak in extract_leaks(text, emulator=emulator))
+
+
+def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
+    """Return the leaks in `text`, each once, in order of appearance.
 
     A token whose text does not say where it belongs gets the host of the one account that the text names, if it names
     just one. What belongs to the storage emulator, whose key is public, is left out unless `emulator` asks for it.
@@ -35,7 +45,7 @@ def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
     for view in views(_without_half_characters(text)):
         _merge(found, list(_find(view)))
     return tuple(
-        each.credential
+        each.leak
         for each in sorted(found, key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
@@ -48,8 +58,8 @@ def _find(view: str) -> Iterator[_Found]:
     mentions = Mentions.in_text(view)
     length = len(view) or 1
     for finder in (find_tokens, find_keys):
-        for at, credential in finder(view, connections, mentions):
-            yield _Found(at / length, credential)
+        for at, leak in finder(view, connections, mentions):
+            yield _Found(at / length, leak)
 
 
 def _merge(found: list[_Found], later: list[_Found]) -> None:
@@ -69,14 +79,17 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
         if index is None:
             found.append(each)
         elif _says_more(credential, found[index].credential):
-            found[index] = _Found(found[index].at, credential)
+            found[index] = _Found(found[index].at, each.leak)
 
 
 def _says_more(credential: Credential, other: Credential) -> bool:
     """Whether `credential` is the same leak as `other`, read more completely."""
     if credential.kind is Kind.ACCOUNT_KEY:
         return other.host is None and credential.host is not None
-    return _completeness(credential) > _completeness(other)
+    more, less = _completeness(credential), _completeness(other)
+    if more == less and credential.host == other.host:
+        return len(credential.path or "") > len(other.path or "")
+    return more > less
 
 
 def _completeness(credential: Credential) -> tuple[int, int, int, int]:

@@ -29,7 +29,7 @@ _STORAGE_HOST = re.compile(
     rf"\.(?:core\.(?:{_CLOUDS})|storage\.azure\.net|localhost)"
 )
 _URL = re.compile(
-    r"https?://(?:[^/?#@\s]{0,256}@)?(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^/?#:@\s]{1,256})(?::[0-9]{0,5})?"
+    r"(?:https?|(?P<hadoop>wasbs?|abfss?))://(?:(?P<user>[^/?#@\s]{0,256})@)?(?P<host>\[[0-9a-fA-F:.]{2,45}\]|[^/?#:@\s]{1,256})(?::[0-9]{0,5})?"
     r"(?:/(?P<path>[^?#]*)|(?=[?#]|\Z))",
     re.IGNORECASE,
 )
@@ -95,12 +95,18 @@ def with_service(host: str, service: Service) -> str:
 
 
 def split_url(url: str) -> tuple[str | None, str]:
-    """Return the lower-case host of an absolute URL, None when it is none, and the path as it stands without "/"."""
+    """Return the lower-case host of an absolute URL, None when it is none, and the path as it stands without "/".
+
+    Hadoop's URLs have the container before the host (`abfss://container@account.dfs…/path`), here it begins the path.
+    """
     match = _URL.match(url)
     if match is None:
         return None, ""
     host = match["host"].strip("[]").lower().rstrip(".")
-    return (host if is_host(host) else None), match["path"] or ""
+    path = match["path"] or ""
+    if match["hadoop"] and match["user"]:
+        path = f"{match['user']}/{path}"
+    return (host if is_host(host) else None), path
 
 
 def _is_address(text: str) -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from .connections import Connection
 from .credential import Credential
 from .kinds import Kind
-from .mentions import Mentions
+from .leak import Leak
+from .mentions import NO_NAMES, Mentions
 from .normalize import percent_decoded
 
 EMULATOR_KEY_SHA256 = "cb4de97f405a7e4686710db86f345ac95acb27c33192e82caafa9c197f2019e5"
@@ -23,10 +24,22 @@ _KEY = re.compile(
     r"|(?<==)(?:[A-Za-z0-9+/]|%2[BbFf]){86}(?:==|%3[Dd]%3[Dd])(?![A-Za-z0-9+/=])"
 )
 _FIRST_OF_CONNECTION = re.compile(r"(?:[A-Za-z0-9+/]|%2[BbFf]){86}(?![A-Za-z0-9+/])")
-_ARGUMENT_BEFORE = re.compile(r"[\"']([a-z0-9]{3,24})[\"']\s{0,8},\s{0,8}(?:[A-Za-z_]{1,30}\s?=\s?)?[\"']?\Z")
+# Behind an account's name: an argument after it, a setting after it.
+_NAME_BEFORE = re.compile(
+    r"[\"']([a-z0-9]{3,24})[\"']\s{0,8},?\s{0,8}(?:[A-Za-z_]{1,30}\s?=\s?)?[\"']?\Z"
+    r"|\b(?:account|user(?:name)?)[\"']?\s?[=:]\s?[\"']?([a-z0-9]{3,24})[\"']?[\s,;]{1,8}"
+    r"[\"']?(?:key|pass(?:word)?)[\"']?\s?[=:]\s?[\"']?\Z"
+)
+# The last is how Azure itself lists keys: {"keyName": "key1", "permissions": "FULL", "value": "…"}.
 _LABEL_BEFORE = re.compile(
-    r"(?:account[_. -]?(?:access)?[_. -]?key|storage[A-Za-z0-9_. -]{0,24}key)[A-Za-z0-9_]{0,4}[^A-Za-z0-9]{1,8}\Z",
+    r"account[_. -]?(?:access)?[_. -]?key[A-Za-z0-9_]{0,4}[^A-Za-z0-9]{1,8}\Z"
+    r"|storage[A-Za-z0-9_. -]{0,24}key[A-Za-z0-9_]{0,4}[^A-Za-z0-9]{1,8}\Z"
+    r"|\bkey[12]\b(?:[^A-Za-z0-9]{1,20}(?:permissions|full|value)){0,3}[^A-Za-z0-9]{1,12}\Z",
     re.IGNORECASE,
+)
+# Log Analytics: its workspaces' keys have the same form, and stand beside storage accounts in templates.
+_FOREIGN_LABEL_BEFORE = re.compile(
+    r"(?:workspace|analytics|\b(?:primary|secondary)?shared)[_-]?key[^A-Za-z0-9]{1,8}\Z", re.IGNORECASE
 )
 _REACH = 80  # characters before a key in which its label is looked for
 _MARK = slice(76, 80)  # of a key that says whose it is: "Identifiable keys", microsoft/security-utilities
@@ -34,7 +47,7 @@ _STORAGE_MARK = "+ASt"
 _FEWEST_MARKS = 20  # different characters in a key; with fewer it is a placeholder
 
 
-def find_keys(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+def find_keys(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Leak]]:
     """Yield the account keys in `view` and where they are."""
     taken = set()
     for connection in connections:
@@ -49,13 +62,16 @@ def find_keys(view: str, connections: Sequence[Connection], mentions: Mentions) 
             yield from _beside(match, view, mentions)
 
 
-def _beside(match: re.Match[str], view: str, mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+def _beside(match: re.Match[str], view: str, mentions: Mentions) -> Iterator[tuple[int, Leak]]:
     start, end = match.span()
     before = view[max(0, start - _REACH) : start]
-    argument = _ARGUMENT_BEFORE.search(before)
+    if _FOREIGN_LABEL_BEFORE.search(before):
+        return
+    named = _NAME_BEFORE.search(before)
+    name = named[1] or named[2] if named else None
     mention = mentions.of_key(start, end)
-    if argument:
-        yield from _at(start, match[0], host=f"{argument[1]}.blob.core.windows.net")
+    if name is not None and name not in NO_NAMES:
+        yield from _at(start, match[0], host=f"{name}.blob.core.windows.net")
     elif mention is not None:
         if mention.account is not None:
             yield from _at(start, match[0], host=mention.host)
@@ -63,8 +79,8 @@ def _beside(match: re.Match[str], view: str, mentions: Mentions) -> Iterator[tup
         yield from _at(start, match[0], host=None)
 
 
-def _at(position: int, key: str, *, host: str | None, path: str | None = None) -> Iterator[tuple[int, Credential]]:
+def _at(position: int, key: str, *, host: str | None, path: str | None = None) -> Iterator[tuple[int, Leak]]:
     text = percent_decoded(key).rstrip("=") + "=="
     if len(set(text)) >= _FEWEST_MARKS:
         digest = hashlib.sha256(base64.b64decode(text)).hexdigest()
-        yield position, Credential(Kind.ACCOUNT_KEY, host, path, (), None, digest)
+        yield position, Leak(Credential(Kind.ACCOUNT_KEY, host, path, (), None, digest), None)

@@ -9,8 +9,10 @@ from .credential import is_plain
 from .hosts import EMULATOR_ACCOUNT, locate
 from .normalize import percent_decoded
 
+# Hadoop names the container before the host: fs.azure.sas.container.account.blob…, wasbs://container@account.blob…
 _HOST = (
-    r"(?<![A-Za-z0-9.-])(?P<host>[A-Za-z0-9-]{3,63}(?:\.privatelink)?(?:\.z[0-9]{1,2})?(?:\.privatelink)?"
+    r"(?<![A-Za-z0-9.$-])(?:(?P<container>[A-Za-z0-9$-]{1,63})@|fs\.azure\.(?:account\.key|sas\.fixed\.token"
+    r"|sas\.(?P<signed>[A-Za-z0-9$-]{1,63}))\.)?(?P<host>[A-Za-z0-9-]{3,63}(?:\.privatelink)?(?:\.z[0-9]{1,2})?(?:\.privatelink)?"
     r"\.(?:blob|queue|table|file|dfs|web)\.(?:core(?:\.[a-z0-9-]{2,30}){2,3}|storage\.azure\.net))"
     r"(?![A-Za-z0-9-])(?::[0-9]{1,5})?(?:/(?P<path>[^\s\"'<>?#`;,)\]}]{0,2048}))?"
 )
@@ -23,8 +25,11 @@ _ACCOUNT = (
 _FOREIGN = r"(?P<foreign>documents\.azure|cosmos\.azure|batch\.azure|azure-api\.|AccountEndpoint=|\bsha512)"
 _MENTION = re.compile(rf"{_HOST}|{_ACCOUNT}|{_FOREIGN}", re.IGNORECASE)
 # What stands where an account's name would in code and documentation.
-_NO_NAMES = frozenset(
-    {"account", "accountname", "false", "name", "none", "null", "required", "str", "string", "true", "undefined"}
+NO_NAMES = frozenset(
+    {
+        *("account", "accountname", "false", "hash", "hmac", "key", "name", "none", "null", "password", "required"),
+        *("salt", "secret", "sha512", "signature", "str", "string", "token", "true", "undefined", "value"),
+    }
 )
 
 _NEAR = 600  # characters between an account's name and its key
@@ -85,11 +90,12 @@ def _mentions(text: str) -> Iterator[Mention]:
             yield Mention(match.start(), None, None, None)
         elif match["account"]:
             account = match["account"].lower()
-            if account not in _NO_NAMES:
+            if account not in NO_NAMES:
                 yield Mention(match.start(), account, f"{account}.blob.core.windows.net", None)
         else:
             host = match["host"].lower()
-            path = percent_decoded(match["path"] or "")
+            parts = (match["container"] or match["signed"], percent_decoded(match["path"] or ""))
+            path = "/".join(part for part in parts if part)
             account_of_host = locate(host, None).account
             if account_of_host is not None:
                 yield Mention(match.start(), account_of_host, host, path if path and is_plain(path) else None)

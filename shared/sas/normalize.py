@@ -17,15 +17,17 @@ _UNICODE_ESCAPES = re.compile(r"(?<!\\)(?:\\++u[0-9a-fA-F]{4})+")
 _UNICODE_UNIT = re.compile(r"u([0-9a-fA-F]{4})")
 _HEX_ESCAPE = re.compile(r"(?<!\\)\\++x([0-9a-fA-F]{2})")
 _ESCAPED_LINE_END = re.compile(r"(?<!\\)(?:\\++r)?\\++n")
+_DOUBLED_PERCENT = re.compile(r"%%(?=[0-9A-Fa-f]{2})")  # batch files, format strings
+_QUOTED_AMPERSAND = re.compile(r"(?<=[A-Za-z0-9%/])([\"'])&\1(?=[a-z]{2,9}=)")  # shells of Windows
 _ESCAPED_MARK = re.compile(r"(?<!\\)\\++([^\w\s\\])|[\^`](&)")
 
 _CONTINUED_LINE = re.compile(r"\\\r?\n[ \t]*+")
 _SOFT_LINE_END = re.compile(r"=[ \t]*+\r?\n")
 _QUOTED_PRINTABLE = re.compile(r"(?:=[0-9A-F]{2})+")
-_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}])")
-_LAST_LINE = 0.75  # of the line before: what is shorter ends a wrapped text
+_CONCATENATION = re.compile(r"([\"'])[ \t]*+[+.&\\]?+[ _]*+\s*+[+.&]?+\s*+[rbf]?+\1(?=[^\s,;:)\]}]|:[0-9])")
+_LAST_LINE = 0.75  # of the line before, where not all are of one width: what is shorter ends a wrapped text
 _DIFF_MARK = re.compile(r"\n[+-]")
-_LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)")
+_LINE_END = re.compile(r"(?<=\S{24})\r?\n(?:[ \t]|(?:[>#*|]|//)(?=[ \t]))*+(?=\S)(?![A-Za-z_][\w.-]{0,60}:(?:\s|\Z))")
 
 _ENCODED = re.compile(
     r"(?:https?%(?:25)*+3[aA]%(?:25)*+2[fF]|(?<![A-Za-z0-9])(?:s[a-z]{1,2}|AccountName|AccountKey|DefaultEndpointsProtocol"
@@ -39,7 +41,10 @@ _WORTH_DECODING = re.compile(r"sig(?:=|%3[dD])|AccountKey|\A[A-Za-z0-9+/]{86,}+=
 
 
 def views(text: str) -> Iterator[str]:
-    """Yield readings of `text`: escapes undone; then lines joined; then each of those with encodings peeled off."""
+    """Yield readings of `text`: escapes undone; then lines joined; then each of those with encodings peeled off.
+
+    What looks like quoted-printable may be a signature that begins with "3D": its reading stands beside the others.
+    """
     plain = _unescaped(text)
     seen = [plain]
     yield plain
@@ -48,6 +53,9 @@ def views(text: str) -> Iterator[str]:
         if joined != seen[-1]:
             seen.append(joined)
             yield joined
+    if "=3D" in text:
+        seen.append(_unescaped(_quoted_printable_decoded(text)))
+        yield seen[-1]
     for view in seen:
         peeled = view
         for _ in range(_LAYERS):
@@ -71,6 +79,8 @@ def _unescaped(text: str) -> str:
         text = _UNICODE_ESCAPES.sub(_utf16, text)
         text = _HEX_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
         text = _ESCAPED_LINE_END.sub("\n", text)
+    text = _DOUBLED_PERCENT.sub("%", text)
+    text = _QUOTED_AMPERSAND.sub("&", text)
     return _ESCAPED_MARK.sub(lambda match: match[1] or match[2], text)
 
 
@@ -80,11 +90,12 @@ def _utf16(match: re.Match[str]) -> str:
 
 
 def _soft_lines_joined(text: str) -> str:
-    """Join lines that say that they go on: by a backslash, by quoted-printable's "=", by adjacent string literals."""
-    text = _CONTINUED_LINE.sub("", text)
-    if "=3D" in text:
-        text = _QUOTED_PRINTABLE.sub(_quoted_bytes, _SOFT_LINE_END.sub("", text))
-    return _CONCATENATION.sub("", text)
+    """Join lines that say that they go on: by a backslash, or by adjacent string literals."""
+    return _CONCATENATION.sub("", _CONTINUED_LINE.sub("", text))
+
+
+def _quoted_printable_decoded(text: str) -> str:
+    return _QUOTED_PRINTABLE.sub(_quoted_bytes, _SOFT_LINE_END.sub("", text))
 
 
 def _quoted_bytes(match: re.Match[str]) -> str:
@@ -92,20 +103,24 @@ def _quoted_bytes(match: re.Match[str]) -> str:
 
 
 def _hard_lines_joined(text: str) -> str:
-    """Join lines that end in a long word, without indentation and the marks of quotes, comments, tables and diffs."""
+    """Join lines that end in a long word, without indentation and the marks of quotes, comments, tables and diffs.
+
+    A line that begins with a name and a colon is a setting of its own.
+    """
     if "\n@@" in text:
         text = _DIFF_MARK.sub("\n", text)
     parts = []
-    done = next_start = 0
+    done = next_start = width = 0
     next_width = 0.0
     for match in _LINE_END.finditer(text):
         start = text.rfind("\n", 0, match.start()) + 1
-        width = match.start() - start
+        width_before, width = width, match.start() - start
         # The last line of a wrapped text is the shorter one; what follows it is another text.
         if start != next_start or width >= next_width:
             parts.append(text[done : match.start()])
             done = match.end()
-            next_start, next_width = text.index("\n", match.start()) + 1, width * _LAST_LINE
+            next_start = text.index("\n", match.start()) + 1
+            next_width = width if width == width_before else width * _LAST_LINE
     return "".join([*parts, text[done:]])
 
 

@@ -57,7 +57,7 @@ def assess(credential: Credential, *, now: datetime) -> Risk:
             (),
         )
     factors = list(_factors(credential, now))
-    expired = credential.expires is not None and credential.expires <= now
+    expired = credential.ends is not None and credential.ends <= now
     level = 0 if expired else min(max(sum(points for points, _ in factors), 0), len(Severity) - 1)
     # What makes it no worse explains a low severity, and distracts from a high one.
     reasons = tuple(reason for points, reason in factors if points or level < _HIGH)
@@ -85,13 +85,13 @@ def _factors(credential: Credential, now: datetime) -> Iterator[tuple[int, str]]
         yield 1, "It may change data."
     else:
         yield 0, "It may only read."
-    if credential.expires and credential.expires - now > _VERY_LONG:
-        yield 1, f"It lives for {_years(credential.expires - now)} more."
+    if credential.ends and credential.ends - now > _VERY_LONG:
+        yield 1, f"It lives for {_years(credential.ends - now)} more."
     if is_writable(credential) and (_model_files(credential) or _website(credential)):
         yield 1, "What it may change is run by others."
     if credential.ip_range:
         yield -1, "It works from some addresses only."
-    if credential.parameter("sduoid"):
+    if _user_bound(credential):
         yield -1, "It works only together with the sign-in of one user."
 
 
@@ -144,9 +144,9 @@ def _of_account(credential: Credential, account: str) -> str:
 
 
 def _until(credential: Credential, now: datetime) -> str:
-    if credential.expires is not None:
-        soon = credential.expires - now < _SOON
-        return f"until {credential.expires:{'%Y-%m-%d %H:%M UTC' if soon else '%Y-%m-%d'}}"
+    if credential.ends is not None:
+        soon = credential.ends - now < _SOON
+        return f"until {credential.ends:{'%Y-%m-%d %H:%M UTC' if soon else '%Y-%m-%d'}}"
     if credential.policy:
         return f"for as long as the stored access policy {_name(credential.policy)} says"
     return "until an end that can't be read"
@@ -154,7 +154,7 @@ def _until(credential: Credential, now: datetime) -> str:
 
 def _from(credential: Credential) -> str:
     place = f"from {_name(credential.ip_range)} only" if credential.ip_range else "from anywhere"
-    return f"{place}, with the sign-in of one user" if credential.parameter("sduoid") else place
+    return f"{place}, with the sign-in of one user" if _user_bound(credential) else place
 
 
 def _protocols(credential: Credential) -> str:
@@ -169,14 +169,18 @@ def _notes(credential: Credential, now: datetime) -> Iterator[str]:
         yield f"More scope than needed: it was published for {_name(published_item)} and opens {scope}."
     if published_item and credential.permissions is not None and is_writable(credential):
         yield "More rights than needed: a link to one file needs the right to read, and this may change data."
-    if credential.expires and credential.expires - now > _LONG:
-        yield f"More life than needed: it lives for {_years(credential.expires - now)} more."
-    if credential.expires is None and credential.policy:
+    if credential.ends and credential.ends - now > _LONG:
+        yield f"More life than needed: it lives for {_years(credential.ends - now)} more."
+    if credential.ends is None and credential.policy:
         yield "It has no end of its own; if the stored access policy has none either, it never expires."
+    elif credential.ends is None:
+        yield "It has no end that can be read: take it to be valid for ever."
     if credential.starts and credential.starts > now:
         yield f"It is not valid before {credential.starts:%Y-%m-%d %H:%M UTC}."
     if credential.protocols != "https":
         yield "It is accepted over plain HTTP, where anyone on the way can read it."
+    if credential.kind is Kind.USER_DELEGATION_SAS and (credential.parameter("srh") or credential.parameter("srq")):
+        yield "It works only in requests with certain headers or query parameters, whose values are not in it."
     if is_writable(credential) and _model_files(credential):
         yield "Writable model or pickle files: whoever loads them may run an attacker's code. Check them before use."
     if is_writable(credential) and _website(credential):
@@ -192,6 +196,10 @@ def _published_item(credential: Credential) -> str | None:
     if credential.resource_kind in _ITEMS or (item and not item.endswith("/") and item != credential.resource_path):
         return path or None
     return None
+
+
+def _user_bound(credential: Credential) -> bool:
+    return credential.kind is Kind.USER_DELEGATION_SAS and credential.parameter("sduoid") is not None
 
 
 def _model_files(credential: Credential) -> bool:

@@ -24,7 +24,7 @@ _SERVICE_IN_RESOURCE_SINCE = "2015-02-21"
 
 # Fields in order; "" is an empty last line, "@…" is computed, everything else is the token's own parameter.
 _COMMON = ("sp", "st", "se", "@resource", "si")
-_HEADERS = ("rscc", "rscd", "rsce", "rscl", "rsct")
+HEADERS = ("rscc", "rscd", "rsce", "rscl", "rsct")  # of the response, which a token of blobs or files may override
 _RANGE = ("spk", "srk", "epk", "erk")
 _ACCOUNT = ("@account", "sp", "ss", "srt", "st", "se", "sip", "spr", "sv")
 
@@ -33,14 +33,14 @@ _SERVICE_LAYOUTS = {
     Service.BLOB: (
         ("", _COMMON),
         ("2012-02-12", (*_COMMON, "sv")),
-        ("2013-08-15", (*_COMMON, "sv", *_HEADERS)),
-        ("2015-04-05", (*_COMMON, "sip", "spr", "sv", *_HEADERS)),
-        ("2018-11-09", (*_COMMON, "sip", "spr", "sv", "sr", "@time", *_HEADERS)),
-        ("2020-12-06", (*_COMMON, "sip", "spr", "sv", "sr", "@time", "ses", *_HEADERS)),
+        ("2013-08-15", (*_COMMON, "sv", *HEADERS)),
+        ("2015-04-05", (*_COMMON, "sip", "spr", "sv", *HEADERS)),
+        ("2018-11-09", (*_COMMON, "sip", "spr", "sv", "sr", "@time", *HEADERS)),
+        ("2020-12-06", (*_COMMON, "sip", "spr", "sv", "sr", "@time", "ses", *HEADERS)),
     ),
     Service.FILE: (
-        ("", (*_COMMON, "sv", *_HEADERS)),
-        ("2015-04-05", (*_COMMON, "sip", "spr", "sv", *_HEADERS)),
+        ("", (*_COMMON, "sv", *HEADERS)),
+        ("2015-04-05", (*_COMMON, "sip", "spr", "sv", *HEADERS)),
     ),
     Service.QUEUE: (
         ("", (*_COMMON, "sv")),
@@ -96,10 +96,13 @@ def verify(credential: Credential, *, account: str, keys: Mapping[str, str]) -> 
 
 
 def strings_to_sign(credential: Credential, *, account: str) -> Iterator[str]:
-    """Yield what may have been signed to make the SAS `credential`: usually one text, none where the text lost it."""
+    """Yield what may have been signed to make the SAS `credential`: first what Azure computes; none where it is lost.
+
+    Some clients sign something else now and then. What fits a key was signed with it, either way.
+    """
     parameters = dict(credential.parameters)
     if credential.kind is Kind.ACCOUNT_SAS:
-        yield _filled(_layout(_ACCOUNT_LAYOUTS, credential), parameters | {"@account": account})
+        yield filled(_layout(_ACCOUNT_LAYOUTS, credential), parameters | {"@account": account})
         return
     time = parameters.get(SNAPSHOT_TIME.get(parameters.get("sr", ""), ""), "")
     for service in credential.services:
@@ -107,7 +110,7 @@ def strings_to_sign(credential: Credential, *, account: str) -> Iterator[str]:
         prefix = f"/{service}" if (credential.version or "") >= _SERVICE_IN_RESOURCE_SINCE else ""
         for resource in _resources(credential):
             computed = {"@resource": f"{prefix}/{account}/{resource}", "@time": time}
-            yield _filled(layout, parameters | computed)
+            yield filled(layout, parameters | computed)
 
 
 def sign(text: str, secret: bytes) -> str:
@@ -129,7 +132,8 @@ def _layout(layouts: Sequence[tuple[str, tuple[str, ...]]], credential: Credenti
     return next(fields for since, fields in reversed(layouts) if since <= version)
 
 
-def _filled(layout: tuple[str, ...], values: Mapping[str, str]) -> str:
+def filled(layout: Sequence[str], values: Mapping[str, str]) -> str:
+    """Return the string-to-sign whose fields are those of `layout`; a field without a value is an empty line."""
     return "\n".join(values.get(field, "") for field in layout)
 
 
@@ -141,12 +145,14 @@ def _resources(credential: Credential) -> Iterator[str]:
     match credential.resource_kind:
         case ResourceKind.TABLE:
             yield container.lower()
+            yield container
         case ResourceKind.CONTAINER | ResourceKind.SHARE | ResourceKind.QUEUE:
             yield container
-        case ResourceKind.DIRECTORY if path == "":
-            # Clients disagree on the root directory; what fits a key was signed with it, either way.
-            yield container
-            yield f"{container}/"
+        case ResourceKind.DIRECTORY if path is not None:
+            # The path of the root directory is "".
+            directory = f"{container}/{path}".rstrip("/")
+            yield directory
+            yield f"{directory}/"
         case _ if path is not None:
             yield f"{container}/{path}"
 

@@ -12,13 +12,14 @@ from .credential import Credential, InvalidCredential, is_plain
 from .fingerprint import signature_sha256
 from .hosts import locate, split_url, with_service
 from .kinds import SNAPSHOT_TIME, TOKEN_PARAMETERS, Service
+from .leak import Leak, leaked_token
 from .mentions import Mention, Mentions
 from .normalize import percent_decoded
 
 # What a URL may hold, as people and programs write it: an apostrophe, yes (OData keys), a quotation mark, no.
 _RUN = re.compile(r"[^\s\"<>`\\{}|^\x00-\x1f]{43,}+")
 _SIGNED = re.compile(r"sig=[A-Za-z0-9+/%]{43}")
-_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:https?|wasbs?|abfss?)://", re.IGNORECASE)
 _ENTITY_KEY = re.compile(r"\((?:[A-Za-z]+=)?'[^']*'(?:,[A-Za-z]+='[^']*')*\)")
 _BARE_HOST = re.compile(r"(?<![A-Za-z0-9.-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
 _BARE_REACH = 2500  # characters before a query in which its host is looked for
@@ -35,18 +36,18 @@ _LAST_VALUE = {
     name: re.compile(pattern)
     for names, pattern in (
         ("sv skv", r"[0-9-]*"),
-        ("st se skt ske", r"(?:[0-9TZ:.+-]|%(?:25)*(?:3[aA]|2[bBdDeE]))*"),
+        ("st se skt ske snapshot versionid", r"(?:[0-9TZ:.+-]|%(?:25)*(?:3[aA]|2[bBdDeE]))*"),
         ("sp ss srt sr sks", r"[A-Za-z]*"),
         ("sip", r"[0-9a-fA-F.:-]*"),
         ("srh srq", r"[A-Za-z0-9_.,%-]*"),
-        ("tn sdd", r"[A-Za-z0-9]*"),
+        ("tn sdd", r"(?:\$|%(?:25)*24)?[A-Za-z0-9]*"),
         ("skoid sktid saoid suoid scid sduoid skdutid", r"[0-9A-Za-z-]*"),
         ("sig", r"(?:[A-Za-z0-9+/]|%(?:25)*2[bBfF])*+(?:=|%(?:25)*3[dD])?"),
         ("spr", r"https?(?:(?:,|%(?:25)*2[cC])https?)?"),
     )
     for name in names.split()
 }
-_TRAILING_MARKS = ".,;:!?)]*'~"
+_TRAILING_MARKS = ".,;:!?)]*'~\u2019\u201d\u00bb\u2026\u200b\ufeff\u3001\u3002\uff09\uff0c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class _Token:
     layers: int
 
 
-def find_tokens(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+def find_tokens(view: str, connections: Sequence[Connection], mentions: Mentions) -> Iterator[tuple[int, Leak]]:
     """Yield the tokens in `view` and where they are."""
     rest = []
     done = 0
@@ -77,7 +78,7 @@ def find_tokens(view: str, connections: Sequence[Connection], mentions: Mentions
             yield from _in_run(run[0], run.start(), mentions)
 
 
-def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Credential]]:
+def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Leak]]:
     """Read a text without spaces; where it holds several URLs, each goes on to where the next begins."""
     starts = [match.start() for match in _SCHEME.finditer(run)]
     for start, end in itertools.pairwise([0, *starts, len(run)]):
@@ -92,17 +93,17 @@ def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Cr
         host, path = split_url(address)
         if host and question and not (quoted and "'" in _ENTITY_KEY.sub("", address)):
             token = _read(query, quoted=quoted)
-            yield from _at(offset + start, _credential(token, host=host, path=path) if token else None)
+            yield from _at(offset + start, _leak(token, host=host, path=path) if token else None)
         else:
             yield from _at(offset + start, _loose(piece, mentions.of_token(offset + start)))
 
 
-def _at(position: int, credential: Credential | None) -> Iterator[tuple[int, Credential]]:
-    if credential is not None:
-        yield position, credential
+def _at(position: int, leak: Leak | None) -> Iterator[tuple[int, Leak]]:
+    if leak is not None:
+        yield position, leak
 
 
-def _loose(piece: str, near: Mention | None) -> Credential | None:
+def _loose(piece: str, near: Mention | None) -> Leak | None:
     """Read a token without a URL, or one whose URL lacks "https://"."""
     first = _FIRST_NAME.search(piece)
     if first is None:
@@ -117,17 +118,22 @@ def _loose(piece: str, near: Mention | None) -> Credential | None:
         hosts = [match for match in _BARE_HOST.finditer(address) if locate(match[0].lower(), None).account]
         if hosts:
             path = address[hosts[-1].end() :].partition("/")[2].rstrip("?")
-            return _credential(token, host=hosts[-1][0].lower(), path=path)
+            return _leak(token, host=hosts[-1][0].lower(), path=path)
+        if before.startswith("/"):  # as in the first line of a request, whose host is in another line
+            return _beside(token, near, path=before[1:-1])
     return _beside(token, near)
 
 
-def _beside(token: _Token, near: Connection | Mention | None) -> Credential | None:
-    """Give a token the address that stands beside it, if any, with the host of its own service."""
-    alone = _credential(token, host=None, path="")
+def _beside(token: _Token, near: Connection | Mention | None, *, path: str | None = None) -> Leak | None:
+    """Give a token the address that stands beside it, if any, with the host of its own service, or its own `path`."""
+    alone = _leak(token, host=None, path="")
     if alone is None or near is None or near.host is None:
         return alone
-    host = near.host if alone.service in (None, Service.MULTIPLE) else with_service(near.host, alone.service)
-    return _credential(token, host=host, path=(near.path or "") if host == near.host else "")
+    service = alone.credential.service
+    host = near.host if service in (None, Service.MULTIPLE) else with_service(near.host, service)
+    if path is None:
+        path = (near.path or "") if host == near.host else ""
+    return _leak(token, host=host, path=path)
 
 
 def _read(query: str, *, quoted: bool) -> _Token | None:
@@ -174,8 +180,8 @@ def _decoded(text: str, layers: int) -> str:
     return text
 
 
-def _credential(token: _Token, *, host: str | None, path: str) -> Credential | None:
-    """Return the credential; `path` is as written. None when no storage service would know it."""
+def _leak(token: _Token, *, host: str | None, path: str) -> Leak | None:
+    """Return the leak; `path` is as written. None when no storage service would know it."""
     snapshot = SNAPSHOT_TIME.get(token.parameters.get("sr", ""))
     parameters = {
         name: value for name, value in token.parameters.items() if name in TOKEN_PARAMETERS or name == snapshot
@@ -185,7 +191,7 @@ def _credential(token: _Token, *, host: str | None, path: str) -> Credential | N
         return None
     decoded = _decoded(path, token.layers)
     with contextlib.suppress(InvalidCredential):
-        return Credential(
+        credential = Credential(
             kind=kind,
             host=host,
             path=decoded if decoded and is_plain(decoded) else None,
@@ -193,4 +199,5 @@ def _credential(token: _Token, *, host: str | None, path: str) -> Credential | N
             signature_sha256=signature_sha256(token.signature),
             key_sha256=None,
         )
+        return leaked_token(credential, token.signature)
     return None

@@ -56,6 +56,7 @@ def test_what_is_extracted_survives_a_round_trip() -> None:
         ({"parameters": CONTAINER_SAS | {"sp": 7}}, "parameters"),
         ({"parameters": CONTAINER_SAS | {"sp": "r\nw"}}, "parameters"),
         ({"parameters": CONTAINER_SAS | {"rscd": "x" * 5000}}, "parameters"),
+        ({"parameters": CONTAINER_SAS | dict.fromkeys(("rscc", "rscd", "rsce"), "x" * 3000)}, "parameters"),
         ({"parameters": {}}, "kind"),
         ({"signature_sha256": None}, "signature_sha256"),
         ({"signature_sha256": DIGEST.upper()}, "signature_sha256"),
@@ -140,6 +141,34 @@ def test_properties_of_an_account_token() -> None:
     assert (credential.account, credential.service) == (None, Service.MULTIPLE)
     assert credential.services == {Service.BLOB, Service.QUEUE}
     assert credential.resource_types == "sco"
+
+
+def test_a_policy_that_the_kind_knows_nothing_of_does_not_count() -> None:
+    account_sas = {"sv": "2022-11-02", "ss": "b", "srt": "o", "sp": "r", "si": "p"}
+    assert only(query(account_sas, signature("x"))).policy is None
+    assert only(container_url(si="p")).policy == "p"
+
+
+def test_restrictions_that_the_version_does_not_know_do_not_count() -> None:
+    old = only(container_url(sv="2014-02-14", sip="1.2.3.4", spr="https"))
+    assert (old.ip_range, old.protocols) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "end"),
+    [
+        ({}, datetime(2030, 1, 1, tzinfo=UTC)),
+        ({"skoid": "o", "sktid": "t", "ske": "2029-12-31T00:00:00Z"}, datetime(2029, 12, 31, tzinfo=UTC)),
+        ({"skoid": "o", "sktid": "t", "ske": "2030-01-02T00:00:00Z"}, datetime(2030, 1, 1, tzinfo=UTC)),
+        ({"skoid": "o", "sktid": "t", "ske": "2029-12-31", "se": "soon"}, datetime(2029, 12, 31, tzinfo=UTC)),
+        ({"ske": "2029-12-31T00:00:00Z"}, datetime(2030, 1, 1, tzinfo=UTC)),
+        ({"se": "soon"}, None),
+    ],
+)
+def test_a_token_ends_no_later_than_the_delegation_key_behind_it(
+    parameters: dict[str, str], end: datetime | None
+) -> None:
+    assert only(container_url(**parameters)).ends == end
 
 
 def test_properties_of_a_key() -> None:

@@ -16,6 +16,7 @@ from tests.sas.making import ACCOUNT, HOST, KEYS, container_url, only, query, si
 
 URL = container_url()
 TOKEN = URL.partition("?")[2]
+SIG = quote(signature("x"), safe="")
 EMULATOR_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
@@ -41,6 +42,8 @@ SURROUNDINGS: dict[str, Callable[[str], str]] = {
     "single quotes": lambda url: f"curl '{url}'|tar xz",
     "shell escapes": lambda url: "curl " + url.replace("?", "\\?").replace("&", "\\&"),
     "cmd escapes": lambda url: "curl " + url.replace("&", "^&"),
+    "quoted ampersands": lambda url: "azcopy copy " + url.replace("&", '"&"'),
+    "batch file": lambda url: "set URL=" + url.replace("%", "%%"),
     "backtick escapes": lambda url: "curl " + url.replace("&", "`&"),
     "shell continuation": lambda url: "\\\n".join(wrapped(f'curl "{url}"')),
     "yaml, double quoted": lambda url: 'url: "' + "\\\n    ".join(wrapped(url)) + '"',
@@ -105,6 +108,29 @@ def test_half_characters_do_not_break_it() -> None:
     assert extract(f"\ud800 {URL} \\ud800") == extract(URL)
 
 
+def test_a_signature_that_looks_like_quoted_printable_is_none() -> None:
+    parameters = {"sv": "2022-11-02", "se": "2030-01-01T00:00:00Z", "sp": "r", "sr": "c"}
+    url = f"https://{HOST}/models?{query(parameters, '3D' + signature('x')[2:])}"
+    assert extract(SURROUNDINGS["python literals"](url)) == extract(url) != ()
+
+
+def test_a_token_that_goes_on_in_the_next_line_is_found_whole() -> None:
+    head, tail = f"https://{HOST}/models?sp=r&se=2030-01-01T00:00:00Z&rscl=de", f"&sv=2022-11-02&sr=c&sig={SIG}"
+    assert extract(f'"{head}"\n"{tail}"') == extract(head + tail)
+
+
+def test_a_path_that_goes_on_in_the_next_line_is_found_whole() -> None:
+    url = container_url(sr="b").replace("/models?", "/models/weights.bin?")
+    assert only(url.replace("weights.bin", "weig\\\nhts.bin")).resource_path == "weights.bin"
+
+
+def test_encodings_deeper_than_anyone_leaks_by_accident_are_left_alone() -> None:
+    deep = URL
+    for _ in range(7):
+        deep = quote(deep, safe="")
+    assert extract(deep) == ()
+
+
 # Once each, in order
 
 
@@ -137,7 +163,6 @@ def test_a_wrapped_token_is_not_also_found_in_part() -> None:
 
 # Look-alikes
 
-SIG = quote(signature("x"), safe="")
 KEY = KEYS["key1"]
 LOOK_ALIKES = {
     "Logic Apps": f"https://prod-28.eastus.logic.azure.com:443/workflows/a?sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={SIG}",
@@ -156,6 +181,13 @@ LOOK_ALIKES = {
     "Batch": f"https://x.westeurope.batch.azure.com key={KEY}",
     "subresource integrity": f'"integrity": "sha512-{KEY}"',
     "some secret": f"JWT_SECRET={KEY}",
+    "Log Analytics": f'storage_account_name = "acct"\nworkspace_key = "{KEY}"',
+    "Log Analytics in ARM": f'"storageAccountName": "acct", "primarySharedKey": "{KEY}"',
+    "a named hash": f'["sha512", "{KEY}"]',
+    "a named secret": f"{{'secret', '{KEY}'}}",
+    "Cosmos DB for MongoDB": f"mongodb://x:{KEY}@x.mongo.cosmos.azure.com:10255/?ssl=true",
+    "a word that ends in sig": f"desig={SIG}&x=1",
+    "Event Grid": f"r=https%3a%2f%2fx.eventgrid.azure.net%2fapi%2fevents&e=1%2f1%2f2030&s={SIG}",
     "a named key": f"https://{HOST}/c?sv=2022-11-02&sr=c&sp=r&skn=Root&sig={SIG}",
     "placeholder": "https://<account>.blob.core.windows.net/<container>?sv=<sv>&sr=c&sig=<signature>",
     "x placeholder": f"https://{HOST}/c?sv=2022-11-02&sr=c&sp=r&sig={'x' * 43}%3D",

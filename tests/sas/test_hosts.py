@@ -66,6 +66,9 @@ def test_path_style_urls(host: str | None, path: str | None, account: str | None
         ("https://{account}.blob/c", (None, "c")),
         ("ftp://acct.example/c", (None, "")),
         ("https://", (None, "")),
+        ("wasbs://data@acct.example/a/b", ("acct.example", "data/a/b")),
+        ("ABFSS://data@acct.example", ("acct.example", "data/")),
+        ("abfs://acct.example/a", ("acct.example", "a")),
     ],
 )
 def test_splitting_urls(url: str, address: tuple[str | None, str]) -> None:

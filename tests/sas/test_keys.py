@@ -29,6 +29,11 @@ MARKED = f"{KEY[:76]}+ASt{KEY[80:]}"
         f'access_key = "{KEY}"\nstorage_account_name = "{ACCOUNT}"\n',
         f"https://{HOST}/ key={quote(KEY, safe='')}",
         f"az storage blob list --account-name {ACCOUNT} --account-key {KEY}",
+        f'spark.conf.set("fs.azure.account.key.{HOST}", "{KEY}")',
+        f"<name>fs.azure.account.key.{HOST}</name><value>{KEY}</value>",
+        f'$context = New-AzStorageContext "{ACCOUNT}" "{KEY}"',
+        f"username={ACCOUNT}\npassword={KEY}\n",
+        f"[remote]\ntype = azureblob\naccount = {ACCOUNT}\nkey = {KEY}\n",
         f"azurestorageaccountname: {base64.b64encode(ACCOUNT.encode()).decode()}\n"
         f"azurestorageaccountkey: {base64.b64encode(KEY.encode()).decode()}\n",
     ],
@@ -38,7 +43,14 @@ def test_a_key_beside_its_account_is_found(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [KEY, f"{KEY}\n", MARKED + " ", f"x: {MARKED}", f"AZURE_STORAGE_KEY={KEY}", f"accountKey: {KEY}"]
+    "text",
+    [
+        *(KEY, f"{KEY}\n", MARKED + " ", f"x: {MARKED}", f"AZURE_STORAGE_KEY={KEY}", f"accountKey: {KEY}"),
+        f'[{{"keyName": "key1", "permissions": "FULL", "value": "{KEY}"}}]',
+        f'{{"keys":[{{"keyName":"key2","value":"{KEY}","permissions":"FULL"}}]}}',
+        f"KeyName  Permissions  Value\nkey1     FULL         {KEY}\n",
+        f"key2\n{KEY}\n",
+    ],
 )
 def test_a_key_that_says_what_it_is_is_found_without_an_account(text: str) -> None:
     assert (only(text).kind, only(text).host) == (Kind.ACCOUNT_KEY, None)

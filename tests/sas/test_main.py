@@ -2,6 +2,7 @@
 
 import io
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +76,17 @@ def test_it_runs_as_a_module_whatever_the_terminal_can_show() -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_module_answers_what_it_is_given_on_standard_input(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    monkeypatch.setattr(sys, "argv", ["shared.sas"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD)))
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.delitem(sys.modules, "shared.sas.__main__")
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module("shared.sas", run_name="__main__")
+    assert left.value.code == 0
+    assert json.loads(output.buffer.getvalue())["id"] == "a"

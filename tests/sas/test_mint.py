@@ -1,17 +1,29 @@
 """The proof token: what the real clients would make, readable and verifiable by ourselves."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import generate_table_sas
+from azure.storage.blob import UserDelegationKey, generate_blob_sas
 from azure.storage.queue import generate_queue_sas
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.sas import Service, Verification, mint_read_token, verify
-from tests.sas.making import ACCOUNT, KEYS, NOW, only
+from shared.sas import (
+    DelegationKey,
+    InvalidCredential,
+    Kind,
+    Service,
+    Undecidable,
+    Verification,
+    mint_delegation_token,
+    mint_read_token,
+    verify,
+)
+from tests.sas.making import ACCOUNT, KEYS, NOW, only, signature
 
 RESOURCES = {
     Service.BLOB: "models/nothing.bin",
@@ -77,3 +89,111 @@ def test_a_bad_key_is_refused_without_repeating_it() -> None:
 def test_a_resource_that_nothing_can_have_is_refused(resource: str) -> None:
     with pytest.raises(ValueError, match="path"):
         minted(Service.QUEUE, resource)
+
+
+# Stored access policies: what the policy says, the token must not say again
+
+
+@pytest.mark.parametrize("service", RESOURCES)
+def test_a_token_of_a_policy_says_only_what_the_policy_leaves_out(service: Service) -> None:
+    token = mint_read_token(
+        service=service,
+        account=ACCOUNT,
+        resource=RESOURCES[service],
+        expires=None,
+        key=KEYS["key1"],
+        policy="partners",
+        permissions=None,
+    )
+    assert not {"se", "sp"} & parse_qs(token).keys()
+    found = only(f"https://{ACCOUNT}.{service}.core.windows.net/{RESOURCES[service]}?{token}")
+    assert (found.kind, found.policy) == (Kind.POLICY_SAS, "partners")
+    assert verify(found, account=ACCOUNT, keys=KEYS).key == "key1"
+
+
+def test_a_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> None:
+    token = mint_read_token(
+        service=Service.TABLE,
+        account=ACCOUNT,
+        resource="Nix",
+        expires=NOW,
+        key=KEYS["key1"],
+        policy="p",
+        permissions="ra",
+    )
+    found = only(f"https://{ACCOUNT}.table.core.windows.net/Nix?{token}")
+    assert (found.permissions, found.expires, found.policy) == ("ra", NOW, "p")
+
+
+@pytest.mark.parametrize(("expires", "permissions"), [(None, "r"), (NOW, None)])
+def test_a_token_without_a_policy_needs_an_expiry_and_permissions(
+    expires: datetime | None, permissions: str | None
+) -> None:
+    with pytest.raises(ValueError, match="needs an expiry and permissions"):
+        mint_read_token(
+            service=Service.BLOB,
+            account=ACCOUNT,
+            resource="c12/b",
+            expires=expires,
+            key=KEYS["key1"],
+            permissions=permissions,
+        )
+
+
+# User delegation
+
+DELEGATION_KEY = DelegationKey(
+    object_id="aaaaaaaa-0000-4000-8000-000000000001",
+    tenant_id="bbbbbbbb-0000-4000-8000-000000000002",
+    start="2026-11-21T11:00:00Z",
+    expiry="2026-11-22T11:00:00Z",
+    service="b",
+    version="2026-10-06",
+    value=KEYS["key1"][:43] + "=",
+)
+
+
+def delegated(resource: str = "models/nothing.bin", key: DelegationKey = DELEGATION_KEY) -> str:
+    return mint_delegation_token(account=ACCOUNT, resource=resource, expires=NOW, key=key)
+
+
+def test_a_delegation_token_is_signed_as_version_2020_12_06_is() -> None:
+    fields = {name: values[0] for name, values in parse_qs(delegated()).items()}
+    text = "\n".join(
+        (
+            *("r", "", "2026-11-21T12:00:00Z", f"/blob/{ACCOUNT}/models/nothing.bin"),
+            *("aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"),
+            *("2026-11-21T11:00:00Z", "2026-11-22T11:00:00Z", "b", "2026-10-06", "", "", ""),
+            *("", "https", "2020-12-06", "b", "", "", "", "", "", "", ""),
+        )
+    )
+    assert fields["sig"] == signature(text, DELEGATION_KEY.value)
+
+
+def test_a_delegation_token_has_the_form_of_the_real_clients() -> None:
+    theirs = UserDelegationKey()
+    theirs.signed_oid, theirs.signed_tid = DELEGATION_KEY.object_id, DELEGATION_KEY.tenant_id
+    theirs.signed_start, theirs.signed_expiry = DELEGATION_KEY.start, DELEGATION_KEY.expiry
+    theirs.signed_service, theirs.signed_version = DELEGATION_KEY.service, DELEGATION_KEY.version
+    theirs.value = DELEGATION_KEY.value
+    token = generate_blob_sas(
+        ACCOUNT, "models", "nothing.bin", user_delegation_key=theirs, permission="r", expiry=NOW, protocol="https"
+    )
+    changing = ("sv", "sig")
+    expected = {name: value for name, value in parse_qs(token).items() if name not in changing}
+    assert {name: value for name, value in parse_qs(delegated()).items() if name not in changing} == expected
+
+
+def test_a_delegation_token_is_recognized_as_one() -> None:
+    found = only(f"https://{ACCOUNT}.blob.core.windows.net/models/nothing.bin?{delegated()}")
+    assert found.kind is Kind.USER_DELEGATION_SAS
+    assert verify(found, account=ACCOUNT, keys=KEYS).undecidable is Undecidable.DELEGATION
+
+
+def test_a_delegation_key_does_not_show_its_value() -> None:
+    assert DELEGATION_KEY.value not in repr(DELEGATION_KEY)
+
+
+def test_a_delegation_key_that_would_break_the_signed_lines_is_refused() -> None:
+    with pytest.raises(InvalidCredential, match="parameters"):
+        delegated(key=replace(DELEGATION_KEY, object_id="a\nb"))

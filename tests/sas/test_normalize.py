@@ -53,9 +53,23 @@ def test_a_later_reading_joins_lines(text: str) -> None:
     assert any("abcdef" in view for view in later)
 
 
+def test_a_text_that_was_cut_inside_of_a_time_is_joined() -> None:
+    assert 'x="2030-01-01T10:11"' in views('x="2030-01-01T10"\n  ":11"')
+
+
 def test_lines_that_are_not_full_stay_apart() -> None:
     text = f"{'x' * 60}\n{'y' * 40}\nthanks"
     assert f"{'x' * 60}{'y' * 40}\nthanks" in views(text)
+
+
+def test_a_line_that_is_shorter_than_two_of_one_width_ends_the_text() -> None:
+    text = f"{'x' * 60}\n{'y' * 60}\n{'z' * 50}\nthanks"
+    assert f"{'x' * 60}{'y' * 60}{'z' * 50}\nthanks" in views(text)
+
+
+def test_a_setting_behind_a_full_line_stays_apart() -> None:
+    text = f"url: >-\n  {'x' * 60}\n  {'y' * 60}\nother: 1"
+    assert f"{'x' * 60}{'y' * 60}\nother: 1" in [view.partition("  ")[2] for view in views(text)]
 
 
 def test_encodings_are_peeled_off_one_by_one() -> None:

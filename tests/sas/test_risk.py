@@ -28,6 +28,10 @@ def risk(parameters: dict[str, str], path: str = "data/b.csv", service: str = "b
         (ALL | {"sp": "rwdlac", "se": "2020-01-01"}, Severity.LOW),
         ({"sv": "2022-11-02", "sr": "c", "si": "p"}, Severity.HIGH),
         (V | {"sr": "c", "skoid": "o", "sktid": "t", "sduoid": "u"}, Severity.LOW),
+        (V | {"sr": "c", "skoid": "o", "sktid": "t"}, Severity.MEDIUM),
+        (V | {"sr": "c", "sduoid": "u"}, Severity.MEDIUM),
+        (V | {"sr": "c", "sp": "rwd", "skoid": "o", "sktid": "t", "ske": "2026-11-20"}, Severity.LOW),
+        (V | {"sr": "c", "sp": "rwd", "sv": "2014-02-14", "sip": "10.0.0.1"}, Severity.HIGH),
         (V | {"sr": "b", "sip": "10.0.0.1"}, Severity.LOW),
     ],
 )
@@ -153,6 +157,9 @@ def test_a_long_name_is_cut() -> None:
         (V | {"sr": "b", "spr": "https,http"}, "plain HTTP"),
         (V | {"sr": "b", "st": "2026-11-23"}, "not valid before 2026-11-23"),
         ({"sv": "2022-11-02", "sr": "c", "si": "p"}, "it never expires"),
+        (V | {"sr": "c", "se": "soon"}, "valid for ever"),
+        (V | {"sr": "b", "skoid": "o", "sktid": "t", "srh": "foo"}, "certain headers or query parameters"),
+        (V | {"sr": "b", "skoid": "o", "sktid": "t", "srq": "bar"}, "certain headers or query parameters"),
     ],
 )
 def test_what_is_more_than_needed_is_named(parameters: dict[str, str], note: str) -> None:

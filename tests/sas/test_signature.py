@@ -262,6 +262,20 @@ def test_a_directory_token_of_the_root_is_recognized_in_both_spellings(ending: s
     assert verified(f"https://{HOST}/c/x?{query(parameters, signature(text))}").key == "key2"
 
 
+@pytest.mark.parametrize("spelling", ["nix", "Nix"])
+def test_a_table_token_is_recognized_whether_or_not_its_client_lowered_the_name(spelling: str) -> None:
+    sig = signature(f"r\n\n{E}\n/table/{A}/{spelling}\n\n\n\n2019-02-02\n\n\n\n")
+    token = query({"sv": "2019-02-02", "sp": "r", "se": E, "tn": "Nix"}, sig)
+    assert verify(only(f"https://{A}.table.core.windows.net/Nix?{token}"), account=A, keys=KEYS).key == "key2"
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_a_directory_token_is_recognized_with_and_without_the_slash_at_the_end(ending: str) -> None:
+    sig = signature(f"r\n\n{E}\n/blob/{A}/c12/a/b{ending}\n\n\n\n2022-11-02\nd\n\n\n\n\n\n\n")
+    token = query({"sv": "2022-11-02", "sp": "r", "se": E, "sr": "d", "sdd": "2"}, sig)
+    assert verify(only(f"https://{A}.dfs.core.windows.net/c12/a/b/d?{token}"), account=A, keys=KEYS).key == "key2"
+
+
 def test_a_path_style_url_names_the_account_first() -> None:
     token = generate_container_sas(**BLOB, permission="r")
     assert verified(f"http://10.0.0.4:10000/{A}/c/b?{token}").key == "key2"

@@ -8,6 +8,7 @@ from tests.sas.making import ACCOUNT, HOST, KEYS, container_url, only, query, si
 TOKEN = container_url().partition("?")[2]
 QUEUE_TOKEN = query({"sv": "2022-11-02", "sp": "p", "se": "2030-01-01"}, signature("x"))
 TABLE_TOKEN = query({"sv": "2019-02-02", "sp": "r", "tn": "Tab"}, signature("x"))
+SIG = TOKEN.partition("sig=")[2]
 ACCOUNT_TOKEN = query({"sv": "2022-11-02", "ss": "bqtf", "srt": "sco", "sp": "r"}, signature("x"))
 
 
@@ -36,6 +37,11 @@ def place(credential: Credential) -> tuple[str | None, str | None]:
         (f"--sas-token='?{TOKEN}'", None, None),
         (f"SAS={TOKEN}", None, None),
         (f"example.org/x?{TOKEN}", None, None),
+        (f"https://other.example/?design={TOKEN}", None, None),
+        (f"abfss://data@{HOST}/a%20b?{TOKEN}", HOST, "data/a b"),
+        (f"x wasbs://data@{HOST}/?{TOKEN}", HOST, "data/"),
+        (f"GET /models/a%20b?{TOKEN} HTTP/1.1\r\nHost: {HOST}\r\n", HOST, "models/a b"),
+        (f"GET /models?{TOKEN} HTTP/1.1", None, None),
     ],
 )
 def test_places(text: str, host: str | None, path: str | None) -> None:
@@ -65,6 +71,26 @@ def test_what_follows_a_token_is_not_part_of_it(ending: str) -> None:
     assert only(container_url() + ending) == only(container_url())
 
 
+@pytest.mark.parametrize("ending", ["\u201d", "\u00bb.", "\u2026", "\u200b", "\u3002"])
+def test_typography_behind_a_value_of_any_form_is_not_part_of_it(ending: str) -> None:
+    text = f"https://{HOST}/models?{TOKEN}&rscl=de"
+    assert only(text + ending) == only(text)
+
+
+@pytest.mark.parametrize("name", ["snapshot", "versionid"])
+def test_what_follows_the_time_of_a_snapshot_is_not_part_of_it(name: str) -> None:
+    resource = {"snapshot": "bs", "versionid": "bv"}[name]
+    text = f"{container_url(sr=resource)}&{name}=2024-05-01T10:11:03.1234567Z"
+    assert only(f"{text}other: 1") == only(text)
+
+
+@pytest.mark.parametrize("written", ["$MetricsCapacityBlob", "%24MetricsCapacityBlob"])
+def test_a_table_of_azures_own_keeps_its_dollar(written: str) -> None:
+    text = f"https://{ACCOUNT}.table.core.windows.net/{written}()?sv=2019-02-02&sp=r&sig={SIG}&tn={written.lower()}"
+    assert only(text).container == "$MetricsCapacityBlob"
+    assert only(f"{text}.").parameter("tn") == "$metricscapacityblob"
+
+
 def test_a_token_in_a_connection_string_belongs_to_its_endpoint() -> None:
     found = only(f"SharedAccessSignature=?{ACCOUNT_TOKEN};TableEndpoint=https://{ACCOUNT}.table.core.windows.net/;")
     assert place(found) == (f"{ACCOUNT}.table.core.windows.net", None)
@@ -92,6 +118,10 @@ def test_a_path_style_endpoint_keeps_its_account() -> None:
         (f'url = "https://{HOST}/models/b.bin"\nsas = "?{TOKEN}"', HOST, "models/b.bin"),
         (f'url = "https://{HOST}/models"\nsas = "?{QUEUE_TOKEN}"', f"{ACCOUNT}.queue.core.windows.net", None),
         (f'"https://{HOST}/one" "https://{HOST}/two" "{TOKEN}"', HOST, None),
+        (f'conf.set("fs.azure.sas.models.{HOST}", "{TOKEN}")', HOST, "models"),
+        (f'conf.set("fs.azure.sas.fixed.token.{HOST}", "{TOKEN}")', HOST, None),
+        (f'"wasbs://models@{HOST}/a/b" "{TOKEN}"', HOST, "models/a/b"),
+        (f'"https://${ACCOUNT}.blob.core.windows.net/a" "{TOKEN}"', None, None),
         (f'"https://{HOST}/one" "https://other.blob.core.windows.net" "{TOKEN}"', None, None),
         (f'"https://{HOST}/one"{" " * 9000}"{TOKEN}"', None, None),
         (f'account_name: string\nsas = "{TOKEN}"', None, None),

@@ -1,0 +1,28 @@
+"""A leak with its secret: for the one check in which a leaked token is sent once more. Never stored, never shown."""
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from .credential import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A credential, and the token that it was read from.
+
+    `token` is a SAS as a query string that can be sent: each value percent-encoded, in the order of the names, `sig`
+    last, with the URL's `snapshot` or `versionid` where the signature covers it. None for an account key.
+    """
+
+    credential: Credential
+    token: str | None = field(repr=False)
+
+
+def leaked_token(credential: Credential, signature: str) -> Leak:
+    """Return the leak of the SAS `credential` whose `sig`, decoded, is `signature`."""
+    return Leak(credential, query_string((*credential.parameters, ("sig", signature))))
+
+
+def query_string(parameters: tuple[tuple[str, str], ...]) -> str:
+    """Return `parameters` as a query string, each value percent-encoded."""
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
