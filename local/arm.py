@@ -1,8 +1,9 @@
 """Azure Resource Manager: the stand-in for management.azure.com.
 
 It has the operations that the product and a person trying it out use: subscriptions, storage accounts
-(`arm_storage`) and the product's own Resource Graph query (`resource_graph`). Everything else is refused as
-ARM refuses what it does not know. Ids and types are matched without regard to case, as ARM does.
+(`arm_storage`), their shares and tables (`arm_policies`), and the product's own Resource Graph query
+(`resource_graph`). Everything else is refused as ARM refuses what it does not know. Ids and types are matched without
+regard to case, as ARM does.
 """
 
 import re
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local import arm_storage, resource_graph
+from local import arm_policies, arm_storage, resource_graph
 from local.arm_protocol import ArmError, Call, require_api_version
 from local.model import SUBSCRIPTION_ID, TENANT_ID, Account, Cloud
 from local.tokens import ARM, ARM_CLASSIC, Entra, Forbidden, Reason, Unauthorized
@@ -108,7 +109,7 @@ async def _answer(cloud: Cloud, entra: Entra, request: Request) -> Response:
             f"The scope '{account.id}' cannot perform write operation because following scope(s) are locked: "
             f"'{account.id}'. Please remove the lock and try again.",
         )
-    call = Call(cloud=cloud, identity=identity, request=request, resource_group=group, found=account)
+    call = Call(cloud=cloud, identity=identity, request=request, resource_group=group, found=account, names=names)
     return await operation.handler(call)
 
 
@@ -196,6 +197,19 @@ def _on_accounts(method: str, path: str, action: str, handler: _Handler, *parame
     return _Operation(method, _pattern(path), kind, arm_storage.VERSIONS, right, handler, frozenset(parameters))
 
 
+def _on_parts(method: str, path: str, kind: str, handler: _Handler, *parameters: str) -> _Operation:
+    """An operation on a share or table, whose right is one of its own."""
+    action = {"GET": "read", "DELETE": "delete"}.get(method, "write")
+    right = f"{kind}/{action}"
+    return _Operation(method, _pattern(path), kind, arm_storage.VERSIONS, right, handler, frozenset(parameters))
+
+
+_SHARES = "Microsoft.Storage/storageAccounts/fileServices/shares"
+_SHARE = _ACCOUNT + r"/fileServices/default/shares/(?P<share>[^/]+)"
+_TABLES = "Microsoft.Storage/storageAccounts/tableServices/tables"
+_TABLE = _ACCOUNT + r"/tableServices/default/tables/(?P<table>[^/]+)"
+_REVOKE = "revokeUserDelegationKeys"
+
 _OPERATIONS = (
     _on_subscriptions("/subscriptions", right=None, handler=_list_subscriptions),
     _on_subscriptions(_SUBSCRIPTION, right="Microsoft.Resources/subscriptions/read", handler=_get_subscription),
@@ -205,6 +219,15 @@ _OPERATIONS = (
     _on_accounts("PATCH", _ACCOUNT, "write", arm_storage.update_account),
     _on_accounts("POST", _ACCOUNT + "/listKeys", "listKeys/action", arm_storage.list_keys, "$expand"),
     _on_accounts("POST", _ACCOUNT + "/regenerateKey", "regenerateKey/action", arm_storage.regenerate_key),
+    _on_accounts("POST", f"{_ACCOUNT}/{_REVOKE}", f"{_REVOKE}/action", arm_storage.revoke_user_delegation_keys),
+    _on_parts("GET", _SHARE, _SHARES, arm_policies.get_share, "$expand"),
+    _on_parts("PUT", _SHARE, _SHARES, arm_policies.create_share, "$expand"),
+    _on_parts("PATCH", _SHARE, _SHARES, arm_policies.update_share),
+    _on_parts("DELETE", _SHARE, _SHARES, arm_policies.delete_share, "$include"),
+    _on_parts("GET", _TABLE, _TABLES, arm_policies.get_table),
+    _on_parts("PUT", _TABLE, _TABLES, arm_policies.create_table),
+    _on_parts("PATCH", _TABLE, _TABLES, arm_policies.update_table),
+    _on_parts("DELETE", _TABLE, _TABLES, arm_policies.delete_table),
     _Operation(
         method="POST",
         path=_pattern(r"/providers/Microsoft\.ResourceGraph/resources"),

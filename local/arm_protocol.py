@@ -5,8 +5,8 @@ Provider Contract (github.com/Azure/azure-resource-manager-rpc, common-api-detai
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,13 +34,14 @@ class ArmError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One authorized request, with what its path names resolved."""
+    """One authorized request, with what its path names resolved; `names` are all names in the path, as written."""
 
     cloud: Cloud
     identity: Identity
     request: Request
     resource_group: str | None
     found: Account | None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def account(self) -> Account:

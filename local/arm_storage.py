@@ -1,7 +1,8 @@
 """The storage resource provider: storage accounts and their keys.
 
 Shapes: learn.microsoft.com/rest/api/storagerp/storage-accounts (get properties, list, list keys, regenerate
-key, update), api-version 2026-09-01; the older ones that are accepted had the same members.
+key, revoke user delegation keys, update), api-version 2026-09-01; the older ones that are accepted had the same
+members.
 """
 
 import base64
@@ -11,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from local import tags
+from local import arm_network, tags
 from local.arm_protocol import (
     ArmError,
     Call,
@@ -50,7 +51,6 @@ _SECONDARY_LOCATION = "northeurope"  # the region paired with LOCATION
 _WEB_ZONE = "z6"  # LOCATION's zone in the host names of static web sites
 _KEY_NAMES = ("key1", "key2", "kerb1", "kerb2")
 _UPDATABLE = frozenset({"allowSharedKeyAccess", "allowBlobPublicAccess", "publicNetworkAccess", "networkAcls"})
-_NETWORK_MEMBERS = frozenset({"defaultAction", "bypass", "ipRules", "virtualNetworkRules"})
 
 
 def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
@@ -143,6 +143,12 @@ def _keys(account: Account, *, kerberos: bool) -> Response:
     )
 
 
+async def revoke_user_delegation_keys(call: Call) -> Response:
+    """Make every user delegation key void that was handed out until now; the answer has no body."""
+    call.account.delegation_keys_revoked_at = now()
+    return Response(status_code=200)
+
+
 async def update_account(call: Call) -> Response:
     """Change tags, shared-key access, anonymous access or network rules: all that is asked for, or nothing."""
     body = await read_json(call.request)
@@ -166,9 +172,7 @@ def _valid_property(name: str, value: object) -> object:
     elif name == "publicNetworkAccess":
         valid = value in ("Enabled", "Disabled", "SecuredByPerimeter")
     else:
-        valid = isinstance(value, dict) and value.get("defaultAction") in ("Allow", "Deny")
-        if isinstance(value, dict):
-            reject_unknown(value, _NETWORK_MEMBERS, of="NetworkRuleSet")
+        return arm_network.valid(value)
     if not valid:
         raise invalid_value(name)
     return value
@@ -178,7 +182,7 @@ def describe(account: Account) -> dict[str, Any]:
     """The account as a StorageAccount resource."""
     key_created = {name: timestamp(account.key_created[name]) for name in ("key1", "key2")}
     created = timestamp(account.created_at)
-    network = {"ipRules": [], "virtualNetworkRules": []} | account.properties.get("networkAcls", {})
+    network = arm_network.EMPTY | account.properties.get("networkAcls", {})
     return {
         "sku": {"name": "Standard_RAGRS", "tier": "Standard"},
         "kind": "StorageV2",

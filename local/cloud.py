@@ -15,7 +15,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp
 
-from local import arm, control, entra, environment, graph, hostnames, identities, identity
+from local import arm, control, entra, environment, graph, hostnames, identities, identity, keyvault
 from local.azurite import Azurite
 from local.certificates import Certificates
 from local.children import Child, plain_environment
@@ -149,6 +149,7 @@ class _Parts:
         self.faults = Faults()
         self.gate = Gate()
         self.backend = StorageBackend(self.azurite, self.certificates)
+        self.cloud.tables = self.backend
         self.event_grid = EventGrid(self.cloud, self.entra)
         self.hosts: list[Child] = []
         self._is_serving = False
@@ -160,6 +161,7 @@ class _Parts:
             hostnames.ARM_HOST: arm.app(self.cloud, self.entra),
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
+            f"*.{hostnames.KEY_VAULT_SUFFIX}": keyvault.app(self.cloud, self.entra),
         }
         storage = Storage(self.cloud, self.entra, self.backend, self.gate)
         return Front(

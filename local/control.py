@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local import json_text, tags
+from local import json_text, keyvault_body, tags
 from local.azurite import AzuriteError
 from local.faults import Effect, Fault, Faults
 from local.model import Account, Cloud, Incident, Mail
@@ -25,6 +25,7 @@ from local.storage_backend import StorageBackendError
 
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
+_FAULT_CODE = re.compile(r"[A-Za-z0-9]{1,80}")
 _LARGEST_BODY = 1024 * 1024
 _RESOURCE_GROUP = "production"
 
@@ -70,6 +71,9 @@ def app(
         # Flat as in /state, and as one object for whoever iterates over them.
         return _json({"id": account.id, **account.keys, "keys": account.keys, **body}, 201)
 
+    async def create_secret(request: Request) -> Response:
+        return _json(keyvault_body.create(cloud.vaults, await _object(request)), 201)
+
     async def add_fault(request: Request) -> Response:
         fault = _fault(await _object(request))
         faults.add(fault)
@@ -92,6 +96,7 @@ def app(
             Route("/state", state),
             Route("/requests", requests),
             Route("/accounts", create_account, methods=["POST"]),
+            Route("/secrets", create_secret, methods=["POST"]),
             Route("/faults", add_fault, methods=["POST"]),
             Route("/faults", list_faults, methods=["GET"]),
             Route("/faults", clear_faults, methods=["DELETE"]),
@@ -99,6 +104,7 @@ def app(
         ],
         exception_handlers={
             InvalidRequestError: _bad_request,
+            keyvault_body.InvalidBody: _bad_request,
             HTTPException: _http_error,
             AzuriteError: _unavailable,
             StorageBackendError: _unavailable,
@@ -113,7 +119,7 @@ def _state(cloud: Cloud) -> Json:
         "mails": [_mail_state(mail) for mail in cloud.mails],
         "dead_letters": cloud.dead_letters,
         "events": cloud.events,
-        "vaults": {},
+        "vaults": {vault.name: keyvault_body.state(vault) for vault in cloud.vaults.values()},
         "sources": [],
         "messages": [],
     }
@@ -127,6 +133,10 @@ def _account_state(account: Account) -> Json:
         "rotations": [{"key": key, "at": at} for key, at in account.rotations],
         "properties": account.properties,
         "delegation_keys_revoked_at": account.delegation_keys_revoked_at,
+        "policies": {
+            f"{service}/{resource}": [identifier.id for identifier in identifiers]
+            for (service, resource), identifiers in account.policies.items()
+        },
     }
 
 
@@ -165,14 +175,16 @@ def _account(body: Json) -> Account:
 
 
 def _fault(body: Json) -> Fault:
-    _known(body, "match", "effect", "status", "times", "delay_ms", "after")
-    match, after = body.get("match"), body.get("after", False)
+    _known(body, "match", "effect", "status", "code", "times", "delay_ms", "after")
+    match, code, after = body.get("match"), body.get("code"), body.get("after", False)
     if not isinstance(match, str) or not match or not tags.is_printable(match):
         raise InvalidRequestError('match must be a part of "METHOD https://host/path?query"')
     try:
         effect = Effect(body.get("effect", Effect.NONE))
     except ValueError:
         raise InvalidRequestError(f"effect must be one of {', '.join(Effect)}") from None
+    if code is not None and not (isinstance(code, str) and _FAULT_CODE.fullmatch(code)):
+        raise InvalidRequestError("code must be an error code of Azure's: letters and digits only")
     if not isinstance(after, bool):
         raise InvalidRequestError("after must be true or false")
     times = body.get("times", 1)
@@ -180,6 +192,7 @@ def _fault(body: Json) -> Fault:
         match=match,
         effect=effect,
         status=_number(body, "status", 503, least=100, most=599),
+        code=code,
         times=None if times is None else _number(body, "times", 1, least=1, most=1_000_000),
         delay_ms=_number(body, "delay_ms", 0, least=0, most=600_000),
         after=after,

@@ -17,13 +17,15 @@ class Effect(StrEnum):
 class Fault:
     """Hits the next `times` requests whose line "METHOD https://host/path?query" contains `match`.
 
-    `times` None: until it is removed. `delay_ms` passes first. `after`: the request is carried out, then its answer
-    is lost to the effect. `hits` counts how often it struck.
+    `code` is the error code of the answer; None: the usual one of its status. `times` None: until it is removed.
+    `delay_ms` passes first. `after`: the request is carried out, then its answer is lost to the effect. `hits` counts
+    how often it struck.
     """
 
     match: str
     effect: Effect
     status: int = 503
+    code: str | None = None
     times: int | None = 1
     delay_ms: int = 0
     after: bool = False

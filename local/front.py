@@ -41,7 +41,10 @@ class _Entry:
 
 
 class Front:
-    """The listener. `services` maps an exact host name to its stand-in; `storage` gets every storage host."""
+    """The listener. `services` maps a host name to its stand-in; `storage` gets every storage host.
+
+    A name may begin with "*." for any one label, as in a certificate.
+    """
 
     def __init__(
         self,
@@ -88,8 +91,9 @@ class Front:
             await self._strike(fault, entry, app)(scope, receive, send)
 
     def _app_for(self, host: str) -> ASGIApp:
-        if host in self._services:
-            return self._services[host]
+        service = self._services.get(host) or self._services.get(f"*.{host.partition('.')[2]}")
+        if service is not None:
+            return service
         if hostnames.StorageHost.parse(host) is not None:
             return self._storage
         code = "NoStandIn" if hostnames.is_known(host) else "UnknownHost"
@@ -123,7 +127,7 @@ class Front:
             else:
                 await _drain(receive)
             if fault.effect is Effect.STATUS:
-                await self._answer(_fault_response(fault.status), entry, scope, receive, send)
+                await self._answer(_fault_response(fault.status, fault.code), entry, scope, receive, send)
                 return
             self._record(entry, None)
             if fault.effect is Effect.RESET:
@@ -195,8 +199,8 @@ def _decode(text: str) -> str:
     return text
 
 
-def _fault_response(status: int) -> ASGIApp:
-    code = _FAULT_CODES.get(status, "InjectedFault")
+def _fault_response(status: int, code: str | None) -> ASGIApp:
+    code = code or _FAULT_CODES.get(status, "InjectedFault")
     message = "A fault that was set through the control port of the local cloud."
     return JSONResponse({"error": {"code": code, "message": message}}, status, {"x-ms-error-code": code})
 

@@ -1,10 +1,12 @@
 """Microsoft Graph: the stand-in for graph.microsoft.com, v1.0.
 
-Users' basic profiles, `sendMail` (`graph_mail`), and the items of one SharePoint list (`graph_list`). Errors are
-in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation asks for its app role.
+Users' basic profiles, service principals, `sendMail` (`graph_mail`), and the items of one SharePoint list
+(`graph_list`). Errors are in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation
+asks for its app role.
 """
 
 from collections.abc import Awaitable, Callable
+from uuid import UUID
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +23,7 @@ AUDIENCES = (GRAPH,)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ITEMS = "/v1.0/sites/{site}/lists/{list}/items"
 _READ_BASIC = "User.ReadBasic.All"
+_READ_APPS = "Application.Read.All"
 _BASIC_PROFILE = ("id", "displayName", "givenName", "surname", "mail", "userPrincipalName")
 _BEYOND_BASIC_PROFILE = (
     "accountEnabled",
@@ -36,6 +39,7 @@ _BEYOND_BASIC_PROFILE = (
     "proxyAddresses",
     "userType",
 )
+_SERVICE_PRINCIPAL = ("id", "accountEnabled", "appId", "displayName", "servicePrincipalType")
 
 _UNAUTHORIZED = {
     Reason.MISSING: "Access token is empty.",
@@ -47,6 +51,7 @@ _UNAUTHORIZED = {
 # The workload behind Graph that refuses a role has its own code and words for it.
 _FORBIDDEN = {
     _READ_BASIC: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+    _READ_APPS: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     graph_mail.ROLE: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     graph_list.ROLE: ("accessDenied", "Access denied"),
 }
@@ -66,6 +71,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 
     routes = [
         route("GET", "/v1.0/users/{user}", _READ_BASIC, _get_user),
+        route("GET", "/v1.0/servicePrincipals/{app}", _READ_APPS, _get_service_principal),
         route("POST", "/v1.0/users/{user}/sendMail", graph_mail.ROLE, graph_mail.send_mail),
         route("GET", _ITEMS, graph_list.ROLE, graph_list.list_items),
         route("POST", _ITEMS, graph_list.ROLE, graph_list.create_item),
@@ -113,23 +119,12 @@ async def _get_user(call: Call) -> Response:
 
     User.ReadBasic.All sees the basic profile only; a property beyond it is left out of the answer.
     """
-    select = parameters(call.request, "select").get("select")
-    selected = select.split(",") if select else list(_BASIC_PROFILE)
-    for name in selected:
-        if name not in _BASIC_PROFILE and name not in _BEYOND_BASIC_PROFILE:
-            raise GraphError(
-                400, "BadRequest", f"Could not find a property named '{name}' on type 'microsoft.graph.user'."
-            )
+    selected = _selected(call, _BASIC_PROFILE + _BEYOND_BASIC_PROFILE, type_="user") or _BASIC_PROFILE
     wanted = call.name("user").lower()
     users = call.cloud.users
     user = users.get(wanted) or next((u for u in users.values() if u.object_id == wanted), None)
     if user is None:
-        raise GraphError(
-            404,
-            "Request_ResourceNotFound",
-            f"Resource '{call.name('user')}' does not exist or one of its queried reference-property objects are "
-            "not present.",
-        )
+        raise _not_found(call.name("user"))
     profile = {
         "id": user.object_id,
         "displayName": user.display_name,
@@ -138,8 +133,51 @@ async def _get_user(call: Call) -> Response:
         "mail": user.mail,
         "userPrincipalName": user.user_principal_name,
     }
-    entity = f"users({select})" if select else "users"
-    return JSONResponse(
-        {"@odata.context": f"{GRAPH}/v1.0/$metadata#{entity}/$entity"}
-        | {name: profile[name] for name in selected if name in profile}
+    return _entity(call, "users", {name: profile[name] for name in selected if name in profile})
+
+
+async def _get_service_principal(call: Call) -> Response:
+    """An app or managed identity by object id (learn.microsoft.com/graph/api/serviceprincipal-get)."""
+    selected = _selected(call, _SERVICE_PRINCIPAL, type_="servicePrincipal") or _SERVICE_PRINCIPAL
+    wanted = call.name("app").lower()
+    try:
+        UUID(wanted)
+    except ValueError:
+        raise GraphError(400, "Request_BadRequest", f"Invalid object identifier '{call.name('app')}'.") from None
+    identity = call.cloud.identity_of(wanted)
+    people = {user.object_id for user in call.cloud.users.values()}
+    if identity is None or identity.object_id in people:
+        raise _not_found(call.name("app"))
+    principal = {
+        "id": identity.object_id,
+        "accountEnabled": True,
+        "appId": identity.client_id,
+        "displayName": identity.name,
+        "servicePrincipalType": "ManagedIdentity",
+    }
+    return _entity(call, "servicePrincipals", {name: principal[name] for name in selected})
+
+
+def _selected(call: Call, known: tuple[str, ...], *, type_: str) -> tuple[str, ...]:
+    """The properties that the query selects; none if it does not say. GraphError for one that `type_` lacks."""
+    select = parameters(call.request, "select").get("select")
+    selected = tuple(select.split(",")) if select else ()
+    for name in selected:
+        if name not in known:
+            message = f"Could not find a property named '{name}' on type 'microsoft.graph.{type_}'."
+            raise GraphError(400, "BadRequest", message)
+    return selected
+
+
+def _not_found(name: str) -> GraphError:
+    return GraphError(
+        404,
+        "Request_ResourceNotFound",
+        f"Resource '{name}' does not exist or one of its queried reference-property objects are not present.",
     )
+
+
+def _entity(call: Call, collection: str, properties: dict[str, object]) -> Response:
+    select = parameters(call.request, "select").get("select")
+    entity = f"{collection}({select})" if select else collection
+    return JSONResponse({"@odata.context": f"{GRAPH}/v1.0/$metadata#{entity}/$entity"} | properties)

@@ -9,9 +9,10 @@ SECONDARY_SUFFIX = "-secondary"
 ENTRA_HOST = "login.microsoftonline.com"
 ARM_HOST = "management.azure.com"
 GRAPH_HOST = "graph.microsoft.com"
+KEY_VAULT_SUFFIX = "vault.azure.net"
 
 _EXACT = (ENTRA_HOST, ARM_HOST, GRAPH_HOST, "api.loganalytics.io", "api.github.com")
-_FAMILIES = ("eventgrid.azure.net", "vault.azure.net")
+_FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX)
 _EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")
 
 CERTIFICATE_NAMES = (

@@ -3,7 +3,7 @@
 The ids are fixed, so that a recorded request or a token means the same principal after every restart.
 """
 
-from local.model import MAIL_SENDER, SECURITY_MAILBOX, STATE_ACCOUNT, TENANT_DOMAIN, Identity, User
+from local.model import KEY_VAULT, MAIL_SENDER, SECURITY_MAILBOX, STATE_ACCOUNT, TENANT_DOMAIN, Identity, User
 
 _RESPONDER_RIGHTS = frozenset(
     {
@@ -11,13 +11,22 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.Storage/storageAccounts/read",
         "Microsoft.Storage/storageAccounts/listkeys/action",
         "Microsoft.Storage/storageAccounts/regeneratekey/action",
+        "Microsoft.Storage/storageAccounts/revokeUserDelegationKeys/action",
+        "Microsoft.Storage/storageAccounts/write",  # lockdown
+        "Microsoft.Storage/storageAccounts/fileServices/shares/read",
+        "Microsoft.Storage/storageAccounts/fileServices/shares/write",
+        "Microsoft.Storage/storageAccounts/tableServices/tables/read",
+        "Microsoft.Storage/storageAccounts/tableServices/tables/write",
+        "Storage Blob Delegator@*",
         "EventGrid/events/send",
         "User.ReadBasic.All",
+        "Application.Read.All",
         "Mail.Send",  # graph.py lets it send from MAIL_SENDER only, as Exchange's RBAC for Applications would
         "Sites.Selected",  # granted with role "write" on SHAREPOINT_SITE
         f"Storage Table Data Contributor@{STATE_ACCOUNT}",
         f"Storage Queue Data Contributor@{STATE_ACCOUNT}",
         f"Storage Blob Data Owner@{STATE_ACCOUNT}",
+        f"Key Vault Secrets Officer@{KEY_VAULT}",
     }
 )
 
@@ -28,9 +37,11 @@ _DEVELOPER_RIGHTS = frozenset(
         "Microsoft.Storage/*",
         "EventGrid/events/send",
         "Storage Blob Data Owner@*",
+        "Storage File Data Privileged Contributor@*",
         "Storage Blob Data Contributor@*",
         "Storage Queue Data Contributor@*",
         "Storage Table Data Contributor@*",
+        "Key Vault Secrets Officer@*",
     }
 )
 

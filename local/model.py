@@ -10,7 +10,9 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
+
+from local.keyvault_model import Vault
 
 TENANT_ID = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
 TENANT_DOMAIN = "contoso.com"
@@ -19,6 +21,7 @@ LOCATION = "westeurope"
 
 STATE_ACCOUNT = "sasquashstate"  # Sasquash's own storage: its tables, queues and host leases
 TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
+KEY_VAULT = "sasquash-vault"
 SHAREPOINT_SITE = "contoso.sharepoint.com,5f0c7a1e-52c5-4f3b-8d0a-2f6f1f0c9a77,1c9b2b7d-0c52-4a0c-9d3e-7b1a5d2c4e66"
 SHAREPOINT_LIST = "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35"
 MAIL_SENDER = "sasquash@contoso.com"
@@ -57,6 +60,47 @@ class Identity:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AccessPolicy:
+    """The fields of a stored access policy as they were written; None: no such element, "": an empty one."""
+
+    start: str | None = None
+    expiry: str | None = None
+    permission: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIdentifier:
+    """A stored access policy and its id. `policy` None: the identifier was written without an AccessPolicy."""
+
+    id: str
+    policy: AccessPolicy | None
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationKey:
+    """A user delegation key that was handed out. Texts are as in the answer of Get User Delegation Key."""
+
+    object_id: str
+    tenant_id: str
+    start: str
+    expiry: str
+    service: str  # "b", "q", "t" or "f"
+    version: str
+    value: str = field(repr=False)
+    issued_at: datetime
+
+
+@dataclass
+class Share:
+    """A file share; nothing is stored in it."""
+
+    name: str
+    last_modified: datetime
+    etag: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class Account:
     """A storage account: ARM's view of it. Its data lives in Azurite under the same name and keys."""
@@ -80,7 +124,11 @@ class Account:
             "networkAcls": {"bypass": "AzureServices", "defaultAction": "Allow"},
         }
     )
-    delegation_keys_revoked_at: datetime | None = None
+    delegation_keys: list[DelegationKey] = field(default_factory=list)
+    delegation_keys_revoked_at: datetime | None = None  # what was issued until then is void
+    # By service and resource: ("blob", container), ("queue", queue), ("table", table in lower case), ("file", share).
+    policies: dict[tuple[str, str], tuple[SignedIdentifier, ...]] = field(default_factory=dict)
+    shares: dict[str, Share] = field(default_factory=dict)
     locks: list[str] = field(default_factory=list)  # "ReadOnly" | "CanNotDelete", management locks
     created_at: datetime = field(default_factory=now)
 
@@ -138,6 +186,17 @@ class RecordedRequest:
     identity: str | None  # name of the identity whose token it carried
 
 
+class Tables(Protocol):
+    """The tables of the data plane, as ARM sees and makes them. Names are matched without regard to case."""
+
+    async def table_name(self, account: str, name: str) -> str | None:
+        """Return the name as it was created; None if there is no such table."""
+
+    async def create_table(self, account: str, name: str) -> None: ...
+
+    async def delete_table(self, account: str, name: str) -> None: ...
+
+
 @dataclass
 class Cloud:
     """The whole tenant."""
@@ -147,12 +206,14 @@ class Cloud:
     users: dict[str, User] = field(default_factory=dict)  # by user principal name, lower case
     mails: list[Mail] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
+    vaults: dict[str, Vault] = field(default_factory=lambda: {KEY_VAULT: Vault(KEY_VAULT)})  # by name, lower case
     events: list[dict[str, Any]] = field(default_factory=list)  # eventgrid.py: envelope, deliveries, no raw secret
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
     time_factor: float = 1.0  # schedules and visibility time-outs are divided by it, never the 30 s of a delivery
     regenerate_seconds: float = 0.25  # ARM takes its time: about 0.6 s in Azure, and the old key lives so long
     publish_keys: Callable[[], Awaitable[None]] | None = None  # makes the data plane use the keys of `accounts`
+    tables: Tables | None = None
 
     async def keys_changed(self) -> None:
         """Return once the data plane accepts exactly the keys that `accounts` holds now."""

@@ -42,5 +42,11 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
             await backend.delete_everything(name)
             del cloud.accounts[name]
         await cloud.keys_changed()
+        state = cloud.accounts[STATE_ACCOUNT]
+        state.policies.clear()
+        state.shares.clear()
+        state.delegation_keys.clear()
+        for vault in cloud.vaults.values():
+            vault.secrets.clear()
         for record in (cloud.mails, cloud.incidents, cloud.events, cloud.dead_letters, cloud.requests):
             record.clear()

@@ -1,7 +1,8 @@
-"""Shared Key authorization of the blob, queue and file services: the string to sign, and checking it.
+"""Shared Key authorization: the string to sign, and checking it.
 
-Source: "Authorize with Shared Key" (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key), format
-of 2015-02-21 and later. Azurite checks these itself; this is for what never reaches it as it was sent.
+Source: "Authorize with Shared Key" (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key): for
+blobs, queues and files the format of 2015-02-21 and later, for tables their own. Azurite checks these itself; this
+is for what never reaches it as it was sent.
 """
 
 import base64
@@ -27,8 +28,24 @@ _SIGNED_HEADERS = (
 )
 
 
-def authorization(*, method: str, account: str, path: str, query: str, headers: Headers, key: str) -> str:
+def authorization(
+    *, service: str, method: str, account: str, path: str, query: str, headers: Headers, key: str
+) -> str:
     """The Authorization header for a request. `path` and `query` are as sent; `key` is in base64."""
+    signed = _of_a_table if service == "table" else _of_others
+    text = signed(method=method, resource=f"/{account}{path}", query=query, headers=headers)
+    digest = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
+    return f"SharedKey {account}:{base64.b64encode(digest).decode()}"
+
+
+def _of_a_table(*, method: str, resource: str, query: str, headers: Headers) -> str:
+    """The Date header counts only where there is no x-ms-date, and of the query `comp` alone."""
+    date = headers.get("x-ms-date") or headers.get("date", "")
+    comp = next((f"?{pair}" for pair in query.split("&") if pair.startswith("comp=")), "")
+    return "\n".join([method, headers.get("content-md5", ""), headers.get("content-type", ""), date, resource + comp])
+
+
+def _of_others(*, method: str, resource: str, query: str, headers: Headers) -> str:
     values = [headers.get(name, "") for name in _SIGNED_HEADERS]
     if values[2] == "0":
         values[2] = ""
@@ -39,26 +56,26 @@ def authorization(*, method: str, account: str, path: str, query: str, headers: 
     for pair in query.split("&") if query else ():
         name, _, value = pair.partition("=")
         parameters.setdefault(unquote(name).lower(), []).append(unquote(value.replace("+", " ")))
-    text = "\n".join(
+    return "\n".join(
         [
             method,
             *values,
             *(f"{name}:{' '.join(value.split())}" for name, value in extensions),
-            f"/{account}{path}",
+            resource,
             *(f"{name}:{','.join(sorted(parameters[name]))}" for name in sorted(parameters)),
         ]
     )
-    digest = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
-    return f"SharedKey {account}:{base64.b64encode(digest).decode()}"
 
 
 def signed_by(
-    *, method: str, account: str, path: str, query: str, headers: Headers, keys: Mapping[str, str]
+    *, service: str, method: str, account: str, path: str, query: str, headers: Headers, keys: Mapping[str, str]
 ) -> str | None:
     """The name of the key among `keys` that the request is signed with; None if none fits."""
     given = headers.get("authorization", "").encode()
     for name, key in keys.items():
-        wanted = authorization(method=method, account=account, path=path, query=query, headers=headers, key=key)
+        wanted = authorization(
+            service=service, method=method, account=account, path=path, query=query, headers=headers, key=key
+        )
         if hmac.compare_digest(given, wanted.encode()):
             return name
     return None

@@ -1,41 +1,35 @@
 """Azure Storage: the account's own host names, in front of Azurite.
 
-`storage_access` decides what depends on the account or on Entra; Azurite does the rest; the errors that it words in
-its own way are put into Azure's. Bodies are streamed both ways, and headers pass untouched, because they are signed.
-File shares, which Azurite lacks, are there as far as authentication goes, so that a credential can be tried on
-every service it opens.
+`storage_access` decides what depends on the account or on Entra ID, `storage_sas` what a token's policy or its user
+delegation key allows, `storage_acl` keeps access policies, `file_service` stands in for what Azurite lacks; Azurite
+does the rest. Bodies are streamed both ways, and headers pass untouched, because they are signed.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from urllib.parse import unquote
 
-import aiohttp
-from multidict import CIMultiDict
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from local import shared_key
+from local import delegation, file_service
 from local.azurite import SERVICES
 from local.entra import Entra
 from local.hostnames import StorageHost
-from local.model import Account, Cloud
-from local.storage_access import Credentials, StorageRequest, check, out_of_time, unauthenticated
+from local.model import Account, Cloud, Identity
+from local.storage_access import Credentials, StorageRequest, check, unauthenticated
+from local.storage_acl import AccessPolicies
 from local.storage_backend import StorageBackend
 from local.storage_errors import Refusal, server_name
-from shared import sas
+from local.storage_forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
+from local.storage_sas import admit
 
 _logger = logging.getLogger(__name__)
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade"}
-    | {"expect", "transfer-encoding"}
-)
-# How Azurite says that it could not authenticate a request; the third, of a wrong Shared Key signature.
-_AZURITE_DOUBTS = ("AuthorizationFailure", "AuthenticationFailed", "InvalidAuthenticationInfo")
+_LARGEST_KEY_INFO = 4096
 _GATE_SECONDS = 5
 
 
@@ -85,6 +79,7 @@ class Storage:
         self._cloud = cloud
         self._entra = entra
         self._backend = backend
+        self._policies = AccessPolicies(backend)
         self._gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -106,36 +101,43 @@ class Storage:
                 await _no_account(scope, receive, send)
                 return
             try:
-                check(request, account, self._entra)
-                if host.service not in SERVICES:
-                    raise _without_azurite(request, account)
-                await self._forward(self._shorten(request, account), receive, send)
+                identity = check(request, account, self._entra)
+                admitted = admit(request, account, self._cloud)
+                await self._answer(admitted, account, identity, scope=scope, receive=receive, send=send)
             except Refusal as refusal:
                 accept, version = headers.get("accept", ""), headers.get("x-ms-version", "")
                 await refusal.response(host.service, accept=accept, version=version)(scope, receive, send)
 
-    async def _forward(self, request: StorageRequest, receive: Receive, send: Send) -> None:
-        """Have Azurite answer. Raises Refusal where its answer is put into Azure's words, or there is none."""
-        target = f"{request.path}?{request.query}" if request.query else request.path
-        sent = CIMultiDict(
-            (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
-        )
-        body = await _body(receive)
-        started = False
-        try:
-            async with await self._backend.send(
-                request.host.service, method=request.method, target=target, headers=sent, body=body
-            ) as response:
-                code = response.headers.get("x-ms-error-code", "")
-                if response.status in (400, 403) and code in _AZURITE_DOUBTS:
-                    raise unauthenticated(request)
-                started = True
-                await _pass_on(response, request, send)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            if started:
-                raise  # the answer is cut off, as it would be were a server of Azure's to die
-            _logger.warning("Azurite does not answer: %s", type(error).__name__)
-            raise Refusal("ServerBusy") from None
+    async def _answer(
+        self,
+        request: StorageRequest,
+        account: Account,
+        identity: Identity | None,
+        *,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Have the request answered by whoever knows how. Raises Refusal."""
+        if request.gets_delegation_key:
+            answer = await _delegation_key(request, account, identity, receive)
+        elif request.host.service == "file":
+            answer = await file_service.answer(request, account, receive)
+        elif request.host.service not in SERVICES:
+            raise Refusal("NotImplemented")
+        elif request.acl_of is not None:
+            answer = await self._policies.answer(request, account, request.acl_of, receive)
+        else:
+            await self._forward(self._shorten(request, account), account, receive, send)
+            return
+        await answer(scope, receive, send)
+
+    async def _forward(self, request: StorageRequest, account: Account, receive: Receive, send: Send) -> None:
+        """Have Azurite answer. Raises Refusal."""
+        async with exchange(self._backend, request, await body_of(receive)) as response:
+            if response.status < 300:
+                await self._policies.deleted(request, account)
+            await pass_on(response, request, send)
 
     def _shorten(self, request: StorageRequest, account: Account) -> StorageRequest:
         """Divide the visibility time-out of a queue message by the cloud's time factor."""
@@ -149,19 +151,10 @@ class Storage:
         shortened = replace(request, query=query)
         if request.credentials is not Credentials.SHARED_KEY:
             return shortened
-        key_name = _key_of(request, account)
+        key_name = key_of(request, account)
         if key_name is None:
             raise unauthenticated(request)
-        headers = MutableHeaders(request.headers)  # the query is signed: sign what is sent in its place
-        headers["authorization"] = shared_key.authorization(
-            method=request.method,
-            account=account.name,
-            path=request.path,
-            query=query,
-            headers=request.headers,
-            key=account.keys[key_name],
-        )
-        return replace(shortened, headers=headers)
+        return with_key(shortened, account, key_name, {})  # the query is signed, too
 
 
 def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> str:
@@ -192,72 +185,16 @@ async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
     await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
 
 
-def _without_azurite(request: StorageRequest, account: Account) -> Refusal:
-    """The answer of a service that Azurite lacks: for files, what a share that does not exist would give."""
-    if request.host.service != "file":
-        return Refusal("NotImplemented")
-    credentials = request.credentials
-    if credentials is Credentials.SHARED_KEY:
-        accepted = _key_of(request, account) is not None
-    elif credentials in (Credentials.ACCOUNT_SAS, Credentials.SERVICE_SAS):
-        accepted = out_of_time(request) is None and _sas_is_ours(request, account)
-        if accepted and credentials is Credentials.ACCOUNT_SAS and "f" not in (request.parameter("ss") or ""):
-            return Refusal("AuthorizationServiceMismatch")
-    else:
-        accepted = False
-    return Refusal("ShareNotFound") if accepted else unauthenticated(request)
-
-
-def _key_of(request: StorageRequest, account: Account) -> str | None:
-    return shared_key.signed_by(
-        method=request.method,
-        account=account.name,
-        path=request.path,
-        query=request.query,
-        headers=request.headers,
-        keys=account.keys,
-    )
-
-
-def _sas_is_ours(request: StorageRequest, account: Account) -> bool:
-    url = f"https://{account.name}.file.core.windows.net{request.path}?{request.query}"
-    return any(
-        sas.verify(credential, account=account.name, keys=account.keys).key is not None
-        for credential in sas.extract(url)
-    )
-
-
-async def _body(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
-    """The request's body: as bytes if it came in one piece, as a stream otherwise."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise aiohttp.ClientConnectionError("the client has gone")
-    first: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return first or None
-
-    async def stream() -> AsyncGenerator[bytes]:
-        yield first
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise aiohttp.ClientConnectionError("the client has gone")
-            yield message.get("body", b"")
-            more = message.get("more_body", False)
-
-    return stream()
-
-
-async def _pass_on(response: aiohttp.ClientResponse, request: StorageRequest, send: Send) -> None:
-    headers = [
-        (name, server_name(request.host.service).encode() if name.lower() == b"server" else value)
-        for name, value in response.raw_headers
-        if name.lower().decode("latin-1") not in _HOP_BY_HOP
-        # Azure's table service says its error code in the body alone.
-        and not (request.host.service == "table" and name.lower() == b"x-ms-error-code")
-    ]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    async for chunk in response.content.iter_any():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+async def _delegation_key(
+    request: StorageRequest, account: Account, identity: Identity | None, receive: Receive
+) -> Response:
+    """The answer to Get User Delegation Key. Raises Refusal."""
+    if identity is None:
+        raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
+    if request.method != "POST" or request.host.service not in delegation.SERVICE_LETTERS:
+        raise Refusal("NotImplemented")
+    document = await whole_body_of(receive, most=_LARGEST_KEY_INFO)
+    version = request.headers.get("x-ms-version", "")
+    key = delegation.issue(account, identity, document, service=request.host.service, version=version)
+    headers = {"server": server_name(request.host.service), "x-ms-version": version, "cache-control": "no-store"}
+    return Response(delegation.render(key), 200, headers, "application/xml")

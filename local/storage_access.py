@@ -5,19 +5,23 @@ or on Entra is decided here, before a request reaches it.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from enum import StrEnum
 from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 
+from local.access_policies import check_time
 from local.entra import Entra, Unauthorized
 from local.hostnames import StorageHost
-from local.model import Account, now
+from local.model import Account, Identity, now
 from local.storage_errors import Refusal
 
-_ROLE_FAMILIES = {"blob": "Storage Blob Data", "queue": "Storage Queue Data", "table": "Storage Table Data"}
+_ROLE_FAMILIES = {
+    "blob": "Storage Blob Data",
+    "queue": "Storage Queue Data",
+    "table": "Storage Table Data",
+    "file": "Storage File Data Privileged",
+}
 _STORAGE_AUDIENCE = "https://storage.azure.com"
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 _CHALLENGE_VERSION = "2019-12-12"  # from here on, an anonymous request is challenged with 401
@@ -56,6 +60,23 @@ class StorageRequest:
         return None
 
     @property
+    def decoded_path(self) -> str:
+        return unquote(self.path)
+
+    @property
+    def acl_of(self) -> str | None:
+        """The container, queue, table or share whose access policies it gets or sets; None: it is about others."""
+        wanted = {"blob": "container", "file": "share"}.get(self.host.service)
+        name = self.decoded_path.strip("/")
+        if self.parameter("comp") != "acl" or self.parameter("restype") != wanted or not name or "/" in name:
+            return None
+        return name
+
+    @property
+    def gets_delegation_key(self) -> bool:
+        return self.parameter("restype") == "service" and self.parameter("comp") == "userdelegationkey"
+
+    @property
     def credentials(self) -> Credentials:
         scheme = self.headers.get("authorization", "").partition(" ")[0].lower()
         if scheme == "bearer":
@@ -70,8 +91,11 @@ class StorageRequest:
         return Credentials.ACCOUNT_SAS if is_account_sas else Credentials.SERVICE_SAS
 
 
-def check(request: StorageRequest, account: Account, entra: Entra) -> None:
-    """Return if Azure would go on to look at the request's signature, or at the operation. Raises Refusal."""
+def check(request: StorageRequest, account: Account, entra: Entra) -> Identity | None:
+    """Return if Azure would go on to look at the request's signature, or at the operation. Raises Refusal.
+
+    Returns whose token the request carries, None if it carries none.
+    """
     properties = account.properties
     network_rules = properties.get("networkAcls") or {}
     if properties.get("publicNetworkAccess") == "Disabled" or network_rules.get("defaultAction") == "Deny":
@@ -81,14 +105,12 @@ def check(request: StorageRequest, account: Account, entra: Entra) -> None:
     credentials = request.credentials
     if credentials in _KEY_BASED and properties.get("allowSharedKeyAccess") is False:
         raise Refusal("KeyBasedAuthenticationNotPermitted")
-    if credentials is Credentials.TOKEN:
-        _check_token(request, account, entra)
-    elif credentials is Credentials.DELEGATION_SAS:
-        _check_delegation(request, account)
+    identity = _check_token(request, account, entra) if credentials is Credentials.TOKEN else None
     opens_to_public = "x-ms-blob-public-access" in request.headers
     is_anonymous_read = credentials is Credentials.NONE and request.host.service == "blob"
     if properties.get("allowBlobPublicAccess") is False and (is_anonymous_read or opens_to_public):
         raise Refusal("PublicAccessNotPermitted")
+    return identity
 
 
 def unauthenticated(request: StorageRequest) -> Refusal:
@@ -105,23 +127,28 @@ def unauthenticated(request: StorageRequest) -> Refusal:
             "AuthenticationFailed",
             "The MAC signature found in the HTTP request is not the same as any computed signature.",
         )
-    return Refusal("AuthenticationFailed", out_of_time(request) or "Signature did not match.")
+    return Refusal("AuthenticationFailed", _out_of_time(request) or "Signature did not match.")
 
 
-def out_of_time(request: StorageRequest) -> str | None:
-    """Azure's words for a SAS before its start or after its expiry; None if it is neither."""
-    starts, expires = _moment(request.parameter("st")), _moment(request.parameter("se"))
-    current = now()
-    if (starts is None or starts <= current) and (expires is None or current <= expires):
-        return None
-    start, expiry = (format_datetime(m, usegmt=True) if m is not None else "" for m in (starts, expires))
-    return (
-        f"Signature not valid in the specified time frame: Start [{start}] - Expiry [{expiry}] - "
-        f"Current [{format_datetime(current, usegmt=True)}]"
-    )
+def _out_of_time(request: StorageRequest) -> str:
+    """Azure's words for a SAS before its start or after its expiry; empty if it is neither."""
+    try:
+        check_time(request.parameter("st"), request.parameter("se"), now=now())
+    except Refusal as refusal:
+        return refusal.detail
+    return ""
 
 
-def _check_token(request: StorageRequest, account: Account, entra: Entra) -> None:
+def may_use_data(identity: Identity, request: StorageRequest, account: Account) -> bool:
+    """Whether one of its data roles on the account allows what the request's method does."""
+    levels = ["Contributor", "Owner"]
+    if request.method in _READ_METHODS or request.gets_delegation_key:
+        levels.append("Reader")
+    family = _ROLE_FAMILIES.get(request.host.service)
+    return family is not None and any(identity.may(f"{family} {level}@{account.name}") for level in levels)
+
+
+def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Identity:
     service = request.host.service
     token = request.headers["authorization"].partition(" ")[2]
     endpoint = f"https://{account.name}.{service}.core.windows.net"
@@ -129,27 +156,9 @@ def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Non
         identity = entra.verify(token, audiences=[_STORAGE_AUDIENCE, endpoint])
     except Unauthorized as error:
         raise Refusal("InvalidAuthenticationInfo", str(error)) from None
-    levels = ["Contributor", "Owner"]
-    if request.method in _READ_METHODS:
-        levels.append("Reader")
-    roles = [f"{_ROLE_FAMILIES[service]} {level}" for level in levels] if service in _ROLE_FAMILIES else []
-    if not any(identity.may(f"{role}@{account.name}") for role in roles):
+    delegates = request.gets_delegation_key and identity.may(
+        f"Storage {service.capitalize()} Delegator@{account.name}"
+    )
+    if not delegates and not may_use_data(identity, request, account):
         raise Refusal("AuthorizationPermissionMismatch")
-
-
-def _check_delegation(request: StorageRequest, account: Account) -> None:
-    """A user delegation key issued before the account's keys were revoked is void ("Revoke User Delegation Keys")."""
-    issued = _moment(request.parameter("skt"))
-    revoked = account.delegation_keys_revoked_at
-    # `skt` has whole seconds only.
-    if revoked is not None and issued is not None and issued < revoked - timedelta(seconds=1):
-        raise Refusal("AuthenticationFailed", "Signature did not match.")
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A time of a SAS, to the second or shorter forms of ISO 8601; None if absent or malformed."""
-    try:
-        moment = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment is not None else None
+    return identity

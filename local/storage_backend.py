@@ -84,12 +84,19 @@ class StorageBackend:
         body = json.dumps({"TableName": name}).encode()
         await self._do(account, "table", "POST", "/Tables", body=body, accepted=(201, 204, 409))
 
+    async def delete_table(self, account: str, name: str) -> None:
+        await self._do(account, "table", "DELETE", f"/Tables('{quote(name)}')", accepted=(204, 404))
+
+    async def table_name(self, account: str, name: str) -> str | None:
+        """Return the name of the table as it was created; None if there is no such table."""
+        return next((table for table in await self._tables(account) if table.lower() == name.lower()), None)
+
     async def empty_tables_and_queues(self, account: str) -> None:
         """Leave every table and queue of `account` in place and without content."""
         for queue in await self._names(account, "queue", "Queue"):
             await self._do(account, "queue", "DELETE", f"/{queue}/messages", accepted=(204,))
         for table in await self._tables(account):
-            await self._drop_table(account, table)
+            await self.delete_table(account, table)
             await self.create_table(account, table)
 
     async def delete_everything(self, account: str) -> None:
@@ -100,16 +107,13 @@ class StorageBackend:
         for queue in await self._names(account, "queue", "Queue"):
             await self._do(account, "queue", "DELETE", f"/{queue}", accepted=(204, 404))
         for table in await self._tables(account):
-            await self._drop_table(account, table)
+            await self.delete_table(account, table)
 
     async def _break_lease(self, account: str, container: str) -> None:
         """A leased container can't be deleted; 409 says that it was not leased, 404 that it is gone."""
         headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
         target = f"/{container}?restype=container&comp=lease"
         await self._do(account, "blob", "PUT", target, headers=headers, accepted=(202, 404, 409))
-
-    async def _drop_table(self, account: str, table: str) -> None:
-        await self._do(account, "table", "DELETE", f"/Tables('{quote(table)}')", accepted=(204, 404))
 
     async def _tables(self, account: str) -> list[str]:
         body = await self._do(account, "table", "GET", "/Tables", accepted=(200,))

@@ -27,9 +27,14 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "AuthorizationFailure": (403, f"{_NOT_AUTHORIZED}."),
     "AuthorizationPermissionMismatch": (403, f"{_NOT_AUTHORIZED} using this permission."),
     "AuthorizationServiceMismatch": (403, f"{_NOT_AUTHORIZED} using this service."),
+    "AuthorizationResourceTypeMismatch": (403, f"{_NOT_AUTHORIZED} using this resource type."),
     "InsufficientAccountPermissions": (403, "Write operations are not allowed."),
     "InternalError": (500, "The server encountered an internal error. Please retry the request."),
     "InvalidAuthenticationInfo": (401, _SEE_CHALLENGE),
+    "InvalidHeaderValue": (400, "The value for one of the HTTP headers is not in the correct format."),
+    "InvalidResourceName": (400, "The specified resource name contains invalid characters."),
+    "InvalidXmlDocument": (400, "XML specified is not syntactically valid."),
+    "InvalidXmlNodeValue": (400, "The value for one of the XML nodes is not in the correct format."),
     "KeyBasedAuthenticationNotPermitted": (
         403,
         "Key based authentication is not permitted on this storage account.",
@@ -37,9 +42,12 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "NoAuthenticationInformation": (401, _SEE_CHALLENGE),
     "NotImplemented": (501, "The requested operation is not implemented on the specified resource."),
     "PublicAccessNotPermitted": (409, "Public access is not permitted on this storage account."),
+    "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum size permitted."),
     "ResourceNotFound": (404, "The specified resource does not exist."),
     "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
+    "ShareAlreadyExists": (409, "The specified share already exists."),
     "ShareNotFound": (404, "The specified share does not exist."),
+    "TableNotFound": (404, "The table specified does not exist."),
 }
 _CHALLENGE = (
     f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT_ID}/oauth2/authorize "
@@ -89,6 +97,11 @@ class Refusal(Exception):
             )
             media_type = "application/xml"
         return Response(body, status, headers, media_type)
+
+
+def is_known(code: str) -> bool:
+    """Whether `code` is one that a Refusal may have."""
+    return code in _KNOWN
 
 
 def server_name(service: str) -> str:

@@ -85,15 +85,20 @@ def attack(found: Leak) -> list[str]:
 
 def report(found: Leak, topic_endpoint: str) -> datetime:
     """The scanner publishes what it found as a secret-free finding; returns when."""
-    findings = finding.in_text(
+    reported = finding.in_text(
         found.readme,
         source="repository scanner",
         url="https://github.com/contoso/robust-models/blob/main/README.md",
         detected_at=datetime.now(UTC),
     )
     events = [
-        CloudEvent(source="/scanners/repositories", type=finding.REPORTED, id=item.fingerprint, data=item.to_data())
-        for item in findings
+        CloudEvent(
+            source="/scanners/repositories",
+            type=finding.REPORTED,
+            id=item.finding.fingerprint,
+            data=item.finding.to_data(),
+        )
+        for item in reported
     ]
     with EventGridPublisherClient(topic_endpoint, ManagedIdentityCredential()) as client:
         published_at = datetime.now(UTC)

@@ -11,9 +11,9 @@ from local.azurite import Azurite, AzuriteError
 from local.children import Child, ChildError
 from local.cloud import LocalCloud, running
 from local.faults import Effect, Fault
-from local.model import STATE_ACCOUNT, Mail, now
+from local.model import STATE_ACCOUNT, Mail, Share, SignedIdentifier, now
 from tests.local.reaching import browser, control, options
-from tests.local.test_storage import Token
+from tests.local.storage_clients import Token
 
 APP = """
 import azure.functions as func
@@ -119,8 +119,12 @@ async def test_reset_forgets_all_but_the_app_s_own_account(tmp_path: Path) -> No
             await rows.create_entity({"PartitionKey": "p", "RowKey": "r"})
             cloud.model.mails.append(Mail("s@x", ("a@x",), (), "subject", "body", "Text", now()))
             cloud.faults.add(Fault(match="regenerateKey", effect=Effect.RESET))
+            own = cloud.model.accounts[STATE_ACCOUNT]
+            own.policies["table", "revocations"] = (SignedIdentifier("a", None),)
+            own.shares["tools"] = Share("tools", now(), "")
             await port.post("/reset")
             state = (await port.get("/state")).json()
+            assert (own.policies, own.shares) == ({}, {})
             assert (list(state["accounts"]), state["mails"]) == ([STATE_ACCOUNT], [])
             assert (await port.get("/faults")).json() == []
             assert [row async for row in rows.list_entities()] == []

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from local import control
 from local.azurite import AzuriteError
 from local.faults import Faults
-from local.model import Account, Cloud, Incident, Mail, RecordedRequest, now
+from local.model import Account, Cloud, Incident, Mail, RecordedRequest, SignedIdentifier, now
 
 
 class Watched:
@@ -124,6 +124,13 @@ async def test_state_shows_an_account_with_its_rotations(watched: Watched, clien
     assert shown["delegation_keys_revoked_at"] is None
 
 
+async def test_state_shows_the_policies_of_an_account(watched: Watched, client: httpx.AsyncClient) -> None:
+    account = watched.cloud.accounts["models"] = Account("models", "tests")
+    account.policies["blob", "web"] = (SignedIdentifier("partners", None), SignedIdentifier("readers", None))
+    shown = (await client.get("/state")).json()["accounts"]["models"]
+    assert shown["policies"] == {"blob/web": ["partners", "readers"]}
+
+
 async def test_state_shows_every_recipient_of_a_mail(watched: Watched, client: httpx.AsyncClient) -> None:
     watched.cloud.mails.append(Mail("s@x", ("a@x",), ("b@x",), "subject", "body", "HTML", now()))
     mails = (await client.get("/state")).json()["mails"]
@@ -165,7 +172,8 @@ async def test_since_that_is_neither_is_refused(client: httpx.AsyncClient) -> No
 
 
 async def test_fault_is_set_listed_and_removed(client: httpx.AsyncClient) -> None:
-    fault = {"match": "regenerateKey", "effect": "status", "status": 429, "times": 2, "delay_ms": 5, "after": True}
+    choice = {"effect": "status", "status": 429, "code": "TooManyRequests", "delay_ms": 5, "after": True}
+    fault = {"match": "regenerateKey", "times": 2, **choice}
     assert (await client.post("/faults", json=fault)).status_code == 201
     assert (await client.get("/faults")).json() == [{**fault, "hits": 0}]
     assert (await client.delete("/faults")).status_code == 204
@@ -187,6 +195,9 @@ async def test_fault_may_stay_until_it_is_removed(watched: Watched, client: http
         {"match": "x", "effect": "explode"},
         {"match": "x", "effect": "status", "status": 99},
         {"match": "x", "effect": "status", "status": True},
+        {"match": "x", "effect": "status", "code": ""},
+        {"match": "x", "effect": "status", "code": "a\r\nb"},
+        {"match": "x", "effect": "status", "code": 403},
         {"match": "x", "effect": "reset", "times": 0},
         {"match": "x", "effect": "reset", "delay_ms": -1},
         {"match": "x", "effect": "reset", "after": 1},

@@ -83,7 +83,10 @@ def test_a_persons_token_names_the_person_and_the_role(entra: Entra, cloud: Clou
 @pytest.mark.parametrize(
     ("audience", "roles"),
     [
-        ("https://graph.microsoft.com/", ["Mail.Send", "Sites.Selected", "User.ReadBasic.All"]),
+        (
+            "https://graph.microsoft.com/",
+            ["Application.Read.All", "Mail.Send", "Sites.Selected", "User.ReadBasic.All"],
+        ),
         ("api://sasquash", []),
         (ARM, []),
     ],
@@ -329,7 +332,8 @@ def test_the_responder_reaches_no_data_but_its_own() -> None:
     responder = identities.directory()["responder"]
     assert responder.may("Storage Table Data Contributor@sasquashstate")
     assert not responder.may("Storage Table Data Contributor@robustmodels")
-    assert not responder.may("Microsoft.Storage/storageAccounts/write")
+    assert not responder.may("Storage Blob Data Reader@robustmodels")
+    assert not responder.may("Microsoft.Storage/storageAccounts/delete")
 
 
 def test_users_are_found_by_their_principal_name_in_lower_case() -> None:

@@ -99,6 +99,14 @@ async def test_status_fault_answers_instead_of_the_service(cloud: LocalCloud, cl
     assert (await client.get(DISCOVERY)).status_code == 429
 
 
+async def test_status_fault_may_have_a_code_of_its_own(cloud: LocalCloud, client: httpx.AsyncClient) -> None:
+    denial = "RequestDisallowedByPolicy"
+    cloud.faults.add(Fault(match="openid-configuration", effect=Effect.STATUS, status=403, code=denial))
+    answer = await client.get(DISCOVERY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, denial)
+    assert answer.headers["x-ms-error-code"] == denial
+
+
 async def test_fault_ends_after_its_times(cloud: LocalCloud, client: httpx.AsyncClient) -> None:
     cloud.faults.add(Fault(match="openid-configuration", effect=Effect.STATUS, status=500))
     await client.get(DISCOVERY)

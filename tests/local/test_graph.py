@@ -134,6 +134,41 @@ async def test_a_wrong_user_query_is_refused(raw: httpx.AsyncClient, query: str)
     assert (response.status_code, code(response)) == (400, "BadRequest")
 
 
+# Service principals
+
+RESPONDER = "81ee9332-c35d-4c3e-9f21-3f7f99e80623"
+
+
+async def test_the_sdk_reads_a_managed_identity_by_its_object_id(sdk: GraphServiceClient, cloud: Cloud) -> None:
+    found = await sdk.service_principals.by_service_principal_id(RESPONDER).get()
+    assert found is not None
+    assert (found.id, found.app_id) == (RESPONDER, cloud.identities["responder"].client_id)
+
+
+@pytest.mark.parametrize(
+    "object_id",
+    ["00000000-0000-4000-8000-000000000000", "796556ab-fd10-43fd-9d38-1b5021839270"],
+    ids=["nobody", "a person"],
+)
+async def test_what_is_no_service_principal_is_not_found(raw: httpx.AsyncClient, object_id: str) -> None:
+    response = await raw.get(f"/v1.0/servicePrincipals/{object_id}")
+    assert (response.status_code, code(response)) == (404, "Request_ResourceNotFound")
+
+
+async def test_only_what_is_selected_of_a_service_principal_is_shown(raw: httpx.AsyncClient) -> None:
+    response = await raw.get(f"/v1.0/servicePrincipals/{RESPONDER}?$select=id")
+    assert {name for name in response.json() if not name.startswith("@")} == {"id"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("not-a-guid", "Request_BadRequest"), (f"{RESPONDER}?$select=nosuch", "BadRequest")],
+)
+async def test_a_wrong_service_principal_query_is_refused(raw: httpx.AsyncClient, path: str, expected: str) -> None:
+    response = await raw.get(f"/v1.0/servicePrincipals/{path}")
+    assert (response.status_code, code(response)) == (400, expected)
+
+
 # Rights and protocol
 
 
@@ -141,6 +176,7 @@ async def test_a_wrong_user_query_is_refused(raw: httpx.AsyncClient, query: str)
     ("method", "path", "expected"),
     [
         ("GET", "/v1.0/users/model-owner@contoso.com", "Authorization_RequestDenied"),
+        ("GET", f"/v1.0/servicePrincipals/{RESPONDER}", "Authorization_RequestDenied"),
         ("POST", SEND, "ErrorAccessDenied"),
         ("GET", ITEMS, "accessDenied"),
     ],

@@ -3,14 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken, AzureNamedKeyCredential
+from azure.core.credentials import AzureNamedKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob import (
     AccountSasPermissions,
     BlobSasPermissions,
@@ -21,79 +19,16 @@ from azure.storage.blob import (
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.fileshare import ShareSasPermissions, generate_share_sas
 from azure.storage.fileshare import generate_account_sas as generate_file_account_sas
-from azure.storage.fileshare.aio import ShareServiceClient
-from azure.storage.queue.aio import QueueServiceClient
 
 from local.cloud import LocalCloud
 from local.model import STATE_ACCOUNT, Account, new_storage_key
 from local.storage import Gate, shorten_visibility
-from tests.local.reaching import browser, new_account, options
+from tests.local.reaching import browser
+from tests.local.storage_clients import Clients, Token
 
 EVERYTHING = ResourceTypes(service=True, container=True, object=True)
 FULL = AccountSasPermissions(read=True, write=True, list=True, create=True)
 IN_AN_HOUR = timedelta(hours=1)
-
-
-class Token:
-    """A credential of one of the tenant's identities."""
-
-    def __init__(self, cloud: LocalCloud, identity: str, audience: str = "https://storage.azure.com") -> None:
-        self._cloud = cloud
-        self._identity = identity
-        self._audience = audience
-
-    async def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        identity = self._cloud.model.identities[self._identity]
-        return AccessToken(self._cloud.entra.mint(identity, audience=self._audience), 2**31)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_details: object) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Clients:
-    """Makes SDK clients that are closed at the end of a test."""
-
-    def __init__(self, cloud: LocalCloud, stack: AsyncExitStack) -> None:
-        self._cloud = cloud
-        self._stack = stack
-
-    async def blob(self, account: Account, credential: Any = None, *, secondary: bool = False) -> BlobServiceClient:
-        host = f"{account.name}{'-secondary' if secondary else ''}.blob.core.windows.net"
-        client = BlobServiceClient(f"https://{host}", credential=credential, **options(self._cloud))
-        return await self._stack.enter_async_context(client)
-
-    async def queue(self, account: Account, credential: Any) -> QueueServiceClient:
-        url = f"https://{account.name}.queue.core.windows.net"
-        return await self._stack.enter_async_context(
-            QueueServiceClient(url, credential=credential, **options(self._cloud))
-        )
-
-    async def table(self, account: Account, credential: Any) -> TableServiceClient:
-        url = f"https://{account.name}.table.core.windows.net"
-        return await self._stack.enter_async_context(
-            TableServiceClient(url, credential=credential, **options(self._cloud))
-        )
-
-    async def file(self, account: Account, credential: Any) -> ShareServiceClient:
-        url = f"https://{account.name}.file.core.windows.net"
-        return await self._stack.enter_async_context(
-            ShareServiceClient(url, credential=credential, **options(self._cloud))
-        )
-
-
-@pytest.fixture
-async def clients(cloud: LocalCloud) -> AsyncIterator[Clients]:
-    async with AsyncExitStack() as stack:
-        yield Clients(cloud, stack)
-
-
-@pytest.fixture
-async def account(cloud: LocalCloud) -> Account:
-    return await new_account(cloud)
 
 
 def account_sas(account: Account, key: str = "key1", *, ends: timedelta = IN_AN_HOUR) -> str:

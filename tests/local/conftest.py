@@ -1,0 +1,22 @@
+"""What tests against a running local cloud share: SDK clients, and a storage account of a test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from local.cloud import LocalCloud
+from local.model import Account
+from tests.local.reaching import new_account
+from tests.local.storage_clients import Clients
+
+
+@pytest.fixture
+async def clients(cloud: LocalCloud) -> AsyncIterator[Clients]:
+    async with AsyncExitStack() as stack:
+        yield Clients(cloud, stack)
+
+
+@pytest.fixture
+async def account(cloud: LocalCloud) -> Account:
+    return await new_account(cloud)
