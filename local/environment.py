@@ -10,6 +10,7 @@ from pathlib import Path
 from local import identity
 from local.entra import Entra
 from local.model import (
+    KEY_VAULT,
     MAIL_SENDER,
     SECURITY_MAILBOX,
     SHAREPOINT_LIST,
@@ -17,6 +18,7 @@ from local.model import (
     STATE_ACCOUNT,
     SUBSCRIPTION_ID,
     TENANT_DOMAIN,
+    TENANT_ID,
     TOPIC_HOST,
     Cloud,
 )
@@ -89,7 +91,10 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
         "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
         "SASQUASH_CLIENT_ID": client_id,
         "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
+        "SASQUASH_TENANT_ID": TENANT_ID,
+        "SASQUASH_API_AUDIENCES": _API_AUDIENCE,
         "SASQUASH_RAW_EVENTS": "on",
+        "SASQUASH_KEY_VAULTS": KEY_VAULT,
         "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
         "SASQUASH_MAIL_SENDER": MAIL_SENDER,
         "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,

@@ -4,6 +4,7 @@ Resource Graph answers fast and lags by minutes; ARM's lists are slow and curren
 a miss asks ARM. Both see what the app's identity may read: "not found" never means more than that.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import StorageAccount
 
 from shared.errors import Blocked, from_account, from_azure
-from shared.revocation import AccountFacts
+from shared.facts import AccountFacts
 from shared.sas import Service
 
 _RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01"
@@ -30,6 +32,8 @@ _ID = re.compile(
 MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core does not know that they change nothing
 _KNOWN_FOR = timedelta(minutes=10)
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
+# An account may have 800 network rules, 90 K of text; a record's column holds 32 K, and a lockdown's has them thrice.
+_LONGEST_RULES = 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,25 @@ class AccountRef:
     subscription: str
     resource_group: str
     hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which ways into an account are open, as `AccountFacts` has it."""
+
+    shared_key: bool
+    public_network: str
+    network_rules: str
+
+    @classmethod
+    def of(cls, account: StorageAccount) -> "Access":
+        """Read ARM's answer, in which what is missing is open (REST: Storage Accounts - Get Properties)."""
+        properties: Mapping[str, Any] = account.as_dict().get("properties") or {}
+        return cls(
+            shared_key=properties.get("allowSharedKeyAccess") is not False,
+            public_network=properties.get("publicNetworkAccess") or "Enabled",
+            network_rules=json.dumps(properties.get("networkAcls") or {}, sort_keys=True, separators=(",", ":")),
+        )
 
 
 class Accounts:
@@ -144,6 +167,7 @@ class Accounts:
             account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
         except AzureError as error:
             raise from_account(error, doing=f"Reading account {ref.name}") from error
+        access = Access.of(account)
         return AccountFacts(
             id=ref.id,
             name=ref.name,
@@ -152,6 +176,9 @@ class Accounts:
             tags={name: value for name, value in (account.tags or {}).items() if self._counts(name)},
             endpoints=_endpoints(account.primary_endpoints),
             secondary_endpoints=_endpoints(account.secondary_endpoints),
+            shared_key_access=access.shared_key,
+            public_network_access=access.public_network,
+            network_rules=access.network_rules if len(access.network_rules) <= _LONGEST_RULES else "",
         )
 
     def _counts(self, tag_name: str) -> bool:

@@ -18,11 +18,23 @@ class CloudName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AzureCloud:
-    """End points of one cloud; `authority` is a host name, the others are https URLs without a trailing slash."""
+    """End points of one cloud; `authority` is a host name, and each `…_suffix` the end of one.
+
+    `token_issuers` are who Entra ID says to have issued an access token, in both versions of it, with "{tenant}" for
+    the tenant's id (learn.microsoft.com, "Access token claims reference" and "National clouds"). The others are https
+    URLs without a trailing slash.
+    """
 
     resource_manager: str
     graph: str
     authority: str
+    key_vault_suffix: str
+    storage_suffix: str
+    token_issuers: tuple[str, ...]
+
+    def blob_host(self, account: str) -> str:
+        """Return the host name of an account's blob service, as most accounts have it."""
+        return f"{account}.blob.{self.storage_suffix}"
 
 
 CLOUDS = {
@@ -30,15 +42,34 @@ CLOUDS = {
         resource_manager="https://management.azure.com",
         graph="https://graph.microsoft.com",
         authority="login.microsoftonline.com",
+        key_vault_suffix="vault.azure.net",
+        storage_suffix="core.windows.net",
+        token_issuers=(
+            "https://sts.windows.net/{tenant}/",
+            "https://login.microsoftonline.com/{tenant}/v2.0",
+        ),
     ),
     CloudName.US_GOVERNMENT: AzureCloud(
         resource_manager="https://management.usgovcloudapi.net",
         graph="https://graph.microsoft.us",
         authority="login.microsoftonline.us",
+        key_vault_suffix="vault.usgovcloudapi.net",
+        storage_suffix="core.usgovcloudapi.net",
+        token_issuers=(
+            "https://sts.windows.net/{tenant}/",
+            "https://login.microsoftonline.us/{tenant}/v2.0",
+        ),
     ),
     CloudName.CHINA: AzureCloud(
         resource_manager="https://management.chinacloudapi.cn",
         graph="https://microsoftgraph.chinacloudapi.cn",
         authority="login.chinacloudapi.cn",
+        key_vault_suffix="vault.azure.cn",
+        storage_suffix="core.chinacloudapi.cn",
+        token_issuers=(
+            "https://sts.chinacloudapi.cn/{tenant}/",
+            "https://login.chinacloudapi.cn/{tenant}/v2.0",
+            "https://login.partner.microsoftonline.cn/{tenant}/v2.0",
+        ),
     ),
 }

@@ -6,25 +6,26 @@ pull → record. Every step may run twice, on two machines, and be killed betwee
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from shared import finding as findings
-from shared.account_table import AccountLock, AccountTable, Rotation
+from shared.account_table import AccountTable, waiting_partition
 from shared.accounts import AccountRef, Accounts
+from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import with_report
-from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, PassingFailure, SasquashError
-from shared.finding import Finding, Report
+from shared.errors import AccountGone, Blocked, Busy, MalformedEvent, SasquashError
+from shared.finding import Finding, Report, Reported
 from shared.ledger import Ledger
+from shared.levers.delegation_key import DelegationKeyLever
+from shared.locking import LockedWork
 from shared.queues import Message, Queues, backoff
 from shared.revocation import Reason, Revocation, State
+from shared.sas import Kind
 from shared.settings import Settings
-from shared.takeover import Takeover
-from shared.under_lock import HeldLock, UnderLock
+from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,9 @@ class Containment:
         table: AccountTable,
         accounts: Accounts,
         under_lock: UnderLock,
-        takeover: Takeover,
+        work: LockedWork,
+        conclusion: Conclusion,
+        delegation_key: DelegationKeyLever,
         queues: Queues,
         clock: Callable[[], datetime],
     ) -> None:
@@ -55,7 +58,9 @@ class Containment:
         self._table = table
         self._accounts = accounts
         self._under_lock = under_lock
-        self._takeover = takeover
+        self._work = work
+        self._conclusion = conclusion
+        self._delegation_key = delegation_key
         self._queues = queues
         self._clock = clock
 
@@ -74,43 +79,68 @@ class Containment:
         # A few at a time, so that the first is contained before the last of hundreds is claimed.
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def take(finding: Finding) -> None:
+        async def take(reported: Reported) -> None:
             async with places:
-                await self.take(finding)
+                await self.take(reported)
 
-        await asyncio.gather(*(take(finding) for finding in found))
+        await asyncio.gather(*(take(reported) for reported in found))
 
     async def _record_unreadable(self, report: Report, reason: Reason, detail: str) -> None:
         stand_in = findings.unreadable(report, now=self._clock())
         revocation, new = await self._ledger.claim(stand_in)
         if new or revocation.state is State.RECEIVED:
-            await self._conclude(revocation.end(reason, now=self._clock(), detail=detail))
+            await self._conclusion.conclude(revocation.end(reason, now=self._clock(), detail=detail))
         else:  # the event came again: perhaps because the hand-over had failed
             await self._queues.follow_up(revocation.fingerprint)
 
-    async def take(self, finding: Finding) -> None:
-        """Make `finding` durable, then contain it within what Event Grid's patience leaves."""
+    async def take(self, reported: Reported, *, patience: float = _INLINE_BUDGET) -> None:
+        """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable."""
+        finding = reported.finding
         looking = asyncio.create_task(self._look(finding))
         try:
             (revocation, new), _, _ = await asyncio.gather(
                 self._ledger.claim(finding),
-                self._table.add_waiting(_partition(finding), finding),
+                self._table.add_waiting(waiting_partition(finding), finding),
                 self._queues.contain(finding.fingerprint, delay=_SAFETY_NET),
             )
             current = revocation if new else await self._join(revocation, finding)
             if current is not None:
-                await self._contain_inline(current, looking)
+                await self._contain_inline(current, looking, token=reported.token, patience=patience)
         finally:
             looking.cancel()
 
+    async def preview(self, reported: Reported) -> Revocation:
+        """Return what the record of a finding would come to: a dry run. Writes nothing, sends the token nowhere.
+
+        Raises PassingFailure or Blocked.
+        """
+        revocation = Revocation.of(reported.finding, now=self._clock())
+        looked = await self._look(reported.finding)
+        if isinstance(looked, SasquashError):
+            raise looked
+        ended = self._ended_unseen(revocation, looked)
+        if ended is not None:
+            return ended
+        if looked is None:
+            detail = "No storage account in the subscriptions that Sasquash looks after answers to this host."
+            return revocation.end(Reason.NOT_OURS, now=self._clock(), detail=detail)
+        partitions = (looked.name, waiting_partition(reported.finding))
+        return await self._under_lock.preview(looked, revocation, partitions=partitions)
+
     async def _contain_inline(
-        self, revocation: Revocation, looking: asyncio.Task[AccountRef | SasquashError | None]
+        self,
+        revocation: Revocation,
+        looking: asyncio.Task[AccountRef | SasquashError | None],
+        *,
+        token: str | None,
+        patience: float,
     ) -> None:
         """Contain what is durable. A failure is the queue's business: Event Grid's patience is for other findings."""
         name = revocation.fingerprint[:12]
         try:
-            async with asyncio.timeout(_INLINE_BUDGET):
-                await self._contain(revocation, await looking)
+            async with asyncio.timeout(patience):
+                looked = await looking
+                await self._contain(await self._asked(revocation, looked, token), looked)
         except TimeoutError:
             _log.warning("Containing %s takes long: the queue goes on with it.", name)
         except SasquashError as error:
@@ -122,13 +152,34 @@ class Containment:
 
     async def _look(self, finding: Finding) -> AccountRef | SasquashError | None:
         """Find the account while the claim is written; a failure is kept for later, since the claim comes first."""
-        credential = finding.credential
-        if credential is None or credential.host is None or expired(credential, now=self._clock()):
-            return None
+        credential, order = finding.credential, finding.order
         try:
+            if order is not None:
+                return await self._accounts.find(self._settings.cloud.blob_host(order.account), order.account)
+            if credential is None or credential.host is None or expired(credential, now=self._clock()):
+                return None
             return await self._accounts.find(credential.host, credential.account)
         except SasquashError as error:
             return error
+
+    async def _asked(
+        self, revocation: Revocation, looked: AccountRef | SasquashError | None, token: str | None
+    ) -> Revocation:
+        """Return the record with what Azure says to a user delegation SAS, which no arithmetic can check.
+
+        It is asked once, while we have the token in memory, and only of an account of ours.
+        """
+        credential = revocation.finding.credential
+        if credential is None or credential.kind is not Kind.USER_DELEGATION_SAS or token is None:
+            return revocation
+        if not isinstance(looked, AccountRef) or looked.name in self._settings.own_accounts:
+            return revocation
+        account = await self._accounts.facts(looked)
+        liveness = await self._delegation_key.check(credential, token, account)
+        known = await self._ledger.change(
+            revocation.fingerprint, lambda current: replace(current, liveness=liveness), what=liveness.said
+        )
+        return known or revocation
 
     async def _join(self, known: Revocation, finding: Finding) -> Revocation | None:
         """Note another report of a known leak. Returns the record when it is to be attributed again."""
@@ -145,7 +196,7 @@ class Containment:
             return None  # somebody is at it, or the queue will be
         if joined is not None and joined.state is State.RECEIVED:
             return joined
-        await self._table.remove_waiting(_partition(finding), finding.fingerprint)
+        await self._table.remove_waiting(waiting_partition(finding), finding.fingerprint)
         return None
 
     async def resume(self, message: Message) -> None:
@@ -162,7 +213,7 @@ class Containment:
         if revocation is None:
             return  # the claim was never written, so the event was never acknowledged and comes again
         if revocation.state is not State.RECEIVED:
-            await self._table.remove_waiting(_partition(revocation.finding), revocation.fingerprint)
+            await self._table.remove_waiting(waiting_partition(revocation.finding), revocation.fingerprint)
             if revocation.changes[-1] not in revocation.announced:  # else the follow-up is at it: one is enough
                 await self._queues.follow_up(revocation.fingerprint)
             return
@@ -177,10 +228,10 @@ class Containment:
         if isinstance(error, Busy):
             await self._queues.contain(message.fingerprint, delay=error.retry_after, attempt=message.attempt)
         elif isinstance(error, Blocked):
-            await self._conclude(revocation.end(Reason.BLOCKED, now=now, detail=str(error)))
+            await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=str(error)))
         elif now - _asked_at(revocation) > _GIVE_UP:
             detail = f"Not contained within 24 hours. The last failure: {error}"
-            await self._conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
+            await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
             delay = backoff(message.attempt, error.retry_after)
             await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
@@ -189,70 +240,34 @@ class Containment:
         """Bring a `received` record to its verdict. Raises what `_again` handles."""
         if isinstance(looked, SasquashError):
             raise looked
-        finding = revocation.finding
-        now = self._clock()
-        if finding.credential is None:
-            return
-        over = expired(finding.credential, now=now)
-        if over is not None and over.reason is not None:
-            await self._conclude(revocation.end(over.reason, now=now, detail=over.detail))
-        elif finding.credential.host is None:
-            detail = "The report names no storage account. Report it again with the account's name or the whole URL."
-            await self._conclude(revocation.end(Reason.LOOSE, now=now, detail=detail))
+        ended = self._ended_unseen(revocation, looked)
+        if ended is not None:
+            await self._conclusion.conclude(ended)
         elif looked is None:
             await self._not_found(revocation)
-        elif looked.name in self._settings.own_accounts:
-            detail = "The account is Sasquash's own storage, which it never touches. Its shared keys should be off."
-            await self._conclude(revocation.end(Reason.OWN_STORAGE, now=now, detail=detail))
         else:
-            await self._contain_in(looked, revocation)
+            try:
+                await self._work.contain(looked, revocation)
+            except AccountGone:
+                self._accounts.forget(looked)
+                await self._not_found(revocation)
 
-    async def _contain_in(self, ref: AccountRef, revocation: Revocation) -> None:
-        try:
-            async with self._locked(ref.name, revocation.fingerprint) as held:
-                if held.lock.predecessor is not None:
-                    settled = await self._takeover.settle(held.lock.predecessor, ref)
-                    held.uncertain = bool(settled)
-                    await self._keep(held, ref, settled)
-                decided = await self._under_lock.decide_and_pull(
-                    held, ref, revocation, partitions=(ref.name, _partition(revocation.finding))
-                )
-                await self._keep(held, ref, decided)
-        except AccountGone:
-            self._accounts.forget(ref)
-            await self._not_found(revocation)
-
-    async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:
-        """Write what was decided under the lock, the record that tells of a pull first."""
-        if not decided:
-            return
-        first, *others = decided
-        if first.pull is not None:
-            rotation = Rotation(first.pull.target, first.pull.at, first.fingerprint, first.pull.new_sha256)
-            await self._table.add_rotation(ref.name, rotation)
-        await self._conclude(first)
-        await asyncio.gather(*(self._conclude(record) for record in others))
-        held.uncertain = False
-
-    @asynccontextmanager
-    async def _locked(self, account: str, fingerprint: str) -> AsyncIterator[HeldLock]:
-        held = HeldLock(await self._table.acquire(account, fingerprint=fingerprint))
-        left = (held.lock.intent.deadline - self._clock()).total_seconds()
-        try:
-            async with asyncio.timeout(left):
-                yield held
-        except TimeoutError:
-            raise PassingFailure(f"The work on account {account} took longer than its lock allows.") from None
-        finally:
-            if not held.uncertain:
-                await self._release(held.lock)
-
-    async def _release(self, lock: AccountLock) -> None:
-        try:
-            await self._table.release(lock)
-        except SasquashError as error:
-            # Not worth failing for: the lock ends by itself, and what was done under it is recorded.
-            _log.warning("The lock of %s stays until it ends: %s", lock.account, error)
+    def _ended_unseen(self, revocation: Revocation, looked: AccountRef | None) -> Revocation | None:
+        """Return the record of a finding whose verdict takes no look at an account, None where it takes one."""
+        credential, now = revocation.finding.credential, self._clock()
+        if credential is None and revocation.finding.order is None:
+            detail = "The report could not be read."
+            return revocation.end(Reason.MALFORMED, now=now, detail=detail)
+        over = expired(credential, now=now) if credential is not None else None
+        if over is not None and over.reason is not None:
+            return revocation.end(over.reason, now=now, detail=over.detail)
+        if credential is not None and credential.host is None:
+            detail = "The report names no storage account. Report it again with the account's name or the whole URL."
+            return revocation.end(Reason.LOOSE, now=now, detail=detail)
+        if looked is not None and looked.name in self._settings.own_accounts:
+            detail = "The account is Sasquash's own storage, which it never touches. Its shared keys should be off."
+            return revocation.end(Reason.OWN_STORAGE, now=now, detail=detail)
+        return None
 
     async def _not_found(self, revocation: Revocation) -> None:
         """Look once more later: Resource Graph lags, and accounts are made while tokens leak."""
@@ -266,50 +281,9 @@ class Containment:
             await self._queues.contain(revocation.fingerprint, delay=left)
         else:
             detail = "No storage account in the subscriptions that Sasquash looks after answers to this host."
-            await self._conclude(revocation.end(Reason.NOT_OURS, now=now, detail=detail))
-
-    async def _conclude(self, revocation: Revocation) -> None:
-        """Save a verdict and hand the record over to the follow-up. A record that others moved on is left to them.
-
-        It is handed over even so: "others" are we ourselves where the answer to a first attempt was lost.
-        """
-        try:
-            await self._ledger.save(revocation, what=revocation.detail)
-        except Conflict:
-            await self._ledger.change(revocation.fingerprint, partial(_onto, revocation), what=revocation.detail)
-        await asyncio.gather(
-            self._table.remove_waiting(_partition(revocation.finding), revocation.fingerprint),
-            self._queues.follow_up(revocation.fingerprint),
-        )
-
-
-def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
-    """Return `decided` with what others added to the record meanwhile; None when it was decided by them.
-
-    A pull is always told of, whatever others decided while it was on its way.
-    """
-    if current.state is not State.RECEIVED and (decided.pull is None or current.pull is not None):
-        return None
-    return replace(
-        decided,
-        changes=(*current.changes, decided.changes[-1]),
-        sightings=current.sightings,
-        claims=current.claims,
-        filed=current.filed,
-        told=current.told,
-        announced=current.announced,
-        etag=current.etag,
-    )
+            await self._conclusion.conclude(revocation.end(Reason.NOT_OURS, now=now, detail=detail))
 
 
 def _asked_at(revocation: Revocation) -> datetime:
     """Return since when the record waits for a verdict: its report, or the one that reopened it."""
     return revocation.reached(State.RECEIVED) or revocation.received_at
-
-
-def _partition(finding: Finding) -> str:
-    """Return the partition of table `accounts` in which a finding waits before its account is known."""
-    credential = finding.credential
-    if credential is None:
-        return "none"
-    return credential.account or credential.host or "none"

@@ -53,7 +53,7 @@ def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
         proof = replace(proof, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
     proven = replace(revocation, proof=proof, pull=replace(revocation.pull, proof_tokens=()))
     if proof.outcome is Outcome.STILL_ALIVE:
-        detail = f"The key was regenerated, and yet the old one may still be in force. {' '.join(proof.evidence)}"
+        detail = f"The lever was pulled, and yet the credential may still be in force. {' '.join(proof.evidence)}"
         return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
     by = "by ARM only" if proof.outcome is Outcome.ARM_ONLY else "by tokens of our own"
     return proven.reach(State.PROVEN, now=proof.at, detail=f"Proven dead {by}.")

@@ -20,6 +20,16 @@ from shared.redaction import redact
 _REFUSED_FOR_NOW = frozenset(
     {"StorageAccountOperationInProgress", "OperationInProgress", "AnotherOperationInProgress"}
 )
+# What Azure Resource Manager refuses with until somebody changes something, and what that is ("Troubleshoot common
+# Azure deployment errors").
+_A_PERSON_HELPS = {
+    "ScopeLocked": "a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).",
+    "RequestDisallowedByPolicy": "an Azure Policy denies it. Have its owner exempt the account "
+    "(az policy exemption create).",
+    "DenyAssignmentAuthorizationFailed": "a deny assignment of a managed application or a deployment stack forbids "
+    "it. Have its owner do it.",
+    "ReadOnlyDisabledSubscription": "the subscription is disabled and read-only. Enable it again.",
+}
 _PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -109,6 +119,36 @@ class Conflict(SasquashError):
     code = "conflict"
 
 
+class InvalidRequest(SasquashError):
+    """A responder's request can't be done as it is. The message names the field and the rule, never the value."""
+
+    code = "invalid_request"
+
+
+class Unauthenticated(SasquashError):
+    """A caller's access token is missing, or not one that this app may believe."""
+
+    code = "unauthenticated"
+
+
+class NotPermitted(SasquashError):
+    """The caller is known and may not do this: the role is missing, or a second person is needed."""
+
+    code = "not_permitted"
+
+
+class NoSuchRecord(SasquashError):
+    """There is no revocation of this id."""
+
+    code = "no_such_record"
+
+
+class WrongState(SasquashError):
+    """The record is not in a state, or the plan no longer the one, in which this can be done."""
+
+    code = "wrong_state"
+
+
 def from_azure(error: AzureError, *, doing: str) -> SasquashError:
     """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata"."""
     if isinstance(error, HttpResponseError) and error.status_code is not None:
@@ -159,8 +199,8 @@ def from_status(
         return NotFound(f"{said}. Check that it still exists and that the app's identity has {right}.")
     if code in _REFUSED_FOR_NOW:
         return PassingFailure(f"{said}: another operation on it is under way.", sent=False)
-    if status == 409 and code == "ScopeLocked":
-        return Blocked(f"{said}: a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).")
+    if code in _A_PERSON_HELPS:
+        return Blocked(f"{said}: {_A_PERSON_HELPS[code]}")
     if status in (401, 403):
         return Blocked(f"{said}: the app's identity lacks {right}, or a policy denies it. See docs/rights.md.")
     return Blocked(f"{said}. A person has to look.")

@@ -6,12 +6,14 @@ allow it, a raw report, `{"secret": "<what leaked, with its surroundings>", "sou
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from shared.caller import Caller
 from shared.errors import MalformedEvent
 from shared.redaction import redact
-from shared.sas import Credential, InvalidCredential, extract
+from shared.sas import Credential, InvalidCredential, Leak, extract_leaks
+from shared.targets import Lever
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 
@@ -30,10 +32,20 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """What a person ordered without a leaked text: to pull this lever. A second person has to approve."""
+
+    account: str
+    lever: Lever
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One leaked credential, where it was found and when. Holds nothing that could be used.
 
-    `credential` is None when a report could not be read: `fingerprint` then stands for the report itself.
+    `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
+    or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
     """
 
     fingerprint: str
@@ -41,6 +53,9 @@ class Finding:
     source: str
     url: str | None
     detected_at: datetime
+    order: Order | None = None
+    reported_by: Caller | None = None
+    reason: str = ""
 
     def to_data(self) -> dict[str, object]:
         """The `data` of a `REPORTED` event."""
@@ -54,8 +69,19 @@ class Finding:
         }
 
 
-def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Finding, ...]:
-    """Return the findings in `report`: one, or for a raw report one for each credential in its text, perhaps none.
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A finding on its way to the ledger. `token` is the leaked SAS itself where the report had it.
+
+    It stays in memory: a user delegation SAS is asked with it once whether it lives, and then it is gone.
+    """
+
+    finding: Finding
+    token: str | None = field(default=None, repr=False)
+
+
+def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported, ...]:
+    """Return what `report` reports: one finding, or for a raw report one for each credential in its text.
 
     Raises MalformedEvent, whose message names the field and the rule and repeats nothing of the data.
     """
@@ -68,10 +94,13 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Finding, 
     url = _described(data, "url")
     detected_at = _moment(data.get("detected_at"), now=now)
     if "secret" in data:
-        credentials = _extracted(data["secret"], raw_allowed=raw_allowed)
+        leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
     else:
-        credentials = (_credential(data.get("credential")),)
-    return tuple(Finding(credential.fingerprint, credential, source, url, detected_at) for credential in credentials)
+        leaks = (Leak(_credential(data.get("credential")), None),)
+    return tuple(
+        Reported(Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at), leak.token)
+        for leak in leaks
+    )
 
 
 def unreadable(report: Report, *, now: datetime) -> Finding:
@@ -81,11 +110,30 @@ def unreadable(report: Report, *, now: datetime) -> Finding:
     return Finding(identity, None, source, None, now)
 
 
-def in_text(text: str, *, source: str, url: str | None, detected_at: datetime) -> tuple[Finding, ...]:
-    """Return a finding for each credential in `text`; `text` itself is kept nowhere."""
+def in_text(
+    text: str,
+    *,
+    source: str,
+    url: str | None,
+    detected_at: datetime,
+    reported_by: Caller | None = None,
+    reason: str = "",
+) -> tuple[Reported, ...]:
+    """Return what is found for each credential in `text`; `text` itself is kept nowhere."""
     return tuple(
-        Finding(credential.fingerprint, credential, redact(source), url and redact(url), detected_at)
-        for credential in extract(text)
+        Reported(
+            Finding(
+                leak.credential.fingerprint,
+                leak.credential,
+                redact(source),
+                url and redact(url),
+                detected_at,
+                reported_by=reported_by,
+                reason=redact(reason),
+            ),
+            leak.token,
+        )
+        for leak in extract_leaks(text)
     )
 
 
@@ -104,7 +152,7 @@ def _credential(data: object) -> Credential:
     return credential
 
 
-def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Credential, ...]:
+def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
     if not raw_allowed:
         raise MalformedEvent(
             "The event carries a raw secret, which SASQUASH_RAW_EVENTS forbids. Event Grid has stored it: report "
@@ -112,7 +160,7 @@ def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Credential, ...]:
         )
     if not isinstance(secret, str) or len(secret) > _LONGEST_SECRET:
         raise MalformedEvent(f"The event's data.secret is not a text of at most {_LONGEST_SECRET} characters.")
-    return extract(secret)
+    return extract_leaks(secret)
 
 
 def _described(data: Mapping[object, object], name: str) -> str | None:

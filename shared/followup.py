@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
 from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
-from shared.levers.account_key import AccountKeyLever
+from shared.levers.levers import Levers
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.revocation import Claim, Filed, Outcome, Proof, Revocation, State, Told
+from shared.revocation import Claim, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
+from shared.targets import Lever
 
 if TYPE_CHECKING:
+    from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
 
@@ -54,21 +56,23 @@ class FollowUp:
         *,
         ledger: Ledger,
         queues: Queues,
-        lever: AccountKeyLever,
+        levers: Levers,
+        hand_over: Callable[[], "KeyHandOver"],
         announcer: Callable[[], "Announcer"],
         incidents: Callable[[], Incidents],
         people: Callable[[], "People"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        """`announcer`, `incidents` and `people` are called when first needed, after `warm_up`.
+        """`hand_over`, `announcer`, `incidents` and `people` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
         """
         self._ledger = ledger
         self._queues = queues
-        self._lever = lever
+        self._levers = levers
+        self._hand_over = hand_over
         self._announcer = announcer
         self._incidents = incidents
         self._people = people
@@ -111,6 +115,7 @@ class FollowUp:
         await asyncio.to_thread(self._warm_up)
         first = await asyncio.gather(
             proof,
+            self._guarded("hand-over", self._hand_key_over, revocation, attempt),
             self._guarded("announcement", self._announce, revocation, attempt),
             self._guarded("incident", self._file, revocation, attempt),
         )
@@ -136,7 +141,7 @@ class FollowUp:
     async def _prove(self, revocation: Revocation) -> float | None:
         if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:
             return None
-        proof = await self._lever.prove(revocation.pull, revocation.account)
+        proof = await self._levers.prove(revocation)
         waited = self._clock() - revocation.pull.at
         if proof.outcome is Outcome.PENDING:
             await self._keep_pending(revocation, proof)
@@ -157,6 +162,26 @@ class FollowUp:
             lambda current: replace(current, proof=proof) if current.state is State.CONTAINED else None,
             what="",
         )
+
+    async def _hand_key_over(self, revocation: Revocation) -> float | None:
+        """Put the new key where its consumers fetch it. What runs twice finds the new key there."""
+        pull, account = revocation.pull, revocation.account
+        if pull is None or account is None or pull.lever is not Lever.ACCOUNT_KEY or revocation.hand_over is not None:
+            return None
+        claimed = await self._claim(revocation, "hand-over", due=lambda current: current.hand_over is None)
+        if claimed is None:
+            return _CLAIM_TIME.total_seconds()
+        try:
+            handed = await self._hand_over().run(pull, account)
+        except SasquashError:
+            await self._unclaim(claimed, "hand-over")
+            raise
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: unclaimed(replace(current, hand_over=handed), "hand-over"),
+            what=handed.said if handed.outcome is not HandOverOutcome.NOT_ASKED else "",
+        )
+        return None
 
     async def _announce(self, revocation: Revocation) -> float | None:
         if not unannounced(revocation):

@@ -5,14 +5,16 @@ stands in the same partition in rows of its own ("<fingerprint>~<time>~<id>") an
 transaction as the change it tells of (REST: "Performing entity group transactions").
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
+    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -20,11 +22,15 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared import continuation
 from shared.errors import Conflict, from_azure
 from shared.finding import Finding
-from shared.revocation import Revocation, State
+from shared.revocation import Reason, Revocation, State
+
+SASQUASH = "sasquash"  # who did what no person asked for
 
 _CHANGE_ATTEMPTS = 20
+_MOST_ROUNDS = 20  # calls for one page: Azure may answer with few rows or none, and a place to go on from
 
 type _Write = tuple[str, dict[str, object], dict[str, object]]
 
@@ -51,7 +57,8 @@ class Ledger:
         """Write a new record for `finding`; return it, and whether it is new (else: the record that was there)."""
         fresh = Revocation.of(finding, now=self._clock())
         try:
-            return await self._write(fresh, "create", what=f"Reported by {finding.source}."), True
+            who = str(finding.reported_by or SASQUASH)
+            return await self._write(fresh, "create", what=_first_line(finding), who=who), True
         except Conflict:
             known = await self.read(finding.fingerprint)
             if known is None:
@@ -68,7 +75,7 @@ class Ledger:
             raise from_azure(error, doing=f"Reading record {fingerprint[:12]}") from error
         return _from_entity(entity)
 
-    async def save(self, revocation: Revocation, *, what: str, who: str = "sasquash") -> Revocation:
+    async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
 
         Raises Conflict when somebody else changed it.
@@ -76,11 +83,17 @@ class Ledger:
         return await self._write(revocation, "update", what=what, who=who)
 
     async def change(
-        self, fingerprint: str, change: Callable[[Revocation], Revocation | None], *, what: str
+        self,
+        fingerprint: str,
+        change: Callable[[Revocation], Revocation | None],
+        *,
+        what: str,
+        who: str = SASQUASH,
     ) -> Revocation | None:
         """Read, change and save until nobody interferes. `change` returns None to leave the record alone.
 
-        Returns the saved record, or None where there is none or nothing was to change.
+        Returns the saved record, or None where there is none or nothing was to change. What `change` raises is
+        raised.
         """
         for _ in range(_CHANGE_ATTEMPTS):
             current = await self.read(fingerprint)
@@ -88,7 +101,7 @@ class Ledger:
             if wanted is None:
                 return None
             try:
-                return await self.save(wanted, what=what)
+                return await self.save(wanted, what=what, who=who)
             except Conflict:
                 continue
         raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
@@ -107,11 +120,56 @@ class Ledger:
             raise from_azure(error, doing=f"Reading the history of {fingerprint[:12]}") from error
         return tuple(msgspec.json.decode(row["Entry"], type=HistoryEntry) for row in rows)
 
+    async def page(
+        self, *, state: State | None, account: str | None, limit: int, after: str | None
+    ) -> tuple[tuple[Revocation, ...], str | None]:
+        """Return at most `limit` records in `state` and of `account` (None: any), and where the next page begins.
+
+        Pages follow the order of the partitions, which is that of the fingerprints and so of no meaning; within a
+        page the record that changed last comes first. A page may hold fewer records than there are, even none: only
+        None instead of a place says that it was the last. `after` is such a place, opaque to whoever hands it on.
+        Raises InvalidRequest where it is none.
+        """
+        # The rows of history that stand between the records have no column `State`.
+        conditions = ["State gt ''" if state is None else "State eq @state"]
+        conditions += [] if account is None else ["Account eq @account"]
+        values = {"state": state and state.value, "account": account}
+        found: list[TableEntity] = []
+        position = None if after is None else continuation.read(after)
+        for _ in range(_MOST_ROUNDS):
+            query = self._table.query_entities(
+                " and ".join(conditions), parameters=values, results_per_page=limit - len(found)
+            )
+            rows: Any = query.by_page(position)  # type: ignore[arg-type] # typed as text, and made of two keys
+            try:
+                found += [row async for row in await anext(rows)]
+            except HttpResponseError as error:
+                if after is not None and error.status_code == 400:
+                    raise continuation.not_ours() from None
+                raise from_azure(error, doing="Listing the records") from error
+            except AzureError as error:
+                raise from_azure(error, doing="Listing the records") from error
+            position = rows.continuation_token
+            if position is None or len(found) >= limit:
+                break
+        found.sort(key=lambda row: row["ChangedAt"], reverse=True)
+        return tuple(_from_entity(row) for row in found), None if position is None else continuation.written(position)
+
+    async def ended_for(self, *reasons: Reason) -> AsyncIterator[Revocation]:
+        """Yield every record that stands for one of `reasons`."""
+        names = {f"reason{number}": reason.value for number, reason in enumerate(reasons)}
+        query = " or ".join(f"Reason eq @{name}" for name in names)
+        try:
+            async for row in self._table.query_entities(query, parameters=names):
+                yield _from_entity(row)
+        except AzureError as error:
+            raise from_azure(error, doing="Looking for records by their reason") from error
+
     async def ping(self) -> None:
         """Raise when the table can't be read."""
         await self.read("0" * 64)
 
-    async def _write(self, revocation: Revocation, operation: str, *, what: str, who: str = "sasquash") -> Revocation:
+    async def _write(self, revocation: Revocation, operation: str, *, what: str, who: str = SASQUASH) -> Revocation:
         now = self._clock()
         guard: dict[str, object] = (
             {}
@@ -162,7 +220,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "RowKey": revocation.fingerprint,
         "State": revocation.state.value,
         "Reason": revocation.reason.value if revocation.reason else "",
-        "Account": revocation.account.name if revocation.account else "",
+        "Account": _account(revocation),
         "Host": (finding.credential.host or "") if finding.credential else "",
         "Source": finding.source,
         "ReceivedAt": revocation.received_at,
@@ -170,6 +228,23 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "Finding": msgspec.json.encode(finding).decode(),
         "Record": msgspec.json.encode(replace(revocation, finding=_NO_FINDING, etag="")).decode(),
     }
+
+
+def _account(revocation: Revocation) -> str:
+    """The account's name for those who search: as found in ARM, else as the order or the leaked host spells it."""
+    finding = revocation.finding
+    if revocation.account is not None:
+        return revocation.account.name
+    if finding.order is not None:
+        return finding.order.account
+    return (finding.credential.account or "") if finding.credential is not None else ""
+
+
+def _first_line(finding: Finding) -> str:
+    because = f" Reason: {finding.reason}" if finding.reason else ""
+    if finding.order is not None:
+        return f"Ordered: {finding.order.lever} on {finding.order.target} of {finding.order.account}.{because}"
+    return f"Reported by {finding.source}.{because}"
 
 
 # Stands in column `Record` for what stands in column `Finding`: a text column holds 32 K characters.

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.caller import Caller
+from shared.facts import AccountFacts
 from shared.finding import Finding
 from shared.sas import Service
+from shared.targets import Lever, Lockdown
 
 
 class State(StrEnum):
@@ -34,11 +37,14 @@ class Reason(StrEnum):
     NOT_OURS = "not_ours"
     INVALID = "invalid"
     NO_KEY_MATCHES = "no_key_matches"
+    REJECTED = "rejected"
     UNKNOWN_VERSION = "unknown_version"
     PATH_LOST = "path_lost"
     LOOSE = "loose"
     MALFORMED = "malformed"  # a report that could not be read
-    NO_LEVER = "no_lever"  # the credential's own lever is not one that this version pulls
+    POLICY_GONE = "policy_gone"  # dormant: a policy made anew under its id would revive it
+    POLICY_EXPIRED = "policy_expired"  # dormant: a policy whose end is moved would revive it
+    LOCKDOWN_UNDONE = "lockdown_undone"  # what the lockdown had kept out may come in again
     OWN_STORAGE = "own_storage"  # the account is Sasquash's own
     BLOCKED = "blocked"
     STILL_ALIVE = "still_alive"  # pulled, and yet accepted
@@ -49,12 +55,15 @@ STATE_OF = {
     Reason.COVERED: State.DISMISSED,
     Reason.NOT_OURS: State.DISMISSED,
     Reason.INVALID: State.DISMISSED,
+    Reason.REJECTED: State.DISMISSED,
     Reason.NO_KEY_MATCHES: State.UNRESOLVED,
     Reason.UNKNOWN_VERSION: State.UNRESOLVED,
     Reason.PATH_LOST: State.UNRESOLVED,
     Reason.LOOSE: State.UNRESOLVED,
     Reason.MALFORMED: State.UNRESOLVED,
-    Reason.NO_LEVER: State.UNRESOLVED,
+    Reason.POLICY_GONE: State.UNRESOLVED,
+    Reason.POLICY_EXPIRED: State.UNRESOLVED,
+    Reason.LOCKDOWN_UNDONE: State.UNRESOLVED,
     Reason.OWN_STORAGE: State.UNRESOLVED,
     Reason.BLOCKED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
@@ -68,27 +77,19 @@ _MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often,
 
 
 @dataclass(frozen=True, slots=True)
-class AccountFacts:
-    """What ARM said of the account while its lock was held. `tags` are hostile text."""
-
-    id: str
-    name: str
-    subscription: str
-    resource_group: str
-    tags: dict[str, str]
-    endpoints: dict[Service, str]  # https URLs
-    secondary_endpoints: dict[Service, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. The digest covers account, lever, target and the key's hash: a decision binds to it."""
+    """What would be done. `digest` covers account, lever, target and version: a person's decision binds to it.
 
-    lever: str
+    `target` is as `targets.check_target` wants it. `version` is the SHA-256 (hex) of the key, or of the policy as it
+    stands: with it the digest goes stale. `steps` (in order) and `breaks` are English, one sentence each.
+    """
+
+    lever: Lever
     account_id: str
-    target: str  # for the account key lever: "key1" | "key2"
-    key_sha256: str
+    target: str
+    version: str
     reason: str
+    steps: tuple[str, ...]
     breaks: tuple[str, ...]
     digest: str
 
@@ -106,15 +107,20 @@ class ProofToken:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """The lever was pulled."""
+    """The lever was pulled. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
 
+    `notes` are English, one sentence each: what came with it that a person should know.
+    """
+
+    lever: Lever
     target: str
     at: datetime
     old_sha256: str
     new_sha256: str
-    confirmed_by: str  # "answer" | "listing" (the answer was lost; the keys say that it happened)
+    confirmed_by: str  # "answer" | "listing" (the answer was lost; what is there now says that it happened)
     correlation_id: str | None
     proof_tokens: tuple[ProofToken, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -137,6 +143,60 @@ class Proof:
     at: datetime
     evidence: tuple[str, ...]
     accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What Azure said to the leaked token itself: asked once, and only of a user delegation SAS.
+
+    `alive` is None where it could not be told. `said` is one English sentence.
+    """
+
+    at: datetime
+    alive: bool | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's yes to the plan with this digest."""
+
+    by: Caller
+    at: datetime
+    digest: str
+    reason: str
+
+
+class HandOverOutcome(StrEnum):
+    """What came of handing the new key over to its consumers."""
+
+    DONE = "done"
+    NOT_ASKED = "not_asked"  # no tag names a secret
+    DECLINED = "declined"  # what is there is not the old key, or not a place that the settings allow
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Whether the new key is where its consumers fetch it. `secret` is the secret's id without a version."""
+
+    outcome: HandOverOutcome
+    at: datetime
+    said: str  # one English sentence
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedDown:
+    """What was locked, and how it was before. `before` and `after` are ARM's properties as JSON text.
+
+    Written with `after` empty before the lock is put on, so that the way back is never lost.
+    """
+
+    kind: Lockdown
+    at: datetime
+    before: str
+    after: str = ""
+    undone_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +280,10 @@ class Revocation:
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
     looked_for_account: int = 0
+    liveness: Liveness | None = None
+    approval: Approval | None = None
+    hand_over: HandOver | None = None
+    lockdown: LockedDown | None = None
     etag: str = ""
 
     @classmethod

@@ -9,6 +9,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.clouds import CLOUDS, AzureCloud, CloudName
+from shared.decide.rule_table import parse as parse_rules
+from shared.decide.rules import Rule, default_rules
 from shared.errors import SettingsError
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -103,6 +105,18 @@ def _opaque(text: str) -> str:
     return text
 
 
+def _audience(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/-]{1,250}|[0-9A-Fa-f-]{36}", text):
+        raise ValueError("must be an application id URI such as api://sasquash, or a client id")
+    return text.rstrip("/")
+
+
+def _vault(text: str) -> str:
+    if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){2,23}", text.lower()):
+        raise ValueError("must be a key vault's name: 3 to 24 letters, digits and single hyphens")
+    return text.lower()
+
+
 def _switch(text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise ValueError("must be on or off")
@@ -161,6 +175,25 @@ class Settings:
         _https,
         "Endpoint of the Event Grid topic, where each change of state is announced.",
     )
+    tenant_id: str = _setting(
+        "SASQUASH_TENANT_ID",
+        _guid,
+        "Id of the Entra tenant whose people may call the app, and whose user delegation SAS it knows to be ours.",
+    )
+    api_audiences: tuple[str, ...] = _setting(
+        "SASQUASH_API_AUDIENCES",
+        _listed(_audience),
+        "Audiences that a caller's access token may be for, separated by commas: the app registration's id URI "
+        "(`api://sasquash`) and its client id. Empty: every call but health is refused.",
+        default="",
+    )
+    key_vaults: tuple[str, ...] = _setting(
+        "SASQUASH_KEY_VAULTS",
+        _listed(_vault),
+        "Names of the key vaults in which a tag `sasquash-key-vault` may name a secret that gets the new key, "
+        "separated by commas. Empty: no key is handed over.",
+        default="",
+    )
     security_mailbox: str = _setting(
         "SASQUASH_SECURITY_MAILBOX",
         _address,
@@ -208,13 +241,21 @@ class Settings:
     act_alone_hours: int = _setting(
         "SASQUASH_ACT_ALONE_HOURS",
         _number(0, 24 * 365 * 100),
-        "A read-only token of one resource is revoked without asking when it would live longer than this many hours.",
+        "A read-only token of one resource is revoked without asking when it would live longer than this many hours "
+        "(rule `lives-long` of the default table; `SASQUASH_RULES` has hours of its own).",
         default="24",
+    )
+    rules: tuple[Rule, ...] = _setting(
+        "SASQUASH_RULES",
+        lambda text: parse_rules(text) if text else (),
+        "The rule table of mode `auto`, as JSON (docs/rules.md). Empty: the default table of that page.",
+        default="",
     )
     rotations_a_day: int = _setting(
         "SASQUASH_ROTATIONS_A_DAY",
         _number(1, 100),
-        "More rotations of one account than this within 24 hours ask a person first.",
+        "More rotations of one account than this within 24 hours ask a person first. Revocations of its user "
+        "delegation keys count, too.",
         default="2",
     )
     approval_hours: int = _setting(
@@ -223,14 +264,22 @@ class Settings:
         "How long a plan waits for a person's decision before it is escalated, in hours.",
         default="4",
     )
+    second_person: bool = _setting(
+        "SASQUASH_SECOND_PERSON",
+        _switch,
+        "Whether who reported a leak may not approve its plan (`on`). An order without a leak always takes two "
+        "people.",
+        default="on",
+    )
 
     @property
     def cloud(self) -> AzureCloud:
         return CLOUDS[self.cloud_name]
 
     @property
-    def act_alone_above(self) -> timedelta:
-        return timedelta(hours=self.act_alone_hours)
+    def rule_table(self) -> tuple[Rule, ...]:
+        """The rules of mode `auto`, in order; the last one always applies."""
+        return self.rules or default_rules(act_alone_hours=self.act_alone_hours)
 
     @property
     def approval_time(self) -> timedelta:

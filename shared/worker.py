@@ -4,28 +4,31 @@ The heavy parts that only the follow-up needs (Graph, Event Grid) are imported w
 start pays for nothing but the kill.
 """
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
-from azure.core.rest import AsyncHttpResponse, HttpRequest
-from azure.data.tables.aio import TableServiceClient
-from azure.mgmt.storage.aio import StorageManagementClient
-from azure.storage.queue import TextBase64EncodePolicy
-from azure.storage.queue.aio import QueueClient
 
 from shared import redaction
 from shared.account_table import AccountTable
 from shared.accounts import Accounts
+from shared.clients import Clients, Transport, network
+from shared.conclusion import Conclusion
 from shared.containment import Containment
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
+from shared.levers.delegation_key import DelegationKeyLever
+from shared.levers.levers import Levers
+from shared.levers.lockdown import LockdownLever
 from shared.levers.proof import Prover
+from shared.levers.stored_policy import StoredPolicyLever
+from shared.locking import LockedWork
+from shared.pulling import Pulling
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
 from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
@@ -33,27 +36,18 @@ from shared.takeover import Takeover
 from shared.under_lock import UnderLock
 
 if TYPE_CHECKING:
+    from shared.desk import Desk
+    from shared.dormant import Dormant
     from shared.followup import FollowUp
+    from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
+    from shared.responder.api import Responder
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
-
-# Remote calls that may be repeated are, briefly: the 20 s that an event leaves us are for more than one call.
-_RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
-# Storage queues have a policy and names of their own, and would wait for 15 s before a second attempt.
-_QUEUE_RETRIES: dict[str, Any] = {
-    "retry_total": 2,
-    "initial_backoff": 0.2,
-    "increment_base": 1,
-    "random_jitter_range": 0,
-}
-_TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 15}
-
-type Transport = AsyncHttpTransport[HttpRequest, AsyncHttpResponse]
 
 
 def utc_now() -> datetime:
@@ -64,12 +58,6 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """Return a new random id, a GUID."""
     return str(uuid.uuid4())
-
-
-def network() -> Transport:
-    """Return a transport with connections of its own."""
-    transport: Transport = AioHttpTransport()
-    return transport
 
 
 def _import_for_people() -> None:
@@ -98,113 +86,170 @@ class Worker:
         redaction.install()
         logging.captureWarnings(capture=True)
         self.settings = settings
-        self._given_credential = credential
+        self.clients = Clients(settings, credential=credential, new_transport=transport)
         self._transport = transport
         self._clock = clock
         self._new_id = new_id
-        self._arm: dict[str, StorageManagementClient] = {}
-
-    @cached_property
-    def credential(self) -> AsyncTokenCredential:
-        """The app's managed identity, or on a developer's machine whoever is signed in there."""
-        if self._given_credential is not None:
-            return self._given_credential
-        authority = self.settings.cloud.authority
-        if self.settings.client_id is None:
-            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not on the app's road
-
-            return DefaultAzureCredential(authority=authority, **_TIMEOUTS)
-        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not on a developer's road
-
-        return ManagedIdentityCredential(client_id=self.settings.client_id, **_RETRIES, **_TIMEOUTS)
-
-    def arm(self, subscription: str) -> StorageManagementClient:
-        """Return the management client for a subscription, made at its first use."""
-        if subscription not in self._arm:
-            base = self.settings.cloud.resource_manager
-            self._arm[subscription] = StorageManagementClient(
-                self.credential,
-                subscription,
-                base_url=base,
-                credential_scopes=[f"{base}/.default"],
-                transport=self._transport(),
-                logging_enable=False,
-                **_RETRIES,
-                **_TIMEOUTS,
-            )
-        return self._arm[subscription]
-
-    @cached_property
-    def _tables(self) -> TableServiceClient:
-        return TableServiceClient(
-            self.settings.table_endpoint,
-            credential=self.credential,
-            transport=self._transport(),
-            **_RETRIES,
-            **_TIMEOUTS,
-        )
-
-    def _queue(self, name: str) -> QueueClient:
-        # The Functions host reads base64, and QueueServiceClient does not hand the policy on.
-        return QueueClient(
-            self.settings.queue_endpoint,
-            name,
-            credential=self.credential,
-            transport=self._transport(),
-            message_encode_policy=TextBase64EncodePolicy(),
-            **_QUEUE_RETRIES,
-            **_TIMEOUTS,
-        )
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self._tables.get_table_client(REVOCATIONS_TABLE), clock=self._clock, new_id=self._new_id)
+        return Ledger(self.clients.tables.get_table_client(REVOCATIONS_TABLE), clock=self._clock, new_id=self._new_id)
 
     @cached_property
     def account_table(self) -> AccountTable:
-        return AccountTable(self._tables.get_table_client(ACCOUNTS_TABLE), clock=self._clock, new_id=self._new_id)
+        return AccountTable(
+            self.clients.tables.get_table_client(ACCOUNTS_TABLE), clock=self._clock, new_id=self._new_id
+        )
 
     @cached_property
     def queues(self) -> Queues:
-        return Queues(contain=self._queue(CONTAIN_QUEUE), follow_up=self._queue(FOLLOW_UP_QUEUE))
+        return Queues(contain=self.clients.queue(CONTAIN_QUEUE), follow_up=self.clients.queue(FOLLOW_UP_QUEUE))
 
     @cached_property
     def _prover(self) -> Prover:
         return Prover(self._transport, clock=self._clock, new_id=self._new_id)
 
     @cached_property
-    def _lever(self) -> AccountKeyLever:
-        return AccountKeyLever(self.arm, self._prover, clock=self._clock, new_id=self._new_id)
+    def levers(self) -> Levers:
+        arm, clock, new_id = self.clients.arm, self._clock, self._new_id
+        return Levers(
+            account_key=AccountKeyLever(arm, self._prover, clock=clock, new_id=new_id),
+            stored_policy=StoredPolicyLever(arm, self._prover, self._transport, clock=clock, new_id=new_id),
+            delegation_key=DelegationKeyLever(
+                arm,
+                self._prover,
+                self._transport,
+                credential=self.clients.credential,
+                principal_exists=self._principal_exists,
+                tenant_id=self.settings.tenant_id,
+                clock=clock,
+                new_id=new_id,
+            ),
+            lockdown=LockdownLever(arm, clock=clock, new_id=new_id),
+        )
+
+    async def _principal_exists(self, object_id: str) -> bool:
+        """Ask Graph, which is imported on a thread: other leaks are being killed meanwhile."""
+        await asyncio.to_thread(_import_for_people)
+        return await self._graph.principal_exists(object_id)
 
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(
-            self.arm,
+            self.clients.arm,
             subscriptions=self.settings.subscriptions,
             tag_names=self.settings.owner_tags,
             clock=self._clock,
         )
 
     @cached_property
-    def containment(self) -> Containment:
-        under_lock = UnderLock(
+    def _conclusion(self) -> Conclusion:
+        return Conclusion(ledger=self.ledger, table=self.account_table, queues=self.queues)
+
+    @cached_property
+    def _under_lock(self) -> UnderLock:
+        retired = RetiredKeys(clock=self._clock)
+        return UnderLock(
             settings=self.settings,
             ledger=self.ledger,
             table=self.account_table,
             accounts=self.accounts,
-            lever=self._lever,
-            prover=self._prover,
-            retired=RetiredKeys(clock=self._clock),
+            levers=self.levers,
+            pulling=Pulling(
+                levers=self.levers,
+                prover=self._prover,
+                ledger=self.ledger,
+                table=self.account_table,
+                retired=retired,
+                clock=self._clock,
+            ),
+            retired=retired,
             clock=self._clock,
         )
+
+    @cached_property
+    def _work(self) -> LockedWork:
+        takeover = Takeover(ledger=self.ledger, accounts=self.accounts, levers=self.levers, clock=self._clock)
+        return LockedWork(
+            table=self.account_table,
+            takeover=takeover,
+            under_lock=self._under_lock,
+            conclusion=self._conclusion,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def containment(self) -> Containment:
         return Containment(
             settings=self.settings,
             ledger=self.ledger,
             table=self.account_table,
             accounts=self.accounts,
-            under_lock=under_lock,
-            takeover=Takeover(ledger=self.ledger, accounts=self.accounts, lever=self._lever, clock=self._clock),
+            under_lock=self._under_lock,
+            work=self._work,
+            conclusion=self._conclusion,
+            delegation_key=self.levers.delegation_key,
             queues=self.queues,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def dormant(self) -> "Dormant":
+        from shared.dormant import Dormant  # noqa: PLC0415 -- not on the way to a kill
+
+        return Dormant(
+            ledger=self.ledger,
+            table=self.account_table,
+            queues=self.queues,
+            keys=self.levers.account_key.keys,
+            policies=self.levers.stored_policy,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def desk(self) -> "Desk":
+        from shared.desk import Desk  # noqa: PLC0415 -- not on the way to a kill
+        from shared.loose import LooseCredentials  # noqa: PLC0415
+        from shared.reporting import Reporting  # noqa: PLC0415
+
+        return Desk(
+            settings=self.settings,
+            containment=self.containment,
+            work=self._work,
+            ledger=self.ledger,
+            table=self.account_table,
+            queues=self.queues,
+            reporting=Reporting(
+                containment=self.containment,
+                ledger=self.ledger,
+                loose=LooseCredentials(self.accounts, self.levers.account_key.keys, cloud=self.settings.cloud),
+                clock=self._clock,
+            ),
+            undo=self.levers.lockdown.undo,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    @cached_property
+    def responder(self) -> "Responder":
+        from shared.responder.api import Responder  # noqa: PLC0415 -- not on the way to a kill
+        from shared.responder.signing_keys import SigningKeys  # noqa: PLC0415
+        from shared.responder.tokens import AccessTokens  # noqa: PLC0415
+
+        url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
+        keys = SigningKeys(url, self._transport, clock=self._clock)
+        tokens = AccessTokens(keys, settings=self.settings, clock=self._clock)
+        return Responder(self.desk, tokens, clock=self._clock)
+
+    @cached_property
+    def _hand_over(self) -> "KeyHandOver":
+        from shared.hand_over import KeyHandOver  # noqa: PLC0415 -- only the follow-up needs it
+
+        return KeyHandOver(
+            self.clients.vault,
+            self.levers.account_key.keys,
+            key_vaults=self.settings.key_vaults,
+            key_vault_suffix=self.settings.cloud.key_vault_suffix,
             clock=self._clock,
         )
 
@@ -212,7 +257,7 @@ class Worker:
     def _graph(self) -> "Graph":
         from shared.report.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
 
-        return Graph(self.credential, base_url=self.settings.cloud.graph)
+        return Graph(self.clients.credential, base_url=self.settings.cloud.graph)
 
     @cached_property
     def _incidents(self) -> "Incidents":
@@ -228,14 +273,9 @@ class Worker:
 
     @cached_property
     def _announcer(self) -> "Announcer":
-        from azure.eventgrid.aio import EventGridPublisherClient  # noqa: PLC0415 -- only the follow-up needs these
+        from shared.report.announce import Announcer  # noqa: PLC0415 -- only the follow-up needs it
 
-        from shared.report.announce import Announcer  # noqa: PLC0415
-
-        publisher = EventGridPublisherClient(
-            self.settings.topic_endpoint, self.credential, transport=self._transport(), **_RETRIES, **_TIMEOUTS
-        )
-        return Announcer(publisher)
+        return Announcer(self.clients.topic)
 
     @cached_property
     def follow_up(self) -> "FollowUp":
@@ -244,7 +284,8 @@ class Worker:
         return FollowUp(
             ledger=self.ledger,
             queues=self.queues,
-            lever=self._lever,
+            levers=self.levers,
+            hand_over=lambda: self._hand_over,
             announcer=lambda: self._announcer,
             incidents=lambda: self._incidents,
             people=lambda: self._people,

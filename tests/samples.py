@@ -14,13 +14,16 @@ from azure.storage.blob import (
     generate_blob_sas,
     generate_container_sas,
 )
-from azure.storage.fileshare import generate_file_sas
+from azure.storage.fileshare import generate_file_sas, generate_share_sas
 from azure.storage.queue import generate_queue_sas
 
-from shared.finding import Finding
-from shared.revocation import AccountFacts, Plan, ProofToken, Pull, Revocation
+from shared.caller import Caller
+from shared.facts import AccountFacts, PolicyReading, PolicyState, Via
+from shared.finding import Finding, Order
+from shared.revocation import Approval, Liveness, Plan, ProofToken, Pull, Revocation
 from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
 from shared.settings import Settings
+from shared.targets import Lever, PolicyTarget
 
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 ACCOUNT = "robustmodels"
@@ -28,6 +31,7 @@ SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
 ACCOUNT_ID = (
     f"/subscriptions/{SUBSCRIPTION}/resourceGroups/research/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}"
 )
+TENANT = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
 SERVICES = (Service.BLOB, Service.FILE, Service.QUEUE, Service.TABLE)
 
 ENVIRONMENT = {
@@ -36,6 +40,8 @@ ENVIRONMENT = {
     "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net",
     "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net",
     "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
+    "SASQUASH_TENANT_ID": TENANT,
+    "SASQUASH_API_AUDIENCES": "api://sasquash",
     "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",
     "SASQUASH_MAIL_SENDER": "sasquash@contoso.com",
     "SASQUASH_MAIL_DOMAINS": "contoso.com",
@@ -129,17 +135,43 @@ def table_sas(*, key_name: str = "key1") -> str:
     return f"https://{ACCOUNT}.table.core.windows.net/People?{token}"
 
 
-def policy_sas(*, key_name: str = "key1") -> str:
-    """A URL with a service SAS that names a stored access policy, made by azure-storage-blob."""
-    token = generate_container_sas(ACCOUNT, "models", account_key=KEYS[key_name], policy_id="partners")
-    return f"https://{ACCOUNT}.blob.core.windows.net/models?{token}"
+def policy_sas(
+    *,
+    key_name: str = "key1",
+    service: Service = Service.BLOB,
+    permissions: str | None = None,
+    life: timedelta | None = None,
+    policy: str = "partners",
+) -> str:
+    """A URL with a service SAS that names a stored access policy, made by the published client of `service`."""
+    from azure.core.credentials import AzureNamedKeyCredential
+
+    rest: dict[str, Any] = {"policy_id": policy, "permission": permissions, "expiry": life and NOW + life}
+    signer = KEYS[key_name]
+    match service:
+        case Service.BLOB:
+            path, token = "models", generate_container_sas(ACCOUNT, "models", account_key=signer, **rest)
+        case Service.QUEUE:
+            path, token = "jobs/messages", generate_queue_sas(ACCOUNT, "jobs", signer, **rest)
+        case Service.FILE:
+            path, token = "share", generate_share_sas(ACCOUNT, "share", signer, **rest)
+        case _:
+            path, token = "People", generate_table_sas(AzureNamedKeyCredential(ACCOUNT, signer), "People", **rest)
+    return f"https://{ACCOUNT}.{service}.core.windows.net/{path}?{token}"
 
 
-def delegation_sas() -> str:
-    """A URL with a user delegation SAS, made by azure-storage-blob."""
+def delegation_sas(
+    *,
+    permissions: str = "r",
+    life: timedelta = timedelta(hours=1),
+    tenant: str = TENANT,
+    start: str = "2026-11-20T00:00:00Z",
+    expiry: str = "2026-11-27T00:00:00Z",
+) -> str:
+    """A URL with a user delegation SAS, made by azure-storage-blob; `start` and `expiry` are its key's."""
     delegated = UserDelegationKey()  # type: ignore[no-untyped-call]
-    delegated.signed_oid = delegated.signed_tid = SUBSCRIPTION
-    delegated.signed_start, delegated.signed_expiry = "2026-11-20T00:00:00Z", "2026-11-27T00:00:00Z"
+    delegated.signed_oid, delegated.signed_tid = SUBSCRIPTION, tenant
+    delegated.signed_start, delegated.signed_expiry = start, expiry
     delegated.signed_service, delegated.signed_version = "b", "2022-11-02"
     delegated.value = key("delegation")
     token = generate_blob_sas(
@@ -147,8 +179,8 @@ def delegation_sas() -> str:
         "models",
         "resnet.ckpt",
         user_delegation_key=delegated,
-        permission="r",
-        expiry=NOW + timedelta(hours=1),
+        permission=permissions,
+        expiry=NOW + life,
     )
     return f"https://{ACCOUNT}.blob.core.windows.net/models/resnet.ckpt?{token}"
 
@@ -164,11 +196,12 @@ def connection_string(*, key_name: str = "key1") -> str:
 def plan(*, target: str = "key2") -> Plan:
     """A plan to regenerate `target` as it is in KEYS."""
     return Plan(
-        lever="account_key",
+        lever=Lever.ACCOUNT_KEY,
         account_id=ACCOUNT_ID,
         target=target,
-        key_sha256=key_sha256(KEYS[target]),
+        version=key_sha256(KEYS[target]),
         reason=f"The leaked token was signed by {target}.",
+        steps=(f"Regenerate {target}.",),
         breaks=(f"Every client that uses {target}.",),
         digest="d" * 64,
     )
@@ -192,6 +225,7 @@ def proof_token(
 def pull(*tokens: ProofToken, at: datetime = NOW, confirmed_by: str = "answer") -> Pull:
     """key2 was regenerated."""
     return Pull(
+        lever=Lever.ACCOUNT_KEY,
         target="key2",
         at=at,
         old_sha256=key_sha256(KEYS["key2"]),
@@ -214,3 +248,41 @@ def finding(text: str | None = None) -> Finding:
 def revocation(**changed: Any) -> Revocation:
     """A record as containment makes it, with some fields changed."""
     return replace(Revocation(finding(), NOW), **changed)
+
+
+POLICY = PolicyTarget(Service.BLOB, "models", "partners")
+"""The policy of `policy_sas`."""
+
+PERSON = Caller("ada@contoso.com", "0d7a1b52-77c5-4d6e-8f57-3a1f0c9e2b41")
+
+
+def reading(
+    state: PolicyState = PolicyState.LIVE,
+    *,
+    target: PolicyTarget = POLICY,
+    version: str = "a" * 64,
+    permissions: str | None = None,
+    expires: datetime | None = None,
+) -> PolicyReading:
+    """A stored access policy as it stands."""
+    detail = "The account's firewall lets nobody in." if state is PolicyState.UNREACHABLE else ""
+    return PolicyReading(target, state, version, Via.DATA_PLANE, permissions, expires, detail)
+
+
+def liveness(alive: bool | None = True) -> Liveness:
+    """What Azure said to the leaked token."""
+    said = {True: "Azure accepted it.", False: "Azure refused it.", None: "Nobody answered."}[alive]
+    return Liveness(NOW, alive, said)
+
+
+def approval(digest: str) -> Approval:
+    """A person's yes to the plan with this digest."""
+    return Approval(PERSON, NOW, digest, "It is ours.")
+
+
+def ordered(lever: Lever, target: str) -> Finding:
+    """A person's order, without a leak."""
+    order = Order(ACCOUNT, lever, target)
+    return Finding(
+        "0" * 64, None, "responder", None, NOW, order=order, reported_by=PERSON, reason="The laptop is gone"
+    )

@@ -63,8 +63,20 @@ def test_a_refusal_needs_a_person(status: int, code: str) -> None:
     assert code in str(error)
 
 
-def test_a_lock_is_named_with_what_to_do() -> None:
-    assert "ReadOnly lock" in str(translate(409, "ScopeLocked"))
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (409, "ScopeLocked", "ReadOnly lock"),
+        (403, "RequestDisallowedByPolicy", "Azure Policy"),
+        (403, "DenyAssignmentAuthorizationFailed", "deny assignment"),
+        (409, "ReadOnlyDisabledSubscription", "subscription is disabled"),
+    ],
+)
+def test_what_stands_in_the_way_is_named_with_what_to_do(status: int, code: str, said: str) -> None:
+    error = translate(status, code)
+
+    assert isinstance(error, Blocked)
+    assert said in str(error)
 
 
 def test_what_is_gone_is_told_apart() -> None:

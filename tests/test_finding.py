@@ -32,7 +32,7 @@ def report(data: object, *, event_type: str = REPORTED, source: str = "/scanner"
 
 
 def read(data: object, *, raw_allowed: bool = False) -> tuple[Finding, ...]:
-    return findings.read(report(data), raw_allowed=raw_allowed, now=NOW)
+    return tuple(r.finding for r in findings.read(report(data), raw_allowed=raw_allowed, now=NOW))
 
 
 def credential(**changed: object) -> dict[str, object]:
@@ -187,7 +187,7 @@ def test_a_raw_report_of_the_longest_length_is_read() -> None:
 @pytest.mark.parametrize("text", [samples.account_sas(), samples.connection_string(), samples.blob_sas()])
 def test_nothing_usable_is_left_of_a_raw_report(text: str) -> None:
     found = findings.in_text(text, source=text, url=text, detected_at=NOW)
-    kept = repr(found) + json.dumps([each.to_data() for each in found])
+    kept = repr(found) + json.dumps([each.finding.to_data() for each in found])
 
     secrets = [text.partition("sig=")[2].split("&")[0], *KEYS.values()]
     assert not any(secret.rstrip("=") in kept for secret in secrets if secret)
@@ -204,7 +204,7 @@ def test_a_source_that_says_nothing_gives_way_to_the_event_s(source: object) -> 
 def test_a_report_without_any_source_is_of_an_unknown_one() -> None:
     nameless = report({"credential": WIRE}, source="\n")
 
-    assert findings.read(nameless, raw_allowed=False, now=NOW)[0].source == "unknown"
+    assert findings.read(nameless, raw_allowed=False, now=NOW)[0].finding.source == "unknown"
 
 
 def test_descriptions_are_cut_and_lose_what_is_not_printable() -> None:
@@ -254,7 +254,8 @@ def test_nothing_was_detected_in_the_future() -> None:
 
 def test_now_may_be_told_in_any_time_zone() -> None:
     here = NOW.astimezone(timezone(timedelta(hours=9)))
-    [found] = findings.read(report({"credential": WIRE}), raw_allowed=False, now=here)
+    [reported] = findings.read(report({"credential": WIRE}), raw_allowed=False, now=here)
+    found = reported.finding
 
     assert (found.detected_at, found.detected_at.tzinfo) == (NOW, UTC)
 

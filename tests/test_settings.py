@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.decide.rules import default_rules
 from shared.errors import SettingsError
 from shared.settings import Mode, Settings, declared
 
@@ -13,6 +14,7 @@ COMPLETE = {
     "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net/",
     "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net/",
     "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
+    "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
     "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",
     "SASQUASH_MAIL_SENDER": "sasquash@contoso.com",
     "SASQUASH_MAIL_DOMAINS": "contoso.com, fabrikam.com",
@@ -34,6 +36,25 @@ def test_every_account_that_the_app_lives_in_is_its_own() -> None:
     )
 
     assert settings.own_accounts == {"sasquashstate", "sasquashqueues"}
+
+
+def test_a_table_of_rules_takes_the_place_of_the_default_one() -> None:
+    table = '[{"name": "rest", "then": "ask", "why": "so"}]'
+
+    assert [rule.name for rule in Settings.read(COMPLETE | {"SASQUASH_RULES": table}).rule_table] == ["rest"]
+
+
+def test_the_default_rules_have_the_hours_that_are_set() -> None:
+    settings = Settings.read(COMPLETE | {"SASQUASH_ACT_ALONE_HOURS": "7"})
+
+    assert settings.rule_table == default_rules(act_alone_hours=7)
+
+
+def test_a_table_with_a_mistake_names_its_rule_and_its_field() -> None:
+    table = '[{"name": "rest", "then": "rotate", "why": "so"}]'
+
+    with pytest.raises(SettingsError, match=r"^SASQUASH_RULES is malformed: it is wrong in rule 'rest': then must"):
+        Settings.read(COMPLETE | {"SASQUASH_RULES": table})
 
 
 @pytest.mark.parametrize("name", list(COMPLETE))
@@ -64,6 +85,8 @@ def test_an_empty_required_setting_is_missing() -> None:
         ("SASQUASH_RAW_EVENTS", "perhaps"),
         ("SASQUASH_TAG_MODES", "auto,yolo"),
         ("SASQUASH_ACT_ALONE_HOURS", "-1"),
+        ("SASQUASH_RULES", "account-key: act"),
+        ("SASQUASH_RULES", '[{"name": "rest", "then": "rotate", "why": "so"}]'),
         ("SASQUASH_ROTATIONS_A_DAY", "0"),
         ("SASQUASH_APPROVAL_HOURS", "1.5"),
     ],

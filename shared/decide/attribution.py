@@ -1,11 +1,14 @@
 """Which key is behind a leak, by arithmetic alone; and what is certain when none is (design decisions 1 and 10)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.decide.delegation import lives_until
+from shared.facts import PolicyReading, PolicyState
 from shared.revocation import Reason
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
+from shared.targets import InvalidTarget, Lever, PolicyTarget
 
 _UNDECIDABLE = {
     Undecidable.UNKNOWN_VERSION: (
@@ -23,22 +26,37 @@ _UNDECIDABLE = {
         "The report does not say which storage account the token or key belongs to. Report it again with the "
         "account's name or the whole URL.",
     ),
-    Undecidable.DELEGATION: (
-        Reason.NO_LEVER,
-        "This is a user delegation SAS: no account key signed it, and rotating one would not stop it. Revoke the "
-        "account's user delegation keys: az storage account revoke-delegation-keys --ids <account id>.",
+}
+
+_DORMANT = {
+    PolicyState.GONE: (
+        Reason.POLICY_GONE,
+        "That policy is not there, so that Azure refuses its tokens. Making one of that id anew",
+        "Have nobody make it again",
+    ),
+    PolicyState.TOMBSTONE: (
+        Reason.POLICY_EXPIRED,
+        "Sasquash has left a tombstone of that policy, so that Azure refuses its tokens. Changing it",
+        "Leave the tombstone as it is",
+    ),
+    PolicyState.EXPIRED: (
+        Reason.POLICY_EXPIRED,
+        "That policy ended ({end}), so that Azure refuses its tokens. Moving its end",
+        "Leave its end where it is",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Either `key_name` and `key_sha256` (proven: this key is behind the leak), or a `reason` why there is none.
+    """Either the smallest `lever` that ends the leak, or a `reason` why there is none to pull.
 
-    A verdict may hold both: the key is known, and yet the lever is another one (a stored access policy).
+    `key_name` and `key_sha256` are set where arithmetic proved that this key is behind it. No arithmetic can prove a
+    user delegation SAS: its verdict has a lever and no key. So has that on a person's order, without a leak.
     """
 
     detail: str
+    lever: Lever | None = None
     key_name: str | None = None
     key_sha256: str | None = None
     reason: Reason | None = None
@@ -47,18 +65,25 @@ class Verdict:
 def expired(credential: Credential, *, now: datetime) -> Verdict | None:
     """Return the verdict on a token whose own end has passed, whoever signed it; None while it may live.
 
-    A token under a stored access policy has no end of its own that we could trust: the policy may set another.
+    No stored access policy can lengthen that: an end in both is refused. A user delegation SAS ends with its key.
     """
-    if credential.kind is Kind.POLICY_SAS or credential.expires is None or credential.expires > now:
+    end = lives_until(credential)
+    if end is None or end > now:
         return None
     return Verdict(
-        f"The token expired at {credential.expires:%Y-%m-%d %H:%M} UTC; it opens nothing any more.",
+        f"The token expired at {end:%Y-%m-%d %H:%M} UTC; it opens nothing any more.",
         reason=Reason.EXPIRED,
     )
 
 
 def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) -> Verdict:
     """Return which of `keys` (name → base64 key, read from ARM under the account's lock) is behind the leak."""
+    if credential.kind is Kind.USER_DELEGATION_SAS:
+        return Verdict(
+            "A user delegation SAS: a key of Microsoft Entra ID signed it, which nobody can read back, so that no "
+            "arithmetic tells whether it is genuine. No account key is behind it.",
+            lever=Lever.DELEGATION_KEY,
+        )
     result = verify(credential, account=account, keys=keys)
     if result.undecidable is not None:
         reason, detail = _UNDECIDABLE[result.undecidable]
@@ -72,14 +97,50 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
     signer_sha256 = key_sha256(keys[result.key])
     if credential.kind is Kind.POLICY_SAS:
         return Verdict(
-            f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}'. The smallest "
-            "lever is that policy: delete it, or set its expiry into the past. It must never be re-created under "
-            "the same id.",
+            f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}', proven by "
+            "arithmetic.",
+            lever=Lever.STORED_POLICY,
             key_name=result.key,
             key_sha256=signer_sha256,
-            reason=Reason.NO_LEVER,
         )
     what = "Is" if credential.kind is Kind.ACCOUNT_KEY else "Signed by"
     return Verdict(
-        f"{what} {result.key} of {account}, proven by arithmetic.", key_name=result.key, key_sha256=signer_sha256
+        f"{what} {result.key} of {account}, proven by arithmetic.",
+        lever=Lever.ACCOUNT_KEY,
+        key_name=result.key,
+        key_sha256=signer_sha256,
     )
+
+
+def named_policy(credential: Credential) -> PolicyTarget | None:
+    """Return the stored access policy that a POLICY_SAS names, None where Azure has no resource of such a name."""
+    if credential.service is None or credential.container is None or credential.policy is None:
+        return None
+    try:
+        return PolicyTarget(credential.service, credential.container, credential.policy)
+    except InvalidTarget:
+        return None
+
+
+def without_policy_name(verdict: Verdict) -> Verdict:
+    """Return the verdict on a token whose policy can't be told from what leaked, proven though its key is."""
+    detail = (
+        f"{verdict.detail} But what leaked names no resource that can have such a policy, so the policy can't be "
+        f"looked at. Report it again with the whole URL, or end the token by regenerating {verdict.key_name}."
+    )
+    return replace(verdict, lever=None, reason=Reason.PATH_LOST, detail=detail)
+
+
+def dormant(verdict: Verdict, reading: PolicyReading, *, until: datetime | None) -> Verdict | None:
+    """Return the verdict on what a stored access policy keeps out for now; None where it lets it in, or may.
+
+    `until` is the token's own end. `verdict` may be on an order, which no key is behind.
+    """
+    if reading.state not in _DORMANT:
+        return None
+    reason, state, advice = _DORMANT[reading.state]
+    end = f"{reading.expires:%Y-%m-%d %H:%M} UTC" if reading.expires is not None else "at a time that is not known"
+    for_how_long = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
+    for_good = f", or regenerate {verdict.key_name} to end the token for good" if verdict.key_name else ""
+    detail = f"{verdict.detail} {state.format(end=end)} would revive them{for_how_long}. {advice}{for_good}."
+    return replace(verdict, lever=None, reason=reason, detail=detail)

@@ -1,108 +1,67 @@
-"""Who decides: the mode, the rule table, and the limits that no mode lifts (design decision 3). Pure."""
+"""Who decides: the mode, a person's approval, the limits, and the rule table (design decision 3). Pure."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
-from shared.revocation import Plan
-from shared.sas import Credential, Kind, is_writable
+from shared.decide.rules import Action, Rule
+from shared.revocation import Approval, Plan
 from shared.settings import Mode, Settings
+from shared.targets import Lever
 
 MODE_TAG = "sasquash-mode"
 _DAY = timedelta(hours=24)
-
-
-class Action(StrEnum):
-    ACT = "act"
-    ASK = "ask"
-    OBSERVE = "observe"
+_CUTS_OFF_MANY = frozenset({Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY})
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What may be done without a person, and the English sentence that says why."""
+    """What may be done without a person, and the English clause that says why."""
 
     action: Action
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class PastRotation:
-    """A rotation of one of the account's keys, done by Sasquash."""
+class PastPull:
+    """A lever that Sasquash pulled on the account."""
 
-    key_name: str
+    lever: Lever
+    target: str
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One row of the rule table: the first that applies decides."""
-
-    name: str
-    applies: Callable[[Credential, datetime, Settings], bool]
-    action: Action
-    why: str
-
-
-# A five-minute read token that a web shop hands to everybody is no reason to break production unasked: what acts
-# alone is what nobody hands out, what changes data, and what would stay open for long.
-RULES = (
-    Rule(
-        "account-key",
-        lambda credential, *_: credential.kind is Kind.ACCOUNT_KEY,
-        Action.ACT,
-        "an account key opens everything in the account",
-    ),
-    Rule(
-        "account-wide",
-        lambda credential, *_: credential.kind is Kind.ACCOUNT_SAS,
-        Action.ACT,
-        "an account SAS reaches every resource of its services",
-    ),
-    Rule(
-        "writes",
-        lambda credential, *_: is_writable(credential),
-        Action.ACT,
-        "the token can write or delete",
-    ),
-    Rule(
-        "lives-long",
-        lambda credential, now, settings: (
-            credential.expires is None or credential.expires - now > settings.act_alone_above
-        ),
-        Action.ACT,
-        "the token would live on for longer than the settings let pass",
-    ),
-    Rule(
-        "small",
-        lambda *_: True,
-        Action.ASK,
-        "the token only reads one resource and ends soon, while the key behind it may serve production",
-    ),
-)
 
 
 def decide(
     plan: Plan,
-    credential: Credential,
+    ground: Rule | str,
     *,
     tags: Mapping[str, str],
-    rotations: Iterable[PastRotation],
+    pulls: Iterable[PastPull],
+    approval: Approval | None,
     settings: Settings,
     now: datetime,
 ) -> Decision:
-    """Return who decides on `plan`. `rotations` are ours of this account; `tags` were read from ARM just now."""
+    """Return who decides on `plan`.
+
+    `ground` is the rule that applies, or why no rule may decide. `pulls` are ours of this account, `approval` is of
+    this very leak; `tags` were read from ARM just now. Nothing lifts the mode observe; an approval lifts all else.
+    """
     mode, from_where = effective_mode(tags, settings)
+    in_mode = f"(mode {mode}: {from_where})"
     if mode is Mode.OBSERVE:
         return Decision(Action.OBSERVE, f"the mode is observe ({from_where}): nothing is touched")
+    if approval is not None and approval.digest == plan.digest:
+        return Decision(Action.ACT, f"approved by {approval.by}")
+    if approval is not None:
+        return Decision(Action.ASK, f"the plan has changed since {approval.by} approved it {in_mode}")
+    if isinstance(ground, str):
+        return Decision(Action.ASK, f"{ground} {in_mode}")
     if mode is Mode.APPROVE:
         return Decision(Action.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
-    limit = _limit(plan, rotations, settings, now)
+    limit = _limit(plan, pulls, settings, now)
     if limit is not None:
-        return Decision(Action.ASK, f"{limit} (mode auto: {from_where})")
-    rule = next(rule for rule in RULES if rule.applies(credential, now, settings))
-    return Decision(rule.action, f"rule {rule.name}: {rule.why} (mode auto: {from_where})")
+        return Decision(Action.ASK, f"{limit} {in_mode}")
+    return Decision(ground.then, f"rule {ground.name}: {ground.why} {in_mode}")
 
 
 def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, str]:
@@ -119,10 +78,18 @@ def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, s
     return allowed, f"the account's tag {MODE_TAG}"
 
 
-def _limit(plan: Plan, rotations: Iterable[PastRotation], settings: Settings, now: datetime) -> str | None:
-    lately = [rotation for rotation in rotations if now - rotation.at < _DAY]
-    if any(rotation.key_name != plan.target for rotation in lately):
+def _limit(plan: Plan, pulls: Iterable[PastPull], settings: Settings, now: datetime) -> str | None:
+    """Return the limit that asks a person. A stored access policy and a lockdown cut off few, or can be undone."""
+    if plan.lever not in _CUTS_OFF_MANY:
+        return None
+    lately = [pull for pull in pulls if pull.lever in _CUTS_OFF_MANY and now - pull.at < _DAY]
+    if plan.lever is Lever.ACCOUNT_KEY and any(
+        pull.lever is Lever.ACCOUNT_KEY and pull.target != plan.target for pull in lately
+    ):
         return "the account's other key was rotated within 24 hours: a second rotation could cut off every client"
     if len(lately) >= settings.rotations_a_day:
-        return f"the account's keys were rotated {len(lately)} times within 24 hours: something may be feeding us"
+        return (
+            f"the account's keys were rotated or revoked {len(lately)} times within 24 hours, and "
+            f"SASQUASH_ROTATIONS_A_DAY is {settings.rotations_a_day}: something may be feeding us"
+        )
     return None

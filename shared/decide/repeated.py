@@ -17,7 +17,7 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
     """
     noted = _with_sighting(current, finding)
     if _reopens(current, now=now):
-        return _reopened(noted, now=now)
+        return reopened(noted, now=now, detail="Reported again: looking at it anew.")
     return noted if noted is not current else None
 
 
@@ -30,14 +30,24 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
 
 
 def _reopens(current: Revocation, *, now: datetime) -> bool:
-    """A key may have come back, a right been granted, an account been made. What a pull ended stays ended."""
+    """A key may have come back, a right been granted, an account been made, a policy been made anew.
+
+    What a pull ended stays ended, but for a lockdown that was undone: what it had kept out may come in again.
+    """
     ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
-    return ended and current.pull is None and now - current.changes[-1].at > _REOPEN_AFTER
+    may_live = current.pull is None or current.reason is Reason.LOCKDOWN_UNDONE
+    return ended and may_live and now - current.changes[-1].at > _REOPEN_AFTER
 
 
-def _reopened(current: Revocation, *, now: datetime) -> Revocation:
-    """Return the record as if it had just been reported; whom it told and where it is filed stays known."""
-    anew = current.reach(State.RECEIVED, now=now, detail="Reported again: looking at it anew.")
+def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
+    """Return the record as if it had just been reported; whom it told and where it is filed stays known.
+
+    An approval was of another look at it. That Azure accepted a token once stays known; anything less may be asked
+    again. How an account was before its lockdown stays until that is undone: it is the only way back.
+    """
+    anew = current.reach(State.RECEIVED, now=now, detail=detail)
+    accepted = current.liveness is not None and current.liveness.alive is True
+    undone = current.lockdown is None or current.lockdown.undone_at is not None
     return replace(
         anew,
         key_name=None,
@@ -46,6 +56,12 @@ def _reopened(current: Revocation, *, now: datetime) -> Revocation:
         decided_by="",
         plan=None,
         deadline=None,
+        liveness=current.liveness if accepted else None,
+        approval=None,
+        pull=None,
+        proof=None,
+        hand_over=None,
+        lockdown=None if undone else current.lockdown,
         owners=None,
         owners_rejected=(),
         looked_for_account=0,

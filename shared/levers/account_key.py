@@ -6,7 +6,6 @@ clients that have already moved on. So it is sent once, and an answer that got l
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from azure.core.exceptions import AzureError
@@ -15,11 +14,11 @@ from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerat
 
 from shared.accounts import MAY_BE_REPEATED, AccountRef
 from shared.errors import PassingFailure, from_account, from_azure
+from shared.facts import AccountFacts, AccountKey
 from shared.levers.proof import Prover
-from shared.revocation import AccountFacts, Plan, Proof, ProofToken, Pull
-from shared.sas import key_sha256
+from shared.revocation import Plan, Proof, ProofToken, Pull
+from shared.targets import KEY_NAMES, Lever
 
-_SAS_KEYS = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
 _REGENERATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
 _BREAKS = (
@@ -28,18 +27,6 @@ _BREAKS = (
     "Function apps, Logic Apps, linked services and mounts that were set up with {key} (AzureWebJobsStorage and "
     "the like): they fail at their next request or restart.",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AccountKey:
-    """One of an account's two keys. `value` is the secret itself: it stays in memory and out of every repr."""
-
-    value: str = field(repr=False)
-    created: datetime | None
-
-    @property
-    def sha256(self) -> str:
-        return key_sha256(self.value)
 
 
 class AccountKeyLever:
@@ -77,8 +64,8 @@ class AccountKeyLever:
         except AzureError as error:
             raise from_account(error, doing=doing) from error
         keys = _sas_keys(result.keys_property or [])
-        if len(keys) != len(_SAS_KEYS):
-            raise PassingFailure(f"{doing} brought {len(keys)} of {len(_SAS_KEYS)} keys.")
+        if len(keys) != len(KEY_NAMES):
+            raise PassingFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
         return keys
 
     async def pull(
@@ -94,7 +81,7 @@ class AccountKeyLever:
         Meanwhile each proof token is tried, so that the record can say that it was accepted before. Raises Throttled
         or Blocked (nothing happened), or PassingFailure; one with `sent` leaves open whether it happened.
         """
-        if keys[plan.target].sha256 != plan.key_sha256:
+        if keys[plan.target].sha256 != plan.version:
             raise PassingFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
         correlation_id = self._new_id()
         tries = [asyncio.create_task(self._prover.try_before(token)) for token in tokens]
@@ -107,12 +94,13 @@ class AccountKeyLever:
                 task.cancel()
             tried = await asyncio.gather(*tries, return_exceptions=True)
         new_key = after.get(plan.target)
-        if new_key is None or new_key.sha256 == plan.key_sha256:
+        if new_key is None or new_key.sha256 == plan.version:
             raise PassingFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
         return Pull(
+            lever=Lever.ACCOUNT_KEY,
             target=plan.target,
             at=at,
-            old_sha256=plan.key_sha256,
+            old_sha256=plan.version,
             new_sha256=new_key.sha256,
             confirmed_by="answer",
             correlation_id=correlation_id,
@@ -150,6 +138,7 @@ class AccountKeyLever:
 def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Pull:
     """Return the pull that ARM's list of keys tells of where its answer was lost. `at`: if ARM does not say when."""
     return Pull(
+        lever=Lever.ACCOUNT_KEY,
         target=target,
         at=key.created or at,
         old_sha256=old_sha256,
@@ -163,5 +152,5 @@ def _sas_keys(keys: list[StorageAccountKey]) -> dict[str, AccountKey]:
     return {
         str(key.key_name): AccountKey(str(key.value), key.creation_time)
         for key in keys
-        if key.key_name in _SAS_KEYS and key.value
+        if key.key_name in KEY_NAMES and key.value
     }

@@ -1,35 +1,32 @@
-"""Proof that a key is dead, by tokens of our own; the leaked token is sent nowhere (design decision 5).
+"""Proof that a credential is dead, by tokens of our own; the leaked token is sent nowhere (design decision 5).
 
-A proof token is a service SAS over https that may read one random object that does not exist. While its key lives,
-Azure accepts it and answers 404. When the key is gone, Azure answers 403 AuthenticationFailed. The same token signed
-with the new key is accepted meanwhile, so that a firewall or a broken request can't pass for a dead key.
-Codes: REST, "Common REST API error codes" and "Status and error codes" of each service. Blob, queue and file say
-theirs in the header x-ms-error-code, the table service in the body alone (OData's error).
+A proof token is a SAS over https for one random object that does not exist. While what it hangs on lives, Azure
+accepts it and answers 404. When that is gone, Azure answers 403 AuthenticationFailed. A control, the same token on
+something that lives (for a key, the new one), is accepted meanwhile, so that a firewall or a broken request can't
+pass for a dead credential.
+Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
 """
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
 from azure.core.exceptions import AzureError
-from azure.core.pipeline.transport import AsyncHttpTransport
-from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.rest import HttpRequest
 
-from shared.revocation import AccountFacts, Outcome, Proof, ProofToken, Pull
+from shared.facts import AccountFacts
+from shared.levers.data_plane import KEPT_OUT, Transport, send
+from shared.revocation import Outcome, Proof, ProofToken, Pull
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
 _TRIES = 3
 _EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which proves nothing
 _PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's word must do
-_CONNECT_TIMEOUT = 5.0
-_READ_TIMEOUT = 10.0
-_LONGEST_ERROR = 8192  # bytes of an answer in which a code is looked for
-_CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
 
 # Refusals that are decided after the signature was found good.
 _SIGNATURE_WAS_GOOD = frozenset(
@@ -41,10 +38,6 @@ _SIGNATURE_WAS_GOOD = frozenset(
         "AuthorizationSourceIPMismatch",
     }
 )
-_NOT_ABOUT_THE_KEY = {
-    "AuthorizationFailure": "the account's network rules keep us out",
-    "KeyBasedAuthenticationNotPermitted": "shared key access is switched off for the account",
-}
 
 
 class Answer(StrEnum):
@@ -62,13 +55,40 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be dead: what the evidence calls a token that hangs on it, and the control.
+
+    `accepted` says how Azure accepts it. With `control_decides`, a token that was accepted before shows nothing
+    unless its control is accepted now: what is refused may be the key that signed both.
+    """
+
+    token: str
+    control: str
+    control_decides: bool = False
+    accepted: str = "404"
+
+
+OLD_KEY = Subject("a token signed by the old key", "the same token signed by the new key")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to the data plane. `control` is the query of a token that must be accepted in its stead."""
+
+    subject: Subject
+    token: ProofToken
+    control: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointResult:
-    """All that is known of one endpoint. `control` is the try with the new key."""
+    """All that is known of one endpoint. `control` is the try with the token that must be accepted."""
 
     name: str  # "blob", "blob (secondary)"
     tries: tuple[Try, ...]
     control: Try
     accepted_before: bool | None
+    subject: Subject = OLD_KEY
 
     @property
     def alive(self) -> bool:
@@ -76,24 +96,25 @@ class EndpointResult:
 
     @property
     def dead(self) -> bool:
-        shown_good = self.control.answer is Answer.ACCEPTED or self.accepted_before is True
+        before = self.accepted_before is True and not self.subject.control_decides
+        shown_good = self.control.answer is Answer.ACCEPTED or before
         return shown_good and all(attempt.answer is Answer.REFUSED for attempt in self.tries)
 
     @property
     def evidence(self) -> str:
         """What was seen, as a sentence to be put behind the endpoint's name."""
         if self.alive:
-            return "a token signed by the old key is still accepted."
+            return f"{self.subject.token} is still accepted."
         if not self.dead:
             said = next(
                 (t.said for t in (*self.tries, self.control) if t.answer is Answer.UNDECIDED),
                 self.control.said,
             )
             return f"not decided: {said}."
-        before = "accepted before (404) and " if self.accepted_before else ""
-        now = "; the same token signed by the new key is accepted" if self.control.answer is Answer.ACCEPTED else ""
+        before = f"accepted before ({self.subject.accepted}) and " if self.accepted_before else ""
+        now = f"; {self.subject.control} is accepted" if self.control.answer is Answer.ACCEPTED else ""
         return (
-            f"a token signed by the old key was {before}refused {len(self.tries)} times on fresh "
+            f"{self.subject.token} was {before}refused {len(self.tries)} times on fresh "
             f"connections ({self.tries[0].said}){now}."
         )
 
@@ -103,7 +124,7 @@ class Prover:
 
     def __init__(
         self,
-        new_transport: Callable[[], AsyncHttpTransport[HttpRequest, AsyncHttpResponse]],
+        new_transport: Callable[[], Transport],
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -115,7 +136,7 @@ class Prover:
     def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[ProofToken, ...]:
         """Return a proof token for each of `services` that the account has an endpoint for."""
         expires = (self._clock() + LIFETIME).replace(microsecond=0)
-        name = f"sasquashproof{self._new_id().replace('-', '')[:16]}"
+        name = object_name(self._new_id())
         return tuple(
             _mint(service, account.endpoints[service], account.name, name, key=key, expires=expires)
             for service in sorted(services)
@@ -128,29 +149,44 @@ class Prover:
         known = {Answer.ACCEPTED: True, Answer.REFUSED: False}
         return replace(token, accepted_before=known.get(attempt.answer))
 
+    @asynccontextmanager
+    async def trying(self, tokens: Iterable[ProofToken]) -> AsyncIterator[list[ProofToken]]:
+        """Try `tokens` while the lever is being pulled; nothing waits for the answers.
+
+        After the block, the list that it was given holds the tokens with what is known of them by then.
+        """
+        known = list(tokens)
+        tries = [asyncio.create_task(self.try_before(token)) for token in known]
+        await asyncio.sleep(0)  # lets the tries set out first
+        try:
+            yield known
+        finally:
+            for task in tries:
+                task.cancel()
+            # A try may fail in any way: it is only a sign, and the lever has been pulled.
+            tried = await asyncio.gather(*tries, return_exceptions=True)
+            pairs = zip(known, tried, strict=True)
+            known[:] = [outcome if isinstance(outcome, ProofToken) else token for token, outcome in pairs]
+
     async def prove(self, pull: Pull, account: AccountFacts, *, changed: bool, new_key: str) -> Proof:
-        """Return what is proven by now. `changed`: ARM lists another key than the one that was to die."""
-        now = self._clock()
+        """Return what is proven by now of a key. `changed`: ARM lists another key than the one that was to die."""
         if not changed:
-            return Proof(Outcome.STILL_ALIVE, now, (f"ARM still lists the old {pull.target}.",))
+            return Proof(Outcome.STILL_ALIVE, self._clock(), (f"ARM still lists the old {pull.target}.",))
         by_arm = f"ARM: the hash of {pull.target} is no longer that of the leaked credential's key."
-        usable = [token for token in pull.proof_tokens if token.expires - _EXPIRY_MARGIN > now]
-        results = await asyncio.gather(*(self._ask(t, account, new_key) for t in usable))
+        probes = [Probe(OLD_KEY, token, _by_new_key(token, account, new_key)) for token in pull.proof_tokens]
+        return await self.verdict(pull, account, probes, shown=by_arm)
+
+    async def verdict(self, pull: Pull, account: AccountFacts, probes: Iterable[Probe], *, shown: str) -> Proof:
+        """Return what the data plane says by now, beside what is `shown` of the change (one English sentence)."""
+        usable = [probe for probe in probes if probe.token.expires - _EXPIRY_MARGIN > self._clock()]
+        results = await asyncio.gather(*(self._ask(probe, account) for probe in usable))
         endpoints = [endpoint for group in results for endpoint in group]
-        evidence = (by_arm, *_grouped(endpoints))
+        evidence = (shown, *_grouped(endpoints))
         accepted = any(endpoint.alive for endpoint in endpoints)
         return Proof(judge(pull, endpoints, now=self._clock()), self._clock(), evidence, accepted)
 
-    async def _ask(self, token: ProofToken, account: AccountFacts, new_key: str) -> list[EndpointResult]:
-        name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")
-        fresh = _mint(
-            token.service,
-            account.endpoints[token.service],
-            account.name,
-            name,
-            key=new_key,
-            expires=token.expires,
-        )
+    async def _ask(self, probe: Probe, account: AccountFacts) -> list[EndpointResult]:
+        token = probe.token
         places = {token.service.value: token.url}
         secondary = account.secondary_endpoints.get(token.service)
         if secondary is not None:
@@ -160,8 +196,9 @@ class Prover:
             EndpointResult(
                 name=place,
                 tries=tuple(await asyncio.gather(*(self._try(url, token.query) for _ in range(_TRIES)))),
-                control=await self._try(url, fresh.query),
+                control=await self._try(url, probe.control),
                 accepted_before=token.accepted_before if url == token.url else None,
+                subject=probe.subject,
             )
             for place, url in places.items()
         ]
@@ -172,18 +209,10 @@ class Prover:
         request = HttpRequest("GET", f"{url}{separator}{query}", headers={"Accept": "application/json"})
         try:
             async with self._new_transport() as transport:
-                response = await transport.send(
-                    request, connection_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT
-                )
-                code = response.headers.get("x-ms-error-code") or _code_in(await response.read())
-                return read_answer(response.status_code, code)
+                answer = await send(transport, request)
+                return read_answer(answer.status, answer.code)
         except AzureError as error:
             return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
-
-
-def _code_in(body: bytes) -> str:
-    match = _CODE_IN_BODY.search(body, 0, _LONGEST_ERROR)
-    return (match[1] or match[2]).decode() if match is not None else ""
 
 
 def read_answer(status: int, code: str) -> Try:
@@ -193,12 +222,12 @@ def read_answer(status: int, code: str) -> Try:
         return Try(Answer.ACCEPTED, said)
     if status == 403 and code == "AuthenticationFailed":
         return Try(Answer.REFUSED, said)
-    hint = _NOT_ABOUT_THE_KEY.get(code)
+    hint = KEPT_OUT.get(code)
     return Try(Answer.UNDECIDED, f"{said}: {hint}" if hint else said)
 
 
 def judge(pull: Pull, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
-    """Return what the endpoints' answers amount to, given that ARM shows another key."""
+    """Return what the endpoints' answers amount to, given that a change is shown."""
     results = tuple(endpoints)
     waited = now - pull.at
     if any(result.alive for result in results):
@@ -215,6 +244,19 @@ def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
     for endpoint in endpoints:
         names.setdefault(endpoint.evidence, []).append(endpoint.name)
     return tuple(f"{', '.join(group)}: {evidence}" for evidence, group in names.items())
+
+
+def object_name(random_id: str) -> str:
+    """Return the name of an object that nobody has made. `random_id` is a GUID."""
+    return f"sasquashproof{random_id.replace('-', '')[:16]}"
+
+
+def _by_new_key(token: ProofToken, account: AccountFacts, new_key: str) -> str:
+    """Return the query of the same token signed with the new key."""
+    name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")
+    return _mint(
+        token.service, account.endpoints[token.service], account.name, name, key=new_key, expires=token.expires
+    ).query
 
 
 def _mint(service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime) -> ProofToken:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.revocation import Owner
+from shared.targets import Lever
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class Briefing:
     host: str | None
     key_name: str | None
     policy: str | None
+    lever: Lever | None  # what was pulled, or would be
+    target: str | None  # of the lever
+    ordered: bool  # a responder ordered it: nothing leaked that we know of
     expires: datetime | None
     source: str
     found_at_url: str | None

@@ -3,6 +3,9 @@
 import re
 import shlex
 
+from shared.sas import Service
+from shared.targets import InvalidTarget, PolicyTarget
+
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 _ACCOUNT_ID = re.compile(
     r"/subscriptions/(?P<subscription>[0-9a-f-]{36})/resourceGroups/(?P<group>[\w.()-]{1,90})"
@@ -10,6 +13,13 @@ _ACCOUNT_ID = re.compile(
     re.IGNORECASE,
 )
 _KEY_NAME = re.compile(r"key[12]")
+_PLAIN_POLICY = re.compile(r"[A-Za-z0-9][\w. +=-]{0,63}", re.ASCII)
+_POLICY_COMMANDS = {
+    Service.BLOB: ("container", "--container-name"),
+    Service.QUEUE: ("queue", "--queue-name"),
+    Service.TABLE: ("table", "--table-name"),
+    Service.FILE: ("share", "--share-name"),
+}
 
 
 def show_key(account_id: str | None, key_name: str | None) -> str | None:
@@ -25,6 +35,34 @@ def renew_key(account_id: str | None, key_name: str | None) -> str | None:
     """Return the command that regenerates a key, as Sasquash would; None if the arguments name no key."""
     target = _target(account_id, key_name)
     return target and f"az storage account keys renew {target} --key {key_name} --output none"
+
+
+def expire_policy(account_id: str | None, target: str | None) -> str | None:
+    """Return the command that sets a stored access policy's end into the past; None if it can't be written safely."""
+    account = _ACCOUNT_ID.fullmatch(account_id or "")
+    try:
+        policy = PolicyTarget.parse(target or "")
+    except InvalidTarget:
+        return None
+    if account is None or not _PLAIN_POLICY.fullmatch(policy.policy):
+        return None
+    group, option = _POLICY_COMMANDS[policy.service]
+    return (
+        f"az storage {group} policy update --subscription {account['subscription']} "
+        f"--account-name {account['account']} --auth-mode key {option} {shlex.quote(policy.resource)} "
+        f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
+    )
+
+
+def revoke_delegation_keys(account_id: str | None) -> str | None:
+    """Return the command that ends every user delegation SAS of the account."""
+    match = _ACCOUNT_ID.fullmatch(account_id or "")
+    if match is None:
+        return None
+    return (
+        f"az storage account revoke-delegation-keys --subscription {match['subscription']} "
+        f"--resource-group {shlex.quote(match['group'])} --name {match['account']}"
+    )
 
 
 def _target(account_id: str | None, key_name: str | None) -> str | None:

@@ -31,7 +31,11 @@ from msgraph.generated.models.list_item_collection_response import ListItemColle
 from msgraph.generated.models.message import Message as GraphMessage
 from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.recipient import Recipient
+from msgraph.generated.models.service_principal import ServicePrincipal
 from msgraph.generated.models.user import User
+from msgraph.generated.service_principals.item.service_principal_item_request_builder import (
+    ServicePrincipalItemRequestBuilder,
+)
 from msgraph.generated.sites.item.lists.item.items.items_request_builder import ItemsRequestBuilder
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
@@ -41,6 +45,7 @@ from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, from
 from shared.report.mail import Message
 from shared.report.owners import Person
 
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _FINDING_ID = re.compile(r"[0-9a-f]{64}")
 _HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -90,6 +95,29 @@ class Graph:
         except NotFound:
             return None
         return None if user is None else Person(user.display_name, user.mail)
+
+    async def principal_exists(self, object_id: str) -> bool:
+        """Return whether the tenant has a user or a service principal (an app, a managed identity) of this id.
+
+        Needs User.ReadBasic.All, and for what is no user Application.Read.All.
+        https://learn.microsoft.com/graph/api/user-get, https://learn.microsoft.com/graph/api/serviceprincipal-get
+        """
+        if not _OBJECT_ID.fullmatch(object_id):
+            raise ValueError("an object id is a GUID; nothing else goes into a path")
+        user = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=["id"])
+        app = ServicePrincipalItemRequestBuilder.ServicePrincipalItemRequestBuilderGetQueryParameters(select=["id"])
+        as_user = self._client.users.by_user_id(object_id)
+        as_app = self._client.service_principals.by_service_principal_id(object_id)
+        return await self._exists(
+            as_user.get(RequestConfiguration(query_parameters=user)), right="User.ReadBasic.All"
+        ) or await self._exists(as_app.get(RequestConfiguration(query_parameters=app)), right="Application.Read.All")
+
+    async def _exists(self, request: Coroutine[Any, Any, object], *, right: str) -> bool:
+        try:
+            found = await self._call(request, doing="Looking up an issuer in Graph", right=right)
+        except NotFound:
+            return False
+        return found is not None
 
     async def send_mail(self, sender: str, message: Message, *, finding_id: str) -> None:
         """Send `message` from the mailbox `sender`. Returns when Graph has accepted it: that is not delivery.
@@ -179,7 +207,7 @@ class Graph:
 
 def warm_up() -> None:
     """Import the models that Graph's answers are read into: kiota does that at the first answer, for two seconds."""
-    for model in (User(), ListItemCollectionResponse(), ODataError()):
+    for model in (User(), ServicePrincipal(), ListItemCollectionResponse(), ODataError()):
         model.get_field_deserializers()
 
 

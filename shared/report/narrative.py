@@ -2,9 +2,12 @@
 
 from datetime import datetime
 
+from shared.finding import Finding
+from shared.levers.words import done, policy
 from shared.report.briefing import Briefing, TimelineEntry
-from shared.revocation import Outcome, Reason, Revocation, State
+from shared.revocation import HandOverOutcome, Outcome, Reason, Revocation, State
 from shared.sas import Kind, assess
+from shared.targets import Lever
 
 _KINDS = {
     Kind.ACCOUNT_SAS: "account SAS",
@@ -14,11 +17,16 @@ _KINDS = {
     Kind.ACCOUNT_KEY: "account key",
 }
 
+_UNKNOWN_GRANTS = {
+    False: "Unknown: the report could not be read.",
+    True: "Unknown: a responder ordered this without a leaked text.",
+}
+
 _PROOF = {
     Outcome.PENDING: "Not proven yet.",
     Outcome.PROVEN: "Proven dead.",
     Outcome.ARM_ONLY: "Proven by ARM only: the data plane could not be asked from here.",
-    Outcome.STILL_ALIVE: "STILL ALIVE: tokens of the old key are accepted although it was regenerated.",
+    Outcome.STILL_ALIVE: "STILL ALIVE: such tokens are accepted all the same.",
 }
 
 
@@ -33,16 +41,19 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         c3id=credential.c3id if credential is not None else revocation.fingerprint[:20],
         state=revocation.state,
         reason=revocation.reason,
-        kind=_KINDS[credential.kind] if credential is not None else "report that could not be read",
+        kind=_kind(finding),
         severity=risk.severity if risk is not None else "high",
-        grants=risk.grants if risk is not None else "Unknown: the report could not be read.",
+        grants=risk.grants if risk is not None else _UNKNOWN_GRANTS[finding.order is not None],
         notes=risk.notes if risk is not None else (),
         risk_reasons=risk.reasons if risk is not None else (),
-        account=account.name if account is not None else (credential.account if credential is not None else None),
+        account=_account(revocation),
         account_id=account.id if account is not None else None,
         host=credential.host if credential is not None else None,
         key_name=revocation.key_name,
         policy=credential.policy if credential is not None else None,
+        lever=revocation.plan.lever if revocation.plan is not None else None,
+        target=revocation.plan.target if revocation.plan is not None else None,
+        ordered=finding.order is not None,
         expires=credential.expires if credential is not None else None,
         source=finding.source,
         found_at_url=finding.url,
@@ -59,28 +70,62 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
     )
 
 
+def _kind(finding: Finding) -> str:
+    if finding.order is not None:
+        return "order of a responder"
+    return _KINDS[finding.credential.kind] if finding.credential is not None else "report that could not be read"
+
+
+def _account(revocation: Revocation) -> str | None:
+    finding = revocation.finding
+    if revocation.account is not None:
+        return revocation.account.name
+    if finding.order is not None:
+        return finding.order.account
+    return finding.credential.account if finding.credential is not None else None
+
+
 def _done(revocation: Revocation) -> str:
     if revocation.reason is Reason.COVERED:
         return revocation.detail
     if revocation.pull is None:
-        return f"Nothing was changed. {revocation.detail}"
+        return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
     pull = revocation.pull
     name = revocation.account.name if revocation.account is not None else "the account"
     how = f" (ARM correlation id {pull.correlation_id})" if pull.correlation_id else ""
-    lost = (
-        " ARM's answer was lost; its list of keys shows that it happened." if pull.confirmed_by == "listing" else ""
+    other = "; the other key was not touched" if pull.lever is Lever.ACCOUNT_KEY else ""
+    lost = "The answer was lost; what is there now shows that it happened."
+    return " ".join(
+        (
+            f"{done(pull, name).removesuffix('.')}{how}{other}.",
+            *((lost,) if pull.confirmed_by == "listing" else ()),
+            *pull.notes,
+            *_decision(revocation),
+            *_hand_over(revocation),
+        )
     )
-    why = f" It was done without asking: {revocation.decided_by}." if revocation.decided_by else ""
-    return f"{pull.target} of {name} was regenerated{how}; the other key was not touched.{lost}{why}"
+
+
+def _decision(revocation: Revocation) -> tuple[str, ...]:
+    approval = revocation.approval
+    if approval is not None:
+        return (f"{approval.by.name} approved it: {approval.reason or 'no reason given'}.",)
+    return (f"It was done without asking: {revocation.decided_by}.",) if revocation.decided_by else ()
+
+
+def _hand_over(revocation: Revocation) -> tuple[str, ...]:
+    handed = revocation.hand_over
+    return (handed.said,) if handed is not None and handed.outcome is HandOverOutcome.DONE else ()
 
 
 def _proven(revocation: Revocation) -> str:
     # A worker died before it could note what it had proven: the key that it pulled is known, the signer is not.
-    unsigned = revocation.pull is not None and not revocation.pull.old_sha256
+    pull = revocation.pull
+    unsigned = pull is not None and pull.lever is Lever.ACCOUNT_KEY and not pull.old_sha256
     is_known = revocation.key_name is not None and not unsigned
     signer = f"By arithmetic: {revocation.key_name} is behind it. " if is_known else ""
     if revocation.reason is Reason.COVERED:
-        return f"{signer}The proof stands with the leak that the key was regenerated for."
+        return f"{signer}The proof stands with the leak that it was done for."
     proof = revocation.proof
     if proof is None:
         return f"{signer}{'Not proven dead yet.' if revocation.pull is not None else 'It was not revoked.'}"
@@ -89,9 +134,16 @@ def _proven(revocation: Revocation) -> str:
 
 def _open_points(revocation: Revocation) -> list[str]:
     points = [f"Not told: {rejected}." for rejected in revocation.owners_rejected]
+    handed, liveness = revocation.hand_over, revocation.liveness
+    if handed is not None and handed.outcome is HandOverOutcome.DECLINED:
+        points.append(f"The new key was not handed over: {handed.said}")
+    if liveness is not None and liveness.alive is not True:
+        points.append(liveness.said)
+    if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.pull is not None:
+        points.append("The account stays locked down until somebody undoes it.")
     proof = revocation.proof
     if proof is not None and proof.outcome is Outcome.ARM_ONLY:
-        points.append("Check from a network that reaches the account that a token of the old key is refused.")
+        points.append("Check from a network that reaches the account that such a token is refused.")
     points.extend(
         f"It was also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
         for sighting in revocation.sightings
@@ -103,13 +155,12 @@ def _next_steps(revocation: Revocation) -> list[str]:
     match revocation.state, revocation.reason:
         case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
             return [
-                "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
-                "to a user delegation SAS, read-only, for the paths they need, and short.",
+                *_recovery(revocation),
                 "Look in the storage logs for what was done with the credential between its exposure and its end.",
                 "Take the credential out of the place where it was found, its history included.",
             ]
         case State.AWAITING_APPROVAL, _:
-            return ["Decide. Until somebody does, the credential works."]
+            return _how_to_decide(revocation)
         case State.OBSERVED, _:
             return ["Revoke it by hand, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
         case State.FAILED, Reason.STILL_ALIVE:
@@ -122,13 +173,54 @@ def _next_steps(revocation: Revocation) -> list[str]:
     return []
 
 
+def _recovery(revocation: Revocation) -> list[str]:
+    """Return how what broke with the pull gets to work again, and what would undo the pull."""
+    pull = revocation.pull
+    if pull is None:
+        return []
+    match pull.lever:
+        case Lever.ACCOUNT_KEY:
+            return [
+                "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
+                "to a user delegation SAS, read-only, for the paths they need, and short."
+            ]
+        case Lever.STORED_POLICY:
+            return [
+                "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the "
+                f"paths they need, and short. Never make or extend {policy(pull.target)} again: the leaked token "
+                "would work again."
+            ]
+        case Lever.DELEGATION_KEY:
+            return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
+        case Lever.LOCKDOWN:
+            return [
+                "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
+                f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
+            ]
+
+
+def _how_to_decide(revocation: Revocation) -> list[str]:
+    plan, path = revocation.plan, f"POST /api/revocations/{revocation.fingerprint}"
+    steps = [f"Decide. Until somebody does, the credential works. {plan.reason if plan is not None else ''}".strip()]
+    if plan is not None:
+        steps.append(f"To approve: `{path}/approve` with the plan's digest, `{plan.digest}`.")
+    return [*steps, f"To reject: `{path}/reject`."]
+
+
 def _timeline(revocation: Revocation) -> list[TimelineEntry]:
     entries = [TimelineEntry(revocation.finding.detected_at, f"found by {revocation.finding.source}")]
     entries.append(TimelineEntry(revocation.received_at, "reported to Sasquash"))
     if revocation.attributed_at is not None:
         entries.append(TimelineEntry(revocation.attributed_at, f"attributed to {revocation.key_name}"))
+    if revocation.liveness is not None:
+        entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
+    if revocation.approval is not None:
+        entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.by.name}"))
     if revocation.pull is not None:
-        entries.append(TimelineEntry(revocation.pull.at, f"{revocation.pull.target} regenerated"))
+        name = revocation.account.name if revocation.account is not None else "the account"
+        entries.append(TimelineEntry(revocation.pull.at, done(revocation.pull, name).removesuffix(".")))
+    if revocation.hand_over is not None and revocation.hand_over.outcome is HandOverOutcome.DONE:
+        entries.append(TimelineEntry(revocation.hand_over.at, "new key handed over"))
     skipped = {State.RECEIVED, State.CONTAINED} if revocation.pull is not None else {State.RECEIVED}
     entries.extend(
         TimelineEntry(change.at, f"state: {change.state.replace('_', ' ')}")

@@ -6,8 +6,9 @@ from enum import Enum
 from types import MappingProxyType
 
 from shared.report.briefing import Briefing
-from shared.report.commands import renew_key, show_key
+from shared.report.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
 from shared.report.text import clean, defang, utc
+from shared.targets import Lever, Lockdown
 
 
 class Tone(Enum):
@@ -41,8 +42,8 @@ def headline(briefing: Briefing) -> Headline:
 
 def title(briefing: Briefing) -> str:
     """Return one line that says what leaked and how it stands."""
-    what = "Unreadable report of a leak" if briefing.reason == "malformed" else f"Leaked {subject_of(briefing)}"
-    return f"{what}: {headline(briefing).label}"
+    what = "Unreadable report of a leak" if briefing.reason == "malformed" else _what(briefing)
+    return f"{what[0].upper()}{what[1:]}: {headline(briefing).label}"
 
 
 def subject_of(briefing: Briefing) -> str:
@@ -63,16 +64,21 @@ def why(briefing: Briefing) -> str | None:
 
 
 def command(briefing: Briefing) -> str | None:
-    """Return what a person may have to run: what prints the new key, or while the credential works, what kills it.
-
-    None where no account key is meant: a token that names a stored access policy dies with the policy.
-    """
+    """Return what a person may have to run: what prints the new key, or while the credential works, what kills it."""
     words = headline(briefing)
-    if briefing.policy is not None:
-        return None
     if words.pulled:
-        return show_key(briefing.account_id, briefing.key_name)
-    return renew_key(briefing.account_id, briefing.key_name) if words.tone is Tone.LIVE else None
+        is_key = briefing.lever is Lever.ACCOUNT_KEY
+        return show_key(briefing.account_id, briefing.target) if is_key else None
+    if words.tone is not Tone.LIVE:
+        return None
+    match briefing.lever:
+        case Lever.ACCOUNT_KEY:
+            return renew_key(briefing.account_id, briefing.target)
+        case Lever.STORED_POLICY:
+            return expire_policy(briefing.account_id, briefing.target)
+        case Lever.DELEGATION_KEY:
+            return revoke_delegation_keys(briefing.account_id)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +90,43 @@ class _State:
 
 
 def _others(briefing: Briefing) -> str:
-    used = briefing.policy and f"the stored access policy {clean(briefing.policy, limit=80)}"
-    used = used or (briefing.key_name and clean(briefing.key_name, limit=40))
-    return f" Whatever else used {used} stopped working with it: see below how to recover." if used else ""
+    match briefing.lever:
+        case Lever.ACCOUNT_KEY:
+            used = clean(briefing.target or "the key", limit=40)
+        case Lever.STORED_POLICY:
+            used = f"the stored access policy {clean((briefing.target or '').split('/', 2)[-1], limit=80)}"
+        case Lever.DELEGATION_KEY:
+            used = "a user delegation SAS of the account"
+        case Lever.LOCKDOWN if briefing.target == Lockdown.SHARED_KEY:
+            used = "the account's keys, or what they signed,"
+        case Lever.LOCKDOWN:
+            used = "the account from public networks"
+        case _:
+            return ""
+    return f" Whatever else used {used} stopped working with it: see below how to recover."
+
+
+def _what(briefing: Briefing) -> str:
+    """Return what this is about: "leaked account SAS of storage account robustmodels"."""
+    if briefing.ordered:
+        where = f"storage account {clean(briefing.account, limit=60)}" if briefing.account else "a storage account"
+        return f"access to {where} that a responder ordered to be revoked"
+    return f"leaked {subject_of(briefing)}"
+
+
+def _reported(briefing: Briefing) -> str:
+    if briefing.ordered:
+        return "A revocation was ordered."
+    return f"A leaked {subject_of(briefing)} was reported."
 
 
 def _received(briefing: Briefing) -> str:
-    return f"A leaked {subject_of(briefing)} was reported. Sasquash has not decided yet; it may still work."
+    return f"{_reported(briefing)} Sasquash has not decided yet; it may still work."
 
 
 def _observed(briefing: Briefing) -> str:
     return (
-        f"The leaked {subject_of(briefing)} STILL WORKS. Sasquash only observes here: it would have revoked "
+        f"The {_what(briefing)} STILL WORKS. Sasquash only observes here: it would have revoked "
         "it, and did not. A person has to."
     )
 
@@ -103,24 +134,23 @@ def _observed(briefing: Briefing) -> str:
 def _awaiting_approval(briefing: Briefing) -> str:
     until = f" by {utc(briefing.deadline)}" if briefing.deadline else ""
     return (
-        f"The leaked {subject_of(briefing)} STILL WORKS. Sasquash is ready to revoke it and waits for a "
-        f"person's decision{until}."
+        f"The {_what(briefing)} STILL WORKS. Sasquash is ready to revoke it and waits for a person's decision{until}."
     )
 
 
 def _contained(briefing: Briefing) -> str:
     return (
-        f"The leaked {subject_of(briefing)} was revoked; that it is refused is not proven yet. Azure can "
+        f"The {_what(briefing)} was revoked; that it is refused is not proven yet. Azure can "
         f"take up to ten minutes to refuse it everywhere.{_others(briefing)}"
     )
 
 
 def _proven(briefing: Briefing) -> str:
-    return f"The leaked {subject_of(briefing)} is dead: revoked, and that is proven.{_others(briefing)}"
+    return f"The {_what(briefing)} is dead: revoked, and that is proven.{_others(briefing)}"
 
 
 def _closed(briefing: Briefing) -> str:
-    return f"The case of the leaked {subject_of(briefing)} is closed: reported, and nothing is open."
+    return f"The case of the {_what(briefing)} is closed: reported, and nothing is open."
 
 
 def _dismissed(briefing: Briefing) -> str:
@@ -129,7 +159,7 @@ def _dismissed(briefing: Briefing) -> str:
 
 def _unresolved(briefing: Briefing) -> str:
     return (
-        f"Sasquash could not decide about the leaked {subject_of(briefing)}, and has revoked nothing. "
+        f"Sasquash could not decide about the {_what(briefing)}, and has revoked nothing. "
         "Treat it as working until a person has looked."
     )
 
@@ -142,10 +172,7 @@ def _failed(briefing: Briefing) -> str:
 
 
 def _still_alive(briefing: Briefing) -> str:
-    return (
-        f"The leaked {subject_of(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now."
-        f"{_others(briefing)}"
-    )
+    return f"The {_what(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now.{_others(briefing)}"
 
 
 def _malformed(_briefing: Briefing) -> str:
@@ -195,7 +222,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "policy_expired": "Its stored access policy has expired. If the policy is extended, it works again.",
         "blocked": "Azure refused: a lock, a missing right, a policy or the network stands in the way.",
         "malformed": "The report could not be read.",
-        "no_lever": "What would kill it is not something that this version of Sasquash can pull.",
+        "lockdown_undone": "The lockdown that had kept it out was undone.",
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",
         "still_alive": "The key was regenerated, and tokens of the old key are accepted all the same.",
     }

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.attribution import Verdict, attribute, expired
+from shared.decide.attribution import Verdict, attribute, dormant, expired, named_policy, without_policy_name
+from shared.facts import PolicyState
 from shared.revocation import STATE_OF, Reason, State
-from shared.sas import Credential, key_sha256, signature_sha256
+from shared.sas import Credential, Service, key_sha256, signature_sha256
+from shared.targets import Lever, PolicyTarget
 from tests import samples
 from tests.samples import ACCOUNT, KEYS, NOW, leak
 
@@ -99,18 +101,23 @@ def test_a_token_without_its_host_is_not_called_forged() -> None:
     assert attribute(loose, account=ACCOUNT, keys=KEYS).reason is Reason.LOOSE
 
 
-def test_a_user_delegation_token_names_the_lever_that_stops_it() -> None:
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_the_smallest_lever_for_an_ad_hoc_token_is_its_key(make: Callable[..., str]) -> None:
+    assert judged(make()).lever is Lever.ACCOUNT_KEY
+
+
+def test_a_user_delegation_token_hangs_on_no_account_key() -> None:
     verdict = judged(samples.delegation_sas())
 
-    assert (verdict.key_name, verdict.reason) == (None, Reason.NO_LEVER)
-    assert "revoke-delegation-keys" in verdict.detail
+    assert (verdict.lever, verdict.key_name, verdict.reason) == (Lever.DELEGATION_KEY, None, None)
 
 
-def test_a_policy_token_names_its_key_and_the_smaller_lever() -> None:
+@pytest.mark.parametrize("service", samples.SERVICES)
+def test_a_policy_token_names_its_key_and_the_smaller_lever(service: Service) -> None:
     """Both at once: the key is proven, and regenerating it would be more than is needed."""
-    verdict = judged(samples.policy_sas(key_name="key2"))
+    verdict = judged(samples.policy_sas(key_name="key2", service=service))
 
-    assert (verdict.key_name, verdict.reason) == ("key2", Reason.NO_LEVER)
+    assert (verdict.lever, verdict.key_name, verdict.reason) == (Lever.STORED_POLICY, "key2", None)
     assert "stored access policy 'partners'" in verdict.detail
 
 
@@ -124,7 +131,6 @@ def test_a_forged_policy_token_is_not_answered_with_the_policy() -> None:
     "verdict",
     [
         judged(samples.account_sas(), keys={}),
-        judged(samples.delegation_sas()),
         attribute(replace(leak(samples.blob_sas()), path=None), account=ACCOUNT, keys=KEYS),
         attribute(with_parameter(leak(samples.account_sas()), "sv", "2099-01-01"), account=ACCOUNT, keys=KEYS),
     ],
@@ -178,10 +184,25 @@ def test_an_end_that_cannot_be_read_does_not_pass_for_expired(end: str) -> None:
     assert expired(with_parameter(leak(samples.account_sas()), "se", end), now=NOW) is None
 
 
-def test_a_policy_token_does_not_expire_by_its_own_end() -> None:
-    credential = with_parameter(leak(samples.policy_sas()), "se", "2020-01-01T00:00:00Z")
+def test_a_policy_token_is_over_with_its_own_end() -> None:
+    """Its policy can't lengthen it: Azure refuses an end that is set in both."""
+    verdict = expired(leak(samples.policy_sas(life=timedelta(seconds=-1))), now=NOW)
 
-    assert expired(credential, now=NOW) is None
+    assert verdict is not None
+    assert verdict.reason is Reason.EXPIRED
+
+
+def test_a_policy_token_without_an_end_is_not_over() -> None:
+    assert expired(leak(samples.policy_sas()), now=NOW) is None
+
+
+def test_a_user_delegation_token_is_over_with_its_key() -> None:
+    credential = leak(samples.delegation_sas(life=timedelta(days=300), expiry="2026-11-21T10:00:00Z"))
+
+    assert expired(credential, now=NOW - timedelta(seconds=1)) is None
+    assert expired(credential, now=NOW) == Verdict(
+        "The token expired at 2026-11-21 10:00 UTC; it opens nothing any more.", reason=Reason.EXPIRED
+    )
 
 
 def test_a_key_does_not_expire() -> None:
@@ -193,3 +214,89 @@ def test_a_local_end_counts_in_its_own_time_zone() -> None:
 
     assert expired(credential, now=NOW) is not None
     assert expired(credential, now=NOW - timedelta(seconds=1)) is None
+
+
+# named_policy
+
+
+@pytest.mark.parametrize(
+    ("service", "target"),
+    [
+        (Service.BLOB, "blob/models/partners"),
+        (Service.QUEUE, "queue/jobs/partners"),
+        (Service.FILE, "file/share/partners"),
+        (Service.TABLE, "table/People/partners"),
+    ],
+)
+def test_a_policy_is_that_of_the_container_queue_share_or_table(service: Service, target: str) -> None:
+    assert named_policy(leak(samples.policy_sas(service=service))) == PolicyTarget.parse(target)
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        leak(samples.connection_string()),
+        leak(samples.blob_sas()),
+        replace(leak(samples.policy_sas()), path=None),
+        replace(leak(samples.policy_sas()), path="No/such/container"),
+        with_parameter(leak(samples.policy_sas()), "si", "p" * 65),
+    ],
+    ids=["a key", "no policy", "no path", "no such container", "no such policy"],
+)
+def test_no_policy_is_named_where_azure_can_have_none(credential: Credential) -> None:
+    assert named_policy(credential) is None
+
+
+def test_a_proven_token_whose_policy_is_not_told_needs_a_person_who_reads_which_key_it_is() -> None:
+    verdict = without_policy_name(judged(samples.policy_sas(key_name="key2")))
+
+    assert (verdict.lever, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
+    assert "end the token by regenerating key2" in verdict.detail
+
+
+# dormant
+
+
+@pytest.mark.parametrize("state", [PolicyState.LIVE, PolicyState.UNREACHABLE])
+def test_a_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicyState) -> None:
+    assert dormant(judged(samples.policy_sas()), samples.reading(state), until=None) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "revives"),
+    [
+        (PolicyState.GONE, Reason.POLICY_GONE, "Making one of that id anew would revive"),
+        (PolicyState.EXPIRED, Reason.POLICY_EXPIRED, "Moving its end would revive"),
+        (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would revive"),
+    ],
+)
+def test_what_a_policy_keeps_out_is_told_with_what_would_revive_it_and_what_ends_it_for_good(
+    state: PolicyState, reason: Reason, revives: str
+) -> None:
+    verdict = dormant(judged(samples.policy_sas()), samples.reading(state), until=NOW + timedelta(days=1))
+
+    assert verdict is not None
+    assert (verdict.reason, verdict.lever, verdict.key_name) == (reason, None, "key1")
+    assert f"{revives} them until 2026-11-22 10:00 UTC." in verdict.detail
+    assert "regenerate key1" in verdict.detail
+
+
+def test_a_dormant_token_is_not_dismissed() -> None:
+    assert {STATE_OF[Reason.POLICY_GONE], STATE_OF[Reason.POLICY_EXPIRED]} == {State.UNRESOLVED}
+
+
+def test_a_policy_that_is_over_is_told_with_its_end() -> None:
+    reading = samples.reading(PolicyState.EXPIRED, expires=NOW - timedelta(days=1))
+
+    verdict = dormant(judged(samples.policy_sas()), reading, until=None)
+
+    assert verdict is not None
+    assert "That policy ended (2026-11-20 10:00 UTC)" in verdict.detail
+    assert "would revive them." in verdict.detail
+
+
+def test_an_order_that_no_key_is_behind_is_not_advised_to_regenerate_one() -> None:
+    verdict = dormant(Verdict("Ordered."), samples.reading(PolicyState.GONE), until=None)
+
+    assert verdict is not None
+    assert verdict.detail.endswith("Have nobody make it again.")

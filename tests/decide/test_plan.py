@@ -3,58 +3,155 @@ from dataclasses import replace
 import pytest
 
 from shared.decide import plan as plans
-from shared.decide.attribution import Verdict, attribute
-from shared.revocation import AccountFacts, Plan
-from shared.sas import key_sha256
+from shared.facts import AccountFacts
+from shared.revocation import Plan
+from shared.targets import DELEGATION_KEYS, Lever, Lockdown
 from tests import samples
-from tests.samples import ACCOUNT, ACCOUNT_ID, KEYS, leak
+from tests.samples import ACCOUNT_ID
 
-BREAKS = ("Every client that uses key2.",)
-
-
-def planned(text: str, *, keys: dict[str, str] = KEYS, account: AccountFacts | None = None) -> Plan:
-    credential = leak(text)
-    verdict = attribute(credential, account=ACCOUNT, keys=keys)
-    return plans.make(credential, verdict, account or samples.account(), breaks=BREAKS)
-
-
-def test_a_plan_is_to_regenerate_the_key_that_is_behind_the_leak_and_no_other() -> None:
-    plan = planned(samples.account_sas(key_name="key2"))
-
-    assert (plan.lever, plan.account_id, plan.target) == ("account_key", ACCOUNT_ID, "key2")
-    assert plan.key_sha256 == key_sha256(KEYS["key2"])
+BREAKS = ("Every client that uses it.",)
+POLICY = "blob/models/partners"
+TARGETS = [
+    (Lever.ACCOUNT_KEY, "key2"),
+    (Lever.STORED_POLICY, POLICY),
+    (Lever.DELEGATION_KEY, DELEGATION_KEYS),
+    (Lever.LOCKDOWN, Lockdown.SHARED_KEY.value),
+    (Lever.LOCKDOWN, Lockdown.NETWORK.value),
+]
 
 
-def test_a_plan_says_who_breaks() -> None:
-    assert planned(samples.account_sas()).breaks == BREAKS
+def planned(
+    lever: Lever = Lever.ACCOUNT_KEY,
+    target: str = "key2",
+    *,
+    account: AccountFacts | None = None,
+    reason: str = "It leaked.",
+    gone: bool = False,
+) -> Plan:
+    return plans.make(
+        account or samples.account(),
+        lever=lever,
+        target=target,
+        version="a" * 64,
+        reason=reason,
+        breaks=BREAKS,
+        gone=gone,
+    )
+
+
+@pytest.mark.parametrize(("lever", "target"), TARGETS)
+def test_a_plan_is_to_pull_one_lever_on_one_target(lever: Lever, target: str) -> None:
+    plan = planned(lever, target)
+
+    assert (plan.lever, plan.account_id, plan.target, plan.version) == (lever, ACCOUNT_ID, target, "a" * 64)
+
+
+def test_a_plan_says_who_breaks_and_why() -> None:
+    plan = planned()
+
+    assert (plan.breaks, plan.reason) == (BREAKS, "It leaked.")
+
+
+# steps
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("lever", "target", "step"),
     [
-        (samples.account_sas(key_name="key1"), "The leaked token was signed by key1 of robustmodels, and "),
-        (samples.connection_string(key_name="key2"), "The leaked text is key2 of robustmodels, and "),
+        (Lever.ACCOUNT_KEY, "key2", "Regenerate key2 of robustmodels, once; the other key stays as it is."),
+        (Lever.STORED_POLICY, POLICY, "End the stored access policy 'partners' of container models by a tombstone"),
+        (Lever.DELEGATION_KEY, DELEGATION_KEYS, "Revoke all user delegation keys of robustmodels, once."),
+        (Lever.LOCKDOWN, "shared_key", "Switch shared key access to robustmodels off."),
+        (Lever.LOCKDOWN, "network", "Close robustmodels to public networks"),
     ],
 )
-def test_a_plan_says_why(text: str, why: str) -> None:
-    assert planned(text).reason.startswith(why)
+def test_the_steps_name_the_lever_and_its_target(lever: Lever, target: str, step: str) -> None:
+    assert any(line.startswith(step) for line in planned(lever, target).steps)
 
 
-@pytest.mark.parametrize("verdict", [Verdict("", key_name="key1"), Verdict("", key_sha256="0" * 64), Verdict("")])
-def test_there_is_no_plan_without_a_proven_key(verdict: Verdict) -> None:
-    with pytest.raises(ValueError, match="a verdict that names a key"):
-        plans.make(leak(samples.account_sas()), verdict, samples.account(), breaks=BREAKS)
+@pytest.mark.parametrize(("lever", "target"), TARGETS)
+def test_every_plan_tells_the_owners(lever: Lever, target: str) -> None:
+    assert "File the incident and tell the owners." in planned(lever, target).steps
+
+
+def test_no_step_names_the_key_that_is_not_touched() -> None:
+    assert "key1" not in " ".join(planned().steps)
+
+
+def test_a_lockdown_notes_the_way_back_before_anything_else() -> None:
+    assert planned(Lever.LOCKDOWN, "network").steps[0].startswith("Note how robustmodels stands now")
+
+
+@pytest.mark.parametrize("name", [plans.KEY_VAULT_TAG, "Sasquash-Key-Vault"])
+def test_a_tagged_account_has_its_new_key_handed_over(name: str) -> None:
+    steps = planned(account=samples.account(tags={name: "https://evil.vault.azure.net/secrets/<b>"})).steps
+
+    assert any(step.startswith("Hand the new key2 over") for step in steps)
+    assert "evil" not in " ".join(steps)
+
+
+def test_an_untagged_account_has_no_key_handed_over() -> None:
+    assert not any("Hand" in step for step in planned(account=samples.account(tags={"team": "x"})).steps)
+
+
+def test_a_policy_is_deleted_where_the_accounts_tag_asks_for_it() -> None:
+    account = samples.account(tags={"sasquash-policy-removal": "delete"})
+
+    assert (
+        planned(Lever.STORED_POLICY, POLICY, account=account).steps[0].startswith("Delete the stored access policy")
+    )
+
+
+def test_for_a_policy_that_is_gone_only_a_tombstone_is_left() -> None:
+    assert planned(Lever.STORED_POLICY, POLICY, gone=True).steps == (
+        "Leave a tombstone for the stored access policy 'partners' of container models of robustmodels: the same id "
+        "with an end in the past.",
+        "File the incident and tell the owners.",
+    )
+
+
+# shared key access that is off already
+
+
+@pytest.mark.parametrize(
+    ("lever", "target", "said"),
+    [
+        (Lever.ACCOUNT_KEY, "key2", " is off at the moment: "),
+        (Lever.STORED_POLICY, POLICY, " is off at the moment: "),
+        (Lever.LOCKDOWN, "shared_key", " is off already."),
+    ],
+)
+def test_a_plan_says_that_shared_key_access_is_off(lever: Lever, target: str, said: str) -> None:
+    closed = replace(samples.account(), shared_key_access=False)
+
+    assert f"Shared key access to the account{said}" in planned(lever, target, account=closed).reason
+
+
+@pytest.mark.parametrize(("lever", "target"), [(Lever.DELEGATION_KEY, DELEGATION_KEYS), (Lever.LOCKDOWN, "network")])
+def test_a_plan_that_shared_key_access_does_not_matter_to_does_not_mention_it(lever: Lever, target: str) -> None:
+    closed = replace(samples.account(), shared_key_access=False)
+
+    assert planned(lever, target, account=closed).reason == "It leaked."
+
+
+def test_that_shared_key_access_is_off_makes_no_other_plan() -> None:
+    closed = replace(samples.account(), shared_key_access=False)
+
+    assert planned(account=closed).digest == planned().digest
+
+
+# digest
 
 
 def test_two_leaks_under_one_key_have_one_digest() -> None:
     """An approval is of what is done, whichever leak asked for it."""
-    assert planned(samples.account_sas(key_name="key1")).digest == planned(samples.blob_sas(key_name="key1")).digest
+    assert planned(reason="One.").digest == planned(reason="Another.").digest
 
 
 def test_the_digest_does_not_depend_on_how_arm_spells_the_id() -> None:
     shouted = replace(samples.account(), id=ACCOUNT_ID.upper())
 
-    assert planned(samples.account_sas(), account=shouted).digest == planned(samples.account_sas()).digest
+    assert planned(account=shouted).digest == planned().digest
 
 
 @pytest.mark.parametrize(
@@ -73,7 +170,29 @@ def test_a_digest_goes_stale_with_each_thing_that_a_decision_binds_to(changed: d
     assert plans.digest(**(bound | changed)) != plans.digest(**bound)
 
 
-def test_a_plan_holds_no_key() -> None:
-    plan = repr(planned(samples.connection_string()))
+def test_a_policys_id_cannot_pass_for_another_version() -> None:
+    bound = {"lever": "stored_policy", "account_id": ACCOUNT_ID}
 
-    assert not any(key.rstrip("=") in plan for key in KEYS.values())
+    assert plans.digest(**bound, target="t|0", version="1") != plans.digest(**bound, target="t", version="0|1")
+
+
+# lockdown_version
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "goes_stale"),
+    [
+        (Lockdown.SHARED_KEY, {"shared_key_access": False}, True),
+        (Lockdown.SHARED_KEY, {"public_network_access": "Disabled"}, False),
+        (Lockdown.NETWORK, {"public_network_access": "Disabled"}, True),
+        (Lockdown.NETWORK, {"network_rules": '{"defaultAction":"Deny"}'}, True),
+        (Lockdown.NETWORK, {"shared_key_access": False}, False),
+    ],
+)
+def test_a_lockdown_goes_stale_with_what_it_locks(
+    kind: Lockdown, changed: dict[str, object], goes_stale: bool
+) -> None:
+    account = samples.account()
+    now = plans.lockdown_version(replace(account, **changed), kind)
+
+    assert (now != plans.lockdown_version(account, kind)) is goes_stale

@@ -5,7 +5,7 @@ import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
 from local.cloud import LocalCloud
-from shared import worker
+from shared import clients
 from shared.report.graph import Graph
 from tests.driven.driving import Driver, driving
 
@@ -28,9 +28,9 @@ def environment(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(cloud.model, "regenerate_seconds", 0.01)
-    monkeypatch.setitem(worker._RETRIES, "retry_backoff_factor", 0.01)
-    monkeypatch.setitem(worker._QUEUE_RETRIES, "initial_backoff", 0.01)
-    monkeypatch.setitem(worker._QUEUE_RETRIES, "increment_base", 0.01)
+    monkeypatch.setitem(clients._RETRIES, "retry_backoff_factor", 0.01)
+    monkeypatch.setitem(clients._QUEUE_RETRIES, "initial_backoff", 0.01)
+    monkeypatch.setitem(clients._QUEUE_RETRIES, "increment_base", 0.01)
     yield
     cloud.faults.clear()
 

@@ -26,13 +26,14 @@ from local.environment import IdentityEndpoint, app_settings
 from local.faults import Effect, Fault
 from local.model import Account, Incident, Mail, RecordedRequest
 from shared import finding as findings
+from shared.clients import Transport
 from shared.finding import REPORTED, Finding, Report
 from shared.ledger import HistoryEntry
 from shared.queues import Message
 from shared.report.graph import Graph
 from shared.revocation import Revocation
 from shared.settings import Settings
-from shared.worker import Transport, Worker
+from shared.worker import Worker
 
 _NUMBERS = itertools.count(1)
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
@@ -160,13 +161,14 @@ class Driver:
         worker = Worker(
             Settings.read(environment | changed),
             credential=self.credential,
-            transport=lambda: self._transport(life or Life()),
+            transport=lambda: self.transport(life or Life()),
             clock=self.clock,
         )
         vars(worker)["_graph"] = self.graph  # one for all: to make its client takes longer than a test
         return worker
 
-    def _transport(self, life: Life) -> Transport:
+    def transport(self, life: Life) -> Transport:
+        """A transport into the local cloud that lives as long as `life`."""
         transport = _Watched(self.connector, life, self.sent)
         self._transports.append(transport)
         return transport
@@ -252,7 +254,7 @@ async def driving(
 def found(text: str, *, source: str = "scanner", url: str | None = "https://github.com/contoso/x") -> Finding:
     """The one finding in `text`."""
     [only] = findings.in_text(text, source=source, url=url, detected_at=datetime.now(UTC))
-    return only
+    return only.finding
 
 
 def report(finding: Finding) -> Report:

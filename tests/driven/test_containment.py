@@ -34,7 +34,7 @@ def rotated(account: Account) -> list[str]:
 
 def fingerprint_of(event: Report) -> str:
     [only] = findings.read(event, raw_allowed=True, now=datetime.now(UTC))
-    return only.fingerprint
+    return only.finding.fingerprint
 
 
 async def ended(driver: Driver, fingerprint: str, *, tries: int = 12) -> Revocation:
@@ -171,8 +171,8 @@ async def test_two_leaks_of_two_keys_rotate_one_key_and_ask_about_the_other(driv
     text = f"{account_sas(account.name, account.keys['key1'])}\n{account_sas(account.name, account.keys['key2'])}\n"
     await driver.worker().containment.receive(raw_report(text))
     ended_in = {
-        (await ended(driver, f.fingerprint)).state
-        for f in findings.in_text(text, source="s", url=None, detected_at=datetime.now(UTC))
+        (await ended(driver, reported.finding.fingerprint)).state
+        for reported in findings.in_text(text, source="s", url=None, detected_at=datetime.now(UTC))
     }
     assert (ended_in, len(account.rotations)) == ({State.CONTAINED, State.AWAITING_APPROVAL}, 1)
 
@@ -261,8 +261,8 @@ async def test_leak_that_was_not_ours_is_looked_for_again(driver: Driver) -> Non
         (leaks.of_unknown_version, State.UNRESOLVED, Reason.UNKNOWN_VERSION),
         (leaks.without_path, State.UNRESOLVED, Reason.PATH_LOST),
         (leaks.without_host, State.UNRESOLVED, Reason.LOOSE),
-        (leaks.under_a_policy, State.UNRESOLVED, Reason.NO_LEVER),
-        (leaks.user_delegation_sas, State.UNRESOLVED, Reason.NO_LEVER),
+        (leaks.under_a_policy, State.UNRESOLVED, Reason.POLICY_GONE),
+        (leaks.user_delegation_sas, State.AWAITING_APPROVAL, None),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

@@ -1,19 +1,28 @@
 import asyncio
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from azure.data.tables.aio import TableClient
 
 from local.faults import Effect
 from local.model import new_storage_key
-from shared.errors import Conflict, PassingFailure
-from shared.finding import Finding
+from shared import continuation
+from shared.caller import Caller
+from shared.errors import Conflict, InvalidRequest, PassingFailure
+from shared.finding import Finding, Order
 from shared.ledger import Ledger
 from shared.revocation import Reason, Revocation, State
+from shared.targets import Lever
 from tests.driven.driving import Driver, found
 from tests.roads.leaks import account_sas
 
 BATCH = "/$batch"
+QUERY = "/revocations()"
+NUMBERS = itertools.count(1)
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 
 @pytest.fixture
@@ -100,6 +109,25 @@ async def test_history_tells_what_happened_in_order(ledger: Ledger, finding: Fin
     ]
 
 
+async def test_history_begins_with_who_reported_it_and_why(ledger: Ledger, finding: Finding) -> None:
+    await ledger.claim(replace(finding, reported_by=ADA, reason="Seen on a slide."))
+    [first] = await ledger.history(finding.fingerprint)
+    assert (first.who, first.what) == (str(ADA), "Reported by scanner. Reason: Seen on a slide.")
+
+
+async def test_history_of_an_order_begins_with_what_was_ordered(ledger: Ledger, finding: Finding) -> None:
+    wanted = Order("contosodata", Lever.ACCOUNT_KEY, "key2")
+    await ledger.claim(replace(finding, credential=None, order=wanted, reported_by=ADA, reason="A laptop was lost."))
+    [first] = await ledger.history(finding.fingerprint)
+    assert first.what == "Ordered: account_key on key2 of contosodata. Reason: A laptop was lost."
+
+
+async def test_change_is_told_with_who_made_it(ledger: Ledger, finding: Finding) -> None:
+    await ledger.claim(finding)
+    await ledger.change(finding.fingerprint, ended, what="Ended.", who=str(ADA))
+    assert (await ledger.history(finding.fingerprint))[-1].who == str(ADA)
+
+
 async def test_history_is_of_one_record_alone(ledger: Ledger, finding: Finding) -> None:
     twin = replace(finding, fingerprint=finding.fingerprint[:63] + ("0" if finding.fingerprint[63] != "0" else "1"))
     await ledger.claim(finding)
@@ -149,3 +177,147 @@ async def test_ping_raises_while_the_table_is_down(driver: Driver, ledger: Ledge
     driver.fault("/revocations(", times=None)
     with pytest.raises(PassingFailure):
         await ledger.ping()
+
+
+# --- listing
+
+
+@pytest.fixture
+def account() -> str:
+    """A name of which no other test has records."""
+    return f"listed{next(NUMBERS)}"
+
+
+async def many(ledger: Ledger, account: str, count: int) -> list[str]:
+    """Claim `count` leaks of `account`, each with a line of history more; return their fingerprints, oldest first."""
+    fingerprints = []
+    for _ in range(count):
+        finding = found(account_sas(account, new_storage_key()))
+        await ledger.claim(finding)
+        await ledger.change(finding.fingerprint, lambda current: current, what="Looked at.")
+        fingerprints.append(finding.fingerprint)
+    return fingerprints
+
+
+async def test_page_holds_the_records_of_an_account_and_none_of_their_history(ledger: Ledger, account: str) -> None:
+    fingerprints = await many(ledger, account, 3)
+    records, place = await ledger.page(state=None, account=account, limit=100, after=None)
+    assert ({record.fingerprint for record in records}, place) == (set(fingerprints), None)
+
+
+async def test_record_that_changed_last_comes_first(ledger: Ledger, account: str) -> None:
+    fingerprints = await many(ledger, account, 4)
+    await ledger.change(fingerprints[1], lambda current: current, what="")
+    records, _ = await ledger.page(state=None, account=account, limit=100, after=None)
+    expected = [fingerprints[n] for n in (1, 3, 2, 0)]
+    assert [record.fingerprint for record in records] == expected
+
+
+async def test_pages_hold_each_record_once(ledger: Ledger, account: str) -> None:
+    fingerprints = await many(ledger, account, 5)
+    listed: list[str] = []
+    place, pages = None, 0
+    while pages == 0 or place is not None:
+        records, place = await ledger.page(state=None, account=account, limit=2, after=place)
+        listed += [record.fingerprint for record in records]
+        pages += 1
+        assert len(records) <= 2
+    assert sorted(listed) == sorted(fingerprints)
+    assert pages >= 3
+
+
+async def test_page_is_filled_from_as_many_answers_as_it_takes(
+    ledger: Ledger, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure may answer with fewer rows than there are, and a place to go on from."""
+    fingerprints = await many(ledger, account, 5)
+    query = TableClient.query_entities
+
+    def one_fewer(*args: Any, results_per_page: int, **options: Any) -> Any:
+        return query(*args, results_per_page=max(1, results_per_page - 1), **options)
+
+    monkeypatch.setattr(TableClient, "query_entities", one_fewer)
+    records, place = await ledger.page(state=None, account=account, limit=3, after=None)
+    rest, end = await ledger.page(state=None, account=account, limit=3, after=place)
+    assert (len(records), len(rest), end) == (3, 2, None)
+    assert {record.fingerprint for record in (*records, *rest)} == set(fingerprints)
+
+
+async def test_page_that_would_take_too_many_answers_is_shorter(
+    ledger: Ledger, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many(ledger, account, 3)
+    query = TableClient.query_entities
+
+    def one(*args: Any, results_per_page: int, **options: Any) -> Any:
+        return query(*args, results_per_page=1, **options)
+
+    monkeypatch.setattr(TableClient, "query_entities", one)
+    monkeypatch.setattr("shared.ledger._MOST_ROUNDS", 2)
+    records, place = await ledger.page(state=None, account=account, limit=3, after=None)
+    assert (len(records), place is not None) == (2, True)
+
+
+async def test_page_of_everything_holds_records_alone(ledger: Ledger, account: str) -> None:
+    fingerprints = await many(ledger, account, 2)
+    listed: list[str] = []
+    place = ""
+    while place is not None:
+        records, place = await ledger.page(state=None, account=None, limit=100, after=place or None)
+        listed += [record.fingerprint for record in records]
+    assert set(fingerprints) <= set(listed)
+    assert len(listed) == len(set(listed))
+
+
+async def test_page_of_a_state_holds_no_other(ledger: Ledger, account: str) -> None:
+    fingerprints = await many(ledger, account, 3)
+    await ledger.change(fingerprints[1], ended, what="Ended.")
+    records, _ = await ledger.page(state=State.UNRESOLVED, account=account, limit=100, after=None)
+    assert [record.fingerprint for record in records] == [fingerprints[1]]
+    of_all, _ = await ledger.page(state=State.UNRESOLVED, account=None, limit=100, after=None)
+    assert {record.state for record in of_all} == {State.UNRESOLVED}
+
+
+async def test_record_is_listed_by_the_account_that_its_order_names(
+    ledger: Ledger, finding: Finding, account: str
+) -> None:
+    wanted = Order(account, Lever.ACCOUNT_KEY, "key1")
+    await ledger.claim(replace(finding, credential=None, order=wanted))
+    [record], _ = await ledger.page(state=None, account=account, limit=10, after=None)
+    assert record.fingerprint == finding.fingerprint
+
+
+async def test_quote_in_an_account_s_name_is_only_text(ledger: Ledger, finding: Finding) -> None:
+    await ledger.claim(finding)
+    assert await ledger.page(state=None, account="x' or State gt '", limit=10, after=None) == ((), None)
+
+
+async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(InvalidRequest):
+        await ledger.page(state=None, account=None, limit=10, after="eyJhIjoxfQ")
+
+
+async def test_place_that_the_table_refuses_is_the_caller_s_mistake(driver: Driver, ledger: Ledger) -> None:
+    after = continuation.written({"PartitionKey": "1!4!YWI-", "RowKey": None})
+    driver.fault(QUERY, status=400, times=None)
+    with pytest.raises(InvalidRequest):
+        await ledger.page(state=None, account=None, limit=10, after=after)
+
+
+async def test_listing_from_a_table_that_is_down_is_a_passing_failure(driver: Driver, ledger: Ledger) -> None:
+    driver.fault(QUERY, times=None)
+    with pytest.raises(PassingFailure):
+        await ledger.page(state=None, account=None, limit=10, after=None)
+    with pytest.raises(PassingFailure):
+        [record async for record in ledger.ended_for(Reason.POLICY_GONE)]
+
+
+async def test_records_are_found_by_any_of_several_reasons(ledger: Ledger, account: str) -> None:
+    reasons = (Reason.POLICY_GONE, Reason.POLICY_EXPIRED, Reason.LOOSE)
+    fingerprints = await many(ledger, account, 4)
+    for fingerprint, reason in zip(fingerprints, reasons, strict=False):
+        await ledger.change(
+            fingerprint, lambda r, reason=reason: r.end(reason, now=datetime.now(UTC), detail=""), what=""
+        )
+    dormant = {r.fingerprint async for r in ledger.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED)}
+    assert dormant & set(fingerprints) == set(fingerprints[:2])

@@ -4,75 +4,35 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from aiohttp import ClientConnectorError, ClientOSError
 from aiohttp.client_reqrep import ConnectionKey
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
-from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from cryptography.hazmat.primitives.asymmetric import rsa
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
+from shared.facts import AccountKey
 from shared.levers import account_key
-from shared.levers.account_key import AccountKey, AccountKeyLever, by_listing
+from shared.levers.account_key import AccountKeyLever, by_listing
 from shared.levers.proof import Prover
 from shared.revocation import Outcome, ProofToken, Pull
 from shared.sas import key_sha256
+from shared.targets import Lever
 from tests import samples
+from tests.levers.arm_wire import Wire, answering
 from tests.levers.data_plane import NEW_KEY, DataPlane
-from tests.local.asgi import Credential, Transport
+from tests.local.asgi import Credential
 from tests.samples import ACCOUNT, KEYS, NOW, SUBSCRIPTION
 
 _NEVER = 10  # seconds after which a test that waits for what does not come fails instead of hanging
+REGENERATE = "/regenerateKey"
 CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
-
-
-class Wire(Transport):
-    """The way to ARM. What `instead` holds happens to requests `on` a path, in their stead or `after` them."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(app)
-        self.instead: ASGIApp | AzureError | asyncio.Event | None = None
-        self.after = False
-        self.on = "/regenerateKey"
-        self.requests: list[HttpRequest] = []
-
-    @property
-    def regenerations(self) -> list[HttpRequest]:
-        return [request for request in self.requests if "/regenerateKey" in request.url]
-
-    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
-        self.requests.append(request)
-        if self.instead is None or self.on not in request.url:
-            return await super().send(request, **options)
-        if self.after:
-            await super().send(request, **options)
-        if isinstance(self.instead, AzureError):
-            raise self.instead
-        if isinstance(self.instead, asyncio.Event):
-            await self.instead.wait()
-            raise ServiceResponseError("the silence was ended")
-        return await Transport(self.instead).send(request, **options)
-
-
-def answering(status: int, body: object = None, **headers: str) -> ASGIApp:
-    """An ARM that answers everything with this."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        await Request(scope, receive).body()
-        names = {name.replace("_", "-"): text for name, text in headers.items()}
-        response: Response = JSONResponse(body or {"error": {"code": "Code", "message": "m"}}, status, names)
-        await response(scope, receive, send)
-
-    return answer
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +57,7 @@ def entra(cloud: Cloud, entra_key: rsa.RSAPrivateKey) -> Entra:
 
 @pytest.fixture
 def wire(cloud: Cloud, entra: Entra) -> Wire:
-    return Wire(arm.app(cloud, entra))
+    return Wire(arm.app(cloud, entra), on=REGENERATE)
 
 
 @pytest.fixture
@@ -204,6 +164,7 @@ async def test_one_key_is_regenerated_and_the_other_never(
 
 async def test_a_pull_says_what_was_done(lever: AccountKeyLever, account: Account) -> None:
     assert await pull(lever) == Pull(
+        lever=Lever.ACCOUNT_KEY,
         target="key2",
         at=NOW,
         old_sha256=key_sha256(KEYS["key2"]),
@@ -217,7 +178,7 @@ async def test_a_pull_says_what_was_done(lever: AccountKeyLever, account: Accoun
 async def test_arm_is_told_the_id_under_which_the_record_names_the_call(lever: AccountKeyLever, wire: Wire) -> None:
     await pull(lever)
 
-    [request] = wire.regenerations
+    [request] = wire.calls
     assert request.headers["x-ms-correlation-request-id"] == CORRELATION_ID
 
 
@@ -249,7 +210,7 @@ async def test_a_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may
     with pytest.raises(PassingFailure) as failed:
         await pull(lever)
 
-    assert len(wire.regenerations) == 1
+    assert len(wire.calls) == 1
     assert type(failed.value) is error
     assert failed.value.certainly_nothing_happened is certain
 
@@ -263,7 +224,7 @@ async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
     with pytest.raises(PassingFailure, match="got no answer within") as failed:
         await pull(lever)
 
-    assert len(wire.regenerations) == 1
+    assert len(wire.calls) == 1
     assert not failed.value.certainly_nothing_happened
 
 
@@ -289,7 +250,7 @@ async def test_a_redirect_is_not_followed(lever: AccountKeyLever, wire: Wire, st
     with pytest.raises(Blocked):
         await pull(lever)
 
-    assert len(wire.regenerations) == 1
+    assert len(wire.calls) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 412, 422])
@@ -299,7 +260,7 @@ async def test_a_refusal_is_sent_once_and_needs_a_person(lever: AccountKeyLever,
     with pytest.raises(Blocked, match=str(status)):
         await pull(lever)
 
-    assert len(wire.regenerations) == 1
+    assert len(wire.calls) == 1
 
 
 async def test_a_read_only_lock_is_named(lever: AccountKeyLever, account: Account) -> None:
@@ -425,6 +386,7 @@ async def test_no_try_outlives_a_pull_that_failed(
 @pytest.mark.parametrize(("created", "at"), [(NOW - timedelta(seconds=9), NOW - timedelta(seconds=9)), (None, NOW)])
 def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, at: datetime) -> None:
     assert by_listing("key2", "0" * 64, AccountKey(NEW_KEY, created), at=NOW) == Pull(
+        lever=Lever.ACCOUNT_KEY,
         target="key2",
         at=at,
         old_sha256="0" * 64,

@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
-from shared.levers.proof import LIFETIME, Answer, EndpointResult, Prover, Try, judge, read_answer
-from shared.revocation import AccountFacts, Outcome, Proof, ProofToken, Pull
+from shared.facts import AccountFacts
+from shared.levers.proof import LIFETIME, Answer, EndpointResult, Prover, Subject, Try, judge, read_answer
+from shared.revocation import Outcome, Proof, ProofToken, Pull
 from shared.sas import Service, verify
 from tests import samples
 from tests.levers.data_plane import NEW_KEY, DataPlane
@@ -17,6 +18,7 @@ from tests.samples import ACCOUNT, KEYS, NOW, SERVICES
 
 ACCEPTED, REFUSED = Try(Answer.ACCEPTED, "404"), Try(Answer.REFUSED, "403 AuthenticationFailed")
 UNDECIDED = Try(Answer.UNDECIDED, "500")
+POLICY = Subject("a token of the policy", "a token without it", control_decides=True, accepted="seen to be good")
 
 
 @pytest.fixture
@@ -101,6 +103,9 @@ def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) 
         (endpoint(control=REFUSED, accepted_before=True), True),
         (endpoint(REFUSED, REFUSED, ACCEPTED, accepted_before=True), False),
         (endpoint(REFUSED, UNDECIDED, REFUSED, accepted_before=True), False),
+        (replace(endpoint(control=UNDECIDED, accepted_before=True), subject=POLICY), False),
+        (replace(endpoint(control=REFUSED, accepted_before=True), subject=POLICY), False),
+        (replace(endpoint(), subject=POLICY), True),
     ],
 )
 def test_dead_is_what_was_shown_good_and_is_refused_every_time(result: EndpointResult, dead: bool) -> None:
@@ -129,6 +134,12 @@ def test_one_acceptance_is_a_sign_of_life(tries: Iterable[Try]) -> None:
             "a token signed by the old key was accepted before (404) and refused 3 times on fresh "
             "connections (403 AuthenticationFailed).",
         ),
+        (
+            replace(endpoint(accepted_before=True), subject=POLICY),
+            "a token of the policy was accepted before (seen to be good) and refused 3 times on fresh connections "
+            "(403 AuthenticationFailed); a token without it is accepted.",
+        ),
+        (replace(endpoint(ACCEPTED), subject=POLICY), "a token of the policy is still accepted."),
     ],
 )
 def test_evidence_says_no_more_than_was_seen(result: EndpointResult, evidence: str) -> None:

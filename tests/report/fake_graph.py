@@ -61,6 +61,7 @@ class Fault:
 @dataclass
 class FakeGraph:
     users: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    principals: dict[str, str] = field(default_factory=dict)  # object id → "users" or "servicePrincipals"
     mails: list[dict[str, Any]] = field(default_factory=list)
     items: dict[str, dict[str, str]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -89,6 +90,8 @@ class FakeGraph:
         path = unquote(request.url.raw_path.decode().split("?")[0])
         items = f"/v1.0/sites/{SITE}/lists/{LIST}/items"
         match request.method, path:
+            case "GET", _ if dict(request.url.params) == {"$select": "id"}:
+                return self._principal(*path.removeprefix("/v1.0/").partition("/")[::2])
             case "GET", _ if path.startswith("/v1.0/users/"):
                 return self._user(request, path.removeprefix("/v1.0/users/"))
             case "POST", _ if path == f"/v1.0/users/{SENDER}/sendMail":
@@ -100,6 +103,10 @@ class FakeGraph:
             case "PATCH", _ if found := re.fullmatch(re.escape(items) + r"/(\d+)/fields", path):
                 return self._update(found[1], json.loads(request.content))
         return error(404, "itemNotFound")
+
+    def _principal(self, collection: str, object_id: str) -> httpx.Response:
+        found = self.principals.get(object_id) == collection
+        return httpx.Response(200, json={"id": object_id}) if found else error(404, "Request_ResourceNotFound")
 
     def _user(self, request: httpx.Request, address: str) -> httpx.Response:
         if dict(request.url.params) != {"$select": "id,displayName,mail,userPrincipalName"}:

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.revocation import Owner
+from shared.targets import Lever
 
 RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
 SECURITY = "security@contoso.com"
@@ -39,6 +40,9 @@ _BRIEFING = Briefing(
     host="robustmodels.blob.core.windows.net",
     key_name="key2",
     policy=None,
+    lever=Lever.ACCOUNT_KEY,
+    target="key2",
+    ordered=False,
     expires=datetime(2051, 10, 6, tzinfo=UTC),
     source="github",
     found_at_url="https://github.com/contoso/robust-models/blob/4c1be9d/README.md#L14",

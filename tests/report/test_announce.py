@@ -78,7 +78,7 @@ def test_no_announcement_passes_for_a_report() -> None:
 
 
 def test_an_announcement_says_what_stands_where() -> None:
-    ended = record(state=State.FAILED, reason=Reason.BLOCKED)
+    ended = record(state=State.FAILED, reason=Reason.BLOCKED, plan=samples.plan())
 
     assert announced(State.FAILED, ended, reason=Reason.BLOCKED) == {
         "fingerprint": ended.fingerprint,
@@ -86,6 +86,8 @@ def test_an_announcement_says_what_stands_where() -> None:
         "reason": "blocked",
         "account_id": ACCOUNT_ID,
         "key": "key2",
+        "lever": "account_key",
+        "target": "key2",
         "source": "github",
         "received_at": "2026-11-21T10:00:00+00:00",
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.report.commands import renew_key, show_key
+from shared.report.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
 
 _ID = (
     "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/{group}"
@@ -46,3 +46,44 @@ def test_a_resource_group_with_parentheses_is_one_word_to_the_shell() -> None:
 @pytest.mark.parametrize("command", [show_key, renew_key])
 def test_there_is_no_command_for_anything_else(command, account_id: str | None, key_name: str | None) -> None:
     assert command(account_id, key_name) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("blob/models/partners", "container policy update"),
+        ("queue/jobs/partners", "--queue-name jobs --name partners"),
+        ("table/People/partners", "--table-name People --name partners"),
+        ("file/share/partners", "--share-name share --name partners"),
+        ("blob/$web/a policy", "--container-name '$web' --name 'a policy' --expiry 2000-01-01T00:00:00Z"),
+    ],
+)
+def test_a_policy_is_ended_where_it_is(target: str, said: str) -> None:
+    command = expire_policy(_ID.format(group="research"), target)
+    assert command is not None
+    assert said in command
+
+
+@pytest.mark.parametrize(
+    ("account_id", "target"),
+    [
+        (None, "blob/models/partners"),
+        (_ID.format(group="research"), None),
+        (_ID.format(group="research"), "key1"),
+        (_ID.format(group="research"), "blob/models/--name"),
+        (_ID.format(group="research"), "blob/models/`id`"),
+        (_ID.format(group="research"), "blob/models/\u202epartners"),
+    ],
+)
+def test_there_is_no_command_for_a_policy_that_can_t_be_named_safely(
+    account_id: str | None, target: str | None
+) -> None:
+    assert expire_policy(account_id, target) is None
+
+
+def test_delegation_keys_are_revoked_on_the_one_account() -> None:
+    assert revoke_delegation_keys(_ID.format(group="research")) == (
+        "az storage account revoke-delegation-keys --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
+        "--resource-group research --name robustmodels"
+    )
+    assert revoke_delegation_keys("/subscriptions/x; rm -rf ~") is None

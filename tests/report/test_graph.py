@@ -18,6 +18,7 @@ from tests.report.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeG
 
 _BASE_URL = "https://graph.microsoft.com"
 _FINDING = "cd" * 32
+_ISSUER = "81ee9332-c35d-4c3e-9f21-3f7f99e80623"
 _MESSAGE = Message("A subject", "<p>Hello</p>", ("ada@contoso.com", "bo@contoso.com"), ("security@contoso.com",))
 
 
@@ -35,6 +36,10 @@ async def graph(service: FakeGraph) -> AsyncIterator[Graph]:
 
 async def _user(graph: Graph) -> object:
     return await graph.user("ada@contoso.com")
+
+
+async def _principal(graph: Graph) -> object:
+    return await graph.principal_exists(_ISSUER)
 
 
 async def _send_mail(graph: Graph) -> object:
@@ -55,7 +60,14 @@ async def _update(graph: Graph) -> object:
     return None
 
 
-_CALLS = {"GET user": _user, "POST mail": _send_mail, "GET item": _find, "POST item": _create, "PATCH item": _update}
+_CALLS = {
+    "GET user": _user,
+    "GET principal": _principal,
+    "POST mail": _send_mail,
+    "GET item": _find,
+    "POST item": _create,
+    "PATCH item": _update,
+}
 each_call = pytest.mark.parametrize(
     ("method", "call"), [(name.split()[0], call) for name, call in _CALLS.items()], ids=list(_CALLS)
 )
@@ -74,6 +86,35 @@ async def test_nobody_is_none(graph: Graph) -> None:
 async def test_an_address_cannot_leave_its_path_segment(service: FakeGraph, graph: Graph) -> None:
     await graph.user("../groups/x?y#z@contoso.com")
     assert service.requests[0].url.raw_path.startswith(b"/v1.0/users/..%2Fgroups%2Fx%3Fy%23z%40contoso.com?")
+
+
+@pytest.mark.parametrize(
+    ("principals", "exists"),
+    [({_ISSUER: "users"}, True), ({_ISSUER: "servicePrincipals"}, True), ({}, False), ({"x": "users"}, False)],
+    ids=["a person", "an app", "nobody", "somebody else"],
+)
+async def test_a_principal_is_a_user_or_a_service_principal(
+    service: FakeGraph, graph: Graph, principals: dict[str, str], exists: bool
+) -> None:
+    service.principals = principals
+    assert await graph.principal_exists(_ISSUER) is exists
+
+
+@pytest.mark.parametrize("object_id", ["", "me", "../me", f"{_ISSUER}\n", f"{_ISSUER}/manager", _ISSUER[1:]])
+async def test_only_a_guid_is_looked_up_as_a_principal(service: FakeGraph, graph: Graph, object_id: str) -> None:
+    with pytest.raises(ValueError, match="GUID"):
+        await graph.principal_exists(object_id)
+    assert service.requests == []
+
+
+async def test_a_principal_that_may_only_be_looked_up_among_users_is_not_said_to_be_missing(
+    service: FakeGraph, graph: Graph
+) -> None:
+    refused = error(403, "Authorization_RequestDenied")
+    missing = error(404, "Request_ResourceNotFound")
+    service.faults += [Fault("GET", lambda _: missing), Fault("GET", lambda _: refused)]
+    with pytest.raises(Blocked, match=r"Application\.Read\.All"):
+        await graph.principal_exists(_ISSUER)
 
 
 async def test_a_mail_is_sent_with_recipients_and_header(service: FakeGraph, graph: Graph) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.mail import Message, compose
 from shared.revocation import Owner
+from shared.targets import Lever
 from tests.report.samples import RECEIVED, SECURITY, STATES, briefing
 
 _OWNER = "model-owner@contoso.com"
@@ -145,7 +146,8 @@ def test_a_live_credential_comes_with_the_command_that_kills_it(state: str) -> N
 
 @pytest.mark.parametrize("state", ["proven", "failed"])
 def test_no_key_command_is_given_for_a_token_of_a_stored_policy(state: str) -> None:
-    assert "az storage account keys" not in _as_text(_mail(briefing(state=state, policy="partners")))
+    policy = briefing(state=state, policy="partners", lever=Lever.STORED_POLICY, target="blob/models/partners")
+    assert "az storage account keys" not in _as_text(_mail(policy))
 
 
 def test_a_kill_that_did_not_work_shows_the_new_key_and_not_how_to_make_another() -> None:

@@ -4,12 +4,29 @@ from typing import Any
 
 import pytest
 
+from shared.caller import Caller
 from shared.decide.attribution import attribute
-from shared.finding import Finding
+from shared.finding import Finding, Order
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.mail import compose
 from shared.report.narrative import brief
-from shared.revocation import STATE_OF, Change, Outcome, Owner, Proof, Reason, Revocation, Sighting, State
+from shared.revocation import (
+    STATE_OF,
+    Approval,
+    Change,
+    HandOver,
+    HandOverOutcome,
+    Liveness,
+    LockedDown,
+    Outcome,
+    Owner,
+    Proof,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+)
+from shared.targets import Lever, Lockdown
 from tests import samples
 from tests.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
 
@@ -92,7 +109,7 @@ def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
 def test_a_rotation_whose_answer_was_lost_says_how_it_is_known() -> None:
     done = contained(pull=samples.pull(confirmed_by="listing")).done
 
-    assert done.endswith("ARM's answer was lost; its list of keys shows that it happened.")
+    assert done.endswith("The answer was lost; what is there now shows that it happened.")
     assert "correlation id" not in done
 
 
@@ -111,7 +128,7 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
 
     assert briefing.done == detail
     assert briefing.proven == (
-        "By arithmetic: key2 is behind it. The proof stands with the leak that the key was regenerated for."
+        "By arithmetic: key2 is behind it. The proof stands with the leak that it was done for."
     )
 
 
@@ -124,7 +141,7 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
         (Outcome.PENDING, "Not proven yet."),
         (Outcome.PROVEN, "Proven dead."),
         (Outcome.ARM_ONLY, "Proven by ARM only: the data plane could not be asked from here."),
-        (Outcome.STILL_ALIVE, "STILL ALIVE: tokens of the old key are accepted although it was regenerated."),
+        (Outcome.STILL_ALIVE, "STILL ALIVE: such tokens are accepted all the same."),
     ],
 )
 def test_each_outcome_is_told_with_its_evidence(outcome: Outcome, said: str) -> None:
@@ -222,7 +239,7 @@ def test_the_timeline_tells_each_thing_once() -> None:
         TimelineEntry(NOW - 20 * SECOND, "found by github"),
         TimelineEntry(NOW, "reported to Sasquash"),
         TimelineEntry(NOW + SECOND, "attributed to key2"),
-        TimelineEntry(NOW + 2 * SECOND, "key2 regenerated"),
+        TimelineEntry(NOW + 2 * SECOND, "key2 of robustmodels was regenerated"),
         TimelineEntry(NOW + 5 * SECOND, "state: proven"),
     )
 
@@ -231,6 +248,104 @@ def test_a_timeline_without_a_pull_is_made_of_states() -> None:
     changes = (Change(State.RECEIVED, NOW), Change(State.AWAITING_APPROVAL, NOW + SECOND))
 
     assert told(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
+
+
+# by lever
+
+
+def pulled(lever: Lever, target: str, **changed: Any) -> Briefing:
+    plan = replace(samples.plan(), lever=lever, target=target)
+    pull = replace(samples.pull(at=NOW), lever=lever, target=target, notes=("A note.",))
+    return contained(plan=plan, pull=pull, **changed)
+
+
+@pytest.mark.parametrize(
+    ("lever", "target", "done", "recovery"),
+    [
+        (
+            Lever.STORED_POLICY,
+            "blob/models/partners",
+            "The stored access policy 'partners' of container models of robustmodels was revoked",
+            "Never make or extend the stored access policy 'partners'",
+        ),
+        (
+            Lever.DELEGATION_KEY,
+            "all",
+            "All user delegation keys of robustmodels were revoked",
+            "get a new user delegation key",
+        ),
+        (
+            Lever.LOCKDOWN,
+            "shared_key",
+            "Shared key access of robustmodels was switched off",
+            "Revoke the credential itself",
+        ),
+        (Lever.LOCKDOWN, "network", "robustmodels was closed to public networks", "Revoke the credential itself"),
+    ],
+)
+def test_each_lever_tells_what_it_did_and_how_to_recover(lever: Lever, target: str, done: str, recovery: str) -> None:
+    briefing = pulled(lever, target)
+
+    assert briefing.done.startswith(done)
+    assert briefing.done.endswith("A note.")
+    assert "the other key" not in briefing.done
+    assert recovery in briefing.next_steps[0]
+
+
+def test_a_policy_that_is_gone_does_not_say_that_nothing_was_changed() -> None:
+    briefing = told(state=State.UNRESOLVED, reason=Reason.POLICY_GONE, detail="A tombstone was left.")
+
+    assert briefing.done == "A tombstone was left."
+
+
+def test_what_a_person_approved_is_told_with_the_name_and_the_reason() -> None:
+    approval = Approval(Caller("Ada", "1"), NOW, "d" * 64, "seen in the logs")
+
+    assert contained(approval=approval, decided_by="approved by Ada").done.endswith(
+        "Ada approved it: seen in the logs."
+    )
+    assert TimelineEntry(NOW, "approved by Ada") in contained(approval=approval).timeline
+
+
+def test_a_plan_that_waits_says_how_to_decide() -> None:
+    steps = told(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
+
+    assert "signed by key2" in steps[0]
+    assert f"/approve` with the plan's digest, `{'d' * 64}`" in steps[1]
+    assert "/reject`" in steps[2]
+
+
+def test_a_key_that_was_handed_over_is_told_and_one_that_was_not_is_open() -> None:
+    done = HandOver(HandOverOutcome.DONE, NOW, "The new key is in the vault.")
+    declined = replace(done, outcome=HandOverOutcome.DECLINED, said="The secret holds another value.")
+
+    assert contained(hand_over=done).done.endswith("The new key is in the vault.")
+    assert contained(hand_over=declined).open_points == (
+        "The new key was not handed over: The secret holds another value.",
+    )
+
+
+@pytest.mark.parametrize(("alive", "open_points"), [(True, ()), (False, ("Asked.",)), (None, ("Asked.",))])
+def test_a_token_that_did_not_show_that_it_lives_is_open(alive: bool | None, open_points: tuple[str, ...]) -> None:
+    briefing = told(liveness=Liveness(NOW, alive, "Asked."))
+
+    assert briefing.open_points == open_points
+    assert TimelineEntry(NOW, "Asked.") in briefing.timeline
+
+
+def test_a_lockdown_is_open_until_it_is_undone() -> None:
+    locked = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}")
+
+    assert pulled(Lever.LOCKDOWN, "shared_key", lockdown=locked).open_points
+    assert not pulled(Lever.LOCKDOWN, "shared_key", lockdown=replace(locked, undone_at=NOW)).open_points
+
+
+def test_an_order_is_told_as_what_it_is() -> None:
+    ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, Lever.ACCOUNT_KEY, "key1"))
+    briefing = told(finding=ordered)
+
+    assert (briefing.kind, briefing.account, briefing.ordered) == ("order of a responder", ACCOUNT, True)
+    assert "ordered this" in briefing.grants
 
 
 # for every state and reason

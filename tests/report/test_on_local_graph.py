@@ -74,3 +74,15 @@ async def test_another_mailbox_may_not_be_sent_from(graph: Graph, cloud: Cloud) 
     with pytest.raises(Blocked, match="ErrorAccessDenied"):
         await graph.send_mail("model-owner@contoso.com", message, finding_id="c3id")
     assert cloud.mails == []
+
+
+@pytest.mark.parametrize(
+    ("object_id", "exists"),
+    [
+        ("81ee9332-c35d-4c3e-9f21-3f7f99e80623", True),  # the app's managed identity
+        ("796556ab-fd10-43fd-9d38-1b5021839270", True),  # a person
+        ("00000000-0000-4000-8000-000000000000", False),
+    ],
+)
+async def test_a_principal_of_the_tenant_is_known(graph: Graph, object_id: str, exists: bool) -> None:
+    assert await graph.principal_exists(object_id) is exists

@@ -2,8 +2,9 @@
 
 import pytest
 
-from shared.report.wording import Tone, headline, subject_of, title, why
+from shared.report.wording import Tone, command, headline, subject_of, title, why
 from shared.revocation import Reason, State
+from shared.targets import Lever
 from tests.report.samples import RECEIVED, briefing
 
 
@@ -28,7 +29,8 @@ def test_the_lead_of_a_revocation_names_what_broke() -> None:
 
 
 def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
-    lead = headline(briefing(state="proven", policy="partners")).lead
+    policy = briefing(state="proven", lever=Lever.STORED_POLICY, target="blob/models/partners")
+    lead = headline(policy).lead
     assert "the stored access policy partners" in lead
     assert "key2" not in lead
 
@@ -79,3 +81,50 @@ def test_no_reason_is_no_sentence() -> None:
 )
 def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: str | None, subject: str) -> None:
     assert subject_of(briefing(account=account, host=host)) == subject
+
+
+@pytest.mark.parametrize(
+    ("lever", "target", "used"),
+    [
+        (Lever.ACCOUNT_KEY, "key1", "used key1 stopped"),
+        (Lever.STORED_POLICY, "queue/jobs/a/b", "used the stored access policy a/b stopped"),
+        (Lever.DELEGATION_KEY, "all", "used a user delegation SAS of the account stopped"),
+        (Lever.LOCKDOWN, "shared_key", "used the account's keys, or what they signed, stopped"),
+        (Lever.LOCKDOWN, "network", "used the account from public networks stopped"),
+    ],
+)
+def test_each_lever_names_what_broke_with_it(lever: Lever, target: str, used: str) -> None:
+    assert used in headline(briefing(state="proven", lever=lever, target=target)).lead
+
+
+@pytest.mark.parametrize(
+    ("lever", "target", "starts"),
+    [
+        (Lever.ACCOUNT_KEY, "key1", "az storage account keys renew "),
+        (Lever.STORED_POLICY, "blob/models/partners", "az storage container policy update "),
+        (Lever.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
+    ],
+)
+def test_a_live_credential_is_killed_by_its_own_lever(lever: Lever, target: str, starts: str) -> None:
+    text = command(briefing(state="awaiting_approval", lever=lever, target=target))
+    assert text is not None
+    assert text.startswith(starts)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lever": None, "target": None, "state": "unresolved"},
+        {"lever": Lever.LOCKDOWN, "target": "network", "state": "awaiting_approval"},
+        {"lever": Lever.STORED_POLICY, "target": "blob/models/partners", "state": "proven"},
+        {"state": "dismissed"},
+    ],
+)
+def test_there_is_no_command_where_none_is_to_be_run(changes: dict[str, object]) -> None:
+    assert command(briefing(**changes)) is None
+
+
+def test_an_order_is_not_called_a_leak() -> None:
+    ordered = briefing(state="proven", ordered=True, kind="order of a responder")
+    assert title(ordered).startswith("Access to storage account robustmodels that a responder ordered to be revoked:")
+    assert "leaked" not in headline(ordered).lead

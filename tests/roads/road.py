@@ -25,7 +25,7 @@ from shared.revocation import Revocation, State
 OWNER = "model-owner@contoso.com"
 SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})
 _NUMBERS = itertools.count(1)
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 12.0  # seconds
 
 
 class Developer:
@@ -77,7 +77,8 @@ class Road:
 
     async def report(self, text: str) -> list[str]:
         """Publish a secret-free finding for each credential in `text`; return the fingerprints."""
-        found = finding.in_text(text, source="test", url="https://example.com/leak", detected_at=datetime.now(UTC))
+        reported = finding.in_text(text, source="test", url="https://example.com/leak", detected_at=datetime.now(UTC))
+        found = [each.finding for each in reported]
         await self.publish(
             *(CloudEvent(source="/tests", type=finding.REPORTED, id=f.fingerprint, data=f.to_data()) for f in found)
         )

@@ -62,8 +62,8 @@ async def test_a_raw_report_in_the_event_grid_schema_kills_too(road: Road) -> No
     )
 
     await road.publish(event)
-    [found] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
-    record = await road.settled(found.fingerprint)
+    [reported] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    record = await road.settled(reported.finding.fingerprint)
 
     assert record.state is State.CLOSED, record.detail
     assert road.rotations(account) == ["key2"]
@@ -74,19 +74,19 @@ async def test_twenty_reports_over_two_hosts_are_one_rotation_one_incident_and_o
 ) -> None:
     account = await road.account()
     leaked = account_sas(account.name, account.keys["key2"])
-    [found] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
+    [reported] = finding.in_text(leaked, source="test", url=None, detected_at=datetime.now(UTC))
 
     await road.publish(
         *(
-            CloudEvent(source="/tests", type=finding.REPORTED, id=f"copy-{number}", data=found.to_data())
+            CloudEvent(source="/tests", type=finding.REPORTED, id=f"copy-{number}", data=reported.finding.to_data())
             for number in range(20)
         )
     )
-    record = await road.settled(found.fingerprint)
+    record = await road.settled(reported.finding.fingerprint)
 
     assert record.state is State.CLOSED, record.detail
     assert road.rotations(account) == ["key2"]
-    assert road.incident(found.fingerprint)["Account"] == account.name
+    assert road.incident(reported.finding.fingerprint)["Account"] == account.name
     assert len(road.mails(account)) == 1
 
 

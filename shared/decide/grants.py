@@ -1,0 +1,28 @@
+"""What a token really grants: some of it stands in its stored access policy, or in its delegation key. Pure."""
+
+from dataclasses import replace
+
+from shared.decide.delegation import lives_until
+from shared.facts import PolicyReading
+from shared.sas import Credential, InvalidCredential, Kind
+
+
+def as_granted(credential: Credential, reading: PolicyReading | None = None) -> Credential:
+    """Return `credential` with the rights and the end that it has in effect, to be weighed and never to be stored.
+
+    A stored access policy counts only for what the token leaves out: a field that both set is refused by Azure. What
+    remains unknown is left out, and counts as the worst.
+    """
+    parameters = dict(credential.parameters)
+    added: dict[str, str] = {}
+    if reading is not None:
+        if "sp" not in parameters and reading.permissions is not None:
+            added["sp"] = reading.permissions
+        if "se" not in parameters and reading.expires is not None:
+            added["se"] = reading.expires.isoformat()
+    if credential.kind is Kind.USER_DELEGATION_SAS and (end := lives_until(credential)) is not None:
+        added["se"] = end.isoformat()
+    try:
+        return replace(credential, parameters=tuple(sorted((parameters | added).items())))
+    except InvalidCredential:  # rights that no service knows
+        return credential

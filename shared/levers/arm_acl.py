@@ -1,0 +1,67 @@
+"""The access-control list of a table or a file share, through ARM; ARM has none for containers and queues.
+
+Source: ARM, "Table - Get, Update" and "File Shares - Get, Update" (2026-09-01), property signedIdentifiers.
+"""
+
+import asyncio
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import FileShare, Table
+
+from shared.errors import PassingFailure, from_azure
+from shared.facts import AccountFacts
+from shared.levers.access_policies import MalformedPolicies, Policies, from_arm, to_arm
+from shared.levers.acl import AccessControlList
+from shared.sas import Service
+from shared.targets import PolicyTarget
+
+SERVICES = frozenset({Service.TABLE, Service.FILE})
+_UPDATE_TIMEOUT = 15.0  # seconds
+
+
+class ArmAcl:
+    """The list of `target`. `correlation_id` names the calls in the activity log."""
+
+    def __init__(
+        self, client: StorageManagementClient, account: AccountFacts, target: PolicyTarget, *, correlation_id: str
+    ) -> None:
+        self.notes = ["It was changed through ARM, since the data plane can't be reached."]
+        self._client = client
+        self._path = (account.resource_group, account.name, target.resource)
+        self._is_table = target.service is Service.TABLE
+        self._name = f"{target.service}/{target.resource} of {account.name}"
+        self._headers = {"x-ms-correlation-request-id": correlation_id}
+
+    async def read(self) -> AccessControlList:
+        """Return the list. Raises NotFound, PassingFailure or Blocked."""
+        doing = f"Reading the access policies of {self._name} through ARM"
+        resource = self._client.table if self._is_table else self._client.file_shares
+        try:
+            found = await resource.get(*self._path, headers=self._headers)
+        except AzureError as error:
+            raise from_azure(error, doing=doing) from error
+        try:
+            return AccessControlList(from_arm(found.get("properties")))
+        except MalformedPolicies as error:
+            raise PassingFailure(f"{doing} failed: {error}.") from None
+
+    async def write(self, read: AccessControlList, policies: Policies) -> None:  # noqa: ARG002 -- ARM has no condition
+        """Put `policies` in the place of those there are. Raises as `read` does.
+
+        ARM knows no condition: what others wrote since the list was read is lost.
+        """
+        doing = f"Changing the access policies of {self._name} through ARM"
+        body = {"properties": {"signedIdentifiers": to_arm(policies, permission_required=self._is_table)}}
+        once: dict[str, Any] = {"headers": self._headers, "retry_total": 0, "permit_redirects": False}
+        try:
+            async with asyncio.timeout(_UPDATE_TIMEOUT):
+                if self._is_table:
+                    await self._client.table.update(*self._path, Table(body), **once)
+                else:
+                    await self._client.file_shares.update(*self._path, FileShare(body), **once)
+        except AzureError as error:
+            raise from_azure(error, doing=doing) from error
+        except TimeoutError:
+            raise PassingFailure(f"{doing} got no answer within {_UPDATE_TIMEOUT:.0f} s.") from None

@@ -1,0 +1,58 @@
+"""One request to Azure Storage itself, and what it answered.
+
+Blob, queue and file say their error codes in the header x-ms-error-code, the table service in the body alone (OData's
+error). Source: REST, "Status and error codes".
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from azure.core.exceptions import ServiceResponseTimeoutError
+from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+type Transport = AsyncHttpTransport[HttpRequest, AsyncHttpResponse]
+
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 10.0
+_TIMEOUT = 15.0  # in all, for an answer that comes byte by byte
+_LONGEST_ERROR = 8192  # bytes of an answer in which a code is looked for
+_CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
+
+KEPT_OUT = {
+    "AuthorizationFailure": "the account's network rules keep us out",
+    "KeyBasedAuthenticationNotPermitted": "shared key access is switched off for the account",
+}
+"""Refusals (403) that are decided before anything signed by a key is looked at, and why, in English."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Azure Storage answered. `code` is its error code, or empty."""
+
+    status: int
+    code: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+async def send(transport: Transport, request: HttpRequest) -> Answer:
+    """Send `request` once; a redirect is an answer like any other. The URL is in no log. Raises AzureError."""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            # As a stream: an answer without a body that azure-core has read for us can't be read once more.
+            response = await transport.send(
+                request, stream=True, connection_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT
+            )
+            body = await response.read()
+    except TimeoutError:
+        raise ServiceResponseTimeoutError(f"no answer within {_TIMEOUT:.0f} s") from None
+    code = response.headers.get("x-ms-error-code") or (_code_in(body) if response.status_code >= 300 else "")
+    return Answer(response.status_code, code, response.headers, body)
+
+
+def _code_in(body: bytes) -> str:
+    match = _CODE_IN_BODY.search(body, 0, _LONGEST_ERROR)
+    return (match[1] or match[2]).decode() if match is not None else ""

@@ -1,0 +1,34 @@
+"""What a lever does, in words: for records, and for the people who read them. Pure."""
+
+from shared.revocation import Pull
+from shared.sas import Service
+from shared.targets import Lever, Lockdown, PolicyTarget
+
+_RESOURCES = {
+    Service.BLOB: "container",
+    Service.QUEUE: "queue",
+    Service.TABLE: "table",
+    Service.FILE: "file share",
+}
+
+
+def done(pull: Pull, account: str) -> str:
+    """Return what pulling the lever did, as one sentence. A policy's id in it is text from outside."""
+    match pull.lever:
+        case Lever.ACCOUNT_KEY:
+            return f"{pull.target} of {account} was regenerated."
+        case Lever.STORED_POLICY:
+            name = policy(pull.target)
+            return f"{name[0].upper()}{name[1:]} of {account} was revoked."
+        case Lever.DELEGATION_KEY:
+            return f"All user delegation keys of {account} were revoked."
+        case Lever.LOCKDOWN if pull.target == Lockdown.SHARED_KEY:
+            return f"Shared key access of {account} was switched off."
+        case Lever.LOCKDOWN:
+            return f"{account} was closed to public networks."
+
+
+def policy(target: str) -> str:
+    """Return what a stored access policy is called: "the stored access policy 'partners' of container models"."""
+    parsed = PolicyTarget.parse(target)
+    return f"the stored access policy '{parsed.policy}' of {_RESOURCES[parsed.service]} {parsed.resource}"

@@ -1,0 +1,90 @@
+"""The work on one account while its lock is ours: settle what a predecessor left, decide and pull, write it down."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from shared.account_table import AccountLock, AccountTable, Rotation, waiting_partition
+from shared.accounts import AccountRef
+from shared.conclusion import Conclusion
+from shared.errors import PassingFailure, SasquashError
+from shared.pulling import HeldLock
+from shared.revocation import Pull, Revocation
+from shared.takeover import Takeover
+from shared.targets import Lever
+from shared.under_lock import UnderLock
+
+_log = logging.getLogger(__name__)
+
+_CUTS_OFF_MANY = (Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY)  # what the limits of a day count
+
+
+class LockedWork:
+    """Takes an account's lock, has all that waits for it decided, and gives the lock back when the records stand."""
+
+    def __init__(
+        self,
+        *,
+        table: AccountTable,
+        takeover: Takeover,
+        under_lock: UnderLock,
+        conclusion: Conclusion,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._table = table
+        self._takeover = takeover
+        self._under_lock = under_lock
+        self._conclusion = conclusion
+        self._clock = clock
+
+    async def contain(self, ref: AccountRef, revocation: Revocation) -> None:
+        """Bring `revocation`, and what else waits for the account, to a verdict.
+
+        Raises Busy, PassingFailure, AccountGone or Blocked.
+        """
+        async with self.locked(ref.name, revocation.fingerprint) as held:
+            if held.lock.predecessor is not None:
+                settled = await self._takeover.settle(held.lock.predecessor, ref)
+                held.uncertain = bool(settled)
+                await self._keep(held, ref, settled)
+            partitions = (ref.name, waiting_partition(revocation.finding))
+            decided = await self._under_lock.decide_and_pull(held, ref, revocation, partitions=partitions)
+            await self._keep(held, ref, decided)
+
+    @asynccontextmanager
+    async def locked(self, account: str, fingerprint: str) -> AsyncIterator[HeldLock]:
+        """Hold the account's lock, for as long as it allows. Raises Busy, or PassingFailure when time is up."""
+        held = HeldLock(await self._table.acquire(account, fingerprint=fingerprint))
+        left = (held.lock.intent.deadline - self._clock()).total_seconds()
+        try:
+            async with asyncio.timeout(left):
+                yield held
+        except TimeoutError:
+            raise PassingFailure(f"The work on account {account} took longer than its lock allows.") from None
+        finally:
+            if not held.uncertain:
+                await self._release(held.lock)
+
+    async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:
+        """Write what was decided under the lock, the record that tells of a pull first."""
+        if not decided:
+            return
+        first, *others = decided
+        if first.pull is not None and first.pull.lever in _CUTS_OFF_MANY:
+            await self._table.add_rotation(ref.name, _rotation(first.pull, first.fingerprint))
+        await self._conclusion.conclude(first)
+        await asyncio.gather(*(self._conclusion.conclude(record) for record in others))
+        held.uncertain = False
+
+    async def _release(self, lock: AccountLock) -> None:
+        try:
+            await self._table.release(lock)
+        except SasquashError as error:
+            # Not worth failing for: the lock ends by itself, and what was done under it is recorded.
+            _log.warning("The lock of %s stays until it ends: %s", lock.account, error)
+
+
+def _rotation(pull: Pull, fingerprint: str) -> Rotation:
+    return Rotation(pull.lever, pull.target, pull.at, fingerprint, pull.new_sha256)

@@ -1,0 +1,87 @@
+"""What a record becomes once its leak was weighed, and what ends together with what was pulled. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.decide.rules import Action
+from shared.facts import AccountFacts
+from shared.levers.words import done
+from shared.revocation import Plan, Pull, Reason, Revocation, State
+from shared.targets import Lever
+from shared.weighing import Scene, Weighed
+
+_SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
+
+
+def with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
+    """Return the record with what was found out about its leak."""
+    return replace(
+        record,
+        account=scene.account,
+        attributed_at=scene.at if one.verdict.key_name is not None else None,
+        key_name=one.verdict.key_name,
+        key_sha256=one.verdict.key_sha256,
+        plan=one.plan,
+        decided_by=one.decision.why if one.decision is not None else "",
+    )
+
+
+def decided(
+    record: Revocation, one: Weighed, *, pulled: Plan | None, approval_time: timedelta, now: datetime
+) -> Revocation | None:
+    """Return the record in the state that its decision makes of it, None where its own turn is still to come.
+
+    `pulled` is the plan that was carried out meanwhile for another leak of the account.
+    """
+    if one.verdict.reason is not None:
+        # The plan is the tombstone that may be left for a policy that is gone.
+        ended = record.end(one.verdict.reason, now=now, detail=one.verdict.detail)
+        return replace(ended, plan=one.plan if one.acts else None)
+    if one.decision is None or one.plan is None:
+        return None
+    if one.decision.action is Action.OBSERVE:
+        return record.reach(State.OBSERVED, now=now, detail=f"Would have acted: {one.plan.reason}")
+    why = one.decision.why
+    if one.decision.action is Action.ACT:
+        if pulled is None or {pulled.lever, one.plan.lever} != {Lever.ACCOUNT_KEY}:
+            return None  # the lever of another leak came first, or failed
+        why = _SECOND_KEY
+    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {why}.")
+    return replace(waiting, deadline=now + approval_time, decided_by=why, approval=None)
+
+
+def of_pull(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:
+    """Return the record whose lever was pulled."""
+    lost = "Its answer was lost; what is there now shows that it happened."
+    settled = (lost,) if pull.confirmed_by == "listing" else ()
+    detail = " ".join((done(pull, account.name), *settled, *pull.notes))
+    return replace(record, pull=pull).reach(State.CONTAINED, now=now, detail=detail)
+
+
+def of_covered(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:
+    """Return the record of a leak that was known to hang on what was pulled for another."""
+    what = done(pull, account.name).removesuffix(".")
+    return record.end(Reason.COVERED, now=now, detail=f"{what}, for another leak. This one ended with it.")
+
+
+def ends_with(one: Weighed, plan: Plan) -> bool:
+    """Whether what `one` is about is dead once `plan`'s lever was pulled."""
+    match plan.lever:
+        case Lever.ACCOUNT_KEY:  # whatever the key signed, under a stored access policy or not
+            return (one.verdict.key_name, one.verdict.key_sha256) == (plan.target, plan.version)
+        case Lever.STORED_POLICY:
+            return one.verdict.reason is None and same_target(one.plan, plan)
+        case Lever.DELEGATION_KEY:  # what was reported before they were revoked had been signed before
+            return one.verdict.lever is Lever.DELEGATION_KEY
+        case Lever.LOCKDOWN:  # it revokes nothing
+            return False
+
+
+def same_target(one: Plan | None, other: Plan) -> bool:
+    """Whether two plans pull the same lever on the same target."""
+    return one is not None and (one.lever, one.target) == (other.lever, other.target)
+
+
+def has_its_own_turn(one: Weighed, record: Revocation) -> bool:
+    """Whether its own record, or whoever received it, knows more about it than was read for all that waits."""
+    return record.approval is not None or one.verdict.lever is Lever.DELEGATION_KEY

@@ -1,0 +1,119 @@
+"""A leaked text that a person reports: each credential in it is taken in, or its plan shown and nothing done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from shared import finding as findings
+from shared.caller import Caller
+from shared.containment import Containment
+from shared.errors import NoSuchRecord
+from shared.finding import Finding
+from shared.ledger import SASQUASH, Ledger
+from shared.loose import LooseCredentials, Placed
+from shared.responder.requests import ReportRequest
+from shared.revocation import Reason, Revocation
+
+_AT_ONCE = 16  # findings of one text that are taken in side by side
+
+
+class Reporting:
+    """Hands over to containment what is in a text, and answers with the records."""
+
+    def __init__(
+        self,
+        *,
+        containment: Containment,
+        ledger: Ledger,
+        loose: LooseCredentials,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._containment = containment
+        self._ledger = ledger
+        self._loose = loose
+        self._clock = clock
+
+    async def take_in(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+        """Contain what leaked in a text: one record for each credential, none where there is none in it.
+
+        Raises only when one of them is not durable: the same text may be reported again.
+        """
+
+        async def take(placed: Placed) -> Revocation:
+            await self._containment.take(placed.reported)
+            return await self._noted(placed, caller)
+
+        return await _each(await self._found(request, caller), take)
+
+    async def preview(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+        """Return the records that `take_in` would bring about. Nothing is written or pulled, no token sent.
+
+        Raises PassingFailure or Blocked where an account can't be read.
+        """
+
+        async def preview(placed: Placed) -> Revocation:
+            return _with_note(await self._containment.preview(placed.reported), placed.note)
+
+        return await _each(await self._found(request, caller), preview)
+
+    async def _found(self, request: ReportRequest, caller: Caller) -> Iterable[Placed]:
+        """Return what is in the text, once each. A long text takes a second, and the event loop has leaks to kill."""
+        found = await asyncio.to_thread(
+            findings.in_text,
+            request.text,
+            source=request.source,
+            url=request.url,
+            detected_at=self._clock(),
+            reported_by=caller,
+            reason=request.reason,
+        )
+        placed = await self._loose.place(found, request.accounts)
+        return {one.reported.finding.fingerprint: one for one in placed}.values()
+
+    async def _noted(self, placed: Placed, caller: Caller) -> Revocation:
+        """Return the record, with what came of a search for its account, and whether it had been reported before."""
+        finding = placed.reported.finding
+        record = await self._ledger.read(finding.fingerprint)
+        if record is None:
+            raise NoSuchRecord(f"Record {finding.fingerprint[:12]} is gone: somebody deleted it. Report it again.")
+        again = record.finding != finding
+        what = _history_line(finding, placed.note, again_by=caller if again else None)
+        if not what:
+            return record
+        noted = await self._ledger.change(
+            finding.fingerprint,
+            lambda current: _with_note(current, placed.note),
+            what=what,
+            who=str(caller) if again else SASQUASH,
+        )
+        return noted or record
+
+
+async def _each(found: Iterable[Placed], do: Callable[[Placed], Awaitable[Revocation]]) -> tuple[Revocation, ...]:
+    """Do it to all, a few at a time; then raise the first failure, if there was one."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(placed: Placed) -> Revocation:
+        async with places:
+            return await do(placed)
+
+    outcomes = await asyncio.gather(*(one(placed) for placed in found), return_exceptions=True)
+    records = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        records.append(outcome)
+    return tuple(records)
+
+
+def _history_line(finding: Finding, note: str, *, again_by: Caller | None) -> str:
+    again = f"Reported again by {again_by}. Reason: {finding.reason}" if again_by is not None else ""
+    return f"{again} {note}".strip()
+
+
+def _with_note(current: Revocation, note: str) -> Revocation:
+    """Return the record of a loose credential with what came of looking for its account."""
+    if not note or current.reason is not Reason.LOOSE or note in current.detail:
+        return current
+    return replace(current, detail=f"{current.detail} {note}")

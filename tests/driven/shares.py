@@ -1,0 +1,33 @@
+"""A file share under a stored access policy, and a leak of it."""
+
+from datetime import UTC, datetime, timedelta
+
+from azure.storage.fileshare import AccessPolicy, generate_share_sas
+from azure.storage.fileshare.aio import ShareClient
+
+from local.model import Account
+from tests.driven.driving import Driver, Life
+
+NAME = "homes"
+
+
+def policies(account: Account) -> dict[str, str | None]:
+    """The ends of the share's policies as they are written, by id."""
+    identifiers = account.policies.get(("file", NAME), ())
+    return {identifier.id: identifier.policy and identifier.policy.expiry for identifier in identifiers}
+
+
+async def under_policies(driver: Driver, account: Account, *ids: str) -> None:
+    """Make the share, or give it other policies."""
+    end = datetime.now(UTC) + timedelta(days=30)
+    endpoint = f"https://{account.name}.file.core.windows.net"
+    transport = driver.transport(Life())
+    async with ShareClient(endpoint, NAME, credential=account.keys["key1"], transport=transport) as client:
+        if NAME not in account.shares:
+            await client.create_share()
+        await client.set_share_access_policy({one: AccessPolicy(permission="rw", expiry=end) for one in ids})
+
+
+def leak(account: Account, policy: str = "partners", *, key: str = "key1") -> str:
+    query = generate_share_sas(account.name, NAME, account.keys[key], policy_id=policy)
+    return f"https://{account.name}.file.core.windows.net/{NAME}/readme.txt?{query}"
