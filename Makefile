@@ -23,8 +23,12 @@ cloud: setup ## start the local cloud and the function app; returns once all is 
 stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop
 
-test: setup ## run every test
-	@.venv/bin/python -m pytest
+PURE := tests/sas tests/decide tests/test_weighing.py
+
+test: setup ## run every test; the pure rooms with every branch covered
+	@.venv/bin/python -m coverage run -m pytest $(PURE)
+	@.venv/bin/python -m coverage report
+	@.venv/bin/python -m pytest $(PURE:%=--ignore=%)
 
 lint: .venv/installed ## check style and types
 	@.venv/bin/ruff check .

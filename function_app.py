@@ -40,10 +40,61 @@ async def follow_up(message: func.QueueMessage) -> None:
     await worker().follow_up.run(queues.read(message.get_body().decode()))
 
 
+@app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
+async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Once a day: the leaks whose stored access policy is missing, for it may be back."""
+    await worker().dormant.look_again()
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
     return await health.answer(worker().ledger)
+
+
+# The responders' API. A caller is known by an access token, which it checks itself: a key of the host names nobody.
+
+
+@app.route("revocations", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def submit_revocation(req: func.HttpRequest) -> func.HttpResponse:
+    """A leak to revoke, or an order to pull a lever."""
+    return await worker().responder.submit(req)
+
+
+@app.route("revocations", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def list_revocations(req: func.HttpRequest) -> func.HttpResponse:
+    """The records, a page at a time."""
+    return await worker().responder.list_revocations(req)
+
+
+@app.route("revocations/{id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def read_revocation(req: func.HttpRequest) -> func.HttpResponse:
+    """One record, with its history."""
+    return await worker().responder.read(req)
+
+
+@app.route("revocations/{id}/approve", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def approve_revocation(req: func.HttpRequest) -> func.HttpResponse:
+    """A person's yes to a plan."""
+    return await worker().responder.approve(req)
+
+
+@app.route("revocations/{id}/reject", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def reject_revocation(req: func.HttpRequest) -> func.HttpResponse:
+    """A person's no to a plan."""
+    return await worker().responder.reject(req)
+
+
+@app.route("revocations/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
+    """To decide anew on a record that ended without a kill."""
+    return await worker().responder.retry(req)
+
+
+@app.route("revocations/{id}/undo-lockdown", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
+    """To give an account back what a lockdown took."""
+    return await worker().responder.undo_lockdown(req)
 
 
 def _report(event: func.EventGridEvent | func.CloudEvent) -> Report:

@@ -27,7 +27,7 @@ from shared.queues import Message, Queues
 from shared.redaction import redact
 from shared.reporting import Reporting
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.revocation import Approval, LockedDown, Revocation, State
+from shared.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.settings import Settings
 from shared.targets import InvalidTarget, check_target
 
@@ -38,6 +38,7 @@ _SAFETY_NET = 45.0  # seconds until the queued message takes over, should this w
 _WRITE_TIME = 30.0  # seconds for the write itself: it stands before the message comes, or it was never made
 _PATIENCE = 20.0  # seconds for what is done while the caller waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two looks
+_NOT_TO_BE_ORDERED = frozenset({Reason.NOT_OURS, Reason.OWN_STORAGE})
 _SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 
 type Act = Callable[[Revocation], Revocation]
@@ -84,7 +85,10 @@ class Desk:
         return await self._reporting.preview(request, caller=caller)
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
-        """Have a lever pulled without a leaked text, once a second person has approved. Raises InvalidRequest."""
+        """Have a lever pulled without a leaked text, once a second person has approved.
+
+        Raises InvalidRequest, also for an account that is not one of those that Sasquash looks after.
+        """
         try:
             check_target(request.lever, request.target)
         except InvalidTarget as error:
@@ -100,6 +104,9 @@ class Desk:
             reported_by=caller,
             reason=redact(request.reason),
         )
+        expected = await self._containment.preview(Reported(finding))
+        if expected.reason in _NOT_TO_BE_ORDERED:
+            raise InvalidRequest(f"account: {expected.detail}")
         await self._containment.take(Reported(finding), patience=_PATIENCE)
         return await self._standing(finding.fingerprint)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock
 
 import azure.functions as func
 import pytest
@@ -18,13 +18,35 @@ from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
 from shared.errors import MalformedEvent
-from shared.finding import REPORTED, Report, read
+from shared.finding import REPORTED, Report, Reported, read
 from shared.queues import Message
+from shared.responder.api import Responder
 from tests import samples
 from tests.samples import ENVIRONMENT, NOW
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("msgraph", "kiota_abstractions", "kiota_http", "azure.eventgrid", "httpx", "shared.followup")
+HEAVY = (
+    "msgraph",
+    "kiota_abstractions",
+    "kiota_http",
+    "azure.eventgrid",
+    "azure.keyvault",
+    "httpx",
+    "jwt",
+    "shared.followup",
+    "shared.responder.api",
+)
+# The responders' API: function, method, route, and what of the responder answers.
+API = (
+    ("submit_revocation", "POST", "revocations", "submit"),
+    ("list_revocations", "GET", "revocations", "list_revocations"),
+    ("read_revocation", "GET", "revocations/{id}", "read"),
+    ("approve_revocation", "POST", "revocations/{id}/approve", "approve"),
+    ("reject_revocation", "POST", "revocations/{id}/reject", "reject"),
+    ("retry_revocation", "POST", "revocations/{id}/retry", "retry"),
+    ("undo_lockdown", "POST", "revocations/{id}/undo-lockdown", "undo_lockdown"),
+)
+HTTP = {"health_check", *(name for name, *_ in API)}
 
 INDEX = f"""
 import json, sys
@@ -64,7 +86,7 @@ def index() -> dict[str, Any]:
 
 
 def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
-    assert set(index["functions"]) == {"on_finding", "contain", "follow_up", "health_check"}
+    assert set(index["functions"]) == {"on_finding", "contain", "follow_up", "look_again", *HTTP}
 
 
 @pytest.mark.parametrize(
@@ -73,7 +95,12 @@ def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
         ("on_finding", {"type": "eventGridTrigger"}),
         ("contain", {"type": "queueTrigger", "queueName": "contain", "connection": "SASQUASH_STORAGE"}),
         ("follow_up", {"type": "queueTrigger", "queueName": "follow-up", "connection": "SASQUASH_STORAGE"}),
+        ("look_again", {"type": "timerTrigger", "schedule": "0 23 4 * * *"}),
         ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
+        *(
+            (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})
+            for name, method, route, _ in API
+        ),
     ],
 )
 def test_a_function_is_bound_to_its_trigger(index: dict[str, Any], name: str, trigger: dict[str, object]) -> None:
@@ -91,10 +118,10 @@ def test_no_function_writes_through_a_binding(index: dict[str, Any]) -> None:
         if not str(binding["type"]).endswith("Trigger")
     }
 
-    assert outputs == {("health_check", "http")}
+    assert outputs == {(name, "http") for name in HTTP}
 
 
-def test_a_cold_start_imports_nothing_that_only_the_follow_up_needs(index: dict[str, Any]) -> None:
+def test_a_cold_start_imports_nothing_that_a_kill_does_not_need(index: dict[str, Any]) -> None:
     assert index["heavy"] == []
 
 
@@ -125,6 +152,7 @@ class Rooms:
     reports: list[Report] = field(default_factory=list)
     contained: list[Message] = field(default_factory=list)
     followed_up: list[Message] = field(default_factory=list)
+    responder: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Responder))
     ledger: object = None
 
     @property
@@ -213,7 +241,7 @@ async def test_a_finding_is_the_same_report_in_either_schema(
     await call(app, "on_finding", event=decoded(envelope))
 
     assert rooms.reports == [Report("e1", REPORTED, source, DATA)]
-    assert read(rooms.reports[0], raw_allowed=False, now=NOW) == (samples.finding(),)
+    assert read(rooms.reports[0], raw_allowed=False, now=NOW) == (Reported(samples.finding()),)
 
 
 @pytest.mark.parametrize("envelope", [CLOUD_EVENT, GRID_EVENT], ids=["CloudEvent", "Event Grid"])
@@ -239,6 +267,18 @@ async def test_a_queue_message_is_handed_on(app: ModuleType, rooms: Rooms, name:
 async def test_a_foreign_queue_message_is_left_to_the_poison_queue(app: ModuleType, name: str) -> None:
     with pytest.raises(MalformedEvent):
         await call(app, name, message=func.QueueMessage(body=b"hello"))
+
+
+@pytest.mark.parametrize(("name", "method", "answers"), [(name, method, act) for name, method, _, act in API])
+async def test_a_call_of_the_api_is_answered_by_the_responder(
+    app: ModuleType, rooms: Rooms, name: str, method: str, answers: str
+) -> None:
+    request = func.HttpRequest(method=method, url="/api/revocations", body=b"")
+
+    answer = await call(app, name, req=request)
+
+    assert answer is getattr(rooms.responder, answers).return_value
+    getattr(rooms.responder, answers).assert_awaited_once_with(request)
 
 
 async def test_health_is_that_of_the_ledger(app: ModuleType) -> None:

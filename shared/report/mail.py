@@ -135,7 +135,7 @@ def _next(briefing: Briefing, words: Headline) -> str:
 def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
     rows = []
     for entry in sorted(briefing.timeline, key=lambda entry: entry.at):
-        seconds = (entry.at - briefing.received_at).total_seconds()
+        seconds = round((entry.at - briefing.received_at).total_seconds(), 1) or 0.0  # not -0.0
         since = f" ({seconds:+.1f} s)" if abs(seconds) < 3600 else ""
         rows.append((utc(entry.at), f"{clean(entry.what)}{since}"))
     return rows

@@ -92,7 +92,8 @@ def _done(revocation: Revocation) -> str:
         return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
     pull = revocation.pull
     name = revocation.account.name if revocation.account is not None else "the account"
-    how = f" (ARM correlation id {pull.correlation_id})" if pull.correlation_id else ""
+    by = "request" if pull.lever is Lever.STORED_POLICY else "ARM correlation"
+    how = f" ({by} id {pull.correlation_id})" if pull.correlation_id else ""
     other = "; the other key was not touched" if pull.lever is Lever.ACCOUNT_KEY else ""
     lost = "The answer was lost; what is there now shows that it happened."
     return " ".join(

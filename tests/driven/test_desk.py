@@ -222,6 +222,14 @@ async def test_order_tells_who_gave_it_and_why(driver: Driver) -> None:
     assert first.what == f"Ordered: account_key on key2 of {account.name}. Reason: A laptop was lost."
 
 
+@pytest.mark.parametrize("account", ["nobodysaccount", "sasquashstate"])
+async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(driver: Driver, account: str) -> None:
+    request = OrderRequest(account, Lever.ACCOUNT_KEY, "key1", "A typing error.")
+    with pytest.raises(InvalidRequest, match="account: "):
+        await driver.worker().desk.order(request, caller=ADA)
+    assert driver.sent == []
+
+
 async def test_same_order_twice_is_two_orders(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, Lever.ACCOUNT_KEY, "key2", "A laptop was lost.")

@@ -1,0 +1,24 @@
+"""Makes answers of values: JSON that nothing on the way keeps."""
+
+from collections.abc import Mapping
+
+import azure.functions as func
+import msgspec
+
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def as_json(
+    value: object,
+    *,
+    status: int = 200,
+    media_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> func.HttpResponse:
+    """Return `value` as JSON: times in RFC 3339, enums by their values."""
+    return func.HttpResponse(
+        msgspec.json.encode(value),
+        status_code=status,
+        mimetype=media_type,
+        headers={**_HEADERS, **(headers or {})},
+    )

@@ -1,0 +1,127 @@
+"""A record as JSON, for people and programs: all that is in it, but nothing that opens anything.
+
+The proof tokens stay out, as does what only the machinery needs. docs/openapi.yaml describes every field, and a test
+holds the two together.
+"""
+
+import json
+from datetime import datetime
+
+from shared.finding import Finding
+from shared.revocation import LockedDown, Pull, Revocation
+from shared.sas import Credential, assess
+
+type Json = dict[str, object]
+
+
+def summary(revocation: Revocation, *, now: datetime) -> Json:
+    """Return what a list shows of a record."""
+    finding, credential, plan = revocation.finding, revocation.finding.credential, revocation.plan
+    return {
+        "id": revocation.fingerprint,
+        "state": revocation.state,
+        "reason": revocation.reason,
+        "detail": revocation.detail,
+        "kind": _kind(finding),
+        "c3id": credential.c3id if credential is not None else None,
+        "severity": assess(credential, now=now).severity if credential is not None else None,
+        "account": _account(revocation),
+        "lever": plan.lever if plan is not None else None,
+        "target": plan.target if plan is not None else None,
+        "source": finding.source,
+        "received_at": revocation.received_at,
+        "changed_at": revocation.changes[-1].at if revocation.changes else revocation.received_at,
+        "deadline": revocation.deadline,
+    }
+
+
+def whole(revocation: Revocation, *, now: datetime) -> Json:
+    """Return everything that a person may want to know of a record, but for its history."""
+    finding, account, pull = revocation.finding, revocation.account, revocation.pull
+    credential = finding.credential
+    return summary(revocation, now=now) | {
+        "account_id": account.id if account is not None else None,
+        "leak": _leak(credential, now=now) if credential is not None else None,
+        "order": finding.order,
+        "url": finding.url,
+        "detected_at": finding.detected_at,
+        "reported_by": finding.reported_by,
+        "reported_because": finding.reason,
+        "sightings": revocation.sightings,
+        "verdict": {
+            "key": revocation.key_name,
+            "key_sha256": revocation.key_sha256,
+            "attributed_at": revocation.attributed_at,
+        },
+        "liveness": revocation.liveness,
+        "decided_by": revocation.decided_by,
+        "plan": revocation.plan,
+        "approval": revocation.approval,
+        "pull": _pull(pull) if pull is not None else None,
+        "proof": revocation.proof,
+        "hand_over": revocation.hand_over,
+        "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
+        "incident": revocation.filed,
+        "owners": revocation.owners,
+        "owners_rejected": revocation.owners_rejected,
+        "told": revocation.told,
+    }
+
+
+def _kind(finding: Finding) -> str:
+    """The kind of credential; or what stands in for one."""
+    if finding.credential is not None:
+        return finding.credential.kind
+    return "order" if finding.order is not None else "unreadable_report"
+
+
+def _account(revocation: Revocation) -> str | None:
+    """The account's name: as ARM has it, else as it was ordered, else as the leak spells it."""
+    if revocation.account is not None:
+        return revocation.account.name
+    finding = revocation.finding
+    if finding.order is not None:
+        return finding.order.account
+    return finding.credential.account if finding.credential is not None else None
+
+
+def _leak(credential: Credential, *, now: datetime) -> Json:
+    risk = assess(credential, now=now)
+    return {
+        "credential": credential.to_json(),
+        "service": credential.service,
+        "resource_kind": credential.resource_kind,
+        "container": credential.container,
+        "path": credential.resource_path or None,
+        "policy": credential.policy,
+        "permissions": credential.permissions,
+        "starts": credential.starts,
+        "expires": credential.expires,
+        "grants": risk.grants,
+        "reasons": risk.reasons,
+        "notes": risk.notes,
+    }
+
+
+def _pull(pull: Pull) -> Json:
+    return {
+        "lever": pull.lever,
+        "target": pull.target,
+        "at": pull.at,
+        "old_sha256": pull.old_sha256 or None,
+        "new_sha256": pull.new_sha256 or None,
+        "confirmed_by": pull.confirmed_by,
+        "correlation_id": pull.correlation_id,
+        "notes": pull.notes,
+    }
+
+
+def _lockdown(locked: LockedDown) -> Json:
+    """`before` and `after` are ARM's properties."""
+    return {
+        "kind": locked.kind,
+        "at": locked.at,
+        "before": json.loads(locked.before),
+        "after": json.loads(locked.after) if locked.after else None,
+        "undone_at": locked.undone_at,
+    }

@@ -1,0 +1,154 @@
+"""Requests as the host hands them over, and a desk that keeps its records in memory."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import azure.functions as func
+
+from shared import finding
+from shared.caller import Caller
+from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
+from shared.finding import Finding, Order
+from shared.ledger import HistoryEntry
+from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
+from shared.revocation import Approval, Reason, Revocation, State
+from tests import samples
+from tests.responder.entra import token
+from tests.samples import NOW
+
+URL = "https://sasquash.azurewebsites.net/api/revocations"
+
+
+def request(
+    method: str = "POST",
+    *,
+    body: object = None,
+    raw: bytes | None = None,
+    query: str = "",
+    fingerprint: str | None = None,
+    roles: tuple[str, ...] = ("Sasquash.Approver",),
+    headers: dict[str, str] | None = None,
+) -> func.HttpRequest:
+    """A request with a good token of these roles, unless `headers` say otherwise; `raw` is a body as it is sent."""
+    sent = {"content-type": "application/json", "authorization": f"Bearer {token(roles=list(roles))}"}
+    return func.HttpRequest(
+        method=method,
+        url=URL + query,
+        headers=sent | (headers or {}),
+        route_params={} if fingerprint is None else {"id": fingerprint},
+        body=json.dumps(body).encode() if raw is None else raw,
+    )
+
+
+def said(response: func.HttpResponse) -> Any:
+    """The JSON of an answer."""
+    return json.loads(response.get_body())
+
+
+@dataclass
+class MemoryDesk:
+    """Does what a desk does, on `records` and at once. With `fails`, every act comes to that.
+
+    What is reported is `contained`, and comes to rest when it is waited for and `rests`.
+    """
+
+    records: dict[str, Revocation] = field(default_factory=dict)
+    fails: SasquashError | None = None
+    rests: bool = True
+    asked: list[object] = field(default_factory=list)
+    callers: list[Caller] = field(default_factory=list)
+
+    async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+        self._note(request, caller)
+        found = await self.dry_run(request, caller=caller)
+        self.records |= {record.fingerprint: record for record in found}
+        return found
+
+    async def dry_run(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+        self._note(request, caller)
+        found = finding.in_text(
+            request.text,
+            source=request.source,
+            url=request.url,
+            detected_at=NOW,
+            reported_by=caller,
+            reason=request.reason,
+        )
+        return tuple(
+            Revocation.of(each.finding, now=NOW).reach(State.CONTAINED, now=NOW, detail="Done.") for each in found
+        )
+
+    async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
+        self._note(request, caller)
+        order = Order(request.account, request.lever, request.target)
+        made = Finding(f"{len(self.records):064x}", None, "responder", None, NOW, order, caller, request.reason)
+        return self._keep(awaiting(made))
+
+    async def approve(self, fingerprint: str, *, digest: str, reason: str, caller: Caller) -> Revocation:
+        self._note((fingerprint, digest, reason), caller)
+        record = self._known(fingerprint, State.AWAITING_APPROVAL)
+        if record.finding.reported_by == caller:
+            raise NotPermitted("It takes a second person.")
+        if record.plan is None or record.plan.digest != digest:
+            raise WrongState("The plan is another one by now.")
+        approved = replace(record, approval=Approval(caller, NOW, digest, reason))
+        return self._keep(approved.reach(State.CONTAINED, now=NOW, detail="Done."))
+
+    async def reject(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
+        self._note((fingerprint, reason), caller)
+        record = self._known(fingerprint, State.AWAITING_APPROVAL)
+        return self._keep(record.end(Reason.REJECTED, now=NOW, detail=reason))
+
+    async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
+        self._note((fingerprint, reason), caller)
+        record = self._known(fingerprint, State.FAILED)
+        return self._keep(record.reach(State.RECEIVED, now=NOW, detail=reason))
+
+    async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
+        self._note((fingerprint, reason), caller)
+        return self._keep(self._known(fingerprint, State.CLOSED))
+
+    async def wait(self, fingerprints: tuple[str, ...], *, seconds: float) -> tuple[Revocation, ...]:
+        self.asked.append(seconds)
+        records = tuple(self.records[fingerprint] for fingerprint in fingerprints)
+        if not self.rests:
+            return records
+        return tuple(record.reach(State.PROVEN, now=NOW, detail="It is refused.") for record in records)
+
+    async def read(self, fingerprint: str) -> tuple[Revocation, tuple[HistoryEntry, ...]]:
+        self._note(fingerprint, None)
+        record = self._known(fingerprint)
+        return record, (HistoryEntry(NOW, "sasquash", State.RECEIVED, "Reported by github."),)
+
+    async def page(self, query: PageQuery) -> Page:
+        self._note(query, None)
+        if query.after not in (None, "bmV4dA"):
+            raise InvalidRequest("`after` must be what `next` of the page before said.")
+        found = [record for record in self.records.values() if query.state in (None, record.state)]
+        return Page(tuple(found[: query.limit]), "bmV4dA" if len(found) > query.limit else None)
+
+    def _note(self, asked: object, caller: Caller | None) -> None:
+        self.asked.append(asked)
+        if caller is not None:
+            self.callers.append(caller)
+        if self.fails is not None:
+            raise self.fails
+
+    def _known(self, fingerprint: str, state: State | None = None) -> Revocation:
+        record = self.records.get(fingerprint)
+        if record is None:
+            raise NoSuchRecord("There is no revocation with this id.")
+        if state not in (None, record.state):
+            raise WrongState(f"The record is {record.state}.")
+        return record
+
+    def _keep(self, record: Revocation) -> Revocation:
+        self.records[record.fingerprint] = record
+        return record
+
+
+def awaiting(found: Finding | None = None) -> Revocation:
+    """A record that waits for a decision on the sample plan."""
+    record = Revocation.of(found or samples.finding(), now=NOW)
+    return replace(record, plan=samples.plan()).reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")

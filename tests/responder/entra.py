@@ -1,0 +1,151 @@
+"""Entra ID as far as the check of a token sees it: its keys, the tokens it signs, and where it publishes the keys."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import jwt
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from shared.responder.signing_keys import SigningKeys
+from shared.responder.tokens import AccessTokens, Role
+from tests import samples
+from tests.samples import NOW
+
+TENANT = samples.ENVIRONMENT["SASQUASH_TENANT_ID"]
+AUDIENCE = "api://sasquash"
+KEYS_URL = f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
+OBJECT_ID = "f36c87e7-fca8-412c-8f70-575907292a83"
+APP_ID = "08bdef17-bc9a-4f6f-95bb-7e0446da6f1a"
+NAME = "ada@contoso.com"
+
+# A person's token of version 1.
+CLAIMS: dict[str, Any] = {
+    "iss": f"https://sts.windows.net/{TENANT}/",
+    "aud": AUDIENCE,
+    "tid": TENANT,
+    "oid": OBJECT_ID,
+    "appid": APP_ID,
+    "upn": NAME,
+    "roles": [Role.APPROVER],
+    "iat": int(NOW.timestamp()) - 60,
+    "nbf": int(NOW.timestamp()) - 60,
+    "exp": int(NOW.timestamp()) + 3600,
+    "ver": "1.0",
+}
+
+
+@cache
+def signing_key(name: str) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def published(*names: str) -> bytes:
+    """The key set that holds the public halves of these keys, as Entra ID writes it: without `alg`."""
+    entries = [
+        {**json.loads(RSAAlgorithm.to_jwk(signing_key(name).public_key())), "kid": name, "use": "sig"}
+        for name in names
+    ]
+    for entry in entries:
+        entry.pop("key_ops", None)
+    return json.dumps({"keys": entries}).encode()
+
+
+def token(*, signed_by: str = "first", key_id: object = None, without: str = "", **changed: Any) -> str:
+    """An access token, good unless something is changed or left out."""
+    claims = {name: value for name, value in (CLAIMS | changed).items() if name != without}
+    return jwt.encode(
+        claims, signing_key(signed_by), algorithm="RS256", headers={"kid": signed_by if key_id is None else key_id}
+    )
+
+
+class Clock:
+    """Stands still, until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, span: timedelta) -> None:
+        self.now += span
+
+
+class KeyServer:
+    """Publishes `body`; or raises `fails`; or is silent until `opened` is set, where there is that.
+
+    `asked` is set by the first request.
+    """
+
+    def __init__(self, body: bytes | None = None) -> None:
+        self.body = published("first") if body is None else body
+        self.status = 200
+        self.fails: AzureError | None = None
+        self.opened: asyncio.Event | None = None
+        self.asked = asyncio.Event()
+        self.urls: list[str] = []
+
+    def connect(self) -> "_Connection":
+        return _Connection(self)
+
+
+class _Connection(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
+    def __init__(self, server: KeyServer) -> None:
+        self._server = server
+
+    async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
+        assert {"connection_timeout", "read_timeout"} <= options.keys()
+        self._server.urls.append(request.url)
+        self._server.asked.set()
+        if self._server.opened is not None:
+            await self._server.opened.wait()
+        if self._server.fails is not None:
+            raise self._server.fails
+
+        async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+            yield self._server.body
+
+        return AsyncHttpResponseImpl(
+            request=request,
+            internal_response=_Received(),
+            status_code=self._server.status,
+            reason="",
+            content_type="application/json",
+            headers={},
+            stream_download_generator=stream,
+            block_size=4096,
+        )
+
+    async def open(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def __aexit__(self, *args: object) -> None:
+        """Nothing to close."""
+
+
+class _Received:
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def signing_keys(server: KeyServer, clock: Callable[[], datetime]) -> SigningKeys:
+    return SigningKeys(KEYS_URL, server.connect, clock=clock)
+
+
+def access_tokens(server: KeyServer | None = None, **settings: str) -> AccessTokens:
+    """A check with the sample settings, some of them changed."""
+    clock = Clock()
+    keys = signing_keys(server or KeyServer(), clock)
+    return AccessTokens(keys, settings=samples.settings(**settings), clock=clock)

@@ -1,0 +1,79 @@
+"""The function app's own HTTP functions as an ASGI app, called as the Functions worker calls them."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import azure.functions as func
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared.errors import SasquashError
+from shared.responder.api import Desk, Responder
+from tests.responder.entra import access_tokens
+from tests.samples import ENVIRONMENT, NOW
+
+
+@dataclass
+class Ledger:
+    """Is reached, or fails."""
+
+    fails: SasquashError | None = None
+
+    async def ping(self) -> None:
+        if self.fails is not None:
+            raise self.fails
+
+
+class Worker:
+    """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
+
+    def __init__(self, desk: Desk, ledger: Ledger | None = None) -> None:
+        self.responder = Responder(desk, access_tokens(), clock=lambda: NOW)
+        self.ledger = ledger or Ledger()
+
+
+@contextmanager
+def hosting(worker: Worker) -> Iterator[Starlette]:
+    """Every function with an HTTP trigger, under the host's route prefix, with `worker` behind it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        module = importlib.import_module("function_app")
+        patch.setattr(module, "worker", lambda: worker)
+        try:
+            yield Starlette(routes=[route for function in module.app.get_functions() for route in _routes(function)])
+        finally:
+            del sys.modules["function_app"]
+
+
+def _routes(function: Any) -> list[Route]:
+    bindings = [binding.get_dict_repr() for binding in function.get_bindings()]
+    return [
+        Route(f"/api/{binding['route']}", _endpoint(function), methods=[str(m.value) for m in binding["methods"]])
+        for binding in bindings
+        if binding["type"] == "httpTrigger"
+    ]
+
+
+def _endpoint(function: Any) -> Any:
+    async def endpoint(request: Request) -> Response:
+        answer = await function.get_user_function()(
+            req=func.HttpRequest(
+                method=request.method,
+                url=str(request.url),
+                headers=dict(request.headers),
+                route_params={name: str(value) for name, value in request.path_params.items()},
+                body=await request.body(),
+            )
+        )
+        headers = dict(answer.headers) | {"content-type": answer.mimetype}
+        return Response(answer.get_body(), status_code=answer.status_code, headers=headers)
+
+    return endpoint

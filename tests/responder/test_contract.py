@@ -1,0 +1,21 @@
+"""The app and docs/openapi.yaml agree, whatever is sent: schemathesis tries it on the app's own routes."""
+
+from local.listener import Listener
+from tests import samples
+from tests.responder.calling import MemoryDesk, awaiting
+from tests.responder.entra import token
+from tests.responder.hosting import Worker, hosting
+from tests.responder.schemathesis import disagreements
+
+
+async def test_whatever_is_sent_is_answered_as_described() -> None:
+    record = awaiting(samples.finding())
+    with hosting(Worker(MemoryDesk({record.fingerprint: record}))) as app:
+        listener = Listener(app)
+        await listener.start()
+        try:
+            found = await disagreements(f"http://127.0.0.1:{listener.port}/api", token=token(), examples=10)
+        finally:
+            await listener.stop()
+
+    assert not found, found

@@ -1,0 +1,225 @@
+"""docs/openapi.yaml is true: its routes are the app's, its words are the code's, and its examples happen."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shared import finding
+from shared.caller import Caller
+from shared.errors import Blocked
+from shared.responder import requests
+from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
+from shared.sas import Kind, Service, Severity, key_sha256
+from shared.targets import Lever, Lockdown
+from tests import samples
+from tests.responder.calling import MemoryDesk, awaiting
+from tests.responder.entra import token
+from tests.responder.hosting import Ledger, Worker, hosting
+from tests.responder.openapi import described, document
+from tests.samples import NOW
+
+READER = {"upn": "reader@contoso.com", "oid": "f36c87e7-fca8-412c-8f70-575907292a83", "roles": ["Sasquash.Reader"]}
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document()["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield method.upper(), path, operation
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """`part`, or what it refers to."""
+    if "$ref" not in part:
+        return part
+    found: Any = document()
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return resolved(found)
+
+
+def enumerated(schema: str) -> list[str]:
+    values: list[str] = document()["components"]["schemas"][schema]["enum"]
+    return values
+
+
+# Routes
+
+
+def routes_of_the_app() -> set[tuple[str, str]]:
+    with hosting(Worker(MemoryDesk())) as app:
+        routes: list[Any] = list(app.routes)
+        return {(m, r.path.removeprefix("/api")) for r in routes for m in r.methods if m != "HEAD"}  # Starlette's own
+
+
+def test_every_route_of_the_app_is_described_and_there_are_no_others() -> None:
+    assert {(method, path) for method, path, _ in operations()} == routes_of_the_app()
+
+
+def test_every_call_but_health_needs_a_token() -> None:
+    open_to_all = [path for _, path, operation in operations() if operation.get("security") == []]
+
+    assert open_to_all == ["/health"]
+    assert document()["security"] == [{"entra": []}]
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("schema", "code"),
+    [("State", State), ("EndReason", Reason), ("Lever", Lever), ("Lockdown", Lockdown)],
+)
+def test_the_words_are_the_codes(schema: str, code: type) -> None:
+    assert enumerated(schema) == [member.value for member in code]  # type: ignore[attr-defined]
+
+
+def test_the_words_inside_a_record_are_the_codes() -> None:
+    schemas = document()["components"]["schemas"]
+    summary, details = schemas["Summary"]["properties"], schemas["Details"]["properties"]
+
+    assert summary["kind"]["enum"] == [*Kind, "order", "unreadable_report"]
+    assert summary["severity"]["enum"] == [*Severity, None]
+    assert details["proof"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(Outcome)
+    assert details["hand_over"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(HandOverOutcome)
+    assert set(schemas["Leak"]["properties"]["service"]["enum"]) == {*Service, None}
+
+
+# Examples
+
+
+def requests_shown() -> Iterator[Any]:
+    for method, path, operation in operations():
+        body = resolved(operation.get("requestBody", {}))
+        for name, example in body.get("content", {}).get("application/json", {}).get("examples", {}).items():
+            yield pytest.param(method, path, example["value"], id=f"{path} {name}")
+
+
+def record_shown() -> Revocation:
+    """The record of the first example, once its key is regenerated."""
+    text = next(iter(requests_shown())).values[2]["text"]
+    [reported] = finding.in_text(
+        text,
+        source="github",
+        url="https://github.com/contoso/x/README.md",
+        detected_at=NOW - timedelta(seconds=20),
+        reported_by=Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6"),
+        reason="Found in a public repository",
+    )
+    record = replace(
+        Revocation.of(reported.finding, now=NOW),
+        account=samples.account(),
+        key_name="key2",
+        key_sha256=key_sha256(samples.KEYS["key2"]),
+        attributed_at=NOW,
+        decided_by="rule lives longer than a day",
+        plan=samples.plan(),
+        pull=samples.pull(samples.proof_token()),
+        proof=Proof(Outcome.PROVEN, NOW, ("blob: a token signed by the old key was refused 3 times.",)),
+    )
+    return record.reach(State.PROVEN, now=NOW + timedelta(seconds=1), detail="It is refused.")
+
+
+@pytest.fixture
+def desk() -> MemoryDesk:
+    shown = record_shown()
+    return MemoryDesk({shown.fingerprint: shown})
+
+
+@pytest.fixture
+async def client(desk: MemoryDesk) -> AsyncIterator[httpx.AsyncClient]:
+    with hosting(Worker(desk)) as app:
+        transport = httpx.ASGITransport(app=app)
+        headers = {"Authorization": f"Bearer {token()}"}
+        async with httpx.AsyncClient(transport=transport, base_url="https://x/api", headers=headers) as made:
+            yield made
+
+
+@pytest.mark.parametrize(("method", "path", "body"), list(requests_shown()))
+async def test_a_request_that_is_shown_is_accepted(
+    client: httpx.AsyncClient, desk: MemoryDesk, method: str, path: str, body: object
+) -> None:
+    record = {
+        "/revocations/{id}/retry": samples.revocation().reach(State.FAILED, now=NOW, detail=""),
+        "/revocations/{id}/undo-lockdown": samples.revocation().reach(State.CLOSED, now=NOW, detail=""),
+    }.get(path, awaiting())
+    desk.records[record.fingerprint] = record
+
+    answer = await client.request(method, path.replace("{id}", record.fingerprint), json=body)
+
+    assert answer.is_success, answer.text
+
+
+@pytest.mark.parametrize("path", ["/revocations", "/revocations/{id}"])
+async def test_an_answer_that_is_shown_is_the_one_that_comes(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.get(path.replace("{id}", record_shown().fingerprint))
+
+    shown = document()["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["example"]
+    assert answer.json() == shown
+
+
+@pytest.mark.parametrize(("ledger", "status"), [(Ledger(), "200"), (Ledger(Blocked("No right.")), "503")])
+async def test_health_is_answered_as_shown(ledger: Ledger, status: str) -> None:
+    with hosting(Worker(MemoryDesk(), ledger)) as app:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://x") as made:
+            answer = await made.get("/api/health")
+
+    shown = document()["paths"]["/health"]["get"]["responses"][status]["content"]["application/json"]["example"]
+    assert (answer.status_code, answer.json()) == (int(status), shown)
+
+
+REPORT = {"text": "hello", "reason": "x"}
+PROBLEMS: dict[str, dict[str, Any]] = {
+    "BadRequest": {"json": REPORT | {"reason": ""}},
+    "Unauthorized": {"json": REPORT, "headers": {"Authorization": f"Bearer {token(exp=1)}"}},
+    "Forbidden": {
+        "url": f"/revocations/{'ab' * 32}/approve",
+        "json": {},
+        "headers": {"Authorization": f"Bearer {token(**READER)}"},
+    },
+    "NotFound": {"url": "/revocations/7/reject", "json": {"reason": "x"}},
+    "TooLarge": {"content": b" " * 1024 * 1025, "headers": {"Content-Type": "application/json"}},
+    "UnsupportedMediaType": {"content": b"text=hello"},
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+async def test_a_problem_that_is_shown_is_the_one_that_comes(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.post(**({"url": "/revocations"} | PROBLEMS[name]))
+
+    assert (
+        answer.json() == document()["components"]["responses"][name]["content"]["application/problem+json"]["example"]
+    )
+
+
+async def test_a_text_without_a_credential_is_answered_as_shown(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/revocations", json=REPORT)
+
+    response = document()["paths"]["/revocations"]["post"]["responses"]["422"]
+    assert answer.json() == response["content"]["application/problem+json"]["example"]
+
+
+def test_every_problem_that_is_shown_is_tried() -> None:
+    responses = document()["components"]["responses"]
+    shown = {name for name, r in responses.items() if "example" in r["content"]["application/problem+json"]}
+
+    assert shown == set(PROBLEMS)
+
+
+@pytest.mark.parametrize("name", ["Report", "KeyOrder", "PolicyOrder", "DelegationOrder", "LockdownOrder"])
+def test_a_submission_has_the_fields_that_the_code_reads(name: str) -> None:
+    code = requests.ReportRequest if name == "Report" else requests.OrderRequest
+
+    assert list(document()["components"]["schemas"][name]["properties"]) == list(code.__annotations__)
+
+
+def test_the_record_that_is_shown_is_as_described() -> None:
+    responses = document()["paths"]["/revocations/{id}"]["get"]["responses"]
+
+    described("Revocation", json.loads(json.dumps(responses["200"]["content"]["application/json"]["example"])))

@@ -1,0 +1,148 @@
+"""The responders' API on a deployed app, with tokens of the tenant: who may do what, and what comes of it."""
+
+import httpx
+import pytest
+
+from local.model import Account, Identity
+from shared.revocation import State
+from tests.responder.openapi import document
+from tests.responder.schemathesis import disagreements
+from tests.roads.leaks import account_sas
+from tests.roads.road import Road
+
+SECOND = Identity(
+    name="second approver",
+    object_id="5d5a1c0e-0d5f-4b53-9d39-58c4f2c3a6b1",
+    client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
+    rights=frozenset({"Sasquash.Approver"}),
+)
+UNKNOWN = "ab" * 32
+
+OPERATIONS = [
+    (method.upper(), path.replace("{id}", UNKNOWN))
+    for path, item in document()["paths"].items()
+    for method, operation in item.items()
+    if method != "parameters" and operation.get("security") != []
+]
+FOR_APPROVERS = [f"/revocations/{UNKNOWN}/{act}" for act in ("approve", "reject", "undo-lockdown")]
+FOR_RESPONDERS = ["/revocations", f"/revocations/{UNKNOWN}/retry"]
+
+
+async def call(road: Road, who: str | None, method: str, path: str, body: object = None) -> httpx.Response:
+    """Call the API as "READER", "RESPONDER", "APPROVER", with a token of one's own, or without any."""
+    token = road.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
+        return await client.request(method, path, headers=headers, json=body)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+async def test_without_a_token_every_route_but_health_is_closed(road: Road, method: str, path: str) -> None:
+    answer = await call(road, None, method, path, {})
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_health_is_open_to_all(road: Road) -> None:
+    answer = await call(road, None, "GET", "/health")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(
+    ("who", "path"),
+    [
+        *(("READER", path) for path in FOR_APPROVERS + FOR_RESPONDERS),
+        *(("RESPONDER", path) for path in FOR_APPROVERS),
+    ],
+)
+async def test_a_role_that_is_too_small_is_refused(road: Road, who: str, path: str) -> None:
+    assert (await call(road, who, "POST", path, {})).status_code == 403
+
+
+async def test_a_responder_cannot_order(road: Road) -> None:
+    order = {"account": "nobodysaccount", "lever": "account_key", "target": "key1", "reason": "x"}
+
+    assert (await call(road, "RESPONDER", "POST", "/revocations", order)).status_code == 403
+
+
+@pytest.mark.parametrize("who", ["READER", "RESPONDER", "APPROVER"])
+async def test_every_role_may_read(road: Road, who: str) -> None:
+    assert (await call(road, who, "GET", "/revocations?limit=1")).status_code == 200
+    assert (await call(road, who, "GET", f"/revocations/{UNKNOWN}")).status_code == 404
+
+
+async def test_a_token_for_another_audience_is_refused(road: Road) -> None:
+    token = road.cloud.entra.mint(SECOND, audience="https://management.azure.com")
+
+    assert (await call(road, token, "GET", "/revocations")).status_code == 401
+
+
+async def test_a_report_kills_and_the_record_says_who_reported_it(road: Road) -> None:
+    account = await road.account()
+    leaked = account_sas(account.name, account.keys["key2"])
+    report = {"text": f"see {leaked}", "reason": "Found in a wiki", "wait": 60}
+
+    answer = await call(road, "RESPONDER", "POST", "/revocations", report)
+
+    [record] = answer.json()["revocations"]
+    assert (answer.status_code, record["state"]) in [(200, "proven"), (200, "closed")], record["detail"]
+    assert road.rotations(account) == ["key2"]
+    read = (await call(road, "READER", "GET", f"/revocations/{record['id']}")).json()
+    assert read["reported_by"]["name"] == "responder@contoso.com"
+    assert read["history"][0]["state"] == "received"
+    assert leaked.partition("sig=")[2] not in answer.text
+
+
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(road: Road) -> None:
+    account = await road.account()
+    report = {
+        "text": account_sas(account.name, account.keys["key2"]),
+        "reason": "Only looking",
+        "dry_run": True,
+    }
+
+    answer = await call(road, "RESPONDER", "POST", "/revocations", report)
+
+    [record] = answer.json()["revocations"]
+    assert (answer.status_code, record["plan"]["target"]) == (200, "key2")
+    assert road.rotations(account) == []
+    assert await road.record(record["id"]) is None
+
+
+async def test_an_order_is_carried_out_once_a_second_person_approves_it(road: Road) -> None:
+    account = await road.account()
+    order = {"account": account.name, "lever": "account_key", "target": "key1", "reason": "Seen in a screenshot"}
+    second = road.cloud.entra.mint(SECOND, audience="api://sasquash")
+
+    [record] = (await call(road, "APPROVER", "POST", "/revocations", order)).json()["revocations"]
+    approval = {"digest": record["plan"]["digest"], "reason": "I saw it too"}
+    alone = await call(road, "APPROVER", "POST", f"/revocations/{record['id']}/approve", approval)
+    together = await call(road, second, "POST", f"/revocations/{record['id']}/approve", approval)
+
+    assert (alone.status_code, together.status_code) == (403, 200)
+    await road.settled(record["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
+    assert road.rotations(account) == ["key1"]
+
+
+async def test_records_are_listed_by_account(road: Road) -> None:
+    account = await road.account()
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
+    await road.settled(fingerprint)
+
+    answer = await call(road, "READER", "GET", f"/revocations?account={account.name}")
+
+    assert [record["id"] for record in answer.json()["revocations"]] == [fingerprint]
+
+
+async def test_whatever_is_sent_is_answered_as_described(road: Road) -> None:
+    model = road.cloud.model
+    model.accounts["robustmodels"] = Account("robustmodels", "roads", {})  # which the examples are of
+    await model.keys_changed()
+    token = road.cloud.environment["SASQUASH_TOKEN_APPROVER"]
+
+    found = await disagreements(f"{road.cloud.hosts[0]}/api", token=token, examples=5)
+
+    assert not found, found
