@@ -1,7 +1,8 @@
-"""What is kept per storage account: its lock, the findings that wait for it, and its latest rotations.
+"""What is kept per storage account: its lock, the findings that wait for it, and what we rotated or revoked of it.
 
 Table `accounts`: partition = the account's name (for a custom domain, the leaked host). Rows: "lock",
-"waiting~<fingerprint>", "rotation~<hash of the new key>". One query reads them all, in the same round as the keys.
+"waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>". One query reads them all, in the
+same round as the keys.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +30,7 @@ WORK_TIME = timedelta(seconds=60)
 TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
 
-_MOST_ATTRIBUTED = 150  # of 180 characters each, in a text column of 32 K
+_MOST_ATTRIBUTED = 80  # of 400 characters each at the most, in a text column of 32 K
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class AccountTable:
         return AccountLock(account, intent, predecessor, str(held.metadata["etag"]))
 
     async def attribute(self, lock: AccountLock, attributed: Iterable[Attributed]) -> AccountLock:
-        """Add to the lock which key signed what, for a successor that has to know what was true before the pull."""
+        """Add to the lock what hangs on what, for a successor that has to know what was true before the pull."""
         intent = replace(lock.intent, attributed=tuple(attributed)[:_MOST_ATTRIBUTED])
         try:
             answer = await self._table.update_entity(

@@ -18,7 +18,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
 from shared.errors import Blocked, from_account, from_azure
-from shared.facts import AccountFacts
+from shared.facts import TAGS, AccountFacts
 from shared.sas import Service
 
 _RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01"
@@ -77,10 +77,10 @@ class Accounts:
         tag_names: Iterable[str],
         clock: Callable[[], datetime],
     ) -> None:
-        """`tag_names` are the tags that count, beside those that begin with "sasquash-"; others are not kept."""
+        """`tag_names` are tags that count beside `facts.TAGS`; others are not kept."""
         self._client_for = client_for
         self._subscriptions = subscriptions
-        self._tag_names = frozenset(name.lower() for name in tag_names)
+        self._tag_names = TAGS | {name.lower() for name in tag_names}
         self._clock = clock
         self._known: dict[tuple[str, str | None], tuple[AccountRef, datetime]] = {}
 
@@ -183,8 +183,7 @@ class Accounts:
 
     def _counts(self, tag_name: str) -> bool:
         """Whether a tag is ours to read: an account may hold fifty, and the record keeps what it is given."""
-        name = tag_name.lower()
-        return name in self._tag_names or name.startswith("sasquash-")
+        return tag_name.lower() in self._tag_names
 
 
 def _endpoints(endpoints: Mapping[str, Any] | None) -> dict[Service, str]:

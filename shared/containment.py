@@ -174,6 +174,8 @@ class Containment:
             return revocation
         if not isinstance(looked, AccountRef) or looked.name in self._settings.own_accounts:
             return revocation
+        if revocation.liveness is not None:
+            return revocation  # Azure accepted it, when it was reported before
         account = await self._accounts.facts(looked)
         liveness = await self._delegation_key.check(credential, token, account)
         known = await self._ledger.change(

@@ -1,11 +1,13 @@
 """What is due about a decided record: what to announce, file and tell, and what a proof makes of it. Pure.
 
-Everything is due once for each state and reason: a leak that is reported again and ends as before is old news.
+Everything is due once for each state and reason: a leak that is reported again and ends as before is old news. What a
+person is to decide is due as often as it is asked: it is another plan then, or the time to decide was over.
 """
 
 from dataclasses import replace
 
-from shared.revocation import Change, Outcome, Proof, Reason, Revocation, State
+from shared.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
+from shared.targets import Lever
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _TOLD_BY_MAIL = frozenset(
@@ -15,11 +17,13 @@ _TOLD_BY_MAIL = frozenset(
 
 def unannounced(revocation: Revocation) -> list[Change]:
     """Return the changes that are still to be announced, oldest first."""
-    known = {(change.state, change.reason) for change in revocation.announced}
+    known = {(change.state, change.reason) for change in revocation.announced} - {(State.AWAITING_APPROVAL, None)}
     return [
         change
         for change in revocation.changes
-        if change.state is not State.RECEIVED and (change.state, change.reason) not in known
+        if change.state is not State.RECEIVED
+        and (change.state, change.reason) not in known
+        and change not in revocation.announced
     ]
 
 
@@ -28,13 +32,46 @@ def unfiled(revocation: Revocation) -> bool:
     filed = revocation.filed
     if filed is None:
         return revocation.state not in _WITHOUT_INCIDENT
-    return (filed.state, filed.reason) != (revocation.state, revocation.reason)
+    # What was filed does not say of which plan: the incident is brought up to date whenever people are asked anew.
+    asks = revocation.state is State.AWAITING_APPROVAL and untold(revocation)
+    return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
 
 
 def untold(revocation: Revocation) -> bool:
     """Whether people are to be mailed what the record has come to."""
+    if revocation.state not in _TOLD_BY_MAIL:
+        return False
     now = (revocation.state, revocation.reason)
-    return revocation.state in _TOLD_BY_MAIL and now not in {(told.state, told.reason) for told in revocation.told}
+    asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
+    return not any(
+        (told.state, told.reason) == now and (asked is None or told.at >= asked) for told in revocation.told
+    )
+
+
+def confirmed(revocation: Revocation) -> bool:
+    """Whether owners are to hear of it: it is a leak by arithmetic or by Azure's own word, or people have decided.
+
+    Anyone can make up a token, and have its report wake whoever owns the account it names.
+    """
+    liveness = revocation.liveness
+    return revocation.plan is not None and (
+        revocation.key_name is not None
+        or revocation.pull is not None
+        or revocation.finding.order is not None
+        or (liveness is not None and liveness.alive is True)
+    )
+
+
+def closable(revocation: Revocation) -> bool:
+    """Whether all is done: proven, filed, told and announced. A lockdown stays open until somebody undoes it."""
+    locked = revocation.lockdown
+    return (
+        revocation.state is State.PROVEN
+        and revocation.filed is not None
+        and any(told.state is State.PROVEN for told in revocation.told)
+        and any(change.state is State.PROVEN for change in revocation.announced)
+        and (locked is None or locked.undone_at is not None)
+    )
 
 
 def unclaimed(revocation: Revocation, step: str) -> Revocation:
@@ -55,5 +92,10 @@ def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
     if proof.outcome is Outcome.STILL_ALIVE:
         detail = f"The lever was pulled, and yet the credential may still be in force. {' '.join(proof.evidence)}"
         return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
-    by = "by ARM only" if proof.outcome is Outcome.ARM_ONLY else "by tokens of our own"
-    return proven.reach(State.PROVEN, now=proof.at, detail=f"Proven dead {by}.")
+    return proven.reach(State.PROVEN, now=proof.at, detail=_proven(revocation.pull, proof))
+
+
+def _proven(pull: Pull, proof: Proof) -> str:
+    if pull.lever is Lever.LOCKDOWN:
+        return "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
+    return f"Proven dead {'by ARM only' if proof.outcome is Outcome.ARM_ONLY else 'by tokens of our own'}."

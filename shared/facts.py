@@ -1,5 +1,6 @@
 """What was read of a storage account while its lock was held: ARM's view, its keys, its stored access policies."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -7,7 +8,12 @@ from enum import StrEnum
 from shared.sas import Service, key_sha256
 from shared.targets import PolicyTarget
 
+# Tags of an account that Sasquash heeds, beside those that name owners (docs/settings.md).
+MODE_TAG = "sasquash-mode"
+KEY_VAULT_TAG = "sasquash-key-vault"
+KEY_VAULT_FORMAT_TAG = "sasquash-key-vault-format"
 POLICY_REMOVAL_TAG = "sasquash-policy-removal"
+TAGS = frozenset({MODE_TAG, KEY_VAULT_TAG, KEY_VAULT_FORMAT_TAG, POLICY_REMOVAL_TAG})
 
 
 class Removal(StrEnum):
@@ -15,6 +21,11 @@ class Removal(StrEnum):
 
     TOMBSTONE = "tombstone"
     DELETE = "delete"
+
+
+def tag_in(tags: Mapping[str, str], name: str) -> str | None:
+    """Return what the tag `name` (in lower case) says, None where there is none: ARM compares names without case."""
+    return next((value.strip() for given, value in tags.items() if given.lower() == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,8 @@ class AccountFacts:
     @property
     def removal(self) -> Removal:
         """What its tag asks to be left of a policy. Anything but "delete" is the safe default."""
-        wanted = (value for name, value in self.tags.items() if name.lower() == POLICY_REMOVAL_TAG)
-        return Removal.DELETE if next(wanted, "").strip().lower() == Removal.DELETE else Removal.TOMBSTONE
+        wanted = (tag_in(self.tags, POLICY_REMOVAL_TAG) or "").lower()
+        return Removal.DELETE if wanted == Removal.DELETE else Removal.TOMBSTONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
+from shared.due import closable, confirmed, unannounced, unclaimed, unfiled, untold, with_proof
 from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
@@ -251,8 +251,8 @@ class FollowUp:
         return None
 
     async def _with_owners(self, revocation: Revocation) -> Revocation:
-        """Return the record with its owners looked up; a finding that arithmetic did not confirm has none to tell."""
-        if revocation.owners is not None or revocation.plan is None or revocation.account is None:
+        """Return the record with its owners looked up, if they are to hear of it."""
+        if revocation.owners is not None or revocation.account is None or not confirmed(revocation):
             return revocation
         found = await self._people().find(revocation.account.tags)
         changed = await self._ledger.change(
@@ -263,10 +263,8 @@ class FollowUp:
         return changed or revocation
 
     async def _close(self, revocation: Revocation) -> float | None:
-        """Close what is proven, filed, told and announced; the incident is updated in the next pass."""
-        told = any(told.state is State.PROVEN for told in revocation.told)
-        announced = any(change.state is State.PROVEN for change in revocation.announced)
-        if revocation.state is not State.PROVEN or revocation.filed is None or not told or not announced:
+        """Close what has nothing open; the incident is updated in the next pass."""
+        if not closable(revocation):
             return None
         await self._ledger.change(
             revocation.fingerprint,

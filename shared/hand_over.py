@@ -16,9 +16,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from shared.decide.plan import KEY_VAULT_TAG
 from shared.errors import NotFound, PassingFailure
-from shared.facts import AccountFacts, AccountKey
+from shared.facts import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.key_vault import Secret, SecretDisabled
 from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
@@ -27,8 +26,6 @@ from shared.targets import Lever
 if TYPE_CHECKING:  # not on the way to a kill
     from azure.keyvault.secrets import KeyVaultSecret
     from azure.keyvault.secrets.aio import SecretClient
-
-FORMAT_TAG = "sasquash-key-vault-format"
 
 _DEADLINE = 60.0  # seconds for all of it; inside the claim of a follow-up's step
 _MOST_READ = 10  # older versions, the newest of them
@@ -42,7 +39,7 @@ _KEY = r"(?P<key>[A-Za-z0-9+/]{86}==)"  # 64 bytes
 
 
 class _Format(StrEnum):
-    """What the secret's value is, as FORMAT_TAG says."""
+    """What the secret's value is, as KEY_VAULT_FORMAT_TAG says."""
 
     KEY = "key"
     CONNECTION_STRING = "connection-string"
@@ -54,7 +51,7 @@ _KEY_IN = {
 }
 _NO_KEY_IN = {
     _Format.KEY: "is not an account key alone; if it is a connection string, "
-    f'the tag {FORMAT_TAG} has to be "{_Format.CONNECTION_STRING}"',
+    f'the tag {KEY_VAULT_FORMAT_TAG} has to be "{_Format.CONNECTION_STRING}"',
     _Format.CONNECTION_STRING: "is not a connection string with one AccountKey",
 }
 
@@ -96,7 +93,7 @@ class KeyHandOver:
             return self._ended(
                 HandOverOutcome.NOT_ASKED, "No key was regenerated, and so there is none to hand over."
             )
-        tag = _tag(account, KEY_VAULT_TAG)
+        tag = tag_in(account.tags, KEY_VAULT_TAG)
         if not tag:
             return self._ended(
                 HandOverOutcome.NOT_ASKED, f"No tag {KEY_VAULT_TAG} names a secret that holds the key."
@@ -228,16 +225,11 @@ async def _disabled(secret: Secret, version: str, old_sha256: str, form: _Format
     return True
 
 
-def _tag(account: AccountFacts, name: str) -> str:
-    """The text of a tag, whose name Azure compares without regard to case; empty where there is none."""
-    return next((text.strip() for tag, text in account.tags.items() if tag.lower() == name), "")
-
-
 def _format(account: AccountFacts) -> _Format:
     try:
-        return _Format(_tag(account, FORMAT_TAG).lower() or _Format.KEY)
+        return _Format((tag_in(account.tags, KEY_VAULT_FORMAT_TAG) or _Format.KEY).lower())
     except ValueError:
-        raise _Declined(f"The tag {FORMAT_TAG} is neither {' nor '.join(_Format)}.") from None
+        raise _Declined(f"The tag {KEY_VAULT_FORMAT_TAG} is neither {' nor '.join(_Format)}.") from None
 
 
 def _key_in(secret: "KeyVaultSecret", form: _Format) -> re.Match[str] | None:

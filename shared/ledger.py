@@ -24,8 +24,9 @@ from azure.data.tables.aio import TableClient
 
 from shared import continuation
 from shared.errors import Conflict, from_azure
+from shared.facts import AccountFacts
 from shared.finding import Finding
-from shared.revocation import Reason, Revocation, State
+from shared.revocation import LockedDown, Reason, Revocation, Sighting, State
 
 SASQUASH = "sasquash"  # who did what no person asked for
 
@@ -213,7 +214,7 @@ def _partition(fingerprint: str) -> str:
 
 
 def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
-    """The record as JSON, and beside it the columns that people and queries look at."""
+    """The record as JSON, in several columns, and beside it the columns that people and queries look at."""
     finding = revocation.finding
     return {
         "PartitionKey": _partition(revocation.fingerprint),
@@ -225,8 +226,10 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "Source": finding.source,
         "ReceivedAt": revocation.received_at,
         "ChangedAt": now,
-        "Finding": msgspec.json.encode(finding).decode(),
-        "Record": msgspec.json.encode(replace(revocation, finding=_NO_FINDING, etag="")).decode(),
+        **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
+        "Record": msgspec.json.encode(
+            replace(revocation, finding=_NO_FINDING, account=None, lockdown=None, sightings=(), etag="")
+        ).decode(),
     }
 
 
@@ -247,11 +250,18 @@ def _first_line(finding: Finding) -> str:
     return f"Reported by {finding.source}.{because}"
 
 
-# Stands in column `Record` for what stands in column `Finding`: a text column holds 32 K characters.
+# What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
+# can make long, the account's network rules and tags above all.
+_APART: dict[str, tuple[str, Any]] = {
+    "finding": ("Finding", Finding),
+    "account": ("Facts", AccountFacts | None),
+    "lockdown": ("Lockdown", LockedDown | None),
+    "sightings": ("Sightings", tuple[Sighting, ...]),
+}
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
 
 def _from_entity(entity: TableEntity) -> Revocation:
     record = msgspec.json.decode(entity["Record"], type=Revocation)
-    finding = msgspec.json.decode(entity["Finding"], type=Finding)
-    return replace(record, finding=finding, etag=str(entity.metadata["etag"]))
+    apart = {name: msgspec.json.decode(entity[column], type=type_) for name, (column, type_) in _APART.items()}
+    return replace(record, **apart, etag=str(entity.metadata["etag"]))

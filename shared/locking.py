@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from shared.account_table import AccountLock, AccountTable, Rotation, waiting_partition
+from shared.account_table import AccountLock, AccountTable, Intent, Rotation, waiting_partition
 from shared.accounts import AccountRef
 from shared.conclusion import Conclusion
-from shared.errors import PassingFailure, SasquashError
+from shared.errors import Blocked, Busy, PassingFailure, SasquashError
 from shared.pulling import HeldLock
 from shared.revocation import Pull, Revocation
 from shared.takeover import Takeover
@@ -46,12 +46,14 @@ class LockedWork:
         """
         async with self.locked(ref.name, revocation.fingerprint) as held:
             if held.lock.predecessor is not None:
-                settled = await self._takeover.settle(held.lock.predecessor, ref)
-                held.uncertain = bool(settled)
-                await self._keep(held, ref, settled)
+                await self._settle(held, held.lock.predecessor, ref)
             partitions = (ref.name, waiting_partition(revocation.finding))
             decided = await self._under_lock.decide_and_pull(held, ref, revocation, partitions=partitions)
+            if decided is None:
+                return
             await self._keep(held, ref, decided)
+            if all(record.fingerprint != revocation.fingerprint for record in decided):
+                raise Busy(f"The lever of another leak of account {ref.name} came first.", retry_after=0.0)
 
     @asynccontextmanager
     async def locked(self, account: str, fingerprint: str) -> AsyncIterator[HeldLock]:
@@ -66,6 +68,20 @@ class LockedWork:
         finally:
             if not held.uncertain:
                 await self._release(held.lock)
+
+    async def _settle(self, held: HeldLock, predecessor: Intent, ref: AccountRef) -> None:
+        """Write down what a predecessor did. Until that is known the lock, which says what to look for, is kept.
+
+        Where Azure refuses to tell, other leaks of the account don't wait for it.
+        """
+        held.uncertain = True
+        try:
+            settled = await self._takeover.settle(predecessor, ref)
+        except Blocked:
+            held.uncertain = False
+            raise
+        held.uncertain = bool(settled)
+        await self._keep(held, ref, settled)
 
     async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:
         """Write what was decided under the lock, the record that tells of a pull first."""

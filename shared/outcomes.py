@@ -34,6 +34,8 @@ def decided(
     `pulled` is the plan that was carried out meanwhile for another leak of the account.
     """
     if one.verdict.reason is not None:
+        if pulled is not None and one.verdict.reason is Reason.POLICY_GONE and one.acts:
+            return None  # its tombstone takes a turn with the lock
         # The plan is the tombstone that may be left for a policy that is gone.
         ended = record.end(one.verdict.reason, now=now, detail=one.verdict.detail)
         return replace(ended, plan=one.plan if one.acts else None)

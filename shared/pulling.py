@@ -89,8 +89,8 @@ class Pulling:
             held.uncertain = False
             raise
         except PassingFailure as error:
-            # What may be pulled twice leaves nothing uncertain.
-            if plan.lever is not Lever.ACCOUNT_KEY or error.certainly_nothing_happened:
+            # Delegation keys are revoked again. All else can be read back, and the lock says what to look for.
+            if plan.lever is Lever.DELEGATION_KEY or error.certainly_nothing_happened:
                 held.uncertain = False
             raise
         finally:

@@ -36,7 +36,8 @@ class RetiredKeys:
         self._of: dict[str, tuple[RetiredKey, ...]] = {}
 
     def add(self, account: str, key: RetiredKey) -> None:
-        """Remember a key that has just been regenerated."""
+        """Remember a key that has just been regenerated; forget those of all accounts that had their hour."""
+        self._of = {name: kept for name in self._of if (kept := self._kept(name))}
         self._of[account] = (*self._kept(account), key)[-_MOST_KEPT:]
 
     def behind(self, credential: Credential, *, account: str) -> RetiredKey | None:

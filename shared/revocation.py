@@ -1,7 +1,7 @@
 """The record of one leak: what leaked, what was decided and why, what was done, what is proven, who was told.
 
 Everything a person on call may ask is in here (design decision 11), and nothing that could be used, but for the
-proof tokens: read-only, for one object that does not exist, half an hour long, and gone once they have served.
+proof tokens: what they hang on was ended by the pull that they are stored with, and they go once they have served.
 """
 
 from dataclasses import dataclass, field, replace
@@ -96,7 +96,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class ProofToken:
-    """A token of our own, signed by the key that is to die. `query` is the only credential that may be stored."""
+    """A token of our own that hangs on what is to die. `query` is the only credential that is stored, once that died.
+
+    One by a key reads one object that does not exist, for half an hour; one of a stored access policy may do what the
+    policy gives.
+    """
 
     service: Service
     url: str  # https://<account>.<service>.…/<a random object>, without the query
@@ -117,7 +121,7 @@ class Pull:
     at: datetime
     old_sha256: str
     new_sha256: str
-    confirmed_by: str  # "answer" | "listing" (the answer was lost; what is there now says that it happened)
+    confirmed_by: str  # "answer" | "listing" (by what is there now: the answer was lost, or nothing had to change)
     correlation_id: str | None
     proof_tokens: tuple[ProofToken, ...] = ()
     notes: tuple[str, ...] = ()
@@ -136,7 +140,7 @@ class Outcome(StrEnum):
 class Proof:
     """What is known of the credential's death. `evidence` is one English sentence an item.
 
-    `accepted`: a token of the old key was accepted at last sight.
+    `accepted`: a proof token was accepted at last sight.
     """
 
     outcome: Outcome

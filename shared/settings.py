@@ -261,7 +261,7 @@ class Settings:
     approval_hours: int = _setting(
         "SASQUASH_APPROVAL_HOURS",
         _number(1, 24 * 30),
-        "How long a plan waits for a person's decision before it is escalated, in hours.",
+        "How long a plan may be approved, in hours. After that, a retry weighs it anew.",
         default="4",
     )
     second_person: bool = _setting(

@@ -1,9 +1,9 @@
 """What a worker left behind that never gave its lock back: did its lever move? (design decision 9)
 
 The lock says which leaks hang on which key or policy. If that is another one now, they are dead, and the record says
-so. A worker may have died before it could note that: then a key's age tells (ARM's creationTime). Whether user
-delegation keys were revoked can't be read back, and an account that was locked down shows it: both are pulled again,
-which ends the same way.
+so. A worker may have died before it could note that: then a key's age tells (ARM's creationTime). An account that was
+locked down shows it. Whether user delegation keys were revoked can't be read back: if the predecessor did not get to
+note the revocation among the account's rotations, it is done again, which ends the same way.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared import outcomes
-from shared.account_table import TAKEOVER_TIME, Attributed, Intent
+from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide import plan as plans
-from shared.decide.attribution import attribute
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState
+from shared.decide.attribution import Verdict, attribute
+from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.ledger import Ledger
 from shared.levers.account_key import by_listing
 from shared.levers.levers import Levers, signer
@@ -29,8 +29,17 @@ _CLOCK_SKEW = timedelta(seconds=5)
 class Takeover:
     """Settles what a predecessor did. Runs under the lock that was taken over; whoever calls saves the records."""
 
-    def __init__(self, *, ledger: Ledger, accounts: Accounts, levers: Levers, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        table: AccountTable,
+        accounts: Accounts,
+        levers: Levers,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._ledger = ledger
+        self._table = table
         self._accounts = accounts
         self._levers = levers
         self._clock = clock
@@ -48,12 +57,22 @@ class Takeover:
         )
         records = [record for record in found if record is not None]
         if not predecessor.attributed:
-            return self._not_noted(predecessor, account, keys, records)
-        pull = await self._pull_of(predecessor.attributed[0], account, keys)
-        return self._noted(predecessor, account, pull, records) if pull is not None else []
+            locked = self._locked_down(predecessor, account, keys, records)
+            return locked or self._not_noted(predecessor, account, keys, records)
+        noted = predecessor.attributed[0]  # a holder pulls one lever
+        if noted.lever is Lever.LOCKDOWN:
+            return self._locked_down(predecessor, account, keys, records)
+        pull = await self._pull_of(noted, account, keys, records)
+        return self._noted(predecessor, account, keys, pull, records) if pull is not None else []
 
-    async def _pull_of(self, noted: Attributed, account: AccountFacts, keys: Mapping[str, AccountKey]) -> Pull | None:
-        """Return the pull that what is there now tells of, None where it tells of none. A holder pulls one lever."""
+    async def _pull_of(
+        self,
+        noted: Attributed,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        records: Iterable[Revocation],
+    ) -> Pull | None:
+        """Return the pull that what is there now tells of, None where it tells of none."""
         now = self._clock()
         match noted.lever:
             case Lever.ACCOUNT_KEY:
@@ -63,26 +82,53 @@ class Takeover:
             case Lever.STORED_POLICY:
                 target = PolicyTarget.parse(noted.target)
                 reading = await self._levers.stored_policy.read(account, target, key=signer(dict(keys), None))
-                return _policy_pull(noted, reading, at=now)
-            case Lever.DELEGATION_KEY | Lever.LOCKDOWN:
+                return _policy_pull(noted, reading, account.removal, at=now)
+            case Lever.DELEGATION_KEY:
+                return _revocation(noted, (await self._table.rows((account.name,))).rotations, records)
+            case Lever.LOCKDOWN:
                 return None
+
+    def _locked_down(
+        self,
+        predecessor: Intent,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        records: Iterable[Revocation],
+    ) -> list[Revocation]:
+        """Return the record of the lockdown that stands: its way back was saved before the lever was pulled."""
+        for record in records:
+            if record.state is not State.RECEIVED or record.lockdown is None:
+                continue
+            standing = self._levers.lockdown.standing(account, record.lockdown)
+            if standing is not None:
+                pull, locked = standing
+                noted = Attributed(record.fingerprint, pull.lever, pull.target, version="")
+                known = self._attributed(
+                    replace(record, lockdown=locked), noted, account, keys, at=predecessor.acquired_at
+                )
+                return [outcomes.of_pull(known, pull, account, now=self._clock())]
+        return []
 
     def _noted(
         self,
         predecessor: Intent,
         account: AccountFacts,
+        keys: Mapping[str, AccountKey],
         pull: Pull,
         records: Iterable[Revocation],
     ) -> list[Revocation]:
         """Return the records of all that the predecessor had noted: it hangs on the same key or policy."""
         proven = predecessor.attributed[0]
         now = self._clock()
-        told = any(r.pull is not None and r.pull.old_sha256 == proven.version for r in records)
+        told = any(
+            r.pull is not None and r.pull.lever is pull.lever and r.pull.old_sha256 == pull.old_sha256
+            for r in records
+        )
         settled: list[Revocation] = []
         for record in records:
             if record.state is not State.RECEIVED:
                 continue
-            known = self._attributed(record, proven, account, at=predecessor.acquired_at)
+            known = self._attributed(record, proven, account, keys, at=predecessor.acquired_at)
             if told or settled:
                 settled.append(outcomes.of_covered(known, pull, account, now=now))
             else:
@@ -105,21 +151,31 @@ class Takeover:
         [record], now = waiting, self._clock()
         pull = by_listing(fresh[0], "", keys[fresh[0]], at=now)
         known = self._attributed(
-            record, Attributed(record.fingerprint, Lever.ACCOUNT_KEY, fresh[0], ""), account, at=None
+            record, Attributed(record.fingerprint, Lever.ACCOUNT_KEY, fresh[0], ""), account, keys, at=None
         )
         return [outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)]
 
     def _attributed(
-        self, record: Revocation, proven: Attributed, account: AccountFacts, *, at: datetime | None
+        self,
+        record: Revocation,
+        proven: Attributed,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        *,
+        at: datetime | None,
     ) -> Revocation:
-        """Return the record as the predecessor had weighed it."""
-        is_key = proven.lever is Lever.ACCOUNT_KEY
+        """Return the record as the predecessor had weighed it; a key that it did not pull is there still."""
+        key_name: str | None = proven.target
+        key_sha256: str | None = proven.version
+        if proven.lever is not Lever.ACCOUNT_KEY:
+            verdict = _verdict(record, account, keys)
+            key_name, key_sha256 = (verdict.key_name, verdict.key_sha256) if verdict is not None else (None, None)
         return replace(
             record,
             account=account,
-            attributed_at=at,
-            key_name=proven.target if is_key else record.key_name,
-            key_sha256=proven.version if is_key else record.key_sha256,
+            attributed_at=at if key_name is not None else None,
+            key_name=key_name,
+            key_sha256=key_sha256,
             plan=self._carried_out(proven, account),
         )
 
@@ -136,9 +192,10 @@ class Takeover:
         )
 
 
-def _policy_pull(noted: Attributed, reading: PolicyReading, *, at: datetime) -> Pull | None:
-    ended = reading.state in (PolicyState.TOMBSTONE, PolicyState.GONE)
-    if not ended or reading.version == noted.version:
+def _policy_pull(noted: Attributed, reading: PolicyReading, removal: Removal, *, at: datetime) -> Pull | None:
+    """Return the pull, if what is left of the policy is what ours leaves: if not, somebody else was there."""
+    left = PolicyState.GONE if removal is Removal.DELETE else PolicyState.TOMBSTONE
+    if reading.state is not left or reading.version == noted.version:
         return None
     return Pull(
         lever=Lever.STORED_POLICY,
@@ -151,9 +208,33 @@ def _policy_pull(noted: Attributed, reading: PolicyReading, *, at: datetime) -> 
     )
 
 
-def _matches_none(record: Revocation, account: AccountFacts, keys: Mapping[str, AccountKey]) -> bool:
+def _revocation(noted: Attributed, rotations: Iterable[Rotation], records: Iterable[Revocation]) -> Pull | None:
+    """Return the revocation of delegation keys that was noted for one of `records`, None where none was.
+
+    It was noted before a record could tell of it, and after it was asked for: an older one is another.
+    """
+    since = {record.fingerprint: (record.reached(State.RECEIVED) or record.received_at) for record in records}
+    for rotation in rotations:
+        asked = since.get(rotation.fingerprint)
+        if rotation.lever is noted.lever and asked is not None and rotation.at > asked - _CLOCK_SKEW:
+            return Pull(
+                lever=rotation.lever,
+                target=rotation.target,
+                at=rotation.at,
+                old_sha256="",
+                new_sha256="",
+                confirmed_by="answer",
+                correlation_id=None,
+            )
+    return None
+
+
+def _verdict(record: Revocation, account: AccountFacts, keys: Mapping[str, AccountKey]) -> Verdict | None:
     credential = record.finding.credential
-    if credential is None:
-        return False
     values = {name: key.value for name, key in keys.items()}
-    return attribute(credential, account=account.name, keys=values).reason is Reason.NO_KEY_MATCHES
+    return attribute(credential, account=account.name, keys=values) if credential is not None else None
+
+
+def _matches_none(record: Revocation, account: AccountFacts, keys: Mapping[str, AccountKey]) -> bool:
+    verdict = _verdict(record, account, keys)
+    return verdict is not None and verdict.reason is Reason.NO_KEY_MATCHES

@@ -19,6 +19,7 @@ from shared.facts import PolicyReading
 from shared.finding import Finding
 from shared.ledger import Ledger
 from shared.levers.levers import Levers, signer
+from shared.levers.stored_policy import Revived
 from shared.pulling import HeldLock, Pulling
 from shared.retired_keys import RetiredKeys
 from shared.revocation import Plan, Pull, Reason, Revocation, State
@@ -65,14 +66,15 @@ class UnderLock:
 
     async def decide_and_pull(
         self, held: HeldLock, ref: AccountRef, revocation: Revocation, *, partitions: tuple[str, ...]
-    ) -> list[Revocation]:
-        """Return the records to save, the one whose lever was pulled first.
+    ) -> list[Revocation] | None:
+        """Return the records to save, the one whose lever was pulled first; None where others have decided on it.
 
-        Raises PassingFailure (try again), Blocked only when the account can't be read at all.
+        `revocation` is not among them where it needs a turn of its own. Raises PassingFailure (try again), Blocked
+        only when the account can't be read at all.
         """
         scene, current = await self._read(ref, revocation, partitions)
         if current is None or current.state is not State.RECEIVED:
-            return []  # another worker decided on it while this one waited for the lock
+            return None  # another worker decided on it while this one waited for the lock
         revocation = current
         weighed = [self._weigh(finding, scene, revocation) for finding in scene.waiting]
         chosen, record, left = await self._choose(weighed, revocation)
@@ -83,7 +85,7 @@ class UnderLock:
             pull, record = await self._pulling.pull(held, scene, chosen, record, ends=_first(chosen, ended))
         except Blocked as error:
             blocked = _Blocked(chosen.plan, error)
-            return await self._records(scene, left, revocation, blocked=blocked)
+            return await self._buried(scene, await self._records(scene, left, revocation, blocked=blocked))
         late = await self._late(scene, partitions, revocation, chosen.plan)
         if record.fingerprint == revocation.fingerprint:
             revocation = record
@@ -192,18 +194,19 @@ class UnderLock:
 
     async def _buried(self, scene: Scene, records: list[Revocation]) -> list[Revocation]:
         """Return the records, those of a policy that is gone with the tombstone that was left for it."""
-        return [
-            await self._bury(scene, record) if record.reason is Reason.POLICY_GONE else record for record in records
-        ]
+        return [buried for record in records if (buried := await self._bury(scene, record)) is not None]
 
-    async def _bury(self, scene: Scene, record: Revocation) -> Revocation:
-        if record.plan is None:
+    async def _bury(self, scene: Scene, record: Revocation) -> Revocation | None:
+        """Return the record with what came of its tombstone; None where its policy is back, to be weighed anew."""
+        if record.reason is not Reason.POLICY_GONE or record.plan is None:
             return record
         reading = scene.policies[record.plan.target]
         try:
             said = await self._levers.stored_policy.bury(
                 reading.target, scene.account, reading, key=signer(dict(scene.keys), record.key_name)
             )
+        except Revived:
+            return None
         except SasquashError as error:
             said = f"No tombstone could be left: {error}"
         return replace(record, detail=f"{record.detail} {said}")

@@ -169,7 +169,13 @@ class Worker:
 
     @cached_property
     def _work(self) -> LockedWork:
-        takeover = Takeover(ledger=self.ledger, accounts=self.accounts, levers=self.levers, clock=self._clock)
+        takeover = Takeover(
+            ledger=self.ledger,
+            table=self.account_table,
+            accounts=self.accounts,
+            levers=self.levers,
+            clock=self._clock,
+        )
         return LockedWork(
             table=self.account_table,
             takeover=takeover,

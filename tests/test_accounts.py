@@ -24,15 +24,15 @@ RULES = {
 }
 
 
-async def facts(**properties: Any) -> AccountFacts:
-    account = Account(name=ACCOUNT, resource_group="research")
+async def facts(*, tags: dict[str, str] | None = None, **properties: Any) -> AccountFacts:
+    account = Account(name=ACCOUNT, resource_group="research", tags=tags or {})
     account.properties |= properties
     cloud = Cloud(accounts={ACCOUNT: account}, identities=identities.directory())
     entra = Entra(cloud)
     transport = Transport(arm.app(cloud, entra))
     credential = Credential(entra, cloud.identities["responder"])
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=transport) as client:
-        accounts = Accounts(lambda _: client, subscriptions=(SUBSCRIPTION,), tag_names=(), clock=lambda: NOW)
+        accounts = Accounts(lambda _: client, subscriptions=(SUBSCRIPTION,), tag_names=("Owner",), clock=lambda: NOW)
         return await accounts.facts(AccountRef(ACCOUNT_ID, ACCOUNT, SUBSCRIPTION, "research", frozenset()))
 
 
@@ -73,3 +73,9 @@ async def test_more_network_rules_than_a_record_can_hold_are_left_out(rules: int
 
     assert bool(found.network_rules) is kept
     assert len(found.network_rules) <= 6000
+
+
+async def test_of_the_tags_only_those_that_count_are_kept() -> None:
+    ours = {"owner": "ada@contoso.com", "Sasquash-Mode": "observe", "sasquash-key-vault-format": "key"}
+
+    assert (await facts(tags=ours | {"team": "x", "sasquash-padding": "x" * 256})).tags == ours

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from shared.due import unannounced, unclaimed, unfiled, untold, with_proof
-from shared.revocation import Claim, Filed, Outcome, Proof, Reason, Revocation, State, Told
+from shared.due import closable, confirmed, unannounced, unclaimed, unfiled, untold, with_proof
+from shared.revocation import Claim, Filed, Liveness, LockedDown, Outcome, Proof, Reason, Revocation, State, Told
+from shared.targets import Lever, Lockdown
 from tests import samples
 from tests.samples import NOW
 
@@ -120,3 +122,80 @@ def test_a_proof_that_comes_too_late_changes_nothing(state: State) -> None:
     record = samples.revocation(state=state, pull=samples.pull())
 
     assert with_proof(record, Proof(Outcome.PROVEN, LATER, ())) is None
+
+
+def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
+    locked = replace(samples.pull(), lever=Lever.LOCKDOWN, target="shared_key")
+    record = samples.revocation(state=State.CONTAINED, pull=locked)
+
+    proven = with_proof(record, Proof(Outcome.ARM_ONLY, LATER, ()))
+
+    assert proven is not None
+    assert proven.detail == "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
+
+
+def asked() -> Revocation:
+    """A record whose plan awaits approval, and of whom everybody knows."""
+    record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+    told = Told(State.AWAITING_APPROVAL, (), NOW)
+    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), told=(told,))
+
+
+def test_who_was_asked_once_is_not_asked_again() -> None:
+    assert (unannounced(asked()), unfiled(asked()), untold(asked())) == ([], False, False)
+
+
+def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> None:
+    """The digest that they know is void: without word of the new one nobody could approve."""
+    approved = asked().reach(State.RECEIVED, now=LATER, detail="")
+
+    anew = approved.reach(State.AWAITING_APPROVAL, now=LATER, detail="")
+
+    assert unannounced(anew) == [anew.changes[-1]]
+    assert unfiled(anew)
+    assert untold(anew)
+
+
+@pytest.mark.parametrize(
+    ("facts", "hear"),
+    [
+        ({"key_name": "key1"}, True),
+        ({"pull": samples.pull()}, True),
+        ({"liveness": Liveness(NOW, True, "Accepted.")}, True),
+        ({"finding": samples.ordered(Lever.ACCOUNT_KEY, "key1")}, True),
+        ({"liveness": Liveness(NOW, False, "Refused.")}, False),
+        ({"liveness": Liveness(NOW, None, "Not asked.")}, False),
+        ({}, False),
+    ],
+)
+def test_owners_hear_only_of_what_is_confirmed(facts: dict[str, Any], hear: bool) -> None:
+    assert confirmed(samples.revocation(plan=samples.plan(), **facts)) is hear
+    assert not confirmed(samples.revocation(**facts))
+
+
+def done(**changed: Any) -> Revocation:
+    """A record about which nothing is left to do."""
+    record = samples.revocation().reach(State.PROVEN, now=NOW, detail="")
+    told = (Told(State.PROVEN, (), NOW),)
+    return replace(
+        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), told=told),
+        **changed,
+    )
+
+
+def test_what_has_nothing_open_closes() -> None:
+    assert closable(done())
+
+
+@pytest.mark.parametrize(
+    "missing", [{"filed": None}, {"told": ()}, {"announced": ()}, {"state": State.CONTAINED}, {"state": State.CLOSED}]
+)
+def test_what_has_something_open_does_not_close(missing: dict[str, Any]) -> None:
+    assert not closable(done(**missing))
+
+
+def test_a_lockdown_stays_open_until_somebody_undoes_it() -> None:
+    locked = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}")
+
+    assert not closable(done(lockdown=locked))
+    assert closable(done(lockdown=replace(locked, undone_at=LATER)))

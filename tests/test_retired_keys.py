@@ -61,3 +61,13 @@ def test_no_more_than_four_of_an_account_are_kept() -> None:
 
 def test_a_retired_key_is_shown_to_nobody() -> None:
     assert KEYS["key2"] not in repr(RetiredKey("key2", KEYS["key2"], NOW))
+
+
+def test_no_key_stays_in_memory_for_longer_than_its_hour_and_the_next_rotation() -> None:
+    clock = Clock()
+    keys = RetiredKeys(clock=clock)
+    keys.add("other", RetiredKey("key2", KEYS["key2"], NOW))
+    clock.now = NOW + timedelta(hours=1)
+    keys.add(ACCOUNT, RetiredKey("key1", KEYS["key1"], clock.now))
+
+    assert set(keys._of) == {ACCOUNT}

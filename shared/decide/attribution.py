@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.decide.delegation import lives_until
 from shared.facts import PolicyReading, PolicyState
 from shared.revocation import Reason
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
@@ -67,7 +66,7 @@ def expired(credential: Credential, *, now: datetime) -> Verdict | None:
 
     No stored access policy can lengthen that: an end in both is refused. A user delegation SAS ends with its key.
     """
-    end = lives_until(credential)
+    end = credential.ends
     if end is None or end > now:
         return None
     return Verdict(

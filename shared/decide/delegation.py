@@ -1,4 +1,4 @@
-"""What can be told of a user delegation SAS, whose key nobody can read back: its end, and whether it is genuine.
+"""What can be told of a user delegation SAS, whose key nobody can read back: which key it was, is it genuine.
 
 Pure. Source: Microsoft REST documentation, "Create a user delegation SAS", the fields `skoid` to `skv`.
 """
@@ -12,12 +12,6 @@ from shared.sas.classify import moment
 
 _LONGEST_LIFE = timedelta(days=7)  # of a user delegation key
 _IDENTITY = ("skoid", "sktid", "skt", "ske")
-
-
-def lives_until(credential: Credential) -> datetime | None:
-    """Return the token's end: its own or its key's, whichever comes first; None where neither can be read."""
-    ends = [end for end in (credential.expires, moment(credential.parameter("ske"))) if end is not None]
-    return min(ends, default=None)
 
 
 def version(credential: Credential | None, *, last_pull: datetime | None) -> str:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from shared.decide.delegation import lives_until
 from shared.facts import PolicyReading
 from shared.sas import Credential, InvalidCredential, Kind
 
@@ -20,8 +19,8 @@ def as_granted(credential: Credential, reading: PolicyReading | None = None) -> 
             added["sp"] = reading.permissions
         if "se" not in parameters and reading.expires is not None:
             added["se"] = reading.expires.isoformat()
-    if credential.kind is Kind.USER_DELEGATION_SAS and (end := lives_until(credential)) is not None:
-        added["se"] = end.isoformat()
+    if credential.kind is Kind.USER_DELEGATION_SAS and credential.ends is not None:
+        added["se"] = credential.ends.isoformat()
     try:
         return replace(credential, parameters=tuple(sorted((parameters | added).items())))
     except InvalidCredential:  # rights that no service knows

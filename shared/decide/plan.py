@@ -2,12 +2,10 @@
 
 import hashlib
 
-from shared.facts import AccountFacts, Removal
+from shared.facts import KEY_VAULT_TAG, AccountFacts, Removal, tag_in
 from shared.levers import words
 from shared.revocation import Plan
 from shared.targets import Lever, Lockdown
-
-KEY_VAULT_TAG = "sasquash-key-vault"
 
 _TELL = "File the incident and tell the owners."
 _SHARED_KEY_OFF = (
@@ -83,7 +81,6 @@ def _steps(account: AccountFacts, lever: Lever, target: str) -> tuple[str, ...]:
 
 
 def _key_steps(account: AccountFacts, key: str) -> tuple[str, ...]:
-    tagged = any(name.lower() == KEY_VAULT_TAG for name in account.tags)
     hand_over = (
         f"Hand the new {key} over to the key vault's secret that the account's tag {KEY_VAULT_TAG} names, if the "
         "settings allow it and the secret holds the old one."
@@ -91,7 +88,7 @@ def _key_steps(account: AccountFacts, key: str) -> tuple[str, ...]:
     return (
         f"Regenerate {key} of {account.name}, once; the other key stays as it is.",
         f"Prove by a token of our own that the old {key} is refused.",
-        *((hand_over,) if tagged else ()),
+        *((hand_over,) if tag_in(account.tags, KEY_VAULT_TAG) else ()),
         _TELL,
     )
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.decide.rules import Action, Rule
+from shared.facts import MODE_TAG, tag_in
 from shared.revocation import Approval, Plan
 from shared.settings import Mode, Settings
 from shared.targets import Lever
 
-MODE_TAG = "sasquash-mode"
 _DAY = timedelta(hours=24)
 _CUTS_OFF_MANY = frozenset({Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY})
 
@@ -66,10 +66,10 @@ def decide(
 
 def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, str]:
     """Return the mode for an account, and where it comes from. The tag counts only as far as the settings let it."""
-    wanted = next((value for name, value in tags.items() if name.lower() == MODE_TAG), None)
+    wanted = tag_in(tags, MODE_TAG)
     if wanted is None:
         return settings.mode, "SASQUASH_MODE"
-    allowed = next((mode for mode in settings.tag_modes if mode.value == wanted.strip().lower()), None)
+    allowed = next((mode for mode in settings.tag_modes if mode.value == wanted.lower()), None)
     if allowed is None:
         return (
             settings.mode,

@@ -8,6 +8,7 @@ from shared.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sigh
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
 _MOST_SIGHTINGS = 20
+_LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's column holds 32 K of them
 
 
 def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revocation | None:
@@ -23,10 +24,12 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
 
 def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
     seen = {(s.source, s.url) for s in current.sightings} | {(current.finding.source, current.finding.url)}
-    if (finding.source, finding.url) in seen or len(current.sightings) >= _MOST_SIGHTINGS:
+    if (finding.source, finding.url) in seen:
         return current
-    sighting = Sighting(finding.source, finding.url, finding.detected_at)
-    return replace(current, sightings=(*current.sightings, sighting))
+    sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at))
+    length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
+    fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
+    return replace(current, sightings=sightings) if fits else current
 
 
 def _reopens(current: Revocation, *, now: datetime) -> bool:

@@ -84,15 +84,9 @@ class AccountKeyLever:
         if keys[plan.target].sha256 != plan.version:
             raise PassingFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
         correlation_id = self._new_id()
-        tries = [asyncio.create_task(self._prover.try_before(token)) for token in tokens]
-        await asyncio.sleep(0)  # lets the tries set out first; nothing waits for their answers
-        try:
+        async with self._prover.trying(tokens) as tried:
             after = await self._regenerate(plan, account, correlation_id)
             at = self._clock()
-        finally:
-            for task in tries:
-                task.cancel()
-            tried = await asyncio.gather(*tries, return_exceptions=True)
         new_key = after.get(plan.target)
         if new_key is None or new_key.sha256 == plan.version:
             raise PassingFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
@@ -104,10 +98,7 @@ class AccountKeyLever:
             new_sha256=new_key.sha256,
             confirmed_by="answer",
             correlation_id=correlation_id,
-            proof_tokens=tuple(
-                outcome if isinstance(outcome, ProofToken) else token
-                for token, outcome in zip(tokens, tried, strict=True)
-            ),
+            proof_tokens=tuple(tried),
         )
 
     async def _regenerate(self, plan: Plan, account: AccountFacts, correlation_id: str) -> dict[str, AccountKey]:

@@ -18,7 +18,7 @@ from shared.errors import PassingFailure, SasquashError, from_account
 from shared.facts import AccountFacts
 from shared.levers.data_plane import Transport
 from shared.levers.liveness import LivenessCheck, PrincipalExists
-from shared.levers.proof import LIFETIME, Probe, Prover, Subject
+from shared.levers.proof import LIFETIME, Probe, Prover, Subject, object_name
 from shared.levers.user_delegation import UserDelegation, mint
 from shared.revocation import Liveness, Plan, Proof, ProofToken, Pull
 from shared.sas import Credential, Service
@@ -87,7 +87,7 @@ class DelegationKeyLever:
             return ()
         now = self._clock().replace(microsecond=0)
         expires = now + LIFETIME
-        name = f"sasquashproof{self._new_id().replace('-', '')[:16]}/none"
+        name = f"{object_name(self._new_id())}/none"
         try:
             async with asyncio.timeout(_MINT_TIMEOUT):
                 key = await self._delegation.key(account, start=now - _CLOCK_SKEW, expiry=expires)

@@ -1,5 +1,7 @@
 """The four ways to kill a credential, side by side: who breaks, and what is proven of a pull."""
 
+from collections.abc import Mapping
+
 from shared.errors import Blocked
 from shared.facts import AccountFacts, AccountKey
 from shared.levers.account_key import AccountKeyLever
@@ -59,6 +61,6 @@ class Levers:
                 return await self.lockdown.prove(pull, account, revocation.lockdown)
 
 
-def signer(keys: dict[str, AccountKey], key_name: str | None) -> AccountKey:
+def signer(keys: Mapping[str, AccountKey], key_name: str | None) -> AccountKey:
     """Return the key that is behind a leak; where none is known to be (an order), either serves."""
     return keys[key_name or KEY_NAMES[0]]

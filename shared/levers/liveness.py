@@ -13,13 +13,10 @@ from datetime import datetime
 from urllib.parse import quote
 from uuid import UUID
 
-from azure.core.exceptions import AzureError
-from azure.core.rest import HttpRequest
-
 from shared.errors import SasquashError
 from shared.facts import AccountFacts
-from shared.levers.data_plane import Transport, send
-from shared.levers.proof import Answer, Try, read_answer
+from shared.levers.data_plane import Transport
+from shared.levers.proof import Answer, try_token
 from shared.revocation import Liveness
 from shared.sas import Credential, ResourceKind
 from shared.sas.classify import moment
@@ -70,7 +67,9 @@ class LivenessCheck:
             question = question_for(credential, account, name=f"sasquash{self._new_id()}", now=self._clock())
         except CannotBeAsked as reason:
             return Liveness(self._clock(), None, f"It was not tried: {reason}.")
-        attempt, (issuer_known, issuer) = await asyncio.gather(self._send(question, token), self._issuer(credential))
+        attempt, (issuer_known, issuer) = await asyncio.gather(
+            try_token(self._new_transport, question.method, question.url, token), self._issuer(credential)
+        )
         alive: bool | None = None
         if attempt.answer is Answer.REFUSED:
             alive = False
@@ -86,19 +85,6 @@ class LivenessCheck:
         else:
             said = f"Azure accepted its signature ({attempt.said}), but {issuer}."
         return Liveness(self._clock(), alive, said)
-
-    async def _send(self, question: Question, token: str) -> Try:
-        """Send the token. It is in no log and no exception: who reads the answer reads neither request nor URL."""
-        separator = "&" if "?" in question.url else "?"
-        request = HttpRequest(
-            question.method, f"{question.url}{separator}{token}", headers={"Accept": "application/json"}
-        )
-        try:
-            async with self._new_transport() as transport:
-                answer = await send(transport, request)
-                return read_answer(answer.status, answer.code)
-        except AzureError as error:
-            return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
 
     async def _issuer(self, credential: Credential) -> tuple[bool, str]:
         """Return whether nothing speaks against the issuer, and what is known of them in words."""

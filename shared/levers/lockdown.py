@@ -18,7 +18,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
 from shared.accounts import Access, AccountRef
-from shared.errors import Blocked, PassingFailure, WrongState, from_account
+from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
 from shared.facts import AccountFacts
 from shared.revocation import LockedDown, Outcome, Plan, Proof, Pull
 from shared.targets import Lever, Lockdown
@@ -83,28 +83,59 @@ class LockdownLever:
     async def pull(self, plan: Plan, account: AccountFacts, locked: LockedDown) -> tuple[Pull, LockedDown]:
         """Lock `account` down; `locked` is what `before` returned, or an earlier attempt's.
 
-        Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is.
-        Raises PassingFailure, even where it is open whether it happened: it may be pulled again. Raises Blocked.
+        Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is. A
+        lost answer is settled by reading. Raises PassingFailure, whose `sent` leaves open whether it happened, or
+        Blocked.
         """
         kind = Lockdown(plan.target)
         if locked.kind is not kind:
             raise Blocked(
                 f"The record holds the way back from another lockdown ({locked.kind}). Undo that one first."
             )
+        standing = self.standing(account, locked)
+        if standing is not None:
+            return standing
         current = _current(account, kind)
-        if _is_locked(kind, current):
-            unchanged = not _differences(current, json.loads(locked.before))
-            notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
-            pull = self._pull(kind, confirmed_by="listing", correlation_id=None, notes=notes)
-            return pull, replace(locked, after=_text(current))
         correlation_id = self._new_id()
         doing = f"Locking {account.name} down ({kind})"
-        answer = await self._update(account, _change(_locked(kind, current)), correlation_id, doing=doing)
-        after = _properties(kind, Access.of(answer))
+        wanted, confirmed_by = _change(_locked(kind, current)), "answer"
+        try:
+            after = _properties(kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing)))
+        except PassingFailure as error:
+            if error.certainly_nothing_happened:
+                raise
+            after, confirmed_by = await self._settled(kind, account, error), "listing"
         if not _is_locked(kind, after):
             raise Blocked(f"{doing}: ARM answered, but it is still open. Look for an Azure policy that opens it.")
-        pull = self._pull(kind, confirmed_by="answer", correlation_id=correlation_id)
+        pull = self._pull(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
         return pull, replace(locked, before=_text(current), after=_text(after))
+
+    def standing(self, account: AccountFacts, locked: LockedDown) -> tuple[Pull, LockedDown] | None:
+        """Return what `pull` does where `account` is locked already, perhaps by an earlier attempt; None if it isn't.
+
+        Raises Blocked.
+        """
+        kind = locked.kind
+        current = _current(account, kind)
+        if not _is_locked(kind, current):
+            return None
+        unchanged = not _differences(current, json.loads(locked.before))
+        notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
+        pull = self._pull(kind, confirmed_by="listing", correlation_id=None, notes=notes)
+        return pull, replace(locked, after=_text(current))
+
+    async def _settled(self, kind: Lockdown, account: AccountFacts, lost: PassingFailure) -> _Properties:
+        """Return the account's properties after an update whose answer was `lost`.
+
+        Raises `lost` where they can't be read, and PassingFailure where the update came to nothing.
+        """
+        try:
+            after = _properties(kind, Access.of(await self._read(account)))
+        except SasquashError:
+            raise lost from None
+        if not _is_locked(kind, after):
+            raise PassingFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
+        return after
 
     def _pull(
         self, kind: Lockdown, *, confirmed_by: str, correlation_id: str | None, notes: tuple[str, ...] = ()

@@ -204,15 +204,19 @@ class Prover:
         ]
 
     async def _try(self, url: str, query: str) -> Try:
-        """Send one request with a proof token, on a fresh connection. The URL is in no log and no exception."""
-        separator = "&" if "?" in url else "?"
-        request = HttpRequest("GET", f"{url}{separator}{query}", headers={"Accept": "application/json"})
-        try:
-            async with self._new_transport() as transport:
-                answer = await send(transport, request)
-                return read_answer(answer.status, answer.code)
-        except AzureError as error:
-            return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
+        return await try_token(self._new_transport, "GET", url, query)
+
+
+async def try_token(new_transport: Callable[[], Transport], method: str, url: str, query: str) -> Try:
+    """Send one request with the token `query`, on a fresh connection. The URL is in no log and no exception."""
+    separator = "&" if "?" in url else "?"
+    request = HttpRequest(method, f"{url}{separator}{query}", headers={"Accept": "application/json"})
+    try:
+        async with new_transport() as transport:
+            answer = await send(transport, request)
+            return read_answer(answer.status, answer.code)
+    except AzureError as error:
+        return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
 
 
 def read_answer(status: int, code: str) -> Try:

@@ -39,6 +39,10 @@ _DELETED = (
 )
 
 
+class Revived(PassingFailure):
+    """A policy that was gone is there again, and live."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Changed:
     """How the policies stand after a change. `written`: we wrote; `answered`: Azure said that it was done."""
@@ -181,7 +185,7 @@ class StoredPolicyLever:
     ) -> str:
         """Leave a tombstone for a policy that is gone, lest a new one of its id revive the leak. Idempotent.
 
-        Returns what happened in one English sentence. Raises PassingFailure or Blocked.
+        Returns what happened in one English sentence. Raises Revived, PassingFailure or Blocked.
         """
         policy = words.policy(str(target))
 
@@ -207,7 +211,7 @@ class StoredPolicyLever:
                 return f"There is a tombstone for {policy} already."
             case PolicyState.EXPIRED:
                 return f"No tombstone is needed for {policy}: it is there again, and expired."
-        raise PassingFailure(f"It is there again and live: {policy}. It has to be weighed anew.", sent=False)
+        raise Revived(f"It is there again and live: {policy}. It has to be weighed anew.", sent=False)
 
     async def prove(self, pull: Pull, account: AccountFacts, *, key: AccountKey) -> Proof:
         """Return what is proven of the policy's death by now. `key` is the one that signed the leak, as it is now."""
@@ -240,6 +244,7 @@ class StoredPolicyLever:
                             read.policies, written, answered, tuple(dict.fromkeys(store.notes)) if written else ()
                         )
                     if lost is not None:
+                        written = answered  # a write whose answer was lost, and that is not there, was none
                         raise lost
                     if not read.settled and read.last_modified != waited_out:
                         waited_out = read.last_modified

@@ -25,7 +25,7 @@ _UNKNOWN_GRANTS = {
 _PROOF = {
     Outcome.PENDING: "Not proven yet.",
     Outcome.PROVEN: "Proven dead.",
-    Outcome.ARM_ONLY: "Proven by ARM only: the data plane could not be asked from here.",
+    Outcome.ARM_ONLY: "Proven by ARM only: the data plane told nothing.",
     Outcome.STILL_ALIVE: "STILL ALIVE: such tokens are accepted all the same.",
 }
 
@@ -95,11 +95,11 @@ def _done(revocation: Revocation) -> str:
     by = "request" if pull.lever is Lever.STORED_POLICY else "ARM correlation"
     how = f" ({by} id {pull.correlation_id})" if pull.correlation_id else ""
     other = "; the other key was not touched" if pull.lever is Lever.ACCOUNT_KEY else ""
-    lost = "The answer was lost; what is there now shows that it happened."
+    seen = "What is there now shows it: Azure's answer was lost, or nothing had to be changed."
     return " ".join(
         (
             f"{done(pull, name).removesuffix('.')}{how}{other}.",
-            *((lost,) if pull.confirmed_by == "listing" else ()),
+            *((seen,) if pull.confirmed_by == "listing" else ()),
             *pull.notes,
             *_decision(revocation),
             *_hand_over(revocation),
@@ -130,7 +130,8 @@ def _proven(revocation: Revocation) -> str:
     proof = revocation.proof
     if proof is None:
         return f"{signer}{'Not proven dead yet.' if revocation.pull is not None else 'It was not revoked.'}"
-    return f"{signer}{_PROOF[proof.outcome]} {' '.join(proof.evidence)}"
+    is_kill = pull is not None and pull.lever is not Lever.LOCKDOWN
+    return " ".join((*((f"{signer}{_PROOF[proof.outcome]}",) if is_kill else ()), *proof.evidence))
 
 
 def _open_points(revocation: Revocation) -> list[str]:
@@ -165,13 +166,34 @@ def _next_steps(revocation: Revocation) -> list[str]:
         case State.OBSERVED, _:
             return ["Revoke it by hand, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
         case State.FAILED, Reason.STILL_ALIVE:
-            return [
-                "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
-                "open a support request: a regenerated key must be refused within ten minutes."
-            ]
+            return [_still_to_stop(revocation)]
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
+
+
+def _still_to_stop(revocation: Revocation) -> str:
+    """Return how to stop by hand what its lever did not."""
+    pull = revocation.pull
+    match pull.lever if pull is not None else None:
+        case Lever.STORED_POLICY if pull is not None:
+            return (
+                f"Look at {policy(pull.target)}: end it again if somebody made it anew. If it is over and such "
+                f"tokens are accepted all the same, regenerate {revocation.key_name or 'the key that signed them'}, "
+                "which ends everything else that the key signed, too."
+            )
+        case Lever.DELEGATION_KEY:
+            return (
+                "Take the data roles on the account from whoever issued the token: a user delegation SAS can do no "
+                "more than its issuer. Then open a support request."
+            )
+        case Lever.LOCKDOWN:
+            return "Look in the activity log who opened the account again, and revoke the credential itself."
+        case _:
+            return (
+                "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
+                "open a support request: a regenerated key must be refused within ten minutes."
+            )
 
 
 def _recovery(revocation: Revocation) -> list[str]:
@@ -193,6 +215,8 @@ def _recovery(revocation: Revocation) -> list[str]:
             ]
         case Lever.DELEGATION_KEY:
             return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
+        case Lever.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
+            return ["The lockdown was undone. Revoke the credential itself, if nobody has: it is kept out no longer."]
         case Lever.LOCKDOWN:
             return [
                 "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",

@@ -34,7 +34,8 @@ class Headline:
 
 def headline(briefing: Briefing) -> Headline:
     """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
-    words = _EXCEPTIONS.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
+    exceptions = _LOCKED_DOWN if briefing.lever is Lever.LOCKDOWN else _EXCEPTIONS
+    words = exceptions.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
     if words is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
     return Headline(words.label, words.tone, words.pulled, words.lead(briefing))
@@ -154,7 +155,7 @@ def _closed(briefing: Briefing) -> str:
 
 
 def _dismissed(briefing: Briefing) -> str:
-    return f"The reported {subject_of(briefing)} needs no action, and for a reason that is certain."
+    return f"The {_what(briefing)} needs no action, and for a reason that is certain."
 
 
 def _unresolved(briefing: Briefing) -> str:
@@ -166,13 +167,31 @@ def _unresolved(briefing: Briefing) -> str:
 
 def _failed(briefing: Briefing) -> str:
     return (
-        f"Sasquash tried to revoke the leaked {subject_of(briefing)} and COULD NOT. Treat it as working: a "
-        "person has to revoke it now."
+        f"Sasquash tried to revoke the {_what(briefing)} and COULD NOT. Treat it as working: a person has to revoke "
+        "it now."
     )
 
 
 def _still_alive(briefing: Briefing) -> str:
     return f"The {_what(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now.{_others(briefing)}"
+
+
+def _locked_down(briefing: Briefing) -> str:
+    return (
+        f"The account was locked down to keep the {_what(briefing)} out. That revokes nothing: it works again once "
+        f"the lockdown is undone.{_others(briefing)}"
+    )
+
+
+def _closed_after_lockdown(briefing: Briefing) -> str:
+    return (
+        f"The case of the {_what(briefing)} is closed: reported. It was answered with a lockdown, which revokes "
+        "nothing."
+    )
+
+
+def _open_again(briefing: Briefing) -> str:
+    return f"The lockdown that kept the {_what(briefing)} out does NOT STAND any more. A person has to stop it now."
 
 
 def _malformed(_briefing: Briefing) -> str:
@@ -196,6 +215,16 @@ _STATES: Mapping[str, _State] = MappingProxyType(
     }
 )
 
+# A lockdown kills nothing, and is not to pass for a kill.
+_LOCKED_DOWN: Mapping[tuple[str, str | None], _State] = MappingProxyType(
+    {
+        ("contained", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
+        ("proven", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
+        ("closed", None): _State("closed", Tone.DONE, True, _closed_after_lockdown),
+        ("failed", "still_alive"): _State("FAILED, open again", Tone.LIVE, True, _open_again),
+    }
+)
+
 # Where the reason changes what the state means to its reader.
 _EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
     {
@@ -207,7 +236,7 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
 _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "expired": "The token has expired.",
-        "covered": "An earlier rotation of the same key has already killed it.",
+        "covered": "What it hung on was revoked for another leak: it is dead already.",
         "not_ours": "None of the storage accounts that Sasquash looks after is meant.",
         "invalid": "What was reported is not a credential.",
         "rejected": "A person rejected the plan.",
@@ -224,6 +253,6 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "malformed": "The report could not be read.",
         "lockdown_undone": "The lockdown that had kept it out was undone.",
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",
-        "still_alive": "The key was regenerated, and tokens of the old key are accepted all the same.",
+        "still_alive": "The lever was pulled, and what it should have stopped goes on.",
     }
 )

@@ -205,6 +205,12 @@ def test_a_user_delegation_token_is_over_with_its_key() -> None:
     )
 
 
+@pytest.mark.parametrize("text", [samples.account_sas(), samples.blob_sas()])
+def test_the_end_of_a_delegation_key_ends_nothing_that_an_account_key_signed(text: str) -> None:
+    """Whoever reports a leak may have put it there: it is not signed, and no reason to let the leak live."""
+    assert expired(with_parameter(leak(text), "ske", "2000-01-01"), now=NOW) is None
+
+
 def test_a_key_does_not_expire() -> None:
     assert expired(leak(samples.connection_string()), now=NOW) is None
 

@@ -82,25 +82,6 @@ def test_a_token_that_needs_a_sign_in_is_doubted_even_if_azure_accepted_it() -> 
     assert "sign-in of one user" in (doubted(altered(sduoid=samples.SUBSCRIPTION)) or "")
 
 
-# lives_until
-
-
-@pytest.mark.parametrize(
-    ("life", "expiry", "end"),
-    [
-        (timedelta(hours=1), "2026-11-27T00:00:00Z", NOW + timedelta(hours=1)),
-        (timedelta(days=90), "2026-11-27T00:00:00Z", datetime.fromisoformat("2026-11-27T00:00:00Z")),
-        (timedelta(hours=1), "soon", NOW + timedelta(hours=1)),
-    ],
-)
-def test_a_token_lives_until_its_own_end_or_its_keys(life: timedelta, expiry: str, end: datetime) -> None:
-    assert delegation.lives_until(leak(samples.delegation_sas(life=life, expiry=expiry))) == end
-
-
-def test_a_token_without_a_readable_end_has_none() -> None:
-    assert delegation.lives_until(altered(se="soon", ske="soon")) is None
-
-
 # version
 
 

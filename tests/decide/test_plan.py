@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from shared.decide import plan as plans
-from shared.facts import AccountFacts
+from shared.facts import KEY_VAULT_TAG, AccountFacts
 from shared.revocation import Plan
 from shared.targets import DELEGATION_KEYS, Lever, Lockdown
 from tests import samples
@@ -82,7 +82,7 @@ def test_a_lockdown_notes_the_way_back_before_anything_else() -> None:
     assert planned(Lever.LOCKDOWN, "network").steps[0].startswith("Note how robustmodels stands now")
 
 
-@pytest.mark.parametrize("name", [plans.KEY_VAULT_TAG, "Sasquash-Key-Vault"])
+@pytest.mark.parametrize("name", [KEY_VAULT_TAG, "Sasquash-Key-Vault"])
 def test_a_tagged_account_has_its_new_key_handed_over(name: str) -> None:
     steps = planned(account=samples.account(tags={name: "https://evil.vault.azure.net/secrets/<b>"})).steps
 

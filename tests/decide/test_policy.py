@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.policy import MODE_TAG, Decision, PastPull, decide, effective_mode
+from shared.decide.policy import Decision, PastPull, decide, effective_mode
 from shared.decide.rules import Action, Conditions, Rule
+from shared.facts import MODE_TAG
 from shared.revocation import Approval, Plan
 from shared.settings import Mode, Settings
 from shared.targets import DELEGATION_KEYS, Lever

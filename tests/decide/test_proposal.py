@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.decide.attribution import Verdict, attribute
-from shared.decide.plan import KEY_VAULT_TAG
 from shared.decide.proposal import Proposal, Proposals
 from shared.decide.rule_table import parse
 from shared.decide.rules import Rule, default_rules
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState
+from shared.facts import KEY_VAULT_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState
 from shared.finding import Order
 from shared.revocation import Liveness, Plan, Reason
 from shared.sas import Service, key_sha256

@@ -61,6 +61,15 @@ def test_a_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -
     assert len(record.sightings) == 20
 
 
+def test_long_addresses_do_not_outgrow_it_either() -> None:
+    record = samples.revocation()
+    for number in range(20):
+        url = f"https://git.contoso.com/{number}/".ljust(2048, "x")
+        record = with_report(record, replace(ANOTHER, url=url), now=LATER) or record
+
+    assert len(record.sightings) == 2
+
+
 @pytest.mark.parametrize(
     "reason", [Reason.NO_KEY_MATCHES, Reason.POLICY_GONE, Reason.POLICY_EXPIRED, Reason.BLOCKED, Reason.NOT_OURS]
 )

@@ -31,7 +31,7 @@ from shared.finding import REPORTED, Finding, Report
 from shared.ledger import HistoryEntry
 from shared.queues import Message
 from shared.report.graph import Graph
-from shared.revocation import Revocation
+from shared.revocation import Revocation, State
 from shared.settings import Settings
 from shared.worker import Worker
 
@@ -249,6 +249,17 @@ async def driving(
             yield driver
         finally:
             await driver.close()
+
+
+async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings: str) -> Revocation:
+    """The record, once the queue's messages have brought it to a verdict; a worker with `settings` reads them."""
+    for _ in range(tries):
+        record = await driver.record(fingerprint)
+        if record.state is not State.RECEIVED:
+            return record
+        driver.clock.advance(minutes=4)
+        await driver.worker(**settings).containment.resume(Message(fingerprint))
+    raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
 
 
 def found(text: str, *, source: str = "scanner", url: str | None = "https://github.com/contoso/x") -> Finding:

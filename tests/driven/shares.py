@@ -1,4 +1,4 @@
-"""A file share under a stored access policy, and a leak of it."""
+"""File shares under stored access policies, and leaks of them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -11,23 +11,23 @@ from tests.driven.driving import Driver, Life
 NAME = "homes"
 
 
-def policies(account: Account) -> dict[str, str | None]:
+def policies(account: Account, share: str = NAME) -> dict[str, str | None]:
     """The ends of the share's policies as they are written, by id."""
-    identifiers = account.policies.get(("file", NAME), ())
+    identifiers = account.policies.get(("file", share), ())
     return {identifier.id: identifier.policy and identifier.policy.expiry for identifier in identifiers}
 
 
-async def under_policies(driver: Driver, account: Account, *ids: str) -> None:
-    """Make the share, or give it other policies."""
-    end = datetime.now(UTC) + timedelta(days=30)
+async def under_policies(driver: Driver, account: Account, *ids: str, share: str = NAME, days: int = 30) -> None:
+    """Make the share, or give it other policies, which end in so many days."""
+    end = datetime.now(UTC) + timedelta(days=days)
     endpoint = f"https://{account.name}.file.core.windows.net"
     transport = driver.transport(Life())
-    async with ShareClient(endpoint, NAME, credential=account.keys["key1"], transport=transport) as client:
-        if NAME not in account.shares:
+    async with ShareClient(endpoint, share, credential=account.keys["key1"], transport=transport) as client:
+        if share not in account.shares:
             await client.create_share()
         await client.set_share_access_policy({one: AccessPolicy(permission="rw", expiry=end) for one in ids})
 
 
-def leak(account: Account, policy: str = "partners", *, key: str = "key1") -> str:
-    query = generate_share_sas(account.name, NAME, account.keys[key], policy_id=policy)
-    return f"https://{account.name}.file.core.windows.net/{NAME}/readme.txt?{query}"
+def leak(account: Account, policy: str = "partners", *, key: str = "key1", share: str = NAME) -> str:
+    query = generate_share_sas(account.name, share, account.keys[key], policy_id=policy)
+    return f"https://{account.name}.file.core.windows.net/{share}/readme.txt?{query}"

@@ -13,6 +13,8 @@ from shared.account_table import (
     Rotation,
 )
 from shared.errors import Blocked, Busy, PassingFailure
+from shared.sas import Service
+from shared.targets import Lever, PolicyTarget
 from tests.driven.driving import Driver, found
 from tests.roads.leaks import account_sas, blob_sas
 
@@ -34,7 +36,9 @@ def account(request: pytest.FixtureRequest) -> str:
 
 
 def proven(number: int) -> Attributed:
-    return Attributed(f"{number:064x}", "key1", "f" * 64)
+    """What takes most room: the longest target, of characters that JSON doubles."""
+    target = str(PolicyTarget(Service.QUEUE, "q" * 63, '"' * 64))
+    return Attributed(f"{number:064x}", Lever.STORED_POLICY, target, "f" * 64)
 
 
 async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:
@@ -181,9 +185,9 @@ async def test_rotation_is_counted_once_however_often_it_is_told(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     at = driver.clock()
-    await table.add_rotation(account, Rotation("key1", at, "f", "new"))
-    await table.add_rotation(account, Rotation("key1", at - timedelta(seconds=1), "f", "new"))
-    await table.add_rotation(account, Rotation("key1", at, "f", "newer"))
+    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at, "f", "new"))
+    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at - timedelta(seconds=1), "f", "new"))
+    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at, "f", "newer"))
     assert len((await table.rows([account])).rotations) == 2
 
 
@@ -202,7 +206,7 @@ async def test_table_that_is_down_is_a_passing_failure(
         table.acquire(account, fingerprint="a"),
         table.rows([account]),
         table.remove_waiting(account, "a"),
-        table.add_rotation(account, Rotation("key1", driver.clock(), "f", "new")),
+        table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
     ):
         with pytest.raises(PassingFailure):
             await call

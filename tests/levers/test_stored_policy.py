@@ -677,7 +677,7 @@ async def test_a_write_that_failed_is_tried_again_later(
     with pytest.raises(PassingFailure) as failed:
         await pull(lever, read=read)
 
-    assert not failed.value.certainly_nothing_happened
+    assert failed.value.certainly_nothing_happened, "reading shows that it did not"
     assert len(plane.of("PUT")) == 1
 
 

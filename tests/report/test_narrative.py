@@ -106,10 +106,10 @@ def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
     )
 
 
-def test_a_rotation_whose_answer_was_lost_says_how_it_is_known() -> None:
+def test_a_pull_without_an_answer_says_how_it_is_known() -> None:
     done = contained(pull=samples.pull(confirmed_by="listing")).done
 
-    assert done.endswith("The answer was lost; what is there now shows that it happened.")
+    assert done.endswith("What is there now shows it: Azure's answer was lost, or nothing had to be changed.")
     assert "correlation id" not in done
 
 
@@ -140,7 +140,7 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
     [
         (Outcome.PENDING, "Not proven yet."),
         (Outcome.PROVEN, "Proven dead."),
-        (Outcome.ARM_ONLY, "Proven by ARM only: the data plane could not be asked from here."),
+        (Outcome.ARM_ONLY, "Proven by ARM only: the data plane told nothing."),
         (Outcome.STILL_ALIVE, "STILL ALIVE: such tokens are accepted all the same."),
     ],
 )
@@ -213,6 +213,29 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
     briefing = contained(state=State.FAILED, reason=Reason.STILL_ALIVE, proof=proof(Outcome.STILL_ALIVE))
 
     assert "--allow-shared-key-access false" in briefing.next_steps[0]
+
+
+@pytest.mark.parametrize(
+    ("lever", "target", "step"),
+    [
+        (Lever.STORED_POLICY, "blob/models/partners", "regenerate key2"),
+        (Lever.DELEGATION_KEY, "all", "Take the data roles"),
+        (Lever.LOCKDOWN, "network", "who opened the account again"),
+    ],
+)
+def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(lever: Lever, target: str, step: str) -> None:
+    """No switch of keys stops a user delegation SAS, and only production would notice."""
+    briefing = pulled(
+        lever,
+        target,
+        state=State.FAILED,
+        reason=Reason.STILL_ALIVE,
+        key_name="key2",
+        proof=proof(Outcome.STILL_ALIVE),
+    )
+
+    assert step in briefing.next_steps[0]
+    assert "--allow-shared-key-access" not in briefing.next_steps[0]
 
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
@@ -338,6 +361,20 @@ def test_a_lockdown_is_open_until_it_is_undone() -> None:
 
     assert pulled(Lever.LOCKDOWN, "shared_key", lockdown=locked).open_points
     assert not pulled(Lever.LOCKDOWN, "shared_key", lockdown=replace(locked, undone_at=NOW)).open_points
+
+
+def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
+    undone = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}", undone_at=NOW)
+
+    steps = pulled(Lever.LOCKDOWN, "shared_key", state=State.CLOSED, lockdown=undone).next_steps
+
+    assert not any("undo-lockdown" in step for step in steps)
+
+
+def test_what_a_lockdown_proves_is_no_death() -> None:
+    proven = pulled(Lever.LOCKDOWN, "shared_key", proof=proof(Outcome.ARM_ONLY)).proven
+
+    assert proven == "blob: refused. queue: refused."
 
 
 def test_an_order_is_told_as_what_it_is() -> None:

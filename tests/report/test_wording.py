@@ -128,3 +128,23 @@ def test_an_order_is_not_called_a_leak() -> None:
     ordered = briefing(state="proven", ordered=True, kind="order of a responder")
     assert title(ordered).startswith("Access to storage account robustmodels that a responder ordered to be revoked:")
     assert "leaked" not in headline(ordered).lead
+
+
+@pytest.mark.parametrize("state", ["awaiting_approval", "dismissed", "failed", "unresolved", "observed", "received"])
+def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -> None:
+    ordered = briefing(state=state, ordered=True, kind="order of a responder")
+    assert "order of a responder" not in headline(ordered).lead
+    assert "leaked" not in headline(ordered).lead
+
+
+@pytest.mark.parametrize(("state", "reason"), [("contained", None), ("proven", None), ("closed", None)])
+def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
+    words = headline(briefing(state=state, reason=reason, lever=Lever.LOCKDOWN, target="shared_key"))
+    assert "revokes nothing" in words.lead
+    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "nothing is open"))
+
+
+def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
+    words = headline(briefing(state="failed", reason="still_alive", lever=Lever.LOCKDOWN, target="network"))
+    assert "does NOT STAND" in words.lead
+    assert words.tone is Tone.LIVE

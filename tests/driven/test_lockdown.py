@@ -1,0 +1,291 @@
+"""Lockdowns, by rule and by order: the way back is never lost, and the record says how the account stands."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from local.faults import Effect
+from local.model import Account
+from shared.caller import Caller
+from shared.errors import SasquashError, WrongState
+from shared.queues import Message
+from shared.responder.requests import OrderRequest
+from shared.revocation import Outcome, Reason, Revocation, State
+from shared.targets import Lever, Lockdown
+from tests.driven.driving import OWNER, Driver, Killed, Life, ended, found, report
+from tests.roads.leaks import account_sas
+
+PATCH = "PATCH https://management.azure.com"
+GET_ACCOUNT = "GET https://management.azure.com"
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+RULES: dict[str, Any] = {
+    "bypass": "Logging, Metrics",
+    "defaultAction": "Allow",
+    "ipRules": [{"value": "203.0.113.0/24", "action": "Allow"}],
+    "virtualNetworkRules": [],
+    "resourceAccessRules": [],
+}
+both = pytest.mark.parametrize("kind", list(Lockdown))
+
+
+def by_rule(kind: Lockdown) -> str:
+    """A rule table that answers an account SAS with a lockdown."""
+    rules = [
+        {
+            "name": "lock",
+            "when": {"kinds": ["account_sas"]},
+            "then": "act",
+            "with": f"lockdown_{kind}",
+            "why": "of a test",
+        },
+        {"name": "rest", "then": "ask", "why": "of a test"},
+    ]
+    return json.dumps(rules)
+
+
+async def open_account(driver: Driver) -> Account:
+    return await driver.account(
+        tags={"sasquash-owner": OWNER}, properties={"networkAcls": json.loads(json.dumps(RULES))}
+    )
+
+
+def is_locked(account: Account, kind: Lockdown) -> bool:
+    if kind is Lockdown.SHARED_KEY:
+        return account.properties["allowSharedKeyAccess"] is False
+    return bool(account.properties["networkAcls"]["defaultAction"] == "Deny")
+
+
+async def contained(driver: Driver, account: Account, kind: Lockdown, key: str = "key1") -> Revocation:
+    """The record of a leak that a rule answers with a lockdown."""
+    finding = found(account_sas(account.name, account.keys[key]))
+    await driver.worker(rules=by_rule(kind)).containment.receive(report(finding))
+    return await driver.record(finding.fingerprint)
+
+
+def way_back(record: Revocation) -> Any:
+    assert record.lockdown is not None
+    return json.loads(record.lockdown.before)
+
+
+# --- by rule
+
+
+@both
+async def test_lockdown_that_a_rule_asks_for_keeps_the_leak_out_and_the_keys_as_they_are(
+    driver: Driver, kind: Lockdown
+) -> None:
+    account = await open_account(driver)
+    record = await contained(driver, account, kind)
+    assert (record.state, record.pull and record.pull.lever) == (State.CONTAINED, Lever.LOCKDOWN)
+    assert (is_locked(account, kind), account.rotations) == (True, [])
+    assert account.properties["networkAcls"]["ipRules"] == RULES["ipRules"]
+
+
+@both
+async def test_undoing_gives_back_exactly_what_there_was(driver: Driver, kind: Lockdown) -> None:
+    account = await open_account(driver)
+    before = json.loads(json.dumps(account.properties))
+    record = await contained(driver, account, kind)
+    undone = await driver.worker().desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    assert account.properties == before
+    assert (undone.state, undone.reason) == (State.UNRESOLVED, Reason.LOCKDOWN_UNDONE)
+
+
+@both
+async def test_lockdown_that_somebody_changed_since_is_not_undone(driver: Driver, kind: Lockdown) -> None:
+    account = await open_account(driver)
+    record = await contained(driver, account, kind)
+    account.properties["networkAcls"]["ipRules"] = [{"value": "198.51.100.7", "action": "Allow"}]
+    account.properties["allowSharedKeyAccess"] = kind is Lockdown.SHARED_KEY
+    desk = driver.worker().desk
+    if kind is Lockdown.NETWORK:
+        with pytest.raises(WrongState, match=r"networkAcls\.ipRules"):
+            await desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+        assert (await driver.record(record.fingerprint)).state is record.state
+    else:  # somebody has opened it by hand: nothing is left to undo
+        await desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    assert account.properties["networkAcls"]["ipRules"] == [{"value": "198.51.100.7", "action": "Allow"}]
+
+
+@both
+async def test_account_that_is_locked_already_is_left_as_it_is_and_stays_so(driver: Driver, kind: Lockdown) -> None:
+    account = await open_account(driver)
+    if kind is Lockdown.SHARED_KEY:
+        account.properties["allowSharedKeyAccess"] = False
+    else:
+        account.properties["networkAcls"]["defaultAction"] = "Deny"
+    record = await contained(driver, account, kind)
+    assert (record.state, driver.requests(PATCH)) == (State.CONTAINED, [])
+    assert "was locked already: nothing was changed" in record.detail
+    await driver.worker().desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    assert is_locked(account, kind)
+
+
+async def test_lockdown_is_proven_by_arm_told_as_no_kill_and_open_until_it_is_undone(driver: Driver) -> None:
+    account = await open_account(driver)
+    record = await contained(driver, account, Lockdown.SHARED_KEY)
+    await driver.worker().follow_up.run(Message(record.fingerprint))
+    record = await driver.record(record.fingerprint)
+    assert record.proof is not None
+    assert (record.state, record.proof.outcome) == (State.PROVEN, Outcome.ARM_ONLY)
+    [mail] = driver.mails(account.name)
+    assert (mail.to, "Nothing is revoked by it" in mail.body) == ((OWNER,), True)
+
+
+async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Driver) -> None:
+    account = await open_account(driver)
+    record = await contained(driver, account, Lockdown.SHARED_KEY)
+    account.properties["allowSharedKeyAccess"] = True
+    driver.clock.advance(minutes=5)
+    await driver.worker().follow_up.run(Message(record.fingerprint))
+    record = await driver.record(record.fingerprint)
+    assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
+
+
+async def test_leak_that_a_lockdown_kept_out_is_killed_by_its_key_when_it_is_reported_after_the_undoing(
+    driver: Driver,
+) -> None:
+    account = await open_account(driver)
+    record = await contained(driver, account, Lockdown.SHARED_KEY)
+    await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
+    driver.clock.advance(minutes=5)
+    await driver.worker().containment.receive(report(record.finding))
+    after = await driver.record(record.fingerprint)
+    assert (after.state, after.lockdown) == (State.CONTAINED, None)
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+# --- failures
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("RequestDisallowedByPolicy", "Azure Policy"),
+        ("ScopeLocked", "ReadOnly lock"),
+        ("AuthorizationFailed", "docs/rights.md"),
+        ("DenyAssignmentAuthorizationFailed", "deny assignment"),
+    ],
+)
+async def test_denial_is_a_failure_that_names_what_denies_it(driver: Driver, code: str, says: str) -> None:
+    account = await open_account(driver)
+    driver.fault(PATCH, status=409 if code == "ScopeLocked" else 403, code=code)
+    record = await contained(driver, account, Lockdown.SHARED_KEY)
+    assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
+    assert says in record.detail
+    assert record.lockdown is None, "there is nothing to undo"
+    assert "lock" not in await driver.rows(account.name)
+
+
+@both
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+@pytest.mark.parametrize("after", [False, True])
+async def test_lost_answer_is_settled_by_reading(
+    driver: Driver, kind: Lockdown, effect: Effect, *, after: bool
+) -> None:
+    account = await open_account(driver)
+    driver.fault(PATCH, effect, after=after)
+    record = await ended(driver, (await contained(driver, account, kind)).fingerprint, rules=by_rule(kind))
+    assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True)
+    assert record.lockdown is not None
+    assert record.lockdown.after
+    before = way_back(record)
+    assert before in ({"allowSharedKeyAccess": True}, {"networkAcls": RULES, "publicNetworkAccess": "Enabled"})
+
+
+async def test_lost_answer_that_can_t_be_settled_yet_is_settled_by_the_next_worker(driver: Driver) -> None:
+    account = await open_account(driver)
+    record = await ordered(driver, account, Lockdown.SHARED_KEY)
+    life = Life(stops_at=PATCH)
+    approving = asyncio.create_task(approved(driver, record, life))
+    await life.stopped.wait()
+    driver.fault(PATCH, Effect.RESET, after=True)
+    driver.fault(GET_ACCOUNT, times=3)
+    life.go.set()
+    await approving
+    after = await ended(driver, record.fingerprint)
+    assert (after.state, is_locked(account, Lockdown.SHARED_KEY)) == (State.CONTAINED, True)
+    assert way_back(after) == {"allowSharedKeyAccess": True}
+
+
+@pytest.mark.parametrize(("kind", "carried_out"), [(Lockdown.SHARED_KEY, False), (Lockdown.NETWORK, True)])
+async def test_worker_killed_at_any_call_never_loses_the_way_back(
+    driver: Driver, kind: Lockdown, *, carried_out: bool
+) -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        account = await open_account(driver)
+        before = json.loads(json.dumps(account.properties))
+        finding = found(account_sas(account.name, account.keys["key1"]))
+        life, one = Life(ends_at=number, carried_out=carried_out), report(finding)
+        try:
+            await driver.worker(life, rules=by_rule(kind)).containment.receive(one)
+        except Killed:
+            driver.clock.advance(minutes=1)
+            await driver.worker(rules=by_rule(kind)).containment.receive(one)
+        died = life.ended
+        record = await ended(driver, finding.fingerprint, rules=by_rule(kind))
+        assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True), f"at call {number}"
+        driver.clock.advance(minutes=4)  # the lock of the dead one may be there still
+        await driver.worker().desk.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
+        assert account.properties == before, f"at call {number}"
+    assert number > 12
+
+
+# --- by order
+
+
+async def ordered(driver: Driver, account: Account, kind: Lockdown) -> Revocation:
+    request = OrderRequest(account.name, Lever.LOCKDOWN, kind, "We don't know which key.")
+    record = await driver.worker().desk.order(request, caller=ADA)
+    assert (record.state, is_locked(account, kind)) == (State.AWAITING_APPROVAL, False)
+    return record
+
+
+async def approved(driver: Driver, record: Revocation, life: Life | None = None) -> None:
+    assert record.plan is not None
+    desk = driver.worker(life).desk
+    await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
+
+
+@both
+async def test_approval_of_before_a_change_of_the_account_s_rules_is_void(driver: Driver, kind: Lockdown) -> None:
+    account = await open_account(driver)
+    record = await ordered(driver, account, kind)
+    if kind is Lockdown.SHARED_KEY:
+        account.properties["allowSharedKeyAccess"] = False
+    else:
+        account.properties["networkAcls"]["ipRules"] = []
+    await approved(driver, record)
+    after = await driver.record(record.fingerprint)
+    assert (after.state, driver.requests(PATCH)) == (State.AWAITING_APPROVAL, [])
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_approved_lockdown_of_a_worker_killed_at_any_call_is_not_given_or_carried_out_and_told(
+    driver: Driver, carried_out: bool
+) -> None:
+    kind, number, died = Lockdown.SHARED_KEY, 0, True
+    while died:
+        number += 1
+        account = await open_account(driver)
+        record = await ordered(driver, account, kind)
+        life = Life(ends_at=number, carried_out=carried_out)
+        try:
+            await approved(driver, record, life)
+        except Killed:
+            driver.clock.advance(minutes=1)
+        except SasquashError as error:
+            raise AssertionError(f"at call {number}") from error
+        died = life.ended
+        after = await ended(driver, record.fingerprint)
+        told = (after.state, after.pull is not None, is_locked(account, kind))
+        done, not_given = (State.CONTAINED, True, True), (State.AWAITING_APPROVAL, False, False)
+        assert told == (done if after.approval is not None else not_given), f"at call {number}: {after.detail}"
+        if after.state is State.CONTAINED:
+            assert way_back(after) == {"allowSharedKeyAccess": True}, f"at call {number}"
+    assert number > 12

@@ -1,0 +1,127 @@
+"""The longest record that can come about is saved: a text column of Table Storage holds 32 K characters."""
+
+import json
+from dataclasses import fields, replace
+from datetime import timedelta
+
+import pytest
+
+from shared.caller import Caller
+from shared.decide import plan as plans
+from shared.facts import TAGS, AccountFacts
+from shared.levers.levers import Levers
+from shared.revocation import (
+    STATE_OF,
+    Approval,
+    Change,
+    Claim,
+    Filed,
+    HandOver,
+    HandOverOutcome,
+    Liveness,
+    Outcome,
+    Owner,
+    Proof,
+    Pull,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+    Told,
+)
+from shared.sas import Service
+from shared.targets import KEY_NAMES, Lever, Lockdown, PolicyTarget
+from tests import samples
+from tests.driven.driving import Driver
+from tests.samples import NOW
+
+NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
+LATER = NOW + timedelta(microseconds=123456)
+PEOPLE = tuple(f"{number}{'o' * 60}@contoso.com" for number in range(6))
+STATES: tuple[tuple[State, Reason | None], ...] = (
+    *((state, None) for state in State if state is not State.RECEIVED),
+    *((STATE_OF[reason], reason) for reason in Reason),
+)
+
+
+def network_rules() -> str:
+    """As many rules as are kept of an account: 6000 characters."""
+    rules = [{"action": "Allow", "value": f"203.0.{number // 250}.{number % 250}"} for number in range(400)]
+    while len(json.dumps(rules, separators=(",", ":"))) > 5900:
+        rules.pop()
+    return json.dumps({"bypass": "None", "defaultAction": "Allow", "ipRules": rules}, separators=(",", ":"))
+
+
+def account() -> AccountFacts:
+    hosts = {service: f"{NAME}-secondary.z55.{service}.storage.azure.net" for service in samples.SERVICES}
+    return AccountFacts(
+        id=f"/subscriptions/{GUID}/resourceGroups/{'g' * 90}/providers/Microsoft.Storage/storageAccounts/{NAME}",
+        name=NAME,
+        subscription=GUID,
+        resource_group="g" * 90,
+        tags=dict.fromkeys((*TAGS, "sasquash-owner", "owner", "team"), '"' * 256),
+        endpoints={service: f"https://{host}/" for service, host in hosts.items()},
+        secondary_endpoints={service: f"https://{host}/" for service, host in hosts.items()},
+        network_rules=network_rules(),
+    )
+
+
+def pulled(levers: Levers, lever: Lever) -> tuple[str, Pull]:
+    """A target of the lever, and its pull with all that may stand in it."""
+    target = {
+        Lever.ACCOUNT_KEY: KEY_NAMES[0],
+        Lever.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
+        Lever.DELEGATION_KEY: "all",
+        Lever.LOCKDOWN: Lockdown.NETWORK.value,
+    }[lever]
+    tokens = () if lever is Lever.LOCKDOWN else tuple(samples.pull().proof_tokens) * 4
+    notes = ("It was changed, and this tells what a person should know of that." * 3,) * 3
+    return target, Pull(lever, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
+
+
+def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
+    facts = account()
+    target, pull = pulled(levers, lever)
+    before = levers.lockdown.before(facts, Lockdown.NETWORK)
+    breaks = levers.describe(facts, lever, target)
+    return replace(
+        record,
+        state=State.UNRESOLVED,
+        reason=Reason.LOCKDOWN_UNDONE,
+        detail="What happened, to what, and what to do. " * 50,
+        account=facts,
+        key_name="key1",
+        key_sha256=DIGEST,
+        attributed_at=LATER,
+        decided_by="of this and that " * 25,
+        plan=plans.make(facts, lever=lever, target=target, version=DIGEST, reason="because " * 60, breaks=breaks),
+        deadline=LATER,
+        pull=pull,
+        proof=Proof(Outcome.STILL_ALIVE, LATER, ("What was seen at one endpoint, in a sentence. " * 6,) * 9),
+        filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
+        told=tuple(Told(state, PEOPLE, LATER, reason) for state, reason in STATES),
+        announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
+        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail")),
+        owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
+        owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
+        sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER) for _ in range(20)),
+        changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
+        liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8),
+        approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
+        hand_over=HandOver(
+            HandOverOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
+        ),
+        lockdown=replace(before, after=before.before, undone_at=LATER),
+    )
+
+
+@pytest.mark.parametrize("lever", list(Lever))
+async def test_longest_record_is_saved_and_read_back(driver: Driver, lever: Lever) -> None:
+    worker = driver.worker()
+    finding = replace(samples.revocation().finding, fingerprint=f"{list(Lever).index(lever):064x}")
+    claimed, _ = await worker.ledger.claim(finding)
+    record = longest(worker.levers, lever, claimed)
+    empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
+    assert empty == []
+    saved = await worker.ledger.save(record, what="All that there is to tell.")
+    assert await worker.ledger.read(finding.fingerprint) == saved

@@ -1,0 +1,557 @@
+"""Stored access policies, ended by a real worker: once, only where it may be, and told of whatever happens."""
+
+import asyncio
+
+import pytest
+
+from local.faults import Effect
+from local.model import Account
+from shared import finding as findings
+from shared.caller import Caller
+from shared.finding import Finding
+from shared.queues import Message
+from shared.revocation import Outcome, Reason, Revocation, State
+from shared.targets import Lever
+from tests.driven import leaks, shares
+from tests.driven.driving import OWNER, Driver, Killed, Life, ended, found, raw_report, report
+from tests.roads.leaks import account_sas, blob_sas, share_sas
+from tests.roads.places import PLACES, REFUSED
+from tests.roads.road import Road
+
+TOMBSTONE = "2000-01-01"
+SET_ACL = "comp=acl"
+LIST_KEYS = "/listKeys"
+REGENERATE = "/regenerateKey"
+KEYS = ("key1", "key2")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+
+
+async def leaked(
+    driver: Driver, *, properties: dict[str, object] | None = None, tag: str = ""
+) -> tuple[Account, str]:
+    """An account whose file share has two policies, and a leak under one of them."""
+    account = await driver.account(properties=properties, tags={"sasquash-policy-removal": tag} if tag else None)
+    await shares.under_policies(driver, account, "partners", "suppliers")
+    return account, shares.leak(account)
+
+
+# --- stored access policies
+
+
+async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    finding = found(text)
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.pull and record.pull.lever) == (State.CONTAINED, Lever.STORED_POLICY)
+    ends = shares.policies(account)
+    assert (ends["partners"] or "").startswith(TOMBSTONE)
+    assert not (ends["suppliers"] or TOMBSTONE).startswith(TOMBSTONE)
+    assert account.rotations == []
+
+
+async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Driver) -> None:
+    account, text = await leaked(driver, tag="delete")
+    await driver.worker().containment.receive(report(found(text)))
+    assert list(shares.policies(account)) == ["suppliers"]
+
+
+async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    account.tags["sasquash-owner"] = OWNER
+    finding = found(text)
+    await driver.worker().containment.receive(report(finding))
+    before = await driver.record(finding.fingerprint)
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert before.pull is not None
+    assert record.pull is not None
+    assert record.proof is not None
+    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.PROVEN)
+    assert (len(before.pull.proof_tokens), record.pull.proof_tokens) == (1, ())
+    [mail] = driver.mails(account.name)
+    assert mail.to == (OWNER,)
+
+
+async def test_policy_that_is_made_anew_before_it_is_proven_dead_is_a_failure_in_the_end(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    await driver.worker().containment.receive(report(found(text)))
+    await shares.under_policies(driver, account, "partners")
+    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
+    driver.clock.advance(minutes=3)
+    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    record = await driver.record(found(text).fingerprint)
+    assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
+
+
+async def test_two_leaks_of_one_policy_end_it_once(driver: Driver) -> None:
+    _, text = await leaked(driver)
+    other = text.replace("/readme.txt?", "/another.txt?")
+    both = {found(one).fingerprint for one in (text, other)}
+    await driver.worker().containment.receive(raw_report(f"{text}\n{other}\n"))
+    states = sorted([(await ended(driver, fingerprint)).state for fingerprint in both])
+    assert states in ([State.CONTAINED], [State.CONTAINED, State.DISMISSED])
+    assert len(driver.requests(f"PUT https://{found(text).credential.host}/homes?restype=share&{SET_ACL}")) == 2
+
+
+async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    policy, key = found(text), found(account_sas(account.name, account.keys["key1"]))
+    driver.fault("/listKeys", times=3)
+    await driver.worker().containment.receive(report(policy))
+    driver.cloud.faults.clear()
+    await driver.worker().containment.receive(report(key))
+    record = await driver.record(policy.fingerprint)
+    assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
+    assert not any((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
+
+
+async def test_policy_and_the_other_key_are_both_ended(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    key = found(share_sas(account.name, account.keys["key2"]))
+    await driver.worker().containment.receive(raw_report(f"{text}\n{share_sas(account.name, account.keys['key2'])}"))
+    assert (await ended(driver, found(text).fingerprint)).state is State.CONTAINED
+    assert (await ended(driver, key.fingerprint)).state is State.CONTAINED
+    assert [name for name, _ in account.rotations] == ["key2"]
+
+
+@pytest.mark.parametrize(("ids", "reason"), [(("suppliers",), Reason.POLICY_GONE), ((), Reason.POLICY_GONE)])
+async def test_policy_that_is_gone_is_dormant_under_a_tombstone(
+    driver: Driver, ids: tuple[str, ...], reason: Reason
+) -> None:
+    account, text = await leaked(driver)
+    await shares.under_policies(driver, account, *ids)
+    finding = found(text)
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason, record.pull) == (State.UNRESOLVED, reason, None)
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def test_observing_leaves_no_tombstone(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    await shares.under_policies(driver, account, "suppliers")
+    await driver.worker(mode="observe").containment.receive(report(found(text)))
+    assert list(shares.policies(account)) == ["suppliers"]
+
+
+async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    account.properties["publicNetworkAccess"] = "Disabled"
+    finding = found(text)
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert record.state is State.CONTAINED, record.detail
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation(driver: Driver) -> None:
+    account = await driver.account(properties={"publicNetworkAccess": "Disabled"})
+    finding = found(leaks.under_a_policy(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.ACCOUNT_KEY)
+    assert account.rotations == []
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_worker_killed_at_any_call_leaves_the_policy_ended_and_a_record_that_tells_of_it(
+    driver: Driver, carried_out: bool
+) -> None:
+    number = 0
+    while True:
+        number += 1
+        account, text = await leaked(driver)
+        one = report(found(text))
+        life = Life(ends_at=number, carried_out=carried_out)
+        try:
+            await driver.worker(life).containment.receive(one)
+        except Killed:
+            driver.clock.advance(minutes=1)
+            await driver.worker().containment.receive(one)  # it was not acknowledged
+        if not life.ended:
+            break
+        record = await ended(driver, found(text).fingerprint)
+        assert (record.state, account.rotations) == (State.CONTAINED, []), f"killed at call {number}: {record.detail}"
+        assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+    assert number > 12
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+@pytest.mark.parametrize("after", [False, True])
+async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: Effect, after: bool) -> None:
+    _, text = await leaked(driver)
+    finding = found(text)
+    driver.fault("PUT https://" + (finding.credential.host or ""), effect, after=after)
+    await driver.worker().containment.receive(report(finding))
+    assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
+
+
+# --- where a policy may be
+
+
+@pytest.mark.parametrize("kind", PLACES)
+async def test_token_dies_with_its_policy_on_every_kind_of_resource(driver: Driver, kind: str) -> None:
+    account = await driver.account()
+    place = PLACES[kind](Road(driver.cloud), account, "models")
+    await place.make()
+    url = place.url(policy="partners")
+    await driver.worker().containment.receive(report(found(url)))
+    record = await driver.record(found(url).fingerprint)
+    assert (record.state, account.rotations) == (State.CONTAINED, []), record.detail
+    assert await place.answer(url) == REFUSED
+    assert await place.answer(place.url(policy="suppliers")) == (None, None)
+
+
+async def test_leak_whose_share_is_deleted_is_dormant(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    account.shares.clear()
+    account.policies.clear()
+    await driver.worker().containment.receive(report(found(text)))
+    record = await driver.record(found(text).fingerprint)
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
+    assert "what it was on is not there either" in record.detail
+
+
+async def test_share_that_is_deleted_while_its_policy_is_being_ended_leaves_a_dormant_record(driver: Driver) -> None:
+    account, text = await leaked(driver)
+
+    async def delete() -> None:
+        account.shares.clear()
+        account.policies.clear()
+
+    record = await meanwhile(driver, account, text, delete())
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
+
+
+# --- others change it at the same time
+
+
+def set_acl(account: Account) -> str:
+    return f"PUT https://{account.name}.file.core.windows.net/homes?restype=share&{SET_ACL}"
+
+
+def get_acl(account: Account) -> str:
+    return f"GET https://{account.name}.file.core.windows.net/homes?restype=share&{SET_ACL}"
+
+
+async def meanwhile(driver: Driver, account: Account, text: str, others: object) -> Revocation:
+    """The record, where `others` happens after the worker has read the policies, and before it has made a plan."""
+    life = Life(stops_at=get_acl(account), carried_out=True)
+    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    await life.stopped.wait()
+    await others  # type: ignore[misc]
+    life.go.set()
+    await containing
+    return await ended(driver, found(text).fingerprint)
+
+
+async def test_policy_that_somebody_removes_in_between_is_dormant_under_a_tombstone(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    record = await meanwhile(driver, account, text, shares.under_policies(driver, account, "suppliers"))
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+    assert not (shares.policies(account)["suppliers"] or TOMBSTONE).startswith(TOMBSTONE)
+
+
+async def test_policy_that_somebody_makes_anew_in_between_is_ended_as_it_is_then(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    record = await meanwhile(
+        driver, account, text, shares.under_policies(driver, account, "partners", "suppliers", days=90)
+    )
+    assert record.state is State.CONTAINED
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def test_policy_that_comes_back_while_its_tombstone_is_made_is_killed(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    await shares.under_policies(driver, account, "suppliers")
+    record = await meanwhile(driver, account, text, shares.under_policies(driver, account, "partners", "suppliers"))
+    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def approve(driver: Driver, record: Revocation) -> Revocation:
+    assert record.plan is not None
+    desk = driver.worker(mode="approve").desk
+    return await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=ADA)
+
+
+async def awaiting(driver: Driver, text: str) -> Revocation:
+    await driver.worker(mode="approve").containment.receive(report(found(text)))
+    record = await driver.record(found(text).fingerprint)
+    assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.STORED_POLICY)
+    return record
+
+
+async def test_approved_end_of_a_policy_is_carried_out(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    record = await awaiting(driver, text)
+    await shares.under_policies(driver, account, "others", share="elsewhere")  # of no concern
+    assert (await approve(driver, record)).state is State.CONTAINED
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def test_approval_goes_stale_with_the_policy(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    record = await awaiting(driver, text)
+    await shares.under_policies(driver, account, "partners", days=90)
+    after = await approve(driver, record)
+    assert (after.state, "the plan has changed since" in after.detail) == (State.AWAITING_APPROVAL, True)
+    assert not (shares.policies(account)["partners"] or TOMBSTONE).startswith(TOMBSTONE)
+    assert (await approve(driver, after)).state is State.CONTAINED
+
+
+async def test_approval_outlives_a_change_of_its_neighbors(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    record = await awaiting(driver, text)
+    account.policies["file", "homes"] = account.policies["file", "homes"][:1]  # the other one is removed
+    assert (await approve(driver, record)).state is State.CONTAINED
+
+
+# --- several leaks, several workers
+
+
+async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) -> list[Revocation]:
+    """The records once the queue has had its way, by several workers at once."""
+    for _ in range(80):
+        records = [await driver.record(finding.fingerprint) for finding in found_]
+        left = [record for record in records if record.state is State.RECEIVED]
+        if not left:
+            return records
+        await asyncio.gather(
+            *(driver.worker().containment.resume(Message(record.fingerprint)) for record in left[:workers])
+        )
+    raise AssertionError(f"{len(left)} are still received")
+
+
+async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    both = [text, shares.leak(account, key="key2")]
+    await asyncio.gather(*(driver.worker().containment.receive(report(found(one))) for one in both))
+    records = await drained(driver, [found(one) for one in both])
+    assert sorted(record.state for record in records) == [State.CONTAINED, State.DISMISSED]
+    assert sum(r.method == "PUT" for r in driver.requests(set_acl(account))) == 2  # the test's own, and one
+
+
+async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    both = [text, shares.leak(account, "suppliers", key="key2")]
+    await asyncio.gather(*(driver.worker().containment.receive(report(found(one))) for one in both))
+    records = await drained(driver, [found(one) for one in both])
+    assert [record.state for record in records] == [State.CONTAINED] * 2
+    assert all((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
+
+
+async def test_policy_and_key_of_one_account_are_ended_by_two_workers_at_once(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    both = [found(text), found(account_sas(account.name, account.keys["key2"]))]
+    await asyncio.gather(*(driver.worker().containment.receive(report(one)) for one in both))
+    records = await drained(driver, both)
+    assert [record.state for record in records] == [State.CONTAINED] * 2
+    assert [name for name, _ in account.rotations] == ["key2"]
+
+
+async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
+    await left_waiting(driver, policy, key)
+    driver.sent.clear()
+    await driver.worker().containment.resume(Message(policy.fingerprint))
+    assert (await driver.record(key.fingerprint)).state is State.CONTAINED
+    assert (await driver.record(policy.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", policy.fingerprint) == [(0.0, 0)]
+    await driver.worker().containment.resume(Message(policy.fingerprint))
+    assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
+
+
+async def test_leak_whose_turn_a_blocked_lever_took_has_a_message_of_its_own(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
+    await left_waiting(driver, policy, key)
+    driver.fault(REGENERATE, status=403)
+    driver.sent.clear()
+    await driver.worker().containment.resume(Message(policy.fingerprint))
+    assert (await driver.record(key.fingerprint)).reason is Reason.BLOCKED
+    assert driver.messages("contain", policy.fingerprint) == [(0.0, 0)]
+
+
+@pytest.mark.parametrize("pulled", ["suppliers", "key2"])
+async def test_policy_that_is_gone_gets_its_tombstone_though_another_lever_was_pulled_first(
+    driver: Driver, pulled: str
+) -> None:
+    account, text = await leaked(driver)
+    await shares.under_policies(driver, account, "suppliers")
+    other = account_sas(account.name, account.keys["key2"]) if pulled == "key2" else shares.leak(account, pulled)
+    await left_waiting(driver, found(text), found(other))
+    await driver.worker().containment.resume(Message(found(other).fingerprint))
+    assert (await driver.record(found(other).fingerprint)).state is State.CONTAINED
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.reason, "A tombstone was left" in record.detail) == (Reason.POLICY_GONE, True)
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def left_waiting(driver: Driver, *several: Finding) -> None:
+    """Have findings received and durable, and nothing done about them."""
+    driver.fault(LIST_KEYS, times=None)
+    for finding in several:
+        await driver.worker().containment.receive(report(finding))
+    driver.cloud.faults.clear()
+
+
+async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver: Driver) -> None:
+    account = await driver.account()
+    names = [f"share{number}" for number in range(4)]
+    for name in names:
+        await shares.under_policies(driver, account, *"abcde", share=name)
+    texts = [
+        shares.leak(account, policy, share=name, key=key) for name in names for policy in "abcde" for key in KEYS
+    ]
+    flood = [found(text) for text in texts]
+    await driver.worker().containment.receive(raw_report("\n".join(texts)))
+    records = await drained(driver, flood)
+    assert len(records) == 40
+    assert sum(record.pull is not None for record in records) == 20  # more than are read under one lock
+    assert {record.reason for record in records if record.pull is None} == {Reason.COVERED}
+    ends = [end for name in names for end in shares.policies(account, name).values()]
+    assert all((end or "").startswith(TOMBSTONE) for end in ends)
+    assert [key for key in await driver.rows(account.name) if key.startswith(("waiting", "lock"))] == []
+
+
+# --- a data plane that is slow, refuses, or can't be heard
+
+
+async def test_slow_data_plane_leaves_the_rest_to_the_queue(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    [reported] = findings.in_text(text, source="x", url=None, detected_at=driver.clock())
+    driver.fault(set_acl(account), Effect.NONE, delay_ms=600)
+    await driver.worker().containment.take(reported, patience=0.4)
+    assert (await driver.record(found(text).fingerprint)).state is State.RECEIVED
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.state, record.pull is None) == (State.CONTAINED, False)
+
+
+async def test_key_that_the_data_plane_no_longer_takes_is_read_again(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    driver.fault(get_acl(account), status=403, code="AuthenticationFailed")
+    await driver.worker().containment.receive(report(found(text)))
+    record = await driver.record(found(text).fingerprint)
+    assert record.state is State.RECEIVED
+    assert (await ended(driver, record.fingerprint)).state is State.CONTAINED
+
+
+async def test_read_only_lock_that_hides_the_keys_is_a_failure_that_names_it(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    account.locks.append("ReadOnly")
+    await driver.worker().containment.receive(report(found(text)))
+    record = await driver.record(found(text).fingerprint)
+    assert (record.state, record.reason, "ReadOnly lock" in record.detail) == (State.FAILED, Reason.BLOCKED, True)
+
+
+async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop_the_data_plane(
+    driver: Driver,
+) -> None:
+    account, text = await leaked(driver)
+    life = Life(stops_at=get_acl(account))
+    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    await life.stopped.wait()
+    account.locks.append("ReadOnly")
+    life.go.set()
+    await containing
+    assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
+
+
+async def test_policy_behind_a_firewall_that_opens_again_is_proven_on_the_data_plane(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    account.properties["publicNetworkAccess"] = "Disabled"
+    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
+    account.properties["publicNetworkAccess"] = "Enabled"
+    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    record = await driver.record(found(text).fingerprint)
+    assert record.proof is not None
+    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.PROVEN)
+
+
+async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_the_next_worker(
+    driver: Driver,
+) -> None:
+    account, text = await leaked(driver)
+    life = Life(stops_at=set_acl(account))
+    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    await life.stopped.wait()
+    driver.fault(set_acl(account), Effect.RESET, after=True)
+    driver.fault(get_acl(account), times=2)
+    life.go.set()
+    await containing
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+
+
+# --- the lock of a worker that died, or that lost it
+
+
+async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
+    """Have a worker die at the call `at`, once the lock says what for; then let its lock's time pass."""
+    life = Life(stops_at=at, carried_out=carried_out)
+    task = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    await life.stopped.wait()
+    async with asyncio.timeout(5):
+        while 'attributed":[{' not in (await driver.rows(account.name))["lock"]["Intent"]:
+            pass
+    life.ended = True
+    life.go.set()
+    with pytest.raises(Killed):
+        await task
+    driver.clock.advance(minutes=4)
+
+
+@pytest.mark.parametrize("lever", ["policy", "key"])
+async def test_what_a_dead_worker_did_is_told_though_the_first_who_asked_got_no_answer(
+    driver: Driver, lever: str
+) -> None:
+    account, text = await leaked(driver)
+    text = text if lever == "policy" else blob_sas(account.name, account.keys["key1"])
+    await dead(driver, account, text, set_acl(account) if lever == "policy" else REGENERATE)
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.resume(Message(found(text).fingerprint))
+    driver.cloud.faults.clear()
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+
+
+async def test_policy_that_a_dead_worker_ended_is_told_with_the_key_that_had_signed(driver: Driver) -> None:
+    account, _ = await leaked(driver)
+    text = shares.leak(account, key="key2")
+    await dead(driver, account, text, set_acl(account))
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.key_name, record.key_sha256 is None) == ("key2", False)
+    assert record.attributed_at is not None
+
+
+async def test_policy_that_somebody_removed_after_a_worker_died_is_not_taken_for_its_work(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    await dead(driver, account, text, set_acl(account), carried_out=False)
+    await shares.under_policies(driver, account, "suppliers")
+    record = await ended(driver, found(text).fingerprint)
+    assert (record.reason, record.pull) == (Reason.POLICY_GONE, None)
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+
+
+async def test_worker_that_lost_its_lock_to_another_ends_nothing_twice(driver: Driver) -> None:
+    account, text = await leaked(driver)
+    finding = found(text)
+    life = Life(stops_at=set_acl(account))
+    slow = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    await life.stopped.wait()
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    life.go.set()
+    await slow
+    record = await driver.record(finding.fingerprint)
+    assert [change.state for change in record.changes] == [State.RECEIVED, State.CONTAINED]
+    assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
+    assert not (shares.policies(account)["suppliers"] or TOMBSTONE).startswith(TOMBSTONE)
