@@ -63,14 +63,17 @@ def confirmed(revocation: Revocation) -> bool:
 
 
 def closable(revocation: Revocation) -> bool:
-    """Whether all is done: proven, filed, told and announced. A lockdown stays open until somebody undoes it."""
+    """Whether all is done: proven, filed, told and announced. A lockdown stays open until somebody undoes it.
+
+    One whose `after` is empty was never put on: another lever came in its place.
+    """
     locked = revocation.lockdown
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
         and any(told.state is State.PROVEN for told in revocation.told)
         and any(change.state is State.PROVEN for change in revocation.announced)
-        and (locked is None or locked.undone_at is not None)
+        and (locked is None or not locked.after or locked.undone_at is not None)
     )
 
 

@@ -8,7 +8,7 @@ from shared.facts import AccountFacts
 from shared.levers.words import done
 from shared.revocation import Plan, Pull, Reason, Revocation, State
 from shared.targets import Lever
-from shared.weighing import Scene, Weighed
+from shared.weighing import Scene, Weighed, policy_of
 
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
 
@@ -18,6 +18,7 @@ def with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
     return replace(
         record,
         account=scene.account,
+        policy=scene.policies.get(str(policy_of(one.finding, scene))),
         attributed_at=scene.at if one.verdict.key_name is not None else None,
         key_name=one.verdict.key_name,
         key_sha256=one.verdict.key_sha256,

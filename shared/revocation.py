@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.caller import Caller
-from shared.facts import AccountFacts
+from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
 from shared.sas import Service
 from shared.targets import Lever, Lockdown
@@ -270,6 +270,7 @@ class Revocation:
     key_name: str | None = None  # who signed it, by arithmetic
     key_sha256: str | None = None
     attributed_at: datetime | None = None
+    policy: PolicyReading | None = None  # as it stood when it was decided, where one governs the leak
     decided_by: str = ""  # the mode or rule that decided, in English
     plan: Plan | None = None
     deadline: datetime | None = None

@@ -108,7 +108,12 @@ class UnderLock:
     async def _late(
         self, scene: Scene, partitions: tuple[str, ...], revocation: Revocation, plan: Plan
     ) -> list[Weighed]:
-        """Return the findings that came while the lever was being pulled and end with it."""
+        """Return the findings that came while the lever was being pulled and end with it.
+
+        A user delegation SAS that came so late may be of a key from after the revocation: it has its own turn.
+        """
+        if plan.lever is Lever.DELEGATION_KEY:
+            return []
         try:
             rows = await self._table.rows(partitions)
         except SasquashError as error:

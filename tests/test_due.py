@@ -199,3 +199,7 @@ def test_a_lockdown_stays_open_until_somebody_undoes_it() -> None:
 
     assert not closable(done(lockdown=locked))
     assert closable(done(lockdown=replace(locked, undone_at=LATER)))
+
+
+def test_a_lockdown_that_was_never_put_on_keeps_nothing_open() -> None:
+    assert closable(done(lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")))

@@ -3,7 +3,14 @@
 from dataclasses import replace
 
 from shared.facts import PolicyReading
+from shared.revocation import Revocation
 from shared.sas import Credential, InvalidCredential, Kind
+
+
+def of_record(revocation: Revocation) -> Credential | None:
+    """Return what the leak of a record really granted, as far as is known; None where there is no credential."""
+    credential = revocation.finding.credential
+    return as_granted(credential, revocation.policy) if credential is not None else None
 
 
 def as_granted(credential: Credential, reading: PolicyReading | None = None) -> Credential:

@@ -54,6 +54,7 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
     return replace(
         anew,
         key_name=None,
+        policy=None,
         key_sha256=None,
         attributed_at=None,
         decided_by="",

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from shared.decide.grants import of_record
 from shared.finding import Finding
 from shared.levers.words import done, policy
 from shared.report.briefing import Briefing, TimelineEntry
@@ -34,7 +35,8 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
     """Return everything worth telling of `revocation`."""
     finding = revocation.finding
     credential = finding.credential
-    risk = assess(credential, now=now) if credential is not None else None
+    granted = of_record(revocation)
+    risk = assess(granted, now=now) if granted is not None else None
     account = revocation.account
     return Briefing(
         fingerprint=revocation.fingerprint,
@@ -54,7 +56,7 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         lever=revocation.plan.lever if revocation.plan is not None else None,
         target=revocation.plan.target if revocation.plan is not None else None,
         ordered=finding.order is not None,
-        expires=credential.expires if credential is not None else None,
+        expires=granted.expires if granted is not None else None,
         source=finding.source,
         found_at_url=finding.url,
         detected_at=finding.detected_at,

@@ -7,6 +7,7 @@ holds the two together.
 import json
 from datetime import datetime
 
+from shared.decide.grants import of_record
 from shared.finding import Finding
 from shared.revocation import LockedDown, Pull, Revocation
 from shared.sas import Credential, assess
@@ -17,6 +18,7 @@ type Json = dict[str, object]
 def summary(revocation: Revocation, *, now: datetime) -> Json:
     """Return what a list shows of a record."""
     finding, credential, plan = revocation.finding, revocation.finding.credential, revocation.plan
+    granted = of_record(revocation)
     return {
         "id": revocation.fingerprint,
         "state": revocation.state,
@@ -24,7 +26,7 @@ def summary(revocation: Revocation, *, now: datetime) -> Json:
         "detail": revocation.detail,
         "kind": _kind(finding),
         "c3id": credential.c3id if credential is not None else None,
-        "severity": assess(credential, now=now).severity if credential is not None else None,
+        "severity": assess(granted, now=now).severity if granted is not None else None,
         "account": _account(revocation),
         "lever": plan.lever if plan is not None else None,
         "target": plan.target if plan is not None else None,
@@ -41,7 +43,7 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
     credential = finding.credential
     return summary(revocation, now=now) | {
         "account_id": account.id if account is not None else None,
-        "leak": _leak(credential, now=now) if credential is not None else None,
+        "leak": _leak(credential, of_record(revocation) or credential, now=now) if credential is not None else None,
         "order": finding.order,
         "url": finding.url,
         "detected_at": finding.detected_at,
@@ -85,8 +87,9 @@ def _account(revocation: Revocation) -> str | None:
     return finding.credential.account if finding.credential is not None else None
 
 
-def _leak(credential: Credential, *, now: datetime) -> Json:
-    risk = assess(credential, now=now)
+def _leak(credential: Credential, granted: Credential, *, now: datetime) -> Json:
+    """`granted` is the credential with the rights and the end that its stored access policy gives it."""
+    risk = assess(granted, now=now)
     return {
         "credential": credential.to_json(),
         "service": credential.service,
@@ -94,9 +97,9 @@ def _leak(credential: Credential, *, now: datetime) -> Json:
         "container": credential.container,
         "path": credential.resource_path or None,
         "policy": credential.policy,
-        "permissions": credential.permissions,
+        "permissions": granted.permissions,
         "starts": credential.starts,
-        "expires": credential.expires,
+        "expires": granted.expires,
         "grants": risk.grants,
         "reasons": risk.reasons,
         "notes": risk.notes,

@@ -3,7 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.decide.grants import as_granted
+from shared.decide.grants import as_granted, of_record
+from shared.targets import Lever
 from tests import samples
 from tests.samples import NOW, leak
 
@@ -52,3 +53,17 @@ def test_a_delegated_token_without_a_readable_end_has_none() -> None:
     endless = replace(credential, parameters=tuple((n, "soon" if n == "se" else v) for n, v in credential.parameters))
 
     assert as_granted(endless).expires is None
+
+
+def test_a_record_tells_what_its_policy_gave() -> None:
+    policy = samples.reading(permissions="rl")
+    record = samples.revocation(finding=samples.finding(samples.policy_sas()), policy=policy)
+
+    granted = of_record(record)
+
+    assert granted is not None
+    assert granted.permissions == "rl"
+
+
+def test_a_record_without_a_credential_grants_nothing() -> None:
+    assert of_record(samples.revocation(finding=samples.ordered(Lever.ACCOUNT_KEY, "key1"))) is None

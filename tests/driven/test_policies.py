@@ -50,6 +50,14 @@ async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
     assert account.rotations == []
 
 
+async def test_record_tells_what_the_policy_gave(driver: Driver) -> None:
+    _, text = await leaked(driver)
+    finding = found(text)
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.policy and record.policy.permissions) == "rw"
+
+
 async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Driver) -> None:
     account, text = await leaked(driver, tag="delete")
     await driver.worker().containment.receive(report(found(text)))

@@ -273,6 +273,15 @@ def test_a_timeline_without_a_pull_is_made_of_states() -> None:
     assert told(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
 
 
+def test_what_a_token_allowed_is_what_its_policy_gave_it() -> None:
+    policy = samples.reading(permissions="rl", expires=NOW + timedelta(days=3))
+    briefing = told(finding=samples.finding(samples.policy_sas()), policy=policy)
+
+    assert briefing.grants.startswith("Read and list ")
+    assert briefing.expires == NOW + timedelta(days=3)
+    assert not any("may include changing" in reason for reason in briefing.risk_reasons)
+
+
 # by lever
 
 
