@@ -38,7 +38,8 @@ _SAFETY_NET = 45.0  # seconds until the queued message takes over, should this w
 _WRITE_TIME = 30.0  # seconds for the write itself: it stands before the message comes, or it was never made
 _PATIENCE = 20.0  # seconds for what is done while the caller waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two looks
-_NOT_TO_BE_ORDERED = frozenset({Reason.NOT_OURS, Reason.OWN_STORAGE})
+_NO_ACCOUNT_FOR_ORDERS = frozenset({Reason.NOT_OURS, Reason.OWN_STORAGE})
+_NO_POLICY_FOR_ORDERS = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
 _SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 
 type Act = Callable[[Revocation], Revocation]
@@ -87,7 +88,8 @@ class Desk:
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
         """Have a lever pulled without a leaked text, once a second person has approved.
 
-        Raises InvalidRequest, also for an account that is not one of those that Sasquash looks after.
+        Raises InvalidRequest, also for an account that is not one of those that Sasquash looks after and for a policy
+        that ends nothing; PassingFailure or Blocked where the account can't be looked at.
         """
         try:
             check_target(request.lever, request.target)
@@ -104,11 +106,26 @@ class Desk:
             reported_by=caller,
             reason=redact(request.reason),
         )
-        expected = await self._containment.preview(Reported(finding))
-        if expected.reason in _NOT_TO_BE_ORDERED:
-            raise InvalidRequest(f"account: {expected.detail}")
+        await self._check_order(finding, request)
         await self._containment.take(Reported(finding), patience=_PATIENCE)
         return await self._standing(finding.fingerprint)
+
+    async def _check_order(self, finding: Finding, request: OrderRequest) -> None:
+        """Raise what `order` raises where it would come to nothing: a slip of the pen is best told at once."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                expected = await self._containment.preview(Reported(finding))
+        except TimeoutError:
+            raise PassingFailure(
+                f"{request.account} could not be looked at within {_PATIENCE:.0f} s: nothing was ordered. Try again."
+            ) from None
+        if expected.reason in _NO_ACCOUNT_FOR_ORDERS:
+            raise InvalidRequest(f"account: {expected.detail}")
+        if expected.reason in _NO_POLICY_FOR_ORDERS:
+            raise InvalidRequest(
+                f"target: {request.account} has no such stored access policy, or it has ended: no token of it is "
+                "accepted. Look at the spelling."
+            )
 
     async def approve(self, fingerprint: str, *, digest: str, reason: str, caller: Caller) -> Revocation:
         """Approve the plan with this digest, and carry it out. Raises WrongState or NotPermitted."""
@@ -202,7 +219,6 @@ class Desk:
         Containment's message goes out first: it goes on with a record that waits for it, and hands one over to the
         follow-up that has ended. A record in which the act does not stand, it leaves as it is.
         """
-
         act(await self._standing(fingerprint))
         await self._queues.contain(fingerprint, delay=_SAFETY_NET)
         try:
@@ -234,7 +250,7 @@ class Desk:
         while True:
             records = await asyncio.gather(*(self._standing(fingerprint) for fingerprint in fingerprints))
             left = (until - self._clock()).total_seconds()
-            if left <= 0 or all(record.state in _SETTLED for record in records):
+            if left <= 0 or all(_is_at_rest(record) for record in records):
                 return tuple(records)
             await self._sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
@@ -256,6 +272,12 @@ class Desk:
         if record is None:
             raise NoSuchRecord("There is no revocation with this id.")
         return record
+
+
+def _is_at_rest(record: Revocation) -> bool:
+    """Whether nothing more comes of it soon; a second look for its account follows after minutes."""
+    awaits_second_look = record.state is State.RECEIVED and record.looked_for_account > 0
+    return record.state in _SETTLED or awaits_second_look
 
 
 def _done(current: Revocation, at: datetime) -> bool:

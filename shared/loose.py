@@ -16,6 +16,7 @@ from shared.finding import Reported
 from shared.sas import Credential, Kind, Service, verify
 
 _AT_ONCE = 8  # accounts that are asked side by side: ARM lets a subscription list 100 times in five minutes
+_PATIENCE = 20.0  # seconds for all of them: what else is in the text waits meanwhile
 _LONGEST_NOTE = 2000
 _ONE_SERVICE = (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)
 
@@ -60,10 +61,14 @@ class LooseCredentials:
         if not names or not any(_is_loose(reported) for reported in found):
             return tuple(Placed(reported) for reported in found)
         places = asyncio.Semaphore(_AT_ONCE)
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
 
         async def tried(name: str) -> _Tried:
-            async with places:
-                return await self._try(name)
+            try:
+                async with asyncio.timeout_at(deadline), places:
+                    return await self._try(name)
+            except TimeoutError:
+                return _Tried(name, {}, f"{name} could not be tried in time.")
 
         accounts = await asyncio.gather(*(tried(name) for name in dict.fromkeys(names)))
         return tuple(

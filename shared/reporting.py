@@ -1,21 +1,27 @@
 """A leaked text that a person reports: each credential in it is taken in, or its plan shown and nothing done."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared import finding as findings
 from shared.caller import Caller
 from shared.containment import Containment
-from shared.errors import NoSuchRecord
+from shared.errors import Conflict, InvalidRequest, NoSuchRecord, PassingFailure
 from shared.finding import Finding
 from shared.ledger import SASQUASH, Ledger
 from shared.loose import LooseCredentials, Placed
 from shared.responder.requests import ReportRequest
 from shared.revocation import Reason, Revocation
 
+_log = logging.getLogger(__name__)
+
 _AT_ONCE = 16  # findings of one text that are taken in side by side
+_MOST = 500  # findings of one text, so that they are all durable well before App Service hangs up (230 s)
+_PATIENCE = timedelta(seconds=20)  # for containing them all while the caller waits; the queue goes on with the rest
+_DRY_RUN_TIME = 60.0  # seconds
 
 
 class Reporting:
@@ -37,25 +43,40 @@ class Reporting:
     async def take_in(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
         """Contain what leaked in a text: one record for each credential, none where there is none in it.
 
-        Raises only when one of them is not durable: the same text may be reported again.
+        Raises InvalidRequest for more than a report may bring. Else it raises only when one of them is not durable:
+        the same text may be reported again.
         """
+        found = await self._found(request, caller)
+        until = self._clock() + _PATIENCE
 
         async def take(placed: Placed) -> Revocation:
-            await self._containment.take(placed.reported)
+            left = max((until - self._clock()).total_seconds(), 0.0)
+            try:
+                await self._containment.take(placed.reported, patience=left)
+            except Conflict as error:
+                # The record is there, and so many report the same leak that this one could not be noted in it.
+                _log.warning("Another report of a known leak: %s", error)
             return await self._noted(placed, caller)
 
-        return await _each(await self._found(request, caller), take)
+        return await _each(found, take)
 
     async def preview(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
         """Return the records that `take_in` would bring about. Nothing is written or pulled, no token sent.
 
-        Raises PassingFailure or Blocked where an account can't be read.
+        Raises InvalidRequest for more than a report may bring, PassingFailure or Blocked where an account can't be
+        read.
         """
 
         async def preview(placed: Placed) -> Revocation:
             return _with_note(await self._containment.preview(placed.reported), placed.note)
 
-        return await _each(await self._found(request, caller), preview)
+        try:
+            async with asyncio.timeout(_DRY_RUN_TIME):
+                return await _each(await self._found(request, caller), preview)
+        except TimeoutError:
+            raise PassingFailure(
+                f"The dry run took longer than {_DRY_RUN_TIME:.0f} s: Azure is slow. Try again, or report it."
+            ) from None
 
     async def _found(self, request: ReportRequest, caller: Caller) -> Iterable[Placed]:
         """Return what is in the text, once each. A long text takes a second, and the event loop has leaks to kill."""
@@ -68,6 +89,8 @@ class Reporting:
             reported_by=caller,
             reason=request.reason,
         )
+        if len(found) > _MOST:
+            raise InvalidRequest(f"`text` must hold at most {_MOST} credentials: report it in parts.")
         placed = await self._loose.place(found, request.accounts)
         return {one.reported.finding.fingerprint: one for one in placed}.values()
 
@@ -81,12 +104,17 @@ class Reporting:
         what = _history_line(finding, placed.note, again_by=caller if again else None)
         if not what:
             return record
-        noted = await self._ledger.change(
-            finding.fingerprint,
-            lambda current: _with_note(current, placed.note),
-            what=what,
-            who=str(caller) if again else SASQUASH,
-        )
+        try:
+            noted = await self._ledger.change(
+                finding.fingerprint,
+                lambda current: _with_note(current, placed.note),
+                what=what,
+                who=str(caller) if again else SASQUASH,
+            )
+        except Conflict as error:
+            # It is contained all the same, and whoever reported it is told so.
+            _log.warning("Not noted in the record: %s (%s)", what, error)
+            return record
         return noted or record
 
 

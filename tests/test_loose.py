@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared import finding as findings
+from shared import loose as module
 from shared.accounts import AccountRef
 from shared.clouds import CLOUDS, CloudName
 from shared.errors import Blocked, PassingFailure, SasquashError
@@ -22,10 +23,11 @@ HOST = f"{ACCOUNT}.blob.core.windows.net"
 
 @dataclass
 class Tenant:
-    """Accounts and their keys; `broken` are those that can't be read. Notes what it is asked for."""
+    """Accounts and their keys; `broken` can't be read, `silent` never answers. Notes what it is asked for."""
 
     keys: dict[str, dict[str, str]]
     broken: dict[str, SasquashError] = field(default_factory=dict)
+    silent: str = ""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
     at_once: int = 0
@@ -43,6 +45,8 @@ class Tenant:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)
         self.at_once -= 1
+        if ref.name == self.silent:
+            await asyncio.Event().wait()
         if ref.name in self.broken:
             raise self.broken[ref.name]
         return {name: AccountKey(value, None) for name, value in self.keys[ref.name].items()}
@@ -120,6 +124,18 @@ async def test_account_that_could_not_be_tried_is_told_of(tenant: Tenant) -> Non
     assert f"{OTHER} could not be tried: A right is missing." in placed.note
     assert "nobodys is none of the storage accounts" in placed.note
     assert "none could be tried" in placed.note
+
+
+async def test_account_that_never_answers_keeps_nobody_waiting(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    tenant.silent = OTHER
+    found = in_text(loose(samples.account_sas()))
+    [placed] = await tenant.rooms().place(found, (OTHER, ACCOUNT))
+    [not_placed] = await tenant.rooms().place(found, (OTHER,))
+    assert f"key2 of {ACCOUNT}" in placed.note
+    assert f"{OTHER} could not be tried in time." in not_placed.note
 
 
 @pytest.mark.parametrize(

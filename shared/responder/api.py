@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import azure.functions as func
@@ -117,9 +117,11 @@ class Responder:
             return self._several((await self._desk.order(asked, caller=who.caller),), status=202)
         if asked.dry_run:
             return self._several(await self._desk.dry_run(asked, caller=who.caller), status=200)
+        until = self._clock() + timedelta(seconds=asked.wait)
         records = await self._desk.report(asked, caller=who.caller)
         if records and asked.wait:
-            records = await self._desk.wait(tuple(record.fingerprint for record in records), seconds=asked.wait)
+            left = max((until - self._clock()).total_seconds(), 0.0)
+            records = await self._desk.wait(tuple(record.fingerprint for record in records), seconds=left)
             if _UNDER_WAY.isdisjoint(record.state for record in records):
                 return self._several(records, status=200)
         return self._several(records, status=202)

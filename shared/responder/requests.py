@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-# Begins with something visible and has no control characters. Python's "$" would let a line feed pass at the end.
-_LINE = r"^[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
+# Begins with something visible and has no control characters, nor what turns the direction of the text around it, so
+# that a line of the history reads as it was written. Python's "$" would let a line feed pass at the end.
+_UNFIT = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+_LINE = rf"^[^\s{_UNFIT}][^{_UNFIT}]*\Z"
 
 
 def _rule(must_be: str, **constraints: Any) -> msgspec.Meta:

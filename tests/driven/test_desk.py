@@ -9,6 +9,7 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account, new_storage_key
+from shared import desk as desk_module
 from shared.account_table import TAKEOVER_TIME, WORK_TIME
 from shared.caller import Caller
 from shared.errors import Busy, InvalidRequest, NoSuchRecord, NotPermitted, PassingFailure, SasquashError, WrongState
@@ -16,7 +17,7 @@ from shared.queues import Message
 from shared.responder.requests import OrderRequest, PageQuery, ReportRequest
 from shared.revocation import Reason, Revocation, State
 from shared.targets import Lever, Lockdown
-from tests.driven import leaks
+from tests.driven import leaks, shares
 from tests.driven.driving import Driver, Killed, Life, found, report
 from tests.roads.leaks import account_sas
 
@@ -226,6 +227,28 @@ async def test_order_tells_who_gave_it_and_why(driver: Driver) -> None:
 async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(driver: Driver, account: str) -> None:
     request = OrderRequest(account, Lever.ACCOUNT_KEY, "key1", "A typing error.")
     with pytest.raises(InvalidRequest, match="account: "):
+        await driver.worker().desk.order(request, caller=ADA)
+    assert driver.sent == []
+
+
+@pytest.mark.parametrize("policy", ["typing-error", "ended"])
+async def test_order_to_end_a_policy_that_lets_nobody_in_is_refused_at_once(driver: Driver, policy: str) -> None:
+    account = await driver.account()
+    await shares.under_policies(driver, account, "ended", days=-1)
+    request = OrderRequest(account.name, Lever.STORED_POLICY, f"file/homes/{policy}", "The contract is over.")
+    with pytest.raises(InvalidRequest, match="target: "):
+        await driver.worker().desk.order(request, caller=ADA)
+    assert driver.sent == []
+
+
+async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await driver.account()
+    monkeypatch.setattr(desk_module, "_PATIENCE", 0.3)
+    driver.fault(LIST_KEYS, Effect.HANG, times=None)
+    request = OrderRequest(account.name, Lever.ACCOUNT_KEY, "key2", "A laptop was lost.")
+    with pytest.raises(PassingFailure, match="nothing was ordered"):
         await driver.worker().desk.order(request, caller=ADA)
     assert driver.sent == []
 
@@ -604,6 +627,18 @@ async def test_nothing_is_waited_for_that_is_settled(driver: Driver) -> None:
     desk._sleep = never
     assert await desk.wait((record.fingerprint,), seconds=60) == (record,)
     assert await desk.wait((), seconds=60) == ()
+
+
+async def test_second_look_for_an_account_is_not_waited_for(driver: Driver) -> None:
+    desk = driver.worker().desk
+    [record] = await desk.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
+
+    async def never(seconds: float) -> None:
+        raise AssertionError("it comes in five minutes")
+
+    desk._sleep = never
+    [after] = await desk.wait((record.fingerprint,), seconds=60)
+    assert after.state is State.RECEIVED
 
 
 async def test_wait_for_what_is_not_there_says_so(driver: Driver) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import azure.functions as func
 import pytest
@@ -16,7 +17,7 @@ from shared.revocation import Revocation, State
 from shared.targets import Lever
 from tests import samples
 from tests.responder.calling import MemoryDesk, awaiting, request, said
-from tests.responder.entra import NAME, OBJECT_ID, KeyServer, access_tokens, token
+from tests.responder.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 from tests.samples import NOW
 
 ME = Caller(NAME, OBJECT_ID)
@@ -177,6 +178,20 @@ async def test_what_is_still_under_way_is_answered_as_accepted() -> None:
 
     assert answer.status_code == 202
     assert said(answer)["revocations"][0]["state"] == "contained"
+
+
+async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
+    clock = Clock()
+
+    class Slow(MemoryDesk):
+        async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+            clock.advance(timedelta(seconds=20))
+            return await super().report(request, caller=caller)
+
+    for wait, left in ((30, 10), (5, 0)):
+        desk = Slow()
+        await Responder(desk, access_tokens(), clock=clock).submit(request(body=REPORT | {"wait": wait}))
+        assert desk.asked[-1] == left
 
 
 async def test_without_wait_nothing_is_waited_for() -> None:

@@ -1,21 +1,14 @@
 """The responders' API on a deployed app, with tokens of the tenant: who may do what, and what comes of it."""
 
-import httpx
 import pytest
 
-from local.model import Account, Identity
-from shared.revocation import State
+from local.model import Account
 from tests.responder.openapi import document
 from tests.responder.schemathesis import disagreements
+from tests.roads.api import call
 from tests.roads.leaks import account_sas
 from tests.roads.road import Road
 
-SECOND = Identity(
-    name="second approver",
-    object_id="5d5a1c0e-0d5f-4b53-9d39-58c4f2c3a6b1",
-    client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
-    rights=frozenset({"Sasquash.Approver"}),
-)
 UNKNOWN = "ab" * 32
 
 OPERATIONS = [
@@ -26,14 +19,6 @@ OPERATIONS = [
 ]
 FOR_APPROVERS = [f"/revocations/{UNKNOWN}/{act}" for act in ("approve", "reject", "undo-lockdown")]
 FOR_RESPONDERS = ["/revocations", f"/revocations/{UNKNOWN}/retry"]
-
-
-async def call(road: Road, who: str | None, method: str, path: str, body: object = None) -> httpx.Response:
-    """Call the API as "READER", "RESPONDER", "APPROVER", with a token of one's own, or without any."""
-    token = road.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
-        return await client.request(method, path, headers=headers, json=body)
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -75,7 +60,7 @@ async def test_every_role_may_read(road: Road, who: str) -> None:
 
 
 async def test_a_token_for_another_audience_is_refused(road: Road) -> None:
-    token = road.cloud.entra.mint(SECOND, audience="https://management.azure.com")
+    token = road.cloud.entra.mint(road.cloud.model.identities["approver"], audience="https://management.azure.com")
 
     assert (await call(road, token, "GET", "/revocations")).status_code == 401
 
@@ -110,21 +95,6 @@ async def test_a_dry_run_says_what_would_be_done_and_does_nothing(road: Road) ->
     assert (answer.status_code, record["plan"]["target"]) == (200, "key2")
     assert road.rotations(account) == []
     assert await road.record(record["id"]) is None
-
-
-async def test_an_order_is_carried_out_once_a_second_person_approves_it(road: Road) -> None:
-    account = await road.account()
-    order = {"account": account.name, "lever": "account_key", "target": "key1", "reason": "Seen in a screenshot"}
-    second = road.cloud.entra.mint(SECOND, audience="api://sasquash")
-
-    [record] = (await call(road, "APPROVER", "POST", "/revocations", order)).json()["revocations"]
-    approval = {"digest": record["plan"]["digest"], "reason": "I saw it too"}
-    alone = await call(road, "APPROVER", "POST", f"/revocations/{record['id']}/approve", approval)
-    together = await call(road, second, "POST", f"/revocations/{record['id']}/approve", approval)
-
-    assert (alone.status_code, together.status_code) == (403, 200)
-    await road.settled(record["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
-    assert road.rotations(account) == ["key1"]
 
 
 async def test_records_are_listed_by_account(road: Road) -> None:

@@ -1,51 +1,197 @@
-"""Nothing that a run writes anywhere holds the leaked signature or a key, in any form (issue of the first slice)."""
+"""Nothing that a run writes or answers anywhere holds what leaked, a key, a vault's value or a caller's token."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 from azure.data.tables.aio import TableServiceClient
+from azure.eventgrid import EventGridEvent
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from local.model import STATE_ACCOUNT
-from shared.revocation import State
-from tests.roads.leaks import LEAKS
+from local.model import KEY_VAULT, STATE_ACCOUNT, Account
+from shared import finding
+from shared.revocation import HandOverOutcome, State
+from tests.roads.api import APPROVER, READER, RESPONDER, call, order, second_approver
+from tests.roads.leaks import LEAKS, account_sas
+from tests.roads.places import Container
 from tests.roads.road import Developer, Road, forms
+from tests.roads.test_smallest_lever import delegated
+
+CALLERS = ("SASQUASH_TOKEN_READER", "SASQUASH_TOKEN_RESPONDER", "SASQUASH_TOKEN_APPROVER")
 
 
-async def test_no_credential_is_written_anywhere(road: Road) -> None:
-    secrets: dict[str, str] = {}
-    for leak in LEAKS:
-        account = await road.account()
-        text = leak(account.name, account.keys["key2"])
-        secrets |= {f"{account.name} {name}": key for name, key in account.keys.items()}
+@dataclass
+class Run:
+    """What a test does, the secrets that it uses for it, by what they are, and all that it gets to see meanwhile."""
+
+    road: Road
+    secrets: dict[str, set[bytes]] = field(default_factory=dict)
+    seen: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in CALLERS:
+            token = self.road.cloud.environment[name]
+            self.secrets[name] = {part.encode() for part in (token, *token.split(".")[1:])}
+
+    async def account(self, **tags: str) -> Account:
+        account = await self.road.account(**tags)
+        self.keys_of(account, "old")
+        return account
+
+    def keys_of(self, account: Account, when: str) -> None:
+        """Look for the keys that the account has now."""
+        self.secrets |= {f"{when} {name} of {account.name}": forms(key) for name, key in account.keys.items()}
+
+    def leak(self, text: str) -> str:
+        """Look for the signature in `text`, if there is one."""
         if "sig=" in text:
-            secrets[f"signature of {account.name}"] = text.split("sig=")[1].split("&")[0].rstrip("'\"}.")
-        for fingerprint in await road.report(text):
+            signature = text.partition("sig=")[2].partition("&")[0].rstrip("'\"}.")
+            self.secrets[f"signature {len(self.secrets)}"] = forms(signature)
+        return text
+
+    async def call(self, who: str, method: str, path: str, body: object = None) -> httpx.Response:
+        answer = await call(self.road, who, method, path, body)
+        self.seen.append((f"answer to {method} {path}", f"{answer.headers}{answer.text}".encode()))
+        return answer
+
+    async def report(self, text: str, **more: object) -> str:
+        """Report over HTTP, after a dry run, and read the record; return its id."""
+        body = {"text": self.leak(text), "reason": f"It was {text}", "url": f"https://wiki/{text}", "wait": 60} | more
+        await self.call(RESPONDER, "POST", "/revocations", body | {"dry_run": True})
+        [record] = (await self.call(RESPONDER, "POST", "/revocations", body)).json()["revocations"]
+        await self.road.settled(record["id"])
+        await self.call(READER, "GET", f"/revocations/{record['id']}")
+        await self.queues()
+        return str(record["id"])
+
+    async def queues(self) -> None:
+        """See what waits in the queues now: it comes and goes."""
+        self.seen += [place async for place in _queues(self.road)]
+
+    async def found(self) -> list[str]:
+        """The secrets that were seen, and where."""
+        written = self.seen + [place async for place in _everything(self.road)]
+        return [
+            f"{name} in {place}"
+            for place, content in written
+            for name, secret in self.secrets.items()
+            if any(form in content for form in secret)
+        ]
+
+
+async def test_what_leaks_in_events_is_written_nowhere(road: Road) -> None:
+    run = Run(road)
+    for leak in LEAKS:
+        account = await run.account()
+        for fingerprint in await road.report(run.leak(leak(account.name, account.keys["key2"]))):
             record = await road.settled(fingerprint)
             assert record.state is State.CLOSED, record.detail
+        await run.queues()
+        run.keys_of(account, "new")
 
-    written = {place: content async for place, content in _everything(road)}
+    assert any(place.startswith("table revocations") for place, _ in [place async for place in _everything(road)])
+    assert await run.found() == []
 
-    assert any(place.startswith("table revocations") for place in written)
-    found = [
-        f"{name} in {place}"
-        for place, content in written.items()
-        for name, secret in secrets.items()
-        if any(form in content for form in forms(secret))
-    ]
-    assert found == []
+
+async def test_what_leaks_over_http_is_written_and_answered_nowhere(road: Road) -> None:
+    run = Run(road)
+    account = await run.account()
+    for leaked in (account_sas(account.name, account.keys["key2"]), f"{account.name}: key1={account.keys['key1']}"):
+        await run.report(leaked)
+        run.keys_of(account, "new")
+    text = run.leak(account_sas(account.name, account.keys["key1"]))
+    for body in (
+        {"text": [text], "reason": "x"},
+        {"text": "nothing", "reason": "x", text: 1},
+        {"text": "nothing", "reason": "x", "accounts": [text]},
+        {"account": account.name, "lever": text, "target": text, "reason": text},
+    ):
+        assert (await run.call(APPROVER, "POST", "/revocations", body)).status_code == 400
+    assert (await run.call(READER, "POST", f"/revocations/{'ab' * 32}/retry", {"reason": text})).status_code == 403
+    assert (await run.call(READER, "GET", f"/revocations?state={text[-40:]}")).status_code == 400
+
+    assert await run.found() == []
+
+
+async def test_what_leaks_under_a_policy_or_a_delegation_key_is_written_nowhere(road: Road) -> None:
+    run = Run(road)
+    place = Container(road, await run.account(), "models")
+    await place.make()
+    for leaked in (place.url(policy="partners"), await delegated(road, place)):
+        await run.report(leaked)
+    [fingerprint] = await road.report(run.leak(place.url(policy="suppliers")))
+    await road.settled(fingerprint)
+    sent = run.leak(await delegated(road, place))
+    await road.publish(_raw_event(sent))  # Event Grid itself has it then, and is left out of the search
+    [reported] = finding.in_text(sent, source="test", url=None, detected_at=place.account.created_at)
+    await road.settled(reported.finding.fingerprint)
+    await run.queues()
+
+    assert await run.found() == []
+
+
+async def test_a_key_that_is_handed_over_is_written_into_its_vault_and_nowhere_else(road: Road) -> None:
+    run = Run(road)
+    secret = f"https://{KEY_VAULT}.vault.azure.net/secrets/shop-key"
+    account = await run.account(**{"sasquash-key-vault": secret})
+    await _control(road, "/secrets", {"vault": KEY_VAULT, "name": "shop-key", "value": account.keys["key2"]})
+
+    fingerprint = await run.report(account_sas(account.name, account.keys["key2"]))
+    record = await road.settled(fingerprint, until=lambda r: r.hand_over is not None)
+    run.keys_of(account, "new")
+    await road.settled(fingerprint, until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
+
+    assert record.hand_over is not None
+    assert (record.hand_over.outcome, record.hand_over.secret) == (HandOverOutcome.DONE, secret)
+    versions = road.cloud.model.vaults[KEY_VAULT].secrets["shop-key"].versions
+    assert versions[-1].value == account.keys["key2"]
+    assert await run.found() == []
+
+
+async def test_what_people_decide_writes_down_no_token_of_theirs(road: Road) -> None:
+    run = Run(road)
+    account = await run.account()
+    second = second_approver(road)
+    run.secrets["second approver"] = {part.encode() for part in (second, second.split(".")[2])}
+    one, two = [await order(road, account.name, "account_key", key) for key in ("key1", "key2")]
+    body = {"digest": one["plan"]["digest"], "reason": f"Bearer {second[-450:]}"}
+
+    for who in (APPROVER, second[:-5], "x" * 20_000, f"{second} {second}"):
+        answer = await run.call(who, "POST", f"/revocations/{one['id']}/approve", body)
+        assert answer.status_code in (401, 403)
+    approved = await run.call(second, "POST", f"/revocations/{one['id']}/approve", body)
+    rejected = await run.call(second, "POST", f"/revocations/{two['id']}/reject", {"reason": body["reason"]})
+    await road.settled(one["id"], until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
+    run.keys_of(account, "new")
+
+    assert (approved.status_code, rejected.status_code) == (200, 200)
+    assert await run.found() == []
+
+
+def _raw_event(secret: str) -> EventGridEvent:
+    data = {"secret": secret, "source": "test"}
+    return EventGridEvent(subject="tests", event_type=finding.REPORTED, data=data, data_version="1")
+
+
+async def _control(road: Road, path: str, body: dict[str, str]) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.post(f"http://127.0.0.1:{road.cloud.control_port}{path}", json=body)
+    assert answer.status_code == 201, answer.text
 
 
 async def _everything(road: Road) -> AsyncIterator[tuple[str, bytes]]:
     model = road.cloud.model
-    for name, content in _files(road.cloud.folder):
+    for name, content in await asyncio.to_thread(_files, road.cloud.folder):
         yield name, content
     for name, things in (
         ("incidents", [incident.fields for incident in model.incidents]),
         ("mails", [[mail.subject, mail.body, mail.to] for mail in model.mails]),
-        ("events", model.events),
+        ("events", [event for event in model.events if not _is_raw(event)]),
         ("dead letters", model.dead_letters),
         ("requests", [request.url for request in model.requests]),
     ):
@@ -54,24 +200,37 @@ async def _everything(road: Road) -> AsyncIterator[tuple[str, bytes]]:
         yield place
 
 
+def _is_raw(event: dict[str, Any]) -> bool:
+    """Whether it is a raw report that a test published."""
+    return "secret" in (event.get("data") or {})
+
+
 def _files(folder: Path) -> list[tuple[str, bytes]]:
     return [(f"file {file.name}", file.read_bytes()) for file in sorted(folder.rglob("*")) if file.is_file()]
 
 
 async def _storage(road: Road) -> AsyncIterator[tuple[str, bytes]]:
-    base = f"https://{STATE_ACCOUNT}.{{}}.core.windows.net"
     who = Developer(road.cloud)
-    async with TableServiceClient(base.format("table"), credential=who, **road.options) as tables:
+    async with TableServiceClient(_endpoint("table"), credential=who, **road.options) as tables:
         async for table in tables.list_tables():
             async for row in tables.get_table_client(table.name).list_entities():
                 yield f"table {table.name} {row['RowKey']}", json.dumps(dict(row), default=str).encode()
-    async with QueueServiceClient(base.format("queue"), credential=who, **road.options) as queues:
-        async for queue in queues.list_queues():
-            for message in await queues.get_queue_client(queue.name).peek_messages(32):
-                yield f"queue {queue.name}", str(message.content).encode()
-    async with BlobServiceClient(base.format("blob"), credential=who, **road.options) as blobs:
+    async for place in _queues(road):
+        yield place
+    async with BlobServiceClient(_endpoint("blob"), credential=who, **road.options) as blobs:
         async for container in blobs.list_containers():
             client = blobs.get_container_client(container.name)
             async for blob in client.list_blobs():
                 download = await client.download_blob(blob.name)
                 yield f"blob {container.name}/{blob.name}", await download.readall()
+
+
+async def _queues(road: Road) -> AsyncIterator[tuple[str, bytes]]:
+    async with QueueServiceClient(_endpoint("queue"), credential=Developer(road.cloud), **road.options) as queues:
+        async for queue in queues.list_queues():
+            for message in await queues.get_queue_client(queue.name).peek_messages(32):
+                yield f"queue {queue.name}", str(message.content).encode()
+
+
+def _endpoint(service: str) -> str:
+    return f"https://{STATE_ACCOUNT}.{service}.core.windows.net"

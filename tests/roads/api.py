@@ -1,0 +1,64 @@
+"""Calls of the responders' API on a deployed app, in the name of the tenant's people."""
+
+from typing import Any
+
+import httpx
+
+from local.model import Identity
+from local.tokens import SASQUASH
+from tests.roads.road import Road
+
+READER, RESPONDER, APPROVER = "READER", "RESPONDER", "APPROVER"
+REPORTER_NAME, APPROVER_NAME, SECOND_NAME = (
+    f"{alias}@contoso.com" for alias in ("responder", "approver", "storage-team")
+)
+
+
+async def call(road: Road, who: str | None, method: str, path: str, body: object = None) -> httpx.Response:
+    """Call the API as READER, RESPONDER, APPROVER, with a token of one's own, or without any."""
+    token = road.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
+        return await client.request(method, path, headers=headers, json=body)
+
+
+def second_approver(road: Road) -> str:
+    """The token of another person than APPROVER who may approve."""
+    person = road.cloud.model.users[SECOND_NAME]
+    identity = Identity(
+        name="second approver",
+        object_id=person.object_id,
+        client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
+        rights=frozenset({"Sasquash.Approver"}),
+    )
+    return road.cloud.entra.mint(identity, audience=SASQUASH)
+
+
+async def report(road: Road, text: str, **more: object) -> dict[str, Any]:
+    """The one record of what a responder reports, once it has come to rest."""
+    body = {"text": text, "reason": "Found in a wiki", "wait": 60} | more
+    [record] = (await call(road, RESPONDER, "POST", "/revocations", body)).json()["revocations"]
+    return dict(record)
+
+
+async def order(road: Road, account: str, lever: str, target: str) -> dict[str, Any]:
+    """The record of what an approver orders."""
+    body = {"account": account, "lever": lever, "target": target, "reason": "A laptop was stolen"}
+    [record] = (await call(road, APPROVER, "POST", "/revocations", body)).json()["revocations"]
+    return dict(record)
+
+
+async def approve(road: Road, record: dict[str, Any], *, who: str = APPROVER) -> httpx.Response:
+    """Approve the plan that `record` has."""
+    body = {"digest": record["plan"]["digest"], "reason": "The owner agrees"}
+    return await call(road, who, "POST", f"/revocations/{record['id']}/approve", body)
+
+
+async def act(road: Road, record: dict[str, Any], act: str, *, who: str = APPROVER) -> httpx.Response:
+    """Reject, retry, or undo a lockdown."""
+    return await call(road, who, "POST", f"/revocations/{record['id']}/{act}", {"reason": "I looked at it"})
+
+
+async def read(road: Road, record: dict[str, Any]) -> dict[str, Any]:
+    """The record as it stands, with its history."""
+    return dict((await call(road, READER, "GET", f"/revocations/{record['id']}")).json())

@@ -1,0 +1,115 @@
+"""What people decide over HTTP: approve, reject, retry, name the account; who did it stands in the record."""
+
+from datetime import UTC, datetime, timedelta
+
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+
+from local.model import Account
+from shared.revocation import State
+from tests.roads.api import APPROVER_NAME, REPORTER_NAME, RESPONDER, act, approve, read, report
+from tests.roads.leaks import account_sas
+from tests.roads.places import REFUSED, Container
+from tests.roads.road import OWNER, Road
+
+WORKS = (None, None)
+
+
+def small(account: Account) -> str:
+    """A token that only reads one blob for two hours: the default rules ask a person."""
+    query = generate_blob_sas(
+        account.name,
+        "models",
+        "model.ckpt",
+        account_key=account.keys["key2"],
+        permission=BlobSasPermissions(read=True),
+        expiry=datetime.now(UTC) + timedelta(hours=2),
+    )
+    return f"https://{account.name}.blob.core.windows.net/models/model.ckpt?{query}"
+
+
+async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_who_decided(road: Road) -> None:
+    account = await road.account()
+
+    reported = await report(road, small(account))
+    await road.settled(reported["id"], until=lambda r: bool(r.told))
+    waiting = road.rotations(account)
+    approved = await approve(road, reported)
+    await road.settled(reported["id"], until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
+
+    record = await read(road, reported)
+    assert (reported["state"], waiting) == ("awaiting_approval", [])
+    assert (approved.status_code, road.rotations(account)) == (200, ["key2"])
+    assert (record["state"], record["proof"]["outcome"]) == ("closed", "proven")
+    assert (record["reported_by"]["name"], record["approval"]["by"]["name"]) == (REPORTER_NAME, APPROVER_NAME)
+    people = {(entry["who"].partition(" ")[0], entry["what"]) for entry in record["history"]}
+    assert people >= {
+        (REPORTER_NAME, "Reported by responder. Reason: Found in a wiki"),
+        (APPROVER_NAME, "Approved. Reason: The owner agrees"),
+    }
+    ask, tell = road.mails(account)
+    assert ask.to == tell.to == (OWNER,)
+    assert reported["plan"]["digest"] in ask.body
+    assert f"{APPROVER_NAME} approved it" in tell.body
+    assert APPROVER_NAME in road.incident(reported["id"])["Summary"]
+
+
+async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported_again(road: Road) -> None:
+    account = await road.account()
+    leaked = small(account)
+
+    reported = await report(road, leaked)
+    rejected = (await act(road, reported, "reject")).json()
+    again = await report(road, leaked)
+    late = await approve(road, reported)
+
+    assert (reported["state"], rejected["state"], rejected["reason"]) == (
+        "awaiting_approval",
+        "dismissed",
+        "rejected",
+    )
+    assert (again["id"], again["state"], late.status_code) == (reported["id"], "dismissed", 409)
+    assert road.rotations(account) == []
+
+
+async def test_a_plan_is_not_carried_out_on_the_key_that_came_after_it(road: Road) -> None:
+    account = await road.account()
+
+    reported = await report(road, small(account))
+    await road.cloud.model.regenerate(account, "key2")  # somebody was faster, by hand
+    approved = await approve(road, reported)
+
+    assert (approved.status_code, approved.json()["reason"]) == (200, "no_key_matches")
+    assert road.rotations(account) == ["key2"]
+
+
+async def test_what_a_lock_had_blocked_is_revoked_by_a_retry_once_the_lock_is_gone(road: Road) -> None:
+    account = await road.account()
+    account.locks.append("ReadOnly")
+
+    failed = await report(road, account_sas(account.name, account.keys["key1"]))
+    account.locks.clear()
+    retried = await act(road, failed, "retry", who=RESPONDER)
+
+    assert (failed["state"], failed["reason"]) == ("failed", "blocked")
+    assert (retried.status_code, road.rotations(account)) == (200, ["key1"])
+    await road.settled(failed["id"], until=lambda r: r.state is State.CLOSED)
+
+
+async def test_a_token_without_its_account_is_tried_on_the_accounts_that_are_named_and_no_other(
+    road: Road,
+) -> None:
+    theirs, ours, other = [await road.account() for _ in range(3)]
+    place = Container(road, ours, "models")
+    await place.make()
+    leaked = account_sas(ours.name, ours.keys["key2"]).partition("?")[2]
+
+    lost = await report(road, f"the token is ?{leaked}", accounts=[theirs.name])
+    found = await report(road, f"the token is ?{leaked}", accounts=[theirs.name, ours.name])
+
+    assert (lost["state"], lost["reason"]) == ("unresolved", "loose")
+    assert f"{theirs.name}" in lost["detail"]
+    assert found["account"] == ours.name
+    assert [road.rotations(account) for account in (theirs, ours, other)] == [[], ["key2"], []]
+    assert not road.requests(f"/{other.name}/listKeys")
+    assert await place.answer(place.url(policy=None, key="key1")) == WORKS
+    assert await place.answer(f"https://{ours.name}.blob.core.windows.net/models?{leaked}") == REFUSED

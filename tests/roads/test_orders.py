@@ -1,0 +1,100 @@
+"""Each lever, ordered by one person and approved by another: what it ends and what lives on, seen by real clients."""
+
+from datetime import UTC, datetime
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.revocation import State
+from tests.roads.api import APPROVER_NAME, SECOND_NAME, act, approve, order, read, second_approver
+from tests.roads.places import REFUSED, Container
+from tests.roads.road import Developer, Road
+from tests.roads.test_smallest_lever import delegated
+
+WORKS = (None, None)
+NO_SHARED_KEY = (403, "KeyBasedAuthenticationNotPermitted")
+NO_PUBLIC_NETWORK = (403, "AuthorizationFailure")
+ORDERS = [
+    ("account_key", "key1", {"key1"}, REFUSED),
+    ("stored_policy", "blob/models/partners", {"policy"}, REFUSED),
+    ("delegation_key", "all", {"delegated"}, REFUSED),
+    ("lockdown", "shared_key", {"key1", "key2", "policy"}, NO_SHARED_KEY),
+    ("lockdown", "network", {"key1", "key2", "policy", "delegated"}, NO_PUBLIC_NETWORK),
+]
+
+type Urls = dict[str, str]
+type Answers = dict[str, tuple[int | None, str | None]]
+
+
+async def made(road: Road) -> tuple[Container, Urls]:
+    """A container, and URLs that open it: one a kind of token."""
+    place = Container(road, await road.account(), "models")
+    await place.make()
+    return place, {
+        "key1": place.url(policy=None, key="key1"),
+        "key2": place.url(policy=None, key="key2"),
+        "policy": place.url(policy="partners", key="key2"),
+        "delegated": await delegated(road, place),
+    }
+
+
+async def answers(place: Container, urls: Urls) -> Answers:
+    return {name: await place.answer(url) for name, url in urls.items()}
+
+
+@pytest.mark.parametrize(("lever", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
+async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
+    road: Road, lever: str, target: str, ends: set[str], refusal: tuple[int, str]
+) -> None:
+    place, urls = await made(road)
+
+    ordered = await order(road, place.account.name, lever, target)
+    alone = await approve(road, ordered)
+    waiting = await answers(place, urls)
+    together = await approve(road, ordered, who=second_approver(road))
+    await road.settled(ordered["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
+
+    assert (ordered["state"], alone.status_code, together.status_code) == ("awaiting_approval", 403, 200)
+    assert waiting == dict.fromkeys(urls, WORKS)
+    assert await answers(place, urls) == {name: refusal if name in ends else WORKS for name in urls}
+    record = await read(road, ordered)
+    assert (record["reported_by"]["name"], record["approval"]["by"]["name"]) == (APPROVER_NAME, SECOND_NAME)
+
+
+@pytest.mark.parametrize("kind", ["shared_key", "network"])
+async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, kind: str) -> None:
+    place, urls = await made(road)
+    ordered = await order(road, place.account.name, "lockdown", kind)
+    await approve(road, ordered, who=second_approver(road))
+    locked = await place.answer(urls["key1"])
+
+    undone = await act(road, ordered, "undo-lockdown")
+
+    assert locked != WORKS
+    assert (undone.status_code, undone.json()["state"]) == (200, "closed")
+    assert datetime.fromisoformat(undone.json()["lockdown"]["undone_at"]) <= datetime.now(UTC)
+    assert await answers(place, urls) == dict.fromkeys(urls, WORKS)
+
+
+async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(road: Road) -> None:
+    place, urls = await made(road)
+    ordered = await order(road, place.account.name, "lockdown", "network")
+    await approve(road, ordered, who=second_approver(road))
+    place.account.properties["networkAcls"]["ipRules"] = [{"value": "203.0.113.7", "action": "Allow"}]
+
+    refused = await act(road, ordered, "undo-lockdown")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
+    assert "networkAcls.ipRules" in refused.json()["detail"]
+    assert await place.answer(urls["key1"]) == NO_PUBLIC_NETWORK
+
+
+async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_keys_off(road: Road) -> None:
+    place, _ = await made(road)
+    ordered = await order(road, place.account.name, "lockdown", "shared_key")
+
+    await approve(road, ordered, who=second_approver(road))
+
+    endpoint = f"https://{place.account.name}.blob.core.windows.net"
+    async with BlobServiceClient(endpoint, credential=Developer(road.cloud), **road.options) as client:
+        assert [container.name async for container in client.list_containers()] == ["models"]
