@@ -30,6 +30,7 @@ _PEOPLE = {
     "SASQUASH_TOKEN_READER": "reader",
     "SASQUASH_TOKEN_RESPONDER": "responder-person",
     "SASQUASH_TOKEN_APPROVER": "approver",
+    "SASQUASH_TOKEN_SECOND_APPROVER": "second-approver",
 }
 _SERVICES = ("blob", "queue", "table")
 

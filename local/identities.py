@@ -50,8 +50,8 @@ def directory() -> dict[str, Identity]:
     """The tenant's principals by name.
 
     `responder` is the deployed app's managed identity and holds exactly what the product uses. `developer` is
-    who a person at the keyboard is. `reader`, `responder-person` and `approver` are people with one app role
-    of Sasquash's API each.
+    who a person at the keyboard is. `reader`, `responder-person`, `approver` and `second-approver` are people with
+    one app role of Sasquash's API each: an order takes two who may approve.
     """
     identities = (
         Identity(
@@ -84,6 +84,12 @@ def directory() -> dict[str, Identity]:
             client_id="7a1d0560-3c04-429b-88dd-6584eefa6ce8",
             rights=frozenset({"Sasquash.Approver"}),
         ),
+        Identity(
+            name="second-approver",
+            object_id="2c9d1e57-6f0b-4f0a-8f2d-7a3b5c1d9e84",
+            client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
+            rights=frozenset({"Sasquash.Approver"}),
+        ),
     )
     return {identity.name: identity for identity in identities}
 
@@ -99,6 +105,7 @@ def users() -> dict[str, User]:
         _person(identities["reader"].object_id, "Rhea Okafor", "reader"),
         _person(identities["responder-person"].object_id, "Ravn Sørensen", "responder"),
         _person(identities["approver"].object_id, "Ada Lindqvist", "approver"),
+        _person(identities["second-approver"].object_id, "Second Approver", "second-approver"),
         _person("796556ab-fd10-43fd-9d38-1b5021839270", "Model Owner", "model-owner"),
         _person("168dd3f2-5541-4a42-a261-e0c698d38bbf", "Storage Team", "storage-team"),
         User(

@@ -29,8 +29,9 @@ SECURITY_MAILBOX = "security@contoso.com"
 
 
 def new_storage_key() -> str:
-    """A storage account key: 64 random bytes in base64, 88 characters."""
-    return base64.b64encode(os.urandom(64)).decode()
+    """A storage account key: 64 random bytes in base64, 88 characters, with the mark by which scanners know one."""
+    key = base64.b64encode(os.urandom(64)).decode()
+    return f"{key[:76]}+ASt{key[80:]}"
 
 
 def now() -> datetime:

@@ -16,7 +16,7 @@ from shared.accounts import AccountRef, Accounts
 from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import with_report
-from shared.errors import AccountGone, Blocked, Busy, MalformedEvent, SasquashError
+from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, SasquashError
 from shared.finding import Finding, Report, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
@@ -193,7 +193,10 @@ class Containment:
         joined = None
         if join(known) is not None:
             what = f"Reported again by {finding.source}."
-            joined = await self._ledger.change(known.fingerprint, join, what=what)
+            try:
+                joined = await self._ledger.change(known.fingerprint, join, what=what)
+            except Conflict as error:  # many report it at once: the leak is known, and one report more is not missed
+                _log.warning("Not noted that %s was reported again: %s", finding.fingerprint[:12], error)
         if known.state is State.RECEIVED:
             return None  # somebody is at it, or the queue will be
         if joined is not None and joined.state is State.RECEIVED:
@@ -237,6 +240,16 @@ class Containment:
         else:
             delay = backoff(message.attempt, error.retry_after)
             await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
+            await self._tell_what_for(revocation.fingerprint, f"It is being tried again. {error}")
+
+    async def _tell_what_for(self, fingerprint: str, detail: str) -> None:
+        """Let the record say what it waits for: whoever is woken meanwhile must not have to read logs."""
+
+        def tell(current: Revocation) -> Revocation | None:
+            waits = current.state is State.RECEIVED and current.detail != detail
+            return replace(current, detail=detail) if waits else None
+
+        await self._ledger.change(fingerprint, tell, what=detail)
 
     async def _contain(self, revocation: Revocation, looked: AccountRef | SasquashError | None) -> None:
         """Bring a `received` record to its verdict. Raises what `_again` handles."""
@@ -277,7 +290,7 @@ class Containment:
         left = _SECOND_LOOK - (now - _asked_at(revocation)).total_seconds()
         if revocation.looked_for_account == 0:
             what = "No account of ours answers to this host; a second look follows."
-            await self._ledger.save(replace(revocation, looked_for_account=1), what=what)
+            await self._ledger.save(replace(revocation, looked_for_account=1, detail=what), what=what)
             await self._queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOK)
         elif left > 0:  # the safety net, or a retry: too early to be the second look
             await self._queues.contain(revocation.fingerprint, delay=left)

@@ -42,6 +42,8 @@ class Briefing:
     ordered: bool  # a responder ordered it: nothing leaked that we know of
     expires: datetime | None
     source: str
+    reported_by: str | None  # the responder who reported or ordered it, by name
+    reported_because: str  # what they said
     found_at_url: str | None
     detected_at: datetime
     received_at: datetime

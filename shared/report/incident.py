@@ -80,6 +80,7 @@ def _columns(briefing: Briefing) -> dict[str, str]:
         clean(briefing.grants),
         f"Done: {clean(briefing.done)}",
         f"Proven: {clean(briefing.proven)}",
+        briefing.reported_by and f"Reported by {clean(briefing.reported_by)}: {clean(briefing.reported_because)}",
         briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
         f"C3ID: {clean(briefing.c3id)}",
         *(f"Breaks: {clean(point)}" for point in briefing.breaks),

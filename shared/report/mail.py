@@ -79,7 +79,11 @@ def _leak(briefing: Briefing) -> list[tuple[str, str]]:
         rows.append(("Host in the leak", defang(briefing.host)))
     if briefing.expires:
         rows.append(("Valid until", utc(briefing.expires)))
-    rows.append(("Reported by", defang(briefing.source)))
+    rows.append(
+        ("Reported by", ", ".join(clean(who) for who in (briefing.reported_by, defang(briefing.source)) if who))
+    )
+    if briefing.reported_because:
+        rows.append(("Because", clean(briefing.reported_because)))
     if briefing.found_at_url:
         rows.append(("Found at (not a link)", defang(briefing.found_at_url)))
     rows.append(("Found", utc(briefing.detected_at)))

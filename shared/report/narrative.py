@@ -58,6 +58,8 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         ordered=finding.order is not None,
         expires=granted.expires if granted is not None else None,
         source=finding.source,
+        reported_by=finding.reported_by.name if finding.reported_by is not None else None,
+        reported_because=finding.reason,
         found_at_url=finding.url,
         detected_at=finding.detected_at,
         received_at=revocation.received_at,

@@ -675,6 +675,28 @@ async def test_message_of_a_decided_record_hands_it_over_unless_that_has_begun(d
     assert len(driver.messages("follow-up", finding.fingerprint)) == 2
 
 
+async def test_record_says_what_it_waits_for(driver: Driver) -> None:
+    """Whoever looks at three in the morning must not have to read logs."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, times=3)
+    await driver.worker().containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert record.state is State.RECEIVED
+    assert record.detail.startswith("It is being tried again. Listing the keys of")
+
+
+async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not_be_noted(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    monkeypatch.setattr("shared.ledger._CHANGE_ATTEMPTS", 0)
+    await driver.worker().containment.receive(report(replace(finding, source="another")))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
 # --- killed at any remote call
 
 

@@ -45,6 +45,8 @@ _BRIEFING = Briefing(
     ordered=False,
     expires=datetime(2051, 10, 6, tzinfo=UTC),
     source="github",
+    reported_by=None,
+    reported_because="",
     found_at_url="https://github.com/contoso/robust-models/blob/4c1be9d/README.md#L14",
     detected_at=RECEIVED - timedelta(seconds=20),
     received_at=RECEIVED,

@@ -234,3 +234,9 @@ def test_a_secret_in_any_field_does_not_reach_the_mail(before: str, secret: str,
     message = _mail(_hostile_briefing(before + secret, state))
     assert secret not in unescape(message.html)
     assert secret not in message.subject
+
+
+def test_whoever_reported_it_is_named_with_what_they_said() -> None:
+    text = _as_text(_mail(briefing(reported_by="Ravn <b>", reported_because="Found in a wiki, www.evil.example")))
+    assert "Reported by: Ravn <b>, github" in text
+    assert "Because: Found in a wiki, www[.]evil.example" in text

@@ -386,6 +386,13 @@ def test_what_a_lockdown_proves_is_no_death() -> None:
     assert proven == "blob: refused. queue: refused."
 
 
+def test_whoever_reported_it_is_named_with_what_they_said() -> None:
+    found = replace(samples.finding(), reported_by=Caller("Ravn", "1"), reason="Found in a wiki")
+    briefing = told(finding=found)
+
+    assert (briefing.reported_by, briefing.reported_because) == ("Ravn", "Found in a wiki")
+
+
 def test_an_order_is_told_as_what_it_is() -> None:
     ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, Lever.ACCOUNT_KEY, "key1"))
     briefing = told(finding=ordered)

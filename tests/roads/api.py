@@ -4,34 +4,20 @@ from typing import Any
 
 import httpx
 
-from local.model import Identity
-from local.tokens import SASQUASH
 from tests.roads.road import Road
 
-READER, RESPONDER, APPROVER = "READER", "RESPONDER", "APPROVER"
+READER, RESPONDER, APPROVER, SECOND_APPROVER = "READER", "RESPONDER", "APPROVER", "SECOND_APPROVER"
 REPORTER_NAME, APPROVER_NAME, SECOND_NAME = (
-    f"{alias}@contoso.com" for alias in ("responder", "approver", "storage-team")
+    f"{alias}@contoso.com" for alias in ("responder", "approver", "second-approver")
 )
 
 
 async def call(road: Road, who: str | None, method: str, path: str, body: object = None) -> httpx.Response:
-    """Call the API as READER, RESPONDER, APPROVER, with a token of one's own, or without any."""
+    """Call the API as READER, RESPONDER, APPROVER, SECOND_APPROVER, with a token of one's own, or without any."""
     token = road.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
         return await client.request(method, path, headers=headers, json=body)
-
-
-def second_approver(road: Road) -> str:
-    """The token of another person than APPROVER who may approve."""
-    person = road.cloud.model.users[SECOND_NAME]
-    identity = Identity(
-        name="second approver",
-        object_id=person.object_id,
-        client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
-        rights=frozenset({"Sasquash.Approver"}),
-    )
-    return road.cloud.entra.mint(identity, audience=SASQUASH)
 
 
 async def report(road: Road, text: str, **more: object) -> dict[str, Any]:

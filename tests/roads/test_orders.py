@@ -6,7 +6,7 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.revocation import State
-from tests.roads.api import APPROVER_NAME, SECOND_NAME, act, approve, order, read, second_approver
+from tests.roads.api import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
 from tests.roads.places import REFUSED, Container
 from tests.roads.road import Developer, Road
 from tests.roads.test_smallest_lever import delegated
@@ -51,7 +51,7 @@ async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
     ordered = await order(road, place.account.name, lever, target)
     alone = await approve(road, ordered)
     waiting = await answers(place, urls)
-    together = await approve(road, ordered, who=second_approver(road))
+    together = await approve(road, ordered, who=SECOND_APPROVER)
     await road.settled(ordered["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
 
     assert (ordered["state"], alone.status_code, together.status_code) == ("awaiting_approval", 403, 200)
@@ -65,7 +65,7 @@ async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
 async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, kind: str) -> None:
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", kind)
-    await approve(road, ordered, who=second_approver(road))
+    await approve(road, ordered, who=SECOND_APPROVER)
     locked = await place.answer(urls["key1"])
 
     undone = await act(road, ordered, "undo-lockdown")
@@ -79,7 +79,7 @@ async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, 
 async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(road: Road) -> None:
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", "network")
-    await approve(road, ordered, who=second_approver(road))
+    await approve(road, ordered, who=SECOND_APPROVER)
     place.account.properties["networkAcls"]["ipRules"] = [{"value": "203.0.113.7", "action": "Allow"}]
 
     refused = await act(road, ordered, "undo-lockdown")
@@ -93,7 +93,7 @@ async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_k
     place, _ = await made(road)
     ordered = await order(road, place.account.name, "lockdown", "shared_key")
 
-    await approve(road, ordered, who=second_approver(road))
+    await approve(road, ordered, who=SECOND_APPROVER)
 
     endpoint = f"https://{place.account.name}.blob.core.windows.net"
     async with BlobServiceClient(endpoint, credential=Developer(road.cloud), **road.options) as client:
