@@ -24,7 +24,7 @@ from azure.data.tables.aio import TableClient
 
 from shared import continuation
 from shared.errors import Conflict, from_azure
-from shared.facts import AccountFacts
+from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
 from shared.revocation import LockedDown, Reason, Revocation, Sighting, State
 
@@ -228,7 +228,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "ChangedAt": now,
         **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
         "Record": msgspec.json.encode(
-            replace(revocation, finding=_NO_FINDING, account=None, lockdown=None, sightings=(), etag="")
+            replace(revocation, finding=_NO_FINDING, account=None, policy=None, lockdown=None, sightings=(), etag="")
         ).decode(),
     }
 
@@ -255,6 +255,7 @@ def _first_line(finding: Finding) -> str:
 _APART: dict[str, tuple[str, Any]] = {
     "finding": ("Finding", Finding),
     "account": ("Facts", AccountFacts | None),
+    "policy": ("Policy", PolicyReading | None),
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from shared.caller import Caller
 from shared.decide import plan as plans
-from shared.facts import TAGS, AccountFacts
+from shared.facts import TAGS, AccountFacts, PolicyState
 from shared.levers.levers import Levers
 from shared.revocation import (
     STATE_OF,
@@ -93,6 +93,12 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
         key_name="key1",
         key_sha256=DIGEST,
         attributed_at=LATER,
+        policy=replace(
+            samples.reading(PolicyState.UNREACHABLE, target=PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
+            permissions="racwdxltmeop",
+            expires=LATER,
+            detail="Why it can't be reached, and what to do. " * 12,
+        ),
         decided_by="of this and that " * 25,
         plan=plans.make(facts, lever=lever, target=target, version=DIGEST, reason="because " * 60, breaks=breaks),
         deadline=LATER,
