@@ -44,7 +44,7 @@ def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str) -> 
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
     sections = [
-        _section("What leaked, and where", _facts(_leak(briefing))),
+        _section("What was ordered" if briefing.ordered else "What leaked, and where", _facts(_leak(briefing))),
         _section("What it allowed", _allowed(briefing)),
         _section("What was done, and what is proven", _facts(_outcome(briefing))),
         _breakage(briefing, words),
@@ -73,7 +73,7 @@ def _leak(briefing: Briefing) -> list[tuple[str, str]]:
         ("Key", briefing.key_name),
         ("Stored access policy", briefing.policy),
     )
-    rows = [("Credential", clean(briefing.kind))]
+    rows = [] if briefing.ordered else [("Credential", clean(briefing.kind))]
     rows += [(label, clean(value)) for label, value in named if value]
     if briefing.host:
         rows.append(("Host in the leak", defang(briefing.host)))
@@ -90,7 +90,8 @@ def _leak(briefing: Briefing) -> list[tuple[str, str]]:
     rows.append(("Reached Sasquash", utc(briefing.received_at)))
     if briefing.account_id:
         rows.append(("Resource", clean(briefing.account_id)))
-    rows.append(("Id of the secret (C3ID)", clean(briefing.c3id)))
+    if not briefing.ordered:
+        rows.append(("Id of the secret (C3ID)", clean(briefing.c3id)))
     return rows
 
 

@@ -23,6 +23,8 @@ _UNKNOWN_GRANTS = {
     True: "Unknown: a responder ordered this without a leaked text.",
 }
 
+_TAKE_IT_OUT = "Take the credential out of the place where it was found, its history included."
+
 _PROOF = {
     Outcome.PENDING: "Not proven yet.",
     Outcome.PROVEN: "Proven dead.",
@@ -163,7 +165,7 @@ def _next_steps(revocation: Revocation) -> list[str]:
             return [
                 *_recovery(revocation),
                 "Look in the storage logs for what was done with the credential between its exposure and its end.",
-                "Take the credential out of the place where it was found, its history included.",
+                *(() if revocation.finding.order is not None else (_TAKE_IT_OUT,)),
             ]
         case State.AWAITING_APPROVAL, _:
             return _how_to_decide(revocation)

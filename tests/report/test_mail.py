@@ -240,3 +240,10 @@ def test_whoever_reported_it_is_named_with_what_they_said() -> None:
     text = _as_text(_mail(briefing(reported_by="Ravn <b>", reported_because="Found in a wiki, www.evil.example")))
     assert "Reported by: Ravn <b>, github" in text
     assert "Because: Found in a wiki, www[.]evil.example" in text
+
+
+def test_an_order_is_not_told_as_what_leaked() -> None:
+    text = _as_text(_mail(briefing(ordered=True, kind="order of a responder")))
+    assert "What was ordered" in text
+    assert "What leaked" not in text
+    assert "Id of the secret" not in text

@@ -401,6 +401,12 @@ def test_an_order_is_told_as_what_it_is() -> None:
     assert "ordered this" in briefing.grants
 
 
+def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
+    ordered = samples.ordered(Lever.ACCOUNT_KEY, "key1")
+
+    assert not any("Take the credential out" in step for step in contained(finding=ordered).next_steps)
+
+
 # for every state and reason
 
 
