@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, Conflict, PassingFailure, SasquashError
 from shared.facts import AccountKey, PolicyReading
 from shared.ledger import Ledger
 from shared.levers.account_key import by_listing
 from shared.levers.levers import Levers, signer
 from shared.levers.proof import Prover
 from shared.retired_keys import RetiredKey, RetiredKeys
-from shared.revocation import Plan, ProofToken, Pull, Revocation
+from shared.revocation import Plan, ProofToken, Pull, Revocation, State
 from shared.targets import Lever, Lockdown, PolicyTarget
 from shared.weighing import Scene, Weighed
 
@@ -117,9 +117,17 @@ class Pulling:
         if record.lockdown is not None:
             return record
         locked = self._levers.lockdown.before(scene.account, Lockdown(plan.target))
-        return await self._ledger.save(
-            replace(record, lockdown=locked), what=f"Before the lockdown ({plan.target}) it was: {locked.before}"
+
+        def keep(current: Revocation) -> Revocation | None:
+            return replace(current, lockdown=current.lockdown or locked) if current.state is State.RECEIVED else None
+
+        # The follow-up may be writing, too: of the plan that waited for an approval, it files and mails.
+        kept = await self._ledger.change(
+            record.fingerprint, keep, what=f"Before the lockdown ({plan.target}) it was: {locked.before}"
         )
+        if kept is None:
+            raise Conflict(f"Record {record.fingerprint[:12]} was decided by another worker.")
+        return kept
 
     async def _by_lever(self, held: HeldLock, job: "_Job") -> tuple[Pull, Revocation]:
         levers, plan, account, record = self._levers, job.plan, job.scene.account, job.record

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -289,3 +290,19 @@ async def test_approved_lockdown_of_a_worker_killed_at_any_call_is_not_given_or_
         if after.state is State.CONTAINED:
             assert way_back(after) == {"allowSharedKeyAccess": True}, f"at call {number}"
     assert number > 12
+
+
+async def test_follow_up_that_writes_at_the_same_moment_does_not_hold_up_an_approved_lockdown(driver: Driver) -> None:
+    """It files and mails the plan that waited, while that is carried out."""
+    account = await open_account(driver)
+    record = await ordered(driver, account, Lockdown.SHARED_KEY)
+    driver.fault("/listKeys", times=3)
+    await approved(driver, record)
+    driver.cloud.faults.clear()
+    life = Life(stops_at="/$batch")  # the first is the way back
+    pulling = asyncio.create_task(driver.worker(life).containment.resume(Message(record.fingerprint)))
+    await life.stopped.wait()
+    await driver.worker().ledger.change(record.fingerprint, lambda current: replace(current, told=()), what="")
+    life.go.set()
+    await pulling
+    assert is_locked(account, Lockdown.SHARED_KEY)

@@ -66,6 +66,7 @@ async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, 
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", kind)
     await approve(road, ordered, who=SECOND_APPROVER)
+    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
     locked = await place.answer(urls["key1"])
 
     undone = await act(road, ordered, "undo-lockdown")
@@ -80,6 +81,7 @@ async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(roa
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", "network")
     await approve(road, ordered, who=SECOND_APPROVER)
+    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
     place.account.properties["networkAcls"]["ipRules"] = [{"value": "203.0.113.7", "action": "Allow"}]
 
     refused = await act(road, ordered, "undo-lockdown")
@@ -94,6 +96,7 @@ async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_k
     ordered = await order(road, place.account.name, "lockdown", "shared_key")
 
     await approve(road, ordered, who=SECOND_APPROVER)
+    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
 
     endpoint = f"https://{place.account.name}.blob.core.windows.net"
     async with BlobServiceClient(endpoint, credential=Developer(road.cloud), **road.options) as client:
