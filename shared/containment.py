@@ -21,7 +21,7 @@ from shared.finding import Finding, Report, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockedWork
-from shared.queues import Message, Queues, backoff
+from shared.queues import SAFETY_NET, Message, Queues, backoff
 from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
 from shared.settings import Settings
@@ -29,7 +29,6 @@ from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 
-_SAFETY_NET = 45.0  # seconds until the queued message takes over, should the inline run not finish
 _INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
 _AT_ONCE = 16  # findings of one report that are taken in side by side
@@ -101,7 +100,7 @@ class Containment:
             (revocation, new), _, _ = await asyncio.gather(
                 self._ledger.claim(finding),
                 self._table.add_waiting(waiting_partition(finding), finding),
-                self._queues.contain(finding.fingerprint, delay=_SAFETY_NET),
+                self._queues.contain(finding.fingerprint, delay=SAFETY_NET),
             )
             current = revocation if new else await self._join(revocation, finding)
             if current is not None:

@@ -23,7 +23,7 @@ from shared.finding import Finding, Order, Reported
 from shared.ledger import HistoryEntry, Ledger
 from shared.locking import LockedWork
 from shared.pulling import HeldLock
-from shared.queues import Message, Queues
+from shared.queues import SAFETY_NET, Message, Queues
 from shared.redaction import redact
 from shared.reporting import Reporting
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
@@ -34,7 +34,6 @@ from shared.targets import InvalidTarget, check_target
 _log = logging.getLogger(__name__)
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")  # else the row of another thing than a record might be read
-_SAFETY_NET = 45.0  # seconds until the queued message takes over, should this worker not get that far
 _WRITE_TIME = 30.0  # seconds for the write itself: it stands before the message comes, or it was never made
 _PATIENCE = 20.0  # seconds for what is done while the caller waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two looks
@@ -220,7 +219,7 @@ class Desk:
         follow-up that has ended. A record in which the act does not stand, it leaves as it is.
         """
         act(await self._standing(fingerprint))
-        await self._queues.contain(fingerprint, delay=_SAFETY_NET)
+        await self._queues.contain(fingerprint, delay=SAFETY_NET)
         try:
             async with asyncio.timeout(_WRITE_TIME):
                 await self._ledger.change(

@@ -18,7 +18,7 @@ from shared.errors import SasquashError
 from shared.facts import AccountFacts, AccountKey, PolicyState
 from shared.ledger import Ledger
 from shared.levers.stored_policy import StoredPolicyLever
-from shared.queues import Queues
+from shared.queues import SAFETY_NET, Queues
 from shared.revocation import Reason, Revocation
 from shared.sas import Credential
 
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 
 DORMANT = (Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
 
-_SAFETY_NET = 45.0  # seconds until the queued message goes on, should this worker not get that far
 _AT_ONCE = 8  # accounts that are looked at side by side
 
 
@@ -120,7 +119,7 @@ class Dormant:
 
         Containment's message goes out first: it carries on what was written, should this worker die after that.
         """
-        await self._queues.contain(record.fingerprint, delay=_SAFETY_NET)
+        await self._queues.contain(record.fingerprint, delay=SAFETY_NET)
         changed = await self._ledger.change(
             record.fingerprint,
             lambda current: change(current) if current.changes == record.changes else None,

@@ -221,7 +221,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "RowKey": revocation.fingerprint,
         "State": revocation.state.value,
         "Reason": revocation.reason.value if revocation.reason else "",
-        "Account": _account(revocation),
+        "Account": revocation.account_name or "",
         "Host": (finding.credential.host or "") if finding.credential else "",
         "Source": finding.source,
         "ReceivedAt": revocation.received_at,
@@ -231,16 +231,6 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
             replace(revocation, finding=_NO_FINDING, account=None, policy=None, lockdown=None, sightings=(), etag="")
         ).decode(),
     }
-
-
-def _account(revocation: Revocation) -> str:
-    """The account's name for those who search: as found in ARM, else as the order or the leaked host spells it."""
-    finding = revocation.finding
-    if revocation.account is not None:
-        return revocation.account.name
-    if finding.order is not None:
-        return finding.order.account
-    return (finding.credential.account or "") if finding.credential is not None else ""
 
 
 def _first_line(finding: Finding) -> str:

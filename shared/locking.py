@@ -13,12 +13,10 @@ from shared.errors import Blocked, Busy, PassingFailure, SasquashError
 from shared.pulling import HeldLock
 from shared.revocation import Pull, Revocation
 from shared.takeover import Takeover
-from shared.targets import Lever
+from shared.targets import CUTS_OFF_MANY
 from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
-
-_CUTS_OFF_MANY = (Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY)  # what the limits of a day count
 
 
 class LockedWork:
@@ -88,7 +86,7 @@ class LockedWork:
         if not decided:
             return
         first, *others = decided
-        if first.pull is not None and first.pull.lever in _CUTS_OFF_MANY:
+        if first.pull is not None and first.pull.lever in CUTS_OFF_MANY:
             await self._table.add_rotation(ref.name, _rotation(first.pull, first.fingerprint))
         await self._conclusion.conclude(first)
         await asyncio.gather(*(self._conclusion.conclude(record) for record in others))

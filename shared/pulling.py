@@ -76,7 +76,7 @@ class Pulling:
             raise ValueError("only a plan can be pulled")
         if plan.lever is Lever.LOCKDOWN:
             record = await self._with_way_back(scene, plan, record)
-        job = _Job(scene, plan, record, signer(dict(scene.keys), chosen.verdict.key_name))
+        job = _Job(scene, plan, record, signer(scene.keys, chosen.verdict.key_name))
         job = replace(job, tokens=await self._mint(job))
         noted = [Attributed(w.finding.fingerprint, plan.lever, plan.target, plan.version) for w in ends]
         held.uncertain = True
@@ -106,7 +106,7 @@ class Pulling:
                 return self._prover.mint(scene.account, services, key=scene.keys[plan.target].value)
             case Lever.STORED_POLICY:
                 reading = _reading(scene, plan)
-                return self._levers.stored_policy.mint(scene.account, reading.target, reading, key=job.signer)
+                return self._levers.stored_policy.mint(scene.account, reading, key=job.signer)
             case Lever.DELEGATION_KEY:
                 return await self._levers.delegation_key.mint(scene.account)
             case Lever.LOCKDOWN:

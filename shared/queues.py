@@ -11,6 +11,7 @@ from shared.errors import MalformedEvent, from_azure
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
 
+SAFETY_NET = 45.0  # seconds until the queued message takes over from a worker that did not get to the end
 _LONGEST_DELAY = 15 * 60.0  # seconds
 _FIRST_DELAY = 1.0
 

@@ -301,6 +301,16 @@ class Revocation:
         """The leak's identity: 64 hex digits."""
         return self.finding.fingerprint
 
+    @property
+    def account_name(self) -> str | None:
+        """The account's name: as ARM has it, else as it was ordered, else as the leak spells it."""
+        finding = self.finding
+        if self.account is not None:
+            return self.account.name
+        if finding.order is not None:
+            return finding.order.account
+        return finding.credential.account if finding.credential is not None else None
+
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
         """Return this record in `state`. The latest changes are kept: the history has them all."""
         changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]

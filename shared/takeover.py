@@ -81,7 +81,7 @@ class Takeover:
                 return by_listing(noted.target, noted.version, key, at=now) if key is not None and changed else None
             case Lever.STORED_POLICY:
                 target = PolicyTarget.parse(noted.target)
-                reading = await self._levers.stored_policy.read(account, target, key=signer(dict(keys), None))
+                reading = await self._levers.stored_policy.read(account, target, key=signer(keys, None))
                 return _policy_pull(noted, reading, account.removal, at=now)
             case Lever.DELEGATION_KEY:
                 return _revocation(noted, (await self._table.rows((account.name,))).rotations, records)

@@ -34,6 +34,10 @@ class Lever(StrEnum):
     LOCKDOWN = "lockdown"
 
 
+CUTS_OFF_MANY = frozenset({Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY})
+"""The levers that end far more than the leak: they are noted per account, and limits ask a person about more."""
+
+
 class Lockdown(StrEnum):
     """What can be locked: the use of account keys and what they sign, or the way in from public networks."""
 

@@ -154,7 +154,7 @@ class UnderLock:
         """
         targets = {f.fingerprint: policy_of(f, scene) for f in scene.waiting}
         wanted = list(dict.fromkeys(t for t in targets.values() if t is not None))[:_MOST_POLICIES]
-        key = signer(dict(scene.keys), None)
+        key = signer(scene.keys, None)
         readings = await asyncio.gather(
             *(self._levers.stored_policy.read(scene.account, target, key=key) for target in wanted),
             return_exceptions=True,
@@ -208,7 +208,7 @@ class UnderLock:
         reading = scene.policies[record.plan.target]
         try:
             said = await self._levers.stored_policy.bury(
-                reading.target, scene.account, reading, key=signer(dict(scene.keys), record.key_name)
+                reading.target, scene.account, reading, key=signer(scene.keys, record.key_name)
             )
         except Revived:
             return None

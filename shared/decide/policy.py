@@ -8,10 +8,9 @@ from shared.decide.rules import Action, Rule
 from shared.facts import MODE_TAG, tag_in
 from shared.revocation import Approval, Plan
 from shared.settings import Mode, Settings
-from shared.targets import Lever
+from shared.targets import CUTS_OFF_MANY, Lever
 
 _DAY = timedelta(hours=24)
-_CUTS_OFF_MANY = frozenset({Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, s
 
 def _limit(plan: Plan, pulls: Iterable[PastPull], settings: Settings, now: datetime) -> str | None:
     """Return the limit that asks a person. A stored access policy and a lockdown cut off few, or can be undone."""
-    if plan.lever not in _CUTS_OFF_MANY:
+    if plan.lever not in CUTS_OFF_MANY:
         return None
-    lately = [pull for pull in pulls if pull.lever in _CUTS_OFF_MANY and now - pull.at < _DAY]
+    lately = [pull for pull in pulls if pull.lever in CUTS_OFF_MANY and now - pull.at < _DAY]
     if plan.lever is Lever.ACCOUNT_KEY and any(
         pull.lever is Lever.ACCOUNT_KEY and pull.target != plan.target for pull in lately
     ):

@@ -4,7 +4,6 @@ ARM: Storage Accounts - List Keys, Regenerate Key (2026-09-01). Regenerating is 
 clients that have already moved on. So it is sent once, and an answer that got lost is settled by listing the keys.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -13,8 +12,9 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
 from shared.accounts import MAY_BE_REPEATED, AccountRef
-from shared.errors import PassingFailure, from_account, from_azure
+from shared.errors import PassingFailure, from_account
 from shared.facts import AccountFacts, AccountKey
+from shared.levers.arm_call import answered, once
 from shared.levers.proof import Prover
 from shared.revocation import Plan, Proof, ProofToken, Pull
 from shared.targets import KEY_NAMES, Lever
@@ -104,20 +104,13 @@ class AccountKeyLever:
     async def _regenerate(self, plan: Plan, account: AccountFacts, correlation_id: str) -> dict[str, AccountKey]:
         doing = f"Regenerating {plan.target} of {account.name}"
         client = self._client_for(account.subscription)
-        try:
-            async with asyncio.timeout(_REGENERATE_TIMEOUT):
-                result = await client.storage_accounts.regenerate_key(
-                    account.resource_group,
-                    account.name,
-                    StorageAccountRegenerateKeyParameters(key_name=plan.target),
-                    headers={"x-ms-correlation-request-id": correlation_id},
-                    retry_total=0,
-                    permit_redirects=False,
-                )
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
-        except TimeoutError:
-            raise PassingFailure(f"{doing} got no answer within {_REGENERATE_TIMEOUT:.0f} s.") from None
+        async with answered(doing, within=_REGENERATE_TIMEOUT):
+            result = await client.storage_accounts.regenerate_key(
+                account.resource_group,
+                account.name,
+                StorageAccountRegenerateKeyParameters(key_name=plan.target),
+                **once(correlation_id),
+            )
         return _sas_keys(result.keys_property or [])
 
     async def prove(self, pull: Pull, account: AccountFacts) -> Proof:

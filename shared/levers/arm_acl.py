@@ -3,9 +3,6 @@
 Source: ARM, "Table - Get, Update" and "File Shares - Get, Update" (2026-09-01), property signedIdentifiers.
 """
 
-import asyncio
-from typing import Any
-
 from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import FileShare, Table
@@ -14,6 +11,7 @@ from shared.errors import PassingFailure, from_azure
 from shared.facts import AccountFacts
 from shared.levers.access_policies import MalformedPolicies, Policies, from_arm, to_arm
 from shared.levers.acl import AccessControlList
+from shared.levers.arm_call import answered, once
 from shared.sas import Service
 from shared.targets import PolicyTarget
 
@@ -32,14 +30,14 @@ class ArmAcl:
         self._path = (account.resource_group, account.name, target.resource)
         self._is_table = target.service is Service.TABLE
         self._name = f"{target.service}/{target.resource} of {account.name}"
-        self._headers = {"x-ms-correlation-request-id": correlation_id}
+        self._correlation_id = correlation_id
 
     async def read(self) -> AccessControlList:
         """Return the list. Raises NotFound, PassingFailure or Blocked."""
         doing = f"Reading the access policies of {self._name} through ARM"
         resource = self._client.table if self._is_table else self._client.file_shares
         try:
-            found = await resource.get(*self._path, headers=self._headers)
+            found = await resource.get(*self._path, headers={"x-ms-correlation-request-id": self._correlation_id})
         except AzureError as error:
             raise from_azure(error, doing=doing) from error
         try:
@@ -54,14 +52,8 @@ class ArmAcl:
         """
         doing = f"Changing the access policies of {self._name} through ARM"
         body = {"properties": {"signedIdentifiers": to_arm(policies, permission_required=self._is_table)}}
-        once: dict[str, Any] = {"headers": self._headers, "retry_total": 0, "permit_redirects": False}
-        try:
-            async with asyncio.timeout(_UPDATE_TIMEOUT):
-                if self._is_table:
-                    await self._client.table.update(*self._path, Table(body), **once)
-                else:
-                    await self._client.file_shares.update(*self._path, FileShare(body), **once)
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
-        except TimeoutError:
-            raise PassingFailure(f"{doing} got no answer within {_UPDATE_TIMEOUT:.0f} s.") from None
+        async with answered(doing, within=_UPDATE_TIMEOUT):
+            if self._is_table:
+                await self._client.table.update(*self._path, Table(body), **once(self._correlation_id))
+            else:
+                await self._client.file_shares.update(*self._path, FileShare(body), **once(self._correlation_id))

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import PassingFailure, SasquashError, from_account
+from shared.errors import SasquashError, from_account
 from shared.facts import AccountFacts
+from shared.levers.arm_call import answered, once
 from shared.levers.data_plane import Transport
 from shared.levers.liveness import LivenessCheck, PrincipalExists
 from shared.levers.proof import LIFETIME, Probe, Prover, Subject, object_name
@@ -123,19 +123,10 @@ class DelegationKeyLever:
     async def _revoke(self, account: AccountFacts, correlation_id: str) -> None:
         doing = f"Revoking the user delegation keys of {account.name}"
         client = self._client_for(account.subscription)
-        try:
-            async with asyncio.timeout(_REVOKE_TIMEOUT):
-                await client.storage_accounts.revoke_user_delegation_keys(
-                    account.resource_group,
-                    account.name,
-                    headers={"x-ms-correlation-request-id": correlation_id},
-                    retry_total=0,
-                    permit_redirects=False,
-                )
-        except AzureError as error:
-            raise from_account(error, doing=doing) from error
-        except TimeoutError:
-            raise PassingFailure(f"{doing} got no answer within {_REVOKE_TIMEOUT:.0f} s.") from None
+        async with answered(doing, within=_REVOKE_TIMEOUT, meaning=from_account):
+            await client.storage_accounts.revoke_user_delegation_keys(
+                account.resource_group, account.name, **once(correlation_id)
+            )
 
     async def prove(self, pull: Pull, account: AccountFacts) -> Proof:
         """Return what is proven by now: by ARM's answer, and by tokens of our own from before and after it.

@@ -6,7 +6,6 @@ account", "Azure Storage firewall rules". ARM has no ETag for an account, so a n
 between our reading and our writing is lost; what changed before or after that is kept.
 """
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,6 +19,7 @@ from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParame
 from shared.accounts import Access, AccountRef
 from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
 from shared.facts import AccountFacts
+from shared.levers.arm_call import answered, once
 from shared.revocation import LockedDown, Outcome, Plan, Proof, Pull
 from shared.targets import Lever, Lockdown
 
@@ -208,20 +208,13 @@ class LockdownLever:
         self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str
     ) -> StorageAccount:
         client = self._client_for(account.subscription)
-        try:
-            async with asyncio.timeout(_UPDATE_TIMEOUT):
-                return await client.storage_accounts.update(
-                    account.resource_group,
-                    account.name,
-                    StorageAccountUpdateParameters({"properties": properties}),
-                    headers={"x-ms-correlation-request-id": correlation_id},
-                    retry_total=0,
-                    permit_redirects=False,
-                )
-        except AzureError as error:
-            raise from_account(error, doing=doing) from error
-        except TimeoutError:
-            raise PassingFailure(f"{doing} got no answer within {_UPDATE_TIMEOUT:.0f} s.") from None
+        async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
+            return await client.storage_accounts.update(
+                account.resource_group,
+                account.name,
+                StorageAccountUpdateParameters({"properties": properties}),
+                **once(correlation_id),
+            )
 
 
 def _current(account: AccountFacts, kind: Lockdown) -> _Properties:

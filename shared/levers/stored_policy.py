@@ -108,14 +108,12 @@ class StoredPolicyLever:
             expires=found.expires,
         )
 
-    def mint(
-        self, account: AccountFacts, target: PolicyTarget, reading: PolicyReading, *, key: AccountKey
-    ) -> tuple[ProofToken, ...]:
+    def mint(self, account: AccountFacts, reading: PolicyReading, *, key: AccountKey) -> tuple[ProofToken, ...]:
         """Return a proof token that hangs on the policy, as `policy_tokens.mint` does; none where it is not live.
 
         Where the policy has an end, the token lives as long: keep it only once the lever was pulled.
         """
-        if target.service not in account.endpoints or reading.state is not PolicyState.LIVE:
+        if reading.target.service not in account.endpoints or reading.state is not PolicyState.LIVE:
             return ()
         ends = (self._clock() + LIFETIME).replace(microsecond=0)
         name = object_name(self._new_id())

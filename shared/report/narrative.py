@@ -50,7 +50,7 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         grants=risk.grants if risk is not None else _UNKNOWN_GRANTS[finding.order is not None],
         notes=risk.notes if risk is not None else (),
         risk_reasons=risk.reasons if risk is not None else (),
-        account=_account(revocation),
+        account=revocation.account_name,
         account_id=account.id if account is not None else None,
         host=credential.host if credential is not None else None,
         key_name=revocation.key_name,
@@ -80,15 +80,6 @@ def _kind(finding: Finding) -> str:
     if finding.order is not None:
         return "order of a responder"
     return _KINDS[finding.credential.kind] if finding.credential is not None else "report that could not be read"
-
-
-def _account(revocation: Revocation) -> str | None:
-    finding = revocation.finding
-    if revocation.account is not None:
-        return revocation.account.name
-    if finding.order is not None:
-        return finding.order.account
-    return finding.credential.account if finding.credential is not None else None
 
 
 def _done(revocation: Revocation) -> str:

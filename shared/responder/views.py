@@ -27,7 +27,7 @@ def summary(revocation: Revocation, *, now: datetime) -> Json:
         "kind": _kind(finding),
         "c3id": credential.c3id if credential is not None else None,
         "severity": assess(granted, now=now).severity if granted is not None else None,
-        "account": _account(revocation),
+        "account": revocation.account_name,
         "lever": plan.lever if plan is not None else None,
         "target": plan.target if plan is not None else None,
         "source": finding.source,
@@ -75,16 +75,6 @@ def _kind(finding: Finding) -> str:
     if finding.credential is not None:
         return finding.credential.kind
     return "order" if finding.order is not None else "unreadable_report"
-
-
-def _account(revocation: Revocation) -> str | None:
-    """The account's name: as ARM has it, else as it was ordered, else as the leak spells it."""
-    if revocation.account is not None:
-        return revocation.account.name
-    finding = revocation.finding
-    if finding.order is not None:
-        return finding.order.account
-    return finding.credential.account if finding.credential is not None else None
 
 
 def _leak(credential: Credential, granted: Credential, *, now: datetime) -> Json:

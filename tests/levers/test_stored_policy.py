@@ -315,7 +315,7 @@ async def test_a_proof_token_says_what_its_policy_does_not_and_is_accepted(
     lever: StoredPolicyLever, plane: AclPlane, service: Service, policy: str, own: set[str]
 ) -> None:
     resource(plane, service).acl = [written(policy)]
-    [token] = lever.mint(samples.account(), target(service), await reading(lever, service), key=KEY)
+    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
 
     assert {"se", "sp"} & parse_qs(token.query).keys() == own
     assert (await accepted_before(plane, token)) is True
@@ -331,7 +331,7 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
     lever: StoredPolicyLever, plane: AclPlane, service: Service
 ) -> None:
     resource(plane, service).acl = [written("<Permission>a</Permission>")]
-    [token] = lever.mint(samples.account(), target(service), await reading(lever, service), key=KEY)
+    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
 
     assert (await accepted_before(plane, token)) is True
 
@@ -351,7 +351,7 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
 async def test_a_proof_token_reads_nothing_of_the_customer_s(
     lever: StoredPolicyLever, service: Service, path: str
 ) -> None:
-    [token] = lever.mint(samples.account(), target(service), await reading(lever, service), key=KEY)
+    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
 
     assert token.url == f"https://{ACCOUNT}.{service}.core.windows.net/{path}"
 
@@ -368,7 +368,7 @@ async def test_a_proof_token_serves_for_half_an_hour_at_most(
     lever: StoredPolicyLever, plane: AclPlane, policy: str, expires: datetime
 ) -> None:
     resource(plane).acl = [written(policy)]
-    [token] = lever.mint(samples.account(), target(), await reading(lever), key=KEY)
+    [token] = lever.mint(samples.account(), await reading(lever), key=KEY)
 
     assert token.expires == expires
 
@@ -377,7 +377,7 @@ async def test_a_proof_token_serves_for_half_an_hour_at_most(
 def test_what_is_not_live_has_no_proof_token(lever: StoredPolicyLever, state: PolicyState) -> None:
     read = PolicyReading(target(), state, NO_POLICY, Via.DATA_PLANE)
 
-    assert lever.mint(samples.account(), target(), read, key=KEY) == ()
+    assert lever.mint(samples.account(), read, key=KEY) == ()
 
 
 # pull
@@ -829,7 +829,7 @@ async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
     lever: StoredPolicyLever, plane: AclPlane
 ) -> None:
     read = await reading(lever)
-    tokens = lever.mint(samples.account(), target(), read, key=KEY)
+    tokens = lever.mint(samples.account(), read, key=KEY)
 
     pulled = await pull(lever, read=read, tokens=tokens)
 
@@ -844,7 +844,7 @@ async def test_a_token_that_can_t_be_tried_spares_no_policy(
 
     monkeypatch.setattr(Prover, "try_before", broken)
     read = await reading(lever)
-    tokens = lever.mint(samples.account(), target(), read, key=KEY)
+    tokens = lever.mint(samples.account(), read, key=KEY)
 
     assert (await pull(lever, read=read, tokens=tokens)).proof_tokens == tokens
     assert acl(plane)[1] == BURIED
@@ -931,7 +931,7 @@ async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(lever: Stored
 
 async def pulled(lever: StoredPolicyLever, service: Service = Service.BLOB) -> Pull:
     read = await reading(lever, service)
-    tokens = lever.mint(samples.account(), target(service), read, key=KEY)
+    tokens = lever.mint(samples.account(), read, key=KEY)
     return await pull(lever, service, read=read, tokens=tokens)
 
 

@@ -157,7 +157,7 @@ async def lever(cloud: LocalCloud) -> AsyncIterator[StoredPolicyLever]:
 async def pull(lever: StoredPolicyLever, setting: Setting, account: AccountFacts | None = None) -> Pull:
     account = account or setting.facts
     read = await lever.read(account, setting.target, key=setting.key)
-    tokens = lever.mint(account, setting.target, read, key=setting.key)
+    tokens = lever.mint(account, read, key=setting.key)
     return await lever.pull(plan_for(account, read), account, read, key=setting.key, tokens=tokens)
 
 
