@@ -3,11 +3,16 @@
 Table `accounts`: partition = the account's name (for a custom domain, the leaked host). Rows: "lock",
 "waiting~<fingerprint>", "rotation~<hash of the new key, or time of the revocation>". One query reads them all, in the
 same round as the keys.
+
+A lock is given back by removing its row; but where the account's keys were listed just now, the row stays and says
+how long the account rests. So its keys are listed once in ten seconds, however many findings come and whichever
+workers they come to: who comes meanwhile waits, and is decided on with all that waits by then.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
@@ -27,8 +32,10 @@ from shared.targets import Lever
 # Everything that is done under a lock ends within WORK_TIME of taking it. A worker that finds the lock of another
 # that died, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.
 WORK_TIME = timedelta(seconds=60)
+PULL_TIME = timedelta(seconds=25)  # of it, that a lever may take; one that could take longer is not begun
 TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
+REST = timedelta(seconds=10)  # between two listings of an account's keys
 
 _MOST_ATTRIBUTED = 80  # of 400 characters each at the most, in a text column of 32 K
 
@@ -97,23 +104,32 @@ class AccountTable:
         self._clock = clock
         self._new_id = new_id
 
-    async def acquire(self, account: str, *, fingerprint: str) -> AccountLock:
-        """Take the account's lock, writing what for. Raises Busy while another worker may be using it."""
+    async def acquire(self, account: str, *, fingerprint: str, urgent: bool = False) -> AccountLock:
+        """Take the account's lock, writing what for. Raises Busy while another worker may be using it.
+
+        Also while the account rests, unless this is `urgent`: a person has decided, and people are no flood.
+        """
         now = self._clock()
         intent = Intent(self._new_id(), fingerprint, now, now + WORK_TIME)
         row = {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)}
         try:
             answer = await self._table.create_entity(row)
         except ResourceExistsError:
-            return await self._take_over(account, intent)
+            return await self._take_over(account, intent, urgent=urgent)
         except AzureError as error:
             raise from_azure(error, doing=f"Locking account {account}") from error
         return AccountLock(account, intent, None, answer["etag"])
 
-    async def _take_over(self, account: str, intent: Intent) -> AccountLock:
-        """Take the lock of a worker that has had all its time and more. Raises Busy before that."""
+    async def _take_over(self, account: str, intent: Intent, *, urgent: bool) -> AccountLock:
+        """Take a lock that rests, or that of a worker that has had all its time and more. Raises Busy before that."""
+        predecessor: Intent | None = None
         try:
             held = await self._table.get_entity(account, "lock")
+            if "RestsUntil" in held:
+                if not urgent:
+                    _raise_if_resting(account, held["RestsUntil"], now=intent.acquired_at)
+                answer = await self._rewrite(account, intent, etag=held.metadata["etag"])
+                return AccountLock(account, intent, None, answer["etag"])
             predecessor = msgspec.json.decode(held["Intent"], type=Intent)
             if predecessor.holder == intent.holder:  # written after all: its answer was lost, and the SDK tried again
                 return AccountLock(account, intent, None, str(held.metadata["etag"]))
@@ -127,12 +143,7 @@ class AccountTable:
                 )
             # What the predecessor had proven stays in the lock until its records stand: its successor may die too.
             intent = replace(intent, attributed=predecessor.attributed)
-            answer = await self._table.update_entity(
-                {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)},
-                mode=UpdateMode.REPLACE,
-                etag=held.metadata["etag"],
-                match_condition=MatchConditions.IfNotModified,
-            )
+            answer = await self._rewrite(account, intent, etag=held.metadata["etag"])
         except ResourceModifiedError:
             return await self._perhaps_ours(account, intent, predecessor)
         except ResourceNotFoundError:
@@ -141,7 +152,16 @@ class AccountTable:
             raise from_azure(error, doing=f"Locking account {account}") from error
         return AccountLock(account, intent, predecessor, answer["etag"])
 
-    async def _perhaps_ours(self, account: str, intent: Intent, predecessor: Intent) -> AccountLock:
+    async def _rewrite(self, account: str, intent: Intent, *, etag: str) -> Mapping[str, Any]:
+        """Write `intent` into the lock's row if that is as it was read."""
+        return await self._table.update_entity(
+            {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)},
+            mode=UpdateMode.REPLACE,
+            etag=etag,
+            match_condition=MatchConditions.IfNotModified,
+        )
+
+    async def _perhaps_ours(self, account: str, intent: Intent, predecessor: Intent | None) -> AccountLock:
         """Return the lock that we took over although the answer to a first attempt was lost. Raises Busy."""
         try:
             held = await self._table.get_entity(account, "lock")
@@ -149,7 +169,7 @@ class AccountTable:
             raise _changed_hands(account) from None
         except AzureError as error:
             raise from_azure(error, doing=f"Locking account {account}") from error
-        if msgspec.json.decode(held["Intent"], type=Intent).holder != intent.holder:
+        if not _is_held_by(held, intent):
             raise _changed_hands(account)
         return AccountLock(account, intent, predecessor, str(held.metadata["etag"]))
 
@@ -157,41 +177,43 @@ class AccountTable:
         """Add to the lock what hangs on what, for a successor that has to know what was true before the pull."""
         intent = replace(lock.intent, attributed=tuple(attributed)[:_MOST_ATTRIBUTED])
         try:
-            answer = await self._table.update_entity(
-                {"PartitionKey": lock.account, "RowKey": "lock", "Intent": _text(intent)},
-                mode=UpdateMode.REPLACE,
-                etag=lock.etag,
-                match_condition=MatchConditions.IfNotModified,
-            )
+            answer = await self._rewrite(lock.account, intent, etag=lock.etag)
         except AzureError as error:
             raise from_azure(error, doing=f"Writing the lock of account {lock.account}") from error
         return replace(lock, intent=intent, etag=answer["etag"])
 
-    async def release(self, lock: AccountLock) -> None:
-        """Give the lock back. One that was taken over meanwhile is left alone."""
+    async def release(self, lock: AccountLock, *, listed_at: datetime | None) -> None:
+        """Give the lock back; the account rests, if its keys were listed just now. One taken over is left alone.
+
+        `listed_at` is when the keys were listed under it, None where they were not.
+        """
         try:
-            await self._delete_lock(lock.account, lock.etag)
+            await self._give_back(lock.account, lock.etag, listed_at)
         except ResourceNotFoundError:
             return
         except ResourceModifiedError:
-            await self._release_rewritten(lock)
+            await self._release_rewritten(lock, listed_at)
         except AzureError as error:
             raise from_azure(error, doing=f"Unlocking account {lock.account}") from error
 
-    async def _release_rewritten(self, lock: AccountLock) -> None:
+    async def _release_rewritten(self, lock: AccountLock, listed_at: datetime | None) -> None:
         """Give back a lock whose row is not as we know it: still ours, if the answer to `attribute` was lost."""
         try:
             held = await self._table.get_entity(lock.account, "lock")
-            intent = msgspec.json.decode(held["Intent"], type=Intent)
-            if intent.holder == lock.intent.holder:
-                await self._delete_lock(lock.account, str(held.metadata["etag"]))
+            if _is_held_by(held, lock.intent):
+                await self._give_back(lock.account, str(held.metadata["etag"]), listed_at)
         except (ResourceNotFoundError, ResourceModifiedError):
             return
         except AzureError as error:
             raise from_azure(error, doing=f"Unlocking account {lock.account}") from error
 
-    async def _delete_lock(self, account: str, etag: str) -> None:
-        await self._table.delete_entity(account, "lock", etag=etag, match_condition=MatchConditions.IfNotModified)
+    async def _give_back(self, account: str, etag: str, listed_at: datetime | None) -> None:
+        guard: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        if listed_at is None or listed_at + REST <= self._clock():
+            await self._table.delete_entity(account, "lock", **guard)
+        else:
+            resting = {"PartitionKey": account, "RowKey": "lock", "RestsUntil": listed_at + REST}
+            await self._table.update_entity(resting, mode=UpdateMode.REPLACE, **guard)
 
     async def add_waiting(self, partition: str, finding: Finding) -> None:
         """Let `finding` be seen by whoever lists the account's keys next. Idempotent."""
@@ -252,6 +274,18 @@ def waiting_partition(finding: Finding) -> str:
     if credential is None:
         return "none"
     return credential.account or credential.host or "none"
+
+
+def _is_held_by(row: Mapping[str, Any], intent: Intent) -> bool:
+    return "Intent" in row and msgspec.json.decode(row["Intent"], type=Intent).holder == intent.holder
+
+
+def _raise_if_resting(account: str, until: datetime, *, now: datetime) -> None:
+    if now < until:
+        raise Busy(
+            f"The keys of {account} were listed just now; what waits for it is decided at {until:%H:%M:%S}.",
+            retry_after=(until - now).total_seconds(),
+        )
 
 
 def _changed_hands(account: str) -> Busy:

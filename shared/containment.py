@@ -203,16 +203,19 @@ class Containment:
         await self._table.remove_waiting(waiting_partition(finding), finding.fingerprint)
         return None
 
-    async def resume(self, message: Message) -> None:
-        """Go on with a record from the queue. Raises only what nobody foresaw, or that the queue can't be reached."""
+    async def resume(self, message: Message, *, urgent: bool = False) -> None:
+        """Go on with a record from the queue, or because a person asks (`urgent`: it waits for no account's rest).
+
+        Raises only what nobody foresaw, or that the queue can't be reached.
+        """
         try:
-            await self._resume(message)
+            await self._resume(message, urgent=urgent)
         except SasquashError as error:
             _log.warning("Going on with %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             delay = backoff(message.attempt)
             await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
 
-    async def _resume(self, message: Message) -> None:
+    async def _resume(self, message: Message, *, urgent: bool) -> None:
         revocation = await self._ledger.read(message.fingerprint)
         if revocation is None:
             return  # the claim was never written, so the event was never acknowledged and comes again
@@ -222,7 +225,7 @@ class Containment:
                 await self._queues.follow_up(revocation.fingerprint)
             return
         try:
-            await self._contain(revocation, await self._look(revocation.finding))
+            await self._contain(revocation, await self._look(revocation.finding), urgent=urgent)
         except SasquashError as error:
             await self._again(revocation, message, error)
 
@@ -250,7 +253,9 @@ class Containment:
 
         await self._ledger.change(fingerprint, tell, what=detail)
 
-    async def _contain(self, revocation: Revocation, looked: AccountRef | SasquashError | None) -> None:
+    async def _contain(
+        self, revocation: Revocation, looked: AccountRef | SasquashError | None, *, urgent: bool = False
+    ) -> None:
         """Bring a `received` record to its verdict. Raises what `_again` handles."""
         if isinstance(looked, SasquashError):
             raise looked
@@ -261,7 +266,7 @@ class Containment:
             await self._not_found(revocation)
         else:
             try:
-                await self._work.contain(looked, revocation)
+                await self._work.contain(looked, revocation, urgent=urgent)
             except AccountGone:
                 self._accounts.forget(looked)
                 await self._not_found(revocation)

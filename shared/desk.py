@@ -165,7 +165,7 @@ class Desk:
         """
         why, now = redact(reason), self._clock()
         _, account = acts.way_back(await self._standing(fingerprint))
-        async with self._work.locked(account.name, fingerprint) as held:
+        async with self._work.locked(account.name, fingerprint, urgent=True) as held:
             await self._after(held)
             locked, account = acts.way_back(await self._standing(fingerprint))
             undone = await self._undo(locked, account)
@@ -205,7 +205,7 @@ class Desk:
         await self._write(fingerprint, act, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._containment.resume(Message(fingerprint))
+                await self._containment.resume(Message(fingerprint), urgent=True)
         except TimeoutError:
             _log.warning("Containing %s takes long: the queue goes on with it.", fingerprint[:12])
         except SasquashError as error:

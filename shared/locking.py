@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from shared.account_table import AccountLock, AccountTable, Intent, Rotation, waiting_partition
+from shared.account_table import PULL_TIME, REST, AccountTable, Intent, Rotation, waiting_partition
 from shared.accounts import AccountRef
 from shared.conclusion import Conclusion
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
@@ -37,26 +37,46 @@ class LockedWork:
         self._conclusion = conclusion
         self._clock = clock
 
-    async def contain(self, ref: AccountRef, revocation: Revocation) -> None:
+    async def contain(self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False) -> None:
         """Bring `revocation`, and what else waits for the account, to a verdict.
 
-        Raises Busy, PassingFailure, AccountGone or Blocked.
+        What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. Raises
+        Busy, PassingFailure, AccountGone or Blocked.
         """
-        async with self.locked(ref.name, revocation.fingerprint) as held:
+        urgent = urgent or revocation.approval is not None
+        async with self.locked(ref.name, revocation.fingerprint, urgent=urgent) as held:
             if held.lock.predecessor is not None:
                 await self._settle(held, held.lock.predecessor, ref)
-            partitions = (ref.name, waiting_partition(revocation.finding))
-            decided = await self._under_lock.decide_and_pull(held, ref, revocation, partitions=partitions)
-            if decided is None:
-                return
-            await self._keep(held, ref, decided)
-            if all(record.fingerprint != revocation.fingerprint for record in decided):
-                raise Busy(f"The lever of another leak of account {ref.name} came first.", retry_after=0.0)
+            decided = await self._turns(held, ref, revocation)
+            if decided is not None and revocation.fingerprint not in decided:
+                raise Busy(f"The lever of another leak of {ref.name} came first.", retry_after=REST.total_seconds())
+
+    async def _turns(self, held: HeldLock, ref: AccountRef, revocation: Revocation) -> set[str] | None:
+        """Take turns for `revocation` and what waits, as long as keys listed once suffice and the lock lasts.
+
+        Returns whose records were saved, None where others have decided on `revocation`.
+        """
+        saved: set[str] = set()
+        following: Revocation | None = revocation
+        keys = None
+        while following is not None and held.lock.intent.deadline - self._clock() > PULL_TIME:
+            partitions = (ref.name, waiting_partition(following.finding))
+            turn = await self._under_lock.decide_and_pull(held, ref, following, partitions=partitions, keys=keys)
+            if turn is None:
+                return saved or None
+            await self._keep(held, ref, turn.records)
+            saved |= {record.fingerprint for record in turn.records}
+            following = turn.next if turn.next is not None and turn.next.fingerprint not in saved else None
+            keys = turn.keys
+        return saved
 
     @asynccontextmanager
-    async def locked(self, account: str, fingerprint: str) -> AsyncIterator[HeldLock]:
-        """Hold the account's lock, for as long as it allows. Raises Busy, or PassingFailure when time is up."""
-        held = HeldLock(await self._table.acquire(account, fingerprint=fingerprint))
+    async def locked(self, account: str, fingerprint: str, *, urgent: bool = False) -> AsyncIterator[HeldLock]:
+        """Hold the account's lock, for as long as it allows. Raises Busy, or PassingFailure when time is up.
+
+        `urgent` is as in `AccountTable.acquire`.
+        """
+        held = HeldLock(await self._table.acquire(account, fingerprint=fingerprint, urgent=urgent))
         left = (held.lock.intent.deadline - self._clock()).total_seconds()
         try:
             async with asyncio.timeout(left):
@@ -65,7 +85,7 @@ class LockedWork:
             raise PassingFailure(f"The work on account {account} took longer than its lock allows.") from None
         finally:
             if not held.uncertain:
-                await self._release(held.lock)
+                await self._release(held)
 
     async def _settle(self, held: HeldLock, predecessor: Intent, ref: AccountRef) -> None:
         """Write down what a predecessor did. Until that is known the lock, which says what to look for, is kept.
@@ -92,12 +112,12 @@ class LockedWork:
         await asyncio.gather(*(self._conclusion.conclude(record) for record in others))
         held.uncertain = False
 
-    async def _release(self, lock: AccountLock) -> None:
+    async def _release(self, held: HeldLock) -> None:
         try:
-            await self._table.release(lock)
+            await self._table.release(held.lock, listed_at=held.listed_at)
         except SasquashError as error:
             # Not worth failing for: the lock ends by itself, and what was done under it is recorded.
-            _log.warning("The lock of %s stays until it ends: %s", lock.account, error)
+            _log.warning("The lock of %s stays until it ends: %s", held.lock.account, error)
 
 
 def _rotation(pull: Pull, fingerprint: str) -> Rotation:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.account_table import TAKEOVER_TIME, AccountLock, AccountTable, Attributed
+from shared.account_table import PULL_TIME, TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.errors import Blocked, Conflict, PassingFailure, SasquashError
 from shared.facts import AccountKey, PolicyReading
 from shared.ledger import Ledger
@@ -26,10 +26,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class HeldLock:
-    """A lock while it is ours. `uncertain`: a lever was pulled, or may have been, that no record tells of yet."""
+    """A lock while it is ours. `uncertain`: a lever was pulled, or may have been, that no record tells of yet.
+
+    `listed_at` is when the account's keys were listed under it to decide on what waits.
+    """
 
     lock: AccountLock
     uncertain: bool = False
+    listed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,9 @@ class Pulling:
         plan = chosen.plan
         if plan is None:
             raise ValueError("only a plan can be pulled")
+        if held.lock.intent.deadline - self._clock() < PULL_TIME:
+            name = scene.account.name
+            raise PassingFailure(f"Too little time is left of the lock to pull a lever on {name}.", sent=False)
         if plan.lever is Lever.LOCKDOWN:
             record = await self._with_way_back(scene, plan, record)
         job = _Job(scene, plan, record, signer(scene.keys, chosen.verdict.key_name))

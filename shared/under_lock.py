@@ -6,16 +6,16 @@ gives the lock back when they stand.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from shared import outcomes
-from shared.account_table import AccountTable
+from shared.account_table import REST, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide.policy import PastPull
-from shared.errors import Blocked, SasquashError
-from shared.facts import PolicyReading
+from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.facts import AccountKey, PolicyReading
 from shared.finding import Finding
 from shared.ledger import Ledger
 from shared.levers.levers import Levers, signer
@@ -29,6 +29,7 @@ from shared.weighing import Known, Scene, Weighed, policy_of, weigh
 
 _log = logging.getLogger(__name__)
 
+_CLOCK_SKEW = timedelta(seconds=30)  # between ARM and us, and never as long as a list lags
 _MOST_POLICIES = 16  # read under one lock; the rest of a flood has turns of its own
 
 
@@ -40,8 +41,21 @@ class _Blocked:
     error: Blocked
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What came of one turn: the records to save, the one whose lever was pulled first.
+
+    `next` is a record that waits for another stored access policy to be ended: it can be, under the same lock and
+    with the `keys` that were listed for this turn.
+    """
+
+    records: list[Revocation]
+    next: Revocation | None
+    keys: Mapping[str, AccountKey] = field(repr=False)
+
+
 class UnderLock:
-    """Decides on every finding that waits for an account, and pulls at most one lever."""
+    """Decides on every finding that waits for an account, and pulls at most one lever a turn."""
 
     def __init__(
         self,
@@ -65,39 +79,82 @@ class UnderLock:
         self._clock = clock
 
     async def decide_and_pull(
-        self, held: HeldLock, ref: AccountRef, revocation: Revocation, *, partitions: tuple[str, ...]
-    ) -> list[Revocation] | None:
-        """Return the records to save, the one whose lever was pulled first; None where others have decided on it.
+        self,
+        held: HeldLock,
+        ref: AccountRef,
+        revocation: Revocation,
+        *,
+        partitions: tuple[str, ...],
+        keys: Mapping[str, AccountKey] | None = None,
+    ) -> Turn | None:
+        """Return what came of a turn for `revocation` and all that waits; None where others have decided on it.
 
-        `revocation` is not among them where it needs a turn of its own. Raises PassingFailure (try again), Blocked
-        only when the account can't be read at all.
+        `revocation` is not among the records where it needs a turn of its own. `keys` are those of an earlier turn
+        under this lock; where none are given, they are listed. Raises PassingFailure (try again), Blocked only when
+        the account can't be read at all.
         """
-        scene, current = await self._read(ref, revocation, partitions)
+        if keys is None:
+            held.listed_at = self._clock()
+        scene, current = await self._read(ref, revocation, partitions, keys)
         if current is None or current.state is not State.RECEIVED:
             return None  # another worker decided on it while this one waited for the lock
         revocation = current
         weighed = [self._weigh(finding, scene, revocation) for finding in scene.waiting]
         chosen, record, left = await self._choose(weighed, revocation)
         if chosen is None or chosen.plan is None or record is None:
-            return await self._buried(scene, await self._records(scene, left, revocation))
-        ended = [w for w in left if w is chosen or outcomes.ends_with(w, chosen.plan)]
+            records = await self._buried(scene, await self._records(scene, left, revocation))
+        else:
+            records = await self._pulled(
+                held, scene, chosen, record=record, left=left, revocation=revocation, partitions=partitions
+            )
+        regenerated = any(r.pull is not None and r.pull.lever is Lever.ACCOUNT_KEY for r in records)
+        following = None if regenerated else await self._next(left, records, revocation)
+        return Turn(records, following, scene.keys)
+
+    async def _next(
+        self, weighed: list[Weighed], records: list[Revocation], revocation: Revocation
+    ) -> Revocation | None:
+        """Return the record whose policy can be ended in the next turn. Each other lever has a lock of its own."""
+        decided = {record.fingerprint for record in records}
+        for one in weighed:
+            is_policy = one.plan is not None and one.plan.lever is Lever.STORED_POLICY
+            if one.acts and is_policy and one.finding.fingerprint not in decided:
+                return await self._current(one.finding, revocation)
+        return None
+
+    async def _pulled(
+        self,
+        held: HeldLock,
+        scene: Scene,
+        chosen: Weighed,
+        *,
+        record: Revocation,
+        left: list[Weighed],
+        revocation: Revocation,
+        partitions: tuple[str, ...],
+    ) -> list[Revocation]:
+        """Pull the lever of `chosen`, whose record is `record`, and return what became of all that is `left`."""
+        plan = chosen.plan
+        if plan is None:
+            raise ValueError("only a plan can be pulled")
+        ended = [w for w in left if w is chosen or outcomes.ends_with(w, plan)]
         try:
             pull, record = await self._pulling.pull(held, scene, chosen, record, ends=_first(chosen, ended))
         except Blocked as error:
-            blocked = _Blocked(chosen.plan, error)
+            blocked = _Blocked(plan, error)
             return await self._buried(scene, await self._records(scene, left, revocation, blocked=blocked))
-        late = await self._late(scene, partitions, revocation, chosen.plan)
+        late = await self._late(scene, partitions, revocation, plan)
         if record.fingerprint == revocation.fingerprint:
             revocation = record
         killed = outcomes.with_verdict(record, chosen, scene)
         others = await self._records(
-            scene, [w for w in (*left, *late) if w is not chosen], revocation, pulled=(chosen.plan, pull)
+            scene, [w for w in (*left, *late) if w is not chosen], revocation, pulled=(plan, pull)
         )
         return [outcomes.of_pull(killed, pull, scene.account, now=self._clock()), *others]
 
     async def preview(self, ref: AccountRef, revocation: Revocation, *, partitions: tuple[str, ...]) -> Revocation:
         """Return what `revocation` would come to, without its lock: a dry run. Nothing is changed or saved."""
-        scene, _ = await self._read(ref, revocation, partitions)
+        scene, _ = await self._read(ref, revocation, partitions, None)
         one = self._weigh(revocation.finding, scene, revocation)
         record = outcomes.with_verdict(revocation, one, scene)
         if one.acts and one.verdict.reason is None:
@@ -125,18 +182,30 @@ class UnderLock:
         return [w for w in weighed if outcomes.ends_with(w, plan)]
 
     async def _read(
-        self, ref: AccountRef, revocation: Revocation, partitions: tuple[str, ...]
+        self,
+        ref: AccountRef,
+        revocation: Revocation,
+        partitions: tuple[str, ...],
+        listed: Mapping[str, AccountKey] | None,
     ) -> tuple[Scene, Revocation | None]:
         """Read all that counts in one round; the record too, which others may have moved on before.
+
+        Keys that were `listed` under this lock before are not listed again.
 
         Stored access policies take a second round: arithmetic first says whether one is meant at all.
         """
         keys, account, rows, current = await asyncio.gather(
-            self._levers.account_key.keys(ref),
+            self._keys(ref, listed),
             self._accounts.facts(ref),
             self._table.rows(partitions),
             self._ledger.read(revocation.fingerprint),
         )
+        behind = behind_our_rotation(keys, rows.rotations)
+        if behind is not None:
+            raise PassingFailure(
+                f"ARM lists {behind} of {ref.name} as it was before Sasquash regenerated it: its list lags behind.",
+                retry_after=REST.total_seconds(),
+            )
         others = (waiting for waiting in rows.waiting if waiting.fingerprint != revocation.fingerprint)
         pulls = tuple(PastPull(rotation.lever, rotation.target, rotation.at) for rotation in rows.rotations)
         scene = Scene(
@@ -146,6 +215,9 @@ class UnderLock:
         scene = replace(scene, policies=policies)
         readable = tuple(f for f in scene.waiting if _is_readable(f, scene))
         return replace(scene, waiting=readable), current
+
+    async def _keys(self, ref: AccountRef, listed: Mapping[str, AccountKey] | None) -> Mapping[str, AccountKey]:
+        return listed if listed is not None else await self._levers.account_key.keys(ref)
 
     async def _policies(self, scene: Scene) -> dict[str, PolicyReading]:
         """Read the stored access policies that are behind what waits.
@@ -252,6 +324,23 @@ class UnderLock:
             return revocation
         record = await self._ledger.read(finding.fingerprint)
         return record if record is not None and record.state is State.RECEIVED else None
+
+
+def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rotation]) -> str | None:
+    """Return the key that is listed as it was before we regenerated it, None where there is none.
+
+    ARM's list may lag a minute behind its own answer to Regenerate Key. What such a key signed looks alive, and
+    regenerating it again would break the clients that have the new one. A key of which ARM does not say when it was
+    made is believed.
+    """
+    latest = {r.target: r for r in sorted(rotations, key=lambda r: r.at) if r.lever is Lever.ACCOUNT_KEY}
+    for name, key in keys.items():
+        ours = latest.get(name)
+        if ours is None or key.created is None or key.sha256 == ours.new_sha256:
+            continue
+        if key.created < ours.at - _CLOCK_SKEW:  # a key that somebody else made since is younger than ours
+            return name
+    return None
 
 
 def _first(chosen: Weighed, ended: Iterable[Weighed]) -> list[Weighed]:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,16 +38,24 @@ class _Lease:
     pop_receipt: str
     ends: datetime
 
-    def half(self) -> float:
+    def half(self, now: datetime) -> float:
         """Seconds until half of what is left has passed.
 
         Counted from the service's answer, not from what was asked: the local cloud shortens leases.
         """
-        return max(_SHORTEST_RENEWAL, (self.ends - datetime.now(UTC)).total_seconds() / 2)
+        return max(_SHORTEST_RENEWAL, (self.ends - now).total_seconds() / 2)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class QueueListener:
-    """Feeds one function from one queue."""
+    """Feeds one function from one queue.
+
+    `idle` waits between two looks at an empty queue (until stopped, so many seconds), and `now` tells the time, where
+    neither is to be real.
+    """
 
     def __init__(
         self,
@@ -57,12 +65,16 @@ class QueueListener:
         poison_queue: QueueClient,
         options: QueueOptions,
         invoker: Invoker,
+        idle: Callable[[asyncio.Event, float], Awaitable[object]] = pause,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._function = function
         self._queue = queue
         self._poison_queue = poison_queue
         self._options = options
         self._invoker = invoker
+        self._idle = idle
+        self._now = now
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -76,7 +88,7 @@ class QueueListener:
                 idle = _SHORTEST_POLL
                 await self._until_room(stopping)
             else:
-                await pause(stopping, idle)
+                await self._idle(stopping, idle)
                 idle = min(idle * 2, longest)
         await asyncio.gather(*self._working)
 
@@ -111,7 +123,7 @@ class QueueListener:
             task.result()  # `_work_on` handles what a service does; anything else is a bug and ends the host
 
     async def _work_on(self, message: QueueMessage) -> None:
-        lease = _Lease(pop_receipt=message.pop_receipt or "", ends=message.next_visible_on or datetime.now(UTC))
+        lease = _Lease(pop_receipt=message.pop_receipt or "", ends=message.next_visible_on or self._now())
         attempts = message.dequeue_count or 0
         payload = _decode(message.content, self._options.message_encoding)
         try:
@@ -147,7 +159,7 @@ class QueueListener:
             )
 
     async def _renew(self, message: QueueMessage, lease: _Lease, done: asyncio.Event) -> None:
-        while not await pause(done, lease.half()):
+        while not await pause(done, lease.half(self._now())):
             try:
                 renewed = await self._queue.update_message(
                     message.id, lease.pop_receipt, visibility_timeout=_LEASE_SECONDS

@@ -19,7 +19,7 @@ from shared.levers.proof import Prover
 from shared.revocation import Plan, Proof, ProofToken, Pull
 from shared.targets import KEY_NAMES, Lever
 
-_REGENERATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
+_REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 
 _BREAKS = (
     "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",

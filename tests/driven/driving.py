@@ -26,6 +26,7 @@ from local.environment import IdentityEndpoint, app_settings
 from local.faults import Effect, Fault
 from local.model import Account, Incident, Mail, RecordedRequest
 from shared import finding as findings
+from shared.account_table import REST
 from shared.clients import Transport
 from shared.finding import REPORTED, Finding, Report
 from shared.ledger import HistoryEntry
@@ -208,6 +209,10 @@ class Driver:
         """Delay and attempt of each message that was sent about a record."""
         mine = (s for s in self.sent if s.queue == queue and s.message.fingerprint == fingerprint)
         return [(s.delay, s.message.attempt) for s in mine]
+
+    def rest(self) -> None:
+        """Let the seconds pass in which the keys of an account are not listed again."""
+        self.clock.advance(seconds=REST.total_seconds())
 
     async def record(self, fingerprint: str) -> Revocation:
         """The ledger's record."""

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -6,6 +7,7 @@ from local.faults import Effect
 from local.model import new_storage_key
 from shared.account_table import (
     _MOST_ATTRIBUTED,
+    REST,
     TAKEOVER_TIME,
     WORK_TIME,
     AccountTable,
@@ -48,8 +50,50 @@ async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:
 
 
 async def test_lock_that_was_given_back_is_free(table: AccountTable, account: str) -> None:
-    await table.release(await table.acquire(account, fingerprint="a"))
+    await table.release(await table.acquire(account, fingerprint="a"), listed_at=None)
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
+
+
+async def test_account_whose_keys_were_listed_just_now_rests(
+    driver: Driver, table: AccountTable, account: str
+) -> None:
+    await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
+    with pytest.raises(Busy) as caught:
+        await table.acquire(account, fingerprint="b")
+    assert 0 < caught.value.retry_after <= REST.total_seconds()
+
+
+async def test_account_that_has_rested_is_free(driver: Driver, table: AccountTable, account: str) -> None:
+    await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
+    driver.rest()
+    assert (await table.acquire(account, fingerprint="b")).predecessor is None
+
+
+async def test_account_that_rests_is_taken_by_one(driver: Driver, table: AccountTable, account: str) -> None:
+    await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
+    driver.rest()
+    taken = await asyncio.gather(
+        *(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True
+    )
+    assert sorted(type(each).__name__ for each in taken) == ["AccountLock", *["Busy"] * 4]
+
+
+async def test_what_a_person_has_decided_does_not_wait_for_the_rest(
+    driver: Driver, table: AccountTable, account: str
+) -> None:
+    await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
+    assert (await table.acquire(account, fingerprint="b", urgent=True)).predecessor is None
+
+
+async def test_lock_that_rests_after_a_lost_note_is_given_back_once(
+    driver: Driver, table: AccountTable, account: str
+) -> None:
+    lock = await table.acquire(account, fingerprint="a")
+    await table.attribute(lock, ())
+    await table.release(lock, listed_at=driver.clock())
+    await table.release(lock, listed_at=None)
+    with pytest.raises(Busy):
+        await table.acquire(account, fingerprint="b")
 
 
 async def test_busy_lock_is_looked_at_again_soon_while_its_holder_may_be_at_work(
@@ -85,21 +129,21 @@ async def test_lock_that_was_taken_over_is_not_given_back_by_its_former_holder(
     first = await table.acquire(account, fingerprint="a")
     driver.clock.advance(minutes=4)
     await table.acquire(account, fingerprint="b")
-    await table.release(first)
+    await table.release(first, listed_at=None)
     with pytest.raises(Busy):
         await table.acquire(account, fingerprint="c")
 
 
 async def test_lock_whose_row_is_gone_is_given_back_without_a_word(table: AccountTable, account: str) -> None:
     lock = await table.acquire(account, fingerprint="a")
-    await table.release(lock)
-    await table.release(lock)
+    await table.release(lock, listed_at=None)
+    await table.release(lock, listed_at=None)
 
 
 async def test_lock_whose_first_answer_was_lost_is_ours(driver: Driver, table: AccountTable, account: str) -> None:
     driver.fault(INSERT, status=503, after=True)
     lock = await table.acquire(account, fingerprint="a")
-    await table.release(lock)
+    await table.release(lock, listed_at=None)
     assert await driver.rows(account) == {}
 
 
@@ -111,7 +155,7 @@ async def test_takeover_whose_first_answer_was_lost_is_ours(
     driver.fault(UPDATE, status=503, after=True)
     lock = await table.acquire(account, fingerprint="b")
     assert lock.predecessor == first.intent
-    await table.release(lock)
+    await table.release(lock, listed_at=None)
     assert await driver.rows(account) == {}
 
 
@@ -146,7 +190,7 @@ async def test_noted_lock_is_given_back_though_the_answer_was_lost(
     driver.fault(UPDATE, Effect.RESET, times=3, after=True)
     with pytest.raises((PassingFailure, Blocked)):
         await table.attribute(lock, [proven(1)])
-    await table.release(lock)
+    await table.release(lock, listed_at=None)
     assert await driver.rows(account) == {}
 
 
@@ -156,7 +200,7 @@ async def test_lock_that_cannot_be_given_back_is_a_passing_failure(
     lock = await table.acquire(account, fingerprint="a")
     driver.fault(DELETE, times=None)
     with pytest.raises(PassingFailure):
-        await table.release(lock)
+        await table.release(lock, listed_at=None)
 
 
 async def test_waiting_finding_is_seen_by_whoever_reads_the_account(table: AccountTable, account: str) -> None:

@@ -79,7 +79,8 @@ async def test_contained_record_is_handed_over_and_leaves_nothing_behind(driver:
     await driver.worker().containment.receive(report(finding))
     assert driver.messages("contain", finding.fingerprint) == [(45.0, 0)]
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
-    assert [key.split("~")[0] for key in await driver.rows(account.name)] == ["rotation"]
+    rows = await driver.rows(account.name)
+    assert ([key.split("~")[0] for key in rows], "Intent" in rows["lock"]) == (["lock", "rotation"], False)
 
 
 async def test_one_round_of_reads_stands_between_the_lock_and_the_lever(driver: Driver) -> None:
@@ -152,6 +153,7 @@ async def test_leak_that_was_attributed_before_the_rotation_is_covered(driver: D
     waits = found(blob_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
     await driver.worker().containment.receive(report(waits))
+    driver.rest()
     await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     record = await driver.record(waits.fingerprint)
     assert (record.reason, record.key_name, rotated(account)) == (Reason.COVERED, "key1", ["key1"])
@@ -161,6 +163,7 @@ async def test_leak_that_comes_after_the_rotation_is_not_called_covered(driver: 
     account = await driver.account()
     late = found(blob_sas(account.name, account.keys["key1"]))
     await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    driver.rest()
     await driver.worker().containment.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.UNRESOLVED, Reason.NO_KEY_MATCHES, ["key1"])
@@ -182,10 +185,24 @@ async def test_covered_leak_that_is_reported_again_stays_covered(driver: Driver)
     waits = found(blob_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
     await driver.worker().containment.receive(report(waits))
+    driver.rest()
     await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.clock.advance(hours=1)
     await driver.worker().containment.receive(report(waits))
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
+
+
+async def test_keys_are_listed_once_in_ten_seconds_however_many_findings_wait(driver: Driver) -> None:
+    account = await driver.account()
+    findings = [found(leaks.forged(account.name, str(n))) for n in range(6)]
+    workers = [driver.worker(), driver.worker()]
+    for n, finding in enumerate(findings):
+        await workers[n % 2].containment.receive(report(finding))
+    assert len(driver.requests(LIST_KEYS)) == 1
+    driver.rest()
+    await workers[0].containment.resume(Message(findings[-1].fingerprint))
+    states = {(await driver.record(finding.fingerprint)).state for finding in findings}
+    assert (len(driver.requests(LIST_KEYS)), states) == (2, {State.UNRESOLVED})
 
 
 # --- what is reopened
@@ -414,6 +431,7 @@ async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver)
     account = await driver.account()
     worker = driver.worker(tag_modes="observe")
     await worker.containment.receive(report(found(leaks.forged(account.name, ""))))  # the account is known now
+    driver.rest()
     account.tags = {"sasquash-mode": "observe"}
     finding = found(account_sas(account.name, account.keys["key1"]))
     await worker.containment.receive(report(finding))
@@ -446,6 +464,7 @@ async def test_more_rotations_a_day_than_allowed_ask(driver: Driver) -> None:
     for _ in range(3):
         finding = found(account_sas(account.name, account.keys["key1"]))
         await driver.worker(rotations_a_day="2").containment.receive(report(finding))
+        driver.rest()
         states.append((await driver.record(finding.fingerprint)).state)
     assert states == [State.CONTAINED, State.CONTAINED, State.AWAITING_APPROVAL]
 
@@ -473,7 +492,7 @@ async def test_missing_right_is_a_failure(driver: Driver, action: str, monkeypat
     await driver.worker().containment.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.FAILED, Reason.BLOCKED, [])
-    assert "lock" not in await driver.rows(account.name)
+    assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
 async def test_failed_record_is_tried_again_when_it_is_reported_again(driver: Driver) -> None:
@@ -495,7 +514,7 @@ async def test_throttled_lever_is_pulled_again_when_arm_allows(driver: Driver) -
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker().containment.receive(report(finding))
-    assert (rotated(account), "lock" in await driver.rows(account.name)) == ([], False)
+    assert (rotated(account), "Intent" in (await driver.rows(account.name))["lock"]) == ([], False)
     assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
     assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 2)
 
@@ -634,6 +653,7 @@ async def test_saved_record_whose_answer_was_lost_is_handed_over(driver: Driver)
     finding = found(leaks.forged(account.name, ""))
     driver.fault(LIST_KEYS, times=3)
     await driver.worker().containment.receive(report(finding))
+    driver.rest()
     driver.fault(BATCH, status=503, after=True)  # the client tries again, and is told that the record changed
     await driver.worker().containment.resume(Message(finding.fingerprint))
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
@@ -655,6 +675,7 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
     driver.fault(LIST_KEYS, times=None)
     await driver.worker().containment.receive(report(finding))
     assert driver.messages("contain", finding.fingerprint)[-1] == (1.0, 1)
+    driver.rest()
     await driver.worker().containment.resume(Message(finding.fingerprint, attempt=20))
     assert driver.messages("contain", finding.fingerprint)[-1] == (900.0, 21)
     driver.clock.advance(hours=25)

@@ -25,6 +25,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
     """The record after a raw report of the token, by a worker of its own."""
     await driver.worker(**settings).containment.receive(raw_report(leaked))
+    driver.rest()
     return await driver.record(found(leaked).fingerprint)
 
 
@@ -239,6 +240,7 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     driver.fault("/listKeys", times=3)
     await driver.worker().containment.receive(report(waits))
     driver.cloud.faults.clear()
+    driver.rest()
     await driver.worker().containment.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
@@ -292,6 +294,7 @@ async def test_others_that_ended_with_it_are_covered_though_the_worker_died_befo
     driver.fault("/listKeys", times=3)
     await driver.worker().containment.receive(report(waits))
     driver.cloud.faults.clear()
+    driver.rest()
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
     dying = asyncio.create_task(driver.worker(life).containment.receive(raw_report(leaked)))
     await life.stopped.wait()

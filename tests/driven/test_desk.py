@@ -287,7 +287,8 @@ async def test_approval_leaves_nothing_behind(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     await driver.worker().desk.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
-    assert [key.split("~")[0] for key in await driver.rows(account.name)] == ["rotation"]
+    rows = await driver.rows(account.name)
+    assert ([key.split("~")[0] for key in rows], "Intent" in rows["lock"]) == (["lock", "rotation"], False)
     assert driver.messages("follow-up", record.fingerprint)
 
 
@@ -506,11 +507,12 @@ async def test_lockdown_is_undone_once(driver: Driver) -> None:
 async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
+    driver.rest()
     lock = await driver.worker().account_table.acquire(account.name, fingerprint="another")
     with pytest.raises(Busy):
         await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert shared_key_of(account) is False
-    await driver.worker().account_table.release(lock)
+    await driver.worker().account_table.release(lock, listed_at=None)
     after = await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert after.state is State.CLOSED
 
@@ -518,6 +520,7 @@ async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(dr
 async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_containment(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
+    driver.rest()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker().ledger.claim(finding)
     await driver.worker().account_table.acquire(account.name, fingerprint=finding.fingerprint)
@@ -535,6 +538,7 @@ async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_contai
 async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
+    driver.rest()
     await driver.worker().account_table.acquire(account.name, fingerprint=record.fingerprint)
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     after = await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)

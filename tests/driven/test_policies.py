@@ -109,6 +109,7 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
     driver.fault("/listKeys", times=3)
     await driver.worker().containment.receive(report(policy))
     driver.cloud.faults.clear()
+    driver.rest()
     await driver.worker().containment.receive(report(key))
     record = await driver.record(policy.fingerprint)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
@@ -328,6 +329,7 @@ async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) ->
         left = [record for record in records if record.state is State.RECEIVED]
         if not left:
             return records
+        driver.rest()
         await asyncio.gather(
             *(driver.worker().containment.resume(Message(record.fingerprint)) for record in left[:workers])
         )
@@ -369,20 +371,20 @@ async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Dri
     await driver.worker().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(key.fingerprint)).state is State.CONTAINED
     assert (await driver.record(policy.fingerprint)).state is State.RECEIVED
-    assert driver.messages("contain", policy.fingerprint) == [(0.0, 0)]
+    assert driver.messages("contain", policy.fingerprint) == [(10.0, 0)]
+    driver.rest()
     await driver.worker().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
-async def test_leak_whose_turn_a_blocked_lever_took_has_a_message_of_its_own(driver: Driver) -> None:
+async def test_leak_of_a_policy_is_ended_though_the_lever_before_it_was_blocked(driver: Driver) -> None:
     account, text = await leaked(driver)
     policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, policy, key)
     driver.fault(REGENERATE, status=403)
-    driver.sent.clear()
     await driver.worker().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(key.fingerprint)).reason is Reason.BLOCKED
-    assert driver.messages("contain", policy.fingerprint) == [(0.0, 0)]
+    assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
 @pytest.mark.parametrize("pulled", ["suppliers", "key2"])
@@ -406,6 +408,7 @@ async def left_waiting(driver: Driver, *several: Finding) -> None:
     for finding in several:
         await driver.worker().containment.receive(report(finding))
     driver.cloud.faults.clear()
+    driver.rest()
 
 
 async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver: Driver) -> None:
@@ -424,7 +427,18 @@ async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver:
     assert {record.reason for record in records if record.pull is None} == {Reason.COVERED}
     ends = [end for name in names for end in shares.policies(account, name).values()]
     assert all((end or "").startswith(TOMBSTONE) for end in ends)
-    assert [key for key in await driver.rows(account.name) if key.startswith(("waiting", "lock"))] == []
+    assert [key for key in await driver.rows(account.name) if key.startswith("waiting")] == []
+
+
+async def test_leaks_of_two_policies_are_ended_under_one_lock_with_keys_listed_once(driver: Driver) -> None:
+    account = await driver.account()
+    await shares.under_policies(driver, account, "partners", "suppliers")
+    both = [found(shares.leak(account, policy)) for policy in ("partners", "suppliers")]
+    await left_waiting(driver, *both)
+    listed = len(driver.requests(LIST_KEYS))
+    await driver.worker().containment.resume(Message(both[0].fingerprint))
+    states = [(await driver.record(finding.fingerprint)).state for finding in both]
+    assert (states, len(driver.requests(LIST_KEYS)) - listed) == ([State.CONTAINED] * 2, 1)
 
 
 # --- a data plane that is slow, refuses, or can't be heard

@@ -1,0 +1,109 @@
+"""What goes wrong, and when: decided by a seed, for every remote call of every worker.
+
+A worker that is killed is never answered again; it is not cancelled, so that none of its `finally` blocks runs.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fate(StrEnum):
+    """What becomes of one remote call."""
+
+    DONE = "done"
+    KILLED_BEFORE = "killed before it was sent"
+    KILLED_AFTER = "killed once it was carried out"
+    REFUSED = "no connection"
+    FAILED = "answered 503, not carried out"
+    THROTTLED = "answered 429 with Retry-After"
+    FAILED_AFTER = "carried out, answered 503"
+    RESET = "reset, not carried out"
+    RESET_AFTER = "carried out, its answer lost"
+    HUNG = "never answered, not carried out"
+    HUNG_AFTER = "carried out, never answered"
+    LATE = "answer lost, carried out later"
+    STALE = "answered as things were a while ago"
+
+
+KILLS = frozenset({Fate.KILLED_BEFORE, Fate.KILLED_AFTER})
+ANSWER_LOST = frozenset({Fate.KILLED_AFTER, Fate.FAILED_AFTER, Fate.RESET_AFTER, Fate.HUNG_AFTER, Fate.LATE})
+
+_ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE))
+_LISTING = "/listKeys"
+_LEVER = "/regenerateKey"
+_MOST_KILLS = 4
+
+# A call to ARM that was lost may be carried out this much later. A successor looks deadline + 2 min after the lock was
+# taken; a list lags a minute behind, and the call is sent 35 s after that at the latest: what is later than this is
+# the risk that design decision 9 states.
+LATEST_LEVER = 80.0
+LATEST_WRITE = 30.0
+LONGEST_LAG = 60.0
+
+
+@dataclass
+class Life:
+    """A worker's life. Who waits for `over` is told of its end."""
+
+    name: str
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        return self.over.is_set()
+
+
+@dataclass
+class Schedule:
+    """The fates of one run. `until` is when faults stop, in seconds of the loop's clock.
+
+    Each run has kinds of faults and a frequency of its own: a mixture of everything every time would hide what only
+    happens when little else does.
+    """
+
+    rng: random.Random
+    until: float
+    rate: float
+    kinds: tuple[Fate, ...]
+    lag: bool  # whether ARM's list of keys may lag
+    latest_lever: float = LATEST_LEVER
+    kills: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, rng: random.Random, *, until: float, latest_lever: float = LATEST_LEVER) -> "Schedule":
+        """Return a schedule that `rng` decides on."""
+        rate = rng.choice((0.0, 0.01, 0.03, 0.06, 0.12))
+        kinds = tuple(fate for fate in _ANYWHERE if rng.random() < 0.45) or (Fate.KILLED_AFTER,)
+        return cls(rng, until, rate, kinds, lag=rng.random() < 0.5, latest_lever=latest_lever)
+
+    def fate(self, line: str, *, at: float) -> Fate:
+        """Return what becomes of the call "METHOD url" at this moment."""
+        if at >= self.until:
+            return Fate.DONE
+        fate = self._drawn(line)
+        if fate in KILLS:
+            if self.kills >= _MOST_KILLS:
+                return Fate.DONE
+            self.kills += 1
+        if fate is not Fate.DONE:
+            self.injected[fate.name.lower()] += 1
+        return fate
+
+    def _drawn(self, line: str) -> Fate:
+        if self.lag and _LISTING in line and self.rng.random() < 0.3:
+            return Fate.STALE
+        # The lever is where a fault hurts most.
+        rate = min(1.0, self.rate * 5) if _LEVER in line else self.rate
+        return self.rng.choice(self.kinds) if self.rng.random() < rate else Fate.DONE
+
+    def delay(self, line: str) -> float:
+        """Return how much later a lost call is carried out, in seconds."""
+        return self.rng.uniform(0.5, self.latest_lever if _LEVER in line else LATEST_WRITE)
+
+    def lag_seconds(self) -> float:
+        """Return how far behind a stale answer is."""
+        return self.rng.uniform(1.0, LONGEST_LAG)

@@ -1,0 +1,149 @@
+"""What happens in one run, decided by a seed: accounts, leaks, who reports them how often, what people do."""
+
+import base64
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from azure.storage.blob import (
+    AccountSasPermissions,
+    BlobSasPermissions,
+    ResourceTypes,
+    generate_account_sas,
+    generate_blob_sas,
+)
+
+from shared.finding import Finding, in_text
+from tests.simulator.loop import EPOCH
+
+OWNERS = ("model-owner@contoso.com", "storage-team@contoso.com")
+_REPORTED_WITHIN = 120.0  # seconds
+_KEYS = ("key1", "key2")
+_FAR = EPOCH + timedelta(days=400)
+
+
+class Kind(StrEnum):
+    """What leaks. All but SMALL and FORGED are revoked without asking."""
+
+    ACCOUNT_SAS = "account SAS"
+    BLOB_SAS = "service SAS"
+    KEY = "account key"
+    SMALL = "small SAS"  # asks a person
+    FORGED = "forged SAS"
+
+
+class Decision(StrEnum):
+    """What people do about a plan that waits."""
+
+    NOTHING = "nothing"
+    APPROVE = "approve"
+    REJECT = "reject"
+    BOTH = "both"  # two people at once
+
+
+@dataclass(frozen=True)
+class PlannedAccount:
+    """A storage account. `locked_until`: a ReadOnly lock lies on it so long, in seconds; 0: none does."""
+
+    name: str
+    owner: str
+    keys: dict[str, str]
+    locked_until: float
+
+
+@dataclass(frozen=True)
+class PlannedLeak:
+    """A leak. `key_name` is what signed it, None for a forged one; `times` are when it is published, in seconds."""
+
+    kind: Kind
+    account: str
+    key_name: str | None
+    text: str
+    finding: Finding
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One run. `settings` are the app's, without prefix; `quiet_graph` is until when Graph answers nothing."""
+
+    accounts: tuple[PlannedAccount, ...]
+    leaks: tuple[PlannedLeak, ...]
+    settings: dict[str, str]
+    decision: Decision
+    decided_at: float
+    faults_until: float
+    graph_down_until: float
+    hosts: int
+
+
+def plan(rng: random.Random, *, new_key_of: random.Random) -> Scenario:
+    """Return a scenario. `new_key_of` makes the keys."""
+    accounts = tuple(_account(rng, new_key_of, number) for number in range(rng.choice((1, 1, 1, 2))))
+    leaks = [_leak(rng, new_key_of, rng.choice(accounts), number) for number in range(rng.choice((1, 1, 2, 3, 4)))]
+    down = rng.random() < 0.05
+    return Scenario(
+        accounts=accounts,
+        leaks=tuple(leaks),
+        settings={
+            "mode": rng.choices(("auto", "approve"), (9, 1))[0],
+            "approval_hours": "1",
+            "at_deadline": rng.choice(("escalate", "revoke")),
+            "rotations_a_day": "2",
+        },
+        decision=rng.choice(tuple(Decision)),
+        decided_at=rng.uniform(200.0, 1500.0),
+        faults_until=rng.choice((150.0, 300.0, 600.0)),
+        graph_down_until=7200.0 if down else 0.0,
+        hosts=rng.choice((1, 2, 2, 3)),
+    )
+
+
+def _account(rng: random.Random, new_key_of: random.Random, number: int) -> PlannedAccount:
+    keys = {name: new_key(new_key_of) for name in _KEYS}
+    locked_until = rng.uniform(30.0, 240.0) if rng.random() < 0.1 else 0.0
+    return PlannedAccount(f"models{number}", rng.choice(OWNERS), keys, locked_until)
+
+
+def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount, number: int) -> PlannedLeak:
+    kind = rng.choices(tuple(Kind), (5, 3, 1, 1, 1))[0]
+    name = rng.choices(_KEYS, (3, 1))[0]
+    key = new_key(new_key_of) if kind is Kind.FORGED else account.keys[name]
+    text = _text(kind, account.name, key, number)
+    [reported] = in_text(text, source="github", url="https://github.com/contoso/x/README.md", detected_at=EPOCH)
+    times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 2, 3)))]
+    if account.locked_until:  # who is told that Azure refused reports it again once the lock is gone
+        times.append(account.locked_until + 75.0)
+    return PlannedLeak(
+        kind=kind,
+        account=account.name,
+        key_name=None if kind is Kind.FORGED else name,
+        text=text,
+        finding=reported.finding,
+        times=tuple(sorted(times)),
+    )
+
+
+def _text(kind: Kind, account: str, key: str, number: int) -> str:
+    host, expiry = f"https://{account}.blob.core.windows.net", _FAR + timedelta(days=number)
+    if kind is Kind.KEY:
+        return f'storage_account = "{account}"\naccount_key = "{key}"\n'
+    if kind in (Kind.ACCOUNT_SAS, Kind.FORGED):
+        everything, full = ResourceTypes(service=True, container=True, object=True), AccountSasPermissions(write=True)
+        return f"{host}/?{generate_account_sas(account, key, everything, full, expiry)}"
+    small = kind is Kind.SMALL
+    token = generate_blob_sas(
+        account,
+        "models",
+        "resnet.ckpt",
+        account_key=key,
+        permission=BlobSasPermissions(read=True, write=not small),
+        expiry=EPOCH + timedelta(hours=20) if small else expiry,
+    )
+    return f"{host}/models/resnet.ckpt?{token}"
+
+
+def new_key(rng: random.Random) -> str:
+    """Return a storage account key: 64 bytes in base64."""
+    return base64.b64encode(rng.randbytes(64)).decode()
