@@ -33,6 +33,7 @@ async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
     finding = found(await delegated.url(driver, account))
     await driver.worker().containment.receive(report(finding))
+    driver.rest()
     return await driver.record(finding.fingerprint)
 
 

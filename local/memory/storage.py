@@ -1,0 +1,88 @@
+"""The storage hosts in memory: who may use what, and the services behind.
+
+Access is decided by the same rooms as in front of Azurite (`storage_access`, `storage_sas`, `shared_key`); the data
+of each account is kept here.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.datastructures import Headers
+
+from local.entra import Entra
+from local.hostnames import StorageHost
+from local.memory.blobs import Blobs
+from local.memory.errors import ServiceError
+from local.memory.exchange import Answer, Request
+from local.memory.queues import Queues
+from local.memory.tables import Tables
+from local.model import Account, Cloud
+from local.storage_access import Credentials, StorageRequest, check, unauthenticated
+from local.storage_errors import Refusal
+from local.storage_forwarding import key_of
+from local.storage_sas import granted
+
+
+class MemoryStorage:
+    """Answers for every storage host of `cloud`'s accounts; `now` tells the time."""
+
+    def __init__(self, cloud: Cloud, entra: Entra, *, now: Callable[[], datetime]) -> None:
+        self._cloud = cloud
+        self._entra = entra
+        self._now = now
+        self._tables: dict[str, Tables] = {}
+        self._queues: dict[str, Queues] = {}
+        self._blobs: dict[str, Blobs] = {}
+
+    def tables(self, account: str) -> Tables:
+        """The tables of an account."""
+        return self._tables.setdefault(account, Tables(self._now))
+
+    def queues(self, account: str) -> Queues:
+        """The queues of an account."""
+        return self._queues.setdefault(account, Queues(self._now))
+
+    def blobs(self, account: str) -> Blobs:
+        """The containers of an account."""
+        return self._blobs.setdefault(account, Blobs(self._now))
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer a request to a storage host."""
+        host = StorageHost.parse(request.host)
+        account = self._cloud.accounts.get(host.account) if host is not None else None
+        if host is None or account is None:
+            return Answer(502, {"content-type": "text/plain"}, b"There is no such storage account.")
+        try:
+            self._admit(request, host, account)
+            return self._answer(request, host)
+        except Refusal as refusal:
+            accept, version = request.headers.get("accept", ""), request.headers.get("x-ms-version", "")
+            response = refusal.response(host.service, accept=accept, version=version)
+            return Answer(response.status_code, dict(response.headers), bytes(response.body))
+        except ServiceError as error:
+            return error.answer(host.service)
+
+    def _answer(self, request: Request, host: StorageHost) -> Answer:
+        match host.service:
+            case "table":
+                return self.tables(host.account).answer(request)
+            case "queue":
+                return self.queues(host.account).answer(request)
+            case "blob":
+                return self.blobs(host.account).answer(request)
+            case _:
+                raise ServiceError(404, "ResourceNotFound", "The specified resource does not exist.")
+
+    def _admit(self, request: Request, host: StorageHost, account: Account) -> None:
+        """Return if the request may go on. Raises Refusal."""
+        asked = StorageRequest(host, request.method, request.path, request.query, Headers(dict(request.headers)))
+        check(asked, account, self._entra)
+        match asked.credentials:
+            case Credentials.SHARED_KEY if key_of(asked, account) is None:
+                raise unauthenticated(asked)
+            case Credentials.NONE:
+                raise unauthenticated(asked)
+            case Credentials.ACCOUNT_SAS | Credentials.SERVICE_SAS:
+                granted(asked, account)
+            case Credentials.DELEGATION_SAS:
+                raise Refusal("NotImplemented")

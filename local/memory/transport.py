@@ -1,0 +1,159 @@
+"""From the real SDK clients to a `Service` without a socket: a transport for azure-core, and one for httpx.
+
+A service that has something go wrong raises `Refused` (no connection), or `Lost` (the connection broke); each
+transport turns that into what its clients get from a network.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import httpx
+from aiohttp.client_reqrep import ConnectionKey
+from azure.core.exceptions import ServiceRequestError, ServiceResponseTimeoutError
+from azure.core.pipeline.transport import AsyncHttpTransport
+from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
+from multidict import CIMultiDict
+
+from local.memory.exchange import Answer, Request, Service
+
+_READ_TIMEOUT = 300.0
+_KEY = ConnectionKey("", 443, True, True, None, None, None)
+
+
+class Refused(Exception):
+    """Nothing listens there: the request was not sent."""
+
+
+class Lost(Exception):
+    """The connection broke before an answer came."""
+
+
+class _Body:
+    """Where a response's bytes come from; azure-core closes it."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class _Response(AsyncHttpResponseImpl):  # type: ignore[misc] # azure-core does not type it
+    """An answer as the generated clients take it."""
+
+    def __init__(self, request: Any, answer: Answer) -> None:
+        super().__init__(
+            request=request,
+            internal_response=_Body(answer),
+            block_size=4096,
+            status_code=answer.status,
+            reason="",
+            content_type=answer.headers.get("content-type"),
+            headers=CIMultiDict(answer.headers),
+            stream_download_generator=_Streamed,
+        )
+
+    def body(self) -> bytes:
+        """The whole body, which the reader of batches asks for."""
+        content: bytes = self.content
+        return content
+
+
+class _Streamed:
+    """A response's bytes, in one piece, with the attributes that the blob client looks at."""
+
+    def __init__(self, pipeline: object, response: _Response, *, decompress: bool) -> None:  # noqa: ARG002
+        body = response._internal_response.answer.body
+        self.response = response
+        self.content_length = len(body)
+        self._chunks = iter((body,))
+
+    def __aiter__(self) -> "_Streamed":
+        return self
+
+    async def __anext__(self) -> bytes:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
+
+
+class InProcessTransport(AsyncHttpTransport[Any, Any]):
+    """azure-core's transport to `service`. Time-outs are those of the loop's clock."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        """Send one request. Raises what azure-core's aiohttp transport raises."""
+        sent = Request.of(request.method, request.url, request.headers, _content(request))
+        try:
+            async with asyncio.timeout(options.get("read_timeout") or _READ_TIMEOUT):
+                answer = await self._service(sent)
+        except Refused as error:
+            inner = aiohttp.ClientConnectorError(_KEY, OSError("refused"))
+            raise ServiceRequestError(str(error), error=inner) from inner
+        except Lost as error:
+            broken = aiohttp.ServerDisconnectedError()
+            raise ServiceRequestError(str(error), error=broken) from broken
+        except TimeoutError as error:
+            raise ServiceResponseTimeoutError("no answer in time", error=error) from error
+        response = _Response(request, answer)
+        if not options.get("stream"):
+            await response.read()
+        return response
+
+    async def open(self) -> None:
+        """There is nothing to open."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    async def __aenter__(self) -> "InProcessTransport":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """There is nothing to close."""
+
+
+class InProcessHttpx(httpx.AsyncBaseTransport):
+    """httpx's transport to `service`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request. Raises what httpx's own transport raises."""
+        body = await request.aread()
+        sent = Request.of(request.method, str(request.url), request.headers, body)
+        timeout = request.extensions.get("timeout", {}).get("read")
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._service(sent)
+        except Refused as error:
+            raise httpx.ConnectError(str(error)) from error
+        except Lost as error:
+            raise httpx.RemoteProtocolError(str(error)) from error
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer in time") from error
+        return httpx.Response(answer.status, headers=dict(answer.headers), content=answer.body, request=request)
+
+
+def _content(request: Any) -> bytes:
+    """Return the body of a request of azure-core: text, bytes, JSON, or a stream that can be read."""
+    content = getattr(request, "content", None)
+    if content is None:
+        content = getattr(request, "data", None)
+    if content is None:
+        return b""
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, dict):
+        return json.dumps(content).encode()
+    if hasattr(content, "read"):
+        read: bytes = content.read()
+        return read
+    raise TypeError(f"a body of type {type(content).__name__} is not known here")
