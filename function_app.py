@@ -40,6 +40,38 @@ async def follow_up(message: func.QueueMessage) -> None:
     await worker().follow_up.run(queues.read(message.get_body().decode()))
 
 
+@app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
+async def contain_poison(message: func.QueueMessage) -> None:
+    """What `contain` failed on each time."""
+    await worker().undelivered.poisoned(queues.CONTAIN_QUEUE, _text(message))
+
+
+@app.queue_trigger(
+    arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE + queues.POISON, connection="SASQUASH_STORAGE"
+)
+async def follow_up_poison(message: func.QueueMessage) -> None:
+    """What `follow_up` failed on each time."""
+    await worker().undelivered.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
+
+
+@app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
+async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """What Event Grid gave up on."""
+    await worker().undelivered.collect()
+
+
+@app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
+async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Each minute: records that are stuck, and approvals past their deadline."""
+    await worker().sweep.run()
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """One mail about all findings that nobody confirmed."""
+    await worker().digest.send()
+
+
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Once a day: the leaks whose stored access policy is missing, for it may be back."""
@@ -95,6 +127,11 @@ async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
     """To give an account back what a lockdown took."""
     return await worker().responder.undo_lockdown(req)
+
+
+def _text(message: func.QueueMessage) -> str:
+    """Return a message's text, whatever somebody may have put into the queue."""
+    return message.get_body().decode(errors="replace")
 
 
 def _report(event: func.EventGridEvent | func.CloudEvent) -> Report:

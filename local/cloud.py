@@ -24,10 +24,10 @@ from local.faults import Faults
 from local.front import Front
 from local.listener import Listener
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
-from local.provisioning import provision, start_over, state_account
+from local.provisioning import DEAD_LETTERS, provision, start_over, state_account
 from local.proxy import Proxy
 from local.storage import Gate, Storage
-from local.storage_backend import StorageBackend
+from local.storage_backend import StorageBackend, StorageBackendError
 
 ROOT = Path(__file__).resolve().parent.parent
 _HOST_START_SECONDS = 60
@@ -150,7 +150,7 @@ class _Parts:
         self.gate = Gate()
         self.backend = StorageBackend(self.azurite, self.certificates)
         self.cloud.tables = self.backend
-        self.event_grid = EventGrid(self.cloud, self.entra)
+        self.event_grid = EventGrid(self.cloud, self.entra, dead_letter=self._dead_letter)
         self.hosts: list[Child] = []
         self._is_serving = False
         self._starting_over = asyncio.Lock()
@@ -203,6 +203,12 @@ class _Parts:
         await self.azurite.start()
         await provision(self.cloud, self.backend)
         self.gate.open()
+
+    async def _dead_letter(self, name: str, content: bytes) -> None:
+        try:
+            await self.backend.put_blob(STATE_ACCOUNT, DEAD_LETTERS, name, content)
+        except StorageBackendError as error:
+            raise OSError(str(error)) from None
 
     async def _publish_keys(self) -> None:
         await self.azurite.use_keys(self.cloud.accounts.values())

@@ -28,6 +28,7 @@ INCLUDED_EVENT_TYPES = frozenset({"Sasquash.Finding.Reported.v1"})
 ANSWER_LIMIT_SECONDS = 30.0  # never divided by the time factor: a slow function is as slow here as in Azure
 RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600)  # after each failure; the last one goes on
 MAX_ATTEMPTS = 30
+_DEAD_LETTER_SECONDS = 300
 TIME_TO_LIVE = timedelta(hours=24)
 _SUCCESS = range(200, 205)
 _NOT_RETRIED = (400, 401, 403, 413)
@@ -50,6 +51,9 @@ class Answer:
 # answer takes too long, and the invocation behind it must go on then.
 type Send = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Answer]]
 
+# Writes a blob (name, content) into the dead-letter container. Raises OSError when that can't be done now.
+type WriteDeadLetter = Callable[[str, bytes], Awaitable[None]]
+
 
 class HandshakeFailed(Exception):
     """An endpoint did not prove that it wants the events. The message holds no key."""
@@ -66,12 +70,15 @@ class Delivery:
         send: Send,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
+        dead_letter: WriteDeadLetter | None = None,
     ) -> None:
+        """Without `dead_letter`, dead letters are kept in `raw_dead_letters` alone."""
         self._cloud = cloud
         self._topic = topic
         self._send = send
         self._now = now
         self._sleep = sleep
+        self._write_dead_letter = dead_letter
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
         self._endpoints: tuple[str, ...] = ()
@@ -146,6 +153,7 @@ class Delivery:
                     },
                 )
                 record["state"] = "dead-lettered"
+                await self._write(self.raw_dead_letters[-1])
                 return
 
     async def _attempt(self, event: Event, record: dict[str, Any], attempt: int) -> tuple[int | None, str]:
@@ -193,6 +201,22 @@ class Delivery:
     def _dead_letter(self, event: Event, properties: dict[str, Any]) -> None:
         self.raw_dead_letters.append(event.envelope | properties)
         self._cloud.dead_letters.append(clean(event.envelope) | properties)
+
+    async def _write(self, letter: Mapping[str, Any]) -> None:
+        """Write a dead letter as a blob, minutes after the last attempt, as the real service does.
+
+        Its name is <topic>/<SUBSCRIPTION>/<year>/<month>/<day>/<hour>/<id>.json, and an array is in it.
+        """
+        if self._write_dead_letter is None:
+            return
+        await self._sleep(_DEAD_LETTER_SECONDS / self._cloud.time_factor)
+        at = self._now()
+        topic = self._topic.rpartition("/")[2]
+        name = f"{topic}/{SUBSCRIPTION.upper()}/{at.year}/{at.month}/{at.day}/{at.hour}/{uuid.uuid4()}.json"
+        try:
+            await self._write_dead_letter(name, json.dumps([letter]).encode())
+        except OSError as error:
+            _log.warning("A dead letter was not written: %s", error)
 
     async def _validate_cloud_events(self, url: str) -> None:
         headers = {"WebHook-Request-Origin": _ORIGIN}

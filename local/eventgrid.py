@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.entra import Entra, Forbidden, Unauthorized
-from local.event_delivery import Answer, Delivery, HandshakeFailed, Send
+from local.event_delivery import Answer, Delivery, HandshakeFailed, Send, WriteDeadLetter
 from local.event_schemas import LARGEST_BODY, Rejected, parse
 from local.model import SUBSCRIPTION_ID, Cloud, now
 from local.tokens import EVENT_GRID
@@ -36,6 +36,7 @@ class EventGrid:
     """The topic. `app` is its endpoint; `start` and `stop` frame its life.
 
     `send` replaces plain HTTP for deliveries, and `clock` and `sleep` the time, where nothing has a socket.
+    `dead_letter` writes what can't be delivered into the container that the subscription names.
     """
 
     def __init__(
@@ -46,10 +47,18 @@ class EventGrid:
         send: Send | None = None,
         clock: Callable[[], datetime] = now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        dead_letter: WriteDeadLetter | None = None,
     ) -> None:
         self._entra = entra
         self._http = None if send else _HttpSender()
-        self._delivery = Delivery(cloud, topic=_TOPIC_ID, send=send or self._http_send, now=clock, sleep=sleep)
+        self._delivery = Delivery(
+            cloud,
+            topic=_TOPIC_ID,
+            send=send or self._http_send,
+            now=clock,
+            sleep=sleep,
+            dead_letter=dead_letter,
+        )
         self.app = Starlette(
             routes=[Route("/api/events", self._publish, methods=["POST"])],
             exception_handlers={

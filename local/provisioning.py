@@ -6,9 +6,10 @@ from local.storage import Gate
 from local.storage_backend import StorageBackend
 
 _RESOURCE_GROUP = "sasquash"
-_TABLES = ("revocations", "accounts")
-_QUEUES = ("contain", "follow-up")
-_CONTAINERS = ("azure-webjobs-hosts",)  # where the functions host keeps the leases of its timers
+TABLES = ("revocations", "accounts", "states", "digest")
+QUEUES = ("contain", "follow-up")
+DEAD_LETTERS = "dead-letters"  # what Event Grid gives up on
+CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first is where the functions host keeps its timers' leases
 
 
 def state_account() -> Account:
@@ -21,11 +22,11 @@ def state_account() -> Account:
 async def provision(cloud: Cloud, backend: StorageBackend) -> None:
     """Make what the state account holds: tables, queues and a container."""
     await cloud.keys_changed()
-    for table in _TABLES:
+    for table in TABLES:
         await backend.create_table(STATE_ACCOUNT, table)
-    for queue in _QUEUES:
+    for queue in QUEUES:
         await backend.create_queue(STATE_ACCOUNT, queue)
-    for container in _CONTAINERS:
+    for container in CONTAINERS:
         await backend.create_container(STATE_ACCOUNT, container)
 
 

@@ -77,6 +77,12 @@ class StorageBackend:
     async def create_container(self, account: str, name: str) -> None:
         await self._do(account, "blob", "PUT", f"/{name}?restype=container", accepted=(201, 409))
 
+    async def put_blob(self, account: str, container: str, name: str, content: bytes) -> None:
+        """Write a block blob. Raises StorageBackendError."""
+        headers = {"x-ms-blob-type": "BlockBlob"}
+        target = f"/{container}/{quote(name)}"
+        await self._do(account, "blob", "PUT", target, body=content, headers=headers, accepted=(201,))
+
     async def create_queue(self, account: str, name: str) -> None:
         await self._do(account, "queue", "PUT", f"/{name}", accepted=(201, 204))
 

@@ -152,7 +152,7 @@ class AccountTable:
             raise from_azure(error, doing=f"Locking account {account}") from error
         return AccountLock(account, intent, predecessor, answer["etag"])
 
-    async def _rewrite(self, account: str, intent: Intent, *, etag: str) -> Mapping[str, Any]:
+    async def _rewrite(self, account: str, intent: Intent, *, etag: str | None) -> Mapping[str, Any]:
         """Write `intent` into the lock's row if that is as it was read."""
         return await self._table.update_entity(
             {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)},

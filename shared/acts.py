@@ -9,7 +9,7 @@ from datetime import datetime
 from shared.decide.repeated import reopened
 from shared.errors import NotPermitted, WrongState
 from shared.facts import AccountFacts
-from shared.revocation import Approval, LockedDown, Reason, Revocation, State
+from shared.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 
 _TRIED_AGAIN = frozenset({State.FAILED, State.UNRESOLVED, State.OBSERVED})
 
@@ -31,10 +31,26 @@ def approved(current: Revocation, approval: Approval, *, second_person: bool) ->
         raise WrongState("The plan is another one by now. Read it, and approve that one if it is right.")
     reporter = current.finding.reported_by
     takes_two = second_person or current.finding.order is not None
-    if takes_two and reporter is not None and reporter.object_id == approval.by.object_id:
+    if takes_two and reporter is not None and approval.by is not None and reporter.object_id == approval.by.object_id:
         raise NotPermitted("This takes a second person: who reported or ordered it can't approve it.")
-    detail = f"Approved by {approval.by}. {approval.reason}"
+    detail = f"Approved by {approval.who}. {approval.reason}"
     return replace(current, approval=approval).reach(State.RECEIVED, now=approval.at, detail=detail)
+
+
+def overdue(current: Revocation, *, now: datetime) -> Revocation | None:
+    """Return the record of a plan whose deadline has come; None where it has not, or somebody has decided."""
+    if current.state is not State.AWAITING_APPROVAL or current.deadline is None or now < current.deadline:
+        return None
+    until = f"{current.deadline:%Y-%m-%d %H:%M} UTC"
+    if current.at_deadline is AtDeadline.REVOKE and current.plan is not None:
+        approval = Approval(None, now, current.plan.digest, "")
+        detail = f"Nobody decided until {until}, and the settings have it revoked then."
+        return replace(current, approval=approval).reach(State.RECEIVED, now=now, detail=detail)
+    detail = (
+        f"Nobody decided until {until}: the credential still works. Retry the record, so that the plan is made anew, "
+        "and approve or reject that."
+    )
+    return current.end(Reason.UNDECIDED, now=now, detail=detail)
 
 
 def rejected(current: Revocation, *, by: str, reason: str, now: datetime) -> Revocation:

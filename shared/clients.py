@@ -1,6 +1,7 @@
 """The app's credential and its SDK clients, each made once, when it is first needed."""
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
+from shared.arm_pace import ArmPace, ArmPacePolicy
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
     from azure.keyvault.secrets.aio import SecretClient
+    from azure.storage.blob.aio import ContainerClient
 
 # Remote calls that may be repeated are, briefly: the 20 s that an event leaves us are for more than one call.
 _RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
@@ -47,11 +50,13 @@ class Clients:
         *,
         credential: AsyncTokenCredential | None,
         new_transport: Callable[[], Transport],
+        clock: Callable[[], datetime],
     ) -> None:
         """`credential` is used instead of the one that the settings ask for."""
         self._settings = settings
         self._given_credential = credential
         self._transport = new_transport
+        self._pace = ArmPace(clock=clock)
         self._arm: dict[str, StorageManagementClient] = {}
         self._vaults: dict[str, SecretClient] = {}
 
@@ -79,6 +84,7 @@ class Clients:
                 base_url=base,
                 credential_scopes=[f"{base}/.default"],
                 transport=self._transport(),
+                per_retry_policies=[ArmPacePolicy(self._pace)],
                 logging_enable=False,
                 **_RETRIES,
                 **_TIMEOUTS,
@@ -103,6 +109,19 @@ class Clients:
             credential=self.credential,
             transport=self._transport(),
             message_encode_policy=TextBase64EncodePolicy(),
+            **_QUEUE_RETRIES,
+            **_TIMEOUTS,
+        )
+
+    def container(self, name: str) -> "ContainerClient":
+        """Return a client for a container of Sasquash's own storage account."""
+        from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 -- not on the way to a kill
+
+        return ContainerClient(
+            self._settings.blob_endpoint,
+            name,
+            credential=self.credential,
+            transport=self._transport(),
             **_QUEUE_RETRIES,
             **_TIMEOUTS,
         )

@@ -51,4 +51,5 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         announced=current.announced,
         liveness=current.liveness or decided.liveness,
         etag=current.etag,
+        written=current.written,
     )

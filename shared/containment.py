@@ -22,6 +22,7 @@ from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockedWork
 from shared.queues import SAFETY_NET, Message, Queues, backoff
+from shared.quotas import Quotas
 from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
 from shared.settings import Settings
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 _INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
 _AT_ONCE = 16  # findings of one report that are taken in side by side
+_LONGEST_WAIT = 15 * 60.0  # seconds, for what is over a source's quota
 _GIVE_UP = timedelta(hours=24)
 
 
@@ -50,6 +52,7 @@ class Containment:
         conclusion: Conclusion,
         delegation_key: DelegationKeyLever,
         queues: Queues,
+        quotas: Quotas,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -61,6 +64,7 @@ class Containment:
         self._conclusion = conclusion
         self._delegation_key = delegation_key
         self._queues = queues
+        self._quotas = quotas
         self._clock = clock
 
     async def receive(self, report: Report) -> None:
@@ -77,10 +81,13 @@ class Containment:
             return
         # A few at a time, so that the first is contained before the last of hundreds is claimed.
         places = asyncio.Semaphore(_AT_ONCE)
+        until = now + timedelta(seconds=_INLINE_BUDGET)
 
         async def take(reported: Reported) -> None:
             async with places:
-                await self.take(reported)
+                over = self._quotas.over_by(report.source)
+                left = (until - self._clock()).total_seconds() if not over else 0.0
+                await self.take(reported, patience=left, delay=min(SAFETY_NET + over, _LONGEST_WAIT))
 
         await asyncio.gather(*(take(reported) for reported in found))
 
@@ -92,18 +99,21 @@ class Containment:
         else:  # the event came again: perhaps because the hand-over had failed
             await self._queues.follow_up(revocation.fingerprint)
 
-    async def take(self, reported: Reported, *, patience: float = _INLINE_BUDGET) -> None:
-        """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable."""
+    async def take(self, reported: Reported, *, patience: float = _INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
+        """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable.
+
+        What is not contained by then, the queue goes on with: `delay` seconds from now at the latest.
+        """
         finding = reported.finding
         looking = asyncio.create_task(self._look(finding))
         try:
             (revocation, new), _, _ = await asyncio.gather(
                 self._ledger.claim(finding),
                 self._table.add_waiting(waiting_partition(finding), finding),
-                self._queues.contain(finding.fingerprint, delay=SAFETY_NET),
+                self._queues.contain(finding.fingerprint, delay=delay),
             )
             current = revocation if new else await self._join(revocation, finding)
-            if current is not None:
+            if current is not None and patience > 0:
                 await self._contain_inline(current, looking, token=reported.token, patience=patience)
         finally:
             looking.cancel()
@@ -212,8 +222,9 @@ class Containment:
             await self._resume(message, urgent=urgent)
         except SasquashError as error:
             _log.warning("Going on with %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
-            delay = backoff(message.attempt)
-            await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
+            if not message.swept:
+                delay = backoff(message.attempt)
+                await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
 
     async def _resume(self, message: Message, *, urgent: bool) -> None:
         revocation = await self._ledger.read(message.fingerprint)
@@ -233,15 +244,18 @@ class Containment:
         """Re-enqueue what failed in passing; after a day, or when only a person can help, say so."""
         now = self._clock()
         if isinstance(error, Busy):
-            await self._queues.contain(message.fingerprint, delay=error.retry_after, attempt=message.attempt)
+            await self._queues.contain(
+                message.fingerprint, delay=error.retry_after, attempt=message.attempt, swept=message.swept
+            )
         elif isinstance(error, Blocked):
             await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=str(error)))
         elif now - _asked_at(revocation) > _GIVE_UP:
             detail = f"Not contained within 24 hours. The last failure: {error}"
             await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
-            delay = backoff(message.attempt, error.retry_after)
-            await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
+            if not message.swept:
+                delay = backoff(message.attempt, error.retry_after)
+                await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
             await self._tell_what_for(revocation.fingerprint, f"It is being tried again. {error}")
 
     async def _tell_what_for(self, fingerprint: str, detail: str) -> None:

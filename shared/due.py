@@ -5,6 +5,7 @@ person is to decide is due as often as it is asked: it is another plan then, or 
 """
 
 from dataclasses import replace
+from datetime import datetime
 
 from shared.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
 from shared.targets import Lever
@@ -62,6 +63,17 @@ def confirmed(revocation: Revocation) -> bool:
     )
 
 
+def told_at_once(revocation: Revocation) -> bool:
+    """Whether it is worth a mail of its own; the rest goes into the digest.
+
+    Arithmetic has shown that a key of ours is behind it, or Azure that it lives, or people are at it; or it is
+    trouble of our own.
+    """
+    trouble = revocation.reason in (Reason.UNDELIVERED, Reason.CRASHED)
+    ordered = revocation.finding.order is not None
+    return revocation.key_name is not None or ordered or trouble or confirmed(revocation)
+
+
 def closable(revocation: Revocation) -> bool:
     """Whether all is done: proven, filed, told and announced. A lockdown stays open until somebody undoes it.
 
@@ -75,6 +87,21 @@ def closable(revocation: Revocation) -> bool:
         and any(change.state is State.PROVEN for change in revocation.announced)
         and (locked is None or not locked.after or locked.undone_at is not None)
     )
+
+
+def outstanding(revocation: Revocation, *, now: datetime) -> bool:
+    """Whether there is something left to do about a record, be it only to wait for a verdict or a proof.
+
+    A plan that waits for a person is not outstanding before its deadline, once all have been told.
+    """
+    if revocation.state in (State.RECEIVED, State.CONTAINED):
+        return True
+    if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
+        return True
+    pull = revocation.pull
+    hand_over_due = pull is not None and pull.lever is Lever.ACCOUNT_KEY and revocation.hand_over is None
+    news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
+    return hand_over_due or news or closable(revocation)
 
 
 def unclaimed(revocation: Revocation, step: str) -> Revocation:

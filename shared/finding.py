@@ -80,6 +80,19 @@ class Reported:
     token: str | None = field(default=None, repr=False)
 
 
+def report_of_event(event: Mapping[str, object]) -> Report:
+    """Return the report in an event as it is written in JSON, in either schema. Raises MalformedEvent.
+
+    CloudEvents 1.0, JSON format; "Azure Event Grid event schema".
+    """
+    names = ("id", "type", "source") if "specversion" in event else ("id", "eventType", "topic")
+    texts = [event.get(name) for name in names]
+    if not all(isinstance(text, str) for text in texts[:2]):
+        raise MalformedEvent("The event has no id or no type.")
+    source = texts[2] if isinstance(texts[2], str) else ""
+    return Report(str(texts[0]), str(texts[1]), source or str(event.get("subject") or ""), event.get("data"))
+
+
 def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported, ...]:
     """Return what `report` reports: one finding, or for a raw report one for each credential in its text.
 

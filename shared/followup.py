@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.due import closable, confirmed, unannounced, unclaimed, unfiled, untold, with_proof
+from shared.due import closable, confirmed, told_at_once, unannounced, unclaimed, unfiled, untold, with_proof
 from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
@@ -22,6 +22,7 @@ from shared.revocation import Claim, Filed, HandOverOutcome, Outcome, Proof, Rev
 from shared.targets import Lever
 
 if TYPE_CHECKING:
+    from shared.digest import Digest
     from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
@@ -61,10 +62,11 @@ class FollowUp:
         announcer: Callable[[], "Announcer"],
         incidents: Callable[[], Incidents],
         people: Callable[[], "People"],
+        digest: Callable[[], "Digest"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        """`hand_over`, `announcer`, `incidents` and `people` are called when first needed, after `warm_up`.
+        """`hand_over`, `announcer`, `incidents`, `people` and `digest` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -76,6 +78,7 @@ class FollowUp:
         self._announcer = announcer
         self._incidents = incidents
         self._people = people
+        self._digest = digest
         self._warm_up = warm_up
         self._clock = clock
 
@@ -89,11 +92,11 @@ class FollowUp:
         except SasquashError as error:
             _log.warning("Following up %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             due = [_Again(backoff(message.attempt), failed=True)]
-        if due:
+        failed = any(again.failed for again in due)
+        if due and not (failed and message.swept):
             # Only failures count as attempts: who waits for a slow proof must not be slow with the mail after it.
-            attempt = message.attempt + any(again.failed for again in due)
-            delay = min(again.seconds for again in due)
-            await self._queues.follow_up(message.fingerprint, delay=delay, attempt=attempt)
+            delay, attempt = min(again.seconds for again in due), message.attempt + failed
+            await self._queues.follow_up(message.fingerprint, delay=delay, attempt=attempt, swept=message.swept)
 
     async def _run(self, message: Message) -> list[_Again]:
         due: list[_Again] = []
@@ -102,30 +105,30 @@ class FollowUp:
             if revocation is None or revocation.state is State.RECEIVED:
                 return []  # containment sends a message of its own when it is done
             before = revocation.changes
-            due = await self._pass(revocation, message.attempt)
+            due = await self._pass(revocation, message)
             revocation = await self._ledger.read(message.fingerprint)
             if revocation is None or revocation.changes == before:
                 break
         return due
 
-    async def _pass(self, revocation: Revocation, attempt: int) -> list[_Again]:
+    async def _pass(self, revocation: Revocation, message: Message) -> list[_Again]:
         """Run every step once; return those that are not done. The proof gets a head start."""
-        proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, attempt))
+        proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, message))
         await asyncio.wait({proof}, timeout=_HEAD_START)
         await asyncio.to_thread(self._warm_up)
         first = await asyncio.gather(
             proof,
-            self._guarded("hand-over", self._hand_key_over, revocation, attempt),
-            self._guarded("announcement", self._announce, revocation, attempt),
-            self._guarded("incident", self._file, revocation, attempt),
+            self._guarded("hand-over", self._hand_key_over, revocation, message),
+            self._guarded("announcement", self._announce, revocation, message),
+            self._guarded("incident", self._file, revocation, message),
         )
         then = [
-            await self._guarded("mail", self._tell, revocation, attempt),
-            await self._guarded("closing", self._close, revocation, attempt),
+            await self._guarded("mail", self._tell, revocation, message),
+            await self._guarded("closing", self._close, revocation, message),
         ]
         return [again for again in (*first, *then) if again is not None]
 
-    async def _guarded(self, name: str, step: Step, revocation: Revocation, attempt: int) -> _Again | None:
+    async def _guarded(self, name: str, step: Step, revocation: Revocation, message: Message) -> _Again | None:
         """Run a step; a failure that we know concerns this step alone."""
         try:
             current = await self._ledger.read(revocation.fingerprint)
@@ -133,10 +136,12 @@ class FollowUp:
             return _Again(seconds) if seconds is not None else None
         except SasquashError as error:
             _log.warning("Step %s of %s failed (%s): %s", name, revocation.fingerprint[:12], error.code, error)
-            if self._clock() - revocation.changes[-1].at > _GIVE_UP:
-                await self._note(revocation, f"Gave up after 24 hours: {name}. {error}")
+            if not message.swept and self._clock() - revocation.changes[-1].at > _GIVE_UP:
+                await self._note(
+                    revocation, f"Not done within 24 hours, and tried every six from now: {name}. {error}"
+                )
                 return None
-            return _Again(backoff(attempt, error.retry_after), failed=True)
+            return _Again(backoff(message.attempt, error.retry_after), failed=True)
 
     async def _prove(self, revocation: Revocation) -> float | None:
         if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:
@@ -237,8 +242,13 @@ class FollowUp:
         if claimed is None:
             return _CLAIM_TIME.total_seconds()
         try:
-            claimed = await self._with_owners(claimed)
-            to = await self._people().tell(claimed, now=self._clock())
+            if told_at_once(claimed):
+                claimed = await self._with_owners(claimed)
+                to = await self._people().tell(claimed, now=self._clock())
+                what = f"Mail sent to {', '.join(to)}."
+            else:
+                await self._digest().add(claimed)
+                to, what = (), "The next digest for the security mailbox tells of it."
         except SasquashError:
             await self._unclaim(claimed, "mail")
             raise
@@ -246,7 +256,7 @@ class FollowUp:
         await self._ledger.change(
             revocation.fingerprint,
             lambda current: unclaimed(replace(current, told=(*current.told, told)), "mail"),
-            what=f"Mail sent to {', '.join(to)}.",
+            what=what,
         )
         return None
 

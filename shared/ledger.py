@@ -2,19 +2,21 @@
 
 Table `revocations`: partition = the fingerprint's first two characters, row = the fingerprint. A record's history
 stands in the same partition in rows of its own ("<fingerprint>~<time>~<id>") and is written in the same
-transaction as the change it tells of (REST: "Performing entity group transactions").
+transaction as the change it tells of (REST: "Performing entity group transactions"). The index is in a table of its
+own (`state_index`).
 """
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
-    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -22,35 +24,51 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared import continuation
-from shared.errors import Conflict, from_azure
+from shared import continuation, evidence
+from shared.errors import Conflict, SasquashError, from_azure
 from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
-from shared.revocation import LockedDown, Reason, Revocation, Sighting, State
+from shared.revocation import STATE_OF, Change, LockedDown, Reason, Revocation, Sighting, State
+from shared.state_index import IndexRow, StateIndex
+
+_log = logging.getLogger(__name__)
 
 SASQUASH = "sasquash"  # who did what no person asked for
 
 _CHANGE_ATTEMPTS = 20
-_MOST_ROUNDS = 20  # calls for one page: Azure may answer with few rows or none, and a place to go on from
+_ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
 
 type _Write = tuple[str, dict[str, object], dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of a record's history: what happened, who did it."""
+    """One line of a record's history: what happened, who did it, on what it rests.
+
+    `evidence` is English, or empty; by `correlation_id` Azure's own log knows the change.
+    """
 
     at: datetime
     who: str
     state: State
     what: str
+    evidence: str = ""
+    correlation_id: str | None = None
 
 
 class Ledger:
     """The only writer of revocations."""
 
-    def __init__(self, table: TableClient, *, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        table: TableClient,
+        index: StateIndex,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
         self._table = table
+        self._index = index
         self._clock = clock
         self._new_id = new_id
 
@@ -64,6 +82,10 @@ class Ledger:
             known = await self.read(finding.fingerprint)
             if known is None:
                 raise
+            # What the index was told of this claim is not so, or is (its answer was lost); the known record's stands.
+            await self._index.note_state(known)
+            if known.changes[-1] != fresh.changes[-1]:
+                await self._index.forget(fresh.fingerprint, fresh.changes[-1])
             return known, False
 
     async def read(self, fingerprint: str) -> Revocation | None:
@@ -124,47 +146,46 @@ class Ledger:
     async def page(
         self, *, state: State | None, account: str | None, limit: int, after: str | None
     ) -> tuple[tuple[Revocation, ...], str | None]:
-        """Return at most `limit` records in `state` and of `account` (None: any), and where the next page begins.
+        """Return at most `limit` records in `state` and of `account` (None: any), newest first, and where to go on.
 
-        Pages follow the order of the partitions, which is that of the fingerprints and so of no meaning; within a
-        page the record that changed last comes first. A page may hold fewer records than there are, even none: only
-        None instead of a place says that it was the last. `after` is such a place, opaque to whoever hands it on.
-        Raises InvalidRequest where it is none.
+        The newest is the one that reached its state last. A page may hold fewer records than there are, even none:
+        only None instead of a place says that it was the last. `after` is such a place, opaque to whoever hands it
+        on. Raises InvalidRequest where it is none.
         """
-        # The rows of history that stand between the records have no column `State`.
-        conditions = ["State gt ''" if state is None else "State eq @state"]
-        conditions += [] if account is None else ["Account eq @account"]
-        values = {"state": state and state.value, "account": account}
-        found: list[TableEntity] = []
-        position = None if after is None else continuation.read(after)
-        for _ in range(_MOST_ROUNDS):
-            query = self._table.query_entities(
-                " and ".join(conditions), parameters=values, results_per_page=limit - len(found)
-            )
-            rows: Any = query.by_page(position)  # type: ignore[arg-type] # typed as text, and made of two keys
-            try:
-                found += [row async for row in await anext(rows)]
-            except HttpResponseError as error:
-                if after is not None and error.status_code == 400:
-                    raise continuation.not_ours() from None
-                raise from_azure(error, doing="Listing the records") from error
-            except AzureError as error:
-                raise from_azure(error, doing="Listing the records") from error
-            position = rows.continuation_token
-            if position is None or len(found) >= limit:
-                break
-        found.sort(key=lambda row: row["ChangedAt"], reverse=True)
-        return tuple(_from_entity(row) for row in found), None if position is None else continuation.written(position)
+        states = tuple(State) if state is None else (state,)
+        key = None if after is None else continuation.read(after, of=state)
+        rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
+        records = await asyncio.gather(*(self._told_by(row) for row in rows))
+        place = None if last is None else continuation.written(last, of=state)
+        return tuple(record for record in records if record is not None), place
+
+    async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
+        """Yield every record in a state; for some reasons only, where there are any."""
+        async for row in self._index.in_state(state, reasons=reasons):
+            record = await self._told_by(row)
+            if record is not None:
+                yield record
 
     async def ended_for(self, *reasons: Reason) -> AsyncIterator[Revocation]:
         """Yield every record that stands for one of `reasons`."""
-        names = {f"reason{number}": reason.value for number, reason in enumerate(reasons)}
-        query = " or ".join(f"Reason eq @{name}" for name in names)
-        try:
-            async for row in self._table.query_entities(query, parameters=names):
-                yield _from_entity(row)
-        except AzureError as error:
-            raise from_azure(error, doing="Looking for records by their reason") from error
+        for state in dict.fromkeys(STATE_OF[reason] for reason in reasons):
+            async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
+                yield record
+
+    async def _told_by(self, row: IndexRow) -> Revocation | None:
+        """Return the record that a row of the index tells of; None where it tells what is not so.
+
+        Such a row is put right.
+        """
+        record = await self.read(row.fingerprint)
+        if record is not None and row.tells_of(record):
+            return record
+        if record is not None:
+            await self._index.note_state(record)
+        elif self._clock() - row.since < _ORPHAN:
+            return None  # perhaps its record is just being written
+        await self._index.remove(row)
+        return None
 
     async def ping(self) -> None:
         """Raise when the table can't be read."""
@@ -181,21 +202,61 @@ class Ledger:
                 "match_condition": MatchConditions.IfNotModified,
             }
         )
+        moved = revocation.written != revocation.changes[-1]
         writes: list[_Write] = [(operation, _to_entity(revocation, now), guard)]
         if what:
-            entry = HistoryEntry(now, who, revocation.state, what)
+            entry = HistoryEntry(
+                now,
+                who,
+                revocation.state,
+                what,
+                evidence.of(revocation) if moved else "",
+                evidence.correlation_id(revocation) if moved else None,
+            )
             writes.append(("create", self._history_row(revocation.fingerprint, entry), {}))
+        answers = await (self._moved(revocation, writes) if moved else self._submitted(revocation, writes))
+        return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
+
+    async def _moved(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
+        """Write a record that has reached another state, and the index at the same time.
+
+        A claim whose row in the index can't be written has failed. Any other record is found by its old row then.
+        """
+        answers, noted = await asyncio.gather(
+            self._submitted(revocation, writes), self._index.note(revocation), return_exceptions=True
+        )
+        if isinstance(answers, BaseException):
+            raise answers
+        before = revocation.written
+        if isinstance(noted, BaseException) and (before is None or not isinstance(noted, SasquashError)):
+            raise noted
+        if before is not None:
+            await self._leave(revocation.fingerprint, before, noted)
+        moved: list[Mapping[str, Any]] = answers
+        return moved
+
+    async def _leave(self, fingerprint: str, before: Change, noted: SasquashError | None) -> None:
+        """Remove the row of the state that the record was in, if its new one stands."""
         try:
-            answers = await self._table.submit_transaction(writes)
+            if noted is not None:
+                raise noted
+            await self._index.forget(fingerprint, before)
+        except SasquashError as error:
+            _log.warning("The index of %s is put right by whoever reads it next: %s", fingerprint[:12], error)
+
+    async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
+        name = revocation.fingerprint[:12]
+        try:
+            answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
         except TableTransactionError as error:
             if _is_conflict(error):
-                raise Conflict(f"Record {revocation.fingerprint[:12]} was changed by another worker.") from None
-            raise from_azure(error, doing=f"Writing record {revocation.fingerprint[:12]}") from error
+                raise Conflict(f"Record {name} was changed by another worker.") from None
+            raise from_azure(error, doing=f"Writing record {name}") from error
         except (ResourceExistsError, ResourceModifiedError):
-            raise Conflict(f"Record {revocation.fingerprint[:12]} was changed by another worker.") from None
+            raise Conflict(f"Record {name} was changed by another worker.") from None
         except AzureError as error:
-            raise from_azure(error, doing=f"Writing record {revocation.fingerprint[:12]}") from error
-        return replace(revocation, etag=answers[0]["etag"])
+            raise from_azure(error, doing=f"Writing record {name}") from error
+        return answers
 
     def _history_row(self, fingerprint: str, entry: HistoryEntry) -> dict[str, object]:
         return {
@@ -228,7 +289,16 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
         "ChangedAt": now,
         **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
         "Record": msgspec.json.encode(
-            replace(revocation, finding=_NO_FINDING, account=None, policy=None, lockdown=None, sightings=(), etag="")
+            replace(
+                revocation,
+                finding=_NO_FINDING,
+                account=None,
+                policy=None,
+                lockdown=None,
+                sightings=(),
+                etag="",
+                written=None,
+            )
         ).decode(),
     }
 
@@ -255,4 +325,4 @@ _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:
 def _from_entity(entity: TableEntity) -> Revocation:
     record = msgspec.json.decode(entity["Record"], type=Revocation)
     apart = {name: msgspec.json.decode(entity[column], type=type_) for name, (column, type_) in _APART.items()}
-    return replace(record, **apart, etag=str(entity.metadata["etag"]))
+    return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])

@@ -1,12 +1,14 @@
 """What a record becomes once its leak was weighed, and what ends together with what was pulled. Pure."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from shared.decide.policy import Decision, at_deadline
 from shared.decide.rules import Action
 from shared.facts import AccountFacts
 from shared.levers.words import done
 from shared.revocation import Plan, Pull, Reason, Revocation, State
+from shared.settings import Settings
 from shared.targets import Lever
 from shared.weighing import Scene, Weighed, policy_of
 
@@ -28,7 +30,7 @@ def with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
 
 
 def decided(
-    record: Revocation, one: Weighed, *, pulled: Plan | None, approval_time: timedelta, now: datetime
+    record: Revocation, one: Weighed, *, pulled: Plan | None, settings: Settings, now: datetime
 ) -> Revocation | None:
     """Return the record in the state that its decision makes of it, None where its own turn is still to come.
 
@@ -44,13 +46,20 @@ def decided(
         return None
     if one.decision.action is Action.OBSERVE:
         return record.reach(State.OBSERVED, now=now, detail=f"Would have acted: {one.plan.reason}")
-    why = one.decision.why
-    if one.decision.action is Action.ACT:
+    decision = one.decision
+    if decision.action is Action.ACT:
         if pulled is None or {pulled.lever, one.plan.lever} != {Lever.ACCOUNT_KEY}:
             return None  # the lever of another leak came first, or failed
-        why = _SECOND_KEY
-    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {why}.")
-    return replace(waiting, deadline=now + approval_time, decided_by=why, approval=None)
+        decision = Decision(Action.ASK, _SECOND_KEY, only_person=True)
+    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {decision.why}.")
+    proven = one.verdict.key_name is not None and one.finding.order is None
+    return replace(
+        waiting,
+        deadline=now + settings.approval_time,
+        at_deadline=at_deadline(one.plan, decision, proven=proven, settings=settings),
+        decided_by=decision.why,
+        approval=None,
+    )
 
 
 def of_pull(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:

@@ -10,6 +10,7 @@ from shared.errors import MalformedEvent, from_azure
 
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
+POISON = "-poison"  # what the Functions host adds to the name of the queue in which a message failed each time
 
 SAFETY_NET = 45.0  # seconds until the queued message takes over from a worker that did not get to the end
 _LONGEST_DELAY = 15 * 60.0  # seconds
@@ -18,10 +19,14 @@ _FIRST_DELAY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a queue holds: which record, and how often this has been tried."""
+    """What a queue holds: which record, and how often this has been tried.
+
+    `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
+    """
 
     fingerprint: str
     attempt: int = 0
+    swept: bool = False
 
 
 def read(text: str) -> Message:
@@ -44,13 +49,13 @@ class Queues:
         self._contain = contain
         self._follow_up = follow_up
 
-    async def contain(self, fingerprint: str, *, delay: float, attempt: int = 0) -> None:
+    async def contain(self, fingerprint: str, *, delay: float, attempt: int = 0, swept: bool = False) -> None:
         """Have the record contained (again) in `delay` seconds."""
-        await _send(self._contain, Message(fingerprint, attempt), delay)
+        await _send(self._contain, Message(fingerprint, attempt, swept), delay)
 
-    async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0) -> None:
+    async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0, swept: bool = False) -> None:
         """Have the record followed up in `delay` seconds."""
-        await _send(self._follow_up, Message(fingerprint, attempt), delay)
+        await _send(self._follow_up, Message(fingerprint, attempt, swept), delay)
 
 
 async def _send(queue: QueueClient, message: Message, delay: float) -> None:

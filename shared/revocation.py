@@ -46,7 +46,10 @@ class Reason(StrEnum):
     POLICY_EXPIRED = "policy_expired"  # dormant: a policy whose end is moved would revive it
     LOCKDOWN_UNDONE = "lockdown_undone"  # what the lockdown had kept out may come in again
     OWN_STORAGE = "own_storage"  # the account is Sasquash's own
+    UNDECIDED = "undecided"  # nobody decided on its plan in time
     BLOCKED = "blocked"
+    UNDELIVERED = "undelivered"  # Event Grid gave up on the event
+    CRASHED = "crashed"  # an error that nobody foresaw kept stopping it
     STILL_ALIVE = "still_alive"  # pulled, and yet accepted
 
 
@@ -65,7 +68,10 @@ STATE_OF = {
     Reason.POLICY_EXPIRED: State.UNRESOLVED,
     Reason.LOCKDOWN_UNDONE: State.UNRESOLVED,
     Reason.OWN_STORAGE: State.UNRESOLVED,
+    Reason.UNDECIDED: State.UNRESOLVED,
     Reason.BLOCKED: State.FAILED,
+    Reason.UNDELIVERED: State.FAILED,
+    Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
 }
 
@@ -73,6 +79,7 @@ STATE_OF = {
 REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
 
 
+_NOBODY = "nobody (its deadline passed, and SASQUASH_AT_DEADLINE is revoke)"
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often, and the record must stay small
 
 
@@ -163,12 +170,29 @@ class Liveness:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person's yes to the plan with this digest."""
+    """A yes to the plan with this digest: a person's, or of the deadline, where `by` is None."""
 
-    by: Caller
+    by: Caller | None
     at: datetime
     digest: str
     reason: str
+
+    @property
+    def name(self) -> str:
+        """Who said it, for people to read."""
+        return self.by.name if self.by is not None else _NOBODY
+
+    @property
+    def who(self) -> str:
+        """Who said it, with what tells two people of one name apart."""
+        return str(self.by) if self.by is not None else _NOBODY
+
+
+class AtDeadline(StrEnum):
+    """What becomes of a plan that nobody decides on in time."""
+
+    ESCALATE = "escalate"
+    REVOKE = "revoke"
 
 
 class HandOverOutcome(StrEnum):
@@ -274,6 +298,7 @@ class Revocation:
     decided_by: str = ""  # the mode or rule that decided, in English
     plan: Plan | None = None
     deadline: datetime | None = None
+    at_deadline: AtDeadline = AtDeadline.ESCALATE
     pull: Pull | None = None
     proof: Proof | None = None
     filed: Filed | None = None
@@ -290,6 +315,7 @@ class Revocation:
     hand_over: HandOver | None = None
     lockdown: LockedDown | None = None
     etag: str = ""
+    written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 
     @classmethod
     def of(cls, finding: Finding, *, now: datetime) -> "Revocation":

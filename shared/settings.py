@@ -12,6 +12,7 @@ from shared.clouds import CLOUDS, AzureCloud, CloudName
 from shared.decide.rule_table import parse as parse_rules
 from shared.decide.rules import Rule, default_rules
 from shared.errors import SettingsError
+from shared.revocation import AtDeadline
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
@@ -157,6 +158,11 @@ class Settings:
         _https,
         "Queue endpoint of Sasquash's own storage account; the queue triggers read it too.",
     )
+    blob_endpoint: str = _setting(
+        "SASQUASH_STORAGE__blobServiceUri",
+        _https,
+        "Blob endpoint of Sasquash's own storage account, where Event Grid puts its dead letters.",
+    )
     client_id: str | None = _setting(
         "SASQUASH_CLIENT_ID",
         _optional(_guid),
@@ -261,8 +267,28 @@ class Settings:
     approval_hours: int = _setting(
         "SASQUASH_APPROVAL_HOURS",
         _number(1, 24 * 30),
-        "How long a plan may be approved, in hours. After that, a retry weighs it anew.",
+        "How long a plan may be approved, in hours. Then comes what `SASQUASH_AT_DEADLINE` says.",
         default="4",
+    )
+    at_deadline: AtDeadline = _setting(
+        "SASQUASH_AT_DEADLINE",
+        _choice(AtDeadline),
+        "What becomes of a plan that nobody decided on in time: `escalate` (the record is unresolved, and people are "
+        "mailed again) or `revoke` (it is carried out, if arithmetic has proven it and no limit asks for a person).",
+        default="escalate",
+    )
+    escalation_mailbox: str | None = _setting(
+        "SASQUASH_ESCALATION_MAILBOX",
+        _optional(_address),
+        "Who is mailed, too, when nobody decided in time. Empty: those who were asked, and the security mailbox.",
+        default="",
+    )
+    source_quota: int = _setting(
+        "SASQUASH_SOURCE_QUOTA",
+        _number(1, 1_000_000),
+        "Findings an hour from one publisher (the event's source) that each instance deals with at once. More are as "
+        "durable, and dealt with from the queue, later.",
+        default="600",
     )
     second_person: bool = _setting(
         "SASQUASH_SECOND_PERSON",
@@ -288,7 +314,8 @@ class Settings:
     @property
     def own_accounts(self) -> frozenset[str]:
         """Names of the storage accounts that Sasquash itself lives in, which are never a target."""
-        hosts = (urlsplit(endpoint).hostname or "" for endpoint in (self.table_endpoint, self.queue_endpoint))
+        endpoints = (self.table_endpoint, self.queue_endpoint, self.blob_endpoint)
+        hosts = (urlsplit(endpoint).hostname or "" for endpoint in endpoints)
         return frozenset(host.split(".")[0] for host in hosts)
 
     @classmethod

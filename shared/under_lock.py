@@ -314,9 +314,7 @@ class UnderLock:
         return [record for record in records if record is not None]
 
     def _decided(self, record: Revocation, one: Weighed, pulled: Plan | None) -> Revocation | None:
-        return outcomes.decided(
-            record, one, pulled=pulled, approval_time=self._settings.approval_time, now=self._clock()
-        )
+        return outcomes.decided(record, one, pulled=pulled, settings=self._settings, now=self._clock())
 
     async def _current(self, finding: Finding, revocation: Revocation) -> Revocation | None:
         """Return the record of a waiting finding, None when it has been decided already."""

@@ -30,13 +30,18 @@ from shared.levers.stored_policy import StoredPolicyLever
 from shared.locking import LockedWork
 from shared.pulling import Pulling
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
+from shared.quotas import Quotas
 from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
+from shared.state_index import StateIndex
 from shared.takeover import Takeover
 from shared.under_lock import UnderLock
 
 if TYPE_CHECKING:
+    from azure.storage.blob.aio import ContainerClient
+
     from shared.desk import Desk
+    from shared.digest import Digest
     from shared.dormant import Dormant
     from shared.followup import FollowUp
     from shared.hand_over import KeyHandOver
@@ -45,9 +50,14 @@ if TYPE_CHECKING:
     from shared.report.incident import Incidents
     from shared.report.people import People
     from shared.responder.api import Responder
+    from shared.sweep import Sweep
+    from shared.undelivered import Undelivered
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
+STATES_TABLE = "states"
+DIGEST_TABLE = "digest"
+DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
 
 
 def utc_now() -> datetime:
@@ -86,14 +96,23 @@ class Worker:
         redaction.install()
         logging.captureWarnings(capture=True)
         self.settings = settings
-        self.clients = Clients(settings, credential=credential, new_transport=transport)
+        self.clients = Clients(settings, credential=credential, new_transport=transport, clock=clock)
         self._transport = transport
         self._clock = clock
         self._new_id = new_id
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.clients.tables.get_table_client(REVOCATIONS_TABLE), clock=self._clock, new_id=self._new_id)
+        return Ledger(
+            self.clients.tables.get_table_client(REVOCATIONS_TABLE),
+            self.state_index,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    @cached_property
+    def state_index(self) -> StateIndex:
+        return StateIndex(self.clients.tables.get_table_client(STATES_TABLE), clock=self._clock)
 
     @cached_property
     def account_table(self) -> AccountTable:
@@ -196,6 +215,50 @@ class Worker:
             conclusion=self._conclusion,
             delegation_key=self.levers.delegation_key,
             queues=self.queues,
+            quotas=Quotas(an_hour=self.settings.source_quota, clock=self._clock),
+            clock=self._clock,
+        )
+
+    @cached_property
+    def sweep(self) -> "Sweep":
+        from shared.deadlines import Deadlines  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sweep import Sweep  # noqa: PLC0415
+
+        return Sweep(
+            ledger=self.ledger,
+            index=self.state_index,
+            table=self.account_table,
+            queues=self.queues,
+            deadlines=Deadlines(ledger=self.ledger, table=self.account_table, queues=self.queues, clock=self._clock),
+            clock=self._clock,
+        )
+
+    @cached_property
+    def undelivered(self) -> "Undelivered":
+        from shared.undelivered import Undelivered  # noqa: PLC0415 -- not on the way to a kill
+
+        return Undelivered(
+            ledger=self.ledger,
+            conclusion=self._conclusion,
+            queues=self.queues,
+            containment=self.containment,
+            dead_letters=lambda: self._dead_letters,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _dead_letters(self) -> "ContainerClient":
+        return self.clients.container(DEAD_LETTERS)
+
+    @cached_property
+    def digest(self) -> "Digest":
+        from shared.digest import Digest  # noqa: PLC0415 -- only the follow-up needs it
+
+        return Digest(
+            self.clients.tables.get_table_client(DIGEST_TABLE),
+            graph=lambda: self._graph,
+            warm_up=_import_for_people,
+            settings=self.settings,
             clock=self._clock,
         )
 
@@ -295,6 +358,7 @@ class Worker:
             announcer=lambda: self._announcer,
             incidents=lambda: self._incidents,
             people=lambda: self._people,
+            digest=lambda: self.digest,
             warm_up=_import_for_people,
             clock=self._clock,
         )

@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION,
     "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net",
     "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net",
+    "SASQUASH_STORAGE__blobServiceUri": "https://sasquashstate.blob.core.windows.net",
     "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
     "SASQUASH_TENANT_ID": TENANT,
     "SASQUASH_API_AUDIENCES": "api://sasquash",

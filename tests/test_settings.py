@@ -13,6 +13,7 @@ COMPLETE = {
     "SASQUASH_SUBSCRIPTIONS": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",
     "SASQUASH_STORAGE__tableServiceUri": "https://sasquashstate.table.core.windows.net/",
     "SASQUASH_STORAGE__queueServiceUri": "https://sasquashstate.queue.core.windows.net/",
+    "SASQUASH_STORAGE__blobServiceUri": "https://sasquashstate.blob.core.windows.net/",
     "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
     "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
     "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",

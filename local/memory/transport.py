@@ -40,7 +40,7 @@ class _Body:
         """There is nothing to close."""
 
 
-class _Response(AsyncHttpResponseImpl):  # type: ignore[misc] # azure-core does not type it
+class _Response(AsyncHttpResponseImpl):
     """An answer as the generated clients take it."""
 
     def __init__(self, request: Any, answer: Answer) -> None:
@@ -57,8 +57,7 @@ class _Response(AsyncHttpResponseImpl):  # type: ignore[misc] # azure-core does 
 
     def body(self) -> bytes:
         """The whole body, which the reader of batches asks for."""
-        content: bytes = self.content
-        return content
+        return bytes(self.content)
 
 
 class _Streamed:
@@ -75,7 +74,7 @@ class _Streamed:
 
     async def __anext__(self) -> bytes:
         for chunk in self._chunks:
-            return chunk
+            return bytes(chunk)
         raise StopAsyncIteration
 
 
@@ -154,6 +153,5 @@ def _content(request: Any) -> bytes:
     if isinstance(content, dict):
         return json.dumps(content).encode()
     if hasattr(content, "read"):
-        read: bytes = content.read()
-        return read
+        return bytes(content.read())
     raise TypeError(f"a body of type {type(content).__name__} is not known here")

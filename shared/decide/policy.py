@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.decide.rules import Action, Rule
 from shared.facts import MODE_TAG, tag_in
-from shared.revocation import Approval, Plan
+from shared.revocation import Approval, AtDeadline, Plan
 from shared.settings import Mode, Settings
 from shared.targets import CUTS_OFF_MANY, Lever
 
@@ -19,6 +19,7 @@ class Decision:
 
     action: Action
     why: str
+    only_person: bool = False  # no deadline may decide in a person's place
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +44,42 @@ def decide(
     """Return who decides on `plan`.
 
     `ground` is the rule that applies, or why no rule may decide. `pulls` are ours of this account, `approval` is of
-    this very leak; `tags` were read from ARM just now. Nothing lifts the mode observe; an approval lifts all else.
+    this very leak; `tags` were read from ARM just now. Nothing lifts the mode observe; a person's approval
+    lifts all else, the deadline's all but the limits.
     """
     mode, from_where = effective_mode(tags, settings)
     in_mode = f"(mode {mode}: {from_where})"
     if mode is Mode.OBSERVE:
         return Decision(Action.OBSERVE, f"the mode is observe ({from_where}): nothing is touched")
-    if approval is not None and approval.digest == plan.digest:
-        return Decision(Action.ACT, f"approved by {approval.by}")
-    if approval is not None:
-        return Decision(Action.ASK, f"the plan has changed since {approval.by} approved it {in_mode}")
+    if approval is not None and approval.digest != plan.digest:
+        return _ask_person(f"the plan has changed since {approval.who} approved it {in_mode}")
+    if approval is not None and approval.by is not None:
+        return Decision(Action.ACT, f"approved by {approval.who}")
     if isinstance(ground, str):
-        return Decision(Action.ASK, f"{ground} {in_mode}")
-    if mode is Mode.APPROVE:
-        return Decision(Action.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
+        return _ask_person(f"{ground} {in_mode}")
     limit = _limit(plan, pulls, settings, now)
     if limit is not None:
-        return Decision(Action.ASK, f"{limit} {in_mode}")
+        return _ask_person(f"{limit} {in_mode}")
+    if approval is not None:
+        return Decision(Action.ACT, f"approved by {approval.who}")
+    if mode is Mode.APPROVE:
+        return Decision(Action.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
     return Decision(ground.then, f"rule {ground.name}: {ground.why} {in_mode}")
+
+
+def _ask_person(why: str) -> Decision:
+    return Decision(Action.ASK, why, only_person=True)
+
+
+def at_deadline(plan: Plan, decision: Decision, *, proven: bool, settings: Settings) -> AtDeadline:
+    """Return what becomes of `plan` if nobody decides in time.
+
+    `proven`: arithmetic has shown what is behind the leak. A lockdown, and what cuts off the delegation keys of
+    everybody, is a person's to decide.
+    """
+    smallest = plan.lever in (Lever.ACCOUNT_KEY, Lever.STORED_POLICY)
+    may = proven and smallest and not decision.only_person
+    return settings.at_deadline if may else AtDeadline.ESCALATE
 
 
 def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, str]:

@@ -5,24 +5,18 @@ it still reads as text: each block is on lines of its own and each label ends wi
 link in it, and nothing that a secret scanner would report again.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from shared.report.briefing import Briefing
+from shared.report.html import FONT, bullets, command_block, facts, page, paragraph, section
 from shared.report.text import clean, defang, utc
 from shared.report.wording import Headline, Tone, command, headline, title, why
 
-_MOST_ITEMS = 20
 _LONGEST_SUBJECT = 200
 
 _COLORS = {Tone.LIVE: "#a4161a", Tone.PENDING: "#8a5a00", Tone.DONE: "#1b5e33"}
-_FONT = "font-family:'Segoe UI',Helvetica,Arial,sans-serif"
-_CELL = f"{_FONT};font-size:14px;line-height:20px;color:#1f2328;padding:3px 8px 3px 0;vertical-align:top"
-_CODE = "font-family:Consolas,Menlo,monospace;font-size:13px;background-color:#eef0f2;color:#1f2328"
-_TABLE = 'role="presentation" cellpadding="0" cellspacing="0" border="0"'
-_COMMAND = re.compile(r"`([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +33,25 @@ class Message:
         return self.to + self.cc
 
 
-def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str) -> Message:
-    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox gets a copy."""
+def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str, copies: tuple[str, ...] = ()) -> Message:
+    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too."""
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
     sections = [
-        _section("What was ordered" if briefing.ordered else "What leaked, and where", _facts(_leak(briefing))),
-        _section("What it allowed", _allowed(briefing)),
-        _section("What was done, and what is proven", _facts(_outcome(briefing))),
+        section("What was ordered" if briefing.ordered else "What leaked, and where", facts(_leak(briefing))),
+        section("What it allowed", _allowed(briefing)),
+        section("What was done, and what is proven", facts(_outcome(briefing))),
         _breakage(briefing, words),
-        _section("Timeline, in seconds since it reached Sasquash", _facts(_timeline(briefing))),
-        _section("Who was told", _told(briefing, security_mailbox)),
+        section("Timeline, in seconds since it reached Sasquash", facts(_timeline(briefing))),
+        section("Who was told", _told(briefing, security_mailbox)),
     ]
     # While the credential works, what to do comes before all explanations.
-    sections.insert(0 if words.tone is Tone.LIVE else 4, _section("What to do now", _next(briefing, words)))
+    sections.insert(0 if words.tone is Tone.LIVE else 4, section("What to do now", _next(briefing, words)))
     return Message(
         subject=_subject(briefing),
-        html=_page(_subject(briefing), _banner(briefing, words), *sections, _footer(briefing)),
+        html=page(_subject(briefing), _banner(briefing, words), *sections, _footer(briefing)),
         to=owners or (security_mailbox,),
-        cc=(security_mailbox,) if owners else (),
+        cc=((security_mailbox,) if owners else ()) + copies,
     )
 
 
@@ -97,8 +91,8 @@ def _leak(briefing: Briefing) -> list[tuple[str, str]]:
 
 def _allowed(briefing: Briefing) -> str:
     severity = f"Severity: {clean(briefing.severity).upper()}{', because' if briefing.risk_reasons else '.'}"
-    parts = _paragraph(clean(briefing.grants)) + _paragraph(severity) + _bullets(briefing.risk_reasons)
-    return parts + (_paragraph("Also:") + _bullets(briefing.notes) if briefing.notes else "")
+    parts = paragraph(clean(briefing.grants)) + paragraph(severity) + bullets(briefing.risk_reasons)
+    return parts + (paragraph("Also:") + bullets(briefing.notes) if briefing.notes else "")
 
 
 def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
@@ -115,26 +109,26 @@ def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
 def _breakage(briefing: Briefing, words: Headline) -> str:
     if words.tone is Tone.DONE and not words.pulled:
         return ""
-    parts = _bullets(briefing.breaks) or _paragraph("Not known.")
+    parts = bullets(briefing.breaks) or paragraph("Not known.")
     if not words.pulled:
-        return _section("What breaks when it is revoked", parts)
+        return section("What breaks when it is revoked", parts)
     recovery = command(briefing)
     if recovery:
-        parts += _paragraph("Give the new key to everything that used the old one. This prints it:")
-        parts += _command(recovery)
-    return _section("What breaks, and how to recover", parts)
+        parts += paragraph("Give the new key to everything that used the old one. This prints it:")
+        parts += command_block(recovery)
+    return section("What breaks, and how to recover", parts)
 
 
 def _next(briefing: Briefing, words: Headline) -> str:
-    parts = _bullets(briefing.next_steps, tag="ol")
+    parts = bullets(briefing.next_steps, tag="ol")
     if words.tone is Tone.LIVE:
-        parts = parts or _paragraph("No next step is known. Hand this to the security team now.")
+        parts = parts or paragraph("No next step is known. Hand this to the security team now.")
         kill = None if words.pulled else command(briefing)
         if kill:
-            parts += _paragraph("By hand, this revokes it at once, and breaks what is listed below:")
-            parts += _command(kill)
-    parts = parts or _paragraph("Nothing more has to be done.")
-    return parts + (_paragraph("Still open:") + _bullets(briefing.open_points) if briefing.open_points else "")
+            parts += paragraph("By hand, this revokes it at once, and breaks what is listed below:")
+            parts += command_block(kill)
+    parts = parts or paragraph("Nothing more has to be done.")
+    return parts + (paragraph("Still open:") + bullets(briefing.open_points) if briefing.open_points else "")
 
 
 def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
@@ -153,11 +147,11 @@ def _told(briefing: Briefing, security_mailbox: str) -> str:
     ]
     if not people:
         people = ["No owner: owners hear of confirmed leaks, and are those that a tag like sasquash-owner names."]
-    return _bullets([*people, f"{security_mailbox} (the security mailbox, always)"])
+    return bullets([*people, f"{security_mailbox} (the security mailbox, always)"])
 
 
 def _banner(briefing: Briefing, words: Headline) -> str:
-    style = f"{_FONT};color:#ffffff;padding:16px 20px"
+    style = f"{FONT};color:#ffffff;padding:16px 20px"
     above = "font-size:13px;line-height:18px;letter-spacing:1px"
     heading = "font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0"
     severity = clean(briefing.severity, limit=20).upper()
@@ -169,63 +163,10 @@ def _banner(briefing: Briefing, words: Headline) -> str:
     )
 
 
-def _section(title: str, body: str) -> str:
-    heading = f"{_FONT};font-size:15px;line-height:20px;font-weight:700;color:#1f2328;margin:0 0 6px 0"
-    return (
-        f'<tr><td style="padding:16px 20px 0 20px">\n<h2 style="{heading}">{escape(title)}</h2>\n{body}</td></tr>\n'
-    )
-
-
-def _facts(rows: Iterable[tuple[str, str]]) -> str:
-    cells = "".join(
-        f'<tr><td style="{_CELL};color:#57606a;width:190px">{escape(label)}:</td> '
-        f'<td style="{_CELL};word-break:break-word">{escape(value)}</td></tr>\n'
-        for label, value in rows
-    )
-    return f'<table {_TABLE} width="100%">\n{cells}</table>\n'
-
-
-def _paragraph(text: str) -> str:
-    return f'<p style="{_CELL};margin:0 0 6px 0">{escape(text)}</p>\n'
-
-
-def _bullets(items: Sequence[str], *, tag: str = "ul") -> str:
-    if not items:
-        return ""
-    lines = "".join(f'<li style="{_CELL}">{_prose(item)}</li>\n' for item in items[:_MOST_ITEMS])
-    if len(items) > _MOST_ITEMS:
-        lines += f'<li style="{_CELL}">and {len(items) - _MOST_ITEMS} more</li>\n'
-    return f'<{tag} style="margin:0 0 6px 0;padding:0 0 0 20px">\n{lines}</{tag}>\n'
-
-
-def _prose(text: str) -> str:
-    """Escape `text`; what stands between backticks is a command."""
-    return _COMMAND.sub(rf'<code style="{_CODE}">\1</code>', escape(clean(text)))
-
-
-def _command(text: str) -> str:
-    style = f"{_CODE};padding:8px 10px;margin:0 0 6px 0;white-space:pre-wrap;word-break:break-word"
-    return f'<pre style="{style}">{escape(text)}</pre>\n'
-
-
 def _footer(briefing: Briefing) -> str:
-    style = f"{_FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
+    style = f"{FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
     return (
         f'<tr><td style="{style}">'
         "Sent by Sasquash. This mail holds no credential: please put none in an answer.<br>\n"
         f"Fingerprint of the finding: {escape(clean(briefing.fingerprint))}</td></tr>\n"
-    )
-
-
-def _page(title: str, *rows: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        # Asks phones to make no links of what looks like an address, a date or a number.
-        '<meta name="format-detection" content="telephone=no,date=no,address=no,email=no,url=no">\n'
-        f"<title>{escape(title)}</title>\n</head>\n"
-        '<body style="margin:0;padding:0;background-color:#f3f4f6">\n'
-        f'<table {_TABLE} width="100%" bgcolor="#f3f4f6"><tr><td align="center" style="padding:12px">\n'
-        f'<table {_TABLE} width="100%" bgcolor="#ffffff" style="max-width:720px;text-align:left">\n'
-        f"{''.join(rows)}</table>\n</td></tr></table>\n</body>\n</html>\n"
     )

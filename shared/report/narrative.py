@@ -6,7 +6,7 @@ from shared.decide.grants import of_record
 from shared.finding import Finding
 from shared.levers.words import done, policy
 from shared.report.briefing import Briefing, TimelineEntry
-from shared.revocation import HandOverOutcome, Outcome, Reason, Revocation, State
+from shared.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
 from shared.sas import Kind, assess
 from shared.targets import Lever
 
@@ -30,6 +30,12 @@ _PROOF = {
     Outcome.PROVEN: "Proven dead.",
     Outcome.ARM_ONLY: "Proven by ARM only: the data plane told nothing.",
     Outcome.STILL_ALIVE: "STILL ALIVE: such tokens are accepted all the same.",
+}
+
+
+_AT_DEADLINE = {
+    AtDeadline.ESCALATE: "it is escalated, and nothing is revoked.",
+    AtDeadline.REVOKE: "it is revoked without further asking.",
 }
 
 
@@ -107,7 +113,9 @@ def _done(revocation: Revocation) -> str:
 def _decision(revocation: Revocation) -> tuple[str, ...]:
     approval = revocation.approval
     if approval is not None:
-        return (f"{approval.by.name} approved it: {approval.reason or 'no reason given'}.",)
+        if approval.by is None:
+            return ("Nobody had decided on it by its deadline, and SASQUASH_AT_DEADLINE has it revoked then.",)
+        return (f"{approval.name} approved it: {approval.reason or 'no reason given'}.",)
     return (f"It was done without asking: {revocation.decided_by}.",) if revocation.decided_by else ()
 
 
@@ -226,7 +234,12 @@ def _how_to_decide(revocation: Revocation) -> list[str]:
     steps = [f"Decide. Until somebody does, the credential works. {plan.reason if plan is not None else ''}".strip()]
     if plan is not None:
         steps.append(f"To approve: `{path}/approve` with the plan's digest, `{plan.digest}`.")
-    return [*steps, f"To reject: `{path}/reject`."]
+    steps.append(f"To reject: `{path}/reject`.")
+    if revocation.deadline is not None:
+        steps.append(
+            f"If nobody decides by {revocation.deadline:%Y-%m-%d %H:%M} UTC, {_AT_DEADLINE[revocation.at_deadline]}"
+        )
+    return steps
 
 
 def _timeline(revocation: Revocation) -> list[TimelineEntry]:
@@ -237,7 +250,7 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
     if revocation.liveness is not None:
         entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
     if revocation.approval is not None:
-        entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.by.name}"))
+        entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
     if revocation.pull is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
         entries.append(TimelineEntry(revocation.pull.at, done(revocation.pull, name).removesuffix(".")))

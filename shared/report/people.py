@@ -8,7 +8,7 @@ from shared.report.graph import Graph
 from shared.report.mail import compose
 from shared.report.narrative import brief
 from shared.report.owners import Owners
-from shared.revocation import Revocation
+from shared.revocation import Reason, Revocation
 from shared.settings import Settings
 
 
@@ -28,6 +28,12 @@ class People:
         """Mail what `revocation` has come to; return the recipients. Raises PassingFailure or Blocked."""
         briefing = brief(revocation, now=now)
         addresses = tuple(owner.address for owner in revocation.owners or ())
-        message = compose(briefing, to=addresses, security_mailbox=self._settings.security_mailbox)
+        escalation = self._settings.escalation_mailbox if revocation.reason is Reason.UNDECIDED else None
+        message = compose(
+            briefing,
+            to=addresses,
+            security_mailbox=self._settings.security_mailbox,
+            copies=(escalation,) if escalation is not None else (),
+        )
         await self._graph.send_mail(self._settings.mail_sender, message, finding_id=briefing.c3id)
         return message.recipients

@@ -194,6 +194,27 @@ def _open_again(briefing: Briefing) -> str:
     return f"The lockdown that kept the {_what(briefing)} out does NOT STAND any more. A person has to stop it now."
 
 
+def _undecided(briefing: Briefing) -> str:
+    return (
+        f"The {_what(briefing)} STILL WORKS, and nobody decided on the plan to revoke it until its deadline. "
+        "A person has to, now."
+    )
+
+
+def _undelivered(_briefing: Briefing) -> str:
+    return (
+        "Event Grid could not deliver reports of leaks to Sasquash and gave up. What could be read of them was taken "
+        "in now, late; see below. Find out why the app did not answer."
+    )
+
+
+def _crashed(briefing: Briefing) -> str:
+    return (
+        f"{_reported(briefing)} An error that nobody foresaw stopped Sasquash each time that it worked on it. Treat "
+        "what leaked as working: a person has to look now."
+    )
+
+
 def _malformed(_briefing: Briefing) -> str:
     return (
         "A leak was reported in a form that Sasquash cannot read, so nothing was revoked. Ask who reported it what "
@@ -229,6 +250,9 @@ _LOCKED_DOWN: Mapping[tuple[str, str | None], _State] = MappingProxyType(
 _EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
     {
         ("failed", "still_alive"): _State("FAILED, revoked but still accepted", Tone.LIVE, True, _still_alive),
+        ("unresolved", "undecided"): _State("NOT DECIDED IN TIME, still live", Tone.LIVE, False, _undecided),
+        ("failed", "undelivered"): _State("FAILED to be delivered", Tone.LIVE, False, _undelivered),
+        ("failed", "crashed"): _State("FAILED, an error stopped Sasquash", Tone.LIVE, False, _crashed),
         ("unresolved", "malformed"): _State("UNRESOLVED, a person must look", Tone.LIVE, False, _malformed),
     }
 )
@@ -251,6 +275,9 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "policy_expired": "Its stored access policy has expired. If the policy is extended, it works again.",
         "blocked": "Azure refused: a lock, a missing right, a policy or the network stands in the way.",
         "malformed": "The report could not be read.",
+        "undecided": "Nobody decided on the plan until its deadline.",
+        "undelivered": "Event Grid gave up on delivering it.",
+        "crashed": "An error that nobody foresaw stopped it each time that it was tried.",
         "lockdown_undone": "The lockdown that had kept it out was undone.",
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",
         "still_alive": "The lever was pulled, and what it should have stopped goes on.",

@@ -58,6 +58,7 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
         "liveness": revocation.liveness,
         "decided_by": revocation.decided_by,
         "plan": revocation.plan,
+        "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
         "approval": revocation.approval,
         "pull": _pull(pull) if pull is not None else None,
         "proof": revocation.proof,

@@ -2,14 +2,11 @@ import asyncio
 import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from azure.data.tables.aio import TableClient
 
 from local.faults import Effect
 from local.model import new_storage_key
-from shared import continuation
 from shared.caller import Caller
 from shared.errors import Conflict, InvalidRequest, PassingFailure
 from shared.finding import Finding, Order
@@ -20,7 +17,7 @@ from tests.driven.driving import Driver, found
 from tests.roads.leaks import account_sas
 
 BATCH = "/$batch"
-QUERY = "/revocations()"
+QUERY = "/states()"
 NUMBERS = itertools.count(1)
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
@@ -205,9 +202,9 @@ async def test_page_holds_the_records_of_an_account_and_none_of_their_history(le
     assert ({record.fingerprint for record in records}, place) == (set(fingerprints), None)
 
 
-async def test_record_that_changed_last_comes_first(ledger: Ledger, account: str) -> None:
+async def test_record_that_reached_its_state_last_comes_first(ledger: Ledger, account: str) -> None:
     fingerprints = await many(ledger, account, 4)
-    await ledger.change(fingerprints[1], lambda current: current, what="")
+    await ledger.change(fingerprints[1], ended, what="")
     records, _ = await ledger.page(state=None, account=account, limit=100, after=None)
     expected = [fingerprints[n] for n in (1, 3, 2, 0)]
     assert [record.fingerprint for record in records] == expected
@@ -224,38 +221,6 @@ async def test_pages_hold_each_record_once(ledger: Ledger, account: str) -> None
         assert len(records) <= 2
     assert sorted(listed) == sorted(fingerprints)
     assert pages >= 3
-
-
-async def test_page_is_filled_from_as_many_answers_as_it_takes(
-    ledger: Ledger, account: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Azure may answer with fewer rows than there are, and a place to go on from."""
-    fingerprints = await many(ledger, account, 5)
-    query = TableClient.query_entities
-
-    def one_fewer(*args: Any, results_per_page: int, **options: Any) -> Any:
-        return query(*args, results_per_page=max(1, results_per_page - 1), **options)
-
-    monkeypatch.setattr(TableClient, "query_entities", one_fewer)
-    records, place = await ledger.page(state=None, account=account, limit=3, after=None)
-    rest, end = await ledger.page(state=None, account=account, limit=3, after=place)
-    assert (len(records), len(rest), end) == (3, 2, None)
-    assert {record.fingerprint for record in (*records, *rest)} == set(fingerprints)
-
-
-async def test_page_that_would_take_too_many_answers_is_shorter(
-    ledger: Ledger, account: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await many(ledger, account, 3)
-    query = TableClient.query_entities
-
-    def one(*args: Any, results_per_page: int, **options: Any) -> Any:
-        return query(*args, results_per_page=1, **options)
-
-    monkeypatch.setattr(TableClient, "query_entities", one)
-    monkeypatch.setattr("shared.ledger._MOST_ROUNDS", 2)
-    records, place = await ledger.page(state=None, account=account, limit=3, after=None)
-    assert (len(records), place is not None) == (2, True)
 
 
 async def test_page_of_everything_holds_records_alone(ledger: Ledger, account: str) -> None:
@@ -295,13 +260,6 @@ async def test_quote_in_an_account_s_name_is_only_text(ledger: Ledger, finding: 
 async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:
     with pytest.raises(InvalidRequest):
         await ledger.page(state=None, account=None, limit=10, after="eyJhIjoxfQ")
-
-
-async def test_place_that_the_table_refuses_is_the_caller_s_mistake(driver: Driver, ledger: Ledger) -> None:
-    after = continuation.written({"PartitionKey": "1!4!YWI-", "RowKey": None})
-    driver.fault(QUERY, status=400, times=None)
-    with pytest.raises(InvalidRequest):
-        await ledger.page(state=None, account=None, limit=10, after=after)
 
 
 async def test_listing_from_a_table_that_is_down_is_a_passing_failure(driver: Driver, ledger: Ledger) -> None:

@@ -21,6 +21,7 @@ from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
 from shared import finding
 from shared.ledger import Ledger
 from shared.revocation import Revocation, State
+from shared.state_index import StateIndex
 
 OWNER = "model-owner@contoso.com"
 SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})
@@ -87,8 +88,9 @@ class Road:
     async def record(self, fingerprint: str) -> Revocation | None:
         endpoint = f"https://{STATE_ACCOUNT}.table.core.windows.net"
         async with TableServiceClient(endpoint, credential=Developer(self.cloud), **self.options) as service:
-            table = service.get_table_client("revocations")
-            return await Ledger(table, clock=lambda: datetime.now(UTC), new_id=lambda: "").read(fingerprint)
+            table, states = (service.get_table_client(name) for name in ("revocations", "states"))
+            index = StateIndex(states, clock=_now)
+            return await Ledger(table, index, clock=_now, new_id=lambda: "").read(fingerprint)
 
     async def settled(self, fingerprint: str, *, until: Callable[[Revocation], bool] | None = None) -> Revocation:
         """Return the record once it has come to an end, or to what `until` says."""
@@ -114,6 +116,10 @@ class Road:
 
     def mails(self, account: Account) -> list[Any]:
         return [mail for mail in self.cloud.model.mails if account.name in mail.subject]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def forms(secret: str) -> set[bytes]:

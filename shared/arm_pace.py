@@ -1,0 +1,108 @@
+"""Azure Resource Manager's limits, kept before they are hit: a policy in the pipeline of every client of ARM.
+
+The storage resource provider takes, per subscription and region, 10 writes a second and 1,200 an hour, and 100 lists
+in five minutes ("Azure Storage resource provider limits"). What would be more is not sent, and raises Throttled:
+nothing has happened, and it may be tried again. So it is after a 429, until the time that ARM names has passed.
+
+azure-core's own retries would sleep for as long as Retry-After says, inside the call and under an account's lock. So
+a 429 never reaches them.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from azure.core.pipeline import PipelineRequest, PipelineResponse
+from azure.core.pipeline.policies import AsyncHTTPPolicy
+
+from shared.errors import Throttled, retry_after
+
+_SUBSCRIPTION = re.compile(r"/subscriptions/([0-9a-f-]{36})/", re.IGNORECASE)
+_LISTING = re.compile(r"/listkeys\?", re.IGNORECASE)
+_CHANGING = re.compile(r"/(regeneratekey|revokeuserdelegationkeys)\?", re.IGNORECASE)
+_DEFAULT_WAIT = 10.0  # seconds, where a 429 names none
+
+
+class Kind(StrEnum):
+    """What ARM counts apart."""
+
+    WRITE = "write"
+    LIST = "list"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """`burst` calls at once, and one more every `seconds`."""
+
+    burst: int
+    seconds: float
+
+
+# Below ARM's own, which others in the subscription use up as well.
+_LIMITS = {Kind.WRITE: _Limit(8, 3.6), Kind.LIST: _Limit(80, 3.75)}
+
+
+class ArmPace:
+    """What was sent lately, and until when ARM wants to be left alone, for each subscription. One a process."""
+
+    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._spent: dict[tuple[str, Kind], tuple[float, datetime]] = {}
+        self._closed_until: dict[tuple[str, Kind], datetime] = {}
+
+    def admit(self, subscription: str, kind: Kind) -> None:
+        """Count a call that is about to be sent. Raises Throttled where it must not be."""
+        now, key = self._clock(), (subscription, kind)
+        closed = self._closed_until.get(key, now)
+        if now < closed:
+            raise _throttled(kind, (closed - now).total_seconds(), "ARM asked for it")
+        limit = _LIMITS.get(kind)
+        if limit is None:
+            return
+        spent, since = self._spent.get(key, (0.0, now))
+        spent = max(spent - (now - since).total_seconds() / limit.seconds, 0.0)
+        if spent + 1.0 > limit.burst:
+            raise _throttled(kind, (spent + 1.0 - limit.burst) * limit.seconds, "more would exceed its limits")
+        self._spent[key] = (spent + 1.0, now)
+
+    def throttled(self, subscription: str, kind: Kind, *, seconds: float | None) -> Throttled:
+        """Note that ARM answered 429; return the error to raise."""
+        wait = _DEFAULT_WAIT if seconds is None else seconds
+        self._closed_until[subscription, kind] = self._clock() + timedelta(seconds=wait)
+        return _throttled(kind, wait, "ARM answered 429")
+
+
+class ArmPacePolicy(AsyncHTTPPolicy[Any, Any]):
+    """Puts the pace into a client's pipeline, behind the retries: each attempt counts."""
+
+    def __init__(self, pace: ArmPace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    async def send(self, request: PipelineRequest[Any]) -> PipelineResponse[Any, Any]:
+        """Send the request on, if it may be. Raises Throttled."""
+        subscription, kind = classify(request.http_request.method, request.http_request.url)
+        self._pace.admit(subscription, kind)
+        response = await self.next.send(request)
+        if response.http_response.status_code == 429:
+            seconds = retry_after(response.http_response.headers)
+            raise self._pace.throttled(subscription, kind, seconds=seconds)
+        return response
+
+
+def classify(method: str, url: str) -> tuple[str, Kind]:
+    """Return the subscription that a call counts for ("" where it names none), and as what."""
+    match = _SUBSCRIPTION.search(url)
+    subscription = match[1].lower() if match is not None else ""
+    if _LISTING.search(url):
+        return subscription, Kind.LIST
+    changes = method in ("PUT", "PATCH", "DELETE") or _CHANGING.search(url) is not None
+    return subscription, Kind.WRITE if changes else Kind.READ
+
+
+def _throttled(kind: Kind, seconds: float, why: str) -> Throttled:
+    return Throttled(f"No {kind} is sent to ARM for {seconds:.0f} s: {why}.", retry_after=seconds)

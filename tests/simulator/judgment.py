@@ -1,0 +1,133 @@
+"""What must be true after every run, judged from the services' own state."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qs, urlsplit
+
+from local.model import Cloud
+from shared.revocation import Reason, Revocation, State
+from tests.simulator.scenario import Kind, PlannedLeak, Scenario
+
+_ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
+_NO_INCIDENT = frozenset({State.DISMISSED})
+_MAYBE_OPEN = frozenset({Kind.SMALL, Kind.FORGED})
+
+
+def violations(
+    cloud: Cloud,
+    scenario: Scenario,
+    records: Mapping[str, Revocation],
+    *,
+    excused_mails: int,
+) -> list[str]:
+    """Return in words all that is not as it must be; `records` are by fingerprint."""
+    return [
+        *_rotations(cloud, scenario, records),
+        *_leaks(cloud, scenario, records),
+        *_incidents(cloud, records),
+        *_mails(cloud, records, excused_mails),
+    ]
+
+
+def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
+    leaked = {(leak.account, leak.key_name) for leak in scenario.leaks if leak.key_name is not None}
+    for planned in scenario.accounts:
+        times = Counter(key for key, _ in cloud.accounts[planned.name].rotations)
+        for key, count in times.items():
+            if (planned.name, key) not in leaked:
+                yield f"{key} of {planned.name} was rotated, and no leak is behind it"
+            if count > 1:
+                yield f"{key} of {planned.name} was rotated {count} times"
+            pulls = [
+                r
+                for r in records.values()
+                if r.pull is not None and r.account_name == planned.name and r.pull.target == key
+            ]
+            if count and len(pulls) != 1:
+                yield f"{len(pulls)} records tell of the rotation of {key} of {planned.name}"
+        for record in records.values():
+            told = record.pull is not None and record.account_name == planned.name
+            if told and record.pull is not None and record.pull.target not in times:
+                yield f"record {record.fingerprint[:12]} tells of a rotation that never was"
+
+
+def _leaks(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
+    for leak in scenario.leaks:
+        name = f"{leak.kind} of {leak.account}/{leak.key_name}"
+        record = records.get(leak.finding.fingerprint)
+        if record is None:
+            yield f"the {name} has no record: it is lost"
+            continue
+        if record.state not in _ENDS:
+            yield f"the {name} is still {record.state}: {record.detail}"
+        alive = leak.key_name is not None and _is_alive(cloud, scenario, leak)
+        if alive and record.state in (State.PROVEN, State.CLOSED, State.CONTAINED):
+            yield f"the {name} works, and its record says {record.state}"
+        if alive and record.reason in (Reason.COVERED, Reason.NO_KEY_MATCHES, Reason.EXPIRED):
+            yield f"the {name} works, and its record says {record.reason}"
+        if alive and leak.kind not in _MAYBE_OPEN and not _waits_for_a_person(record, scenario):
+            yield f"the {name} works still: {record.state} ({record.reason}): {record.detail}"
+
+
+def _is_alive(cloud: Cloud, scenario: Scenario, leak: PlannedLeak) -> bool:
+    planned = next(a for a in scenario.accounts if a.name == leak.account)
+    return (
+        leak.key_name is not None and cloud.accounts[leak.account].keys[leak.key_name] == planned.keys[leak.key_name]
+    )
+
+
+def _waits_for_a_person(record: Revocation, scenario: Scenario) -> bool:
+    """Whether a person had, or has, to decide: the mode asks, or it is the account's second key."""
+    asked = any(change.state is State.AWAITING_APPROVAL for change in record.changes)
+    return asked and record.state in (State.AWAITING_APPROVAL, State.UNRESOLVED, State.DISMISSED)
+
+
+def _incidents(cloud: Cloud, records: Mapping[str, Revocation]) -> Iterable[str]:
+    filed = Counter(str(incident.fields.get("FindingId")) for incident in cloud.incidents)
+    for fingerprint, count in filed.items():
+        if count > 1:
+            yield f"record {fingerprint[:12]} has {count} incidents"
+    for record in records.values():
+        if record.state not in _NO_INCIDENT and record.fingerprint not in filed:
+            yield f"record {record.fingerprint[:12]} ({record.state}) has no incident"
+
+
+def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Iterable[str]:
+    subjects = Counter(mail.subject for mail in cloud.mails if not mail.subject.startswith("[DIGEST]"))
+    asked = Counter(
+        record.finding.credential.c3id if record.finding.credential else record.fingerprint[:20]
+        for record in records.values()
+        for change in record.changes
+        if change.state is State.AWAITING_APPROVAL
+    )
+    repeated = 0
+    for subject, count in subjects.items():
+        again = max(asked[subject.rpartition("[")[2].rstrip("]")], 1)
+        repeated += max(count - again, 0)
+    if repeated > excused:
+        yield f"{repeated} mails told what had been told, of which {excused} are excused: {dict(subjects)}"
+    for record in records.values():
+        if record.pull is None or record.finding.credential is None:
+            continue
+        c3id = record.finding.credential.c3id
+        if not any(c3id in mail.subject and "proven dead" in mail.subject and len(mail.to) for mail in cloud.mails):
+            yield f"nobody was told that the leak of record {record.fingerprint[:12]} is dead"
+
+
+def written(cloud: Cloud, stored: Iterable[str], secrets: Iterable[str]) -> Iterable[str]:
+    """Return which secret stands where it must not: in mails, incidents, events, and all that is stored."""
+    texts = [
+        *stored,
+        *(f"{mail.subject}\n{mail.body}" for mail in cloud.mails),
+        *(str(incident.fields) for incident in cloud.incidents),
+        *(str(event) for event in cloud.events),
+    ]
+    for secret in secrets:
+        if any(secret in text for text in texts):
+            yield "a credential was written down"
+
+
+def signatures(leak: PlannedLeak) -> list[str]:
+    """Return the secret of a leak in the forms in which it may be written."""
+    query = parse_qs(urlsplit(leak.text).query)
+    return query.get("sig", [])

@@ -1,0 +1,164 @@
+"""The wires of one simulated cloud: every remote call of every worker goes through here, and meets its fate."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from local.memory.exchange import Answer, Request, Service
+from local.memory.transport import Lost, Refused
+from local.model import Account
+from tests.simulator.faults import KILLS, Fate, Life, Schedule
+
+LISTING = "/listKeys"
+REGENERATE = "/regenerateKey"
+SEND_MAIL = "/sendMail"
+BATCH = "/$batch"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One remote call: by whom, what, and what became of it."""
+
+    at: float
+    worker: str
+    line: str
+    fate: Fate
+
+
+@dataclass
+class Network:
+    """Carries calls to `services` (by host name, or by its ending where a key begins with "."), as `schedule` lets it.
+
+    `graph_down_until` is in seconds of the loop's clock.
+    """
+
+    services: Mapping[str, Service]
+    schedule: Schedule
+    clock: Callable[[], datetime]
+    accounts: Mapping[str, Account]
+    graph_down_until: float = 0.0
+    calls: list[Call] = field(default_factory=list)
+    late: set[asyncio.Task[Answer]] = field(default_factory=set)
+    excused_mails: int = 0
+    _unrecorded: Counter[str] = field(default_factory=Counter)
+    _keys: dict[str, list[tuple[datetime, dict[str, str], dict[str, datetime]]]] = field(default_factory=dict)
+
+    def service(self, life: Life) -> Service:
+        """Return the network as the worker with this life sees it."""
+
+        async def carry(request: Request) -> Answer:
+            return await self._carry(request, life)
+
+        return carry
+
+    async def _carry(self, request: Request, life: Life) -> Answer:
+        if life.ended:
+            await _never()
+        await asyncio.sleep(0.004)  # nothing is answered at once
+        if life.ended:
+            await _never()
+        line, now = request.line, asyncio.get_running_loop().time()
+        fate = self.schedule.fate(line, at=now)
+        if "graph.microsoft.com" in line and now < self.graph_down_until:
+            fate = Fate.FAILED
+        self.calls.append(Call(now, life.name, line, fate))
+        self._excuse(line, life, fate)
+        if fate in KILLS:
+            if fate is Fate.KILLED_AFTER:
+                await self._answered(request)
+            life.over.set()
+            await _never()
+        answer = await self._meet(fate, request, line)
+        if life.ended:
+            await _never()
+        return answer
+
+    async def _meet(self, fate: Fate, request: Request, line: str) -> Answer:
+        match fate:
+            case Fate.REFUSED:
+                raise Refused("no connection")
+            case Fate.RESET:
+                raise Lost("reset")
+            case Fate.RESET_AFTER:
+                await self._answered(request)
+                raise Lost("reset")
+            case Fate.FAILED:
+                return _error(503, "ServerBusy")
+            case Fate.FAILED_AFTER:
+                await self._answered(request)
+                return _error(503, "ServerBusy")
+            case Fate.THROTTLED:
+                return _error(429, "TooManyRequests", {"retry-after": "7"})
+            case Fate.HUNG:
+                await _never()
+            case Fate.HUNG_AFTER:
+                await self._answered(request)
+                await _never()
+            case Fate.LATE:
+                task = asyncio.create_task(self._later(request, self.schedule.delay(line)))
+                self.late.add(task)
+                raise Lost("reset")
+            case Fate.STALE:
+                return self._as_it_was(request, await self._answered(request))
+            case _:
+                return await self._answered(request)
+        raise AssertionError("nothing comes after never")
+
+    async def _later(self, request: Request, seconds: float) -> Answer:
+        await asyncio.sleep(seconds)
+        return await self._answered(request)
+
+    async def _answered(self, request: Request) -> Answer:
+        service = self.services.get(request.host)
+        if service is None:
+            service = next(
+                s for ending, s in self.services.items() if ending[0] == "." and request.host.endswith(ending)
+            )
+        answer = await service(request)
+        self._remember_keys()
+        return answer
+
+    def _excuse(self, line: str, life: Life, fate: Fate) -> None:
+        """Count the mails that went out and may go out once more: something went wrong before they were recorded."""
+        if SEND_MAIL in line:
+            self._unrecorded[life.name] += 1
+        pending = self._unrecorded[life.name]
+        if pending and fate is not Fate.DONE and fate is not Fate.STALE:
+            self.excused_mails += pending
+            self._unrecorded[life.name] = 0
+        elif BATCH in line:
+            self._unrecorded[life.name] = 0
+
+    def _remember_keys(self) -> None:
+        """Keep what the accounts' keys were when, for stale answers."""
+        now = self.clock()
+        for account in self.accounts.values():
+            history = self._keys.setdefault(account.name, [])
+            if not history or history[-1][1] != account.keys:
+                history.append((now, dict(account.keys), dict(account.key_created)))
+
+    def _as_it_was(self, request: Request, answer: Answer) -> Answer:
+        """Return ARM's list of keys as it was some seconds ago."""
+        name = request.path.split("/")[-2]
+        then = self.clock() - timedelta(seconds=self.schedule.lag_seconds())
+        history = self._keys.get(name, [])
+        past = next((entry for entry in reversed(history) if entry[0] <= then), history[0] if history else None)
+        if past is None or answer.status != 200:
+            return answer
+        body = json.loads(answer.body)
+        for key in body["keys"]:
+            key["value"] = past[1][key["keyName"]]
+            key["creationTime"] = past[2][key["keyName"]].isoformat()
+        return Answer(answer.status, answer.headers, json.dumps(body).encode())
+
+
+def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> Answer:
+    body = json.dumps({"error": {"code": code, "message": "A fault of the simulation."}}).encode()
+    return Answer(status, {"content-type": "application/json", "x-ms-error-code": code, **(headers or {})}, body)
+
+
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()

@@ -1,0 +1,236 @@
+"""One run: a seed decides what happens and what goes wrong; afterwards it is judged."""
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from local import model
+from local.model import STATE_ACCOUNT
+from shared.caller import Caller
+from shared.errors import SasquashError
+from shared.finding import REPORTED
+from shared.revocation import Revocation, State
+from tests.simulator import judgment
+from tests.simulator.faults import LATEST_LEVER, Schedule
+from tests.simulator.loop import JumpingLoop
+from tests.simulator.network import REGENERATE
+from tests.simulator.scenario import Decision, Scenario, new_key, plan
+from tests.simulator.world import Tokens, World, load_app, simulated_time
+
+_PEOPLE = (
+    Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a"),
+    Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b"),
+)
+_ROUNDS = 14  # of the sweep, once faults have stopped
+_SWEEP_EVERY = 1260.0  # seconds; a little more than what the sweep waits for
+_TIMERS_EVERY = 150.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one run. `trace` is the same for the same seed."""
+
+    seed: int
+    violations: tuple[str, ...]
+    injected: Counter[str]
+    kills: int
+    rotations: int
+    records: int
+    calls: int
+    trace: str
+    story: tuple[str, ...] = field(default=(), repr=False)
+
+
+@cache
+def _shared() -> tuple[Tokens, dict[str, Callable[[Any], Any]]]:
+    """What all runs of a process share: the tenant's tokens, and the app's functions."""
+    return Tokens(), load_app()
+
+
+def run(seed: int, *, latest_lever: float = LATEST_LEVER) -> Result:
+    """Run one seed. `latest_lever`: how much later ARM may carry out a lost call, in seconds."""
+    tokens, functions = _shared()
+    logging.disable(logging.CRITICAL)
+    rng = random.Random(seed)
+    scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"))
+    schedule = Schedule.of(rng, until=scenario.faults_until, latest_lever=latest_lever)
+    loop = JumpingLoop()
+    loop.set_exception_handler(lambda _loop, _context: None)  # killed workers leave tasks behind
+    keys = random.Random(f"{seed}/new keys")
+    real_key = model.new_storage_key
+    model.new_storage_key = lambda: new_key(keys)
+    try:
+        asyncio.set_event_loop(loop)
+        with simulated_time(loop):
+            return loop.run_until_complete(_run(seed, scenario, schedule, tokens, functions))
+    finally:
+        model.new_storage_key = real_key
+        _bury(loop)
+        asyncio.set_event_loop(None)
+        logging.disable(logging.NOTSET)
+
+
+def _bury(loop: JumpingLoop) -> None:
+    """End what killed workers left behind: it is judged already."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    for _ in range(50):
+        if all(task.done() for task in tasks):
+            break
+        loop.run_until_complete(asyncio.sleep(0))
+        for task in tasks:
+            task.cancel()
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+
+
+async def _run(
+    seed: int, scenario: Scenario, schedule: Schedule, tokens: Tokens, functions: dict[str, Callable[[Any], Any]]
+) -> Result:
+    world = World(seed, scenario, schedule, tokens=tokens, functions=functions)
+    happening = [
+        *(asyncio.create_task(_report(world, leak, at)) for leak in scenario.leaks for at in leak.times),
+        *(asyncio.create_task(_lock(world, account.name, account.locked_until)) for account in scenario.accounts),
+    ]
+    timers = asyncio.create_task(_keep_time(world))
+    await asyncio.sleep(scenario.decided_at)
+    await _decide(world, scenario)
+    await asyncio.sleep(max(scenario.faults_until - world.loop.time(), 0.0))
+    await asyncio.gather(*happening)
+    timers.cancel()
+    await _settle(world, scenario)
+    records = await _records(world)
+    found = judgment.violations(world.cloud, scenario, records, excused_mails=world.network.excused_mails)
+    found += judgment.written(world.cloud, _stored(world), _secrets(scenario))
+    found += [f"a function failed: {failure}" for failure in world.failures if "still" in failure]
+    lines = [f"{c.at:9.3f} {c.worker} {c.line} {c.fate}" for c in world.network.calls]
+    return Result(
+        seed=seed,
+        violations=tuple(found),
+        injected=schedule.injected,
+        kills=schedule.kills,
+        rotations=sum(len(account.rotations) for account in world.cloud.accounts.values()),
+        records=len(records),
+        calls=len(world.network.calls),
+        trace=hashlib.sha256("\n".join(line.split("?")[0] for line in lines).encode()).hexdigest()[:16],
+        story=(*lines, *world.failures),
+    )
+
+
+async def _report(world: World, leak: Any, at: float) -> None:
+    await asyncio.sleep(at)
+    world.publish(
+        {
+            "specversion": "1.0",
+            "id": f"{leak.finding.fingerprint[:20]}-{at:.3f}",
+            "source": "/scanners/simulated",
+            "type": REPORTED,
+            "data": leak.finding.to_data(),
+        }
+    )
+
+
+async def _lock(world: World, name: str, until: float) -> None:
+    if until:
+        world.cloud.accounts[name].locks.append("ReadOnly")
+        await asyncio.sleep(until)
+        world.cloud.accounts[name].locks.clear()
+
+
+async def _keep_time(world: World) -> None:
+    """Run the timer functions, as the timers of any one host would."""
+    while True:
+        await asyncio.sleep(_TIMERS_EVERY)
+        await _tick(world)
+
+
+async def _tick(world: World) -> None:
+    for name in ("sweep", "collect_dead_letters", "send_digest"):
+        host = await world.any_host()
+        running = asyncio.create_task(host.run(name, None))
+        dying = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({running, dying}, return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+
+
+async def _decide(world: World, scenario: Scenario) -> None:
+    """Have people decide on what waits, as far as the scenario has them do it."""
+    if scenario.decision is Decision.NOTHING:
+        return
+    for leak in scenario.leaks:
+        host = await world.any_host()
+        deciding = asyncio.create_task(_decide_on(host.worker, leak.finding.fingerprint, scenario.decision))
+        dying = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({deciding, dying}, return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+
+
+async def _decide_on(worker: Any, fingerprint: str, decision: Decision) -> None:
+    try:
+        record = await worker.ledger.read(fingerprint)
+        if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
+            return
+        acts = []
+        if decision is not Decision.REJECT:
+            acts.append(
+                worker.desk.approve(fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0])
+            )
+        if decision is not Decision.APPROVE:
+            acts.append(worker.desk.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
+        await asyncio.gather(*acts, return_exceptions=True)
+    except SasquashError:
+        return  # a person who is told that it failed: the plan waits on
+
+
+async def _settle(world: World, scenario: Scenario) -> None:
+    """Let everything come to its end: no fault any more, and the timers go on."""
+    for _ in range(_ROUNDS):
+        while not world.at_rest:
+            await asyncio.sleep(15.0)
+        await _tick(world)
+        still = world.storage.tables(STATE_ACCOUNT).tables["states"].get("open")
+        if world.at_rest and not still and world.loop.time() > scenario.graph_down_until:
+            break
+        await asyncio.sleep(_SWEEP_EVERY)
+    while not world.at_rest:
+        await asyncio.sleep(15.0)
+
+
+async def _records(world: World) -> dict[str, Revocation]:
+    host = await world.any_host()
+    rows = world.storage.tables(STATE_ACCOUNT).tables["revocations"]
+    fingerprints = [key for held in rows.values() for key in held if "~" not in key]
+    found = [await host.worker.ledger.read(fingerprint) for fingerprint in fingerprints]
+    return {record.fingerprint: record for record in found if record is not None}
+
+
+def _stored(world: World) -> list[str]:
+    tables = world.storage.tables(STATE_ACCOUNT).tables
+    texts = [str(entity.properties) for rows in tables.values() for held in rows.values() for entity in held.values()]
+    for queue in world.storage.queues(STATE_ACCOUNT).queues.values():
+        texts += [message.text for message in queue]
+    return texts
+
+
+def _secrets(scenario: Scenario) -> list[str]:
+    return [secret for leak in scenario.leaks for secret in judgment.signatures(leak)] + [
+        key for account in scenario.accounts for key in account.keys.values()
+    ]
+
+
+def rotated_twice(result: Result) -> bool:
+    """Whether the run shows a key that was rotated twice."""
+    return any("was rotated" in violation and "times" in violation for violation in result.violations)
+
+
+def levers_sent(result: Result) -> int:
+    """How often regenerateKey was sent."""
+    return sum(REGENERATE in line for line in result.story)
