@@ -80,6 +80,7 @@ class FollowUp:
         self._people = people
         self._digest = digest
         self._warm_up = warm_up
+        self._is_warm = False
         self._clock = clock
 
     async def run(self, message: Message) -> None:
@@ -105,34 +106,39 @@ class FollowUp:
             if revocation is None or revocation.state is State.RECEIVED:
                 return []  # containment sends a message of its own when it is done
             before = revocation.changes
-            due = await self._pass(revocation, message)
-            revocation = await self._ledger.read(message.fingerprint)
-            if revocation is None or revocation.changes == before:
+            due, revocation = await self._pass(revocation, message)
+            if revocation.changes == before:
                 break
         return due
 
-    async def _pass(self, revocation: Revocation, message: Message) -> list[_Again]:
-        """Run every step once; return those that are not done. The proof gets a head start."""
+    async def _pass(self, revocation: Revocation, message: Message) -> tuple[list[_Again], Revocation]:
+        """Run every step once; return those that are not done, and the record. The proof gets a head start."""
         proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, message))
         await asyncio.wait({proof}, timeout=_HEAD_START)
-        await asyncio.to_thread(self._warm_up)
+        if not self._is_warm:
+            await asyncio.to_thread(self._warm_up)
+            self._is_warm = True
+        if revocation.state is State.CONTAINED:  # by now it may be proven, and that is what is to be told
+            revocation = await self._as_it_stands(revocation)
         first = await asyncio.gather(
             proof,
             self._guarded("hand-over", self._hand_key_over, revocation, message),
             self._guarded("announcement", self._announce, revocation, message),
             self._guarded("incident", self._file, revocation, message),
         )
-        then = [
-            await self._guarded("mail", self._tell, revocation, message),
-            await self._guarded("closing", self._close, revocation, message),
-        ]
-        return [again for again in (*first, *then) if again is not None]
+        then = [await self._guarded("mail", self._tell, revocation, message)]
+        if revocation.state is State.PROVEN:
+            then.append(await self._guarded("closing", self._close, await self._as_it_stands(revocation), message))
+            revocation = await self._as_it_stands(revocation)
+        return [again for again in (*first, *then) if again is not None], revocation
+
+    async def _as_it_stands(self, revocation: Revocation) -> Revocation:
+        return await self._ledger.read(revocation.fingerprint) or revocation
 
     async def _guarded(self, name: str, step: Step, revocation: Revocation, message: Message) -> _Again | None:
         """Run a step; a failure that we know concerns this step alone."""
         try:
-            current = await self._ledger.read(revocation.fingerprint)
-            seconds = await step(current) if current is not None else None
+            seconds = await step(revocation)
             return _Again(seconds) if seconds is not None else None
         except SasquashError as error:
             _log.warning("Step %s of %s failed (%s): %s", name, revocation.fingerprint[:12], error.code, error)
@@ -154,7 +160,9 @@ class FollowUp:
         if proof.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
             return 5.0
         what = " ".join(proof.evidence)
-        await self._ledger.change(revocation.fingerprint, lambda current: with_proof(current, proof), what=what)
+        await self._ledger.change(
+            revocation.fingerprint, lambda current: with_proof(current, proof), what=what, known=revocation
+        )
         return None
 
     async def _keep_pending(self, revocation: Revocation, proof: Proof) -> None:
@@ -185,6 +193,7 @@ class FollowUp:
             revocation.fingerprint,
             lambda current: unclaimed(replace(current, hand_over=handed), "hand-over"),
             what=handed.said if handed.outcome is not HandOverOutcome.NOT_ASKED else "",
+            known=claimed,
         )
         return None
 
@@ -205,6 +214,7 @@ class FollowUp:
             revocation.fingerprint,
             lambda current: unclaimed(replace(current, announced=announced), "announcement"),
             what="",
+            known=claimed,
         )
         return None
 
@@ -227,7 +237,10 @@ class FollowUp:
             raise
         filed = Filed(item_id, claimed.state, claimed.reason)
         await self._ledger.change(
-            revocation.fingerprint, lambda current: unclaimed(replace(current, filed=filed), "incident"), what=what
+            revocation.fingerprint,
+            lambda current: unclaimed(replace(current, filed=filed), "incident"),
+            what=what,
+            known=claimed,
         )
         return None
 
@@ -257,6 +270,7 @@ class FollowUp:
             revocation.fingerprint,
             lambda current: unclaimed(replace(current, told=(*current.told, told)), "mail"),
             what=what,
+            known=claimed,
         )
         return None
 
@@ -302,7 +316,7 @@ class FollowUp:
                 return None
             return replace(unclaimed(current, step), claims=(*unclaimed(current, step).claims, claim))
 
-        return await self._ledger.change(revocation.fingerprint, take, what="")
+        return await self._ledger.change(revocation.fingerprint, take, what="", known=revocation)
 
     async def _unclaim(self, revocation: Revocation, step: str) -> None:
         try:

@@ -38,7 +38,7 @@ SASQUASH = "sasquash"  # who did what no person asked for
 _CHANGE_ATTEMPTS = 20
 _ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
 
-type _Write = tuple[str, dict[str, object], dict[str, object]]
+type _Write = tuple[str, dict[str, object], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +112,19 @@ class Ledger:
         *,
         what: str,
         who: str = SASQUASH,
+        known: Revocation | None = None,
     ) -> Revocation | None:
         """Read, change and save until nobody interferes. `change` returns None to leave the record alone.
 
-        Returns the saved record, or None where there is none or nothing was to change. What `change` raises is
-        raised.
+        `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
+        where there is none or nothing was to change. What `change` raises is raised.
         """
-        for _ in range(_CHANGE_ATTEMPTS):
-            current = await self.read(fingerprint)
+        for attempt in range(_CHANGE_ATTEMPTS):
+            at_hand = known if attempt == 0 else None
+            current = at_hand or await self.read(fingerprint)
             wanted = change(current) if current is not None else None
+            if wanted is None and at_hand is not None:
+                continue  # it may be another by now
             if wanted is None:
                 return None
             try:
@@ -193,7 +197,7 @@ class Ledger:
 
     async def _write(self, revocation: Revocation, operation: str, *, what: str, who: str = SASQUASH) -> Revocation:
         now = self._clock()
-        guard: dict[str, object] = (
+        guard: dict[str, Any] = (
             {}
             if operation == "create"
             else {
@@ -247,6 +251,8 @@ class Ledger:
     async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         name = revocation.fingerprint[:12]
         try:
+            if len(writes) == 1 and writes[0][0] == "update":  # a transaction of one takes four times as long
+                return [await self._table.update_entity(writes[0][1], **writes[0][2])]
             answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
         except TableTransactionError as error:
             if _is_conflict(error):

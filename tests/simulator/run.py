@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ _PEOPLE = (
 )
 _ROUNDS = 14  # of the sweep, once faults have stopped
 _SWEEP_EVERY = 1260.0  # seconds; a little more than what the sweep waits for
-_TIMERS_EVERY = 150.0
+_RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|popreceipt=[0-9a-f]+|sig=[^&]+")  # the SDKs' own
+_TIMERS_EVERY = 300.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ async def _run(
     found = judgment.violations(world.cloud, scenario, records, excused_mails=world.network.excused_mails)
     found += judgment.written(world.cloud, _stored(world), _secrets(scenario))
     found += [f"a function failed: {failure}" for failure in world.failures if "still" in failure]
-    lines = [f"{c.at:9.3f} {c.worker} {c.line} {c.fate}" for c in world.network.calls]
+    lines = [f"{c.at:9.3f} {c.worker} {_RANDOM.sub('…', c.line)} {c.fate}" for c in world.network.calls]
     return Result(
         seed=seed,
         violations=tuple(found),
@@ -120,7 +122,7 @@ async def _run(
         rotations=sum(len(account.rotations) for account in world.cloud.accounts.values()),
         records=len(records),
         calls=len(world.network.calls),
-        trace=hashlib.sha256("\n".join(line.split("?")[0] for line in lines).encode()).hexdigest()[:16],
+        trace=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
         story=(*lines, *world.failures),
     )
 

@@ -80,8 +80,8 @@ class Scenario:
 
 def plan(rng: random.Random, *, new_key_of: random.Random) -> Scenario:
     """Return a scenario. `new_key_of` makes the keys."""
-    accounts = tuple(_account(rng, new_key_of, number) for number in range(rng.choice((1, 1, 1, 2))))
-    leaks = [_leak(rng, new_key_of, rng.choice(accounts), number) for number in range(rng.choice((1, 1, 2, 3, 4)))]
+    accounts = tuple(_account(rng, new_key_of, number) for number in range(rng.choice((1, 1, 1, 1, 1, 2))))
+    leaks = [_leak(rng, new_key_of, rng.choice(accounts), number) for number in range(rng.choice((1, 1, 1, 1, 2, 3)))]
     down = rng.random() < 0.05
     return Scenario(
         accounts=accounts,
@@ -93,10 +93,10 @@ def plan(rng: random.Random, *, new_key_of: random.Random) -> Scenario:
             "rotations_a_day": "2",
         },
         decision=rng.choice(tuple(Decision)),
-        decided_at=rng.uniform(200.0, 1500.0),
+        decided_at=rng.uniform(150.0, 700.0),
         faults_until=rng.choice((150.0, 300.0, 600.0)),
         graph_down_until=7200.0 if down else 0.0,
-        hosts=rng.choice((1, 2, 2, 3)),
+        hosts=rng.choice((1, 2, 2, 2)),
     )
 
 
@@ -112,7 +112,7 @@ def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount
     key = new_key(new_key_of) if kind is Kind.FORGED else account.keys[name]
     text = _text(kind, account.name, key, number)
     [reported] = in_text(text, source="github", url="https://github.com/contoso/x/README.md", detected_at=EPOCH)
-    times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 2, 3)))]
+    times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 1, 2, 3)))]
     if account.locked_until:  # who is told that Azure refused reports it again once the lock is gone
         times.append(account.locked_until + 75.0)
     return PlannedLeak(

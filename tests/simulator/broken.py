@@ -1,0 +1,105 @@
+"""Builds of the product that are broken on purpose: the simulator must see each of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from shared.account_table import AccountLock, AccountTable, Intent
+from shared.containment import Containment
+from shared.errors import SasquashError
+from shared.facts import AccountKey
+from shared.levers.account_key import AccountKeyLever
+from shared.pulling import Pulling
+from shared.revocation import Pull, Revocation, State
+from shared.targets import Lever
+
+type Build = Callable[[], Any]
+
+
+@contextmanager
+def without_a_lock() -> Iterator[None]:
+    """Whoever wants an account's lock has it."""
+
+    async def acquire(self: Any, account: str, *, fingerprint: str, urgent: bool = False) -> AccountLock:
+        now: datetime = self._clock()
+        return AccountLock(account, Intent(self._new_id(), fingerprint, now, now + timedelta(minutes=1)), None, "")
+
+    async def attribute(self: Any, lock: AccountLock, attributed: Any) -> AccountLock:
+        return lock
+
+    async def release(self: Any, lock: AccountLock, *, listed_at: datetime | None) -> None:
+        return
+
+    with patch.multiple(AccountTable, acquire=acquire, attribute=attribute, release=release):
+        yield
+
+
+@contextmanager
+def without_verifying_again() -> Iterator[None]:
+    """A worker lists the keys of an account once, and believes them ever after."""
+    real = AccountKeyLever.keys
+
+    async def keys(self: Any, account: Any) -> dict[str, AccountKey]:
+        listed: dict[str, dict[str, AccountKey]] = vars(self).setdefault("_listed", {})
+        if account.name not in listed:
+            listed[account.name] = await real(self, account)
+        return listed[account.name]
+
+    with patch.object(AccountKeyLever, "keys", keys):
+        yield
+
+
+@contextmanager
+def recording_before_pulling() -> Iterator[None]:
+    """A record says that its lever was pulled before it is."""
+    real = Pulling.pull
+
+    async def pull(self: Any, held: Any, scene: Any, chosen: Any, record: Revocation, *, ends: Any) -> Any:
+        plan, now = chosen.plan, self._clock()
+        if plan is None or plan.lever is not Lever.ACCOUNT_KEY:
+            return await real(self, held, scene, chosen, record, ends=ends)
+        told = Pull(plan.lever, plan.target, now, plan.version, "", "answer", None)
+        early = replace(record, pull=told, account=scene.account, plan=plan)
+        await self._ledger.save(early.reach(State.CONTAINED, now=now, detail="Pulled."), what="Pulled.")
+        return await real(self, held, scene, chosen, record, ends=ends)
+
+    with patch.object(Pulling, "pull", pull):
+        yield
+
+
+@contextmanager
+def swallowing_duplicates() -> Iterator[None]:
+    """Another report of a known leak changes nothing."""
+
+    async def join(self: Any, known: Revocation, finding: Any) -> Revocation | None:
+        return None
+
+    with patch.object(Containment, "_join", join):
+        yield
+
+
+@contextmanager
+def giving_up_at_the_first_failure() -> Iterator[None]:
+    """What fails in passing is not tried again, and nothing looks for what is stuck."""
+    from shared.sweep import Sweep
+
+    async def again(self: Any, revocation: Revocation, message: Any, error: SasquashError) -> None:
+        return
+
+    async def run(self: Any) -> None:
+        return
+
+    with patch.object(Containment, "_again", again), patch.object(Sweep, "run", run):
+        yield
+
+
+BUILDS: tuple[Build, ...] = (
+    without_a_lock,
+    without_verifying_again,
+    recording_before_pulling,
+    swallowing_duplicates,
+    giving_up_at_the_first_failure,
+)
