@@ -65,6 +65,7 @@ class FollowUp:
         digest: Callable[[], "Digest"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
+        new_id: Callable[[], str],
     ) -> None:
         """`hand_over`, `announcer`, `incidents`, `people` and `digest` are called when first needed, after `warm_up`.
 
@@ -82,6 +83,7 @@ class FollowUp:
         self._warm_up = warm_up
         self._is_warm = False
         self._clock = clock
+        self._new_id = new_id
 
     async def run(self, message: Message) -> None:
         """Do what is due, and re-enqueue what is not done.
@@ -306,7 +308,7 @@ class FollowUp:
     ) -> Revocation | None:
         """Take a step for ourselves; None when another worker has it, or has just done it."""
         now = self._clock()
-        claim = Claim(step, now + _CLAIM_TIME)
+        claim = Claim(step, now + _CLAIM_TIME, self._new_id())
 
         def take(current: Revocation) -> Revocation | None:
             if claim in current.claims:

@@ -257,10 +257,14 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker is at a step that must not be done by two at once, and has it until then."""
+    """A worker is at a step that must not be done by two at once, and has it until then.
+
+    `holder` is an id of this one claim: two may be made at the same moment.
+    """
 
     step: str
     until: datetime
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

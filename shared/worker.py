@@ -361,4 +361,5 @@ class Worker:
             digest=lambda: self.digest,
             warm_up=_import_for_people,
             clock=self._clock,
+            new_id=self._new_id,
         )

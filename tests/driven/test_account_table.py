@@ -72,9 +72,7 @@ async def test_account_that_has_rested_is_free(driver: Driver, table: AccountTab
 async def test_account_that_rests_is_taken_by_one(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     driver.rest()
-    taken = await asyncio.gather(
-        *(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True
-    )
+    taken = await asyncio.gather(*(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True)
     assert sorted(type(each).__name__ for each in taken) == ["AccountLock", *["Busy"] * 4]
 
 

@@ -1,0 +1,130 @@
+"""The index by state and time: it may be wrong for a moment, and never for good."""
+
+import pytest
+
+from local.model import new_storage_key
+from shared.errors import PassingFailure
+from shared.finding import Finding
+from shared.ledger import Ledger
+from shared.revocation import Reason, Revocation, State
+from tests.driven.driving import Driver, Killed, Life, found
+from tests.roads.leaks import account_sas
+
+STATES = "/states("
+
+
+@pytest.fixture
+async def ledger(driver: Driver) -> Ledger:
+    return driver.worker().ledger
+
+
+@pytest.fixture
+def finding() -> Finding:
+    return found(account_sas("contosodata", new_storage_key()))
+
+
+async def index(driver: Driver, finding: Finding) -> list[tuple[str, str]]:
+    """The rows of the index about a record: partition, and whether it is the record's own state."""
+    table = driver.worker().state_index._table
+    rows = [row async for row in table.list_entities()]
+    return sorted(
+        (row["PartitionKey"], row.get("Reason", "")) for row in rows if finding.fingerprint in row["RowKey"]
+    )
+
+
+def ended(driver: Driver, record: Revocation) -> Revocation:
+    return record.end(Reason.NO_KEY_MATCHES, now=driver.clock(), detail="Nothing fits.")
+
+
+async def listed(ledger: Ledger, state: State, finding: Finding) -> bool:
+    return any([record.fingerprint == finding.fingerprint async for record in ledger.in_state(state)])
+
+
+async def test_claimed_record_is_indexed_as_received_and_open(
+    driver: Driver, ledger: Ledger, finding: Finding
+) -> None:
+    await ledger.claim(finding)
+    assert await index(driver, finding) == [("open", ""), ("received", "")]
+
+
+async def test_record_that_moves_on_is_indexed_in_its_new_state_alone(
+    driver: Driver, ledger: Ledger, finding: Finding
+) -> None:
+    record, _ = await ledger.claim(finding)
+    await ledger.save(ended(driver, record), what="Ended.")
+    assert await index(driver, finding) == [("open", ""), ("unresolved", "no_key_matches")]
+
+
+async def test_saving_without_a_new_state_writes_no_index(driver: Driver, ledger: Ledger, finding: Finding) -> None:
+    record, _ = await ledger.claim(finding)
+    before = len(driver.requests(STATES))
+    await ledger.save(record, what="Looked at.")
+    assert len(driver.requests(STATES)) == before
+
+
+async def test_duplicate_claim_leaves_the_index_as_it_was(driver: Driver, ledger: Ledger, finding: Finding) -> None:
+    await ledger.claim(finding)
+    driver.clock.advance(seconds=5)
+    await ledger.claim(finding)
+    assert await index(driver, finding) == [("open", ""), ("received", "")]
+
+
+async def test_claim_that_can_t_be_indexed_has_failed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
+    driver.fault(STATES, times=None)
+    with pytest.raises(PassingFailure):
+        await ledger.claim(finding)
+
+
+async def test_claim_that_comes_again_is_indexed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
+    driver.fault(STATES, times=None)
+    with pytest.raises(PassingFailure):
+        await ledger.claim(finding)
+    driver.cloud.faults.clear()
+    driver.clock.advance(seconds=10)
+    await ledger.claim(finding)
+    assert await listed(ledger, State.RECEIVED, finding)
+    assert ("open", "") in await index(driver, finding)
+
+
+async def test_record_whose_new_state_could_not_be_indexed_is_found_by_its_old_one_and_put_right(
+    driver: Driver, ledger: Ledger, finding: Finding
+) -> None:
+    record, _ = await ledger.claim(finding)
+    driver.fault(STATES, times=None)
+    await ledger.save(ended(driver, record), what="Ended.")
+    driver.cloud.faults.clear()
+    assert not await listed(ledger, State.RECEIVED, finding)
+    assert await listed(ledger, State.UNRESOLVED, finding)
+    assert await index(driver, finding) == [("open", ""), ("unresolved", "no_key_matches")]
+
+
+async def test_row_without_a_record_is_kept_for_an_hour_and_then_removed(
+    driver: Driver, ledger: Ledger, finding: Finding
+) -> None:
+    await driver.worker().state_index.note(Revocation.of(finding, now=driver.clock()))
+    assert not await listed(ledger, State.RECEIVED, finding)
+    assert ("received", "") in await index(driver, finding)
+    driver.clock.advance(hours=2)
+    assert not await listed(ledger, State.RECEIVED, finding)
+    assert ("received", "") not in await index(driver, finding)
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_worker_killed_at_any_call_leaves_a_record_that_is_found(
+    driver: Driver, ledger: Ledger, *, carried_out: bool
+) -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        finding = found(account_sas("contosodata", new_storage_key()))
+        record, _ = await ledger.claim(finding)
+        life, died = Life(ends_at=number, carried_out=carried_out), False
+        try:
+            await driver.worker(life).ledger.save(ended(driver, record), what="Ended.")
+        except Killed:
+            died = True
+        now = (await driver.record(finding.fingerprint)).state
+        for _ in range(2):  # the first look puts right what it finds
+            found_in = [state for state in (State.RECEIVED, State.UNRESOLVED) if await listed(ledger, state, finding)]
+        assert found_in == [now], f"killed at call {number}"
+    assert number > 3
