@@ -8,9 +8,11 @@ SHELL := /bin/bash
 HOSTS ?= 1
 PORT ?= 7070
 TIME_FACTOR ?= 1
+SEEDS ?= 20000
+FIRST ?= 0
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup demo cloud stop test lint format help
+.PHONY: setup demo cloud stop test simulate lint format help
 
 setup: .venv/installed node_modules/installed ## install what is missing: .venv and node_modules
 
@@ -29,6 +31,9 @@ test: setup ## run every test; the pure rooms with every branch covered
 	@.venv/bin/python -m coverage run -m pytest $(PURE)
 	@.venv/bin/python -m coverage report
 	@.venv/bin/python -m pytest $(PURE:%=--ignore=%)
+
+simulate: setup ## run the simulator longer (SEEDS=20000), and print what it injected and found
+	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
 
 lint: .venv/installed ## check style and types
 	@.venv/bin/ruff check .

@@ -96,6 +96,13 @@ class Child:
         if self._reader is not None:
             await self._reader
 
+    async def kill(self) -> None:
+        """End it as a machine that goes away would: with SIGKILL."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self.stop(seconds=0)
+
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None

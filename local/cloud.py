@@ -9,9 +9,10 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
@@ -53,6 +54,15 @@ class LocalCloud:
     hosts: tuple[str, ...]
     system_key: str
     environment: Mapping[str, str]
+    parts: "_Parts" = field(repr=False)
+
+    async def kill_host(self, number: int) -> None:
+        """End a host (from 0) with SIGKILL; deliveries pass it by until it is started again."""
+        await self.parts.hosts[number].kill()
+
+    async def start_host(self, number: int) -> None:
+        """Start a host that was killed, at its old address. Raises ChildError."""
+        await self.parts.start_again(number)
 
 
 @asynccontextmanager
@@ -64,13 +74,15 @@ async def running(
     app_folder: Path = ROOT,
     settings: Mapping[str, str] | None = None,
     time_factor: float = 1,
+    host_module: str = "local.host",
 ) -> AsyncIterator[LocalCloud]:
     """Start a cloud and `hosts` function hosts of the app in `app_folder`; all is ready inside, all ended after.
 
     Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
+    `host_module` is what `python -m` runs as a host.
     Raises OSError (the control port is taken), AzuriteError, or ChildError (an app that does not load).
     """
-    parts = _Parts(folder, time_factor=time_factor)
+    parts = _Parts(folder, time_factor=time_factor, host_module=host_module)
     async with AsyncExitStack() as stack:
         control_listener = Listener(
             control.app(parts.cloud, parts.faults, reset=parts.start_over, ailing=parts.ailing), port=control_port
@@ -113,6 +125,7 @@ async def running(
             authority_file=parts.certificates.authority_file,
             hosts=addresses,
             system_key=system_key,
+            parts=parts,
             environment=client
             | environment.developer(
                 parts.cloud,
@@ -135,7 +148,8 @@ class _Service(Protocol):
 class _Parts:
     """The parts of one cloud, made and wired, not yet started."""
 
-    def __init__(self, folder: Path, *, time_factor: float) -> None:
+    def __init__(self, folder: Path, *, time_factor: float, host_module: str) -> None:
+        self._host_module = host_module
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self.certificates = Certificates.make(folder)
@@ -170,10 +184,8 @@ class _Parts:
 
     async def start(self, *, hosts: int, app: Path, variables: Mapping[str, str]) -> tuple[str, ...]:
         """Start Azurite and the hosts side by side; return the hosts' addresses once all are ready."""
-        for number in range(1, hosts + 1):
-            command = (sys.executable, "-m", "local.host", "--app", str(app), "--port", "0")
-            log = self._folder / f"host-{number}.log"
-            self.hosts.append(Child(f"host {number}", command=command, environment=variables, log=log))
+        self._app, self._variables = app, variables
+        self.hosts += [self._host(number, port=0) for number in range(hosts)]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._start_storage())
@@ -183,6 +195,17 @@ class _Parts:
             raise failures.exceptions[0] from None  # the first; the others were ended because of it
         self._is_serving = True
         return tuple(host.address for host in self.hosts)
+
+    def _host(self, number: int, *, port: int) -> Child:
+        command = (sys.executable, "-m", self._host_module, "--app", str(self._app), "--port", str(port))
+        log = self._folder / f"host-{number + 1}.log"
+        return Child(f"host {number + 1}", command=command, environment=self._variables, log=log)
+
+    async def start_again(self, number: int) -> None:
+        """Start a host anew, on the port that it had."""
+        port = urlsplit(self.hosts[number].address).port
+        self.hosts[number] = self._host(number, port=port or 0)
+        await self.hosts[number].start(cwd=ROOT, seconds=_HOST_START_SECONDS)
 
     async def stop_hosts(self) -> None:
         # A host of an unfinished start has nothing to finish: it waits for a storage that will not come.

@@ -31,10 +31,14 @@ HEAVY = (
     "kiota_http",
     "azure.eventgrid",
     "azure.keyvault",
+    "azure.storage.blob",
     "httpx",
     "jwt",
     "shared.followup",
     "shared.responder.api",
+    "shared.sweep",
+    "shared.undelivered",
+    "shared.digest",
 )
 # The responders' API: function, method, route, and what of the responder answers.
 API = (
@@ -45,6 +49,27 @@ API = (
     ("reject_revocation", "POST", "revocations/{id}/reject", "reject"),
     ("retry_revocation", "POST", "revocations/{id}/retry", "retry"),
     ("undo_lockdown", "POST", "revocations/{id}/undo-lockdown", "undo_lockdown"),
+)
+OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("on_finding", {"type": "eventGridTrigger"}),
+    *(
+        (name, {"type": "queueTrigger", "queueName": queue, "connection": "SASQUASH_STORAGE"})
+        for name, queue in (
+            ("contain", "contain"),
+            ("follow_up", "follow-up"),
+            ("contain_poison", "contain-poison"),
+            ("follow_up_poison", "follow-up-poison"),
+        )
+    ),
+    *(
+        (name, {"type": "timerTrigger", "schedule": schedule})
+        for name, schedule in (
+            ("sweep", "15 * * * * *"),
+            ("send_digest", "0 */5 * * * *"),
+            ("collect_dead_letters", "30 */5 * * * *"),
+            ("look_again", "0 23 4 * * *"),
+        )
+    ),
 )
 HTTP = {"health_check", *(name for name, *_ in API)}
 
@@ -86,16 +111,14 @@ def index() -> dict[str, Any]:
 
 
 def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
-    assert set(index["functions"]) == {"on_finding", "contain", "follow_up", "look_again", *HTTP}
+    others = {name for name, _ in OTHERS}
+    assert set(index["functions"]) == {*others, *HTTP}
 
 
 @pytest.mark.parametrize(
     ("name", "trigger"),
     [
-        ("on_finding", {"type": "eventGridTrigger"}),
-        ("contain", {"type": "queueTrigger", "queueName": "contain", "connection": "SASQUASH_STORAGE"}),
-        ("follow_up", {"type": "queueTrigger", "queueName": "follow-up", "connection": "SASQUASH_STORAGE"}),
-        ("look_again", {"type": "timerTrigger", "schedule": "0 23 4 * * *"}),
+        *OTHERS,
         ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
         *(
             (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})

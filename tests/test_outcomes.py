@@ -10,7 +10,7 @@ from shared.caller import Caller
 from shared.decide.attribution import Verdict
 from shared.decide.policy import Decision
 from shared.decide.rules import Action
-from shared.revocation import Approval, Liveness, Plan, Reason, Revocation, State
+from shared.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
 from shared.targets import Lever
 from shared.weighing import Weighed
 from tests import samples
@@ -33,8 +33,11 @@ def weighed(
     return Weighed(samples.finding(), verdict, plan, Decision(action, "because"))
 
 
-def decided(one: Weighed, *, pulled: Plan | None = None, record: Revocation | None = None) -> Revocation | None:
-    return outcomes.decided(record or samples.revocation(), one, pulled=pulled, approval_time=HOURS, now=NOW)
+def decided(
+    one: Weighed, *, pulled: Plan | None = None, record: Revocation | None = None, **changed: str
+) -> Revocation | None:
+    settings = samples.settings(**changed)
+    return outcomes.decided(record or samples.revocation(), one, pulled=pulled, settings=settings, now=NOW)
 
 
 def test_what_is_only_observed_says_what_would_have_been_done() -> None:
@@ -48,6 +51,19 @@ def test_what_is_asked_waits_with_a_deadline_and_without_an_approval_of_before()
     record = decided(weighed(Action.ASK), record=samples.revocation(approval=stale))
     assert record is not None
     assert (record.state, record.deadline, record.approval) == (State.AWAITING_APPROVAL, NOW + HOURS, None)
+
+
+@pytest.mark.parametrize(("setting", "comes"), [("escalate", AtDeadline.ESCALATE), ("revoke", AtDeadline.REVOKE)])
+def test_what_is_asked_says_what_comes_at_its_deadline(setting: str, comes: AtDeadline) -> None:
+    record = decided(weighed(Action.ASK), at_deadline=setting)
+    assert record is not None
+    assert record.at_deadline is comes
+
+
+def test_second_key_is_a_person_s_to_decide_at_its_deadline_too() -> None:
+    record = decided(weighed(), pulled=replace(PLAN, target="key1"), at_deadline="revoke")
+    assert record is not None
+    assert record.at_deadline is AtDeadline.ESCALATE
 
 
 def test_what_acts_has_its_own_turn_when_nothing_was_pulled() -> None:

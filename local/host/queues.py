@@ -65,7 +65,7 @@ class QueueListener:
         poison_queue: QueueClient,
         options: QueueOptions,
         invoker: Invoker,
-        idle: Callable[[asyncio.Event, float], Awaitable[object]] = pause,
+        idle: Callable[[asyncio.Event, float], Awaitable[object]] | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._function = function
@@ -88,7 +88,7 @@ class QueueListener:
                 idle = _SHORTEST_POLL
                 await self._until_room(stopping)
             else:
-                await self._idle(stopping, idle)
+                await (self._idle or pause)(stopping, idle)
                 idle = min(idle * 2, longest)
         await asyncio.gather(*self._working)
 

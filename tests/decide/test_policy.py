@@ -1,15 +1,16 @@
 """Who decides on a plan."""
 
+from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.policy import Decision, PastPull, decide, effective_mode
+from shared.decide.policy import Decision, PastPull, at_deadline, decide, effective_mode
 from shared.decide.rules import Action, Conditions, Rule
 from shared.facts import MODE_TAG
-from shared.revocation import Approval, Plan
+from shared.revocation import Approval, AtDeadline, Plan
 from shared.settings import Mode, Settings
 from shared.targets import DELEGATION_KEYS, Lever
 from tests import samples
@@ -72,7 +73,7 @@ def test_in_mode_auto_the_rule_decides(rule: Rule) -> None:
 def test_what_no_rule_may_decide_asks_and_says_why(mode: str) -> None:
     decision = decided(DOUBT, settings=samples.settings(mode=mode))
 
-    assert decision == Decision(Action.ASK, f"nobody can tell (mode {mode}: SASQUASH_MODE)")
+    assert decision == Decision(Action.ASK, f"nobody can tell (mode {mode}: SASQUASH_MODE)", only_person=True)
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve"])
@@ -264,7 +265,66 @@ def test_no_limit_asks_about_what_cuts_off_few_or_can_be_undone(plan: Plan) -> N
 def test_a_limit_does_not_make_a_stricter_mode_looser(mode: str) -> None:
     limited = decided(pulls=(rotated("key1", ago=DAY / 2),), settings=samples.settings(mode=mode))
 
-    assert limited == decided(settings=samples.settings(mode=mode))
+    assert limited.action == decided(settings=samples.settings(mode=mode)).action
+
+
+def test_a_limit_is_a_person_s_to_lift_in_mode_approve_too() -> None:
+    limited = decided(pulls=(rotated("key1", ago=DAY / 2),), settings=samples.settings(mode="approve"))
+
+    assert (limited.action, limited.only_person) == (Action.ASK, True)
+
+
+# What becomes of a plan at its deadline
+
+
+DEADLINE = Approval(None, samples.NOW, samples.plan().digest, "")
+
+
+def test_the_deadline_stands_in_for_a_person_in_mode_approve() -> None:
+    decision = decided(settings=samples.settings(mode="approve"), approval=DEADLINE)
+
+    assert (decision.action, "nobody" in decision.why) == (Action.ACT, True)
+
+
+@pytest.mark.parametrize("mode", ["approve", "auto"])
+def test_the_deadline_lifts_no_limit(mode: str) -> None:
+    pulls = (rotated("key1", ago=DAY / 2),)
+
+    decision = decided(settings=samples.settings(mode=mode), approval=DEADLINE, pulls=pulls)
+
+    assert (decision.action, decision.only_person) == (Action.ASK, True)
+
+
+def test_the_deadline_does_not_lift_the_mode_observe() -> None:
+    decision = decided(settings=samples.settings(mode="observe"), approval=DEADLINE)
+
+    assert decision.action is Action.OBSERVE
+
+
+def test_the_deadline_decides_nothing_that_no_rule_may_decide() -> None:
+    assert decided(DOUBT, approval=DEADLINE).action is Action.ASK
+
+
+def test_the_deadline_of_another_plan_is_void() -> None:
+    decision = decided(approval=replace(DEADLINE, digest="0" * 64))
+
+    assert (decision.action, decision.only_person) == (Action.ASK, True)
+
+
+@pytest.mark.parametrize("setting", list(AtDeadline))
+@pytest.mark.parametrize("lever", list(Lever))
+@pytest.mark.parametrize("proven", [False, True])
+@pytest.mark.parametrize("only_person", [False, True])
+def test_only_a_proven_smallest_lever_is_pulled_at_a_deadline(
+    setting: AtDeadline, lever: Lever, *, proven: bool, only_person: bool
+) -> None:
+    decision = Decision(Action.ASK, "because", only_person=only_person)
+    settings = samples.settings(at_deadline=setting.value)
+
+    comes = at_deadline(replace(samples.plan(), lever=lever), decision, proven=proven, settings=settings)
+
+    may = proven and not only_person and lever in (Lever.ACCOUNT_KEY, Lever.STORED_POLICY)
+    assert comes is (setting if may else AtDeadline.ESCALATE)
 
 
 @given(

@@ -36,9 +36,9 @@ _LISTING = "/listKeys"
 _LEVER = "/regenerateKey"
 _MOST_KILLS = 4
 
-# A call to ARM that was lost may be carried out this much later. A successor looks deadline + 2 min after the lock was
-# taken; a list lags a minute behind, and the call is sent 35 s after that at the latest: what is later than this is
-# the risk that design decision 9 states.
+# A call to ARM that was lost may be carried out this much later. A successor looks three minutes after the lock was
+# taken; a list lags a minute behind, and the call is sent 35 s after the lock was taken at the latest. What is later
+# than this is the risk that design decision 9 states.
 LATEST_LEVER = 80.0
 LATEST_WRITE = 30.0
 LONGEST_LAG = 60.0

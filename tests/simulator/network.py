@@ -30,9 +30,10 @@ class Call:
 
 @dataclass
 class Network:
-    """Carries calls to `services` (by host name, or by its ending where a key begins with "."), as `schedule` lets it.
+    """Carries calls to `services`, as `schedule` lets it.
 
-    `graph_down_until` is in seconds of the loop's clock.
+    A service is found by its host's name, or by its ending where a key begins with ".". `graph_down_until` is in
+    seconds of the loop's clock.
     """
 
     services: Mapping[str, Service]

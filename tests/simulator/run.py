@@ -195,15 +195,13 @@ async def _decide_on(worker: Any, fingerprint: str, decision: Decision) -> None:
 async def _settle(world: World, scenario: Scenario) -> None:
     """Let everything come to its end: no fault any more, and the timers go on."""
     for _ in range(_ROUNDS):
-        while not world.at_rest:
-            await asyncio.sleep(15.0)
+        await world.until_at_rest()
         await _tick(world)
         still = world.storage.tables(STATE_ACCOUNT).tables["states"].get("open")
         if world.at_rest and not still and world.loop.time() > scenario.graph_down_until:
             break
         await asyncio.sleep(_SWEEP_EVERY)
-    while not world.at_rest:
-        await asyncio.sleep(15.0)
+    await world.until_at_rest()
 
 
 async def _records(world: World) -> dict[str, Revocation]:

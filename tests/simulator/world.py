@@ -16,16 +16,15 @@ import azure.functions as func
 from azure.core.credentials import AccessToken
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum as FunctionsDatum
-from azure.storage.queue import TextBase64EncodePolicy  # noqa: F401 -- the product's clients use it
 from azure.storage.queue.aio import QueueClient
 from azure_functions_runtime.bindings.datumdef import Datum
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local import arm, graph, hostnames, identities, model
 from local.environment import IdentityEndpoint, app_settings
-from local.eventgrid import EventGrid
 from local.event_delivery import Answer as DeliveryAnswer
 from local.event_schemas import parse
+from local.eventgrid import EventGrid
 from local.host.app_loader import EventGridTrigger, Function, QueueTrigger
 from local.host.configuration import MessageEncoding, QueueOptions
 from local.host.eventgrid_webhook import EventGridWebhook
@@ -121,8 +120,7 @@ class SimulatedInvoker:
 
 def _bound(function: Function, payload: Datum) -> Any:
     if isinstance(function.trigger, EventGridTrigger):
-        event = EventGridEventInConverter.decode(FunctionsDatum(payload.value, "json"), trigger_metadata=None)
-        return event
+        return EventGridEventInConverter.decode(FunctionsDatum(payload.value, "json"), trigger_metadata=None)
     return func.QueueMessage(body=str(payload.value).encode())
 
 
@@ -273,9 +271,18 @@ class World:
 
     async def any_host(self) -> SimulatedHost:
         """Return a host that runs."""
-        while not self.hosts:
-            await asyncio.sleep(1.0)
+        await self._until(lambda: bool(self.hosts), every=1.0)
         return self._rng.choice(self.hosts)
+
+    async def until_at_rest(self) -> None:
+        """Return when nothing is queued, delivered, or being done."""
+        await self._until(lambda: self.at_rest, every=15.0)
+
+    @staticmethod
+    async def _until(condition: Callable[[], bool], *, every: float) -> None:
+        """Look every so many seconds of the loop's clock, which cost nothing."""
+        while not condition():  # noqa: ASYNC110 -- what is waited for has no event
+            await asyncio.sleep(every)
 
     def publish(self, event: dict[str, Any]) -> None:
         """Publish a CloudEvent on the topic."""

@@ -1,0 +1,126 @@
+"""Floods: what nobody confirmed is one mail, one source's flood holds up no other, and ARM is not rushed."""
+
+import asyncio
+
+import pytest
+
+from local.model import SECURITY_MAILBOX, Account, Mail
+from shared.finding import Finding
+from shared.queues import Message
+from shared.revocation import State
+from tests.driven import leaks
+from tests.driven.driving import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.roads.leaks import account_sas
+
+SEND_MAIL = "/sendMail"
+
+
+@pytest.fixture(autouse=True)
+async def quiet(driver: Driver) -> None:
+    """The digest has nothing to tell but what the test brings."""
+    table = driver.worker().digest._table
+    async for row in table.list_entities():
+        await table.delete_entity(row["PartitionKey"], row["RowKey"])
+
+
+async def unconfirmed(driver: Driver, account: Account) -> Finding:
+    """A forged leak, decided and followed up."""
+    finding = found(leaks.forged(account.name, ""))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    await worker.follow_up.run(Message(finding.fingerprint))
+    driver.rest()
+    return finding
+
+
+def digests(driver: Driver, account: Account) -> list[Mail]:
+    return [mail for mail in driver.mails(account.name) if mail.subject.startswith("[DIGEST]")]
+
+
+async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> None:
+    account = await driver.account(tags={"sasquash-owner": OWNER})
+    texts = [leaks.forged(account.name, "") for _ in range(60)]
+    worker = driver.worker()
+    await worker.containment.receive(raw_report("\n".join(texts)))
+    driver.rest()
+    fingerprints = [found(text).fingerprint for text in texts]
+    for fingerprint in fingerprints:
+        await worker.containment.resume(Message(fingerprint))
+    await asyncio.gather(*(worker.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
+    await worker.digest.send()
+    [mail] = driver.mails(account.name)
+    assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
+
+
+async def test_digest_tells_once(driver: Driver) -> None:
+    account = await driver.account()
+    await unconfirmed(driver, account)
+    await driver.worker().digest.send()
+    await driver.worker().digest.send()
+    assert len(digests(driver, account)) == 1
+
+
+async def test_digests_at_once_are_one(driver: Driver) -> None:
+    account = await driver.account()
+    await unconfirmed(driver, account)
+    await asyncio.gather(*(driver.worker().digest.send() for _ in range(4)))
+    assert len(digests(driver, account)) == 1
+
+
+async def test_no_news_is_no_mail(driver: Driver) -> None:
+    before = len(driver.requests(SEND_MAIL))
+    await driver.worker().digest.send()
+    assert len(driver.requests(SEND_MAIL)) == before
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_digest_that_is_killed_at_any_call_is_sent_by_the_next(driver: Driver, *, carried_out: bool) -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        account = await driver.account()
+        await unconfirmed(driver, account)
+        life, died = Life(ends_at=number, carried_out=carried_out), False
+        try:
+            await driver.worker(life).digest.send()
+        except Killed:
+            died = True
+        driver.clock.advance(minutes=5)
+        await driver.worker().digest.send()
+        assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"
+    assert number > 3
+
+
+async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
+    before = len(driver.cloud.model.mails)
+    await driver.worker().undelivered.poisoned("contain", "none of ours, at all")
+    [sent] = [s for s in driver.sent if s.queue == "follow-up"]
+    await driver.worker().follow_up.run(sent.message)
+    [mail] = driver.cloud.model.mails[before:]
+    assert "FAILED, an error stopped Sasquash" in mail.subject
+
+
+async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(driver: Driver) -> None:
+    account = await driver.account()
+    worker = driver.worker(source_quota="1")
+    first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
+    await worker.containment.receive(report(found(leaks.forged(account.name, ""))))
+    driver.rest()
+    await worker.containment.receive(report(first))
+    assert (await driver.record(first.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", first.fingerprint)[0][0] > 45
+    await worker.containment.receive(report(second))
+    assert driver.messages("contain", second.fingerprint)[0][0] == 900
+
+
+async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault("/listKeys", status=429)
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    driver.rest()
+    before = len(driver.requests("/listKeys"))
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert len(driver.requests("/listKeys")) == before + 1  # the ten seconds of a 429 that names none are over
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED

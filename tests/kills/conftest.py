@@ -1,0 +1,21 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from local.cloud import LocalCloud, running
+from tests.kills.host import QUEUE_FACTOR
+from tests.roads.road import Road
+
+
+@pytest.fixture(scope="session")
+async def mortal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalCloud]:
+    """A cloud with two hosts that may be killed, and that wait for a tenth of the time."""
+    folder = tmp_path_factory.mktemp("mortal")
+    async with running(folder=folder, hosts=2, host_module="tests.kills.host", time_factor=QUEUE_FACTOR) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+async def road(mortal: LocalCloud) -> AsyncIterator[Road]:
+    yield Road(mortal)
+    mortal.faults.clear()

@@ -1,0 +1,39 @@
+"""A function host as `local.host` is one, whose app has a tenth of the patience: `python -m tests.kills.host …`.
+
+A worker that dies with an account's lock is succeeded after three minutes, and a step that it had claimed is free
+after two. Tests that kill hosts would wait for that most of the time. The local cloud's time factor shortens what
+queues delay; this shortens what the app itself waits for, in its own process and before anything of it runs.
+"""
+
+import sys
+from datetime import timedelta
+
+FACTOR = 10
+QUEUE_FACTOR = 30  # of the local cloud: a host that was killed keeps its messages for ten minutes divided by this
+
+
+def shorten() -> None:
+    """Divide every patience by FACTOR. Who imports a constant later gets the short one."""
+    from shared import account_table
+
+    _divide(account_table, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
+    from shared import followup
+    from shared.levers import account_key, proof
+
+    _divide(account_key, "_REGENERATE_TIMEOUT")
+    _divide(followup, "_CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
+    _divide(proof, "_PATIENCE")
+
+
+def _divide(module: object, *names: str) -> None:
+    for name in names:
+        value = getattr(module, name)
+        assert isinstance(value, timedelta | float)
+        setattr(module, name, value / FACTOR)
+
+
+if __name__ == "__main__":
+    shorten()
+    from local.host.__main__ import main
+
+    sys.exit(main())

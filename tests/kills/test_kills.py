@@ -1,0 +1,180 @@
+"""Whole processes that are killed with SIGKILL, and what must be true when others have gone on."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+from azure.core.messaging import CloudEvent
+
+from local.faults import Effect, Fault
+from local.model import Account
+from shared.finding import REPORTED, in_text
+from shared.revocation import Revocation, State
+from tests.roads.leaks import account_sas
+from tests.roads.road import OWNER, Road
+from tests.simulator import judgment
+from tests.simulator.loop import EPOCH
+from tests.simulator.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
+
+REGENERATE = "/regenerateKey"
+PATIENCE = 90.0  # seconds
+LOAD = 30.0  # seconds of killing
+SEEDS = (1, 2)
+
+
+async def until(look: Callable[[], Awaitable[str]], *, seconds: float = PATIENCE) -> None:
+    """Return when `look` has nothing to say; fail with what it says last."""
+    said = "nothing was looked at"
+    try:
+        async with asyncio.timeout(seconds):
+            while said:
+                said = await look()
+                await asyncio.sleep(0.25)  # other processes decide when
+    except TimeoutError:
+        raise AssertionError(said) from None
+
+
+async def struck(fault: Fault) -> None:
+    """Return when a request has met `fault`."""
+    async with asyncio.timeout(PATIENCE):
+        while not fault.hits:
+            await asyncio.sleep(0.01)  # another process decides when
+
+
+async def closed(road: Road, fingerprint: str) -> Revocation:
+    """The record, once it is closed."""
+
+    async def look() -> str:
+        record = await road.record(fingerprint)
+        return "" if record is not None and record.state is State.CLOSED else f"{record and record.state}"
+
+    await until(look)
+    record = await road.record(fingerprint)
+    assert record is not None
+    return record
+
+
+async def kill_all_and_start_again(road: Road) -> None:
+    await asyncio.gather(*(road.cloud.kill_host(number) for number in (0, 1)))
+    await asyncio.gather(*(road.cloud.start_host(number) for number in (0, 1)))
+
+
+def mails(road: Road, account: Account) -> list[str]:
+    return [mail.subject for mail in road.mails(account)]
+
+
+# --- killed at moments that matter
+
+
+@pytest.mark.parametrize(
+    ("match", "after"),
+    [(REGENERATE, False), (REGENERATE, True), ("/sendMail", False), ("/sendMail", True), ("/items", True)],
+    ids=["before the lever", "after the lever", "before the mail", "after the mail", "after the incident"],
+)
+async def test_leak_is_closed_by_others_when_its_host_is_killed(road: Road, match: str, *, after: bool) -> None:
+    account = await road.account()
+    fault = Fault(match=match, effect=Effect.HANG, after=after)
+    road.cloud.faults.add(fault)
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
+    await struck(fault)
+    if after:  # it is carried out before it hangs
+        await asyncio.sleep(0.5)
+    await kill_all_and_start_again(road)
+    await closed(road, fingerprint)
+    assert road.rotations(account) == ["key1"]
+    assert road.incident(fingerprint)["Status"] == "closed"
+    assert 1 <= len(mails(road, account)) <= (2 if match == "/sendMail" and after else 1)
+
+
+# --- faults that a lever can have
+
+
+@pytest.mark.parametrize(
+    ("effect", "after"),
+    [
+        (Effect.STATUS, False),
+        (Effect.STATUS, True),
+        (Effect.HANG, False),
+        (Effect.HANG, True),
+        (Effect.RESET, True),
+    ],
+    ids=["503", "503, carried out", "hang", "hang, carried out", "answer lost"],
+)
+async def test_lever_with_a_fault_rotates_once_and_the_token_is_dead(
+    road: Road, effect: Effect, *, after: bool
+) -> None:
+    account = await road.account()
+    old = account.keys["key1"]
+    road.cloud.faults.add(Fault(match=REGENERATE, effect=effect, after=after))
+    [fingerprint] = await road.report(account_sas(account.name, old))
+    await closed(road, fingerprint)
+    assert (road.rotations(account), account.keys["key1"] != old) == (["key1"], True)
+
+
+async def test_graph_that_is_down_delays_no_kill_and_is_told_once_it_is_back(road: Road) -> None:
+    account = await road.account()
+    down = Fault(match="graph.microsoft.com", effect=Effect.STATUS, status=503, times=None)
+    road.cloud.faults.add(down)
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
+
+    async def proven() -> str:
+        record = await road.record(fingerprint)
+        return "" if record is not None and record.state is State.PROVEN else f"{record and record.state}"
+
+    await until(proven)
+    assert (road.rotations(account), mails(road, account)) == (["key1"], [])
+    road.cloud.faults.clear()
+    await closed(road, fingerprint)
+    assert (len(mails(road, account)), road.incident(fingerprint)["Status"]) == (1, "closed")
+
+
+# --- killed at random, under load
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_nothing_is_rotated_twice_or_lost_whenever_hosts_are_killed(road: Road, seed: int) -> None:
+    rng = random.Random(seed)
+    scenario = await planned(road, rng)
+    publishing = [asyncio.create_task(publish(road, leak, at)) for leak in scenario.leaks for at in leak.times]
+    ends = asyncio.get_running_loop().time() + LOAD
+    while asyncio.get_running_loop().time() < ends:
+        await asyncio.sleep(rng.uniform(0.2, 2.0))
+        victim = rng.randrange(2)
+        await road.cloud.kill_host(victim)
+        await asyncio.sleep(rng.uniform(0.0, 1.0))
+        await road.cloud.start_host(victim)
+    await asyncio.gather(*publishing)
+
+    async def look() -> str:
+        records = {leak.finding.fingerprint: await road.record(leak.finding.fingerprint) for leak in scenario.leaks}
+        found = judgment.violations(
+            road.cloud.model,
+            scenario,
+            {fingerprint: record for fingerprint, record in records.items() if record is not None},
+            excused_mails=len(scenario.leaks),  # a kill may fall between sending and recording
+        )
+        return f"seed {seed}: {'; '.join(found)}" if found else ""
+
+    await until(look)
+
+
+async def planned(road: Road, rng: random.Random) -> Scenario:
+    """Accounts, and leaks of their keys, that are published up to three times each while hosts are killed."""
+    accounts, leaks = [], []
+    for _ in range(10):
+        account = await road.account()
+        accounts.append(PlannedAccount(account.name, OWNER, dict(account.keys), 0.0))
+        for number in range(rng.choice((1, 2))):
+            name = rng.choice(("key1", "key1", "key2"))
+            text = account_sas(account.name, account.keys[name], expiry=EPOCH.replace(year=2030 + number))
+            [reported] = in_text(text, source="github", url=None, detected_at=EPOCH)
+            times = tuple(rng.uniform(0.0, LOAD) for _ in range(rng.choice((1, 2, 3))))
+            leaks.append(PlannedLeak(Kind.ACCOUNT_SAS, account.name, name, text, reported.finding, times))
+    return Scenario(tuple(accounts), tuple(leaks), {}, Decision.NOTHING, 0.0, 0.0, 0.0, 2)
+
+
+async def publish(road: Road, leak: PlannedLeak, at: float) -> None:
+    await asyncio.sleep(at)
+    data = leak.finding.to_data()
+    await road.publish(CloudEvent(source="/tests", type=REPORTED, id=f"{leak.finding.fingerprint}-{at}", data=data))

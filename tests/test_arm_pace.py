@@ -1,0 +1,146 @@
+"""ARM's limits are kept before they are hit, and its 429 is obeyed without sleeping in a call."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.pipeline import AsyncPipeline
+from azure.core.pipeline.policies import AsyncRetryPolicy
+from azure.core.rest import HttpRequest
+
+from local.memory.exchange import Answer, Request
+from local.memory.transport import InProcessTransport
+from shared.arm_pace import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
+from shared.errors import Throttled
+from tests.samples import NOW
+
+SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
+ACCOUNT = (
+    f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/resourceGroups/web/providers/x/storageAccounts/a"
+)
+VERSION = "?api-version=2026-09-01"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> Any:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock: Clock) -> ArmPace:
+    return ArmPace(clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "kind"),
+    [
+        ("POST", f"{ACCOUNT}/listKeys{VERSION}", Kind.LIST),
+        ("POST", f"{ACCOUNT}/regenerateKey{VERSION}", Kind.WRITE),
+        ("POST", f"{ACCOUNT}/revokeUserDelegationKeys{VERSION}", Kind.WRITE),
+        ("PATCH", f"{ACCOUNT}{VERSION}", Kind.WRITE),
+        ("PUT", f"{ACCOUNT}/tableServices/default/tables/t{VERSION}", Kind.WRITE),
+        ("GET", f"{ACCOUNT}{VERSION}", Kind.READ),
+    ],
+)
+def test_call_counts_as_what_arm_counts_it(method: str, url: str, kind: Kind) -> None:
+    assert classify(method, url) == (SUBSCRIPTION, kind)
+
+
+def test_query_of_resource_graph_is_a_read_of_no_subscription() -> None:
+    url = f"https://management.azure.com/providers/Microsoft.ResourceGraph/resources{VERSION}"
+
+    assert classify("POST", url) == ("", Kind.READ)
+
+
+@pytest.mark.parametrize("kind", [Kind.WRITE, Kind.LIST])
+def test_burst_ends_before_arm_s_own_limit(pace: ArmPace, kind: Kind) -> None:
+    for _ in range(_LIMITS[kind].burst):
+        pace.admit(SUBSCRIPTION, kind)
+
+    with pytest.raises(Throttled) as caught:
+        pace.admit(SUBSCRIPTION, kind)
+
+    assert caught.value.retry_after == pytest.approx(_LIMITS[kind].seconds)
+    assert caught.value.certainly_nothing_happened
+
+
+@pytest.mark.parametrize(("kind", "an_hour"), [(Kind.WRITE, 1200), (Kind.LIST, 1200)])
+def test_an_hour_brings_fewer_than_arm_takes(pace: ArmPace, clock: Clock, kind: Kind, an_hour: int) -> None:
+    sent = 0
+    for _ in range(3600):
+        clock.now += timedelta(seconds=1)
+        try:
+            pace.admit(SUBSCRIPTION, kind)
+            sent += 1
+        except Throttled:
+            continue
+
+    assert 900 < sent < an_hour
+
+
+def test_reads_are_not_counted(pace: ArmPace) -> None:
+    for _ in range(1000):
+        pace.admit(SUBSCRIPTION, Kind.READ)
+
+
+def test_subscriptions_are_counted_apart(pace: ArmPace) -> None:
+    for _ in range(_LIMITS[Kind.WRITE].burst):
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+    pace.admit("another", Kind.WRITE)
+
+
+def test_nothing_of_a_kind_is_sent_until_arm_allows(pace: ArmPace, clock: Clock) -> None:
+    pace.throttled(SUBSCRIPTION, Kind.LIST, seconds=120)
+    clock.now += timedelta(seconds=119)
+    with pytest.raises(Throttled):
+        pace.admit(SUBSCRIPTION, Kind.LIST)
+    pace.admit(SUBSCRIPTION, Kind.WRITE)
+    clock.now += timedelta(seconds=2)
+
+    pace.admit(SUBSCRIPTION, Kind.LIST)
+
+
+async def answered(pace: ArmPace, answers: list[Answer]) -> tuple[Any, int]:
+    """What a client's pipeline brings, and how often it was sent."""
+    sent = 0
+
+    async def service(_request: Request) -> Answer:
+        nonlocal sent
+        sent += 1
+        return answers[min(sent, len(answers)) - 1]
+
+    policies = [AsyncRetryPolicy(retry_total=2, retry_backoff_factor=0), ArmPacePolicy(pace)]
+    async with AsyncPipeline(InProcessTransport(service), policies) as pipeline:  # type: ignore[arg-type]
+        try:
+            outcome: Any = await pipeline.run(HttpRequest("GET", f"{ACCOUNT}{VERSION}"))
+        except Throttled as error:
+            outcome = error
+    return outcome, sent
+
+
+async def test_429_is_neither_repeated_nor_slept_on_in_the_call(pace: ArmPace) -> None:
+    outcome, sent = await answered(pace, [Answer(429, {"retry-after": "120"})])
+
+    assert (type(outcome), outcome.retry_after, sent) == (Throttled, 120.0, 1)
+
+
+async def test_503_is_repeated_as_ever(pace: ArmPace) -> None:
+    outcome, sent = await answered(pace, [Answer(503), Answer(200)])
+
+    assert (outcome.http_response.status_code, sent) == (200, 2)
+
+
+async def test_call_after_a_429_is_not_sent(pace: ArmPace) -> None:
+    await answered(pace, [Answer(429)])
+    outcome, sent = await answered(pace, [Answer(200)])
+
+    assert (type(outcome), sent) == (Throttled, 0)

@@ -1,0 +1,71 @@
+"""On what each change of a record rests, as its history says."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared import evidence
+from shared.revocation import Approval, Outcome, Proof, Reason, Revocation, State
+from shared.sas import key_sha256
+from tests import samples
+from tests.samples import NOW, PERSON
+
+KEY_HASH = key_sha256(samples.KEYS["key2"])
+KNOWN = samples.revocation(key_name="key2", key_sha256=KEY_HASH)
+
+
+def reach(record: Revocation, state: State) -> Revocation:
+    return record.reach(state, now=NOW, detail="")
+
+
+def test_pull_rests_on_arithmetic_and_azure_s_answer() -> None:
+    said = evidence.of(reach(replace(KNOWN, pull=samples.pull()), State.CONTAINED))
+
+    assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
+    assert "Shown by Azure's answer" in said
+
+
+def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
+    record = replace(KNOWN, pull=samples.pull(confirmed_by="listing"))
+
+    assert "Shown by what is there now" in evidence.of(reach(record, State.CONTAINED))
+
+
+@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (its deadline passed")])
+def test_pull_that_was_approved_says_by_whom(by: object, who: str) -> None:
+    approval = Approval(by, NOW, "d" * 64, "Ours.")  # type: ignore[arg-type]
+    record = replace(KNOWN, pull=samples.pull(), approval=approval)
+
+    assert f"Approved by {who}" in evidence.of(reach(record, State.CONTAINED))
+
+
+def test_approval_itself_names_the_plan() -> None:
+    record = replace(KNOWN, approval=samples.approval("d" * 64))
+
+    assert "plan dddddddddddd…" in evidence.of(reach(record, State.RECEIVED))
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
+def test_proof_rests_on_what_was_seen(state: State) -> None:
+    record = replace(KNOWN, proof=Proof(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
+
+    assert evidence.of(reach(record, state)) == "blob: refused. queue: refused."
+
+
+def test_what_azure_said_to_a_token_is_told() -> None:
+    record = samples.revocation(liveness=samples.liveness())
+
+    assert evidence.of(reach(record, State.AWAITING_APPROVAL)) == "Azure accepted it."
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CLOSED, State.UNRESOLVED])
+def test_what_rests_on_nothing_says_nothing(state: State) -> None:
+    assert evidence.of(reach(samples.revocation(), state)) == ""
+
+
+def test_only_a_pull_has_azure_s_correlation_id() -> None:
+    record = replace(KNOWN, pull=samples.pull())
+
+    assert evidence.correlation_id(reach(record, State.CONTAINED)) == "11111111-2222-4333-8444-555555555555"
+    assert evidence.correlation_id(reach(record, State.PROVEN)) is None
+    assert evidence.correlation_id(samples.revocation().end(Reason.EXPIRED, now=NOW, detail="")) is None
