@@ -9,7 +9,7 @@ from shared import acts
 from shared.caller import Caller
 from shared.errors import NotPermitted, WrongState
 from shared.finding import Finding, Order
-from shared.revocation import Approval, LockedDown, Reason, Revocation, State
+from shared.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 from shared.targets import Lever, Lockdown
 from tests import samples
 from tests.samples import NOW
@@ -196,3 +196,41 @@ def test_order_ends_with_its_lockdown() -> None:
     record = in_state(State.PROVEN, lockdown=LOCKED, finding=order())
     opened = acts.unlocked(record, replace(LOCKED, undone_at=LATER), by="Bob", reason="Moved.", now=LATER)
     assert (opened.state, opened.reason) == (State.CLOSED, None)
+
+
+# A deadline
+
+
+DUE = NOW + timedelta(hours=4)
+
+
+@pytest.mark.parametrize(
+    ("at_deadline", "state", "reason"),
+    [
+        (AtDeadline.ESCALATE, State.UNRESOLVED, Reason.UNDECIDED),
+        (AtDeadline.REVOKE, State.RECEIVED, None),
+    ],
+)
+def test_plan_past_its_deadline_is_escalated_or_revoked(
+    at_deadline: AtDeadline, state: State, reason: Reason | None
+) -> None:
+    after = acts.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE)
+
+    assert after is not None
+    assert (after.state, after.reason) == (state, reason)
+
+
+def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
+    after = acts.overdue(replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE)
+
+    assert after is not None
+    assert after.approval == Approval(None, DUE, samples.plan().digest, "")
+
+
+def test_nothing_comes_of_a_deadline_before_its_time() -> None:
+    assert acts.overdue(awaiting(), now=DUE - timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.AWAITING_APPROVAL])
+def test_nothing_comes_of_a_deadline_once_somebody_has_decided(state: State) -> None:
+    assert acts.overdue(in_state(state, deadline=DUE), now=DUE) is None

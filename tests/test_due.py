@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from shared.due import closable, confirmed, unannounced, unclaimed, unfiled, untold, with_proof
+from shared.due import (
+    closable,
+    confirmed,
+    outstanding,
+    told_at_once,
+    unannounced,
+    unclaimed,
+    unfiled,
+    untold,
+    with_proof,
+)
 from shared.revocation import Claim, Filed, Liveness, LockedDown, Outcome, Proof, Reason, Revocation, State, Told
 from shared.targets import Lever, Lockdown
 from tests import samples
@@ -203,3 +213,61 @@ def test_a_lockdown_stays_open_until_somebody_undoes_it() -> None:
 
 def test_a_lockdown_that_was_never_put_on_keeps_nothing_open() -> None:
     assert closable(done(lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")))
+
+
+# What is left to do
+
+
+def all_told(record: Revocation) -> Revocation:
+    return replace(
+        record,
+        announced=record.changes,
+        filed=Filed("7", record.state, record.reason),
+        told=(Told(record.state, (), NOW, record.reason),),
+    )
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CONTAINED])
+def test_what_waits_for_a_verdict_or_a_proof_is_outstanding(state: State) -> None:
+    assert outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+
+
+@pytest.mark.parametrize("state", [State.OBSERVED, State.UNRESOLVED, State.FAILED, State.CLOSED])
+def test_what_is_filed_told_and_announced_is_not(state: State) -> None:
+    assert not outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+
+
+@pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"told": ()}])
+def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
+    record = all_told(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
+
+    assert outstanding(replace(record, **missing), now=NOW)
+
+
+def test_key_that_was_not_handed_over_yet_is_outstanding() -> None:
+    record = all_told(samples.revocation(pull=samples.pull()).reach(State.CLOSED, now=NOW, detail=""))
+
+    assert outstanding(record, now=NOW)
+
+
+def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
+    waiting = samples.revocation(deadline=LATER).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+
+    assert [outstanding(all_told(waiting), now=at) for at in (NOW, LATER)] == [False, True]
+
+
+# What is worth a mail of its own
+
+
+@pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
+def test_trouble_of_our_own_is_told_at_once(reason: Reason) -> None:
+    assert told_at_once(ended(reason))
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED])
+def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
+    assert not told_at_once(ended(reason))
+
+
+def test_what_arithmetic_has_proven_is_told_at_once() -> None:
+    assert told_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))

@@ -7,9 +7,13 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
+from shared.account_table import Rotation
+from shared.facts import AccountKey
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import Reason, State
+from shared.targets import Lever
+from shared.under_lock import behind_our_rotation
 from tests.driven import leaks
 from tests.driven.driving import Driver, Killed, Life, found, report
 from tests.roads.leaks import account_sas, blob_sas, later
@@ -313,6 +317,72 @@ async def noted_if_it_pulls(driver: Driver, finding: Finding) -> None:
 async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
     """The lock as a worker leaves it that died between its call to ARM and its note."""
     await driver.worker().account_table.acquire(account.name, fingerprint=finding.fingerprint)
+
+
+# --- a list of keys that lags
+
+
+def key_of(value: str, *, made: datetime | None) -> AccountKey:
+    return AccountKey(value, made)
+
+
+@pytest.mark.parametrize(
+    ("value", "made", "behind"),
+    [
+        ("old", timedelta(days=-400), "key1"),
+        ("old", timedelta(seconds=-31), "key1"),
+        ("new", timedelta(seconds=-1), None),
+        ("another's", timedelta(seconds=5), None),
+        ("old", None, None),
+    ],
+    ids=["as before", "just before", "ours", "somebody else's since", "of unknown age"],
+)
+def test_key_as_it_was_before_our_rotation_is_behind(value: str, made: timedelta | None, behind: str | None) -> None:
+    at = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    ours = Rotation(Lever.ACCOUNT_KEY, "key1", at, "f" * 64, key_of("new", made=None).sha256)
+    keys = {"key1": key_of(value, made=at + made if made is not None else None), "key2": key_of("x", made=at)}
+    assert behind_our_rotation(keys, [ours]) == behind
+
+
+def test_only_our_latest_rotation_of_a_key_counts() -> None:
+    at = datetime(2026, 11, 20, 3, tzinfo=UTC)
+    rotations = [
+        Rotation(Lever.ACCOUNT_KEY, "key1", at + timedelta(hours=n), "f" * 64, key_of(f"new{n}", made=None).sha256)
+        for n in (1, 2)
+    ]
+    keys = {"key1": key_of("new2", made=at + timedelta(hours=2))}
+    assert behind_our_rotation(keys, reversed(rotations)) is None
+
+
+async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Driver) -> None:
+    account = await driver.account()
+    first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
+    old = (dict(account.keys), dict(account.key_created))
+    worker = driver.worker()
+    await worker.containment.receive(report(first))
+    new = (dict(account.keys), dict(account.key_created))
+    account.keys, account.key_created = old  # what ARM still lists
+    driver.rest()
+    await worker.containment.receive(report(second))
+    assert (await driver.record(second.fingerprint)).state is State.RECEIVED
+    account.keys, account.key_created = new
+    driver.rest()
+    await worker.containment.resume(Message(second.fingerprint))
+    assert (await driver.record(second.fingerprint)).reason is Reason.COVERED
+    assert len(account.rotations) == 1
+
+
+async def test_lever_is_not_pulled_when_too_little_is_left_of_the_lock(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    life = Life(stops_at="/listKeys", carried_out=True)
+    containing = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    await life.stopped.wait()
+    driver.clock.advance(seconds=40)
+    life.go.set()
+    await containing
+    assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.RECEIVED, [])
+    assert driver.requests(REGENERATE) == []
 
 
 # --- reports that come late, under a key that is gone

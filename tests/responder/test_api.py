@@ -229,7 +229,14 @@ async def test_a_record_is_read_with_its_history() -> None:
     assert answer.status_code == 200
     assert said(answer)["id"] == record.fingerprint
     assert said(answer)["history"] == [
-        {"at": "2026-11-21T10:00:00Z", "who": "sasquash", "state": "received", "what": "Reported by github."}
+        {
+            "at": "2026-11-21T10:00:00Z",
+            "who": "sasquash",
+            "state": "received",
+            "what": "Reported by github.",
+            "evidence": "",
+            "correlation_id": None,
+        }
     ]
 
 

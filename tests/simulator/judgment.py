@@ -23,6 +23,7 @@ def violations(
     """Return in words all that is not as it must be; `records` are by fingerprint."""
     return [
         *_rotations(cloud, scenario, records),
+        *_second_keys(cloud, scenario, records),
         *_leaks(cloud, scenario, records),
         *_incidents(cloud, records),
         *_mails(cloud, records, excused_mails),
@@ -49,6 +50,16 @@ def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocatio
             told = record.pull is not None and record.account_name == planned.name
             if told and record.pull is not None and record.pull.target not in times:
                 yield f"record {record.fingerprint[:12]} tells of a rotation that never was"
+
+
+def _second_keys(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
+    """The second key of an account within a day takes a person, whatever else has happened."""
+    for planned in scenario.accounts:
+        if len({key for key, _ in cloud.accounts[planned.name].rotations}) < 2:
+            continue
+        pulled = [r for r in records.values() if r.pull is not None and r.account_name == planned.name]
+        if not any(r.approval is not None and r.approval.by is not None for r in pulled):
+            yield f"both keys of {planned.name} were rotated, and nobody had approved"
 
 
 def _leaks(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
@@ -112,6 +123,19 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
         c3id = record.finding.credential.c3id
         if not any(c3id in mail.subject and "proven dead" in mail.subject and len(mail.to) for mail in cloud.mails):
             yield f"nobody was told that the leak of record {record.fingerprint[:12]} is dead"
+
+
+def checked(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Counter[str]:
+    """Return how often each invariant was looked at."""
+    return Counter(
+        {
+            "no key rotated twice, none but the leaked, the second by a person": len(scenario.accounts),
+            "no leak lost, none left alive": len(scenario.leaks),
+            "one incident a record": len(records),
+            "each state told, and once": len(cloud.mails),
+            "no credential written down": len(scenario.leaks) + 2 * len(scenario.accounts),
+        }
+    )
 
 
 def written(cloud: Cloud, stored: Iterable[str], secrets: Iterable[str]) -> Iterable[str]:

@@ -6,8 +6,9 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -19,7 +20,7 @@ from shared.finding import REPORTED
 from shared.revocation import Revocation, State
 from tests.simulator import judgment
 from tests.simulator.faults import LATEST_LEVER, Schedule
-from tests.simulator.loop import JumpingLoop
+from tests.simulator.loop import EPOCH, JumpingLoop
 from tests.simulator.network import REGENERATE
 from tests.simulator.scenario import Decision, Scenario, new_key, plan
 from tests.simulator.world import Tokens, World, load_app, simulated_time
@@ -45,6 +46,10 @@ class Result:
     rotations: int
     records: int
     calls: int
+    checked: Counter[str]
+    first_rotation: float | None  # seconds of the loop's clock
+    first_mail: float | None
+    mails: int
     trace: str
     story: tuple[str, ...] = field(default=(), repr=False)
 
@@ -55,12 +60,21 @@ def _shared() -> tuple[Tokens, dict[str, Callable[[Any], Any]]]:
     return Tokens(), load_app()
 
 
-def run(seed: int, *, latest_lever: float = LATEST_LEVER) -> Result:
-    """Run one seed. `latest_lever`: how much later ARM may carry out a lost call, in seconds."""
+def _first(moments: Iterable[datetime]) -> float | None:
+    return min(((moment - EPOCH).total_seconds() for moment in moments), default=None)
+
+
+def run(seed: int, *, latest_lever: float = LATEST_LEVER, graph_down_until: float | None = None) -> Result:
+    """Run one seed. `latest_lever`: how much later ARM may carry out a lost call, in seconds.
+
+    `graph_down_until` has Graph answer nothing until then, whatever the seed says.
+    """
     tokens, functions = _shared()
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
     scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"))
+    if graph_down_until is not None:
+        scenario = replace(scenario, graph_down_until=graph_down_until)
     schedule = Schedule.of(rng, until=scenario.faults_until, latest_lever=latest_lever)
     loop = JumpingLoop()
     loop.set_exception_handler(lambda _loop, _context: None)  # killed workers leave tasks behind
@@ -122,6 +136,10 @@ async def _run(
         rotations=sum(len(account.rotations) for account in world.cloud.accounts.values()),
         records=len(records),
         calls=len(world.network.calls),
+        checked=judgment.checked(world.cloud, scenario, records),
+        first_rotation=_first(at for a in world.cloud.accounts.values() for _, at in a.rotations),
+        first_mail=_first(mail.sent_at for mail in world.cloud.mails),
+        mails=len(world.cloud.mails),
         trace=hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16],
         story=(*lines, *world.failures),
     )

@@ -32,6 +32,15 @@ print(*(seed for seed in range(60) if rotated_twice(run(seed, latest_lever=900.0
 """
 
 
+GRAPH_DOWN = """
+from tests.simulator.run import run
+results = [run(seed, graph_down_until=7200.0) for seed in range(200, 230)]
+assert not [v for r in results for v in r.violations], [r.violations for r in results]
+killed = [r for r in results if r.rotations]
+print(len(killed), max(r.first_rotation for r in killed), min(r.first_mail for r in killed))
+"""
+
+
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the hash seed that a replay needs."""
     return subprocess.run(
@@ -69,6 +78,13 @@ def test_a_seed_replays() -> None:
     first, second = python("-c", TRACES), python("-c", TRACES)
     assert first.stdout == second.stdout
     assert len(set(first.stdout.split())) == 3, first.stderr
+
+
+def test_graph_that_is_down_for_two_hours_delays_no_kill_and_all_is_told_once_afterwards() -> None:
+    finished = python("-c", GRAPH_DOWN)
+    assert finished.returncode == 0, finished.stderr
+    killed, last_kill, first_mail = (float(word) for word in finished.stdout.split())
+    assert (killed > 5, last_kill < 3600, first_mail >= 7200) == (True, True, True)
 
 
 def test_the_risk_that_remains_can_be_shown() -> None:

@@ -1,0 +1,49 @@
+"""Whole roads on two hosts: what comes many times is done once, and what nobody can work on is told of."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from azure.core.messaging import CloudEvent
+from azure.storage.queue import TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient
+
+from local.model import STATE_ACCOUNT
+from shared.finding import REPORTED, in_text
+from shared.revocation import State
+from tests.roads.leaks import account_sas
+from tests.roads.road import Developer, Road
+
+COPIES = 200
+
+
+async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_mail(road: Road) -> None:
+    account = await road.account()
+    text = account_sas(account.name, account.keys["key1"])
+    [reported] = in_text(text, source="github", url=None, detected_at=datetime.now(UTC))
+    data, fingerprint = reported.finding.to_data(), reported.finding.fingerprint
+    events = [CloudEvent(source="/tests", type=REPORTED, id=f"{fingerprint}-{n}", data=data) for n in range(COPIES)]
+    await asyncio.gather(*(road.publish(*events[start : start + 20]) for start in range(0, COPIES, 20)))
+    await road.settled(fingerprint, until=lambda record: record.state is State.CLOSED)
+    assert len(road.requests(f"/{account.name}/regenerateKey")) == 1
+    assert road.rotations(account) == ["key1"]
+    assert road.incident(fingerprint)["Status"] == "closed"
+    assert len(road.mails(account)) == 1
+
+
+async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_and_a_mail(road: Road) -> None:
+    endpoint = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
+    policy = TextBase64EncodePolicy()
+    async with QueueClient(
+        endpoint, "contain-poison", credential=Developer(road.cloud), message_encode_policy=policy, **road.options
+    ) as queue:
+        await queue.create_queue()
+        await queue.send_message("none of ours")
+
+    async def told() -> bool:
+        mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in road.cloud.model.mails)
+        filed = any(incident.fields["Status"] == "failed" for incident in road.cloud.model.incidents)
+        return mailed and filed
+
+    async with asyncio.timeout(30):
+        while not await told():  # noqa: ASYNC110 -- another process decides when
+            await asyncio.sleep(0.1)
