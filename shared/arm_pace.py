@@ -1,8 +1,9 @@
 """Azure Resource Manager's limits, kept before they are hit: a policy in the pipeline of every client of ARM.
 
-The storage resource provider takes, per subscription and region, 10 writes a second and 1,200 an hour, and 100 lists
-in five minutes ("Azure Storage resource provider limits"). What would be more is not sent, and raises Throttled:
-nothing has happened, and it may be tried again. So it is after a 429, until the time that ARM names has passed.
+The storage resource provider takes, per subscription and region, 10 writes a second and 1,200 an hour ("Azure Storage
+resource provider limits"). What would be more is not sent, and raises Throttled: nothing has happened, and it may be
+tried again. So it is with any call after a 429, until the time that ARM names has passed. Reads and lists are limited
+by that alone: their limits are per region, which we don't know, and a 429 costs nothing but time.
 
 azure-core's own retries would sleep for as long as Retry-After says, inside the call and under an account's lock. So
 a 429 never reaches them.
@@ -42,8 +43,8 @@ class _Limit:
     seconds: float
 
 
-# Below ARM's own, which others in the subscription use up as well.
-_LIMITS = {Kind.WRITE: _Limit(8, 3.6), Kind.LIST: _Limit(80, 3.75)}
+# What a burst and what flows in meanwhile come to is below ARM's own: 9 writes in a second and 1,160 in an hour.
+_LIMITS = {Kind.WRITE: (_Limit(5, 0.25), _Limit(580, 6.2))}
 
 
 class ArmPace:
@@ -51,7 +52,7 @@ class ArmPace:
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._spent: dict[tuple[str, Kind], tuple[float, datetime]] = {}
+        self._spent: dict[tuple[str, Kind, _Limit], tuple[float, datetime]] = {}
         self._closed_until: dict[tuple[str, Kind], datetime] = {}
 
     def admit(self, subscription: str, kind: Kind) -> None:
@@ -60,14 +61,17 @@ class ArmPace:
         closed = self._closed_until.get(key, now)
         if now < closed:
             raise _throttled(kind, (closed - now).total_seconds(), "ARM asked for it")
-        limit = _LIMITS.get(kind)
-        if limit is None:
-            return
-        spent, since = self._spent.get(key, (0.0, now))
-        spent = max(spent - (now - since).total_seconds() / limit.seconds, 0.0)
-        if spent + 1.0 > limit.burst:
-            raise _throttled(kind, (spent + 1.0 - limit.burst) * limit.seconds, "more would exceed its limits")
-        self._spent[key] = (spent + 1.0, now)
+        spent = {limit: self._left_over((*key, limit), now) for limit in _LIMITS.get(kind, ())}
+        wait = max(((used + 1.0 - limit.burst) * limit.seconds for limit, used in spent.items()), default=0.0)
+        if wait > 0:
+            raise _throttled(kind, wait, "more would exceed its limits")
+        for limit, used in spent.items():
+            self._spent[*key, limit] = (used + 1.0, now)
+
+    def _left_over(self, key: tuple[str, Kind, _Limit], now: datetime) -> float:
+        """Return how much of a limit is used up still."""
+        used, since = self._spent.get(key, (0.0, now))
+        return max(used - (now - since).total_seconds() / key[2].seconds, 0.0)
 
     def throttled(self, subscription: str, kind: Kind, *, seconds: float | None) -> Throttled:
         """Note that ARM answered 429; return the error to raise."""

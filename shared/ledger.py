@@ -28,7 +28,7 @@ from shared import continuation, evidence
 from shared.errors import Conflict, SasquashError, from_azure
 from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
-from shared.revocation import STATE_OF, Change, LockedDown, Reason, Revocation, Sighting, State
+from shared.revocation import STATE_OF, Change, LockedDown, Plan, Reason, Revocation, Sighting, State
 from shared.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
@@ -300,6 +300,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 finding=_NO_FINDING,
                 account=None,
                 policy=None,
+                plan=None,
                 lockdown=None,
                 sightings=(),
                 etag="",
@@ -322,6 +323,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "finding": ("Finding", Finding),
     "account": ("Facts", AccountFacts | None),
     "policy": ("Policy", PolicyReading | None),
+    "plan": ("Plan", Plan | None),
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 _MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is forgotten first
+_LONGEST_NAME = 200  # characters that count
 _HOUR = 3600.0
 
 
@@ -28,7 +29,7 @@ class Quotas:
 
     def over_by(self, source: str) -> float:
         """Count one of `source`; return in how many seconds it would be within the quota, 0 if it is."""
-        now = self._clock()
+        now, source = self._clock(), source[:_LONGEST_NAME]
         bucket = self._buckets.pop(source, None) or _Bucket(float(self._an_hour), now)
         self._buckets[source] = bucket
         while len(self._buckets) > _MOST_SOURCES:
