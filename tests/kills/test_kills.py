@@ -12,7 +12,7 @@ from local.model import Account
 from shared.finding import REPORTED, in_text
 from shared.revocation import Revocation, State
 from tests.roads.leaks import account_sas
-from tests.roads.road import OWNER, Road
+from tests.roads.road import OWNER, Road, is_closed
 from tests.simulator import judgment
 from tests.simulator.loop import EPOCH
 from tests.simulator.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
@@ -47,7 +47,7 @@ async def closed(road: Road, fingerprint: str) -> Revocation:
 
     async def look() -> str:
         record = await road.record(fingerprint)
-        return "" if record is not None and record.state is State.CLOSED else f"{record and record.state}"
+        return "" if record is not None and is_closed(record) else f"{record and record.state}"
 
     await until(look)
     record = await road.record(fingerprint)

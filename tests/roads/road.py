@@ -26,7 +26,7 @@ from shared.state_index import StateIndex
 OWNER = "model-owner@contoso.com"
 SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})
 _NUMBERS = itertools.count(1)
-_PATIENCE = 12.0  # seconds
+_PATIENCE = 30.0  # seconds; an account rests for ten of them
 
 
 class Developer:
@@ -116,6 +116,11 @@ class Road:
 
     def mails(self, account: Account) -> list[Any]:
         return [mail for mail in self.cloud.model.mails if account.name in mail.subject]
+
+
+def is_closed(record: Revocation) -> bool:
+    """Whether a record has come to its end, and its incident says so."""
+    return record.state is State.CLOSED and record.filed is not None and record.filed.state is State.CLOSED
 
 
 def _now() -> datetime:

@@ -9,9 +9,8 @@ from azure.storage.queue.aio import QueueClient
 
 from local.model import STATE_ACCOUNT
 from shared.finding import REPORTED, in_text
-from shared.revocation import State
 from tests.roads.leaks import account_sas
-from tests.roads.road import Developer, Road
+from tests.roads.road import Developer, Road, is_closed
 
 COPIES = 200
 
@@ -23,7 +22,7 @@ async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_
     data, fingerprint = reported.finding.to_data(), reported.finding.fingerprint
     events = [CloudEvent(source="/tests", type=REPORTED, id=f"{fingerprint}-{n}", data=data) for n in range(COPIES)]
     await asyncio.gather(*(road.publish(*events[start : start + 20]) for start in range(0, COPIES, 20)))
-    await road.settled(fingerprint, until=lambda record: record.state is State.CLOSED)
+    await road.settled(fingerprint, until=is_closed)
     assert len(road.requests(f"/{account.name}/regenerateKey")) == 1
     assert road.rotations(account) == ["key1"]
     assert road.incident(fingerprint)["Status"] == "closed"
