@@ -38,6 +38,7 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
     faults.clear()
     async with gate.closed():
         await backend.empty_tables_and_queues(STATE_ACCOUNT)
+        await backend.empty_container(STATE_ACCOUNT, DEAD_LETTERS)
         # Azurite deletes nothing of an account whose keys it does not know: data first, then the account.
         for name in [name for name in cloud.accounts if name != STATE_ACCOUNT]:
             await backend.delete_everything(name)

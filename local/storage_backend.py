@@ -83,6 +83,13 @@ class StorageBackend:
         target = f"/{container}/{quote(name)}"
         await self._do(account, "blob", "PUT", target, body=content, headers=headers, accepted=(201,))
 
+    async def empty_container(self, account: str, container: str) -> None:
+        """Leave a container in place and without blobs."""
+        body = await self._do(account, "blob", "GET", f"/{container}?restype=container&comp=list", accepted=(200,))
+        for name in ET.fromstring(body).iterfind(".//Blob/Name"):  # ours: Azurite's
+            target = f"/{container}/{quote(name.text or '')}"
+            await self._do(account, "blob", "DELETE", target, accepted=(202, 404))
+
     async def create_queue(self, account: str, name: str) -> None:
         await self._do(account, "queue", "PUT", f"/{name}", accepted=(201, 204))
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -384,6 +385,30 @@ async def test_the_time_factor_shortens_the_schedule(subscribed: World) -> None:
     await subscribed.publish(CLOUD_EVENT)
     await subscribed.settle()
     assert subscribed.clock.slept == [10 / 60, 30 / 60]
+
+
+async def test_a_dead_letter_is_written_as_a_blob_five_minutes_after_the_last_attempt(world: World) -> None:
+    written: dict[str, Any] = {}
+
+    async def write(name: str, content: bytes) -> None:
+        written[name] = json.loads(content)
+
+    grid = EventGrid(
+        world.cloud,
+        world.entra,
+        send=world.hosts.send,
+        clock=world.clock.now,
+        sleep=world.clock.sleep,
+        dead_letter=write,
+    )
+    await grid.deliver_to(HOSTS, SYSTEM_KEY)
+    await replace(world, grid=grid).publish(CLOUD_EVENT)
+    world.hosts.statuses = [413]
+    await grid.settle()
+    [(name, letters)] = written.items()
+    assert re.fullmatch(r"sasquash/FINDINGS-TO-FUNCTION/\d+/\d+/\d+/\d+/[0-9a-f-]{36}\.json", name)
+    assert (letters[0]["id"], letters[0]["deadLetterReason"].startswith("Undeliverable")) == (CLOUD_EVENT["id"], True)
+    assert world.clock.slept == [300]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413])

@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from local.model import Account
 from shared.revocation import State
-from tests.roads.api import APPROVER_NAME, REPORTER_NAME, RESPONDER, act, approve, read, report
+from tests.roads.api import APPROVER, APPROVER_NAME, REPORTER_NAME, RESPONDER, act, approve, call, read, report
 from tests.roads.leaks import account_sas
 from tests.roads.places import REFUSED, Container
 from tests.roads.road import OWNER, Road
@@ -25,6 +26,20 @@ def small(account: Account) -> str:
         expiry=datetime.now(UTC) + timedelta(hours=2),
     )
     return f"https://{account.name}.blob.core.windows.net/models/model.ckpt?{query}"
+
+
+@pytest.mark.parametrize("path", ["", "/approve", "/reject", "/retry", "/undo-lockdown"])
+async def test_a_get_decides_nothing(road: Road, path: str) -> None:
+    """Mail scanners follow links, and a link must not revoke."""
+    account = await road.account()
+    reported = await report(road, small(account))
+    await road.settled(reported["id"], until=lambda r: r.filed is not None and bool(r.told) and bool(r.announced))
+    before = await road.record(reported["id"])
+
+    answer = await call(road, APPROVER, "GET", f"/revocations/{reported['id']}{path}")
+
+    assert answer.status_code == (404 if path else 200)
+    assert await road.record(reported["id"]) == before
 
 
 async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_who_decided(road: Road) -> None:
