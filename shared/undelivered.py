@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_BLOBS = 50  # in one pass
 _LARGEST = 8 * 1024 * 1024  # bytes of a blob: events of 1 MB, batched
+_KEPT = "kept/"  # what can't be read, once it was told of
 _LONGEST_WORD = 80
 _SOURCE = "sasquash"
 
@@ -63,56 +64,61 @@ class Undelivered:
         self._clock = clock
 
     async def collect(self) -> None:
-        """Take in what Event Grid has dead-lettered, oldest first. One that fails is left for the next pass.
+        """Take in what Event Grid has dead-lettered. One that fails is left for the next pass.
 
-        Dead letters may hold secrets: each blob is deleted once its record stands. One of which nothing can be read
-        is kept, and told of once. Raises where the container can't be listed.
+        Dead letters may hold secrets: each blob is deleted once its record stands. One of which something can't be
+        read is kept, under another name. Raises where the container can't be listed.
         """
         container = self._dead_letters()
-        try:
-            found = [(blob.name, blob.size or 0) async for blob in container.list_blobs(results_per_page=_MOST_BLOBS)]
-        except AzureError as error:
-            raise from_azure(error, doing="Listing the dead letters") from error
-        for name, size in found[:_MOST_BLOBS]:
+        for name in await self._found(container):
             try:
-                await self._take_up(container, name, size)
+                await self._take_up(container, name)
             except SasquashError as error:
                 _log.warning("A dead letter waits for the next pass (%s): %s", error.code, error)
 
-    async def _take_up(self, container: ContainerClient, name: str, size: int) -> None:
-        letters = await self._read(container, name, size)
-        if letters is None:
-            return  # another worker was faster
-        readable = [letter.report for letter in letters if letter.report is not None]
-        for report in readable:
-            await self._containment.receive(report)
-        detail = _said(letters, kept_as=None if readable else name)
-        await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, detail)
-        if not readable:
-            return
+    async def _found(self, container: ContainerClient) -> list[str]:
+        """Return the names of the next few blobs that nobody has looked at."""
+        found: list[str] = []
         try:
+            async for blob in container.list_blobs(results_per_page=_MOST_BLOBS):
+                if (blob.size or 0) > _LARGEST:
+                    _log.error("A blob among the dead letters is too large to be one of Event Grid's; it is left.")
+                elif not blob.name.startswith(_KEPT):
+                    found.append(blob.name)
+                if len(found) == _MOST_BLOBS:
+                    break
+        except AzureError as error:
+            raise from_azure(error, doing="Listing the dead letters") from error
+        return found
+
+    async def _take_up(self, container: ContainerClient, name: str) -> None:
+        content = await self._content(container, name)
+        if content is None:
+            return  # another worker was faster
+        letters = _letters(content)
+        for letter in letters:
+            if letter.report is not None:
+                await self._containment.receive(letter.report)
+        kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
+        await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
+        try:
+            if kept_as is not None:
+                await container.upload_blob(kept_as, content, overwrite=True)
             await container.delete_blob(name)
         except ResourceNotFoundError:
             return
         except AzureError as error:
-            raise from_azure(error, doing="Deleting a dead letter") from error
+            raise from_azure(error, doing="Putting a dead letter away") from error
 
-    async def _read(self, container: ContainerClient, name: str, size: int) -> list[_DeadLetter] | None:
-        """Return what is in a blob: one letter that can't be read where it is not what Event Grid writes."""
-        if size > _LARGEST:
-            return [_DeadLetter(None, "")]
+    async def _content(self, container: ContainerClient, name: str) -> bytes | None:
+        """Return what is in a blob; None where it is gone."""
         try:
             stream = await container.download_blob(name)
-            content = await stream.readall()
+            return await stream.readall()
         except ResourceNotFoundError:
             return None
         except AzureError as error:
             raise from_azure(error, doing="Reading a dead letter") from error
-        try:
-            events = json.loads(content)
-        except (ValueError, RecursionError):
-            return [_DeadLetter(None, "")]
-        return [_letter(event) for event in (events if isinstance(events, list) else [events])]
 
     async def poisoned(self, queue: str, text: str) -> None:
         """Make a message that failed each time visible. Raises only where that can't be made durable."""
@@ -147,6 +153,15 @@ class Undelivered:
             await self._queues.follow_up(fingerprint)
 
 
+def _letters(content: bytes) -> list[_DeadLetter]:
+    """Return what is in a blob: one letter that can't be read where it is not what Event Grid writes."""
+    try:
+        events = json.loads(content)
+    except (ValueError, RecursionError):
+        return [_DeadLetter(None, "")]
+    return [_letter(event) for event in (events if isinstance(events, list) else [events])]
+
+
 def _letter(event: object) -> _DeadLetter:
     """Read one event, to which Event Grid has added its properties ("Dead letter and retry policies")."""
     if not isinstance(event, dict):
@@ -179,7 +194,7 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     unread = len(found) - taken_in
     reasons = ". ".join(dict.fromkeys(letter.why for letter in found if letter.why)) or "it does not say why"
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
-    kept = f" They are kept in container dead-letters, blob {redact(kept_as)}." if kept_as is not None else ""
+    kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
     return (
         f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were taken in now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."

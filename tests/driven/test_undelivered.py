@@ -137,8 +137,20 @@ async def test_dead_letter_that_can_t_be_read_is_kept_and_told_of_once(
     await worker.follow_up.run(Message(record.fingerprint))
     driver.sent.clear()
     await worker.undelivered.collect()
-    assert (driver.sent, len(await names(container))) == ([], 1)
-    assert "kept in container dead-letters" in record.detail
+    [kept] = await names(container)
+    assert (driver.sent, kept.startswith("kept/")) == ([], True)
+    assert f"kept in container dead-letters as {kept}" in record.detail
+
+
+async def test_blob_of_which_one_event_can_t_be_read_is_kept_and_the_others_are_taken_in(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, letter(finding), {"no": "event"})
+    await driver.worker().undelivered.collect()
+    [kept] = await names(container)
+    assert kept.startswith("kept/")
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_one_that_fails_does_not_stop_the_others(
