@@ -46,7 +46,7 @@ format: .venv/installed ## put the code into the house's format
 
 help: ## show this
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-	    printf '  %-12s  %s\n' "$$target" "$$text"; done
+	    printf '  %-14s  %s\n' "$$target" "$$text"; done
 
 # Python 3.13 from wherever it is; uv, where it is there, can bring one, and makes an environment without ensurepip,
 # which Debian ships apart.
