@@ -1,6 +1,7 @@
 """What is decided while the lock is held, and what a worker that took a lock over makes of its predecessor."""
 
 import asyncio
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -322,8 +323,9 @@ async def locked_and_dead(driver: Driver, account: Account, finding: Finding) ->
 # --- a list of keys that lags
 
 
-def key_of(value: str, *, made: datetime | None) -> AccountKey:
-    return AccountKey(value, made)
+def key_of(name: str, *, made: datetime | None) -> AccountKey:
+    """A key whose value is made of `name`."""
+    return AccountKey(base64.b64encode(name.encode()).decode(), made)
 
 
 @pytest.mark.parametrize(
