@@ -145,16 +145,21 @@ class StateIndex:
         async for row in self._query(query, {"open": _OPEN, "now": self._clock()}):
             yield OpenRow(row["RowKey"], row["DueAt"], row["Sweeps"], str(row.metadata["etag"]))
 
-    async def look_later(self, row: OpenRow, *, at: datetime | None = None) -> None:
-        """Have the sweep look again `at` a time: in 20 minutes for a day, every six hours from then on.
+    async def look_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
+        """Have the sweep look again: in 20 minutes for a day, every six hours from then on, and at the deadline.
 
         A row that was written meanwhile says already when.
         """
-        again = SWEEP_AFTER if row.sweeps < _FIRST_DAY else SWEEP_LATER
+        now = self._clock()
+        again = now + (SWEEP_AFTER if row.sweeps < _FIRST_DAY else SWEEP_LATER)
+        await self.look_at(row, again if deadline is None or deadline <= now else min(again, deadline))
+
+    async def look_at(self, row: OpenRow, due_at: datetime) -> None:
+        """Have the sweep look again at this time. A row that was written meanwhile says already when."""
         entity = {
             "PartitionKey": _OPEN,
             "RowKey": row.fingerprint,
-            "DueAt": at or self._clock() + again,
+            "DueAt": due_at,
             "Sweeps": row.sweeps + 1,
         }
         try:

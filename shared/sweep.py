@@ -83,21 +83,26 @@ class Sweep:
             await self._rest(row, record)
         else:
             await self._send_on(record, now=now)
-            await self._index.look_later(row)
+            await self._index.look_again(row, deadline=_deadline(record))
 
     async def _rest(self, row: OpenRow, record: Revocation) -> None:
         """Nothing is left to do, but for a plan that waits: its deadline comes."""
-        if record.state is State.AWAITING_APPROVAL and record.deadline is not None:
-            await self._index.look_later(row, at=record.deadline)
+        if (deadline := _deadline(record)) is not None:
+            await self._index.look_at(row, deadline)
         else:
             await self._index.close(row)
 
     async def _send_on(self, record: Revocation, *, now: datetime) -> None:
-        overdue = record.deadline is not None and record.deadline <= now
+        deadline = _deadline(record)
         if record.state is State.RECEIVED:
             await self._table.add_waiting(waiting_partition(record.finding), record.finding)
             await self._queues.contain(record.fingerprint, delay=0, swept=True)
-        elif record.state is State.AWAITING_APPROVAL and overdue:
+        elif deadline is not None and deadline <= now:
             await self._deadlines.settle(record)
         else:
             await self._queues.follow_up(record.fingerprint, swept=True)
+
+
+def _deadline(record: Revocation) -> datetime | None:
+    """Return until when a person may decide; None where nobody is asked."""
+    return record.deadline if record.state is State.AWAITING_APPROVAL else None

@@ -120,6 +120,16 @@ async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driv
     assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
 
 
+async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: Driver, account: Account) -> None:
+    """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker(mode="approve").containment.receive(report(finding))
+    for _ in range(11):
+        await swept(driver)
+    await swept(driver, minutes=10)
+    assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
+
+
 async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stuck: Finding) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key1"]))
