@@ -280,6 +280,9 @@ class NoStorage:
     async def empty_tables_and_queues(self, account: str) -> None:
         """Nothing to empty."""
 
+    async def empty_container(self, account: str, container: str) -> None:
+        """Nothing to empty here either."""
+
 
 async def test_starting_over_empties_the_vault_and_keeps_it(cloud: Cloud, vault: Vault) -> None:
     put(vault)
