@@ -302,8 +302,8 @@ class Worker:
     @cached_property
     def responder(self) -> "Responder":
         from shared.responder.api import Responder  # noqa: PLC0415 -- not on the way to a kill
-        from shared.responder.signing_keys import SigningKeys  # noqa: PLC0415
-        from shared.responder.tokens import AccessTokens  # noqa: PLC0415
+        from shared.web.signing_keys import SigningKeys  # noqa: PLC0415
+        from shared.web.tokens import AccessTokens  # noqa: PLC0415
 
         url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
         keys = SigningKeys(url, self._transport, clock=self._clock)

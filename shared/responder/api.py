@@ -10,11 +10,12 @@ import azure.functions as func
 from shared.caller import Caller
 from shared.errors import NotPermitted, SasquashError, Unauthenticated
 from shared.ledger import HistoryEntry
-from shared.responder import problems, requests, views
-from shared.responder.answers import as_json
+from shared.responder import requests, views
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.responder.tokens import AccessTokens, Role, SignedIn
 from shared.revocation import Revocation, State
+from shared.web import problems
+from shared.web.answers import as_json
+from shared.web.tokens import AccessTokens, Role, SignedIn
 
 _log = logging.getLogger(__name__)
 

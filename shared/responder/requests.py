@@ -13,9 +13,9 @@ import azure.functions as func
 import msgspec
 
 from shared.errors import InvalidRequest, NoSuchRecord
-from shared.responder import json_body
 from shared.revocation import Revocation, State
 from shared.targets import InvalidTarget, Lever, check_target
+from shared.web import json_body
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -14,8 +14,8 @@ from shared.ledger import HistoryEntry
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.revocation import Approval, Reason, Revocation, State
 from tests import samples
-from tests.responder.entra import token
 from tests.samples import NOW
+from tests.web.entra import token
 
 URL = "https://sasquash.azurewebsites.net/api/revocations"
 

@@ -16,8 +16,8 @@ from starlette.routing import Route
 
 from shared.errors import SasquashError
 from shared.responder.api import Desk, Responder
-from tests.responder.entra import access_tokens
 from tests.samples import ENVIRONMENT, NOW
+from tests.web.entra import access_tokens
 
 
 @dataclass

@@ -17,8 +17,8 @@ from shared.revocation import Revocation, State
 from shared.targets import Lever
 from tests import samples
 from tests.responder.calling import MemoryDesk, awaiting, request, said
-from tests.responder.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 from tests.samples import NOW
+from tests.web.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 
 ME = Caller(NAME, OBJECT_ID)
 SOMEBODY = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")

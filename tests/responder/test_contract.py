@@ -3,9 +3,9 @@
 from local.listener import Listener
 from tests import samples
 from tests.responder.calling import MemoryDesk, awaiting
-from tests.responder.entra import token
 from tests.responder.hosting import Worker, hosting
 from tests.responder.schemathesis import disagreements
+from tests.web.entra import token
 
 
 async def test_whatever_is_sent_is_answered_as_described() -> None:

@@ -18,10 +18,10 @@ from shared.sas import Kind, Service, Severity, key_sha256
 from shared.targets import Lever, Lockdown
 from tests import samples
 from tests.responder.calling import MemoryDesk, awaiting
-from tests.responder.entra import token
 from tests.responder.hosting import Ledger, Worker, hosting
 from tests.responder.openapi import described, document
 from tests.samples import NOW
+from tests.web.entra import token
 
 READER = {"upn": "reader@contoso.com", "oid": "f36c87e7-fca8-412c-8f70-575907292a83", "roles": ["Sasquash.Reader"]}
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
-from shared.responder import json_body
-from shared.responder.json_body import TooLarge, UnsupportedMediaType
+from shared.web import json_body
+from shared.web.json_body import TooLarge, UnsupportedMediaType
 
 
 def sent(body: bytes, content_type: str = "application/json") -> func.HttpRequest:

@@ -16,8 +16,8 @@ import jwt
 
 from shared.caller import Caller
 from shared.errors import Unauthenticated
-from shared.responder.signing_keys import SigningKeys
 from shared.settings import Settings
+from shared.web.signing_keys import SigningKeys
 
 _ALGORITHM = "RS256"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")

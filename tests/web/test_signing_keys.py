@@ -5,8 +5,8 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.errors import PassingFailure
-from shared.responder import signing_keys as module
-from tests.responder.entra import KEYS_URL, Clock, KeyServer, published, signing_keys
+from shared.web import signing_keys as module
+from tests.web.entra import KEYS_URL, Clock, KeyServer, published, signing_keys
 
 MINUTE = timedelta(minutes=1)
 

@@ -5,9 +5,9 @@ import pytest
 
 from shared import errors
 from shared.errors import Blocked, Busy, NotFound, PassingFailure, SasquashError, Throttled
-from shared.responder import problems
-from shared.responder.json_body import TooLarge, UnsupportedMediaType
-from shared.responder.problems import NoCredentialFound
+from shared.web import problems
+from shared.web.json_body import TooLarge, UnsupportedMediaType
+from shared.web.problems import NoCredentialFound
 from tests import samples
 
 

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from shared.caller import Caller
 from shared.clouds import CLOUDS
 from shared.errors import PassingFailure, Unauthenticated
-from shared.responder.tokens import MissingToken, Role
-from tests.responder.entra import (
+from shared.web.tokens import MissingToken, Role
+from tests.samples import NOW
+from tests.web.entra import (
     APP_ID,
     CLAIMS,
     NAME,
@@ -26,7 +27,6 @@ from tests.responder.entra import (
     signing_key,
     token,
 )
-from tests.samples import NOW
 
 OTHER = "11111111-2222-4333-8444-555555555555"
 

@@ -15,8 +15,8 @@ from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from shared.responder.signing_keys import SigningKeys
-from shared.responder.tokens import AccessTokens, Role
+from shared.web.signing_keys import SigningKeys
+from shared.web.tokens import AccessTokens, Role
 from tests import samples
 from tests.samples import NOW
 
