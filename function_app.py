@@ -7,6 +7,7 @@ import azure.functions as func
 
 from shared import health, queues
 from shared.finding import Report
+from shared.intake import alert_queue
 from shared.settings import Settings
 from shared.worker import Worker
 
@@ -52,6 +53,12 @@ async def contain_poison(message: func.QueueMessage) -> None:
 async def follow_up_poison(message: func.QueueMessage) -> None:
     """What `follow_up` failed on each time."""
     await worker().undelivered.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
+
+
+@app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
+async def intake_poison(message: func.QueueMessage) -> None:
+    """An alert that could not be read at all."""
+    await worker().undelivered.unread(_text(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
@@ -127,6 +134,21 @@ async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
     """To give an account back what a lockdown took."""
     return await worker().responder.undo_lockdown(req)
+
+
+# The intake. It may be an app of its own, with these two functions and no others (docs/sources.md).
+
+
+@app.route("intake/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def take_report(req: func.HttpRequest) -> func.HttpResponse:
+    """A report of another tool, which shows itself who it comes from."""
+    return await worker().intake.receive(req)
+
+
+@app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE, connection="SASQUASH_STORAGE")
+async def read_alert(message: func.QueueMessage) -> None:
+    """An alert that could not be read when its report came."""
+    await worker().alert_reader.resume(alert_queue.read(message.get_body().decode()))
 
 
 def _text(message: func.QueueMessage) -> str:

@@ -16,13 +16,26 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
-from local import arm, control, entra, environment, graph, hostnames, identities, identity, keyvault
+from local import (
+    arm,
+    azure_devops,
+    control,
+    entra,
+    environment,
+    graph,
+    hostnames,
+    identities,
+    identity,
+    keyvault,
+    reports,
+)
 from local.azurite import Azurite
 from local.certificates import Certificates
 from local.children import Child, plain_environment
 from local.eventgrid import EventGrid
 from local.faults import Faults
 from local.front import Front
+from local.github import GitHub
 from local.listener import Listener
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
 from local.provisioning import DEAD_LETTERS, provision, start_over, state_account
@@ -85,7 +98,14 @@ async def running(
     parts = _Parts(folder, time_factor=time_factor, host_module=host_module)
     async with AsyncExitStack() as stack:
         control_listener = Listener(
-            control.app(parts.cloud, parts.faults, reset=parts.start_over, ailing=parts.ailing), port=control_port
+            control.app(
+                parts.cloud,
+                parts.faults,
+                reset=parts.start_over,
+                ailing=parts.ailing,
+                report=parts.report,
+            ),
+            port=control_port,
         )
         await _open(stack, control_listener)  # first, because its port may be taken
         stack.push_async_callback(parts.azurite.stop)
@@ -174,6 +194,8 @@ class _Parts:
             hostnames.ENTRA_HOST: entra.app(self.cloud, self.entra),
             hostnames.ARM_HOST: arm.app(self.cloud, self.entra),
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
+            hostnames.GITHUB_HOST: GitHub(self.cloud).app,
+            hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": keyvault.app(self.cloud, self.entra),
         }
@@ -216,6 +238,10 @@ class _Parts:
         async with self._starting_over:
             await self.event_grid.forget()
             await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
+
+    def report(self, source: str, text: str) -> reports.Posted:
+        """Make a report of a source about a text, and the alert that it may tell of."""
+        return reports.make(self.cloud, self.entra, source=source, text=text)
 
     def ailing(self) -> tuple[str, ...]:
         """The children that have ended on their own."""

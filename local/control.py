@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local import json_text, keyvault_body, tags
+from local import json_text, keyvault_body, reports, tags
 from local.azurite import AzuriteError
 from local.faults import Effect, Fault, Faults
 from local.model import Account, Cloud, Incident, Mail
@@ -42,8 +42,12 @@ def app(
     *,
     reset: Callable[[], Awaitable[None]],
     ailing: Callable[[], tuple[str, ...]],
+    report: Callable[[str, str], reports.Posted],
 ) -> Starlette:
-    """The control port's app. `reset` starts over; `ailing` names the parts of the cloud that have stopped."""
+    """The control port's app. `reset` starts over; `ailing` names the parts of the cloud that have stopped.
+
+    `report` makes a report of a source about a text, ready to be posted to the intake.
+    """
 
     async def health(_request: Request) -> Response:
         stopped = ailing()
@@ -74,6 +78,18 @@ def app(
     async def create_secret(request: Request) -> Response:
         return _json(keyvault_body.create(cloud.vaults, await _object(request)), 201)
 
+    async def create_report(request: Request) -> Response:
+        body = await _object(request)
+        _known(body, "source", "text")
+        source, text = body.get("source"), body.get("text")
+        if not isinstance(source, str) or not isinstance(text, str):
+            raise InvalidRequestError("source and text must be texts")
+        try:
+            made = report(source, text)
+        except reports.NothingToReport as error:
+            raise InvalidRequestError(str(error)) from None
+        return _json({"source": made.source, "headers": made.headers, "body": made.body.decode()}, 201)
+
     async def add_fault(request: Request) -> Response:
         fault = _fault(await _object(request))
         faults.add(fault)
@@ -97,6 +113,7 @@ def app(
             Route("/requests", requests),
             Route("/accounts", create_account, methods=["POST"]),
             Route("/secrets", create_secret, methods=["POST"]),
+            Route("/reports", create_report, methods=["POST"]),
             Route("/faults", add_fault, methods=["POST"]),
             Route("/faults", list_faults, methods=["GET"]),
             Route("/faults", clear_faults, methods=["DELETE"]),
@@ -120,9 +137,31 @@ def _state(cloud: Cloud) -> Json:
         "dead_letters": cloud.dead_letters,
         "events": cloud.events,
         "vaults": {vault.name: keyvault_body.state(vault) for vault in cloud.vaults.values()},
-        "sources": [],
+        "sources": _source_states(cloud),
         "messages": [],
     }
+
+
+def _source_states(cloud: Cloud) -> list[Json]:
+    """The alerts that other tools keep, without their secrets."""
+    alerts = cloud.alerts
+    return [
+        *(
+            {"source": "github", "alert": a.number, "place": a.repository}
+            | {"state": a.state, "resolution": a.resolution, "comment": a.comment}
+            for a in alerts.github
+        ),
+        *(
+            {"source": "azure-devops", "alert": a.number, "place": None}
+            | {"state": a.state, "resolution": a.reason, "comment": a.comment}
+            for a in alerts.azure_devops
+        ),
+        *(
+            {"source": "defender", "alert": a.id, "place": None}
+            | {"state": a.status, "resolution": a.classification, "comment": "\n".join(a.comments) or None}
+            for a in alerts.defender
+        ),
+    ]
 
 
 def _account_state(account: Account) -> Json:

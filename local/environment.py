@@ -31,6 +31,7 @@ _PEOPLE = {
     "SASQUASH_TOKEN_RESPONDER": "responder-person",
     "SASQUASH_TOKEN_APPROVER": "approver",
     "SASQUASH_TOKEN_SECOND_APPROVER": "second-approver",
+    "SASQUASH_TOKEN_REPORTER": "reporter",
 }
 _SERVICES = ("blob", "queue", "table")
 
@@ -75,6 +76,7 @@ def developer(
         "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
         "SASQUASH_CONTROL": f"http://127.0.0.1:{control_port}",
     }
+    variables |= cloud.senders.exports()
     if api is not None:
         variables["SASQUASH_API"] = f"{api}/api"
     for variable, name in _PEOPLE.items():
@@ -84,7 +86,7 @@ def developer(
 
 
 def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
-    """The function app's settings, as the deployment would make them; no secret but the identity endpoint's."""
+    """The function app's settings, as the deployment would make them, the secrets of who reports to it included."""
     client_id = cloud.identities["responder"].client_id
     settings = endpoint.variables() | {
         "FUNCTIONS_WORKER_RUNTIME": "python",
@@ -102,6 +104,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
         "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
         "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
     }
+    settings |= cloud.senders.settings()
     for connection in ("SASQUASH_STORAGE", "AzureWebJobsStorage"):
         for service in _SERVICES:
             settings[f"{connection}__{service}ServiceUri"] = f"https://{STATE_ACCOUNT}.{service}.core.windows.net/"

@@ -21,6 +21,10 @@ _RESPONDER_RIGHTS = frozenset(
         "EventGrid/events/send",
         "User.ReadBasic.All",
         "Application.Read.All",
+        "SecurityAlert.Read.All",
+        "SecurityAlert.ReadWrite.All",
+        "Azure DevOps/advsec.read",
+        "Azure DevOps/advsec.manage",
         "Mail.Send",  # graph.py lets it send from MAIL_SENDER only, as Exchange's RBAC for Applications would
         "Sites.Selected",  # granted with role "write" on SHAREPOINT_SITE
         f"Storage Table Data Contributor@{STATE_ACCOUNT}",
@@ -51,7 +55,7 @@ def directory() -> dict[str, Identity]:
 
     `responder` is the deployed app's managed identity and holds exactly what the product uses. `developer` is
     who a person at the keyboard is. `reader`, `responder-person`, `approver` and `second-approver` are people with
-    one app role of Sasquash's API each: an order takes two who may approve.
+    one app role of Sasquash's API each: an order takes two who may approve. `reporter` is a program that reports.
     """
     identities = (
         Identity(
@@ -83,6 +87,12 @@ def directory() -> dict[str, Identity]:
             object_id="cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca",
             client_id="7a1d0560-3c04-429b-88dd-6584eefa6ce8",
             rights=frozenset({"Sasquash.Approver"}),
+        ),
+        Identity(
+            name="reporter",
+            object_id="5e0b7e0c-7f34-4b8a-9d0b-1f6a0c5f2d71",
+            client_id="c2f0a4f5-6ad8-45c6-8b1e-0f9d3b7e5a26",
+            rights=frozenset({"Sasquash.Reporter"}),
         ),
         Identity(
             name="second-approver",

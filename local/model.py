@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from local.keyvault_model import Vault
+from local.senders import Alerts, Senders
 
 TENANT_ID = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
 TENANT_DOMAIN = "contoso.com"
@@ -211,6 +212,8 @@ class Cloud:
     events: list[dict[str, Any]] = field(default_factory=list)  # eventgrid.py: envelope, deliveries, no raw secret
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
+    alerts: Alerts = field(default_factory=Alerts)  # what other tools keep
+    senders: Senders = field(default_factory=Senders)
     time_factor: float = 1.0  # schedules and visibility time-outs are divided by it, never the 30 s of a delivery
     regenerate_seconds: float = 0.25  # ARM takes its time: about 0.6 s in Azure, and the old key lives so long
     publish_keys: Callable[[], Awaitable[None]] | None = None  # makes the data plane use the keys of `accounts`

@@ -7,7 +7,7 @@ from local.storage_backend import StorageBackend
 
 _RESOURCE_GROUP = "sasquash"
 TABLES = ("revocations", "accounts", "states", "digest")
-QUEUES = ("contain", "follow-up")
+QUEUES = ("contain", "follow-up", "intake", "intake-poison")
 DEAD_LETTERS = "dead-letters"  # what Event Grid gives up on
 CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first is where the functions host keeps its timers' leases
 
@@ -50,5 +50,6 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         state.delegation_keys.clear()
         for vault in cloud.vaults.values():
             vault.secrets.clear()
+        cloud.alerts.clear()
         for record in (cloud.mails, cloud.incidents, cloud.events, cloud.dead_letters, cloud.requests):
             record.clear()

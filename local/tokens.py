@@ -30,6 +30,7 @@ GRAPH = "https://graph.microsoft.com"
 STORAGE = "https://storage.azure.com"
 EVENT_GRID = "https://eventgrid.azure.net"
 SASQUASH = "api://sasquash"
+AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 
 _RESOURCES = frozenset(
     {
@@ -39,6 +40,7 @@ _RESOURCES = frozenset(
         STORAGE,
         EVENT_GRID,
         SASQUASH,
+        AZURE_DEVOPS,
         "https://vault.azure.net",
         "https://api.loganalytics.io",
     }

@@ -16,6 +16,7 @@ from shared.accounts import AccountRef, Accounts
 from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import with_report
+from shared.due import open_alerts
 from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, SasquashError
 from shared.finding import Finding, Report, Reported
 from shared.ledger import Ledger
@@ -210,6 +211,8 @@ class Containment:
             return None  # somebody is at it, or the queue will be
         if joined is not None and joined.state is State.RECEIVED:
             return joined
+        if joined is not None and open_alerts(joined):
+            await self._queues.follow_up(finding.fingerprint)
         await self._table.remove_waiting(waiting_partition(finding), finding.fingerprint)
         return None
 

@@ -7,6 +7,7 @@ person is to decide is due as often as it is asked: it is another plan then, or 
 from dataclasses import replace
 from datetime import datetime
 
+from shared.alerts import AlertReference
 from shared.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
 from shared.targets import Lever
 
@@ -58,7 +59,7 @@ def confirmed(revocation: Revocation) -> bool:
     return revocation.plan is not None and (
         revocation.key_name is not None
         or revocation.pull is not None
-        or revocation.finding.order is not None
+        or (revocation.finding.order is not None and revocation.finding.evidence is None)
         or (liveness is not None and liveness.alive is True)
     )
 
@@ -66,12 +67,27 @@ def confirmed(revocation: Revocation) -> bool:
 def told_at_once(revocation: Revocation) -> bool:
     """Whether it is worth a mail of its own; the rest goes into the digest.
 
-    Arithmetic has shown that a key of ours is behind it, or Azure that it lives, or people are at it; or it is
-    trouble of our own.
+    Arithmetic has shown that a key of ours is behind it, or Azure that it lives, or people are at it, or Defender saw
+    it being used; or it is trouble of our own.
     """
-    trouble = revocation.reason in (Reason.UNDELIVERED, Reason.CRASHED)
+    trouble = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
     ordered = revocation.finding.order is not None
     return revocation.key_name is not None or ordered or trouble or confirmed(revocation)
+
+
+def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
+    """Return the alerts of other tools that are to be closed, now that the leak is dead.
+
+    A lockdown kills nothing; what ended with another leak's key is as dead as that.
+    """
+    pull = revocation.pull
+    killed = (
+        revocation.state in (State.PROVEN, State.CLOSED) and pull is not None and pull.lever is not Lever.LOCKDOWN
+    )
+    if not killed and revocation.reason is not Reason.COVERED:
+        return ()
+    closed = {closed.alert for closed in revocation.closed_alerts}
+    return tuple(alert for alert in revocation.alerts if alert not in closed)
 
 
 def closable(revocation: Revocation) -> bool:
@@ -85,6 +101,7 @@ def closable(revocation: Revocation) -> bool:
         and revocation.filed is not None
         and any(told.state is State.PROVEN for told in revocation.told)
         and any(change.state is State.PROVEN for change in revocation.announced)
+        and not open_alerts(revocation)
         and (locked is None or not locked.after or locked.undone_at is not None)
     )
 
@@ -101,12 +118,7 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     pull = revocation.pull
     hand_over_due = pull is not None and pull.lever is Lever.ACCOUNT_KEY and revocation.hand_over is None
     news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
-    return hand_over_due or news or closable(revocation)
-
-
-def unclaimed(revocation: Revocation, step: str) -> Revocation:
-    """Return the record without any claim on `step`."""
-    return replace(revocation, claims=tuple(claim for claim in revocation.claims if claim.step != step))
+    return hand_over_due or news or bool(open_alerts(revocation)) or closable(revocation)
 
 
 def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:

@@ -125,8 +125,25 @@ class InvalidRequest(SasquashError):
     code = "invalid_request"
 
 
+class NoSuchSource(SasquashError):
+    """The intake knows no source of this name, or its settings have nothing to know its reports by."""
+
+    code = "no_such_source"
+
+
+class OverQuota(SasquashError):
+    """A source reports more than it may; `retry_after` seconds from now is a good time to send it again."""
+
+    code = "over_quota"
+    retry_after: float
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class Unauthenticated(SasquashError):
-    """A caller's access token is missing, or not one that this app may believe."""
+    """A caller's access token is missing, or not one that this app may believe; or a report's signature is."""
 
     code = "unauthenticated"
 

@@ -1,14 +1,17 @@
 """What a reporter says: a credential leaked. Secret-free from here on (design decision 4).
 
-An event's `data` is either a finding, `{"credential": {…}, "source", "url", "detected_at"}`, or, where the settings
-allow it, a raw report, `{"secret": "<what leaked, with its surroundings>", "source", "url", "detected_at"}`.
+An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or what an alert says of a
+token that nobody has, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what
+leaked, with its surroundings>", …}`. `alert` names the alert behind it, which is closed in the end (`alerts.py`).
 """
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
+from shared.alerts import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.caller import Caller
 from shared.errors import MalformedEvent
 from shared.redaction import redact
@@ -33,7 +36,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person ordered without a leaked text: to pull this lever. A second person has to approve."""
+    """A lever to pull without a leaked text: a person ordered it, or an alert's evidence asks for it.
+
+    A person has to approve, and where one ordered it, another one.
+    """
 
     account: str
     lever: Lever
@@ -46,6 +52,7 @@ class Finding:
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
+    `evidence` is what an order rests on that no person gave; `alert` is closed once the leak is dead.
     """
 
     fingerprint: str
@@ -56,17 +63,37 @@ class Finding:
     order: Order | None = None
     reported_by: Caller | None = None
     reason: str = ""
+    evidence: AlertEvidence | None = None
+    alert: AlertReference | None = None
+
+    @classmethod
+    def of_evidence(
+        cls,
+        evidence: AlertEvidence,
+        *,
+        source: str,
+        url: str | None,
+        detected_at: datetime,
+        alert: AlertReference | None,
+    ) -> Self:
+        """Return the finding that asks for the key to be regenerated that `evidence` names."""
+        order = Order(evidence.account, Lever.ACCOUNT_KEY, evidence.key)
+        return cls(evidence.fingerprint, None, source, url, detected_at, order, evidence=evidence, alert=alert)
 
     def to_data(self) -> dict[str, object]:
         """The `data` of a `REPORTED` event."""
-        if self.credential is None:
-            raise ValueError("an unreadable report is not a finding: there is nothing to publish")
-        return {
-            "credential": self.credential.to_json(),
+        data: dict[str, object] = {
             "source": self.source,
             "url": self.url,
             "detected_at": self.detected_at.isoformat(),
         }
+        if self.alert is not None:
+            data["alert"] = self.alert.to_json()
+        if self.credential is not None:
+            return data | {"credential": self.credential.to_json()}
+        if self.evidence is not None:
+            return data | {"evidence": self.evidence.to_json()}
+        raise ValueError("neither an unreadable report nor a person's order is published")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +133,19 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
     source = _described(data, "source") or _described({"source": report.source}, "source") or "unknown"
     url = _described(data, "url")
     detected_at = _moment(data.get("detected_at"), now=now)
+    alert = _alert(data)
+    if "evidence" in data:
+        evidence = _evidence(data["evidence"])
+        found = Finding.of_evidence(evidence, source=source, url=url, detected_at=detected_at, alert=alert)
+        return (Reported(found),)
     if "secret" in data:
         leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
     else:
         leaks = (Leak(_credential(data.get("credential")), None),)
     return tuple(
-        Reported(Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at), leak.token)
+        Reported(
+            Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at, alert=alert), leak.token
+        )
         for leak in leaks
     )
 
@@ -131,6 +165,7 @@ def in_text(
     detected_at: datetime,
     reported_by: Caller | None = None,
     reason: str = "",
+    alert: AlertReference | None = None,
 ) -> tuple[Reported, ...]:
     """Return what is found for each credential in `text`; `text` itself is kept nowhere."""
     return tuple(
@@ -143,6 +178,7 @@ def in_text(
                 detected_at,
                 reported_by=reported_by,
                 reason=redact(reason),
+                alert=alert,
             ),
             leak.token,
         )
@@ -163,6 +199,23 @@ def _credential(data: object) -> Credential:
                 "Grid has stored it: treat it as exposed, and have the publisher send secret-free findings."
             )
     return credential
+
+
+def _evidence(data: object) -> AlertEvidence:
+    try:
+        return AlertEvidence.from_json(data)
+    except InvalidAlert as error:
+        raise MalformedEvent(f"The event's data.evidence is not valid: {error}") from None
+
+
+def _alert(data: Mapping[object, object]) -> AlertReference | None:
+    """Return the alert behind the finding. No leak is spared because its alert can't be closed in the end."""
+    if "alert" not in data:
+        return None
+    try:
+        return AlertReference.from_json(data["alert"])
+    except InvalidAlert:
+        return None
 
 
 def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
@@ -189,9 +242,4 @@ def _described(data: Mapping[object, object], name: str) -> str | None:
 
 def _moment(value: object, *, now: datetime) -> datetime:
     """Return when the leak was found, in UTC; `now` where the report does not say, or says nonsense."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else now
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return now
-    return min(moment, now)
+    return min(moment_in(value if isinstance(value, str) else None) or now, now).astimezone(UTC)

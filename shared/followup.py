@@ -1,4 +1,4 @@
-"""The slow path, step by step: proof, owners, incident, mail, announcements, closing (design decision 6).
+"""The slow path, step by step: proof, owners, incident, mail, announcements, closing, there and here (decision 6).
 
 Each step is done once, claimed while it is being done, and retried on its own: a failing mailbox delays neither the
 proof nor the incident. A worker that dies between a mail's sending and its recording makes for a second mail.
@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.due import closable, confirmed, told_at_once, unannounced, unclaimed, unfiled, untold, with_proof
+from shared.claims import CLAIM_TIME, Claims, unclaimed
+from shared.due import closable, confirmed, open_alerts, told_at_once, unannounced, unfiled, untold, with_proof
 from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.revocation import Claim, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
+from shared.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
 from shared.targets import Lever
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
+    from shared.sources.closing import AlertCloser
 
 _log = logging.getLogger(__name__)
 
-_CLAIM_TIME = timedelta(minutes=2)  # longer than any step takes
 _MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a kill waits for its proof
 _GIVE_UP = timedelta(hours=24)
 _HEAD_START = 2.0  # seconds; more than a proof takes whose data plane answers
@@ -63,11 +64,12 @@ class FollowUp:
         incidents: Callable[[], Incidents],
         people: Callable[[], "People"],
         digest: Callable[[], "Digest"],
+        alerts: Callable[[], "AlertCloser"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`hand_over`, `announcer`, `incidents`, `people` and `digest` are called when first needed, after `warm_up`.
+        """`hand_over` to `alerts` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -80,10 +82,11 @@ class FollowUp:
         self._incidents = incidents
         self._people = people
         self._digest = digest
+        self._alerts = alerts
         self._warm_up = warm_up
         self._is_warm = False
+        self._claims = Claims(ledger, clock=clock, new_id=new_id)
         self._clock = clock
-        self._new_id = new_id
 
     async def run(self, message: Message) -> None:
         """Do what is due, and re-enqueue what is not done.
@@ -129,6 +132,7 @@ class FollowUp:
             self._guarded("incident", self._file, revocation, message),
         )
         then = [await self._guarded("mail", self._tell, revocation, message)]
+        then.append(await self._guarded("closing of alerts", self._close_alerts, revocation, message))
         if revocation.state is State.PROVEN:
             then.append(await self._guarded("closing", self._close, await self._as_it_stands(revocation), message))
             revocation = await self._as_it_stands(revocation)
@@ -183,13 +187,13 @@ class FollowUp:
         pull, account = revocation.pull, revocation.account
         if pull is None or account is None or pull.lever is not Lever.ACCOUNT_KEY or revocation.hand_over is not None:
             return None
-        claimed = await self._claim(revocation, "hand-over", due=lambda current: current.hand_over is None)
+        claimed = await self._claims.take(revocation, "hand-over", due=lambda current: current.hand_over is None)
         if claimed is None:
-            return _CLAIM_TIME.total_seconds()
+            return CLAIM_TIME.total_seconds()
         try:
             handed = await self._hand_over().run(pull, account)
         except SasquashError:
-            await self._unclaim(claimed, "hand-over")
+            await self._claims.give_back(claimed, "hand-over")
             raise
         await self._ledger.change(
             revocation.fingerprint,
@@ -202,14 +206,14 @@ class FollowUp:
     async def _announce(self, revocation: Revocation) -> float | None:
         if not unannounced(revocation):
             return None
-        claimed = await self._claim(revocation, "announcement", due=lambda current: bool(unannounced(current)))
+        claimed = await self._claims.take(revocation, "announcement", due=lambda current: bool(unannounced(current)))
         if claimed is None:
-            return _CLAIM_TIME.total_seconds()
+            return CLAIM_TIME.total_seconds()
         changes = unannounced(claimed)
         try:
             await self._announcer().announce(claimed, changes)
         except SasquashError:
-            await self._unclaim(claimed, "announcement")
+            await self._claims.give_back(claimed, "announcement")
             raise
         announced = (*claimed.announced, *changes)
         await self._ledger.change(
@@ -223,9 +227,9 @@ class FollowUp:
     async def _file(self, revocation: Revocation) -> float | None:
         if not unfiled(revocation):
             return None
-        claimed = await self._claim(revocation, "incident", due=unfiled)
+        claimed = await self._claims.take(revocation, "incident", due=unfiled)
         if claimed is None:
-            return _CLAIM_TIME.total_seconds()
+            return CLAIM_TIME.total_seconds()
         try:
             claimed = await self._with_owners(claimed)
             briefing = brief(claimed, now=self._clock())
@@ -235,7 +239,7 @@ class FollowUp:
                 item_id, what = claimed.filed.item_id, f"Incident updated: {claimed.state}."
                 await self._incidents().update(item_id, briefing)
         except SasquashError:
-            await self._unclaim(claimed, "incident")
+            await self._claims.give_back(claimed, "incident")
             raise
         filed = Filed(item_id, claimed.state, claimed.reason)
         await self._ledger.change(
@@ -253,9 +257,9 @@ class FollowUp:
             left = revocation.pull.at + _MAIL_PATIENCE - self._clock()
             if left > timedelta(0):
                 return left.total_seconds()
-        claimed = await self._claim(revocation, "mail", due=untold)
+        claimed = await self._claims.take(revocation, "mail", due=untold)
         if claimed is None:
-            return _CLAIM_TIME.total_seconds()
+            return CLAIM_TIME.total_seconds()
         try:
             if told_at_once(claimed):
                 claimed = await self._with_owners(claimed)
@@ -265,7 +269,7 @@ class FollowUp:
                 await self._digest().add(claimed)
                 to, what = (), "The next digest for the security mailbox tells of it."
         except SasquashError:
-            await self._unclaim(claimed, "mail")
+            await self._claims.give_back(claimed, "mail")
             raise
         told = Told(claimed.state, to, self._clock(), claimed.reason)
         await self._ledger.change(
@@ -288,6 +292,29 @@ class FollowUp:
         )
         return changed or revocation
 
+    async def _close_alerts(self, revocation: Revocation) -> float | None:
+        """Say where it was reported that it is dead. Each alert is noted as soon as it is closed."""
+        current = await self._as_it_stands(revocation)  # by now it may be proven
+        if not open_alerts(current):
+            return None
+        claimed = await self._claims.take(current, "alerts", due=lambda record: bool(open_alerts(record)))
+        if claimed is None:
+            return CLAIM_TIME.total_seconds()
+        try:
+            for alert in open_alerts(claimed):
+                said = await self._alerts().close(alert, claimed)
+                await self._note_closed(claimed, ClosedAlert(alert, self._clock(), said))
+        finally:
+            await self._claims.give_back(claimed, "alerts")
+        return None
+
+    async def _note_closed(self, revocation: Revocation, closed: ClosedAlert) -> None:
+        await self._ledger.change(
+            revocation.fingerprint,
+            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
+            what=closed.said,
+        )
+
     async def _close(self, revocation: Revocation) -> float | None:
         """Close what has nothing open; the incident is updated in the next pass."""
         if not closable(revocation):
@@ -302,30 +329,6 @@ class FollowUp:
             what="Closed.",
         )
         return None
-
-    async def _claim(
-        self, revocation: Revocation, step: str, *, due: Callable[[Revocation], bool]
-    ) -> Revocation | None:
-        """Take a step for ourselves; None when another worker has it, or has just done it."""
-        now = self._clock()
-        claim = Claim(step, now + _CLAIM_TIME, self._new_id())
-
-        def take(current: Revocation) -> Revocation | None:
-            if claim in current.claims:
-                return current  # ours: the answer to a first attempt was lost
-            taken = any(held.step == step and held.until > now for held in current.claims)
-            if taken or not due(current):
-                return None
-            return replace(unclaimed(current, step), claims=(*unclaimed(current, step).claims, claim))
-
-        return await self._ledger.change(revocation.fingerprint, take, what="", known=revocation)
-
-    async def _unclaim(self, revocation: Revocation, step: str) -> None:
-        try:
-            await self._ledger.change(revocation.fingerprint, lambda current: unclaimed(current, step), what="")
-        except SasquashError as error:
-            # The claim ends by itself; the failure that brought us here is the one to report.
-            _log.warning("The claim on step %s stays until it ends: %s", step, error)
 
     async def _note(self, revocation: Revocation, what: str) -> None:
         try:

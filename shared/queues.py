@@ -1,4 +1,4 @@
-"""The two queues: `contain` (the fast path, again) and `follow-up` (the slow path)."""
+"""The queues: `contain` (the fast path, again), `follow-up` (the slow path), and `intake` (alerts to be read)."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from shared.errors import MalformedEvent, from_azure
 
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
+INTAKE_QUEUE = "intake"
 POISON = "-poison"  # what the Functions host adds to the name of the queue in which a message failed each time
 
 SAFETY_NET = 45.0  # seconds until the queued message takes over from a worker that did not get to the end

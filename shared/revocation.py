@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from shared.alerts import AlertReference
 from shared.caller import Caller
 from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
@@ -49,6 +50,7 @@ class Reason(StrEnum):
     UNDECIDED = "undecided"  # nobody decided on its plan in time
     BLOCKED = "blocked"
     UNDELIVERED = "undelivered"  # Event Grid gave up on the event
+    UNREAD = "unread"  # an alert was reported, and can't be read where it is
     CRASHED = "crashed"  # an error that nobody foresaw kept stopping it
     STILL_ALIVE = "still_alive"  # pulled, and yet accepted
 
@@ -71,6 +73,7 @@ STATE_OF = {
     Reason.UNDECIDED: State.UNRESOLVED,
     Reason.BLOCKED: State.FAILED,
     Reason.UNDELIVERED: State.FAILED,
+    Reason.UNREAD: State.FAILED,
     Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
 }
@@ -278,11 +281,21 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Another report of the same leak."""
+    """Another report of the same leak, and the alert behind it."""
 
     source: str
     url: str | None
     detected_at: datetime
+    alert: AlertReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAlert:
+    """An alert that was closed where it had been reported. `said` is one English sentence."""
+
+    alert: AlertReference
+    at: datetime
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +331,7 @@ class Revocation:
     approval: Approval | None = None
     hand_over: HandOver | None = None
     lockdown: LockedDown | None = None
+    closed_alerts: tuple[ClosedAlert, ...] = ()
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 
@@ -340,6 +354,12 @@ class Revocation:
         if finding.order is not None:
             return finding.order.account
         return finding.credential.account if finding.credential is not None else None
+
+    @property
+    def alerts(self) -> tuple[AlertReference, ...]:
+        """The alerts of other tools about this leak, each once."""
+        known = (self.finding.alert, *(sighting.alert for sighting in self.sightings))
+        return tuple(dict.fromkeys(alert for alert in known if alert is not None))
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
         """Return this record in `state`. The latest changes are kept: the history has them all."""

@@ -1,6 +1,5 @@
 """All settings, and the only reader of the environment. docs/settings.md is checked against this file by a test."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -13,11 +12,25 @@ from shared.decide.rule_table import parse as parse_rules
 from shared.decide.rules import Rule, default_rules
 from shared.errors import SettingsError
 from shared.revocation import AtDeadline
-
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9.-]+)")
-_TAG_NAME = re.compile(r"[^<>%&\\?/,]{1,512}")
+from shared.setting_values import (
+    SecretSetting,
+    address,
+    audience,
+    choice,
+    domain,
+    guid,
+    https,
+    listed,
+    number,
+    opaque,
+    optional,
+    secret,
+    senders,
+    switch,
+    tag_name,
+    vault,
+    word,
+)
 
 
 class Mode(StrEnum):
@@ -43,210 +56,120 @@ def _setting(name: str, parse: Callable[[str], Any], meaning: str, default: str 
     return field(metadata={"setting": Setting(name, parse, default, meaning)})
 
 
-def _choice(kind: type[StrEnum]) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        try:
-            return kind(text.lower())
-        except ValueError:
-            raise ValueError("must be one of " + ", ".join(kind)) from None
-
-    return parse
-
-
-def _listed(parse: Callable[[str], Any], *, least: int = 0) -> Callable[[str], Any]:
-    def parse_list(text: str) -> Any:
-        parts = [parse(part.strip()) for part in text.split(",") if part.strip()]
-        if len(parts) < least:
-            raise ValueError(f"needs at least {least}, separated by commas")
-        return tuple(dict.fromkeys(parts))
-
-    return parse_list
-
-
-def _guid(text: str) -> str:
-    if not _GUID.fullmatch(text.lower()):
-        raise ValueError("must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33")
-    return text.lower()
-
-
-def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: parse(text) if text else None
-
-
-def _https(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
-        raise ValueError("must be an https URL without a query")
-    return text.rstrip("/")
-
-
-def _domain(text: str) -> str:
-    if not _DOMAIN.fullmatch(text.lower()):
-        raise ValueError("must be a domain name such as contoso.com")
-    return text.lower()
-
-
-def _address(text: str) -> str:
-    match = _ADDRESS.fullmatch(text)
-    if match is None:
-        raise ValueError("must be a mail address")
-    _domain(match["domain"])
-    return text
-
-
-def _tag_name(text: str) -> str:
-    if not _TAG_NAME.fullmatch(text):
-        raise ValueError("must be a tag name: at most 512 characters, none of <>%&\\?/")
-    return text
-
-
-def _opaque(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.,_-]{1,300}", text):
-        raise ValueError("must be an id of letters, digits and .,_-")
-    return text
-
-
-def _audience(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/-]{1,250}|[0-9A-Fa-f-]{36}", text):
-        raise ValueError("must be an application id URI such as api://sasquash, or a client id")
-    return text.rstrip("/")
-
-
-def _vault(text: str) -> str:
-    if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){2,23}", text.lower()):
-        raise ValueError("must be a key vault's name: 3 to 24 letters, digits and single hyphens")
-    return text.lower()
-
-
-def _switch(text: str) -> bool:
-    if text.lower() not in ("on", "off"):
-        raise ValueError("must be on or off")
-    return text.lower() == "on"
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The app's settings, checked. Made by `read`, at start."""
 
     mode: Mode = _setting(
         "SASQUASH_MODE",
-        _choice(Mode),
+        choice(Mode),
         "What may happen without a person: `observe` (nothing), `approve` (ask for everything), `auto` (what the "
         "rule table lets it). Start with a week of `observe`.",
     )
     subscriptions: tuple[str, ...] = _setting(
         "SASQUASH_SUBSCRIPTIONS",
-        _listed(_guid, least=1),
+        listed(guid, least=1),
         "Ids of the subscriptions whose storage accounts Sasquash looks after, separated by commas.",
     )
     table_endpoint: str = _setting(
         "SASQUASH_STORAGE__tableServiceUri",
-        _https,
+        https,
         "Table endpoint of Sasquash's own storage account.",
     )
     queue_endpoint: str = _setting(
         "SASQUASH_STORAGE__queueServiceUri",
-        _https,
+        https,
         "Queue endpoint of Sasquash's own storage account; the queue triggers read it too.",
     )
     blob_endpoint: str = _setting(
         "SASQUASH_STORAGE__blobServiceUri",
-        _https,
+        https,
         "Blob endpoint of Sasquash's own storage account, where Event Grid puts its dead letters.",
     )
     client_id: str | None = _setting(
         "SASQUASH_CLIENT_ID",
-        _optional(_guid),
+        optional(guid),
         "Client id of the app's user-assigned managed identity. Empty: whoever is signed in on this machine "
         "(`az login`), for development.",
         default="",
     )
     cloud_name: CloudName = _setting(
         "SASQUASH_CLOUD",
-        _choice(CloudName),
+        choice(CloudName),
         "The Azure cloud: `public`, `usgovernment` or `china`.",
         default="public",
     )
     topic_endpoint: str = _setting(
         "SASQUASH_TOPIC_ENDPOINT",
-        _https,
+        https,
         "Endpoint of the Event Grid topic, where each change of state is announced.",
     )
     tenant_id: str = _setting(
         "SASQUASH_TENANT_ID",
-        _guid,
+        guid,
         "Id of the Entra tenant whose people may call the app, and whose user delegation SAS it knows to be ours.",
     )
     api_audiences: tuple[str, ...] = _setting(
         "SASQUASH_API_AUDIENCES",
-        _listed(_audience),
+        listed(audience),
         "Audiences that a caller's access token may be for, separated by commas: the app registration's id URI "
         "(`api://sasquash`) and its client id. Empty: every call but health is refused.",
         default="",
     )
     key_vaults: tuple[str, ...] = _setting(
         "SASQUASH_KEY_VAULTS",
-        _listed(_vault),
+        listed(vault),
         "Names of the key vaults in which a tag `sasquash-key-vault` may name a secret that gets the new key, "
         "separated by commas. Empty: no key is handed over.",
         default="",
     )
     security_mailbox: str = _setting(
         "SASQUASH_SECURITY_MAILBOX",
-        _address,
+        address,
         "The security team's mailbox. It gets a copy of every mail, and the mails that owners must not get.",
     )
     mail_sender: str = _setting(
         "SASQUASH_MAIL_SENDER",
-        _address,
+        address,
         "The mailbox that Sasquash sends from; Mail.Send is scoped to it.",
     )
     mail_domains: tuple[str, ...] = _setting(
         "SASQUASH_MAIL_DOMAINS",
-        _listed(_domain, least=1),
+        listed(domain, least=1),
         "Domains that an owner's address may be in, separated by commas. Tags are written by people we don't trust.",
     )
     owner_tags: tuple[str, ...] = _setting(
         "SASQUASH_OWNER_TAGS",
-        _listed(_tag_name),
+        listed(tag_name),
         "Names of the tags that hold owners' mail addresses, in order of preference.",
         default="sasquash-owner,owner",
     )
     incident_site: str = _setting(
         "SASQUASH_INCIDENT_SITE",
-        _opaque,
+        opaque,
         "Id of the SharePoint site that holds the incident list (`host,site-guid,web-guid`).",
     )
     incident_list: str = _setting(
         "SASQUASH_INCIDENT_LIST",
-        _opaque,
+        opaque,
         "Id of the SharePoint list that incidents are filed in.",
     )
     raw_events: bool = _setting(
         "SASQUASH_RAW_EVENTS",
-        _switch,
+        switch,
         "Whether an event may carry a raw token (`on`). Event Grid stores and dead-letters what it carries, so "
         "the default is `off`.",
         default="off",
     )
     tag_modes: tuple[Mode, ...] = _setting(
         "SASQUASH_TAG_MODES",
-        _listed(_choice(Mode)),
+        listed(choice(Mode)),
         "Modes that the tag `sasquash-mode` on a storage account may choose for it. Empty: the tag has no effect.",
         default="",
     )
     act_alone_hours: int = _setting(
         "SASQUASH_ACT_ALONE_HOURS",
-        _number(0, 24 * 365 * 100),
+        number(0, 24 * 365 * 100),
         "A read-only token of one resource is revoked without asking when it would live longer than this many hours "
         "(rule `lives-long` of the default table; `SASQUASH_RULES` has hours of its own).",
         default="24",
@@ -259,43 +182,103 @@ class Settings:
     )
     rotations_a_day: int = _setting(
         "SASQUASH_ROTATIONS_A_DAY",
-        _number(1, 100),
+        number(1, 100),
         "More rotations of one account than this within 24 hours ask a person first. Revocations of its user "
         "delegation keys count, too.",
         default="2",
     )
     approval_hours: int = _setting(
         "SASQUASH_APPROVAL_HOURS",
-        _number(1, 24 * 30),
+        number(1, 24 * 30),
         "How long a plan may be approved, in hours. Then comes what `SASQUASH_AT_DEADLINE` says.",
         default="4",
     )
     at_deadline: AtDeadline = _setting(
         "SASQUASH_AT_DEADLINE",
-        _choice(AtDeadline),
+        choice(AtDeadline),
         "What becomes of a plan that nobody decided on in time: `escalate` (the record is unresolved, and people are "
         "mailed again) or `revoke` (it is carried out, if arithmetic has proven it and no limit asks for a person).",
         default="escalate",
     )
     escalation_mailbox: str | None = _setting(
         "SASQUASH_ESCALATION_MAILBOX",
-        _optional(_address),
+        optional(address),
         "Who is mailed, too, when nobody decided in time. Empty: those who were asked, and the security mailbox.",
         default="",
     )
     source_quota: int = _setting(
         "SASQUASH_SOURCE_QUOTA",
-        _number(1, 1_000_000),
+        number(1, 1_000_000),
         "Findings an hour from one publisher (the event's source) that each instance deals with at once. More are as "
         "durable, and dealt with from the queue, later.",
         default="600",
     )
     second_person: bool = _setting(
         "SASQUASH_SECOND_PERSON",
-        _switch,
+        switch,
         "Whether who reported a leak may not approve its plan (`on`). An order without a leak always takes two "
         "people.",
         default="on",
+    )
+
+    intake_senders: dict[str, SecretSetting] = _setting(
+        "SASQUASH_INTAKE_SENDERS",
+        senders,
+        "Who may post signed reports to the intake: `name=secret`, separated by commas. A secret is as in Standard "
+        "Webhooks (`whsec_` and 24 to 64 bytes in base64), or the id of a Key Vault secret that holds one. The name "
+        "is the last part of the URL that the sender posts to. Empty: nobody.",
+        default="",
+    )
+    intake_quota: int = _setting(
+        "SASQUASH_INTAKE_QUOTA",
+        number(1, 1_000_000),
+        "Credentials an hour from one source that each instance of the intake publishes. More are answered with 429.",
+        default="10000",
+    )
+    github_webhook_secret: SecretSetting | None = _setting(
+        "SASQUASH_GITHUB_WEBHOOK_SECRET",
+        secret,
+        "The secret of the GitHub App's webhook, or the id of a Key Vault secret that holds it. Empty: GitHub's "
+        "deliveries are refused.",
+        default="",
+    )
+    github_app: str | None = _setting(
+        "SASQUASH_GITHUB_APP",
+        optional(word),
+        "The GitHub App's client id, or its number. Empty: alerts of GitHub are neither read nor closed.",
+        default="",
+    )
+    github_private_key: SecretSetting | None = _setting(
+        "SASQUASH_GITHUB_PRIVATE_KEY",
+        secret,
+        "The GitHub App's private key as PEM (the whole in base64, or with `\\n` for its line breaks), or the id of "
+        "a Key Vault secret that holds it.",
+        default="",
+    )
+    github_api: str = _setting(
+        "SASQUASH_GITHUB_API",
+        https,
+        "Where GitHub's REST API is: of GitHub Enterprise Server, `https://github.contoso.com/api/v3`.",
+        default="https://api.github.com",
+    )
+    github_secret_types: tuple[str, ...] = _setting(
+        "SASQUASH_GITHUB_SECRET_TYPES",
+        listed(word),
+        "Types of secret whose alerts are read, separated by commas; custom patterns have a type, too.",
+        default="azure_sas_token,azure_storage_account_key",
+    )
+    azure_devops_organization: str | None = _setting(
+        "SASQUASH_AZURE_DEVOPS_ORGANIZATION",
+        optional(word),
+        "The Azure DevOps organization whose alerts are read and closed. Empty: none.",
+        default="",
+    )
+    azure_devops_password: SecretSetting | None = _setting(
+        "SASQUASH_AZURE_DEVOPS_PASSWORD",
+        secret,
+        "The password (basic authentication) of Azure DevOps' service hook, or the id of a Key Vault secret that "
+        "holds it. Empty: its deliveries are refused.",
+        default="",
     )
 
     @property

@@ -21,8 +21,9 @@ from shared.containment import Containment
 from shared.due import unannounced
 from shared.errors import MalformedEvent, SasquashError, from_azure
 from shared.finding import Finding, Report, report_of_event
+from shared.intake import alert_queue
 from shared.ledger import Ledger
-from shared.queues import CONTAIN_QUEUE, Queues
+from shared.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
 from shared.redaction import redact
 from shared.revocation import Reason, Revocation, State
 
@@ -142,6 +143,23 @@ class Undelivered:
         else:
             fingerprint = _fingerprint("poison", f"{queue}|{record.fingerprint}")
             await self._record(fingerprint, Reason.CRASHED, _unfinished(record))
+
+    async def unread(self, text: str) -> None:
+        """Make an alert visible that the intake could not read. Raises only where that can't be made durable."""
+        try:
+            message = alert_queue.read(text)
+        except MalformedEvent:
+            detail = (
+                f"A message in queue {INTAKE_QUEUE} is not one of ours and was put aside. Find out who writes to it."
+            )
+            await self._record(_fingerprint("poison", f"{INTAKE_QUEUE}|{text}"), Reason.CRASHED, detail)
+            return
+        why = message.failure or "An error that nobody foresaw stopped it each time (function read_alert)."
+        detail = (
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Have it delivered "
+            "again once that is mended, or report the leak by hand."
+        )
+        await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
 
     async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
         """Write a record of our own trouble, once."""

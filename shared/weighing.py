@@ -102,7 +102,9 @@ def weigh(
         tenant_id=settings.tenant_id,
         now=now,
     )
-    if finding.order is not None:
+    if finding.evidence is not None:
+        proposal = proposals.of_evidence(finding.evidence)
+    elif finding.order is not None:
         proposal = proposals.of_order(finding.order, by=finding.reported_by, reason=finding.reason)
     elif finding.credential is not None:
         verdict = _verdict(finding.credential, scene, retired, now)

@@ -29,7 +29,7 @@ from shared.levers.proof import Prover
 from shared.levers.stored_policy import StoredPolicyLever
 from shared.locking import LockedWork
 from shared.pulling import Pulling
-from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
+from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.quotas import Quotas
 from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
@@ -45,13 +45,20 @@ if TYPE_CHECKING:
     from shared.dormant import Dormant
     from shared.followup import FollowUp
     from shared.hand_over import KeyHandOver
+    from shared.intake.alert_reading import AlertReader
+    from shared.intake.api import Intake
+    from shared.intake.publishing import Publisher
     from shared.report.announce import Announcer
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
     from shared.responder.api import Responder
+    from shared.secret_settings import SecretSettings
+    from shared.sources.closing import AlertCloser
+    from shared.sources.reach import Tools
     from shared.sweep import Sweep
     from shared.undelivered import Undelivered
+    from shared.web.tokens import AccessTokens
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
@@ -302,13 +309,56 @@ class Worker:
     @cached_property
     def responder(self) -> "Responder":
         from shared.responder.api import Responder  # noqa: PLC0415 -- not on the way to a kill
-        from shared.web.signing_keys import SigningKeys  # noqa: PLC0415
+
+        return Responder(self.desk, self._access_tokens, clock=self._clock)
+
+    @cached_property
+    def _access_tokens(self) -> "AccessTokens":
+        from shared.web.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
         from shared.web.tokens import AccessTokens  # noqa: PLC0415
 
         url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
         keys = SigningKeys(url, self._transport, clock=self._clock)
-        tokens = AccessTokens(keys, settings=self.settings, clock=self._clock)
-        return Responder(self.desk, tokens, clock=self._clock)
+        return AccessTokens(keys, settings=self.settings, clock=self._clock)
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from shared.intake.api import Intake  # noqa: PLC0415 -- not on the way to a kill
+        from shared.intake.reporters import Reporters  # noqa: PLC0415
+
+        return Intake(
+            reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),
+            publisher=self._publisher,
+            alerts=self.alert_reader,
+            quotas=Quotas(an_hour=self.settings.intake_quota, clock=self._clock),
+            clock=self._clock,
+        )
+
+    @cached_property
+    def alert_reader(self) -> "AlertReader":
+        from shared.intake.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
+        from shared.intake.alert_reading import AlertReader  # noqa: PLC0415
+
+        queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
+        return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
+
+    @cached_property
+    def _publisher(self) -> "Publisher":
+        from shared.intake.publishing import Publisher  # noqa: PLC0415 -- not on the way to a kill
+
+        return Publisher(lambda: self.clients.topic)
+
+    @cached_property
+    def _secrets(self) -> "SecretSettings":
+        from shared.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
+
+        return SecretSettings(self.clients.vault, clock=self._clock)
+
+    @cached_property
+    def _tools(self) -> "Tools":
+        from shared.sources.reach import Tools  # noqa: PLC0415 -- not on the way to a kill
+
+        return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
 
     @cached_property
     def _hand_over(self) -> "KeyHandOver":
@@ -346,6 +396,11 @@ class Worker:
 
         return Announcer(self.clients.topic)
 
+    def _alert_closer(self) -> "AlertCloser":
+        from shared.sources.closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
+
+        return AlertCloser(self._tools.all)
+
     @cached_property
     def follow_up(self) -> "FollowUp":
         from shared.followup import FollowUp  # noqa: PLC0415 -- not on the way to a kill
@@ -359,6 +414,7 @@ class Worker:
             incidents=lambda: self._incidents,
             people=lambda: self._people,
             digest=lambda: self.digest,
+            alerts=self._alert_closer,
             warm_up=_import_for_people,
             clock=self._clock,
             new_id=self._new_id,

@@ -17,6 +17,7 @@ from azure.storage.blob import (
 from azure.storage.fileshare import generate_file_sas, generate_share_sas
 from azure.storage.queue import generate_queue_sas
 
+from shared.alerts import AlertEvidence, AlertReference, AlertSource
 from shared.caller import Caller
 from shared.facts import AccountFacts, PolicyReading, PolicyState, Via
 from shared.finding import Finding, Order
@@ -279,6 +280,28 @@ def liveness(alive: bool | None = True) -> Liveness:
 def approval(digest: str) -> Approval:
     """A person's yes to the plan with this digest."""
     return Approval(PERSON, NOW, digest, "It is ours.")
+
+
+ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
+
+
+def evidence(*, key: str = "key2", seen_at: datetime = NOW, **changed: Any) -> AlertEvidence:
+    """What an alert says of a token that was signed with `key`."""
+    given: dict[str, Any] = {
+        "account": ACCOUNT,
+        "key": key,
+        "title": "Unusual SAS token",
+        "seen_at": seen_at,
+        "signature_sha256": "ab" * 32,
+        "permissions": ("Read", "List"),
+    }
+    return AlertEvidence(**(given | changed))
+
+
+def alerted(**changed: Any) -> Finding:
+    """The finding that such an alert makes."""
+    alert = AlertReference(AlertSource.DEFENDER, "", "dc1")
+    return Finding.of_evidence(evidence(**changed), source="defender", url=None, detected_at=NOW, alert=alert)
 
 
 def ordered(lever: Lever, target: str) -> Finding:

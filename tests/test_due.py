@@ -6,18 +6,32 @@ from typing import Any
 
 import pytest
 
+from shared.claims import unclaimed
 from shared.due import (
     closable,
     confirmed,
+    open_alerts,
     outstanding,
     told_at_once,
     unannounced,
-    unclaimed,
     unfiled,
     untold,
     with_proof,
 )
-from shared.revocation import Claim, Filed, Liveness, LockedDown, Outcome, Proof, Reason, Revocation, State, Told
+from shared.revocation import (
+    Claim,
+    ClosedAlert,
+    Filed,
+    Liveness,
+    LockedDown,
+    Outcome,
+    Proof,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+    Told,
+)
 from shared.targets import Lever, Lockdown
 from tests import samples
 from tests.samples import NOW
@@ -271,3 +285,65 @@ def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
 
 def test_what_arithmetic_has_proven_is_told_at_once() -> None:
     assert told_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
+
+
+# Alerts of other tools
+
+
+def with_alerts(**changed: Any) -> Revocation:
+    other = Sighting("azure-devops", None, NOW, replace(samples.ALERT, alert="43"))
+    finding = replace(samples.finding(), alert=samples.ALERT)
+    given = {"finding": finding, "sightings": (other, Sighting("wiz", None, NOW), other), "pull": samples.pull()}
+    return done(**(given | changed))
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED])
+def test_every_alert_about_a_dead_leak_is_to_be_closed_once(state: State) -> None:
+    record = with_alerts(state=state)
+
+    assert open_alerts(record) == record.alerts
+    assert [alert.alert for alert in record.alerts] == ["42", "43"]
+
+
+def test_what_is_done_with_is_not_closed_again() -> None:
+    assert open_alerts(with_alerts(closed_alerts=(ClosedAlert(samples.ALERT, NOW, "Closed."),)))[0].alert == "43"
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.PROVEN, State.CLOSED)])
+def test_before_a_leak_is_proven_dead_no_alert_is_closed(state: State) -> None:
+    assert open_alerts(with_alerts(state=state)) == ()
+
+
+def test_what_ended_with_another_leaks_key_is_dead_too() -> None:
+    covered = replace(with_alerts(pull=None), state=State.DISMISSED, reason=Reason.COVERED)
+
+    assert len(open_alerts(covered)) == 2
+    assert outstanding(all_told(covered), now=NOW)
+
+
+@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.NOT_OURS, Reason.REJECTED, Reason.INVALID])
+def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason: Reason) -> None:
+    assert open_alerts(replace(with_alerts(pull=None), state=State.DISMISSED, reason=reason)) == ()
+
+
+def test_a_lockdown_kills_nothing_and_closes_no_alert() -> None:
+    pull = replace(samples.pull(), lever=Lever.LOCKDOWN, target="network")
+
+    assert open_alerts(with_alerts(pull=pull)) == ()
+
+
+def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
+    record = with_alerts()
+
+    assert not closable(record)
+    assert outstanding(all_told(replace(record, state=State.CLOSED)), now=NOW)
+
+
+# What an alert alone says
+
+
+def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() -> None:
+    record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
+
+    assert (told_at_once(record), confirmed(record)) == (True, False)
+    assert confirmed(replace(record, pull=samples.pull()))

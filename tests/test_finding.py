@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from shared import finding as findings
 from shared.errors import MalformedEvent
 from shared.finding import REPORTED, Finding, Report
+from shared.targets import Lever
 from tests import samples
 from tests.samples import KEYS, NOW, leak
 
@@ -64,7 +66,7 @@ def test_what_is_published_can_be_read_again() -> None:
 
 
 def test_an_unreadable_report_cannot_be_published() -> None:
-    with pytest.raises(ValueError, match="not a finding"):
+    with pytest.raises(ValueError, match="neither an unreadable report nor"):
         findings.unreadable(report({}), now=NOW).to_data()
 
 
@@ -313,3 +315,36 @@ def test_a_finding_that_is_not_free_of_secrets_is_refused_without_repeating_them
 
     assert SIGNATURE not in str(refused.value)
     assert KEYS["key1"] not in str(refused.value)
+
+
+# What an alert says
+
+
+def test_evidence_goes_its_way_and_comes_back_as_it_was() -> None:
+    [reported] = read(samples.alerted().to_data())
+
+    assert reported == samples.alerted()
+
+
+def test_a_finding_keeps_the_alert_behind_it() -> None:
+    found = replace(samples.finding(), alert=samples.ALERT)
+
+    assert read(found.to_data()) == (found,)
+
+
+@pytest.mark.parametrize("alert", [None, 7, {}, {"source": "github", "place": "../..", "alert": "1"}])
+def test_a_leak_is_not_spared_because_its_alert_can_not_be_closed(alert: object) -> None:
+    [found] = read(samples.finding().to_data() | {"alert": alert})
+
+    assert found == samples.finding()
+
+
+@pytest.mark.parametrize("evidence", [None, 7, {}, samples.evidence().to_json() | {"key": "kerb1"}])
+def test_evidence_out_of_form_is_told_of_without_being_repeated(evidence: object) -> None:
+    with pytest.raises(MalformedEvent, match=r"data\.evidence is not valid"):
+        read(samples.alerted().to_data() | {"evidence": evidence})
+
+
+def test_a_persons_order_is_not_published() -> None:
+    with pytest.raises(ValueError, match="person's order"):
+        samples.ordered(Lever.ACCOUNT_KEY, "key1").to_data()

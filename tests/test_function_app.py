@@ -13,14 +13,20 @@ from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
 import azure.functions as func
+import msgspec
 import pytest
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
+from shared.alerts import AlertReference, AlertSource
 from shared.errors import MalformedEvent
 from shared.finding import REPORTED, Report, Reported, read
+from shared.intake.alert_queue import AlertMessage
+from shared.intake.alert_reading import AlertReader
+from shared.intake.api import Intake
 from shared.queues import Message
 from shared.responder.api import Responder
+from shared.undelivered import Undelivered
 from tests import samples
 from tests.samples import ENVIRONMENT, NOW
 
@@ -36,6 +42,8 @@ HEAVY = (
     "jwt",
     "shared.followup",
     "shared.responder.api",
+    "shared.intake.api",
+    "shared.sources",
     "shared.sweep",
     "shared.undelivered",
     "shared.digest",
@@ -59,6 +67,8 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
             ("follow_up", "follow-up"),
             ("contain_poison", "contain-poison"),
             ("follow_up_poison", "follow-up-poison"),
+            ("intake_poison", "intake-poison"),
+            ("read_alert", "intake"),
         )
     ),
     *(
@@ -71,7 +81,7 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
         )
     ),
 )
-HTTP = {"health_check", *(name for name, *_ in API)}
+HTTP = {"health_check", "take_report", *(name for name, *_ in API)}
 
 INDEX = f"""
 import json, sys
@@ -119,6 +129,10 @@ def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
     ("name", "trigger"),
     [
         *OTHERS,
+        (
+            "take_report",
+            {"type": "httpTrigger", "route": "intake/{source}", "methods": ["POST"], "authLevel": "ANONYMOUS"},
+        ),
         ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
         *(
             (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})
@@ -176,6 +190,9 @@ class Rooms:
     contained: list[Message] = field(default_factory=list)
     followed_up: list[Message] = field(default_factory=list)
     responder: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Responder))
+    intake: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Intake))
+    alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
+    undelivered: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Undelivered))
     ledger: object = None
 
     @property
@@ -302,6 +319,28 @@ async def test_a_call_of_the_api_is_answered_by_the_responder(
 
     assert answer is getattr(rooms.responder, answers).return_value
     getattr(rooms.responder, answers).assert_awaited_once_with(request)
+
+
+async def test_a_report_is_answered_by_the_intake(app: ModuleType, rooms: Rooms) -> None:
+    request = func.HttpRequest(method="POST", url="/api/intake/github", body=b"{}")
+
+    assert await call(app, "take_report", req=request) is rooms.intake.receive.return_value
+    rooms.intake.receive.assert_awaited_once_with(request)
+
+
+async def test_an_alert_in_the_queue_is_read(app: ModuleType, rooms: Rooms) -> None:
+    alert = AlertReference(AlertSource.GITHUB, "contoso/x", "7")
+    waiting = AlertMessage(alert, NOW, 2)
+
+    await call(app, "read_alert", message=func.QueueMessage(body=msgspec.json.encode(waiting)))
+
+    rooms.alert_reader.resume.assert_awaited_once_with(waiting)
+
+
+async def test_an_alert_that_could_not_be_read_is_told_of_whatever_it_holds(app: ModuleType, rooms: Rooms) -> None:
+    await call(app, "intake_poison", message=func.QueueMessage(body=b"\xffhello"))
+
+    rooms.undelivered.unread.assert_awaited_once_with("\ufffdhello")
 
 
 async def test_health_is_that_of_the_ledger(app: ModuleType) -> None:

@@ -90,3 +90,31 @@ def test_no_source_gets_more_than_its_quota_within_an_hour(steps: list[tuple[str
         for first in times:
             lately = [at for at in times if timedelta(0) <= at - first < timedelta(hours=1)]  # type: ignore[operator]
             assert len(lately) <= 10  # a full bucket, and what flows in meanwhile
+
+
+# All or nothing
+
+
+def test_a_report_is_taken_whole_or_not_at_all() -> None:
+    counted, _ = quotas(10)
+
+    assert [counted.take("github", amount) for amount in (6, 6, 4)] == [0.0, 720.0, 0.0]
+
+
+def test_a_refused_report_costs_nothing_however_often_it_is_sent() -> None:
+    counted, clock = quotas(10)
+    counted.take("github", 10)
+    for _ in range(5):
+        counted.take("github", 5)
+    clock.now += timedelta(minutes=30)
+
+    assert counted.take("github", 5) == 0.0
+
+
+def test_more_than_an_hours_worth_is_taken_after_an_hour_of_silence() -> None:
+    counted, clock = quotas(10)
+
+    assert counted.take("github", 25) == 0.0
+    assert counted.take("github", 1) > 3600
+    clock.now += timedelta(hours=3)
+    assert counted.take("github", 10) == 0.0

@@ -7,6 +7,7 @@ from shared.decide.rules import default_rules
 from shared.errors import SettingsError
 from shared.settings import Mode, Settings, declared
 
+SENDER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ROOT = Path(__file__).resolve().parent.parent
 COMPLETE = {
     "SASQUASH_MODE": "auto",
@@ -90,6 +91,17 @@ def test_an_empty_required_setting_is_missing() -> None:
         ("SASQUASH_RULES", '[{"name": "rest", "then": "rotate", "why": "so"}]'),
         ("SASQUASH_ROTATIONS_A_DAY", "0"),
         ("SASQUASH_APPROVAL_HOURS", "1.5"),
+        ("SASQUASH_INTAKE_SENDERS", "wiz"),
+        ("SASQUASH_INTAKE_SENDERS", "wiz=short"),
+        ("SASQUASH_INTAKE_SENDERS", "wiz=whsec_c2hvcnQ="),
+        ("SASQUASH_INTAKE_SENDERS", "Wiz=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("SASQUASH_INTAKE_SENDERS", "wiz=https://evil.example/secrets/x"),
+        ("SASQUASH_INTAKE_SENDERS", f"wiz={SENDER_SECRET},wiz={SENDER_SECRET}"),
+        ("SASQUASH_GITHUB_WEBHOOK_SECRET", "https://vault.vault.azure.net/secrets/x/version"),
+        ("SASQUASH_GITHUB_APP", "my app"),
+        ("SASQUASH_GITHUB_API", "http://api.github.com"),
+        ("SASQUASH_GITHUB_SECRET_TYPES", "azure sas"),
+        ("SASQUASH_AZURE_DEVOPS_ORGANIZATION", "contoso/x"),
     ],
 )
 def test_refuses_a_malformed_setting_in_one_line_that_names_it_and_not_its_value(name: str, value: str) -> None:
@@ -98,6 +110,25 @@ def test_refuses_a_malformed_setting_in_one_line_that_names_it_and_not_its_value
 
     assert "\n" not in str(raised.value)
     assert f"'{value}'" not in str(raised.value)
+
+
+def test_senders_have_secrets_of_their_own_or_one_in_a_vault() -> None:
+    vault = "https://sasquash.vault.azure.net/secrets/socradar"
+    settings = Settings.read(COMPLETE | {"SASQUASH_INTAKE_SENDERS": f"wiz={SENDER_SECRET}, socradar={vault}"})
+
+    assert {name: secret.vault_id for name, secret in settings.intake_senders.items()} == {
+        "wiz": None,
+        "socradar": vault,
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["INTAKE_SENDERS", "GITHUB_WEBHOOK_SECRET", "GITHUB_PRIVATE_KEY", "AZURE_DEVOPS_PASSWORD"]
+)
+def test_no_secret_is_in_the_settings_repr(name: str) -> None:
+    value = f"wiz={SENDER_SECRET}" if name == "INTAKE_SENDERS" else SENDER_SECRET
+
+    assert SENDER_SECRET not in repr(Settings.read(COMPLETE | {f"SASQUASH_{name}": value}))
 
 
 def test_the_documentation_lists_every_setting_with_its_default_and_meaning() -> None:

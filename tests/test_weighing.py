@@ -389,3 +389,13 @@ def test_one_digest_is_one_account_lever_target_and_version() -> None:
     }
 
     assert len({one.plan.digest for _, one in table() if one.plan}) == len(bound)
+
+
+@pytest.mark.parametrize("mode", ["auto", "approve"])
+def test_an_alerts_evidence_waits_for_a_person_whatever_the_mode(mode: str) -> None:
+    one = weighed(samples.alerted(), scene(), mode=mode)
+
+    assert one.decision is not None
+    assert (one.decision.action, one.decision.only_person) == (Action.ASK, True)
+    assert one.plan is not None
+    assert one.plan.target == "key2"

@@ -5,8 +5,9 @@ Pure. Whether it may be done without a person is for `policy` to say.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from shared.alerts import AlertEvidence
 from shared.caller import Caller
 from shared.decide import delegation
 from shared.decide import plan as plans
@@ -19,6 +20,8 @@ from shared.levers import words
 from shared.revocation import Liveness, Plan, Reason
 from shared.sas import Credential, Kind
 from shared.targets import DELEGATION_KEYS, InvalidTarget, Lever, Lockdown, check_target
+
+_CLOCK_SKEW = timedelta(minutes=1)  # between ARM's clock and the alert's
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,29 @@ class Proposals:
         if order.lever is Lever.STORED_POLICY:
             return self._of_policy_order(verdict, order)
         return self._ordered(verdict, order, self._version(order))
+
+    def of_evidence(self, evidence: AlertEvidence) -> Proposal:
+        """Return the plan that an alert asks for, which only a person can decide on: it proves nothing.
+
+        A key that was made after the token had been seen cannot have signed it.
+        """
+        said = (
+            f"{evidence.title}: seen at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}, it says."
+        )
+        key = self.keys[evidence.key]
+        if key.created is not None and key.created > evidence.seen_at + _CLOCK_SKEW:
+            detail = (
+                f"{said} That key of {self.account.name} was regenerated at {key.created:%Y-%m-%d %H:%M} UTC: what "
+                "the one before had signed is dead."
+            )
+            return Proposal(Verdict(detail, reason=Reason.COVERED))
+        verdict = Verdict(said, lever=Lever.ACCOUNT_KEY)
+        reason = (
+            f"{said} Nobody has the token, so no arithmetic can confirm it; regenerating that key of "
+            f"{self.account.name} would end it."
+        )
+        plan = self._plan(Lever.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
+        return Proposal(verdict, plan, "an alert is evidence and no proof")
 
     def _of_key(self, credential: Credential, verdict: Verdict) -> Proposal:
         rule = self._rule(credential)

@@ -23,10 +23,11 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
 
 
 def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
-    seen = {(s.source, s.url) for s in current.sightings} | {(current.finding.source, current.finding.url)}
-    if (finding.source, finding.url) in seen:
+    first = current.finding
+    seen = {(s.source, s.url, s.alert) for s in current.sightings} | {(first.source, first.url, first.alert)}
+    if (finding.source, finding.url, finding.alert) in seen:
         return current
-    sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at))
+    sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at, finding.alert))
     length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
     fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
     return replace(current, sightings=sightings) if fits else current

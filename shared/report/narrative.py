@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from shared.decide.grants import of_record
+from shared.due import open_alerts
 from shared.finding import Finding
 from shared.levers.words import done, policy
 from shared.report.briefing import Briefing, TimelineEntry
@@ -16,11 +17,6 @@ _KINDS = {
     Kind.POLICY_SAS: "service SAS with a stored access policy",
     Kind.USER_DELEGATION_SAS: "user delegation SAS",
     Kind.ACCOUNT_KEY: "account key",
-}
-
-_UNKNOWN_GRANTS = {
-    False: "Unknown: the report could not be read.",
-    True: "Unknown: a responder ordered this without a leaked text.",
 }
 
 _TAKE_IT_OUT = "Take the credential out of the place where it was found, its history included."
@@ -53,8 +49,8 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         reason=revocation.reason,
         kind=_kind(finding),
         severity=risk.severity if risk is not None else "high",
-        grants=risk.grants if risk is not None else _UNKNOWN_GRANTS[finding.order is not None],
-        notes=risk.notes if risk is not None else (),
+        grants=risk.grants if risk is not None else _unknown_grants(finding),
+        notes=risk.notes if risk is not None else _seen(finding),
         risk_reasons=risk.reasons if risk is not None else (),
         account=revocation.account_name,
         account_id=account.id if account is not None else None,
@@ -63,8 +59,8 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         policy=credential.policy if credential is not None else None,
         lever=revocation.plan.lever if revocation.plan is not None else None,
         target=revocation.plan.target if revocation.plan is not None else None,
-        ordered=finding.order is not None,
-        expires=granted.expires if granted is not None else None,
+        ordered=finding.order is not None and finding.evidence is None,
+        expires=granted.expires if granted is not None else _expiry_by_alert(finding),
         source=finding.source,
         reported_by=finding.reported_by.name if finding.reported_by is not None else None,
         reported_because=finding.reason,
@@ -83,9 +79,43 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
 
 
 def _kind(finding: Finding) -> str:
+    if finding.evidence is not None:
+        return "account SAS (nobody has it; an alert saw it used)"
     if finding.order is not None:
         return "order of a responder"
     return _KINDS[finding.credential.kind] if finding.credential is not None else "report that could not be read"
+
+
+def _expiry_by_alert(finding: Finding) -> datetime | None:
+    return finding.evidence.expires if finding.evidence is not None else None
+
+
+def _unknown_grants(finding: Finding) -> str:
+    evidence = finding.evidence
+    if evidence is not None:
+        parts = (
+            ("permissions", evidence.permissions),
+            ("services", evidence.services),
+            ("resource types", evidence.resource_types),
+        )
+        named = "; ".join(f"{label}: {', '.join(words)}" for label, words in parts if words)
+        return f"By the alert's own word, {named}." if named else "Unknown: the alert does not say."
+    if finding.order is not None:
+        return "Unknown: a responder ordered this without a leaked text."
+    return "Unknown: the report could not be read."
+
+
+def _seen(finding: Finding) -> tuple[str, ...]:
+    """Return what the alert says of the token, as notes."""
+    evidence = finding.evidence
+    if evidence is None:
+        return ()
+    return (
+        f"The alert: {evidence.title}.",
+        f"It was last seen being used at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}.",
+        *((f"Allowed from: {evidence.addresses}.",) if evidence.addresses else ()),
+        *((f"SHA-256 of its signature: {evidence.signature_sha256}.",) if evidence.signature_sha256 else ()),
+    )
 
 
 def _done(revocation: Revocation) -> str:
@@ -151,6 +181,8 @@ def _open_points(revocation: Revocation) -> list[str]:
     proof = revocation.proof
     if proof is not None and proof.outcome is Outcome.ARM_ONLY:
         points.append("Check from a network that reaches the account that such a token is refused.")
+    waiting = open_alerts(revocation)
+    points.extend(f"Not closed where it was reported yet: {alert}." for alert in waiting)
     points.extend(
         f"It was also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
         for sighting in revocation.sightings
@@ -164,7 +196,7 @@ def _next_steps(revocation: Revocation) -> list[str]:
             return [
                 *_recovery(revocation),
                 "Look in the storage logs for what was done with the credential between its exposure and its end.",
-                *(() if revocation.finding.order is not None else (_TAKE_IT_OUT,)),
+                *_at_its_place(revocation.finding),
             ]
         case State.AWAITING_APPROVAL, _:
             return _how_to_decide(revocation)
@@ -175,6 +207,12 @@ def _next_steps(revocation: Revocation) -> list[str]:
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
+
+
+def _at_its_place(finding: Finding) -> tuple[str, ...]:
+    if finding.evidence is not None:
+        return ("Find out where the token leaked: the alert only says that it was used.",)
+    return () if finding.order is not None else (_TAKE_IT_OUT,)
 
 
 def _still_to_stop(revocation: Revocation) -> str:
@@ -254,6 +292,7 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
     if revocation.pull is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
         entries.append(TimelineEntry(revocation.pull.at, done(revocation.pull, name).removesuffix(".")))
+    entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
     if revocation.hand_over is not None and revocation.hand_over.outcome is HandOverOutcome.DONE:
         entries.append(TimelineEntry(revocation.hand_over.at, "new key handed over"))
     skipped = {State.RECEIVED, State.CONTAINED} if revocation.pull is not None else {State.RECEIVED}

@@ -208,6 +208,13 @@ def _undelivered(_briefing: Briefing) -> str:
     )
 
 
+def _unread(_briefing: Briefing) -> str:
+    return (
+        "Another tool reported a leak, and Sasquash can't read there what leaked: see below why. Treat it as working "
+        "until a person has looked."
+    )
+
+
 def _crashed(briefing: Briefing) -> str:
     return (
         f"{_reported(briefing)} An error that nobody foresaw stopped Sasquash each time that it worked on it. Treat "
@@ -252,6 +259,7 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
         ("failed", "still_alive"): _State("FAILED, revoked but still accepted", Tone.LIVE, True, _still_alive),
         ("unresolved", "undecided"): _State("NOT DECIDED IN TIME, still live", Tone.LIVE, False, _undecided),
         ("failed", "undelivered"): _State("FAILED to be delivered", Tone.LIVE, False, _undelivered),
+        ("failed", "unread"): _State("FAILED to be read where it was reported", Tone.LIVE, False, _unread),
         ("failed", "crashed"): _State("FAILED, an error stopped Sasquash", Tone.LIVE, False, _crashed),
         ("unresolved", "malformed"): _State("UNRESOLVED, a person must look", Tone.LIVE, False, _malformed),
     }
@@ -277,6 +285,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "malformed": "The report could not be read.",
         "undecided": "Nobody decided on the plan until its deadline.",
         "undelivered": "Event Grid gave up on delivering it.",
+        "unread": "The alert that tells of it can't be read.",
         "crashed": "An error that nobody foresaw stopped it each time that it was tried.",
         "lockdown_undone": "The lockdown that had kept it out was undone.",
         "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",

@@ -19,7 +19,7 @@ from shared.web.tokens import AccessTokens, Role, SignedIn
 
 _log = logging.getLogger(__name__)
 
-_ANYONE = frozenset(Role)
+_ANYONE = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _RESPONDERS = frozenset({Role.RESPONDER, Role.APPROVER})
 _APPROVERS = frozenset({Role.APPROVER})
 

@@ -44,12 +44,15 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
     return summary(revocation, now=now) | {
         "account_id": account.id if account is not None else None,
         "leak": _leak(credential, of_record(revocation) or credential, now=now) if credential is not None else None,
-        "order": finding.order,
+        "order": finding.order if finding.evidence is None else None,
+        "evidence": finding.evidence,
         "url": finding.url,
         "detected_at": finding.detected_at,
         "reported_by": finding.reported_by,
         "reported_because": finding.reason,
         "sightings": revocation.sightings,
+        "alerts": revocation.alerts,
+        "closed_alerts": revocation.closed_alerts,
         "verdict": {
             "key": revocation.key_name,
             "key_sha256": revocation.key_sha256,
@@ -75,6 +78,8 @@ def _kind(finding: Finding) -> str:
     """The kind of credential; or what stands in for one."""
     if finding.credential is not None:
         return finding.credential.kind
+    if finding.evidence is not None:
+        return "alert"
     return "order" if finding.order is not None else "unreadable_report"
 
 

@@ -33,6 +33,14 @@ def read(request: func.HttpRequest) -> dict[str, Any]:
     body = request.get_body()
     if len(body) > LONGEST:
         raise TooLarge(f"The body is over {LONGEST} bytes. Send the part of the text that holds the credential.")
+    value = parse(body)
+    if not isinstance(value, dict):
+        raise InvalidRequest("The body is not a JSON object.")
+    return value
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON value in `body`. Raises InvalidRequest."""
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_refuse)
         json.dumps(value, ensure_ascii=False).encode()  # fails for half of a surrogate pair, which has no UTF-8 form
@@ -40,8 +48,6 @@ def read(request: func.HttpRequest) -> dict[str, Any]:
         raise InvalidRequest("The body is nested too deep.") from None
     except ValueError:  # without a cause: it holds the body
         raise InvalidRequest("The body is not valid JSON in UTF-8.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("The body is not a JSON object.")
     return value
 
 

@@ -19,6 +19,12 @@ class NoCredentialFound(errors.InvalidRequest):
     code = "no_credential_found"
 
 
+class NotSigned(errors.Unauthenticated):
+    """What was posted to the intake is not signed by its source, or not with the secret of the settings."""
+
+    code = "not_signed"
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     status: int
@@ -33,6 +39,9 @@ _KINDS = {
     json_body.TooLarge: _Kind(413, "The body is too large"),
     NoCredentialFound: _Kind(422, "No credential was found"),
     errors.Unauthenticated: _Kind(401, "A good access token is needed"),
+    NotSigned: _Kind(401, "The report is not signed as it must be"),
+    errors.NoSuchSource: _Kind(404, "There is no such source"),
+    errors.OverQuota: _Kind(429, "The source is over its quota"),
     errors.NotPermitted: _Kind(403, "Not permitted"),
     errors.NoSuchRecord: _Kind(404, "There is no such revocation"),
     errors.WrongState: _Kind(409, "It can't be done in this state"),
@@ -49,7 +58,7 @@ def answer(error: errors.SasquashError, *, challenge: str | None = None) -> func
     headers = {}
     if challenge is not None:
         headers["WWW-Authenticate"] = challenge
-    if kind.status == 503:
+    if kind.status in (429, 503):
         wait = _RETRY_AFTER if error.retry_after is None else error.retry_after
         headers["Retry-After"] = str(max(1, math.ceil(wait)))
     problem = {

@@ -41,6 +41,7 @@ class Role(StrEnum):
     READER = "Sasquash.Reader"
     RESPONDER = "Sasquash.Responder"
     APPROVER = "Sasquash.Approver"
+    REPORTER = "Sasquash.Reporter"  # a program that reports leaks, and sees no records
 
 
 class MissingToken(Unauthenticated):

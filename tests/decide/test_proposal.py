@@ -359,3 +359,35 @@ def test_an_order_without_a_name_or_a_reason_is_still_an_order() -> None:
     proposal = proposals().of_order(Order(ACCOUNT, Lever.ACCOUNT_KEY, "key1"), by=None, reason="")
 
     assert plan_of(proposal).reason == "Ordered: no reason was given."
+
+
+# What an alert says
+
+
+@pytest.mark.parametrize("key", ["key1", "key2"])
+def test_an_alerts_evidence_asks_for_the_key_that_it_names_and_no_rule_may_decide(key: str) -> None:
+    proposal = proposals().of_evidence(samples.evidence(key=key))
+
+    plan = plan_of(proposal)
+    assert (plan.lever, plan.target, plan.version) == (Lever.ACCOUNT_KEY, key, key_sha256(KEYS[key]))
+    assert proposal.ground == "an alert is evidence and no proof"
+    assert proposal.verdict.key_name is None
+    assert "Nobody has the token" in plan.reason
+
+
+def test_a_key_made_after_the_token_was_seen_cannot_have_signed_it() -> None:
+    proposal = proposals().of_evidence(samples.evidence(seen_at=NOW - HOUR))
+
+    assert (proposal.plan, proposal.verdict.reason) == (None, Reason.COVERED)
+    assert "is dead" in proposal.verdict.detail
+
+
+def test_clocks_that_differ_a_little_prove_nothing() -> None:
+    assert proposals().of_evidence(samples.evidence(seen_at=NOW - timedelta(seconds=59))).plan is not None
+
+
+def test_a_key_of_unknown_age_may_have_signed_it() -> None:
+    made = proposals()
+    undated = replace(made, keys={name: AccountKey(value, None) for name, value in KEYS.items()})
+
+    assert undated.of_evidence(samples.evidence(seen_at=NOW - HOUR)).plan is not None

@@ -151,3 +151,11 @@ def test_that_azure_accepted_the_token_once_stays_known(alive: bool | None, is_k
     said = samples.liveness(alive)
 
     assert (reported(ended(Reason.BLOCKED, liveness=said)).liveness == said) is is_kept
+
+
+def test_an_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:
+    same_place = replace(samples.finding(), alert=samples.ALERT)
+    noted = reported(samples.revocation(), same_place)
+
+    assert noted.alerts == (samples.ALERT,)
+    assert with_report(noted, same_place, now=LATER) is None

@@ -6,10 +6,12 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from local import control
+from local import control, reports
 from local.azurite import AzuriteError
+from local.entra import Entra
 from local.faults import Faults
 from local.model import Account, Cloud, Incident, Mail, RecordedRequest, SignedIdentifier, now
+from local.reports import Posted
 
 
 class Watched:
@@ -23,13 +25,18 @@ class Watched:
         self.stopped: tuple[str, ...] = ()
 
     def app(self) -> Starlette:
-        return control.app(self.cloud, self.faults, reset=self._reset, ailing=lambda: self.stopped)
+        return control.app(
+            self.cloud, self.faults, reset=self._reset, ailing=lambda: self.stopped, report=self._report
+        )
 
     async def _publish(self) -> None:
         self.published.append(set(self.cloud.accounts))
 
     async def _reset(self) -> None:
         self.resets += 1
+
+    def _report(self, source: str, text: str) -> Posted:
+        return reports.make(self.cloud, Entra(self.cloud), source=source, text=text)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from local.faults import Faults
 from local.keyvault_model import SecretVersion, Vault
 from local.model import KEY_VAULT, STATE_ACCOUNT, Cloud
 from local.provisioning import start_over, state_account
+from local.reports import Posted
 from local.storage import Gate
 from tests.local.asgi import Credential, Transport, client
 
@@ -299,7 +300,10 @@ async def port(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
     async def reset() -> None:
         raise NotImplementedError
 
-    app = control.app(cloud, Faults(), reset=reset, ailing=lambda: ())
+    def report(source: str, text: str) -> Posted:
+        raise NotImplementedError
+
+    app = control.app(cloud, Faults(), reset=reset, ailing=lambda: (), report=report)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://control") as opened:
         yield opened
 

@@ -14,6 +14,7 @@ from shared.revocation import (
     STATE_OF,
     Approval,
     Change,
+    ClosedAlert,
     HandOver,
     HandOverOutcome,
     Liveness,
@@ -439,3 +440,61 @@ def test_a_briefing_holds_nothing_usable(text: str) -> None:
     leaked = text.partition("sig=")[2].split("&")[0]
     secrets = [proof_signature, leaked, *(key.rstrip("=") for key in KEYS.values())]
     assert not any(secret in repr(briefing) for secret in secrets if secret)
+
+
+# What an alert says, and alerts of other tools
+
+
+def alerted(**changed: Any) -> Briefing:
+    facts = {
+        "finding": samples.alerted(addresses="203.0.113.0/24"),
+        "account": samples.account(),
+        "plan": samples.plan(),
+    }
+    return told(**(facts | changed))
+
+
+def test_an_alerts_evidence_is_shown_as_such() -> None:
+    shown = alerted(state=State.AWAITING_APPROVAL)
+
+    assert not shown.ordered
+    assert "nobody has it" in shown.kind
+    assert shown.grants == "By the alert's own word, permissions: Read, List."
+    assert shown.notes == (
+        "The alert: Unusual SAS token.",
+        "It was last seen being used at 2026-11-21 10:00 UTC, signed with key2.",
+        "Allowed from: 203.0.113.0/24.",
+        f"SHA-256 of its signature: {'ab' * 32}.",
+    )
+
+
+def test_an_alert_that_says_little_is_shown_with_that() -> None:
+    shown = told(finding=samples.alerted(permissions=(), signature_sha256=None))
+
+    assert shown.grants == "Unknown: the alert does not say."
+    assert len(shown.notes) == 2
+
+
+def test_after_a_kill_by_evidence_people_are_to_look_where_it_leaked() -> None:
+    shown = alerted(state=State.PROVEN, pull=samples.pull())
+
+    assert "Find out where the token leaked: the alert only says that it was used." in shown.next_steps
+
+
+def test_a_mail_about_evidence_names_it() -> None:
+    mail = compose(alerted(state=State.AWAITING_APPROVAL), to=[], security_mailbox="security@contoso.com")
+
+    assert "Unusual SAS token" in mail.html
+    assert "STILL WORKS" in mail.html
+
+
+def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_a_closed_one_is_history() -> None:
+    finding = replace(samples.finding(), alert=samples.ALERT)
+    still_open = contained(state=State.PROVEN, finding=finding)
+    closed = contained(
+        state=State.PROVEN, finding=finding, closed_alerts=(ClosedAlert(samples.ALERT, NOW, "It was resolved."),)
+    )
+
+    assert "Not closed where it was reported yet: GitHub alert 42 of contoso/x." in still_open.open_points
+    assert closed.open_points == ()
+    assert TimelineEntry(NOW, "It was resolved") in closed.timeline

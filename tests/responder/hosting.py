@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from shared.errors import SasquashError
 from shared.responder.api import Desk, Responder
+from tests.intake.intaking import Place
 from tests.samples import ENVIRONMENT, NOW
 from tests.web.entra import access_tokens
 
@@ -36,6 +37,7 @@ class Worker:
 
     def __init__(self, desk: Desk, ledger: Ledger | None = None) -> None:
         self.responder = Responder(desk, access_tokens(), clock=lambda: NOW)
+        self.intake = Place().intake()
         self.ledger = ledger or Ledger()
 
 

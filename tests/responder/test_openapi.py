@@ -10,12 +10,15 @@ import httpx
 import pytest
 
 from shared import finding
+from shared.alerts import AlertSource
 from shared.caller import Caller
 from shared.errors import Blocked
+from shared.intake.reading import Result
 from shared.responder import requests
 from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.targets import Lever, Lockdown
+from shared.web.tokens import Role
 from tests import samples
 from tests.responder.calling import MemoryDesk, awaiting
 from tests.responder.hosting import Ledger, Worker, hosting
@@ -83,10 +86,13 @@ def test_the_words_inside_a_record_are_the_codes() -> None:
     schemas = document()["components"]["schemas"]
     summary, details = schemas["Summary"]["properties"], schemas["Details"]["properties"]
 
-    assert summary["kind"]["enum"] == [*Kind, "order", "unreadable_report"]
+    assert summary["kind"]["enum"] == [*Kind, "alert", "order", "unreadable_report"]
     assert summary["severity"]["enum"] == [*Severity, None]
     assert details["proof"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(Outcome)
     assert details["hand_over"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(HandOverOutcome)
+    item = schemas["Reported"]["properties"]["items"]["items"]["properties"]
+    assert item["result"]["enum"] == list(Result)
+    assert schemas["Alert"]["properties"]["source"]["enum"] == list(AlertSource)
     assert set(schemas["Leak"]["properties"]["service"]["enum"]) == {*Service, None}
 
 
@@ -135,7 +141,7 @@ def desk() -> MemoryDesk:
 async def client(desk: MemoryDesk) -> AsyncIterator[httpx.AsyncClient]:
     with hosting(Worker(desk)) as app:
         transport = httpx.ASGITransport(app=app)
-        headers = {"Authorization": f"Bearer {token()}"}
+        headers = {"Authorization": f"Bearer {token(roles=list(Role))}"}
         async with httpx.AsyncClient(transport=transport, base_url="https://x/api", headers=headers) as made:
             yield made
 
@@ -150,7 +156,9 @@ async def test_a_request_that_is_shown_is_accepted(
     }.get(path, awaiting())
     desk.records[record.fingerprint] = record
 
-    answer = await client.request(method, path.replace("{id}", record.fingerprint), json=body)
+    answer = await client.request(
+        method, path.replace("{id}", record.fingerprint).replace("{source}", "wiz"), json=body
+    )
 
     assert answer.is_success, answer.text
 

@@ -18,7 +18,11 @@ def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[Sasq
 
 
 def made(kind: type[SasquashError]) -> SasquashError:
-    return kind("It went wrong.", retry_after=2.2) if issubclass(kind, Busy) else kind("It went wrong.")
+    return (
+        kind("It went wrong.", retry_after=2.2)
+        if issubclass(kind, Busy | errors.OverQuota)
+        else kind("It went wrong.")
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,9 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (errors.Unauthenticated, 401),
         (errors.NotPermitted, 403),
         (errors.NoSuchRecord, 404),
+        (errors.NoSuchSource, 404),
+        (errors.OverQuota, 429),
+        (problems.NotSigned, 401),
         (errors.WrongState, 409),
         (errors.Conflict, 409),
         (TooLarge, 413),
@@ -73,6 +80,7 @@ def test_every_code_is_of_one_error_or_of_those_that_descend_from_it() -> None:
         (Busy("Locked.", retry_after=0.0), "1"),
         (PassingFailure("No answer."), "5"),
         (Throttled("Too much.", retry_after=30), "30"),
+        (errors.OverQuota("Too many.", retry_after=90.5), "91"),
         (Blocked("No right."), None),
     ],
 )

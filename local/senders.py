@@ -1,0 +1,127 @@
+"""Who reports to the function app here: their secrets, made anew each time, and the alerts that their tools keep."""
+
+import base64
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+GITHUB_APP = "Iv23liSasquashLocal"
+GITHUB_INSTALLATION = 4711
+GITHUB_OWNER = "contoso"
+AZURE_DEVOPS_ORGANIZATION = "contoso"
+AZURE_DEVOPS_PROJECT = "0d8e2a50-4a59-4f0e-8a4b-2f4d3f6f7a10"
+AZURE_DEVOPS_REPOSITORY = "a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"
+SIGNING = ("cloudevents", "gitleaks", "sarif", "trufflehog", "wiz")  # with Standard Webhooks, all with one secret
+
+
+@cache
+def _github_key() -> rsa.RSAPrivateKey:
+    """The GitHub App's private key: one a process, since making one takes as long as a test."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def _github_pem() -> str:
+    return (
+        _github_key()
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+        .decode()
+    )
+
+
+class Senders:
+    """The secrets by which the function app knows reports."""
+
+    def __init__(self) -> None:
+        self.github_secret = secrets.token_urlsafe(32)
+        self.azure_devops_password = secrets.token_urlsafe(32)
+        self.webhook_secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+
+    @property
+    def github_key(self) -> rsa.RSAPrivateKey:
+        """With which the GitHub App signs who it is."""
+        return _github_key()
+
+    def settings(self) -> dict[str, str]:
+        """What the function app's settings say of them."""
+        return {
+            "SASQUASH_INTAKE_SENDERS": ",".join(f"{name}={self.webhook_secret}" for name in SIGNING),
+            "SASQUASH_GITHUB_WEBHOOK_SECRET": self.github_secret,
+            "SASQUASH_GITHUB_APP": GITHUB_APP,
+            "SASQUASH_GITHUB_PRIVATE_KEY": base64.b64encode(_github_pem().encode()).decode(),
+            "SASQUASH_AZURE_DEVOPS_ORGANIZATION": AZURE_DEVOPS_ORGANIZATION,
+            "SASQUASH_AZURE_DEVOPS_PASSWORD": self.azure_devops_password,
+        }
+
+    def exports(self) -> dict[str, str]:
+        """What whoever reports by hand finds in `.local/env`."""
+        return {
+            "SASQUASH_INTAKE_SECRET": self.webhook_secret,
+            "SASQUASH_GITHUB_WEBHOOK_SECRET": self.github_secret,
+            "SASQUASH_AZURE_DEVOPS_PASSWORD": self.azure_devops_password,
+        }
+
+
+@dataclass
+class GitHubAlert:
+    """A secret scanning alert. `file` holds the secret, at `line` (from 1)."""
+
+    repository: str  # owner/name
+    number: int
+    secret_type: str
+    secret: str = field(repr=False)
+    path: str = "README.md"
+    file: str = field(default="", repr=False)
+    line: int = 1
+    state: str = "open"
+    resolution: str | None = None
+    comment: str | None = None
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
+class AzureDevOpsAlert:
+    """An alert of GitHub Advanced Security for Azure DevOps, about a secret. `state`: "active" | "dismissed"."""
+
+    number: int
+    secret: str = field(repr=False)
+    state: str = "active"
+    reason: str | None = None
+    comment: str | None = None
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
+class DefenderAlert:
+    """An alert in Microsoft Graph about an account SAS. `status`: "new" | "inProgress" | "resolved"."""
+
+    id: str
+    provider_id: str
+    account_id: str
+    signed_with: str
+    signature_sha256: str
+    status: str = "new"
+    classification: str | None = None
+    determination: str | None = None
+    comments: list[str] = field(default_factory=list)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass
+class Alerts:
+    """Every alert that the tools keep."""
+
+    github: list[GitHubAlert] = field(default_factory=list)
+    azure_devops: list[AzureDevOpsAlert] = field(default_factory=list)
+    defender: list[DefenderAlert] = field(default_factory=list)
+
+    def clear(self) -> None:
+        for alerts in (self.github, self.azure_devops, self.defender):
+            alerts.clear()

@@ -1,0 +1,109 @@
+"""JSON over HTTPS, for services that have no SDK here: each call in time, its failures those of `errors`."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from azure.core import AsyncPipelineClient
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy, UserAgentPolicy
+from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from shared.clients import Transport
+from shared.errors import Blocked, PassingFailure, from_azure, from_status, retry_after
+
+_LARGEST = 4 * 1024 * 1024  # bytes of an answer
+_TIME = 20.0  # seconds for a call, its retries included
+_RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
+_OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "stream": True}  # no redirects are followed
+
+
+class Rest:
+    """One service. Its paths are built by whoever calls, from what has been checked.
+
+    `authentication` is the pipeline's policy that adds credentials; without one, `call` gets them as headers.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        transport: Transport,
+        *,
+        authentication: AsyncHTTPPolicy[Any, Any] | SansIOHTTPPolicy[Any, Any] | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        policies = [
+            UserAgentPolicy(base_user_agent="sasquash"),
+            AsyncRetryPolicy(**_RETRIES),
+            *((authentication,) if authentication is not None else ()),
+        ]
+        self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
+            self._base_url, policies=policies, transport=transport
+        )
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        right: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> Any:
+        """Return the JSON of a successful answer, None where it is empty. `path` begins with "/".
+
+        `doing` completes "… failed"; `right` is what a refusal means to be lacking. Raises NotFound, Blocked or
+        PassingFailure; their messages hold nothing of the answer.
+        """
+        content = await self.content(method, path, doing=doing, right=right, query=query, headers=headers, body=body)
+        if not content:
+            return None
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
+
+    async def content(
+        self,
+        method: str,
+        path: str,
+        *,
+        doing: str,
+        right: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> bytes:
+        """Return the body of a successful answer. As `call` in all else."""
+        request = HttpRequest(
+            method,
+            f"{self._base_url}{path}",
+            params=dict(query or {}),
+            headers=dict(headers or {}),
+            json=body,
+        )
+        try:
+            async with asyncio.timeout(_TIME):
+                return await self._send(request, doing=doing, right=right)
+        except AzureError as error:
+            # Without a cause: its text may hold the answer.
+            raise from_azure(error, doing=doing) from None
+        except TimeoutError:
+            raise PassingFailure(f"{doing} failed: no answer within {_TIME:.0f} s.") from None
+
+    async def _send(self, request: HttpRequest, *, doing: str, right: str) -> bytes:
+        async with await self._client.send_request(request, **_OPTIONS) as response:
+            if response.status_code >= 300:
+                headers = response.headers
+                raise from_status(
+                    response.status_code, None, doing=doing, retry_after=retry_after(headers), right=right
+                )
+            content = bytearray()
+            async for part in response.iter_bytes():
+                content += part
+                if len(content) > _LARGEST:
+                    raise Blocked(f"{doing} failed: the answer is over {_LARGEST} bytes. A person has to look.")
+            return bytes(content)

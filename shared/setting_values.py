@@ -1,0 +1,176 @@
+"""How the texts of settings are read. A parser returns the value, or raises ValueError: "must be …"."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9.-]+)")
+_SECRET_ID = re.compile(r"https://[a-z0-9-]{3,24}\.vault\.[a-z0-9.-]{5,60}/secrets/[A-Za-z0-9-]{1,127}")
+_SENDER = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_TAG_NAME = re.compile(r"[^<>%&\\?/,]{1,512}")
+
+
+def choice(kind: type[StrEnum]) -> Callable[[str], Any]:
+    """One member of `kind`, by its value."""
+
+    def parse(text: str) -> Any:
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ValueError("must be one of " + ", ".join(kind)) from None
+
+    return parse
+
+
+def listed(parse: Callable[[str], Any], *, least: int = 0) -> Callable[[str], Any]:
+    """Several, separated by commas, each once; at least `least`."""
+
+    def parse_list(text: str) -> Any:
+        parts = [parse(part.strip()) for part in text.split(",") if part.strip()]
+        if len(parts) < least:
+            raise ValueError(f"needs at least {least}, separated by commas")
+        return tuple(dict.fromkeys(parts))
+
+    return parse_list
+
+
+def guid(text: str) -> str:
+    """A GUID, in lower case."""
+    if not _GUID.fullmatch(text.lower()):
+        raise ValueError("must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33")
+    return text.lower()
+
+
+def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """What `parse` reads, None for an empty text."""
+    return lambda text: parse(text) if text else None
+
+
+def https(text: str) -> str:
+    """An https URL without a query."""
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
+        raise ValueError("must be an https URL without a query")
+    return text.rstrip("/")
+
+
+def domain(text: str) -> str:
+    """A domain name, in lower case."""
+    if not _DOMAIN.fullmatch(text.lower()):
+        raise ValueError("must be a domain name such as contoso.com")
+    return text.lower()
+
+
+def address(text: str) -> str:
+    """A mail address."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a mail address")
+    domain(match["domain"])
+    return text
+
+
+def tag_name(text: str) -> str:
+    """A tag's name."""
+    if not _TAG_NAME.fullmatch(text):
+        raise ValueError("must be a tag name: at most 512 characters, none of <>%&\\?/")
+    return text
+
+
+def opaque(text: str) -> str:
+    """An id of some service."""
+    if not re.fullmatch(r"[A-Za-z0-9.,_-]{1,300}", text):
+        raise ValueError("must be an id of letters, digits and .,_-")
+    return text
+
+
+def audience(text: str) -> str:
+    """An access token's audience."""
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/-]{1,250}|[0-9A-Fa-f-]{36}", text):
+        raise ValueError("must be an application id URI such as api://sasquash, or a client id")
+    return text.rstrip("/")
+
+
+def vault(text: str) -> str:
+    """A key vault's name, in lower case."""
+    if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){2,23}", text.lower()):
+        raise ValueError("must be a key vault's name: 3 to 24 letters, digits and single hyphens")
+    return text.lower()
+
+
+def switch(text: str) -> bool:
+    """on or off."""
+    if text.lower() not in ("on", "off"):
+        raise ValueError("must be on or off")
+    return text.lower() == "on"
+
+
+def number(low: int, high: int) -> Callable[[str], int]:
+    """A whole number within these limits."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSetting:
+    """A secret, or the id of the Key Vault secret that holds it (`secret_settings.py`). Kept out of every repr."""
+
+    value: str = field(repr=False)
+
+    @property
+    def vault_id(self) -> str | None:
+        """The Key Vault secret's id, None where the value is the secret itself."""
+        return self.value if self.value.startswith("https://") else None
+
+
+def secret(text: str) -> SecretSetting | None:
+    """A secret or the id of one; None for an empty text."""
+    if not text:
+        return None
+    if text.startswith("https://") and not _SECRET_ID.fullmatch(text):
+        raise ValueError("must be a secret, or the id of a Key Vault secret without a version")
+    return SecretSetting(text)
+
+
+def senders(text: str) -> dict[str, SecretSetting]:
+    """`name=secret` of each sender, separated by commas; a secret is as in Standard Webhooks, or the id of one."""
+    found: dict[str, SecretSetting] = {}
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        name, _, value = part.partition("=")
+        given = secret(value.strip())
+        if not _SENDER.fullmatch(name) or given is None or name in found:
+            raise ValueError("must be name=secret, separated by commas, each name once, of a-z, 0-9 and hyphens")
+        if given.vault_id is None:
+            webhook_key(given.value)
+        found[name] = given
+    return found
+
+
+def webhook_key(text: str) -> bytes:
+    """The key in a secret of Standard Webhooks: 24 to 64 bytes in base64, after `whsec_`."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise ValueError("must have secrets of 24 to 64 bytes in base64, after whsec_ (Standard Webhooks)")
+    return key
+
+
+def word(text: str) -> str:
+    """A name of letters, digits, hyphens, dots and underscores."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise ValueError("must be names of letters, digits and ._-")
+    return text

@@ -1,0 +1,144 @@
+"""GitHub secret scanning: its webhooks name an alert, which is read and closed as a GitHub App.
+
+docs.github.com: "Webhook events and payloads" (secret_scanning_alert, secret_scanning_alert_location), "REST API
+endpoints for secret scanning", "REST API endpoints for Git blobs".
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.alerts import AlertReference, AlertSource, InvalidAlert
+from shared.errors import Blocked, NotFound
+from shared.finding import Finding, in_text
+from shared.rest import Rest
+from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
+from shared.sources.findings import Found, located
+from shared.sources.github_app import GitHubApp
+
+EVENTS = ("secret_scanning_alert", "secret_scanning_alert_location")
+# What makes an alert news. The others tell of what people do with it, our own closing of it among them.
+_ACTIONS = frozenset({"created", "reopened", "publicly_leaked"})
+
+_MOST_LOCATIONS = 5  # looked at for an address, of one alert
+_LINES_AROUND = 25
+_LONGEST_COMMENT = 280  # characters
+_READING = {"secret_scanning_alerts": "read", "contents": "read"}
+_CLOSING = {"secret_scanning_alerts": "write"}
+
+
+def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
+    """Return what a webhook of type `event` reports: an alert, where it is about a secret of one of `types`."""
+    if not isinstance(payload, Mapping):
+        return Invalid("The payload is not an object.")
+    if event not in EVENTS or payload.get("action") not in _ACTIONS:
+        return Skipped(Skip.OTHER_EVENT)
+    alert = object_of(payload, "alert")
+    if text_of(alert, "secret_type") not in types:
+        return Skipped(Skip.OTHER_SECRET)
+    number, place = alert.get("number"), text_of(object_of(payload, "repository"), "full_name")
+    if not isinstance(number, int) or isinstance(number, bool) or place is None:
+        return Invalid("`alert.number` is no number, or `repository.full_name` no text.")
+    try:
+        return Alert(AlertReference(AlertSource.GITHUB, place, str(number)))
+    except InvalidAlert as error:
+        return Invalid(f"`alert` or `repository` is malformed: {error}.")
+
+
+class GitHub:
+    """Reads and closes alerts. `base_url` is of the REST API."""
+
+    def __init__(self, rest: Rest, app: GitHubApp, *, base_url: str) -> None:
+        self._rest = rest
+        self._app = app
+        host = urlsplit(base_url).hostname or ""
+        self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
+
+    async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
+        """Return what leaked in `alert`. Raises Blocked or PassingFailure.
+
+        Where the secret is only the query of a URL, the lines around it in its file give the rest of it.
+        """
+        read = await self._get(alert, "", doing=f"Reading {alert}")
+        secret = text_of(read, "secret") if isinstance(read, Mapping) else None
+        if secret is None:
+            raise Blocked(f"{alert} holds no secret: GitHub hides it from this app. Report the leak by hand.")
+        url = f"https://{self._site}/{alert.place}/security/secret-scanning/{alert.alert}"
+        detected_at = found.at(text_of(read, "created_at"))
+        findings = [
+            each.finding
+            for each in in_text(secret, source=alert.source, url=url, detected_at=detected_at, alert=alert)
+        ]
+        if findings and all(finding.credential and finding.credential.host for finding in findings):
+            return tuple(findings)
+        around = await self._around(alert)
+        return located(findings, in_text(around, source=alert.source, url=url, detected_at=detected_at, alert=alert))
+
+    async def close(self, alert: AlertReference, comment: str) -> str:
+        """Resolve `alert` as revoked; return what was done. Raises Blocked or PassingFailure.
+
+        A comment on a resolution can't be changed: an alert that is resolved so already is left as it is.
+        """
+        doing = f"Closing {alert}"
+        now = await self._get(alert, "", doing=doing, permissions=_CLOSING)
+        if isinstance(now, Mapping) and (now.get("state"), now.get("resolution")) == ("resolved", "revoked"):
+            return f"{alert} is resolved as revoked already."
+        await self._rest.call(
+            "PATCH",
+            _path(alert),
+            doing=doing,
+            right="secret scanning alerts: write, of the GitHub App",
+            headers=await self._app.headers(alert.place, _CLOSING),
+            body={"state": "resolved", "resolution": "revoked", "resolution_comment": comment[:_LONGEST_COMMENT]},
+        )
+        return f"{alert} was resolved as revoked."
+
+    async def _around(self, alert: AlertReference) -> str:
+        """Return the lines around where the secret stands in files, an empty text where it stands in none."""
+        places = await self._get(alert, "/locations", doing=f"Looking where {alert} is")
+        texts: list[str] = []
+        for place in places if isinstance(places, list) else []:
+            details = object_of(place, "details") if isinstance(place, Mapping) else {}
+            blob, first, last = text_of(details, "blob_sha"), details.get("start_line"), details.get("end_line")
+            if place.get("type") != "commit" or blob is None or not _is_sha(blob):
+                continue
+            lines = await self._lines(alert, blob)
+            start = first - 1 if isinstance(first, int) else 0
+            end = last if isinstance(last, int) else start + 1
+            texts.append("\n".join(lines[max(start - _LINES_AROUND, 0) : end + _LINES_AROUND]))
+            if len(texts) == _MOST_LOCATIONS:
+                break
+        return "\n\n".join(texts)
+
+    async def _lines(self, alert: AlertReference, blob: str) -> list[str]:
+        headers = await self._app.headers(alert.place, _READING)
+        try:
+            content = await self._rest.content(
+                "GET",
+                f"/repos/{alert.place}/git/blobs/{blob}",
+                doing=f"Reading a file of {alert}",
+                right="contents: read, of the GitHub App",
+                headers=headers | {"Accept": "application/vnd.github.raw+json"},
+            )
+        except NotFound:
+            return []  # its history was rewritten
+        return content.decode(errors="replace").splitlines()
+
+    async def _get(
+        self, alert: AlertReference, part: str, *, doing: str, permissions: Mapping[str, str] = _READING
+    ) -> Any:
+        return await self._rest.call(
+            "GET",
+            f"{_path(alert)}{part}",
+            doing=doing,
+            right="secret scanning alerts: read, of the GitHub App",
+            headers=await self._app.headers(alert.place, permissions),
+        )
+
+
+def _path(alert: AlertReference) -> str:
+    return f"/repos/{alert.place}/secret-scanning/alerts/{alert.alert}"
+
+
+def _is_sha(text: str) -> bool:
+    return len(text) in (40, 64) and all(character in "0123456789abcdef" for character in text)

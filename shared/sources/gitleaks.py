@@ -1,0 +1,42 @@
+"""Gitleaks: its JSON report, an array of findings.
+
+github.com/gitleaks/gitleaks, report/finding.go.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, text_of
+from shared.web.json_body import parse
+
+_MASK = "REDACTED"  # what --redact leaves of a secret
+
+
+def read(body: bytes) -> Iterator[Entry]:
+    """Return an entry a finding. Raises InvalidPayload or InvalidRequest."""
+    report = parse(body)
+    if report is None:
+        return  # what an old version writes when it has found nothing
+    if not isinstance(report, list):
+        raise InvalidPayload("The body is not a JSON array of findings.")
+    yield from (_entry(finding) for finding in report)
+
+
+def _entry(finding: object) -> Entry:
+    if not isinstance(finding, Mapping):
+        return Invalid("The finding is not a JSON object.")
+    match, secret = text_of(finding, "Match"), text_of(finding, "Secret")
+    if secret == _MASK:
+        return Skipped(Skip.REDACTED)
+    if match is None and secret is None:
+        return Invalid("`Match` and `Secret` are missing or no texts.")
+    # The rule's group may have cut the secret short, while the match is whole; or the other way about.
+    text = match if match and secret and secret in match else "\n".join(filter(None, (match, secret)))
+    return Text(text, url=_place(finding), detected_at=None)
+
+
+def _place(finding: Mapping[str, Any]) -> str | None:
+    link, file, line = text_of(finding, "Link"), text_of(finding, "File"), finding.get("StartLine")
+    if link or not file:
+        return link
+    return f"{file}:{line}" if isinstance(line, int) else file

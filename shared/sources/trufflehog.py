@@ -1,0 +1,85 @@
+"""TruffleHog: what `trufflehog … --json` writes, one result a line; a JSON array of them is taken as well.
+
+github.com/trufflesecurity/trufflehog, pkg/output/json.go and pkg/detectors/azure*. Results of Azure's detectors are
+put together again so that the token stands with its address: the tool splits it off.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, object_of, text_of
+from shared.web.json_body import parse
+
+_NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
+_PLACES = ("link", "repository", "file", "path", "url", "bucket", "image")
+
+
+def read(body: bytes) -> Iterator[Entry]:
+    """Return an entry a result. Raises InvalidPayload where nothing in `body` can be one."""
+    text = _decoded(body)
+    if text.lstrip().startswith("["):
+        results = parse(body)
+        yield from (_entry(result) for result in (results if isinstance(results, list) else [results]))
+        return
+    for line in filter(str.strip, text.splitlines()):
+        yield _line(line)
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise InvalidPayload("The body is not UTF-8.") from None
+
+
+def _line(line: str) -> Entry:
+    try:
+        return _entry(json.loads(line))
+    except (ValueError, RecursionError):
+        return Invalid("The line is not JSON.")
+
+
+def _entry(result: object) -> Entry:
+    if not isinstance(result, Mapping):
+        return _NOT_AN_OBJECT
+    found = _text(result)
+    if found is None:
+        return Skipped(Skip.REDACTED) if text_of(result, "Redacted") else Invalid("`Raw` is missing or no text.")
+    return Text(found, url=_place(result), detected_at=None)
+
+
+def _text(result: Mapping[str, Any]) -> str | None:
+    """Return the secret with its address. `RawV2` is both, joined without the "?" between them, or a JSON object."""
+    parts = object_of(result, "SecretParts")
+    url, key = text_of(parts, "url"), text_of(parts, "key")
+    if url and key:
+        return f"{url}?{key.removeprefix('?')}"
+    raw, both = text_of(result, "Raw"), text_of(result, "RawV2")
+    if raw and both and raw.startswith("http") and both.startswith(raw):
+        return f"{raw}?{both[len(raw) :].removeprefix('?')}"
+    return "\n".join(text for text in (_connection(both), both, raw) if text) or None
+
+
+def _connection(both: str | None) -> str | None:
+    """Return a storage key with its account as a connection string, None where `both` is something else."""
+    try:
+        pair = json.loads(both or "")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(pair, Mapping):
+        return None
+    account, key = text_of(pair, "accountName"), text_of(pair, "accountKey")
+    return f"AccountName={account};AccountKey={key}" if account and key else None
+
+
+def _place(result: Mapping[str, Any]) -> str | None:
+    """Return where it was found: a link, else what there is, and the line."""
+    data = object_of(object_of(result, "SourceMetadata"), "Data")
+    for place in data.values():
+        if isinstance(place, Mapping):
+            where = next((text for name in _PLACES if (text := text_of(place, name))), None)
+            line = place.get("line")
+            at = f":{line}" if isinstance(line, int) and text_of(place, "link") is None else ""
+            return f"{where}{at}" if where else None
+    return None

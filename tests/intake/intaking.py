@@ -1,0 +1,205 @@
+"""An intake in memory: the real rooms of it, a topic and a queue that only note, tools whose alerts are given."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import azure.functions as func
+from azure.core.messaging import CloudEvent
+
+from shared.alerts import AlertReference, AlertSource
+from shared.errors import SasquashError
+from shared.finding import Finding
+from shared.intake.alert_queue import AlertMessage
+from shared.intake.alert_reading import AlertReader
+from shared.intake.api import Intake
+from shared.intake.publishing import Publisher
+from shared.intake.reporters import Reporters
+from shared.quotas import Quotas
+from shared.secret_settings import SecretSettings
+from shared.sources.findings import Found
+from tests import samples
+from tests.samples import NOW
+from tests.web.entra import access_tokens
+
+KEY = b"k" * 32
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+GITHUB_SECRET = "it's a secret to everybody"
+PASSWORD = "a password"
+SENDERS = ",".join(f"{name}={SECRET}" for name in ("wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"))
+ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
+
+
+@dataclass
+class Topic:
+    """Takes events, or fails."""
+
+    fails: Exception | None = None
+    sent: list[list[CloudEvent[Any]]] = field(default_factory=list)
+
+    async def send(self, events: list[CloudEvent[Any]]) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.sent.append(events)
+
+    @property
+    def events(self) -> list[CloudEvent[Any]]:
+        return [event for batch in self.sent for event in batch]
+
+
+@dataclass
+class Queue:
+    """Notes what is done with messages; what `fails` names fails with it."""
+
+    fails: dict[str, SasquashError] = field(default_factory=dict)
+    sent: list[tuple[AlertMessage, float]] = field(default_factory=list)
+    given_up: list[AlertMessage] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+
+    async def send(self, message: AlertMessage, *, delay: float) -> object:
+        self._fail("send")
+        self.sent.append((message, delay))
+        return object()
+
+    async def give_up(self, message: AlertMessage) -> None:
+        self.given_up.append(message)
+
+    async def take_back(self, sent: object) -> None:
+        self._fail("take_back")
+        self.done.append("taken back")
+
+    async def hasten(self, sent: object) -> None:
+        self._fail("hasten")
+        self.done.append("hastened")
+
+    def _fail(self, what: str) -> None:
+        if what in self.fails:
+            raise self.fails[what]
+
+
+@dataclass
+class Tool:
+    """Reads alerts: `answers` with findings, or what is raised, or waits for ever."""
+
+    answers: Callable[[AlertReference], Any] = lambda alert: ()
+    read_alerts: list[AlertReference] = field(default_factory=list)
+
+    async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
+        self.read_alerts.append(alert)
+        answer = self.answers(alert)
+        if isinstance(answer, Exception):
+            raise answer
+        return tuple(await answer) if hasattr(answer, "__await__") else tuple(answer)
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Place:
+    """An intake and what is around it."""
+
+    topic: Topic = field(default_factory=Topic)
+    queue: Queue = field(default_factory=Queue)
+    tool: Tool | None = field(default_factory=Tool)
+    clock: Clock = field(default_factory=Clock)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def alerts(self) -> AlertReader:
+        tools = dict.fromkeys(AlertSource, lambda: self.tool)
+        publisher = Publisher(lambda: self.topic)  # type: ignore[arg-type, return-value]
+        return AlertReader(tools, self.queue, publisher, clock=self.clock)  # type: ignore[arg-type]
+
+    def intake(self) -> Intake:
+        given = {
+            "intake_senders": SENDERS,
+            "github_webhook_secret": GITHUB_SECRET,
+            "azure_devops_password": PASSWORD,
+            "azure_devops_organization": "contoso",
+        }
+        settings = samples.settings(**(given | self.settings))
+        secrets = SecretSettings(lambda url: None, clock=self.clock)  # type: ignore[arg-type, return-value]
+        return Intake(
+            reporters=Reporters(settings, secrets=secrets, tokens=access_tokens(), clock=self.clock),
+            publisher=Publisher(lambda: self.topic),  # type: ignore[arg-type, return-value]
+            alerts=self.alerts,
+            quotas=Quotas(an_hour=settings.intake_quota, clock=self.clock),
+            clock=self.clock,
+        )
+
+
+def request(source: str, body: bytes, **headers: str) -> func.HttpRequest:
+    """A request as the host hands it over."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return func.HttpRequest(
+        method="POST",
+        url=f"https://sasquash.azurewebsites.net/api/intake/{source}",
+        headers=named,
+        route_params={"source": source},
+        body=body,
+    )
+
+
+def signed(
+    source: str, body: bytes, *, name: str = "msg_1", at: datetime = NOW, key: bytes = KEY
+) -> func.HttpRequest:
+    """A request that a sender has signed as Standard Webhooks says."""
+    time = str(int(at.timestamp()))
+    digest = hmac.new(key, b".".join((name.encode(), time.encode(), body)), hashlib.sha256).digest()
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return request(source, body, webhook_id=name, webhook_timestamp=time, webhook_signature=signature)
+
+
+def by_github(payload: object, *, event: str = "secret_scanning_alert", delivery: str = "d1") -> func.HttpRequest:
+    """A delivery of GitHub's webhook."""
+    body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    signature = hmac.new(GITHUB_SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return request(
+        "github",
+        body,
+        x_hub_signature_256=f"sha256={signature}",
+        x_github_event=event,
+        x_github_delivery=delivery,
+    )
+
+
+def generic(*texts: object) -> bytes:
+    """A report in the form for tools without one of their own."""
+    return json.dumps({"findings": [{"text": text} for text in texts]}).encode()
+
+
+def github_payload(**changed: object) -> dict[str, Any]:
+    """The webhook about ALERT."""
+    alert = {"number": 42, "secret_type": "azure_sas_token", "created_at": "2026-11-21T09:00:00Z"}
+    return {"action": "created", "alert": alert, "repository": {"full_name": "contoso/x"}} | changed
+
+
+def said(response: func.HttpResponse) -> Any:
+    return json.loads(response.get_body())
+
+
+def results(response: func.HttpResponse) -> list[tuple[str, str | None]]:
+    """What became of each item, and why."""
+    return [(item["result"], item.get("reason")) for item in said(response)["items"]]
+
+
+def leaked(findings: Iterable[str]) -> tuple[Finding, ...]:
+    """Findings of an alert about these texts."""
+    from shared.finding import in_text
+
+    return tuple(
+        reported.finding
+        for text in findings
+        for reported in in_text(text, source="github", url=None, detected_at=NOW, alert=ALERT)
+    )

@@ -1,0 +1,139 @@
+"""From every reporter, and back to it: a real payload in, the token dead, the source told, and one rotation."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from local import reports
+from local.model import Account
+from local.reports import Posted
+from shared.revocation import State
+from tests.roads.api import APPROVER, approve
+from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
+from tests.roads.road import Road, is_closed
+
+DIRECT = [source for source in reports.SOURCES if source != "defender"]
+TELLS = ("github", "azure-devops", "defender")
+
+
+def made(road: Road, source: str, account: Account, leak: Leak = account_sas, key: str = "key2") -> Posted:
+    """A report about a leak of the account, as the source posts it."""
+    text = leak(account.name, account.keys[key])
+    return reports.make(road.cloud.model, road.cloud.entra, source=source, text=text)
+
+
+async def post(road: Road, posted: Posted, *, host: int = 0, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=road.cloud.hosts[host], trust_env=False, timeout=30) as client:
+        return await client.post(
+            f"/api/intake/{posted.source}", content=posted.body, headers=posted.headers | headers
+        )
+
+
+async def fingerprint(road: Road, account: Account) -> str:
+    """The one record about an account, once its finding was published."""
+    async with asyncio.timeout(30):
+        while True:
+            events = [
+                e for e in road.cloud.model.events if account.name in str(e) and "intake" in str(e.get("source"))
+            ]
+            if events:
+                return str(events[0]["id"])
+            await asyncio.sleep(0.1)  # another process decides when
+
+
+def told(road: Road, source: str) -> list[Any]:
+    """The alerts that a source keeps, as (state, resolution, comment)."""
+    alerts = road.cloud.model.alerts
+    match source:
+        case "github":
+            return [(a.state, a.resolution, a.comment) for a in alerts.github]
+        case "azure-devops":
+            return [(a.state, a.reason, a.comment) for a in alerts.azure_devops]
+    return [(a.status, a.classification, "\n".join(a.comments)) for a in alerts.defender]
+
+
+@pytest.mark.parametrize("source", DIRECT)
+async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_is_told(
+    road: Road, source: str
+) -> None:
+    account = await road.account()
+    posted = made(road, source, account)
+
+    answers = [await post(road, posted, host=number % 2) for number in range(3)]
+    record = await road.settled(await fingerprint(road, account), until=is_closed)
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert road.rotations(account) == ["key2"]
+    assert record.state is State.CLOSED
+    assert len(road.mails(account)) == 1
+    if source in TELLS:
+        state, resolution, comment = told(road, source)[-1]
+        assert (state, resolution) in [("resolved", "revoked"), ("dismissed", "fixed")]
+        assert record.fingerprint[:12] in comment
+        assert [closed.alert for closed in record.closed_alerts] == list(record.alerts)
+
+
+@pytest.mark.parametrize("leak", [blob_sas, raw_key], ids=lambda leak: leak.__name__)
+@pytest.mark.parametrize("source", ["github", "azure-devops", "trufflehog", "sarif"])
+async def test_other_leaks_are_put_together_again_as_well(road: Road, source: str, leak: Leak) -> None:
+    account = await road.account()
+
+    await post(road, made(road, source, account, leak, "key1"))
+    await road.settled(await fingerprint(road, account), until=is_closed)
+
+    assert road.rotations(account) == ["key1"]
+
+
+async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(road: Road) -> None:
+    account = await road.account()
+    posted = made(road, "defender", account)
+
+    answers = [await post(road, posted) for _ in range(3)]
+    name = await fingerprint(road, account)
+    waiting = await road.settled(name, until=lambda record: bool(record.told))
+    assert (waiting.state, road.rotations(account)) == (State.AWAITING_APPROVAL, [])
+    assert waiting.plan is not None
+    assert [mail.to for mail in road.mails(account)] == [("security@contoso.com",)]  # nobody has the token
+    approved = await approve(road, {"id": name, "plan": {"digest": waiting.plan.digest}}, who=APPROVER)
+    record = await road.settled(name, until=is_closed)
+
+    assert [answer.status_code for answer in answers] == [202, 202, 202]
+    assert approved.status_code == 200
+    assert road.rotations(account) == ["key2"]
+    assert record.finding.evidence is not None
+    [state, classification, comment] = told(road, "defender")[-1]
+    assert (state, classification) == ("resolved", "truePositive")
+    assert record.fingerprint[:12] in comment
+
+
+@pytest.mark.parametrize("source", [s for s in reports.SOURCES if s not in ("azure-devops", "defender")])
+async def test_an_altered_body_is_refused_and_nothing_is_published(road: Road, source: str) -> None:
+    account = await road.account()
+    posted = made(road, source, account)
+
+    altered = Posted(source, posted.headers, posted.body.replace(b"README", b"readme") + b" ")
+    answer = await post(road, altered)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_signed")
+    assert not [event for event in road.cloud.model.events if account.name in str(event)]
+
+
+@pytest.mark.parametrize(
+    ("source", "authorization", "status"),
+    [
+        ("azure-devops", "Basic c2FzcXVhc2g6d3Jvbmc=", 401),
+        ("defender", "Bearer a.b.c", 401),
+        ("wiz", "Bearer a.b.c", 401),
+    ],
+)
+async def test_who_does_not_show_who_they_are_is_refused(
+    road: Road, source: str, authorization: str, status: int
+) -> None:
+    account = await road.account()
+
+    answer = await post(road, made(road, source, account), Authorization=authorization)
+
+    assert answer.status_code == status
+    assert not [event for event in road.cloud.model.events if account.name in str(event)]

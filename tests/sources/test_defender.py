@@ -1,0 +1,173 @@
+"""Defender's alerts: what is posted (pure), and what Graph says of them, over the stand-in of Graph."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+
+from local import graph, identities
+from local.entra import Entra
+from local.model import Cloud
+from local.senders import DefenderAlert
+from shared.alerts import AlertReference, AlertSource
+from shared.errors import Blocked, NotFound
+from shared.rest import Rest
+from shared.sources import defender
+from shared.sources.defender import Defender
+from shared.sources.entries import Alert, Invalid, Skip, Skipped
+from shared.sources.findings import Found
+from shared.targets import Lever
+from tests import samples
+from tests.local.asgi import Credential, Transport
+
+NAME, PROVIDERS_NAME = "dc0f9f4e1a-1", "2518000_77"
+ALERT = AlertReference(AlertSource.DEFENDER, "", NAME)
+BY_PROVIDER = AlertReference(AlertSource.DEFENDER, "", PROVIDERS_NAME)
+FOUND = Found(lambda: datetime.now(UTC))
+AUTOMATION = {"AlertType": "Storage.Blob_AccountSas.UnusualExternalAccess", "SystemAlertId": PROVIDERS_NAME}
+
+
+def test_an_alert_of_graph_and_one_of_an_automation_name_themselves() -> None:
+    assert defender.read({"id": NAME, "serviceSource": "x"}) == [Alert(ALERT)]
+    assert defender.read(AUTOMATION) == [Alert(BY_PROVIDER)]
+
+
+def test_a_page_of_alerts_is_read_one_by_one() -> None:
+    entries = defender.read({"value": [{"id": NAME}, 7, AUTOMATION | {"AlertType": "Storage.Blob_TorAnomaly"}, {}]})
+
+    assert entries[0] == Alert(ALERT)
+    assert isinstance(entries[1], Invalid)
+    assert entries[2] == Skipped(Skip.OTHER_EVENT)
+    assert isinstance(entries[3], Invalid)
+
+
+@pytest.mark.parametrize(
+    "payload", [7, [], {"id": 7}, {"id": "../x"}, {"id": "x" * 101}, AUTOMATION | {"SystemAlertId": None}]
+)
+def test_what_names_no_alert_is_invalid(payload: object) -> None:
+    assert [type(entry) for entry in defender.read(payload)] == [Invalid]
+
+
+@dataclass
+class Place:
+    cloud: Cloud
+    entra: Entra
+    wire: Transport
+
+    def tool(self, identity: str = "responder") -> Defender:
+        scope = "https://graph.microsoft.com/.default"
+        policy = AsyncBearerTokenCredentialPolicy(Credential(self.entra, self.cloud.identities[identity]), scope)
+        return Defender(Rest("https://graph.microsoft.com", self.wire, authentication=policy))
+
+    def alert(self, **changed: Any) -> DefenderAlert:
+        given = {
+            "id": NAME,
+            "provider_id": PROVIDERS_NAME,
+            "account_id": samples.ACCOUNT_ID,
+            "signed_with": "Key 2",
+            "signature_sha256": "ab" * 32,
+        }
+        alert = DefenderAlert(**(given | changed))
+        self.cloud.alerts.defender.append(alert)
+        return alert
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    cloud = Cloud(identities=identities.directory(), users=identities.users())
+    entra = Entra(cloud)
+    wire = Transport(graph.app(cloud, entra))
+    yield Place(cloud, entra, wire)
+    await wire.close()
+
+
+@pytest.mark.parametrize("reference", [ALERT, BY_PROVIDER], ids=["its id", "its provider's id"])
+async def test_an_alert_says_which_key_signed_the_token(place: Place, reference: AlertReference) -> None:
+    made = place.alert()
+    [finding] = await place.tool().read(reference, FOUND)
+
+    evidence = finding.evidence
+    assert evidence is not None
+    assert (evidence.account, evidence.key) == (samples.ACCOUNT, "key2")
+    assert (evidence.permissions, evidence.services) == (("Read", "Write", "List"), ("Blob",))
+    assert (evidence.signature_sha256, evidence.seen_at) == ("ab" * 32, made.created_at.replace(microsecond=0))
+    assert finding.order is not None
+    assert (finding.order.lever, finding.order.target) == (Lever.ACCOUNT_KEY, "key2")
+    assert (finding.source, finding.alert, finding.credential) == ("defender", ALERT, None)
+
+
+async def test_two_alerts_about_one_token_are_one_finding(place: Place) -> None:
+    place.alert()
+    place.alert(id="dc-2", provider_id="x", created_at=datetime.now(UTC) - timedelta(hours=1))
+    first, second = [
+        (await place.tool().read(AlertReference(AlertSource.DEFENDER, "", name), FOUND))[0] for name in (NAME, "dc-2")
+    ]
+
+    assert first.fingerprint == second.fingerprint
+    assert first.alert != second.alert
+
+
+@pytest.mark.parametrize("signed_with", ["key1", "Key1", "KEY 1", "storage key-1", "key_1"])
+async def test_the_key_is_known_however_it_is_written(place: Place, signed_with: str) -> None:
+    place.alert(signed_with=signed_with)
+    [finding] = await place.tool().read(ALERT, FOUND)
+
+    assert finding.order is not None
+    assert finding.order.target == "key1"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"signed_with": "User Delegation Key"},
+        {"signed_with": "key12"},
+        {"account_id": "/subscriptions/x"},
+        {"account_id": samples.ACCOUNT_ID.replace("Microsoft.Storage", "Microsoft.Evil")},
+    ],
+)
+async def test_an_alert_that_does_not_say_which_key_is_for_a_person(place: Place, changed: dict[str, str]) -> None:
+    place.alert(**changed)
+
+    with pytest.raises(Blocked, match="order the rotation of the key by hand"):
+        await place.tool().read(ALERT, FOUND)
+
+
+async def test_a_hash_in_another_form_is_left_out(place: Place) -> None:
+    place.alert(signature_sha256="deadbeef")
+    [finding] = await place.tool().read(ALERT, FOUND)
+
+    assert finding.evidence is not None
+    assert finding.evidence.signature_sha256 is None
+
+
+async def test_an_alert_that_graph_does_not_know_is_not_found(place: Place) -> None:
+    place.alert(id="another", provider_id="another")
+
+    with pytest.raises(NotFound):
+        await place.tool().read(ALERT, FOUND)
+
+
+async def test_without_the_right_a_person_is_told_which(place: Place) -> None:
+    place.alert()
+
+    with pytest.raises(Blocked, match=r"SecurityAlert\.Read\.All"):
+        await place.tool("reader").read(ALERT, FOUND)
+
+
+async def test_an_alert_is_commented_on_and_resolved_as_a_true_positive(place: Place) -> None:
+    alert = place.alert()
+    said = await place.tool().close(ALERT, "Revoked.")
+
+    assert (alert.status, alert.classification, alert.comments) == ("resolved", "truePositive", ["Revoked."])
+    assert said == f"Defender alert {NAME} was resolved as a true positive."
+
+
+async def test_what_is_resolved_already_gets_no_second_comment(place: Place) -> None:
+    alert = place.alert()
+    for _ in range(2):
+        await place.tool().close(ALERT, "Revoked.")
+
+    assert alert.comments == ["Revoked."]

@@ -1,0 +1,254 @@
+"""GitHub's webhooks (pure), and its alerts, read and closed over the stand-in of its API."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local import github as local_github
+from local.model import Cloud
+from local.reports import REPOSITORY, github_alert
+from local.senders import GITHUB_APP, GitHubAlert
+from shared.alerts import AlertReference, AlertSource
+from shared.errors import Blocked, NotFound, PassingFailure
+from shared.rest import Rest
+from shared.sas import extract_leaks
+from shared.sources import github
+from shared.sources.entries import Alert, Invalid, Skip, Skipped
+from shared.sources.findings import Found
+from shared.sources.github_app import GitHubApp
+from tests import samples
+from tests.intake.intaking import github_payload
+from tests.local.asgi import Transport
+
+TYPES = ("azure_sas_token", "azure_storage_account_key")
+ALERT = AlertReference(AlertSource.GITHUB, REPOSITORY, "1")
+FOUND = Found(lambda: datetime.now(UTC))
+
+
+# Webhooks
+
+
+@pytest.mark.parametrize("event", github.EVENTS)
+@pytest.mark.parametrize("action", ["created", "reopened", "publicly_leaked"])
+def test_a_webhook_names_an_alert(event: str, action: str) -> None:
+    entry = github.read(event, github_payload(action=action), types=TYPES)
+
+    assert entry == Alert(AlertReference(AlertSource.GITHUB, "contoso/x", "42"))
+
+
+@pytest.mark.parametrize("action", ["resolved", "revoked", "validated", None, 7])
+def test_what_people_do_with_an_alert_is_no_report(action: object) -> None:
+    assert github.read(github.EVENTS[0], github_payload(action=action), types=TYPES) == Skipped(Skip.OTHER_EVENT)
+
+
+@pytest.mark.parametrize("event", ["ping", "push", ""])
+def test_other_webhooks_are_no_reports(event: str) -> None:
+    assert github.read(event, github_payload(), types=TYPES) == Skipped(Skip.OTHER_EVENT)
+
+
+def test_secrets_of_other_services_are_not_even_read() -> None:
+    alert = {"number": 42, "secret_type": "adafruit_io_key"}
+
+    assert github.read(github.EVENTS[0], github_payload(alert=alert), types=TYPES) == Skipped(Skip.OTHER_SECRET)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        7,
+        github_payload(repository={}),
+        github_payload(repository={"full_name": "contoso/x/../y"}),
+        github_payload(repository={"full_name": "contoso/.."}),
+        github_payload(repository={"full_name": "contoso/x?y"}),
+        github_payload(repository={"full_name": "https://evil.example"}),
+        github_payload(alert={"number": "42", "secret_type": TYPES[0]}),
+        github_payload(alert={"number": True, "secret_type": TYPES[0]}),
+        github_payload(alert={"number": -1, "secret_type": TYPES[0]}),
+        github_payload(alert={"secret_type": TYPES[0]}),
+    ],
+)
+def test_a_webhook_that_names_no_alert_is_invalid(payload: object) -> None:
+    assert isinstance(github.read(github.EVENTS[0], payload, types=TYPES), Invalid)
+
+
+# The API
+
+
+@dataclass
+class Place:
+    """GitHub as the app sees it."""
+
+    cloud: Cloud
+    wire: Transport
+    key: str
+
+    def github(self, *, clock: Any = lambda: datetime.now(UTC)) -> github.GitHub:
+        async def key() -> str:
+            return self.key
+
+        rest = Rest("https://api.github.com", self.wire)
+        app = GitHubApp(rest, app=GITHUB_APP, private_key=key, clock=clock)
+        return github.GitHub(rest, app, base_url="https://api.github.com")
+
+    def alert(self, text: str) -> GitHubAlert:
+        return github_alert(self.cloud, text, extract_leaks(text)[0])
+
+    def calls(self, part: str = "") -> list[str]:
+        return [f"{method} {url}" for method, url, _ in self.wire.sent if part in url]
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    cloud = Cloud()
+    wire = Transport(local_github.GitHub(cloud).app)
+    yield Place(cloud, wire, cloud.senders.settings()["SASQUASH_GITHUB_PRIVATE_KEY"])
+    await wire.close()
+
+
+@pytest.mark.parametrize("leak", [samples.account_sas(), samples.blob_sas(), samples.queue_sas()])
+async def test_the_lines_around_a_bare_token_give_its_address(place: Place, leak: str) -> None:
+    place.alert(leak)
+    [finding] = await place.github().read(ALERT, FOUND)
+
+    assert finding.credential == samples.leak(leak)
+    assert (finding.source, finding.alert) == ("github", ALERT)
+    assert finding.url == f"https://github.com/{REPOSITORY}/security/secret-scanning/1"
+
+
+async def test_a_secret_with_its_address_is_not_looked_for_in_files(place: Place) -> None:
+    leak = samples.connection_string()
+    place.alert(leak)
+    [finding] = await place.github().read(ALERT, FOUND)
+
+    assert finding.credential == samples.leak(leak)
+    assert place.calls("locations") == []
+
+
+async def test_other_secrets_near_by_have_alerts_of_their_own(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.file += f"\n{samples.blob_sas()}\n"
+    found = await place.github().read(ALERT, FOUND)
+
+    assert [finding.credential for finding in found] == [samples.leak(samples.account_sas())]
+
+
+async def test_a_token_in_no_file_stays_without_an_address_and_is_told_of(place: Place) -> None:
+    place.alert(samples.account_sas()).file = ""
+    [finding] = await place.github().read(ALERT, FOUND)
+
+    assert finding.credential is not None
+    assert finding.credential.host is None
+
+
+async def test_a_secret_of_another_kind_is_nothing(place: Place) -> None:
+    place.alert(samples.account_sas()).secret = "hello"
+
+    assert await place.github().read(ALERT, FOUND) == ()
+
+
+async def test_an_alert_whose_secret_is_hidden_is_for_a_person(place: Place) -> None:
+    place.alert(samples.account_sas()).secret = ""
+
+    with pytest.raises(Blocked, match="GitHub alert 1 of contoso/robust-models holds no secret"):
+        await place.github().read(ALERT, FOUND)
+
+
+async def test_an_alert_that_is_not_there_is_not_found(place: Place) -> None:
+    place.alert(samples.account_sas())
+
+    with pytest.raises(NotFound):
+        await place.github().read(AlertReference(AlertSource.GITHUB, REPOSITORY, "7"), FOUND)
+
+
+async def test_a_repository_without_the_app_is_not_found(place: Place) -> None:
+    with pytest.raises(NotFound):
+        await place.github().read(AlertReference(AlertSource.GITHUB, "fabrikam/x", "1"), FOUND)
+
+
+async def test_signing_in_is_done_once_an_hour_and_purpose(place: Place) -> None:
+    place.alert(samples.account_sas())
+    now = datetime.now(UTC)
+    there = place.github(clock=lambda: now)
+    await there.read(ALERT, FOUND)
+    await there.read(ALERT, FOUND)
+    assert len(place.calls("access_tokens")) == 1
+    await there.close(ALERT, "Dead.")
+    assert len(place.calls("access_tokens")) == 2
+    now += timedelta(minutes=56)
+    with pytest.raises(Blocked):  # by a clock that runs ahead, what the app signs is of the future
+        await there.read(ALERT, FOUND)
+    assert len(place.calls("/robust-models/installation")) == 3
+
+
+async def test_a_key_that_is_none_is_told_of_without_being_repeated(place: Place) -> None:
+    place.alert(samples.account_sas())
+    place.key = "not a key at all"
+
+    with pytest.raises(Blocked, match="SASQUASH_GITHUB_PRIVATE_KEY") as raised:
+        await place.github().read(ALERT, FOUND)
+    assert "not a key" not in str(raised.value)
+    assert place.wire.sent == []
+
+
+async def test_a_key_may_be_written_in_one_line(place: Place) -> None:
+    import base64
+
+    place.alert(samples.account_sas())
+    place.key = base64.b64decode(place.key).decode().replace("\n", "\\n")
+
+    assert await place.github().read(ALERT, FOUND)
+
+
+async def test_another_apps_key_is_refused(place: Place) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    place.key = other.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    place.alert(samples.account_sas())
+
+    with pytest.raises(Blocked, match="401"):
+        await place.github().read(ALERT, FOUND)
+
+
+# Closing
+
+
+async def test_an_alert_is_resolved_as_revoked_with_a_comment(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    said = await place.github().close(ALERT, "Revoked.")
+
+    assert (alert.state, alert.resolution, alert.comment) == ("resolved", "revoked", "Revoked.")
+    assert said == "GitHub alert 1 of contoso/robust-models was resolved as revoked."
+
+
+async def test_an_alert_that_somebody_closed_as_harmless_is_resolved_as_revoked_all_the_same(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.state, alert.resolution = "resolved", "false_positive"
+    await place.github().close(ALERT, "Revoked.")
+
+    assert alert.resolution == "revoked"
+
+
+async def test_what_is_resolved_as_revoked_already_is_left_as_it_is(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.state, alert.resolution, alert.comment = "resolved", "revoked", "By hand."
+    await place.github().close(ALERT, "Revoked.")
+
+    assert alert.comment == "By hand."
+    assert not [call for call in place.calls() if call.startswith("PATCH")]
+
+
+async def test_an_answer_that_is_no_json_passes(place: Place) -> None:
+    from starlette.responses import Response
+
+    wire = Transport(Response("<html>", media_type="text/html"))
+    place.wire = wire
+
+    with pytest.raises(PassingFailure, match="not JSON"):
+        await place.github().read(ALERT, FOUND)
