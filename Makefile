@@ -12,7 +12,7 @@ SEEDS ?= 20000
 FIRST ?= 0
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup demo cloud stop test simulate lint format help
+.PHONY: setup demo cloud stop report test simulate lint format help
 
 setup: .venv/installed node_modules/installed ## install what is missing: .venv and node_modules
 
@@ -26,6 +26,12 @@ stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop
 
 PURE := tests/sas tests/decide tests/test_weighing.py
+
+SOURCE ?= github
+
+report: setup ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
+	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
+	@. .local/env && .venv/bin/python -m local.send_report $(SOURCE)
 
 test: setup ## run every test; the pure rooms with every branch covered
 	@.venv/bin/python -m coverage run -m pytest $(PURE)

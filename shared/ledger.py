@@ -28,7 +28,7 @@ from shared import continuation, evidence
 from shared.errors import Conflict, SasquashError, from_azure
 from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
-from shared.revocation import STATE_OF, Change, LockedDown, Plan, Reason, Revocation, Sighting, State
+from shared.revocation import STATE_OF, Change, ClosedAlert, LockedDown, Plan, Reason, Revocation, Sighting, State
 from shared.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
@@ -303,6 +303,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 plan=None,
                 lockdown=None,
                 sightings=(),
+                closed_alerts=(),
                 etag="",
                 written=None,
             )
@@ -327,11 +328,16 @@ _APART: dict[str, tuple[str, Any]] = {
     "plan": ("Plan", Plan | None),
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
+    "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
 
 def _from_entity(entity: TableEntity) -> Revocation:
     record = msgspec.json.decode(entity["Record"], type=Revocation)
-    apart = {name: msgspec.json.decode(entity[column], type=type_) for name, (column, type_) in _APART.items()}
+    apart = {
+        name: msgspec.json.decode(entity[column], type=type_)
+        for name, (column, type_) in _APART.items()
+        if column in entity  # what an earlier version wrote has not every column
+    }
     return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])

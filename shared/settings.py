@@ -304,16 +304,19 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Read and check every setting. Raises SettingsError, one line that names the first bad setting."""
-        values: dict[str, Any] = {}
-        for attribute, setting in declared().items():
-            text = environment.get(setting.name, "").strip() or setting.default
-            if text is None:
-                raise SettingsError(f"{setting.name} is missing: set it (see docs/settings.md).")
-            try:
-                values[attribute] = setting.parse(text)
-            except ValueError as error:
-                raise SettingsError(f"{setting.name} is malformed: it {error} (see docs/settings.md).") from None
-        return cls(**values)
+        return cls(**{attribute: read_one(environment, attribute) for attribute in declared()})
+
+
+def read_one(environment: Mapping[str, str], attribute: str) -> Any:
+    """Read and check one setting, by the name of the field that holds it. Raises SettingsError."""
+    setting = declared()[attribute]
+    text = environment.get(setting.name, "").strip() or setting.default
+    if text is None:
+        raise SettingsError(f"{setting.name} is missing: set it (see docs/settings.md).")
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{setting.name} is malformed: it {error} (see docs/settings.md).") from None
 
 
 def declared() -> dict[str, Setting]:

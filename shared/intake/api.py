@@ -23,7 +23,6 @@ from shared.web.json_body import TooLarge
 _log = logging.getLogger(__name__)
 
 LONGEST = 4 * 1024 * 1024  # bytes
-_CHALLENGE = "Bearer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Intake:
             answer = await self._receive(request)
         except Unauthenticated as error:
             _log.warning("A report to the intake was refused: %s", error)
-            return problems.answer(error, challenge=_CHALLENGE)
+            return problems.answer(error, challenge=self._reporters.challenge(error))
         except SasquashError as error:
             _log.warning("A report to the intake came to nothing (%s): %s", error.code, error)
             return problems.answer(error)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.errors import NoSuchSource, NotPermitted
+from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
 from shared.intake.authentication import Headers, check_github, check_password, check_webhook
 from shared.secret_settings import SecretSettings
 from shared.setting_values import SecretSetting, webhook_key
@@ -16,7 +16,8 @@ from shared.settings import Settings
 from shared.sources import azure_devops, cloudevents, defender, generic, github, gitleaks, sarif, trufflehog
 from shared.sources.entries import Entry
 from shared.web import json_body
-from shared.web.tokens import AccessTokens, Role
+from shared.web.problems import NotSigned
+from shared.web.tokens import AccessTokens, MissingToken, Role
 
 TEXT_READERS: Mapping[str, Callable[[bytes], Iterable[Entry]]] = {
     "cloudevents": cloudevents.read,
@@ -75,6 +76,10 @@ class Reporters:
         raise NoSuchSource(
             "The intake has no source of this name: see docs/sources.md for what it takes to set it up."
         )
+
+    def challenge(self, error: Unauthenticated) -> str:
+        """Return the WWW-Authenticate header that goes with `error`: it has no words for signatures."""
+        return self._tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
 
     async def _signed_by_github(self, posted: Posted) -> str | None:
         secret = await self._read_secret(self._settings.github_webhook_secret)

@@ -30,7 +30,7 @@ from shared.account_table import REST
 from shared.clients import Transport
 from shared.finding import REPORTED, Finding, Report
 from shared.ledger import HistoryEntry
-from shared.queues import Message
+from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.report.graph import Graph
 from shared.revocation import Revocation, State
 from shared.settings import Settings
@@ -130,11 +130,12 @@ class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
             f"{request.method} {unquote(request.url)}", lambda: send(request, **options)
         )
         parts = urlsplit(request.url)
-        if request.method == "POST" and ".queue." in parts.netloc and answer.status_code == 201:
+        queue = parts.path.split("/")[1]
+        if request.method == "POST" and queue in (CONTAIN_QUEUE, FOLLOW_UP_QUEUE) and answer.status_code == 201:
             [text] = ET.fromstring(request.body).itertext()
             delay = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
             message = msgspec.json.decode(base64.b64decode(text), type=Message)
-            self._sent.append(Sent(parts.path.split("/")[1], delay, message))
+            self._sent.append(Sent(queue, delay, message))
         return answer
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.alerts import AlertReference, AlertSource
 from shared.caller import Caller
 from shared.decide import plan as plans
 from shared.facts import TAGS, AccountFacts, PolicyState
@@ -15,6 +16,7 @@ from shared.revocation import (
     Approval,
     Change,
     Claim,
+    ClosedAlert,
     Filed,
     HandOver,
     HandOverOutcome,
@@ -37,6 +39,7 @@ from tests.samples import NOW
 
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
 LATER = NOW + timedelta(microseconds=123456)
+ALERT = AlertReference(AlertSource.AZURE_DEVOPS, f"{'o' * 50}/{GUID}/{GUID}", "9" * 19)
 PEOPLE = tuple(f"{number}{'o' * 60}@contoso.com" for number in range(6))
 STATES: tuple[tuple[State, Reason | None], ...] = (
     *((state, None) for state in State if state is not State.RECEIVED),
@@ -107,10 +110,11 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         told=tuple(Told(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail")),
+        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
-        sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER) for _ in range(20)),
+        sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
+        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "What was done about it. " * 10) for _ in range(21)),
         changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),

@@ -12,6 +12,7 @@ from local.entra import Entra
 from local.faults import Faults
 from local.model import Account, Cloud, Incident, Mail, RecordedRequest, SignedIdentifier, now
 from local.reports import Posted
+from tests import samples
 
 
 class Watched:
@@ -237,3 +238,33 @@ async def test_what_is_not_there_is_answered_in_json(
 ) -> None:
     answer = await client.request(method, path)
     assert (answer.status_code, "error" in answer.json()) == (status, True)
+
+
+# Reports of other tools
+
+
+async def test_a_report_is_made_ready_to_be_posted_and_its_alert_is_shown(
+    client: httpx.AsyncClient, watched: Watched
+) -> None:
+    made = await client.post("/reports", json={"source": "github", "text": samples.account_sas()})
+    [kept] = (await client.get("/state")).json()["sources"]
+
+    assert made.status_code == 201
+    assert json.loads(made.json()["body"])["alert"]["number"] == kept["alert"] == 1
+    assert made.json()["headers"]["X-Hub-Signature-256"].startswith("sha256=")
+    assert (kept["source"], kept["state"], kept["resolution"]) == ("github", "open", None)
+    assert "sig=" not in str(kept)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"source": "github"},
+        {"source": 7, "text": "x"},
+        {"source": "gitlab", "text": "x"},
+        {"source": "wiz", "text": "x"},
+    ],
+)
+async def test_a_report_that_can_not_be_made_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    assert (await client.post("/reports", json=body)).status_code == 400

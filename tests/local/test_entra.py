@@ -85,7 +85,14 @@ def test_a_persons_token_names_the_person_and_the_role(entra: Entra, cloud: Clou
     [
         (
             "https://graph.microsoft.com/",
-            ["Application.Read.All", "Mail.Send", "Sites.Selected", "User.ReadBasic.All"],
+            [
+                "Application.Read.All",
+                "Mail.Send",
+                "SecurityAlert.Read.All",
+                "SecurityAlert.ReadWrite.All",
+                "Sites.Selected",
+                "User.ReadBasic.All",
+            ],
         ),
         ("api://sasquash", []),
         (ARM, []),

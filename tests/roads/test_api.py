@@ -12,7 +12,7 @@ from tests.roads.road import Road
 UNKNOWN = "ab" * 32
 
 OPERATIONS = [
-    (method.upper(), path.replace("{id}", UNKNOWN))
+    (method.upper(), path.replace("{id}", UNKNOWN).replace("{source}", "wiz"))
     for path, item in document()["paths"].items()
     for method, operation in item.items()
     if method != "parameters" and operation.get("security") != []

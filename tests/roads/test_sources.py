@@ -1,19 +1,26 @@
 """From every reporter, and back to it: a real payload in, the token dead, the source told, and one rotation."""
 
 import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from local import reports
-from local.model import Account
+from local.model import Account, new_storage_key
 from local.reports import Posted
 from shared.revocation import State
+from tests.intake.intaking import generic
 from tests.roads.api import APPROVER, approve
 from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.roads.road import Road, is_closed
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
 TELLS = ("github", "azure-devops", "defender")
 
@@ -137,3 +144,65 @@ async def test_who_does_not_show_who_they_are_is_refused(
 
     assert answer.status_code == status
     assert not [event for event in road.cloud.model.events if account.name in str(event)]
+
+
+# By hand
+
+
+async def ran(road: Road, *arguments: str, given: bytes = b"", **environment: str) -> tuple[int, str, str]:
+    """Run a module in a process of its own, with what `.local/env` exports; its exit code and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *arguments),
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **road.cloud.environment, **environment},
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    out, err = await process.communicate(given)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(road: Road) -> None:
+    account = await road.account()
+    leak = account_sas(account.name, account.keys["key1"])
+    line = json.dumps({"Raw": leak, "SourceMetadata": {"Data": {"Filesystem": {"file": "a.py", "line": 3}}}})
+
+    code, out, err = await ran(road, "shared.intake", "trufflehog", given=f"{line}\nnot json\n".encode())
+    items = [json.loads(written) for written in out.splitlines()]
+    [fingerprint] = items[0]["findings"]
+    record = await road.settled(fingerprint, until=is_closed)
+
+    assert (code, err) == (1, "1 accepted, 0 ignored, 1 invalid\n")
+    assert (record.finding.source, record.finding.url) == ("trufflehog", "a.py:3")
+    assert road.rotations(account) == ["key1"]
+    assert "sig=" not in out
+
+
+async def test_a_pipe_that_can_not_publish_says_so(road: Road) -> None:
+    leak = account_sas("robustmodels", new_storage_key())
+    topic = "https://nosuchtopic.westeurope-1.eventgrid.azure.net/api/events"
+
+    code, out, err = await ran(road, "shared.intake", "generic", given=generic(leak), SASQUASH_TOPIC_ENDPOINT=topic)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("Not all was published, run it again: Publishing findings")
+
+
+@pytest.mark.parametrize(("given", "why"), [(b"{}", "`findings`"), (b"\xff", "UTF-8")])
+async def test_a_pipe_of_something_else_says_so(road: Road, given: bytes, why: str) -> None:
+    code, _, err = await ran(road, "shared.intake", "generic", given=given)
+
+    assert code == 2
+    assert why in err
+
+
+@pytest.mark.parametrize("source", ["github", "defender", "sarif"])
+async def test_a_report_can_be_tried_by_hand(road: Road, source: str) -> None:
+    code, out, err = await ran(road, "local.send_report", source)
+
+    assert code == 0, err
+    assert f"as {source} posts it" in out
+    assert ("awaiting_approval" if source == "defender" else "closed: ") in out
+    assert source == "sarif" or f"At its source ({source} alert" in out

@@ -1,0 +1,65 @@
+"""`python -m shared.intake SOURCE < results`: publishes what a scanner found, from where it ran.
+
+The secrets stay on this machine: only findings without them go to the Event Grid topic in SASQUASH_TOPIC_ENDPOINT, as
+whoever is signed in here (`az login`, a workload or managed identity), who needs the role "EventGrid Data Sender".
+Writes a JSON line an item of the report, as POST /api/intake/{source} answers them. Exits with 0 when all was read
+and published, 1 when an item was invalid, 2 when something failed: then run it again with the same report.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from azure.eventgrid.aio import EventGridPublisherClient
+from azure.identity.aio import DefaultAzureCredential
+
+from shared.clouds import CLOUDS
+from shared.errors import SasquashError
+from shared.intake.publishing import Publisher
+from shared.intake.reading import Item, Result, items_of
+from shared.intake.reporters import TEXT_READERS
+from shared.settings import read_one
+from shared.sources import generic
+from shared.sources.entries import InvalidPayload
+
+_GENERIC = "generic"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m shared.intake", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="what wrote the report")
+    source = parser.parse_args(arguments).source
+    try:
+        endpoint = read_one(os.environ, "topic_endpoint")
+        authority = CLOUDS[read_one(os.environ, "cloud_name")].authority
+        read = TEXT_READERS.get(source, generic.read)
+        items = items_of(read(sys.stdin.buffer.read()), source=source, now=datetime.now(UTC))
+        asyncio.run(_publish(items, source=source, endpoint=endpoint, authority=authority))
+    except (SasquashError, InvalidPayload) as error:
+        print(f"Not all was published, run it again: {error}", file=sys.stderr)
+        return 2
+    for number, item in enumerate(items):
+        print(json.dumps(item.to_json(number)))
+    counted = ", ".join(f"{sum(item.result is result for item in items)} {result}" for result in Result)
+    print(counted, file=sys.stderr)
+    return 1 if any(item.result is Result.INVALID for item in items) else 0
+
+
+async def _publish(items: tuple[Item, ...], *, source: str, endpoint: str, authority: str) -> None:
+    findings = {finding.fingerprint: finding for item in items for finding in item.findings}
+    if not findings:
+        return
+    async with (
+        DefaultAzureCredential(authority=authority) as credential,
+        EventGridPublisherClient(endpoint, credential) as client,
+    ):
+        await Publisher(lambda: client).publish(findings.values(), source=source)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,314 @@
+"""Alerts of other tools, driven in process: from their reports to their closing, whatever fails and whoever dies."""
+
+import base64
+from dataclasses import replace
+from datetime import timedelta
+
+import azure.functions as func
+import msgspec
+import pytest
+
+from local import reports
+from local.faults import Effect
+from local.model import Account
+from local.reports import Posted
+from local.senders import GitHubAlert
+from shared import claims
+from shared.alerts import AlertReference, AlertSource
+from shared.finding import Finding
+from shared.intake import alert_queue
+from shared.intake.alert_queue import AlertMessage
+from shared.queues import Message
+from shared.revocation import Reason, Revocation, State
+from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
+from tests.roads.leaks import account_sas, blob_sas
+from tests.samples import NOW
+
+PATCH = "PATCH https://api.github.com"
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags={"sasquash-owner": OWNER})
+
+
+def made(driver: Driver, account: Account, *, source: str = "github", key: str = "key1") -> Posted:
+    """A report about a leak, and the alert that it tells of."""
+    model, entra = driver.cloud.model, driver.cloud.entra
+    return reports.make(model, entra, source=source, text=account_sas(account.name, account.keys[key]))
+
+
+def alert_of(driver: Driver) -> tuple[AlertReference, GitHubAlert]:
+    kept = driver.cloud.model.alerts.github[-1]
+    return AlertReference(AlertSource.GITHUB, kept.repository, str(kept.number)), kept
+
+
+def request(posted: Posted) -> func.HttpRequest:
+    return func.HttpRequest(
+        method="POST",
+        url=f"https://sasquash/api/intake/{posted.source}",
+        headers={name.lower(): value for name, value in posted.headers.items()},
+        route_params={"source": posted.source},
+        body=posted.body,
+    )
+
+
+def published(driver: Driver, account: Account) -> list[str]:
+    """The ids of the findings that the intake has published about an account."""
+    events = driver.cloud.model.events
+    return [e["id"] for e in events if account.name in str(e.get("data")) and "/intake/" in str(e.get("source"))]
+
+
+async def proven(driver: Driver, account: Account) -> tuple[Finding, GitHubAlert]:
+    """A leak that an alert tells of, killed; the follow-up is still to run."""
+    made(driver, account)
+    reference, kept = alert_of(driver)
+    finding = replace(found(account_sas(account.name, account.keys["key1"]), source="github"), alert=reference)
+    await driver.worker().containment.receive(report(finding))
+    return finding, kept
+
+
+async def followed(driver: Driver, finding: Finding) -> Revocation:
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    return await driver.record(finding.fingerprint)
+
+
+# --- reading
+
+
+async def test_alert_is_read_at_once_and_nothing_is_left_in_the_queue(driver: Driver, account: Account) -> None:
+    answer = await driver.worker().intake.receive(request(made(driver, account)))
+
+    assert answer.status_code == 202
+    assert len(published(driver, account)) == 1
+    assert driver.requests("DELETE https://sasquashstate.queue.core.windows.net/intake/messages/")
+
+
+@pytest.mark.parametrize(
+    "call", ["/installation", "/access_tokens", "secret-scanning/alerts/", "/locations", "/git/blobs"]
+)
+async def test_whatever_call_fails_the_queue_reads_it_again(driver: Driver, account: Account, call: str) -> None:
+    driver.fault(call, status=502, times=3)
+    answer = await driver.worker().intake.receive(request(made(driver, account)))
+    assert (answer.status_code, published(driver, account)) == (202, [])
+
+    driver.cloud.faults.clear()
+    message = AlertMessage(alert_of(driver)[0], driver.clock())
+    await driver.worker().alert_reader.resume(message)
+
+    assert len(published(driver, account)) == 1
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_intake_that_is_killed_at_any_call_loses_nothing(
+    driver: Driver, account: Account, *, carried_out: bool
+) -> None:
+    posted = made(driver, account)
+    reference, _ = alert_of(driver)
+    for number in range(1, 30):
+        before = len(published(driver, account))
+        life = Life(ends_at=number, carried_out=carried_out)
+        try:
+            await driver.worker(life).intake.receive(request(posted))
+        except Killed:
+            durable = driver.requests("POST https://sasquashstate.queue.core.windows.net/intake/messages")
+            if durable or len(published(driver, account)) > before:
+                continue  # the queue has it, or the topic
+            assert number <= 2  # nothing is lost by then: whoever reports gets no answer
+        else:
+            assert number > 5
+            break
+    await driver.worker().alert_reader.resume(AlertMessage(reference, driver.clock()))
+    assert set(published(driver, account)) == {published(driver, account)[0]}
+
+
+async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Driver, account: Account) -> None:
+    driver.fault("api.github.com", status=503, times=None)
+    made(driver, account)
+    reference, _ = alert_of(driver)
+    await driver.worker().alert_reader.take(reference)
+
+    client = driver.worker().clients.queue("intake")
+    texts = [message.content async for message in client.receive_messages(visibility_timeout=1)]
+    messages = [alert_queue.read(base64.b64decode(text).decode()) for text in texts]
+    assert reference in [message.alert for message in messages]
+    assert all("sig=" not in str(message) for message in messages)
+
+
+async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_a_mail(
+    driver: Driver, account: Account
+) -> None:
+    made(driver, account)
+    reference, kept = alert_of(driver)
+    kept.secret = ""  # GitHub hides it
+    await driver.worker().alert_reader.resume(AlertMessage(reference, driver.clock()))
+
+    message = AlertMessage(reference, driver.clock(), 0, "GitHub hides it from this app.")
+    text = msgspec.json.encode(message).decode()
+    for _ in range(2):
+        await driver.worker().undelivered.unread(text)
+    fingerprints = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
+    [record] = [await driver.record(fingerprint) for fingerprint in fingerprints]
+    before = len(driver.cloud.model.mails)
+    await driver.worker().follow_up.run(Message(record.fingerprint))
+
+    assert (record.state, record.reason) == (State.FAILED, Reason.UNREAD)
+    assert f"{reference} was reported" in record.detail
+    assert len(driver.incidents(record.fingerprint)) == 1
+    assert "FAILED to be read" in driver.cloud.model.mails[before].subject
+
+
+async def test_foreign_message_in_the_poison_queue_is_told_of(driver: Driver) -> None:
+    await driver.worker().undelivered.unread("none of ours")
+    [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
+
+    assert (await driver.record(fingerprint)).reason is Reason.CRASHED
+
+
+async def test_report_while_event_grid_is_down_is_to_be_sent_again(driver: Driver, account: Account) -> None:
+    driver.fault("eventgrid.azure.net", status=503, times=None)
+    posted = made(driver, account, source="wiz")
+    answer = await driver.worker().intake.receive(request(posted))
+    driver.cloud.faults.clear()
+
+    assert (answer.status_code, published(driver, account)) == (503, [])
+    assert (await driver.worker().intake.receive(request(posted))).status_code == 202
+
+
+# --- closing
+
+
+async def test_alert_is_closed_once_the_leak_is_proven_dead(driver: Driver, account: Account) -> None:
+    finding, kept = await proven(driver, account)
+    assert kept.state == "open"
+    record = await followed(driver, finding)
+
+    assert record.state is State.CLOSED
+    assert (kept.state, kept.resolution) == ("resolved", "revoked")
+    assert [closed.alert for closed in record.closed_alerts] == [finding.alert]
+
+
+async def test_each_message_more_closes_nothing_again(driver: Driver, account: Account) -> None:
+    finding, _ = await proven(driver, account)
+    for _ in range(3):
+        await followed(driver, finding)
+
+    assert len(driver.requests(PATCH)) == 1
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_failing_closing_keeps_the_record_open_and_delays_nothing_else(
+    driver: Driver, account: Account, effect: Effect
+) -> None:
+    driver.fault("api.github.com", effect, status=503, times=None)
+    finding, kept = await proven(driver, account)
+    record = await followed(driver, finding)
+
+    assert (record.state, kept.state) == (State.PROVEN, "open")
+    assert record.filed is not None
+    assert len(driver.mails(account.name)) == 1
+    driver.cloud.faults.clear()
+    assert (await followed(driver, finding)).state is State.CLOSED
+    assert kept.state == "resolved"
+
+
+async def test_missing_right_of_the_app_is_a_failure_of_this_step_alone(driver: Driver, account: Account) -> None:
+    driver.fault(PATCH, status=403, times=None)
+    finding, _ = await proven(driver, account)
+    record = await followed(driver, finding)
+
+    assert record.state is State.PROVEN
+    assert driver.messages("follow-up", finding.fingerprint)[-1] == (1.0, 1)
+
+
+async def test_alert_that_is_gone_keeps_nothing_open(driver: Driver, account: Account) -> None:
+    finding, _ = await proven(driver, account)
+    driver.cloud.model.alerts.github.pop()
+    record = await followed(driver, finding)
+
+    assert record.state is State.CLOSED
+    assert "is not there any more" in record.closed_alerts[0].said
+
+
+async def test_alert_of_a_tool_that_is_not_set_up_is_left_open(driver: Driver, account: Account) -> None:
+    finding, kept = await proven(driver, account)
+    await driver.worker(github_app="").follow_up.run(Message(finding.fingerprint))
+
+    assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+    assert kept.state == "open"
+
+
+@pytest.mark.parametrize("late", [State.PROVEN, State.CLOSED])
+async def test_second_alert_about_a_dead_leak_is_closed_too(driver: Driver, account: Account, late: State) -> None:
+    finding, _ = await proven(driver, account)
+    if late is State.CLOSED:
+        await followed(driver, finding)
+    made(driver, account)
+    reference, second = alert_of(driver)
+    driver.sent.clear()
+    await driver.worker().containment.receive(report(replace(finding, alert=reference)))
+    if late is State.CLOSED:
+        assert driver.messages("follow-up", finding.fingerprint)
+    record = await followed(driver, finding)
+
+    assert second.state == "resolved"
+    assert len(record.closed_alerts) == 2
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_reported(
+    driver: Driver, account: Account
+) -> None:
+    made(driver, account)
+    reference, kept = alert_of(driver)
+    covered = replace(found(blob_sas(account.name, account.keys["key1"])), alert=reference)
+    driver.fault("/listKeys", status=503, times=3)
+    await driver.worker().containment.receive(report(covered))  # it waits, and the next one's key ends it, too
+    driver.rest()
+    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    record = await followed(driver, covered)
+
+    assert record.reason is Reason.COVERED
+    assert kept.state == "resolved"
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_follow_up_that_is_killed_at_any_call_closes_the_alert_in_the_end(
+    driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool
+) -> None:
+    monkeypatch.setattr(claims, "CLAIM_TIME", timedelta(0))  # that of the one that died is over at once
+    finding, kept = await proven(driver, account)
+    for number in range(1, 80):
+        life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")
+        try:
+            await driver.worker(life).follow_up.run(Message(finding.fingerprint))
+        except Killed:
+            continue
+        break
+    record = await driver.record(finding.fingerprint)
+
+    assert record.state is State.CLOSED
+    assert (kept.state, len(record.closed_alerts)) == ("resolved", 1)
+
+
+# --- evidence
+
+
+async def test_evidence_asks_a_person_and_a_key_made_since_the_token_was_seen_answers_it(
+    driver: Driver, account: Account
+) -> None:
+    made(driver, account, source="defender", key="key2")
+    kept = driver.cloud.model.alerts.defender[-1]
+    found_there = await driver.worker().alert_reader.take(AlertReference(AlertSource.DEFENDER, "", kept.id))
+    [finding] = found_there or ()
+    assert finding.evidence is not None
+    await driver.worker().containment.receive(report(finding))
+    asked = await driver.record(finding.fingerprint)
+    account.key_created["key2"] = driver.clock() + timedelta(minutes=5)
+    driver.clock.advance(minutes=10)
+    another_token = replace(finding.evidence, signature_sha256="cd" * 32)
+    later = Finding.of_evidence(another_token, source="defender", url=None, detected_at=NOW, alert=finding.alert)
+    await driver.worker().containment.receive(report(later))
+
+    assert (asked.state, account.rotations) == (State.AWAITING_APPROVAL, [])
+    assert (await driver.record(later.fingerprint)).reason is Reason.COVERED
