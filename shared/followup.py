@@ -293,27 +293,29 @@ class FollowUp:
         return changed or revocation
 
     async def _close_alerts(self, revocation: Revocation) -> float | None:
-        """Say where it was reported that it is dead. Each alert is noted as soon as it is closed."""
+        """Say where it was reported that it is dead. Each alert has a claim of its own, and is noted at once."""
         current = await self._as_it_stands(revocation)  # by now it may be proven
-        if not open_alerts(current):
-            return None
-        claimed = await self._claims.take(current, "alerts", due=lambda record: bool(open_alerts(record)))
-        if claimed is None:
-            return CLAIM_TIME.total_seconds()
-        try:
-            for alert in open_alerts(claimed):
-                said = await self._alerts().close(alert, claimed)
-                await self._note_closed(claimed, ClosedAlert(alert, self._clock(), said))
-        finally:
-            await self._claims.give_back(claimed, "alerts")
+        while open_alerts(current):
+            claimed = await self._claims.take(current, "alerts", due=lambda record: bool(open_alerts(record)))
+            if claimed is None:
+                return CLAIM_TIME.total_seconds()
+            try:
+                said = await self._alerts().close(open_alerts(claimed)[0], claimed)
+            except SasquashError:
+                await self._claims.give_back(claimed, "alerts")
+                raise
+            current = await self._note_closed(claimed, said)
         return None
 
-    async def _note_closed(self, revocation: Revocation, closed: ClosedAlert) -> None:
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
-            what=closed.said,
+    async def _note_closed(self, claimed: Revocation, said: str) -> Revocation:
+        closed = ClosedAlert(open_alerts(claimed)[0], self._clock(), said)
+        noted = await self._ledger.change(
+            claimed.fingerprint,
+            lambda current: unclaimed(replace(current, closed_alerts=(*current.closed_alerts, closed)), "alerts"),
+            what=said,
+            known=claimed,
         )
+        return noted or claimed
 
     async def _close(self, revocation: Revocation) -> float | None:
         """Close what has nothing open; the incident is updated in the next pass."""

@@ -1,22 +1,33 @@
-"""JSON over HTTPS, for services that have no SDK here: each call in time, its failures those of `errors`."""
+"""JSON over HTTPS, for services that have no SDK here: each call in time, its failures those of `errors`.
+
+A call is sent once: whoever calls has a queue that tries again, and azure-core's own policy would sleep for as long
+as an answer's Retry-After asks.
+"""
 
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from azure.core import AsyncPipelineClient
 from azure.core.exceptions import AzureError
-from azure.core.pipeline.policies import AsyncHTTPPolicy, AsyncRetryPolicy, SansIOHTTPPolicy, UserAgentPolicy
+from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy, UserAgentPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.clients import Transport
 from shared.errors import Blocked, PassingFailure, from_azure, from_status, retry_after
 
 _LARGEST = 4 * 1024 * 1024  # bytes of an answer
-_TIME = 20.0  # seconds for a call, its retries included
-_RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
+_TIME = 20.0  # seconds for a call
 _OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "stream": True}  # no redirects are followed
+
+
+class Parts(TypedDict, total=False):
+    """What a call may have beside its path; `body` is sent as JSON."""
+
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: object
 
 
 class Rest:
@@ -35,30 +46,19 @@ class Rest:
         self._base_url = base_url.rstrip("/")
         policies = [
             UserAgentPolicy(base_user_agent="sasquash"),
-            AsyncRetryPolicy(**_RETRIES),
             *((authentication,) if authentication is not None else ()),
         ]
         self._client: AsyncPipelineClient[HttpRequest, AsyncHttpResponse] = AsyncPipelineClient(
             self._base_url, policies=policies, transport=transport
         )
 
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        doing: str,
-        right: str,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: object = None,
-    ) -> Any:
+    async def call(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> Any:
         """Return the JSON of a successful answer, None where it is empty. `path` begins with "/".
 
         `doing` completes "… failed"; `right` is what a refusal means to be lacking. Raises NotFound, Blocked or
         PassingFailure; their messages hold nothing of the answer.
         """
-        content = await self.content(method, path, doing=doing, right=right, query=query, headers=headers, body=body)
+        content = await self.content(method, path, doing=doing, right=right, **parts)
         if not content:
             return None
         try:
@@ -66,24 +66,14 @@ class Rest:
         except (ValueError, RecursionError):
             raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
 
-    async def content(
-        self,
-        method: str,
-        path: str,
-        *,
-        doing: str,
-        right: str,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: object = None,
-    ) -> bytes:
+    async def content(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> bytes:
         """Return the body of a successful answer. As `call` in all else."""
         request = HttpRequest(
             method,
             f"{self._base_url}{path}",
-            params=dict(query or {}),
-            headers=dict(headers or {}),
-            json=body,
+            params=dict(parts.get("query", {})),
+            headers=dict(parts.get("headers", {})),
+            json=parts.get("body"),
         )
         try:
             async with asyncio.timeout(_TIME):
@@ -97,13 +87,22 @@ class Rest:
     async def _send(self, request: HttpRequest, *, doing: str, right: str) -> bytes:
         async with await self._client.send_request(request, **_OPTIONS) as response:
             if response.status_code >= 300:
-                headers = response.headers
-                raise from_status(
-                    response.status_code, None, doing=doing, retry_after=retry_after(headers), right=right
-                )
+                status = 429 if _is_throttled(response) else response.status_code
+                wait = retry_after(response.headers)
+                raise from_status(status, None, doing=doing, retry_after=wait, right=right)
             content = bytearray()
             async for part in response.iter_bytes():
                 content += part
                 if len(content) > _LARGEST:
                     raise Blocked(f"{doing} failed: the answer is over {_LARGEST} bytes. A person has to look.")
             return bytes(content)
+
+
+def _is_throttled(response: AsyncHttpResponse) -> bool:
+    """Whether a refusal only means that there were too many calls.
+
+    GitHub says 403 as well as 429 then ("Rate limits for the REST API", "Exceeding the rate limit").
+    """
+    headers = response.headers
+    spent = headers.get("x-ratelimit-remaining") == "0" or "retry-after" in headers
+    return response.status_code == 403 and spent

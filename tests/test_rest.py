@@ -34,11 +34,6 @@ class Service:
         await answer(scope, receive, send)
 
 
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module._RETRIES, "retry_backoff_factor", 0.0)
-
-
 def call(service: Service, method: str = "GET", **options: Any) -> Any:
     rest = Rest("https://api.example/", Transport(service))
     return rest.call(method, "/things/7", doing="Reading a thing", right="the right to read", **options)
@@ -83,15 +78,23 @@ async def test_too_many_calls_say_when_to_come_again() -> None:
     assert raised.value.retry_after == 0.0
 
 
-async def test_a_failure_that_passes_is_tried_again() -> None:
-    assert await call(Service(Response(status_code=503), ANSWER)) == {"id": 7}
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({"x-ratelimit-remaining": "0"}, None), ({"retry-after": "60"}, 60.0)]
+)
+async def test_a_refusal_for_too_many_calls_is_no_lack_of_a_right(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    with pytest.raises(Throttled) as raised:
+        await call(Service(Response(status_code=403, headers=headers)))
+    assert raised.value.retry_after == seconds
 
 
-async def test_a_post_that_may_have_been_done_is_not() -> None:
-    service = Service(Response(status_code=502), ANSWER)
-    with pytest.raises(PassingFailure):
-        await call(service, "PATCH", body={})
-    assert len(service.requests) == 1
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_a_call_is_sent_once(method: str) -> None:
+    service = Service(Response(status_code=503, headers={"Retry-After": "60"}), ANSWER)
+    with pytest.raises(PassingFailure) as raised:
+        await call(service, method)
+    assert (len(service.requests), raised.value.retry_after) == (1, 60.0)
 
 
 async def test_a_redirect_is_not_followed() -> None:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
+from shared import redaction
 from shared.clouds import CLOUDS
 from shared.errors import SasquashError
 from shared.intake.publishing import Publisher
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m shared.intake", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="what wrote the report")
     source = parser.parse_args(arguments).source
+    redaction.install()
     try:
         endpoint = read_one(os.environ, "topic_endpoint")
         authority = CLOUDS[read_one(os.environ, "cloud_name")].authority

@@ -5,7 +5,7 @@ An alert is in the queue before it is looked at, since most tools tell of it onc
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -22,7 +22,8 @@ from shared.sources.findings import Found
 
 _log = logging.getLogger(__name__)
 
-_INLINE = 0.7  # seconds; whoever reports is to be answered within one
+_INLINE = 0.7  # seconds, for all alerts of a report; whoever reports is to be answered within one
+_AT_ONCE = 8  # alerts that are read side by side
 _GIVE_UP = timedelta(hours=24)
 _LONGEST_FAILURE = 500
 
@@ -50,14 +51,29 @@ class AlertReader:
         self._publisher = publisher
         self._clock = clock
 
-    async def take(self, alert: AlertReference) -> tuple[Finding, ...] | None:
-        """Have `alert` read; return what was published, None where that will take longer.
+    async def take(self, alerts: Iterable[AlertReference]) -> dict[AlertReference, tuple[Finding, ...] | None]:
+        """Have alerts read; return what was published of each, None where that will take longer.
 
-        Raises PassingFailure or Blocked only when it is not durable.
+        Raises PassingFailure or Blocked only when one is not durable: then they are to be reported again.
         """
+        until = asyncio.get_running_loop().time() + _INLINE
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def take(alert: AlertReference) -> tuple[Finding, ...] | None:
+            async with places:
+                return await self._take(alert, until=until)
+
+        wanted = list(dict.fromkeys(alerts))
+        return dict(zip(wanted, await asyncio.gather(*(take(alert) for alert in wanted)), strict=True))
+
+    async def _take(self, alert: AlertReference, *, until: float) -> tuple[Finding, ...] | None:
+        """Read one alert, if that takes no longer than until then, on the clock of the event loop."""
+        if asyncio.get_running_loop().time() >= until:
+            await self._queue.send(AlertMessage(alert, self._clock()), delay=0.0)
+            return None
         sent = await self._queue.send(AlertMessage(alert, self._clock()), delay=SAFETY_NET)
         try:
-            async with asyncio.timeout(_INLINE):
+            async with asyncio.timeout_at(until):
                 found = await self._publish(alert)
         except TimeoutError:
             _log.info("Reading %s takes long: the queue goes on with it.", alert)

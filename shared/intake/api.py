@@ -106,11 +106,5 @@ class Intake:
                 retry_after=wait,
             )
         await self._publisher.publish(findings.values(), source=reporter.name)
-        read = [await self._read(item) for item in items]
-        return Answer(tuple(read))
-
-    async def _read(self, item: Item) -> Item:
-        """Return the item with what its alert holds, where that could be read at once."""
-        if item.alert is None:
-            return item
-        return item.read_as(await self._alerts.take(item.alert))
+        read = await self._alerts.take(item.alert for item in items if item.alert is not None)
+        return Answer(tuple(item if item.alert is None else item.read_as(read[item.alert]) for item in items))

@@ -27,9 +27,9 @@ def read(payload: object, *, organization: str) -> Entry:
     if not isinstance(payload, Mapping):
         return Invalid("The payload is not an object.")
     resource = object_of(payload, "resource")
-    if payload.get("eventType") not in _EVENTS or resource.get("state", "active") not in ("active", 1):
+    if payload.get("eventType") not in _EVENTS or resource.get("state", "active") != "active":
         return Skipped(Skip.OTHER_EVENT)
-    if resource.get("alertType") not in ("secret", 3):
+    if resource.get("alertType") != "secret":
         return Skipped(Skip.OTHER_SECRET)
     project = text_of(object_of(object_of(payload, "resourceContainers"), "project"), "id")
     repository = text_of(resource, "repositoryId") or text_of(object_of(resource, "repository"), "id")

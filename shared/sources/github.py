@@ -98,9 +98,11 @@ class GitHub:
         places = await self._get(alert, "/locations", doing=f"Looking where {alert} is")
         texts: list[str] = []
         for place in places if isinstance(places, list) else []:
-            details = object_of(place, "details") if isinstance(place, Mapping) else {}
+            if not isinstance(place, Mapping) or place.get("type") != "commit":
+                continue
+            details = object_of(place, "details")
             blob, first, last = text_of(details, "blob_sha"), details.get("start_line"), details.get("end_line")
-            if place.get("type") != "commit" or blob is None or not _is_sha(blob):
+            if blob is None or not _is_sha(blob):
                 continue
             lines = await self._lines(alert, blob)
             start = first - 1 if isinstance(first, int) else 0

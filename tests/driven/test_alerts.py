@@ -126,7 +126,7 @@ async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Dri
     driver.fault("api.github.com", status=503, times=None)
     made(driver, account)
     reference, _ = alert_of(driver)
-    await driver.worker().alert_reader.take(reference)
+    await driver.worker().alert_reader.take([reference])
 
     client = driver.worker().clients.queue("intake")
     texts = [message.content async for message in client.receive_messages(visibility_timeout=1)]
@@ -299,8 +299,8 @@ async def test_evidence_asks_a_person_and_a_key_made_since_the_token_was_seen_an
 ) -> None:
     made(driver, account, source="defender", key="key2")
     kept = driver.cloud.model.alerts.defender[-1]
-    found_there = await driver.worker().alert_reader.take(AlertReference(AlertSource.DEFENDER, "", kept.id))
-    [finding] = found_there or ()
+    alert = AlertReference(AlertSource.DEFENDER, "", kept.id)
+    [finding] = (await driver.worker().alert_reader.take([alert]))[alert] or ()
     assert finding.evidence is not None
     await driver.worker().containment.receive(report(finding))
     asked = await driver.record(finding.fingerprint)

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,11 @@ def place(answer: object = LEAKED) -> Place:
     return Place(tool=Tool(lambda alert: answer))
 
 
+async def taken(here: Place) -> object:
+    """What was published of the alert, as the answer to its report has it."""
+    return (await here.alerts.take([ALERT]))[ALERT]
+
+
 # At once
 
 
@@ -25,13 +31,13 @@ async def test_an_alert_is_durable_before_it_is_read() -> None:
     here = place()
     here.tool = Tool(lambda alert: LEAKED if here.queue.sent else Blocked("It was read too early."))
 
-    assert await here.alerts.take(ALERT) == LEAKED
+    assert await taken(here) == LEAKED
     assert here.queue.sent == [(MESSAGE, 45.0)]
 
 
 async def test_what_was_published_is_taken_back_from_the_queue() -> None:
     here = place()
-    await here.alerts.take(ALERT)
+    await taken(here)
 
     assert here.queue.done == ["taken back"]
     assert [event.id for event in here.topic.events] == [LEAKED[0].fingerprint]
@@ -40,7 +46,7 @@ async def test_what_was_published_is_taken_back_from_the_queue() -> None:
 async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> None:
     here = place(())
 
-    assert await here.alerts.take(ALERT) == ()
+    assert await taken(here) == ()
     assert (here.topic.sent, here.queue.done) == ([], ["taken back"])
 
 
@@ -48,7 +54,7 @@ async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> 
 async def test_what_fails_at_once_is_hastened_in_the_queue(failure: Exception) -> None:
     here = place(failure)
 
-    assert await here.alerts.take(ALERT) is None
+    assert await taken(here) is None
     assert here.queue.done == ["hastened"]
 
 
@@ -56,7 +62,7 @@ async def test_what_takes_long_is_left_to_the_queue(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("shared.intake.alert_reading._INLINE", 0.01)
     here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
 
-    assert await here.alerts.take(ALERT) is None
+    assert await taken(here) is None
     assert here.queue.done == ["hastened"]
 
 
@@ -64,7 +70,7 @@ async def test_what_can_not_be_published_is_left_to_the_queue() -> None:
     here = place()
     here.topic = Topic(fails=ServiceRequestError("No network."))
 
-    assert await here.alerts.take(ALERT) is None
+    assert await taken(here) is None
     assert here.queue.done == ["hastened"]
 
 
@@ -73,7 +79,7 @@ async def test_what_is_not_durable_is_refused() -> None:
     here.queue = Queue(fails={"send": PassingFailure("No queue.")})
 
     with pytest.raises(PassingFailure):
-        await here.alerts.take(ALERT)
+        await taken(here)
     assert here.topic.sent == []
 
 
@@ -82,7 +88,28 @@ async def test_a_message_that_can_not_be_changed_comes_up_by_itself(answer: obje
     here = place(answer)
     here.queue = Queue(fails={what: PassingFailure("No queue.")})
 
-    await here.alerts.take(ALERT)
+    await taken(here)
+
+
+async def test_a_page_of_alerts_is_read_side_by_side_and_answered_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.intake.alert_reading._INLINE", 0.05)
+    here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
+    page = [replace(ALERT, alert=str(number)) for number in range(1, 101)]
+
+    answers = await here.alerts.take(page)
+
+    assert set(answers.values()) == {None}
+    assert {message.alert for message, _ in here.queue.sent} == set(page)
+    assert len(here.queue.done) == 8  # the others were in the queue at once
+    assert {delay for _, delay in here.queue.sent} == {0.0, 45.0}
+
+
+async def test_an_alert_twice_in_a_report_is_read_once() -> None:
+    here = place()
+    await here.alerts.take([ALERT, ALERT])
+
+    assert here.tool is not None
+    assert here.tool.read_alerts == [ALERT]
 
 
 # From the queue
