@@ -34,6 +34,15 @@ _RESPONDER_RIGHTS = frozenset(
     }
 )
 
+_INTAKE_RIGHTS = frozenset(
+    {
+        "EventGrid/events/send",
+        "SecurityAlert.Read.All",
+        "Azure DevOps/advsec.read",
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",  # its own two queues, where it is an app of its own
+    }
+)
+
 _DEVELOPER_RIGHTS = frozenset(
     {
         "Microsoft.Resources/*",
@@ -53,7 +62,8 @@ _DEVELOPER_RIGHTS = frozenset(
 def directory() -> dict[str, Identity]:
     """The tenant's principals by name.
 
-    `responder` is the deployed app's managed identity and holds exactly what the product uses. `developer` is
+    `responder` is the deployed app's managed identity and holds exactly what the product uses; `intake` is that of an
+    intake deployed apart. `developer` is
     who a person at the keyboard is. `reader`, `responder-person`, `approver` and `second-approver` are people with
     one app role of Sasquash's API each: an order takes two who may approve. `reporter` is a program that reports.
     """
@@ -63,6 +73,12 @@ def directory() -> dict[str, Identity]:
             object_id="81ee9332-c35d-4c3e-9f21-3f7f99e80623",
             client_id="2a7f4bcd-f2a2-490b-8319-f17620580873",
             rights=_RESPONDER_RIGHTS,
+        ),
+        Identity(
+            name="intake",
+            object_id="0c6e1f0b-5a8d-4f39-9a6f-64d0e0a1b7c3",
+            client_id="b8a7e5d2-3c41-4d0a-8c57-1f2e9d6a4b30",
+            rights=_INTAKE_RIGHTS,
         ),
         Identity(
             name="developer",

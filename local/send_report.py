@@ -36,7 +36,7 @@ def main() -> int:
         print(f"Posted to {api}/intake/{source}, as {source} posts it.")
         answer = _good(http.post(f"{api}/intake/{source}", content=made["body"], headers=made["headers"]))
         print(f"Answered: {json.dumps(answer['items'])}")
-        return _watch(http, api, control, account["name"])
+        return _watch(http, api, control, source, account["name"])
 
 
 def _new_account(http: httpx.Client, control: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _leak(account: dict[str, Any]) -> str:
     return f"https://{account['name']}.blob.core.windows.net/models/resnet152.ckpt?{query}"
 
 
-def _watch(http: httpx.Client, api: str, control: str, account: str) -> int:
+def _watch(http: httpx.Client, api: str, control: str, source: str, account: str) -> int:
     """Show each state of the record; return 0 once it is at rest, 1 if it does not come to that."""
     began, shown = time.monotonic(), ""
     for record in _records(http, api, account):
@@ -63,7 +63,7 @@ def _watch(http: httpx.Client, api: str, control: str, account: str) -> int:
             shown = record["state"]
             print(f"  {time.monotonic() - began:5.1f} s  {shown}: {record['detail']}")
         if shown in _AT_REST:
-            _show_end(http, control, api, record)
+            _show_end(http, control, api, source, record)
             return 0
     print(f"No record of {account} came to rest within {_PATIENCE:.0f} s.", file=sys.stderr)
     return 1
@@ -79,8 +79,9 @@ def _records(http: httpx.Client, api: str, account: str) -> Iterator[dict[str, A
         time.sleep(_PAUSE)  # another process decides when
 
 
-def _show_end(http: httpx.Client, control: str, api: str, record: dict[str, Any]) -> None:
-    for alert in _good(http.get(f"{control}/state"))["sources"][-1:]:
+def _show_end(http: httpx.Client, control: str, api: str, source: str, record: dict[str, Any]) -> None:
+    kept = [alert for alert in _good(http.get(f"{control}/state"))["sources"] if alert["source"] == source]
+    for alert in kept[-1:]:
         words = ", ".join(str(alert[name]) for name in ("state", "resolution", "comment") if alert[name])
         print(f"At its source ({alert['source']} alert {alert['alert']}): {words}")
     if record["state"] == "awaiting_approval":

@@ -17,7 +17,7 @@ from shared.sources.findings import Found
 BASE_URL = "https://advsec.dev.azure.com"
 SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"  # Azure DevOps, in every tenant
 
-_EVENTS = frozenset({"ms.vss-alerts.alert-created-event", "ms.vss-alerts.alert-state-changed-event"})
+_EVENTS = ("ms.vss-alerts.alert-created-event", "ms.vss-alerts.alert-state-changed-event")
 _VERSION = {"api-version": "7.2-preview.1"}
 _DEEPEST = 4
 

@@ -18,7 +18,7 @@ from shared.sources.github_app import GitHubApp
 
 EVENTS = ("secret_scanning_alert", "secret_scanning_alert_location")
 # What makes an alert news. The others tell of what people do with it, our own closing of it among them.
-_ACTIONS = frozenset({"created", "reopened", "publicly_leaked"})
+_ACTIONS = ("created", "reopened", "publicly_leaked")
 
 _MOST_LOCATIONS = 5  # looked at for an address, of one alert
 _LINES_AROUND = 25

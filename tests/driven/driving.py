@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 import msgspec
+from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 
@@ -156,13 +157,18 @@ class Driver:
         requests = self.cloud.model.requests
         self._first_request = requests[-1].sequence if requests else 0
 
-    def worker(self, life: Life | None = None, /, **settings: str) -> Worker:
-        """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`."""
+    def worker(
+        self, life: Life | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
+    ) -> Worker:
+        """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`.
+
+        It is the deployed app, unless it has a `credential` of its own.
+        """
         environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT)
         changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
         worker = Worker(
             Settings.read(environment | changed),
-            credential=self.credential,
+            credential=credential or self.credential,
             transport=lambda: self.transport(life or Life()),
             clock=self.clock,
         )

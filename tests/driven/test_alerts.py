@@ -3,6 +3,7 @@
 import base64
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import azure.functions as func
 import msgspec
@@ -21,6 +22,7 @@ from shared.intake.alert_queue import AlertMessage
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
 from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
+from tests.local.asgi import Credential
 from tests.roads.leaks import account_sas, blob_sas
 from tests.samples import NOW
 
@@ -173,6 +175,26 @@ async def test_report_while_event_grid_is_down_is_to_be_sent_again(driver: Drive
 
     assert (answer.status_code, published(driver, account)) == (503, [])
     assert (await driver.worker().intake.receive(request(posted))).status_code == 202
+
+
+@pytest.mark.parametrize("source", reports.SOURCES)
+async def test_intake_apart_needs_no_right_on_any_account_and_reaches_none(
+    driver: Driver, account: Account, source: str
+) -> None:
+    intake = driver.worker(credential=Credential(driver.cloud.entra, driver.cloud.model.identities["intake"])).intake
+    answer = await intake.receive(request(made(driver, account, source=source)))
+
+    assert (answer.status_code, len(published(driver, account))) == (202, 1)
+    hosts = {urlsplit(call.url).hostname for call in driver.requests() if call.identity == "intake"}
+    assert hosts <= {
+        "sasquash.westeurope-1.eventgrid.azure.net",
+        "sasquashstate.queue.core.windows.net",
+        "graph.microsoft.com",
+        "advsec.dev.azure.com",
+    }
+    assert not driver.requests(f"{account.name}.")
+    assert not driver.requests("management.azure.com")
+    assert account.rotations == []
 
 
 # --- closing

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from local import reports
 from local.model import Account, new_storage_key
 from local.reports import Posted
+from shared.intake.reporters import TEXT_READERS
 from shared.revocation import State
 from tests.intake.intaking import generic
 from tests.roads.api import APPROVER, approve
@@ -150,9 +152,9 @@ async def test_who_does_not_show_who_they_are_is_refused(
 
 
 async def ran(road: Road, *arguments: str, given: bytes = b"", **environment: str) -> tuple[int, str, str]:
-    """Run a module in a process of its own, with what `.local/env` exports; its exit code and what it wrote."""
+    """Run Python in a process of its own, with what `.local/env` exports; its exit code and what it wrote."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", *arguments),
+        *(sys.executable, *arguments),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **road.cloud.environment, **environment},
         stdin=PIPE,
@@ -169,7 +171,7 @@ async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(road: Roa
     leak = account_sas(account.name, account.keys["key1"])
     line = json.dumps({"Raw": leak, "SourceMetadata": {"Data": {"Filesystem": {"file": "a.py", "line": 3}}}})
 
-    code, out, err = await ran(road, "shared.intake", "trufflehog", given=f"{line}\nnot json\n".encode())
+    code, out, err = await ran(road, "-m", "shared.intake", "trufflehog", given=f"{line}\nnot json\n".encode())
     items = [json.loads(written) for written in out.splitlines()]
     [fingerprint] = items[0]["findings"]
     record = await road.settled(fingerprint, until=is_closed)
@@ -184,7 +186,9 @@ async def test_a_pipe_that_can_not_publish_says_so(road: Road) -> None:
     leak = account_sas("robustmodels", new_storage_key())
     topic = "https://nosuchtopic.westeurope-1.eventgrid.azure.net/api/events"
 
-    code, out, err = await ran(road, "shared.intake", "generic", given=generic(leak), SASQUASH_TOPIC_ENDPOINT=topic)
+    code, out, err = await ran(
+        road, "-m", "shared.intake", "generic", given=generic(leak), SASQUASH_TOPIC_ENDPOINT=topic
+    )
 
     assert (code, out) == (2, "")
     assert err.startswith("Not all was published, run it again: Publishing findings")
@@ -192,7 +196,7 @@ async def test_a_pipe_that_can_not_publish_says_so(road: Road) -> None:
 
 @pytest.mark.parametrize(("given", "why"), [(b"{}", "`findings`"), (b"\xff", "UTF-8")])
 async def test_a_pipe_of_something_else_says_so(road: Road, given: bytes, why: str) -> None:
-    code, _, err = await ran(road, "shared.intake", "generic", given=given)
+    code, _, err = await ran(road, "-m", "shared.intake", "generic", given=given)
 
     assert code == 2
     assert why in err
@@ -200,9 +204,31 @@ async def test_a_pipe_of_something_else_says_so(road: Road, given: bytes, why: s
 
 @pytest.mark.parametrize("source", ["github", "defender", "sarif"])
 async def test_a_report_can_be_tried_by_hand(road: Road, source: str) -> None:
-    code, out, err = await ran(road, "local.send_report", source)
+    code, out, err = await ran(road, "-m", "local.send_report", source)
 
     assert code == 0, err
     assert f"as {source} posts it" in out
     assert ("awaiting_approval" if source == "defender" else "closed: ") in out
-    assert source == "sarif" or f"At its source ({source} alert" in out
+    assert (f"At its source ({source} alert" in out) is (source != "sarif")
+
+
+# What the page says
+
+
+def page() -> str:
+    return (ROOT / "docs" / "sources.md").read_text()
+
+
+def test_the_page_names_every_source_that_has_a_reader_of_its_own() -> None:
+    named = set(re.findall(r"`([a-z-]+)`", page().partition("## GitHub")[0]))
+
+    assert {"github", "azure-devops", "defender", *TEXT_READERS} <= named
+
+
+async def test_the_signing_that_is_shown_is_accepted(road: Road) -> None:
+    [shown] = re.findall(r"python - <<'EOF'\n(.*?)\nEOF\n", page(), re.DOTALL)
+
+    code, out, err = await ran(road, "-", given=shown.encode())
+
+    assert code == 0, err
+    assert json.loads(out)["ignored"] == 1

@@ -53,6 +53,7 @@ def test_a_hook_names_an_alert() -> None:
     ("payload", "why"),
     [
         (hook("git.push"), Skip.OTHER_EVENT),
+        (hook() | {"eventType": []}, Skip.OTHER_EVENT),
         (hook("ms.vss-alerts.alert-updated-event"), Skip.OTHER_EVENT),
         (hook(state="dismissed"), Skip.OTHER_EVENT),
         (hook(state="fixed"), Skip.OTHER_EVENT),

@@ -39,7 +39,7 @@ def test_a_webhook_names_an_alert(event: str, action: str) -> None:
     assert entry == Alert(AlertReference(AlertSource.GITHUB, "contoso/x", "42"))
 
 
-@pytest.mark.parametrize("action", ["resolved", "revoked", "validated", None, 7])
+@pytest.mark.parametrize("action", ["resolved", "revoked", "validated", None, 7, []])
 def test_what_people_do_with_an_alert_is_no_report(action: object) -> None:
     assert github.read(github.EVENTS[0], github_payload(action=action), types=TYPES) == Skipped(Skip.OTHER_EVENT)
 
