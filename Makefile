@@ -10,6 +10,7 @@ PORT ?= 7070
 TIME_FACTOR ?= 1
 SEEDS ?= 20000
 FIRST ?= 0
+TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 
 .PHONY: setup demo cloud stop report test simulate lint format help
@@ -41,10 +42,13 @@ test: setup ## run every test; the pure rooms with every branch covered
 simulate: setup ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
 
-lint: .venv/installed ## check style and types
+lint: .venv/installed .venv-checkov/installed ## check style, types and infra/
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml
+	@if [ -e $(TYPES) ]; then .venv/bin/python $(TYPES) infra/; \
+	    else echo 'infra/ was not checked against Azure'"'"'s type data, which is not here: az bicep build does.'; fi
 
 format: .venv/installed ## put the code into the house's format
 	@.venv/bin/ruff check --fix-only --quiet .
@@ -72,6 +76,18 @@ help: ## show this
 	    uv pip install --quiet --python .venv/bin/python --requirement $<; \
 	else \
 	    echo 'Python 3.13 with its venv module is needed (on Debian: apt install python3.13-venv), or uv.' >&2; exit 1; \
+	fi
+	@touch $@
+
+# Apart: it pins what the others need in other versions.
+.venv-checkov/installed: .venv/installed requirements-checkov.txt
+	@echo 'Installing checkov into .venv-checkov …'
+	@if .venv/bin/python -c 'import ensurepip, venv' 2>/dev/null; then \
+	    .venv/bin/python -m venv --clear .venv-checkov; \
+	    .venv-checkov/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-checkov.txt; \
+	else \
+	    uv venv --quiet --clear --python 3.13 .venv-checkov; \
+	    uv pip install --quiet --python .venv-checkov/bin/python --requirement requirements-checkov.txt; \
 	fi
 	@touch $@
 

@@ -1,0 +1,211 @@
+// One function app on Flex Consumption. Intake and responder are of the same package: each has the other's functions
+// switched off.
+
+@description('Name of the app.')
+param name string
+
+@description('The service of azure.yaml that is deployed to it.')
+param service string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Id of its user-assigned identity.')
+param identityId string
+
+@description('Client id of that identity.')
+param clientId string
+
+@description('Name of Sasquash\'s storage account.')
+param storageName string
+
+@description('The container with its package.')
+param container string
+
+@description('Connection string of Application Insights; it opens nothing by itself, since local authentication is off.')
+param insightsConnection string
+
+@description('Settings of the code, by name.')
+param settings object
+
+@description('Settings that switch functions off, by name.')
+param switchedOff object
+
+@description('Instances that are always ready, as Flex Consumption wants them.')
+param alwaysReady array
+
+@description('Id of the subnet that it reaches the network from; empty for none.')
+param subnetId string
+
+@description('Application id of the registration that people sign in to; empty for none.')
+param apiClientId string
+
+@description('Id of the workspace that gets its log.')
+param workspaceId string
+
+var blobUri = 'https://${storageName}.blob.${environment().suffixes.storage}/'
+var queueUri = 'https://${storageName}.queue.${environment().suffixes.storage}/'
+var tableUri = 'https://${storageName}.table.${environment().suffixes.storage}/'
+
+var ownSettings = {
+  AzureWebJobsStorage__blobServiceUri: blobUri
+  AzureWebJobsStorage__queueServiceUri: queueUri
+  AzureWebJobsStorage__tableServiceUri: tableUri
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: clientId
+  SASQUASH_STORAGE__blobServiceUri: blobUri
+  SASQUASH_STORAGE__queueServiceUri: queueUri
+  SASQUASH_STORAGE__tableServiceUri: tableUri
+  SASQUASH_STORAGE__credential: 'managedidentity'
+  SASQUASH_STORAGE__clientId: clientId
+  SASQUASH_CLIENT_ID: clientId
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+  name: 'plan-${name}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    name: 'FC1'
+    tier: 'FlexConsumption'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2024-11-01' = {
+  name: name
+  location: location
+  tags: union(tags, {
+    'azd-service-name': service
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${blobUri}${container}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: 40
+        instanceMemoryMB: 2048
+        alwaysReady: alwaysReady
+      }
+    }
+    siteConfig: {
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+    }
+  }
+}
+
+resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: union(settings, ownSettings, switchedOff)
+}
+
+// The platform checks tokens before the code does. What shows otherwise who it is stays outside: Event Grid by its
+// system key, reporters by their signatures, and health tells nothing.
+resource authentication 'Microsoft.Web/sites/config@2024-11-01' = if (length(apiClientId) > 0) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: {
+      enabled: true
+    }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401'
+      excludedPaths: [
+        '/runtime/webhooks/eventgrid'
+        '/api/intake/*'
+        '/api/health'
+      ]
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          clientId: apiClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+        }
+        validation: {
+          allowedAudiences: [
+            'api://${apiClientId}'
+            apiClientId
+          ]
+        }
+      }
+    }
+    login: {
+      tokenStore: {
+        enabled: false
+      }
+    }
+  }
+}
+
+resource noPasswordsForFtp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+resource noPasswordsForScm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: app
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'FunctionAppLogs'
+        enabled: true
+      }
+      {
+        category: 'AppServiceAuthenticationLogs'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output name string = app.name
+output host string = app.properties.defaultHostName

@@ -1,0 +1,208 @@
+// Sasquash's own storage account: records, queues, dead letters, the apps' packages. Never a target of its levers.
+
+@description('Name of the account.')
+param name string
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Object id of the responder\'s identity.')
+param responderPrincipalId string
+
+@description('Object id of the intake\'s identity.')
+param intakePrincipalId string
+
+@description('Whether only private endpoints lead in.')
+param privateNetwork bool
+
+@description('Id of the workspace that gets the account\'s logs.')
+param workspaceId string
+
+// What the code uses: shared/worker.py, shared/queues.py. Poison queues are those of the Functions host.
+var tables = [
+  'revocations'
+  'accounts'
+  'states'
+  'digest'
+]
+var queues = [
+  'contain'
+  'contain-poison'
+  'follow-up'
+  'follow-up-poison'
+  'intake'
+  'intake-poison'
+]
+var intakeQueues = [
+  'intake'
+  'intake-poison'
+]
+var containers = [
+  'package-responder'
+  'package-intake'
+  'dead-letters'
+]
+
+var blobDataOwner = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
+var queueDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '974c5e8b-45b9-4653-ba55-5f855dd0fb88')
+var tableDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3')
+var responderRoles = [
+  blobDataOwner
+  queueDataContributor
+  tableDataContributor
+]
+
+resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'StorageV2'
+  sku: {
+    name: 'Standard_ZRS'
+  }
+  properties: {
+    allowSharedKeyAccess: false
+    allowBlobPublicAccess: false
+    allowCrossTenantReplication: false
+    defaultToOAuthAuthentication: true
+    minimumTlsVersion: 'TLS1_2'
+    supportsHttpsTrafficOnly: true
+    publicNetworkAccess: privateNetwork ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      // Event Grid writes dead letters as a trusted service.
+      bypass: 'AzureServices'
+      defaultAction: privateNetwork ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    deleteRetentionPolicy: {
+      enabled: false
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: 7
+    }
+  }
+}
+
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = [for item in containers: {
+  parent: blobs
+  name: item
+  properties: {
+    publicAccess: 'None'
+  }
+}]
+
+// Dead letters may hold what leaked: the app deletes each once its record stands, and nothing keeps one for long.
+resource life 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'dead-letters-go'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            filters: {
+              blobTypes: [
+                'blockBlob'
+              ]
+              prefixMatch: [
+                'dead-letters/'
+              ]
+            }
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: 30
+                }
+              }
+            }
+          }
+        }
+      ]
+    }
+  }
+  dependsOn: [
+    blobs
+  ]
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [for item in queues: {
+  parent: queueService
+  name: item
+}]
+
+resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' = {
+  parent: account
+  name: 'default'
+}
+
+resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = [for item in tables: {
+  parent: tableService
+  name: item
+}]
+
+resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in responderRoles: {
+  name: guid(account.id, responderPrincipalId, role)
+  scope: account
+  properties: {
+    principalId: responderPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: role
+  }
+}]
+
+// The intake's host keeps its package and leases in a container of its own and reads its own two queues; no table is
+// open to it.
+resource intakePackage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(account.id, intakePrincipalId, 'package')
+  scope: container[1]
+  properties: {
+    principalId: intakePrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: blobDataOwner
+  }
+}
+
+resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (item, i) in intakeQueues: {
+  name: guid(account.id, intakePrincipalId, item)
+  scope: queue[i + 4]
+  properties: {
+    principalId: intakePrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: queueDataContributor
+  }
+}]
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: blobs
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
+  }
+}
+
+output name string = account.name
+output id string = account.id

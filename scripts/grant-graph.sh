@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# What only an administrator of Entra ID can grant: run once per environment, after the first `azd up` (docs/deploy.md).
+#
+#   azd env get-values > values.env; set -a; . ./values.env; set +a
+#   scripts/grant-graph.sh                 # sign in before: az login
+#
+# - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
+# - Graph rights of the responder's identity: names of users, and one SharePoint site, nothing of the tenant beyond;
+# - where DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
+# Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. Safe to run again.
+set -euo pipefail
+
+: "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}" "${SASQUASH_INCIDENT_SITE:?}"
+graph=https://graph.microsoft.com/v1.0
+graph_app=00000003-0000-0000-c000-000000000000
+
+# grant <object id of the identity> <Graph app role>
+grant() {
+    local resource role body
+    resource=$(az ad sp show --id "$graph_app" --query id --output tsv)
+    role=$(az ad sp show --id "$graph_app" --query "appRoles[?value=='$2' && contains(allowedMemberTypes, 'Application')].id" --output tsv)
+    if az rest --url "$graph/servicePrincipals/$1/appRoleAssignments" --query "value[?appRoleId=='$role'].id" --output tsv | grep -q .; then
+        echo "  $2: granted before"
+        return
+    fi
+    body=$(printf '{"principalId": "%s", "resourceId": "%s", "appRoleId": "%s"}' "$1" "$resource" "$role")
+    az rest --method post --url "$graph/servicePrincipals/$1/appRoleAssignments" --body "$body" --output none
+    echo "  $2: granted"
+}
+
+echo "Graph rights of the responder:"
+grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" User.ReadBasic.All
+grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
+if [ "${DEFENDER:-0}" = 1 ]; then
+    grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.ReadWrite.All
+    echo "Graph rights of the intake:"
+    grant "${SASQUASH_INTAKE_PRINCIPAL_ID:?}" SecurityAlert.Read.All
+fi
+
+echo "The incident list's site: write, and no other site"
+az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(
+    printf '{"roles": ["write"], "grantedToIdentities": [{"application": {"id": "%s", "displayName": "Sasquash %s"}}]}' \
+        "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
+)"
+
+echo "The registration that people and reporters sign in to:"
+name="Sasquash $AZURE_ENV_NAME"
+app=$(az ad app list --display-name "$name" --query "[0].appId" --output tsv)
+if [ -z "$app" ]; then
+    app=$(az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --app-roles "@$(dirname "$0")/app-roles.json" \
+        --query appId --output tsv)
+    az ad app update --id "$app" --identifier-uris "api://$app"
+    az ad sp create --id "$app" --output none
+fi
+echo "  $app"
+echo
+echo "Then: azd env set SASQUASH_API_CLIENT_ID $app && azd provision"
+echo "And give people the roles: Entra ID, Enterprise applications, $name, Users and groups."

@@ -1,0 +1,301 @@
+"""infra/ and the code agree: settings, functions, tables and queues, rights, and the way of an event."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from local import identities
+from local.provisioning import CONTAINERS, QUEUES, TABLES
+from shared import worker
+from shared.finding import REPORTED
+from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
+from shared.report.incident import _columns
+from shared.report.narrative import brief
+from shared.settings import Mode, Settings, declared
+from shared.web.tokens import Role
+from tests import samples
+from tests.infra.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
+from tests.samples import NOW
+from tests.test_function_app import HTTP, OTHERS
+
+MAIN, APP, STORAGE = "main.bicep", "modules/app.bicep", "modules/storage.bicep"
+HOST = {  # what the Functions host reads
+    *(f"AzureWebJobsStorage__{name}" for name in ("blobServiceUri", "queueServiceUri", "tableServiceUri")),
+    *(
+        f"{connection}__{name}"
+        for connection in ("AzureWebJobsStorage", "SASQUASH_STORAGE")
+        for name in ("credential", "clientId")
+    ),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+}
+# Never set on Flex Consumption (learn.microsoft.com, "App settings reference for Azure Functions").
+NOT_ON_FLEX = re.compile(r"FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION)|SCM_DO_BUILD.*|ENABLE_ORYX.*|WEBSITE_.*")
+
+
+def app_settings() -> dict[str, Any]:
+    """Every setting that an app gets, but for those that switch functions off."""
+    common: dict[str, Any] = variable(MAIN, "appSettings")["function"]["parameters"]["arg_1"]
+    return common | variable(APP, "ownSettings")
+
+
+# Settings
+
+
+def test_every_setting_that_the_code_reads_is_set_and_no_other() -> None:
+    assert set(app_settings()) == {setting.name for setting in declared().values()} | HOST
+
+
+def test_nothing_is_set_that_flex_consumption_does_not_take() -> None:
+    assert [name for name in app_settings() if NOT_ON_FLEX.fullmatch(name)] == []
+
+
+def test_what_infra_sets_of_itself_is_the_codes_default() -> None:
+    texts = {name: value for name, value in app_settings().items() if name.startswith("SASQUASH_")}
+    by_name = {setting.name: setting.default for setting in declared().values()}
+    plain = {
+        n: v for n, v in texts.items() if isinstance(v, str) and n in by_name and re.fullmatch(r"[a-z0-9,:/._-]*", v)
+    }
+
+    assert {name: by_name[name] for name in plain if by_name[name] is not None} == {
+        name: value for name, value in plain.items() if by_name[name] is not None
+    }
+
+
+def test_the_code_takes_what_infra_sets() -> None:
+    given = {
+        "mode": "observe",
+        "securityMailbox": "security@contoso.com",
+        "mailSender": "sasquash@contoso.com",
+        "mailDomains": "contoso.com",
+        "incidentSite": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
+        "incidentList": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
+        "clientId": "2a7f4bcd-f2a2-490b-8319-f17620580873",
+        **{f"{service}Uri": f"https://stsqx.{service}.core.windows.net/" for service in ("blob", "queue", "table")},
+    }
+    computed = {
+        "SASQUASH_SUBSCRIPTIONS": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",
+        "SASQUASH_TOPIC_ENDPOINT": "https://egt.westeurope-1.eventgrid.azure.net/api/events",
+        "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
+        "SASQUASH_API_AUDIENCES": "",
+    }
+    environment = {
+        name: computed.get(name) or given.get(value, value) if isinstance(value, str) else computed[name]
+        for name, value in app_settings().items()
+        if name.startswith("SASQUASH_")
+    }
+
+    assert Settings.read(environment).mode is Mode.OBSERVE
+
+
+def test_the_mode_is_chosen_by_whoever_deploys() -> None:
+    mode = parsed(MAIN)["parameters"]["mode"]
+    allowed = [d["argument"] for d in mode["decorators"] if d["type"] == "allowed"]
+
+    assert (mode["default"], allowed) == (None, [list(Mode)])
+
+
+@pytest.mark.parametrize("file", files())
+def test_every_parameter_says_what_it_is_for(file: str) -> None:
+    described = {
+        name: any(d["type"] == "description" for d in parameter["decorators"])
+        for name, parameter in parsed(file).get("parameters", {}).items()
+    }
+
+    assert [name for name, is_described in described.items() if not is_described] == []
+
+
+def test_azds_parameters_are_all_that_have_no_default() -> None:
+    given = set(json.loads((INFRA / "main.parameters.json").read_text())["parameters"])
+    required = {name for name, p in parsed(MAIN)["parameters"].items() if p["default"] is None}
+
+    assert required <= given <= set(parsed(MAIN)["parameters"])
+
+
+# Functions
+
+
+def switched_off(name: str) -> set[str]:
+    names = (setting.strip("'") for setting in variable(MAIN, name))
+    return {setting.removeprefix("AzureWebJobs.").removesuffix(".Disabled") for setting in names}
+
+
+def test_each_function_is_in_exactly_one_of_the_two_apps_and_health_in_both() -> None:
+    functions = {name for name, _ in OTHERS} | HTTP
+    not_in_responder, not_in_intake = switched_off("withoutIntake"), switched_off("intakeAlone")
+
+    assert not_in_responder | not_in_intake == functions - {"health_check"}
+    assert not_in_responder & not_in_intake == set()
+    assert not_in_responder == {"take_report", "read_alert"}
+
+
+def test_findings_go_to_the_function_that_takes_them_in_its_schema() -> None:
+    properties = resource("event-subscription.bicep", "findings")["properties"]
+
+    assert properties["filter"]["includedEventTypes"] == [REPORTED]
+    assert properties["destination"]["properties"]["resourceId"].endswith("/functions/on_finding")
+    assert "on_finding" in dict(OTHERS)
+    assert properties["eventDeliverySchema"] == resource("modules/topic.bicep", "topic")["properties"]["inputSchema"]
+    assert properties["destination"]["properties"]["maxEventsPerBatch"] == 1  # one failure fails a whole batch
+
+
+def test_what_can_not_be_delivered_goes_where_the_code_looks_for_it() -> None:
+    properties = resource("event-subscription.bicep", "findings")["properties"]
+    destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]
+
+    assert destination["properties"]["blobContainerName"] == worker.DEAD_LETTERS
+
+
+def test_azds_hook_deploys_the_subscription_with_every_parameter() -> None:
+    hooks = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]["postdeploy"]
+    outputs = set(parsed(MAIN)["outputs"])
+    for hook in hooks.values():
+        assert set(re.findall(r"(\w+)=\"", hook["run"])) == set(parsed("event-subscription.bicep")["parameters"])
+        used = set(re.findall(r"\$(?:env:)?([A-Z_]+)", hook["run"]))
+        assert used <= outputs
+        assert "key" not in hook["run"]
+
+
+def test_azd_deploys_the_package_to_both_apps() -> None:
+    services = set(yaml.safe_load((ROOT / "azure.yaml").read_text())["services"])
+
+    assert services == {params["service"] for _, params in modules() if "service" in params}
+
+
+def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
+    validation = resource(APP, "authentication")["properties"]["globalValidation"]
+
+    assert validation["excludedPaths"] == ["/runtime/webhooks/eventgrid", "/api/intake/*", "/api/health"]
+    assert validation["requireAuthentication"] is True
+
+
+# Storage
+
+
+def test_every_table_queue_and_container_of_the_code_is_made() -> None:
+    used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
+    tables = {worker.REVOCATIONS_TABLE, worker.ACCOUNTS_TABLE, worker.STATES_TABLE, worker.DIGEST_TABLE}
+
+    assert set(variable(STORAGE, "tables")) == tables == set(TABLES)
+    assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} >= set(QUEUES)
+    assert worker.DEAD_LETTERS in variable(STORAGE, "containers")
+    assert worker.DEAD_LETTERS in CONTAINERS
+
+
+def test_both_apps_have_a_container_for_their_package() -> None:
+    packages = {params["container"] for _, params in modules() if "container" in params}
+
+    assert packages == set(variable(STORAGE, "containers")) - {worker.DEAD_LETTERS}
+
+
+def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:
+    account = resource(STORAGE, "account")["properties"]
+
+    assert (account["allowSharedKeyAccess"], account["allowBlobPublicAccess"]) == (False, False)
+    assert resource("modules/topic.bicep", "topic")["properties"]["disableLocalAuth"] is True
+    assert resource("modules/vault.bicep", "vault")["properties"]["enableRbacAuthorization"] is True
+    assert resource("modules/monitoring.bicep", "insights")["properties"]["DisableLocalAuth"] is True
+
+
+# Rights
+
+
+def arm_actions(text: str) -> set[str]:
+    return set(re.findall(r"Microsoft\.(?:Storage|Network|ResourceGraph)/[A-Za-z/]+", text))
+
+
+def test_the_custom_roles_hold_the_actions_that_the_local_cloud_asks_for_and_no_others() -> None:
+    """Its stand-in for ARM refuses whatever the identity has no right to, and every test of a lever runs there."""
+    granted = {action for role in roles() for action in role["actions"]}
+    local = {right for right in identities._RESPONDER_RIGHTS if right.startswith("Microsoft.")}
+    delegator = {"Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"}
+    subnets = {"Microsoft.Network/virtualNetworks/subnets/joinViaServiceEndpoint/action"}
+
+    assert granted == local | delegator | subnets
+
+
+def test_the_page_of_rights_names_every_action_and_no_other() -> None:
+    page = (
+        (ROOT / "docs/rights.md")
+        .read_text()
+        .replace("`…/tables/write`", "`Microsoft.Storage/storageAccounts/tableServices/tables/write`")
+    )
+    page = page.replace("`…/shares/write`", "`Microsoft.Storage/storageAccounts/fileServices/shares/write`")
+
+    assert arm_actions(page) == {action for role in roles() for action in role["actions"]}
+
+
+def test_a_lockdown_is_a_role_of_its_own_and_the_last_so_that_it_can_be_left_out() -> None:
+    assert "Lockdown" in roles()[-1]["name"]
+    assert parsed(MAIN)["parameters"]["lockdown"]["default"] is False
+    assert not [role["name"] for role in roles()[:-1] if "Microsoft.Storage/storageAccounts/write" in role["actions"]]
+
+
+def test_no_role_has_a_wildcard() -> None:
+    assert [action for role in roles() for action in role["actions"] if "*" in action] == []
+
+
+@pytest.mark.parametrize("file", ["modules/rights.bicep", "management-group.bicep"])
+def test_only_the_responder_has_rights_on_storage_accounts_that_are_looked_after(file: str) -> None:
+    assert set(parsed(file)["parameters"]) == {"environmentName", "principalId", "lockdown"}
+    [params] = [params for name, params in modules() if name == "rights"]
+    assert "responderPrincipalId" in json.dumps(params["principalId"])
+
+
+def test_the_intake_reaches_its_two_queues_and_its_package_and_nothing_else_in_storage() -> None:
+    rights = {
+        name: resource(STORAGE, name)
+        for name, found in parsed(STORAGE)["resources"].items()
+        if found["type"] == "Microsoft.Authorization/roleAssignments" and "intake" in json.dumps(found)
+    }
+    queues, containers = variable(STORAGE, "queues"), variable(STORAGE, "containers")
+
+    assert set(rights) == {"intakePackage", "intakeRights"}
+    assert variable(STORAGE, "intakeQueues") == queues[4:] == [INTAKE_QUEUE, INTAKE_QUEUE + POISON]
+    assert containers[1] == "package-intake"
+
+
+# What an administrator runs
+
+
+def test_the_app_roles_that_the_script_makes_are_the_codes() -> None:
+    made = json.loads((ROOT / "scripts/app-roles.json").read_text())
+
+    assert [role["value"] for role in made] == list(Role)
+    assert len({role["id"] for role in made}) == len(made)
+
+
+def test_the_list_that_the_script_makes_has_the_columns_that_incidents_have() -> None:
+    columns = json.loads((ROOT / "scripts/incident-list.json").read_text())["columns"]
+    written = {"FindingId", *_columns(brief(samples.revocation(), now=NOW))}
+    [unique] = [column["name"] for column in columns if column.get("enforceUniqueValues")]
+
+    assert {column["name"] for column in columns} == written - {"Title"}
+    assert unique == "FindingId"
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.sh")))
+def test_a_script_is_sound_bash_and_takes_no_secret(script: str) -> None:
+    path = ROOT / "scripts" / script
+    subprocess.run(["bash", "-n", path], check=True)
+
+    assert "set -euo pipefail" in path.read_text()
+    assert not re.search(r"password|--account-key|client-secret", path.read_text())
+
+
+def test_the_graph_rights_of_the_script_are_those_of_the_page() -> None:
+    script = (ROOT / "scripts/grant-graph.sh").read_text()
+    page = (ROOT / "docs/rights.md").read_text()
+    granted = set(re.findall(r"_PRINCIPAL_ID(?::\?)?}?\" (\w+\.[\w.]+)", script))
+
+    assert granted == {
+        "User.ReadBasic.All",
+        "Sites.Selected",
+        "SecurityAlert.Read.All",
+        "SecurityAlert.ReadWrite.All",
+    }
+    assert [right for right in granted if f"`{right}`" not in page] == []
