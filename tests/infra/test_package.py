@@ -1,0 +1,123 @@
+"""What is deployed: the files that `.funcignore` leaves, with their packages, start as intake and as responder."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local import reports
+from local.cloud import LocalCloud, running
+from tests.infra.bicep import ROOT, variable
+from tests.local.hosting import HostProcess, running_host
+from tests.roads.leaks import account_sas
+from tests.roads.road import Road, is_closed
+
+PACKAGES = ".python_packages/lib/site-packages"  # where the platform's build puts them
+
+
+def ignored(path: Path) -> bool:
+    """Whether `.funcignore` leaves a file out: its patterns are of names, at any depth."""
+    patterns = [line for line in (ROOT / ".funcignore").read_text().split() if line]
+    return any(fnmatch(part, pattern) for part in path.parts for pattern in patterns)
+
+
+def tracked() -> list[Path]:
+    """Every file of the project that is under version control."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return [Path(line) for line in listed.stdout.splitlines()]
+
+
+def test_the_package_is_the_app_and_nothing_else() -> None:
+    left = {path.parts[0] for path in tracked() if not ignored(path)}
+
+    assert left == {"function_app.py", "host.json", "requirements.txt", "shared", "LICENSE"}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as the platform's build makes it."""
+    folder = tmp_path_factory.mktemp("package")
+    for path in tracked():
+        if not ignored(path):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
+    options = (
+        "install",
+        "--quiet",
+        "--target",
+        str(folder / PACKAGES),
+        "--requirement",
+        str(folder / "requirements.txt"),
+    )
+    has_pip = importlib.util.find_spec("pip") is not None
+    installer = (sys.executable, "-m", "pip", "--disable-pip-version-check") if has_pip else ("uv", "pip")
+    subprocess.run((*installer, *options), check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@dataclass
+class Deployed:
+    """The two apps, of one package, on one local cloud."""
+
+    cloud: LocalCloud
+    responder: str
+    intake: HostProcess
+
+
+@pytest.fixture(scope="module")
+async def deployed_apart(package: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Deployed]:
+    folder = tmp_path_factory.mktemp("apart")
+    packages = {"PYTHONPATH": str(package / PACKAGES)}
+    without_intake, alone = (
+        {name.strip("'"): value for name, value in variable("main.bicep", which).items()}
+        for which in ("withoutIntake", "intakeAlone")
+    )
+    async with (
+        running(folder=folder, hosts=1, app_folder=package, settings=packages | without_intake) as cloud,
+        running_host(
+            package, folder / "intake.log", dict(cloud.parts._variables) | _on(without_intake) | alone
+        ) as intake,
+    ):
+        yield Deployed(cloud, cloud.hosts[0], intake)
+
+
+def _on(switched_off: dict[str, str]) -> dict[str, str]:
+    return dict.fromkeys(switched_off, "false")
+
+
+async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> None:
+    hosts = (deployed_apart.responder, deployed_apart.intake.url)
+    calls = (("GET", "health"), ("GET", "revocations"), ("POST", "intake/wiz"))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answers = [
+            (await client.request(method, f"{host}/api/{path}")).status_code for host in hosts for method, path in calls
+        ]
+
+    assert answers == [200, 401, 404, 200, 404, 401]
+
+
+async def test_a_leak_that_the_intake_takes_is_killed_by_the_responder(deployed_apart: Deployed) -> None:
+    road = Road(deployed_apart.cloud)
+    account = await road.account()
+    leak = account_sas(account.name, account.keys["key2"])
+    posted = reports.make(road.cloud.model, road.cloud.entra, source="github", text=leak)
+
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        url = f"{deployed_apart.intake.url}/api/intake/github"
+        answer = await client.post(url, content=posted.body, headers=posted.headers)
+    [fingerprint] = answer.json()["items"][0]["findings"]
+    record = await road.settled(fingerprint, until=is_closed)
+
+    assert answer.status_code == 202
+    assert road.rotations(account) == ["key2"]
+    assert road.cloud.model.alerts.github[-1].resolution == "revoked"
+    assert record.closed_alerts
