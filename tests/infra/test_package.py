@@ -99,7 +99,9 @@ async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> N
     calls = (("GET", "health"), ("GET", "revocations"), ("POST", "intake/wiz"))
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [
-            (await client.request(method, f"{host}/api/{path}")).status_code for host in hosts for method, path in calls
+            (await client.request(method, f"{host}/api/{path}")).status_code
+            for host in hosts
+            for method, path in calls
         ]
 
     assert answers == [200, 401, 404, 200, 404, 401]
