@@ -44,10 +44,12 @@ def test_leaves_no_process_behind_when_interrupted(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "scanner publishes" in line:
+            if "Starting the local cloud" in line:  # whole once the cloud is up, with the story still to come
                 break
+        process.send_signal(signal.SIGSTOP)  # so that it cannot end while its children are listed
         children = _descendants(process.pid)
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
         process.communicate(timeout=60)
 
     assert len(children) >= 3  # the cloud, Azurite, a host
