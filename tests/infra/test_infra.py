@@ -299,3 +299,23 @@ def test_the_graph_rights_of_the_script_are_those_of_the_page() -> None:
         "SecurityAlert.ReadWrite.All",
     }
     assert [right for right in granted if f"`{right}`" not in page] == []
+
+
+# What whoever deploys it reads
+
+
+def test_the_page_of_deploying_sets_what_azd_asks_for_and_names_scripts_that_are_there() -> None:
+    page = (ROOT / "docs/deploy.md").read_text()
+    asked = set(re.findall(r"\$\{(SASQUASH_\w+)", (INFRA / "main.parameters.json").read_text()))
+    scripts = set(re.findall(r"scripts/[\w.-]+\.\w+", page))
+
+    assert set(re.findall(r"azd env set (SASQUASH_\w+)", page)) == asked
+    assert scripts == {f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir() if path.suffix != ".json"}
+
+
+def test_each_choice_that_the_page_of_deploying_offers_is_a_parameter() -> None:
+    table = (ROOT / "docs/deploy.md").read_text().partition("| You want | Set |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row)} - {"zoneRedundant"}
+
+    assert named <= set(parsed(MAIN)["parameters"])
+    assert {"subscriptionIds", "lockdown", "alwaysReady", "settings"} <= named
