@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What only an administrator of Entra ID can grant: run once per environment, after the first `azd up` (docs/deploy.md).
 #
-#   azd env get-values > values.env; set -a; . ./values.env; set +a
+#   set -a; eval "$(azd env get-values)"; set +a
 #   scripts/grant-graph.sh                 # sign in before: az login
 #
 # - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
