@@ -26,6 +26,7 @@ from local import (
     hostnames,
     identities,
     identity,
+    insights,
     keyvault,
     reports,
 )
@@ -196,6 +197,7 @@ class _Parts:
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
+            hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": keyvault.app(self.cloud, self.entra),
         }

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from local import identity
+from local import identity, insights
 from local.entra import Entra
+from local.hostnames import INSIGHTS_HOST
 from local.model import (
     KEY_VAULT,
     MAIL_SENDER,
@@ -32,6 +33,12 @@ _PEOPLE = {
     "SASQUASH_TOKEN_APPROVER": "approver",
     "SASQUASH_TOKEN_SECOND_APPROVER": "second-approver",
     "SASQUASH_TOKEN_REPORTER": "reporter",
+}
+# What the exporter of traces would tell Microsoft of itself, and ask to be told, as infra/modules/app.bicep has it.
+QUIET = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
 }
 _SERVICES = ("blob", "queue", "table")
 
@@ -88,22 +95,27 @@ def developer(
 def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
     """The function app's settings, as the deployment would make them, the secrets of who reports to it included."""
     client_id = cloud.identities["responder"].client_id
-    settings = endpoint.variables() | {
-        "FUNCTIONS_WORKER_RUNTIME": "python",
-        "SASQUASH_MODE": "auto",
-        "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
-        "SASQUASH_CLIENT_ID": client_id,
-        "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
-        "SASQUASH_TENANT_ID": TENANT_ID,
-        "SASQUASH_API_AUDIENCES": _API_AUDIENCE,
-        "SASQUASH_RAW_EVENTS": "on",
-        "SASQUASH_KEY_VAULTS": KEY_VAULT,
-        "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
-        "SASQUASH_MAIL_SENDER": MAIL_SENDER,
-        "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
-        "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
-        "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
-    }
+    settings = (
+        endpoint.variables()
+        | {
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "SASQUASH_MODE": "auto",
+            "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
+            "SASQUASH_CLIENT_ID": client_id,
+            "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
+            "SASQUASH_TENANT_ID": TENANT_ID,
+            "SASQUASH_API_AUDIENCES": _API_AUDIENCE,
+            "SASQUASH_RAW_EVENTS": "on",
+            "SASQUASH_KEY_VAULTS": KEY_VAULT,
+            "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
+            "SASQUASH_MAIL_SENDER": MAIL_SENDER,
+            "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
+            "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
+            "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string(INSIGHTS_HOST),
+        }
+        | QUIET
+    )
     settings |= cloud.senders.settings()
     for connection in ("SASQUASH_STORAGE", "AzureWebJobsStorage"):
         for service in _SERVICES:

@@ -19,6 +19,7 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.Storage/storageAccounts/tableServices/tables/write",
         "Storage Blob Delegator@*",
         "EventGrid/events/send",
+        "Monitoring Metrics Publisher",
         "User.ReadBasic.All",
         "Application.Read.All",
         "SecurityAlert.Read.All",

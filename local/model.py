@@ -212,6 +212,7 @@ class Cloud:
     events: list[dict[str, Any]] = field(default_factory=list)  # eventgrid.py: envelope, deliveries, no raw secret
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
+    telemetry: list[dict[str, Any]] = field(default_factory=list)  # requests and dependencies, as they were tracked
     alerts: Alerts = field(default_factory=Alerts)  # what other tools keep
     senders: Senders = field(default_factory=Senders)
     time_factor: float = 1.0  # schedules and visibility time-outs are divided by it, never the 30 s of a delivery

@@ -51,5 +51,12 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         for vault in cloud.vaults.values():
             vault.secrets.clear()
         cloud.alerts.clear()
-        for record in (cloud.mails, cloud.incidents, cloud.events, cloud.dead_letters, cloud.requests):
+        for record in (
+            cloud.mails,
+            cloud.incidents,
+            cloud.events,
+            cloud.dead_letters,
+            cloud.requests,
+            cloud.telemetry,
+        ):
             record.clear()

@@ -29,6 +29,7 @@ ARM_CLASSIC = "https://management.core.windows.net"  # what the Azure CLI still 
 GRAPH = "https://graph.microsoft.com"
 STORAGE = "https://storage.azure.com"
 EVENT_GRID = "https://eventgrid.azure.net"
+MONITOR = "https://monitor.azure.com"
 SASQUASH = "api://sasquash"
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 
@@ -39,6 +40,7 @@ _RESOURCES = frozenset(
         GRAPH,
         STORAGE,
         EVENT_GRID,
+        MONITOR,
         SASQUASH,
         AZURE_DEVOPS,
         "https://vault.azure.net",

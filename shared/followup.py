@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
+    from shared.report.traces import Traces
     from shared.sources.closing import AlertCloser
 
 _log = logging.getLogger(__name__)
@@ -65,11 +66,12 @@ class FollowUp:
         people: Callable[[], "People"],
         digest: Callable[[], "Digest"],
         alerts: Callable[[], "AlertCloser"],
+        traces: Callable[[], "Traces | None"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`hand_over` to `alerts` are called when first needed, after `warm_up`.
+        """`hand_over` to `traces` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -83,6 +85,7 @@ class FollowUp:
         self._people = people
         self._digest = digest
         self._alerts = alerts
+        self._traces = traces
         self._warm_up = warm_up
         self._is_warm = False
         self._claims = Claims(ledger, clock=clock, new_id=new_id)
@@ -215,6 +218,8 @@ class FollowUp:
         except SasquashError:
             await self._claims.give_back(claimed, "announcement")
             raise
+        if (traces := self._traces()) is not None:
+            traces.reached(claimed, changes)
         announced = (*claimed.announced, *changes)
         await self._ledger.change(
             revocation.fingerprint,
@@ -272,6 +277,8 @@ class FollowUp:
             await self._claims.give_back(claimed, "mail")
             raise
         told = Told(claimed.state, to, self._clock(), claimed.reason)
+        if to and (traces := self._traces()) is not None:
+            traces.mailed(claimed, told)
         await self._ledger.change(
             revocation.fingerprint,
             lambda current: unclaimed(replace(current, told=(*current.told, told)), "mail"),

@@ -61,6 +61,17 @@ def https(text: str) -> str:
     return text.rstrip("/")
 
 
+def connection_string(text: str) -> str:
+    """A connection string of Application Insights, or nothing (learn.microsoft.com, "Connection strings")."""
+    parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+    if text and not (
+        _GUID.fullmatch(parts.get("InstrumentationKey", "").lower())
+        and parts.get("IngestionEndpoint", "").startswith("https://")
+    ):
+        raise ValueError("must be a connection string with an InstrumentationKey and an IngestionEndpoint by https")
+    return text
+
+
 def domain(text: str) -> str:
     """A domain name, in lower case."""
     if not _DOMAIN.fullmatch(text.lower()):

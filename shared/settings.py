@@ -17,6 +17,7 @@ from shared.setting_values import (
     address,
     audience,
     choice,
+    connection_string,
     domain,
     guid,
     https,
@@ -103,6 +104,13 @@ class Settings:
         "SASQUASH_TOPIC_ENDPOINT",
         https,
         "Endpoint of the Event Grid topic, where each change of state is announced.",
+    )
+    insights_connection: str = _setting(
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        connection_string,
+        "Connection string of the Application Insights resource that gets a trace of each leak, as the app's "
+        "identity; the Functions host reads it, too. Empty: there are no traces.",
+        default="",
     )
     tenant_id: str = _setting(
         "SASQUASH_TENANT_ID",

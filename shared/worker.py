@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
+    from shared.report.traces import Traces
     from shared.responder.api import Responder
     from shared.secret_settings import SecretSettings
     from shared.sources.closing import AlertCloser
@@ -402,6 +403,23 @@ class Worker:
         return AlertCloser(self._tools.all)
 
     @cached_property
+    def traces(self) -> "Traces | None":
+        """Where traces go; None where nothing says so. Slow when it is asked for first: imports."""
+        from shared.report.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+
+        settings = self.settings
+        if not settings.insights_connection:
+            return None
+        return azure_monitor(
+            settings.insights_connection, client_id=settings.client_id, authority=settings.cloud.authority
+        )
+
+    def _warm_up(self) -> None:
+        """Import what the follow-up needs: on a thread of its own."""
+        _import_for_people()
+        _ = self.traces
+
+    @cached_property
     def follow_up(self) -> "FollowUp":
         from shared.followup import FollowUp  # noqa: PLC0415 -- not on the way to a kill
 
@@ -415,7 +433,8 @@ class Worker:
             people=lambda: self._people,
             digest=lambda: self.digest,
             alerts=self._alert_closer,
-            warm_up=_import_for_people,
+            traces=lambda: self.traces,
+            warm_up=self._warm_up,
             clock=self._clock,
             new_id=self._new_id,
         )

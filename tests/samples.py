@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "SASQUASH_INCIDENT_SITE": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
     "SASQUASH_INCIDENT_LIST": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
 }
+WITHOUT_TRACES = {"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}  # their exporter has sockets of its own
 
 
 def key(seed: str) -> str:

@@ -80,6 +80,7 @@ def test_an_empty_required_setting_is_missing() -> None:
         ("SASQUASH_STORAGE__queueServiceUri", "https://host/?sv=2020-01-01"),
         ("SASQUASH_CLIENT_ID", "me"),
         ("SASQUASH_CLOUD", "germany"),
+        ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=x;IngestionEndpoint=https://h/"),
         ("SASQUASH_SECURITY_MAILBOX", "security"),
         ("SASQUASH_MAIL_SENDER", "a@b@c.com"),
         ("SASQUASH_MAIL_DOMAINS", "*.contoso.com"),
@@ -133,7 +134,7 @@ def test_no_secret_is_in_the_settings_repr(name: str) -> None:
 
 def test_the_documentation_lists_every_setting_with_its_default_and_meaning() -> None:
     documented = dict(
-        re.findall(r"^\| `(SASQUASH_\w+)` \| (.+ \| .+) \|$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
+        re.findall(r"^\| `([A-Z_]+\w+)` \| (.+ \| .+) \|$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
     )
     expected = {
         setting.name: (

@@ -64,6 +64,10 @@ var ownSettings = {
   SASQUASH_CLIENT_ID: clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
+  // The exporter of traces neither tells Microsoft how it is used nor lets itself be switched from there.
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
+  APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {

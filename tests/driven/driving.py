@@ -36,6 +36,7 @@ from shared.report.graph import Graph
 from shared.revocation import Revocation, State
 from shared.settings import Settings
 from shared.worker import Worker
+from tests.samples import WITHOUT_TRACES
 
 _NUMBERS = itertools.count(1)
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
@@ -164,7 +165,7 @@ class Driver:
 
         It is the deployed app, unless it has a `credential` of its own.
         """
-        environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT)
+        environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES
         changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
         worker = Worker(
             Settings.read(environment | changed),

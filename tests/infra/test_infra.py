@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from local import identities
+from local import environment, identities
 from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
 from shared.finding import REPORTED
@@ -30,8 +30,8 @@ HOST = {  # what the Functions host reads
         for connection in ("AzureWebJobsStorage", "SASQUASH_STORAGE")
         for name in ("credential", "clientId")
     ),
-    "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    *environment.QUIET,
 }
 # Never set on Flex Consumption (learn.microsoft.com, "App settings reference for Azure Functions").
 NOT_ON_FLEX = re.compile(r"FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION)|SCM_DO_BUILD.*|ENABLE_ORYX.*|WEBSITE_.*")

@@ -41,6 +41,7 @@ from shared import clients
 from shared.report.graph import Graph
 from shared.settings import Settings
 from shared.worker import Worker
+from tests.samples import WITHOUT_TRACES
 from tests.simulator.faults import Life, Schedule
 from tests.simulator.loop import JumpingLoop
 from tests.simulator.network import Network
@@ -96,7 +97,7 @@ def load_app() -> dict[str, Callable[[Any], Any]]:
     """Import the function app once, and return its functions by name; the worker is the caller's own."""
     cloud = Cloud(identities=identities.directory())
     kept = dict(os.environ)
-    os.environ.update(app_settings(cloud, endpoint=_NO_ENDPOINT))
+    os.environ.update(app_settings(cloud, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES)
     try:
         import function_app
     finally:
@@ -248,7 +249,7 @@ class World:
             graph_down_until=scenario.graph_down_until,
         )
         changed = {f"SASQUASH_{name.upper()}": value for name, value in scenario.settings.items()}
-        self.environment = app_settings(self.cloud, endpoint=_NO_ENDPOINT) | changed
+        self.environment = app_settings(self.cloud, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES | changed
         self._queue_changed = asyncio.Event()
         self._numbers = count(1)
         self.hosts: list[SimulatedHost] = []
