@@ -85,6 +85,18 @@ async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the b
     await worker().dormant.look_again()
 
 
+@app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
+async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Each account once a day: what would stand in the way of a kill."""
+    await worker().readiness.look()
+
+
+@app.timer_trigger(arg_name="timer", schedule="40 */15 * * * *")
+async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
+    """Once a week: a leak on the drill account, and whether it was revoked and proven."""
+    await worker().drill.run()
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
@@ -134,6 +146,12 @@ async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
     """To give an account back what a lockdown took."""
     return await worker().responder.undo_lockdown(req)
+
+
+@app.route("readiness", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
+    """What would stand in the way of a kill, and how the drills went."""
+    return await worker().readiness_api.read(req)
 
 
 # The intake. It may be an app of its own, with these two functions and no others (docs/sources.md).

@@ -28,6 +28,9 @@ param grantRights bool = true
 @description('Whether the identity may lock accounts down. It can then change any property of an account: leave it off where nobody is to order a lockdown.')
 param lockdown bool = false
 
+@description('Whether a storage account is made that holds nothing, on which a leak is rehearsed each week. Needs this subscription to be among subscriptionIds.')
+param drill bool = true
+
 @description('Whether the intake, which parses what strangers write, is an app of its own without rights on any account.')
 param separateIntake bool = true
 
@@ -71,6 +74,8 @@ var allTags = union(tags, {
   'azd-env-name': environmentName
   application: 'sasquash'
 })
+
+var withDrill = drill && contains(subscriptionIds, subscription().subscriptionId)
 
 resource group 'Microsoft.Resources/resourceGroups@2024-07-01' = {
   name: 'rg-sasquash-${environmentName}'
@@ -142,6 +147,17 @@ module vault 'modules/vault.bicep' = {
   }
 }
 
+module drillAccount 'modules/drill.bicep' = if (withDrill) {
+  scope: group
+  name: 'drill'
+  params: {
+    name: 'stsqdrill${suffix}'
+    location: location
+    tags: allTags
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
 module topic 'modules/topic.bicep' = {
   scope: group
   name: 'topic'
@@ -154,6 +170,30 @@ module topic 'modules/topic.bicep' = {
       identities.outputs.responderPrincipalId
       identities.outputs.intakePrincipalId
     ]
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  name: 'alerts'
+  params: {
+    environmentName: environmentName
+    location: location
+    tags: allTags
+    mailbox: securityMailbox
+    workspaceId: monitoring.outputs.workspaceId
+    topicId: topic.outputs.id
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  scope: group
+  name: 'workbook'
+  params: {
+    environmentName: environmentName
+    location: location
+    tags: allTags
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -199,6 +239,7 @@ var appSettings = union({
   SASQUASH_ESCALATION_MAILBOX: ''
   SASQUASH_SOURCE_QUOTA: '600'
   SASQUASH_SECOND_PERSON: 'on'
+  SASQUASH_DRILL_ACCOUNT: withDrill ? drillAccount.outputs.name : ''
   SASQUASH_INTAKE_SENDERS: ''
   SASQUASH_INTAKE_QUOTA: '10000'
   SASQUASH_GITHUB_WEBHOOK_SECRET: ''
@@ -226,6 +267,9 @@ var intakeAlone = {
   'AzureWebJobs.sweep.Disabled': 'true'
   'AzureWebJobs.send_digest.Disabled': 'true'
   'AzureWebJobs.look_again.Disabled': 'true'
+  'AzureWebJobs.look_at_accounts.Disabled': 'true'
+  'AzureWebJobs.drill.Disabled': 'true'
+  'AzureWebJobs.read_readiness.Disabled': 'true'
   'AzureWebJobs.submit_revocation.Disabled': 'true'
   'AzureWebJobs.list_revocations.Disabled': 'true'
   'AzureWebJobs.read_revocation.Disabled': 'true'

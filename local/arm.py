@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local import arm_policies, arm_storage, resource_graph
+from local import arm_governance, arm_policies, arm_storage, resource_graph
 from local.arm_protocol import ArmError, Call, require_api_version
 from local.model import SUBSCRIPTION_ID, TENANT_ID, Account, Cloud
 from local.tokens import ARM, ARM_CLASSIC, Entra, Forbidden, Reason, Unauthorized
@@ -109,6 +109,8 @@ async def _answer(cloud: Cloud, entra: Entra, request: Request) -> Response:
             f"The scope '{account.id}' cannot perform write operation because following scope(s) are locked: "
             f"'{account.id}'. Please remove the lock and try again.",
         )
+    if account is not None and operation.right is not None:
+        arm_governance.require_not_denied(cloud, identity, account, operation.right)
     call = Call(cloud=cloud, identity=identity, request=request, resource_group=group, found=account, names=names)
     return await operation.handler(call)
 
@@ -204,6 +206,12 @@ def _on_parts(method: str, path: str, kind: str, handler: _Handler, *parameters:
     return _Operation(method, _pattern(path), kind, arm_storage.VERSIONS, right, handler, frozenset(parameters))
 
 
+def _on_governance(path: str, kind: str, versions: tuple[str, ...], handler: _Handler) -> _Operation:
+    return _Operation("GET", _pattern(path), kind, versions, f"{kind}/read", handler)
+
+
+_AUTHORIZATION = r"/providers/Microsoft\.Authorization"
+_DIAGNOSTICS = r"/providers/Microsoft\.Insights/diagnosticSettings"
 _SHARES = "Microsoft.Storage/storageAccounts/fileServices/shares"
 _SHARE = _ACCOUNT + r"/fileServices/default/shares/(?P<share>[^/]+)"
 _TABLES = "Microsoft.Storage/storageAccounts/tableServices/tables"
@@ -228,6 +236,30 @@ _OPERATIONS = (
     _on_parts("PUT", _TABLE, _TABLES, arm_policies.create_table),
     _on_parts("PATCH", _TABLE, _TABLES, arm_policies.update_table),
     _on_parts("DELETE", _TABLE, _TABLES, arm_policies.delete_table),
+    _on_governance(
+        _SUBSCRIPTION + _AUTHORIZATION + "/locks",
+        "Microsoft.Authorization/locks",
+        arm_governance.LOCK_VERSIONS,
+        arm_governance.list_locks,
+    ),
+    _on_governance(
+        _SUBSCRIPTION + _AUTHORIZATION + "/denyAssignments",
+        "Microsoft.Authorization/denyAssignments",
+        arm_governance.AUTHORIZATION_VERSIONS,
+        arm_governance.list_deny_assignments,
+    ),
+    _on_governance(
+        _ACCOUNT + _AUTHORIZATION + "/permissions",
+        "Microsoft.Authorization/permissions",
+        arm_governance.AUTHORIZATION_VERSIONS,
+        arm_governance.list_permissions,
+    ),
+    _on_governance(
+        _ACCOUNT + r"/(?P<service>blob|queue|table|file)Services/default" + _DIAGNOSTICS,
+        "Microsoft.Insights/diagnosticSettings",
+        arm_governance.DIAGNOSTIC_VERSIONS,
+        arm_governance.list_diagnostic_settings,
+    ),
     _Operation(
         method="POST",
         path=_pattern(r"/providers/Microsoft\.ResourceGraph/resources"),

@@ -13,6 +13,10 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.Storage/storageAccounts/regeneratekey/action",
         "Microsoft.Storage/storageAccounts/revokeUserDelegationKeys/action",
         "Microsoft.Storage/storageAccounts/write",  # lockdown
+        "Microsoft.Authorization/locks/read",
+        "Microsoft.Authorization/denyAssignments/read",
+        "Microsoft.Authorization/permissions/read",
+        "Microsoft.Insights/diagnosticSettings/read",
         "Microsoft.Storage/storageAccounts/fileServices/shares/read",
         "Microsoft.Storage/storageAccounts/fileServices/shares/write",
         "Microsoft.Storage/storageAccounts/tableServices/tables/read",

@@ -132,6 +132,7 @@ class Account:
     policies: dict[tuple[str, str], tuple[SignedIdentifier, ...]] = field(default_factory=dict)
     shares: dict[str, Share] = field(default_factory=dict)
     locks: list[str] = field(default_factory=list)  # "ReadOnly" | "CanNotDelete", management locks
+    logged: dict[str, tuple[str, ...]] = field(default_factory=dict)  # log categories by service, to a workspace
     created_at: datetime = field(default_factory=now)
 
     @property
@@ -140,6 +141,18 @@ class Account:
             f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.Storage/storageAccounts/{self.name}"
         )
+
+
+@dataclass(frozen=True)
+class DenyAssignment:
+    """Keeps a principal (or everyone, by the id of zeros) from some actions below a scope."""
+
+    id: str
+    name: str
+    scope: str
+    actions: tuple[str, ...]
+    principal: str
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,6 +218,7 @@ class Cloud:
 
     accounts: dict[str, Account] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)  # by name
+    deny_assignments: list[DenyAssignment] = field(default_factory=list)
     users: dict[str, User] = field(default_factory=dict)  # by user principal name, lower case
     mails: list[Mail] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)

@@ -6,7 +6,7 @@ from local.storage import Gate
 from local.storage_backend import StorageBackend
 
 _RESOURCE_GROUP = "sasquash"
-TABLES = ("revocations", "accounts", "states", "digest")
+TABLES = ("revocations", "accounts", "states", "digest", "readiness")
 QUEUES = ("contain", "follow-up", "intake", "intake-poison")
 DEAD_LETTERS = "dead-letters"  # what Event Grid gives up on
 CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first is where the functions host keeps its timers' leases

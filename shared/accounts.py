@@ -142,21 +142,22 @@ class Accounts:
 
     async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
         for subscription in self._subscriptions:
-            async for ref in self._listed(subscription):
+            async for ref, _ in self._listed(subscription):
                 if _fits(ref, host=host, account=account):
                     return ref
         return None
 
-    async def _listed(self, subscription: str) -> AsyncIterator[AccountRef]:
+    async def _listed(self, subscription: str) -> AsyncIterator[tuple[AccountRef, StorageAccount]]:
         try:
             async for item in self._client_for(subscription).storage_accounts.list():
                 domain = item.custom_domain.name if item.custom_domain else None
-                yield _ref(
+                ref = _ref(
                     str(item.id),
                     primary=item.primary_endpoints,
                     secondary=item.secondary_endpoints,
                     domain=domain,
                 )
+                yield ref, item
         except AzureError as error:
             raise from_azure(error, doing=f"Listing the storage accounts of {subscription}") from error
 
@@ -167,6 +168,14 @@ class Accounts:
             account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
         except AzureError as error:
             raise from_account(error, doing=f"Reading account {ref.name}") from error
+        return self._facts(ref, account)
+
+    async def every(self, subscription: str) -> AsyncIterator[AccountFacts]:
+        """Yield what ARM says of each account of a subscription. Raises PassingFailure or Blocked."""
+        async for ref, account in self._listed(subscription):
+            yield self._facts(ref, account)
+
+    def _facts(self, ref: AccountRef, account: StorageAccount) -> AccountFacts:
         access = Access.of(account)
         return AccountFacts(
             id=ref.id,

@@ -180,6 +180,13 @@ def webhook_key(text: str) -> bytes:
     return key
 
 
+def account_name(text: str) -> str:
+    """The name of a storage account."""
+    if not re.fullmatch(r"[a-z0-9]{3,24}", text):
+        raise ValueError("must be the name of a storage account: 3 to 24 lower-case letters and digits")
+    return text
+
+
 def word(text: str) -> str:
     """A name of letters, digits, hyphens, dots and underscores."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):

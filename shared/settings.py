@@ -14,6 +14,7 @@ from shared.errors import SettingsError
 from shared.revocation import AtDeadline
 from shared.setting_values import (
     SecretSetting,
+    account_name,
     address,
     audience,
     choice,
@@ -227,6 +228,13 @@ class Settings:
         "Whether who reported a leak may not approve its plan (`on`). An order without a leak always takes two "
         "people.",
         default="on",
+    )
+
+    drill_account: str | None = _setting(
+        "SASQUASH_DRILL_ACCOUNT",
+        optional(account_name),
+        "Name of a storage account that holds nothing, on which a leak is rehearsed each week. Empty: none is.",
+        default="",
     )
 
     intake_senders: dict[str, SecretSetting] = _setting(

@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from shared.intake.alert_reading import AlertReader
     from shared.intake.api import Intake
     from shared.intake.publishing import Publisher
+    from shared.readiness.api import ReadinessApi
+    from shared.readiness.drill import Drill
+    from shared.readiness.looking import Readiness
+    from shared.readiness.table import ReadinessTable
     from shared.report.announce import Announcer
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
@@ -65,6 +69,7 @@ REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
 STATES_TABLE = "states"
 DIGEST_TABLE = "digest"
+READINESS_TABLE = "readiness"
 DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
 
 
@@ -306,6 +311,51 @@ class Worker:
             clock=self._clock,
             new_id=self._new_id,
         )
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        from shared.readiness.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+        from shared.readiness.looking import Readiness  # noqa: PLC0415
+
+        return Readiness(
+            settings=self.settings,
+            accounts=self.accounts,
+            governance=Governance(
+                self.clients.arm,
+                self.clients.credential,
+                resource_manager=self.settings.cloud.resource_manager,
+            ),
+            table=self.readiness_table,
+            transport=self._transport,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def drill(self) -> "Drill":
+        from shared.readiness.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
+
+        return Drill(
+            settings=self.settings,
+            accounts=self.accounts,
+            keys=self.levers.account_key.keys,
+            publisher=self._publisher,
+            ledger=self.ledger,
+            table=self.readiness_table,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    @cached_property
+    def readiness_table(self) -> "ReadinessTable":
+        from shared.readiness.table import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
+
+        return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
+
+    @cached_property
+    def readiness_api(self) -> "ReadinessApi":
+        from shared.readiness.api import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
+
+        return ReadinessApi(self.readiness_table, self._access_tokens)
 
     @cached_property
     def responder(self) -> "Responder":

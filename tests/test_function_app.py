@@ -47,6 +47,8 @@ HEAVY = (
     "shared.sweep",
     "shared.undelivered",
     "shared.digest",
+    "shared.readiness",
+    "opentelemetry",
 )
 # The responders' API: function, method, route, and what of the responder answers.
 API = (
@@ -78,10 +80,12 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
             ("send_digest", "0 */5 * * * *"),
             ("collect_dead_letters", "30 */5 * * * *"),
             ("look_again", "0 23 4 * * *"),
+            ("look_at_accounts", "50 41 * * * *"),
+            ("drill", "40 */15 * * * *"),
         )
     ),
 )
-HTTP = {"health_check", "take_report", *(name for name, *_ in API)}
+HTTP = {"health_check", "take_report", "read_readiness", *(name for name, *_ in API)}
 
 INDEX = f"""
 import json, sys

@@ -27,6 +27,7 @@ var tables = [
   'accounts'
   'states'
   'digest'
+  'readiness'
 ]
 var queues = [
   'contain'

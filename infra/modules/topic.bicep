@@ -88,5 +88,6 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
+output id string = topic.id
 output name string = topic.name
 output endpoint string = topic.properties.endpoint

@@ -48,8 +48,15 @@ def of_changes(revocation: Revocation, changes: Iterable[Change]) -> Iterator[Mi
         well, reason = change.state not in _NOT_WELL, change.reason.value if change.reason is not None else ""
         if all(earlier.state is State.RECEIVED for earlier in before):
             yield Milestone(_ROOT, revocation.received_at, change.at, well, reason)
-        # From its receipt on, whatever lay between: how long it took is what counts of a kill and of its proof.
-        yield Milestone(change.state.value, revocation.received_at, change.at, well, reason)
+        yield Milestone(change.state.value, _since(revocation, change), change.at, well, reason)
+
+
+def _since(revocation: Revocation, change: Change) -> datetime:
+    """Return since when that state was ours to bring about: the receipt, a yes that was waited for, a new start."""
+    starts = [earlier.at for earlier in revocation.changes if earlier.state is State.RECEIVED]
+    if revocation.approval is not None and change.state is not State.AWAITING_APPROVAL:
+        starts.append(revocation.approval.at)
+    return max((start for start in starts if start <= change.at), default=revocation.received_at)
 
 
 def of_mail(revocation: Revocation, told: Told) -> Milestone:

@@ -82,6 +82,7 @@ def test_the_code_takes_what_infra_sets() -> None:
         "SASQUASH_TOPIC_ENDPOINT": "https://egt.westeurope-1.eventgrid.azure.net/api/events",
         "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
         "SASQUASH_API_AUDIENCES": "",
+        "SASQUASH_DRILL_ACCOUNT": "stsqdrillx7k2m4p6q8r0",
     }
     environment = {
         name: computed.get(name) or given.get(value, value) if isinstance(value, str) else computed[name]
@@ -178,7 +179,7 @@ def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
 
 def test_every_table_queue_and_container_of_the_code_is_made() -> None:
     used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
-    tables = {worker.REVOCATIONS_TABLE, worker.ACCOUNTS_TABLE, worker.STATES_TABLE, worker.DIGEST_TABLE}
+    tables = {value for name, value in vars(worker).items() if name.endswith("_TABLE")}
 
     assert set(variable(STORAGE, "tables")) == tables == set(TABLES)
     assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} >= set(QUEUES)
@@ -205,7 +206,7 @@ def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:
 
 
 def arm_actions(text: str) -> set[str]:
-    return set(re.findall(r"Microsoft\.(?:Storage|Network|ResourceGraph)/[A-Za-z/]+", text))
+    return set(re.findall(r"Microsoft\.(?:Storage|Network|ResourceGraph|Authorization|Insights)/[A-Za-z/]+", text))
 
 
 def test_the_custom_roles_hold_the_actions_that_the_local_cloud_asks_for_and_no_others() -> None:

@@ -47,6 +47,28 @@ def test_a_state_says_how_long_it_took_from_the_receipt() -> None:
     assert [(span.name, seconds(span)) for span in spans] == [("finding", 2.0), ("contained", 2.0), ("proven", 5.0)]
 
 
+def test_what_waited_for_a_person_counts_from_their_yes() -> None:
+    asked, yes = Change(State.AWAITING_APPROVAL, NOW + SECOND), NOW + timedelta(hours=3)
+    killed = Change(State.CONTAINED, yes + 2 * SECOND)
+    approved = replace(samples.approval("digest"), at=yes)
+
+    spans = sent(record(asked, killed, approval=approved), asked, killed)
+
+    assert [(span.name, seconds(span)) for span in spans] == [
+        ("finding", 1.0),
+        ("awaiting_approval", 1.0),
+        ("contained", 2.0),
+    ]
+
+
+def test_a_record_that_was_opened_again_counts_from_then() -> None:
+    ended = Change(State.UNRESOLVED, NOW + SECOND, Reason.POLICY_GONE)
+    again = Change(State.RECEIVED, NOW + timedelta(days=3))
+    killed = Change(State.CONTAINED, again.at + 2 * SECOND)
+
+    assert [seconds(span) for span in sent(record(ended, again, killed), killed)] == [2.0]
+
+
 def test_all_are_of_one_trace_below_the_finding() -> None:
     told = Told(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 

@@ -1,0 +1,67 @@
+"""GET /api/readiness: what the latest looks at the accounts found, and how the latest drills went."""
+
+import logging
+
+import azure.functions as func
+
+from shared.errors import NotPermitted, SasquashError, Unauthenticated
+from shared.readiness.table import DrillRun, Look, ReadinessTable
+from shared.web import problems
+from shared.web.answers import as_json
+from shared.web.tokens import AccessTokens, Role
+
+_log = logging.getLogger(__name__)
+
+_READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
+_DRILLS = 12  # that are shown, the newest first
+
+
+class ReadinessApi:
+    """Answers people, and their programs."""
+
+    def __init__(self, table: ReadinessTable, tokens: AccessTokens) -> None:
+        self._table = table
+        self._tokens = tokens
+
+    async def read(self, request: func.HttpRequest) -> func.HttpResponse:
+        """Return every account that was looked at, those in trouble first, and the latest drills."""
+        try:
+            who = await self._tokens.check(request.headers.get("authorization"))
+            if who.roles.isdisjoint(_READERS):
+                raise NotPermitted(f"{who.caller} has none of the app roles that may do this.")
+            looks, drills = await self._table.looks(), await self._table.drills()
+        except Unauthenticated as error:
+            _log.warning("A call of the API was refused: %s", error)
+            return problems.answer(error, challenge=self._tokens.challenge(error))
+        except SasquashError as error:
+            _log.warning("A call of the API came to nothing (%s): %s", error.code, error)
+            return problems.answer(error)
+        ordered = sorted(looks, key=lambda look: (look.ready, not look.troubles, look.account))
+        return as_json(
+            {
+                "accounts": [_account(look) for look in ordered],
+                "drills": [_drill(run) for run in reversed(drills[-_DRILLS:])],
+            }
+        )
+
+
+def _account(look: Look) -> dict[str, object]:
+    return {
+        "account": look.account,
+        "account_id": look.account_id,
+        "looked_at": look.at,
+        "ready": look.ready,
+        "troubles": look.troubles,
+    }
+
+
+def _drill(run: DrillRun) -> dict[str, object]:
+    return {
+        "started_at": run.started_at,
+        "account": run.account,
+        "revocation": run.revocation,
+        "outcome": run.outcome,
+        "said": run.said,
+        "contained_after": run.contained_after,
+        "proven_after": run.proven_after,
+    }

@@ -1,0 +1,181 @@
+"""The daily look at each account, against the stand-ins for what Azure has of locks, denials, rights and logs."""
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from local.cloud import LocalCloud
+from local.faults import Effect
+from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
+from shared.readiness.checks import Check
+from shared.readiness.table import Look
+from tests.driven.driving import Driver
+
+LOGGED = dict.fromkeys(("blob", "queue", "table", "file"), ("StorageRead", "StorageWrite", "StorageDelete"))
+EVERYONE = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(autouse=True)
+async def alone(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """No accounts but the test's own: what other tests have left would all be looked at."""
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.model, "accounts", {STATE_ACCOUNT: cloud.model.accounts[STATE_ACCOUNT]})
+        yield
+    await cloud.model.keys_changed()
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    made = await driver.account()
+    made.logged |= LOGGED
+    return made
+
+
+async def looked(driver: Driver, account: Account) -> Look:
+    """What a look at all accounts found of this one."""
+    await driver.worker().readiness.look()
+    return {look.account: look for look in await driver.worker().readiness_table.looks()}[account.name]
+
+
+def troubles(look: Look) -> list[tuple[Check, bool]]:
+    return [(trouble.check, trouble.blocking) for trouble in look.troubles]
+
+
+async def test_an_account_with_nothing_in_the_way_is_ready(driver: Driver, account: Account) -> None:
+    look = await looked(driver, account)
+
+    assert (look.ready, look.troubles) == (True, ())
+    assert (look.account_id, look.subscription) == (account.id, SUBSCRIPTION_ID)
+
+
+async def test_a_lock_is_found_and_logged_as_the_rule_looks_for_it(
+    driver: Driver, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.locks.append("ReadOnly")
+
+    with caplog.at_level(logging.WARNING):
+        look = await looked(driver, account)
+
+    assert (look.ready, troubles(look)) == (False, [(Check.LOCK, True)])
+    assert any(line.startswith(f"Not ready: {account.name}: The ReadOnly lock") for line in caplog.messages)
+
+
+@pytest.fixture
+def denied(cloud: LocalCloud, account: Account) -> Iterator[DenyAssignment]:
+    """Everyone is kept from writing to the account, as by a deployment stack."""
+    denial = DenyAssignment("d1", "stack", account.id, ("Microsoft.Storage/*/action",), EVERYONE)
+    cloud.model.deny_assignments.append(denial)
+    yield denial
+    cloud.model.deny_assignments.remove(denial)
+
+
+async def test_a_deny_assignment_is_found(driver: Driver, account: Account, denied: DenyAssignment) -> None:
+    assert troubles(await looked(driver, account)) == [(Check.DENIAL, True)]
+
+
+async def test_a_right_that_is_missing_is_found(driver: Driver, cloud: LocalCloud, account: Account) -> None:
+    identity = cloud.model.identities["responder"]
+    without = {right for right in identity.rights if "regeneratekey" not in right}
+    cloud.model.identities["responder"] = replace(identity, rights=frozenset(without))
+    try:
+        look = await looked(driver, account)
+    finally:
+        cloud.model.identities["responder"] = identity
+
+    assert (look.ready, troubles(look)) == (False, [(Check.RIGHT, True)])
+
+
+async def test_a_closed_network_takes_the_proof_away_and_not_the_kill(driver: Driver, account: Account) -> None:
+    account.properties["networkAcls"] = {"defaultAction": "Deny"}
+
+    look = await looked(driver, account)
+
+    assert (look.ready, troubles(look)) == (True, [(Check.REACH, False)])
+
+
+async def test_missing_logs_are_found(driver: Driver, account: Account) -> None:
+    del account.logged["queue"]
+
+    look = await looked(driver, account)
+
+    assert troubles(look) == [(Check.LOG, False)]
+    assert "its queue service" in look.troubles[0].said
+
+
+async def test_logs_that_nobody_may_ask_for_are_told_of_and_the_rest_is_looked_at(
+    driver: Driver, account: Account
+) -> None:
+    account.locks.append("ReadOnly")
+    driver.fault(f"{account.name}/blobServices/default/providers/Microsoft.Insights", status=403)
+
+    look = await looked(driver, account)
+
+    assert troubles(look) == [(Check.LOCK, True), (Check.LOG, False)]
+
+
+async def test_an_account_is_looked_at_once_a_day(driver: Driver, account: Account) -> None:
+    first = await looked(driver, account)
+    driver.clock.advance(hours=22)
+    same = await looked(driver, account)
+    driver.clock.advance(hours=1)
+    next_day = await looked(driver, account)
+
+    assert same == first
+    assert next_day.at - first.at >= timedelta(hours=23)
+
+
+async def test_what_can_not_be_looked_at_now_stops_no_other_and_is_looked_at_next_time(
+    driver: Driver, account: Account
+) -> None:
+    other = await driver.account()
+    driver.fault(f"storageAccounts/{account.name}/providers/Microsoft.Authorization", status=500, times=9)
+
+    await driver.worker().readiness.look()
+    seen = {look.account for look in await driver.worker().readiness_table.looks()}
+    driver.cloud.faults.clear()
+
+    assert (account.name in seen, other.name in seen) == (False, True)
+    assert (await looked(driver, account)).ready
+
+
+async def test_a_subscription_that_can_not_be_listed_raises_nothing(
+    driver: Driver, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver.fault("Microsoft.Authorization/locks", status=403)
+
+    await driver.worker().readiness.look()
+
+    assert f"Not looked at subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
+
+
+async def test_an_account_that_is_gone_is_forgotten(driver: Driver, account: Account) -> None:
+    await looked(driver, account)
+    del driver.cloud.model.accounts[account.name]
+
+    await driver.worker().readiness.look()
+
+    assert account.name not in {look.account for look in await driver.worker().readiness_table.looks()}
+
+
+async def test_sasquashs_own_account_is_no_target_and_not_looked_at(driver: Driver, account: Account) -> None:
+    await looked(driver, account)
+
+    assert STATE_ACCOUNT not in {look.account for look in await driver.worker().readiness_table.looks()}
+
+
+async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None:
+    await looked(driver, account)
+
+    assert driver.requests("/listKeys") == []
+
+
+async def test_a_service_that_does_not_answer_is_told_of(driver: Driver, account: Account) -> None:
+    driver.fault(f"{account.name}.queue.core.windows.net", Effect.RESET, times=2)  # aiohttp asks once more
+
+    look = await looked(driver, account)
+
+    assert troubles(look) == [(Check.REACH, False)]
+    assert "its queue service" in look.troubles[0].said

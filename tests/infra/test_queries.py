@@ -1,0 +1,124 @@
+"""The queries of infra/: sound KQL by Microsoft's own language service, and about what the code really writes."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import from_status
+from shared.readiness import drill, looking
+from shared.report import traces
+from shared.report.traces import Milestone
+from shared.revocation import State
+from tests import samples
+from tests.infra.bicep import INFRA, ROOT, parsed, variable
+from tests.samples import NOW
+from tests.test_function_app import OTHERS
+
+QUERIES = sorted(INFRA.rglob("*.kql"), key=lambda path: path.name)
+# Azure Monitor Logs reference, tables AppRequests, AppDependencies, AppTraces, AppExceptions: the columns in use.
+COMMON = "TimeGenerated: datetime, OperationId: string, ParentId: string, AppRoleName: string, Properties: dynamic"
+TIMED = f"{COMMON}, Id: string, Name: string, Success: bool, DurationMs: real"
+TABLES = {
+    "AppRequests": f"({TIMED})",
+    "AppDependencies": f"({TIMED}, DependencyType: string)",
+    "AppTraces": f"({COMMON}, Message: string, SeverityLevel: int)",
+    "AppExceptions": f"({COMMON}, OuterMessage: string, SeverityLevel: int)",
+}
+
+
+def checked(queries: dict[str, str]) -> dict[str, list[str]]:
+    """What the language service has to say of each query."""
+    done = subprocess.run(
+        ["node", Path(__file__).with_name("check_kql.js")],
+        input=json.dumps({"tables": TABLES, "queries": queries}),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    found: dict[str, list[str]] = json.loads(done.stdout)
+    return found
+
+
+def test_every_query_is_sound() -> None:
+    texts = {path.name: path.read_text() for path in QUERIES}
+
+    assert checked(texts) == {name: [] for name in texts}
+
+
+def test_a_query_that_is_not_sound_is_found() -> None:
+    [problem] = checked({"broken": "AppTraces | where Mesage has 'x'"})["broken"]
+
+    assert "Mesage" in problem
+
+
+def loaded(value: Any) -> set[str]:
+    """The files that a parsed file loads."""
+    return set(re.findall(r'"file_path": "\.\./((?:queries|workbook)/[\w-]+\.kql)"', json.dumps(value)))
+
+
+def test_every_query_is_asked_by_a_rule_or_in_the_workbook() -> None:
+    asked = loaded(parsed("modules/alerts.bicep")) | loaded(parsed("modules/workbook.bicep"))
+
+    assert asked == {str(path.relative_to(INFRA)) for path in QUERIES}
+
+
+def test_every_rule_calls_the_security_team() -> None:
+    text = (INFRA / "modules/alerts.bicep").read_text()
+    rules = re.findall(r"^resource \w+ 'Microsoft.Insights/(?:scheduledQueryRules|metricAlerts)@", text, re.MULTILINE)
+
+    assert text.count("people.id") == len(rules) == 3
+    assert {rule["severity"] for rule in variable("modules/alerts.bicep", "rules")} <= {1, 2, 3}
+
+
+@pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
+def test_a_query_asks_for_what_spans_have(path: Path) -> None:
+    text = path.read_text()
+    has = traces._attributes(samples.revocation(), Milestone("contained", NOW, NOW))
+    names = {
+        name
+        for group in re.findall(r"Name (?:==|in|!=) ?\(?([^)\n]+?)\)?(?: and|$|\n| \))", text)
+        for name in re.findall(r'"(\w+)"', group)
+    }
+    known = set(State) | {traces._ROOT, traces._MAIL} | {name for name, _ in OTHERS}
+
+    assert set(re.findall(r"sasquash\.\w+", text)) <= set(has)
+    assert names <= known
+
+
+def test_poisoned_messages_are_seen_by_the_functions_that_get_them() -> None:
+    [suffix] = re.findall(r'endswith "(\w+)"', (INFRA / "queries/poison-messages.kql").read_text())
+
+    assert {name for name, _ in OTHERS if name.endswith(suffix)} == {
+        "contain_poison",
+        "follow_up_poison",
+        "intake_poison",
+    }
+
+
+def test_a_refusal_says_what_the_rule_looks_for() -> None:
+    [phrase] = re.findall(r'has "([^"]+)"', (INFRA / "queries/refusals.kql").read_text())
+
+    assert [phrase in str(from_status(status, None, doing="X", retry_after=None)) for status in (401, 403, 500)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+def test_logs_begin_with_what_the_rules_look_for() -> None:
+    [not_ready] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/not-ready.kql").read_text())
+    [failed] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/failed-drills.kql").read_text())
+
+    assert looking.NOT_READY.startswith(not_ready)
+    assert drill.FAILED.startswith(failed)
+
+
+def test_what_rules_ask_for_is_not_sampled() -> None:
+    logging = json.loads((ROOT / "host.json").read_text())["logging"]
+
+    assert logging["applicationInsights"]["samplingSettings"]["excludedTypes"] == "Request;Exception;Trace"
