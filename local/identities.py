@@ -23,7 +23,7 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.Storage/storageAccounts/tableServices/tables/write",
         "Storage Blob Delegator@*",
         "EventGrid/events/send",
-        "Monitoring Metrics Publisher",
+        "Monitoring Metrics Publisher@insights",
         "User.ReadBasic.All",
         "Application.Read.All",
         "SecurityAlert.Read.All",

@@ -16,7 +16,7 @@ from local import json_text
 from local.model import Cloud
 from local.tokens import MONITOR, Entra, Forbidden, Unauthorized
 
-PUBLISHER = "Monitoring Metrics Publisher"
+PUBLISHER = "Monitoring Metrics Publisher@insights"
 INSTRUMENTATION_KEY = "6f0c3f5e-2b1d-4c8a-9e77-1d5b8c3a0f42"
 _KINDS = {"RequestData": "Request", "RemoteDependencyData": "RemoteDependency"}
 _LONGEST_NAME = 1024

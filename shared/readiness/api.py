@@ -1,11 +1,12 @@
 """GET /api/readiness: what the latest looks at the accounts found, and how the latest drills went."""
 
 import logging
+from typing import Protocol
 
 import azure.functions as func
 
 from shared.errors import NotPermitted, SasquashError, Unauthenticated
-from shared.readiness.table import DrillRun, Look, ReadinessTable
+from shared.readiness.table import DrillRun, Look
 from shared.web import problems
 from shared.web.answers import as_json
 from shared.web.tokens import AccessTokens, Role
@@ -16,10 +17,20 @@ _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _DRILLS = 12  # that are shown, the newest first
 
 
+class Records(Protocol):
+    """What was found: `ReadinessTable`. Both raise SasquashError."""
+
+    async def looks(self) -> list[Look]:
+        """Return the latest look at each account."""
+
+    async def drills(self) -> list[DrillRun]:
+        """Return every drill, oldest first."""
+
+
 class ReadinessApi:
     """Answers people, and their programs."""
 
-    def __init__(self, table: ReadinessTable, tokens: AccessTokens) -> None:
+    def __init__(self, table: Records, tokens: AccessTokens) -> None:
         self._table = table
         self._tokens = tokens
 

@@ -15,6 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared.errors import SasquashError
+from shared.readiness.api import ReadinessApi
+from shared.readiness.checks import Lock, of_locks
+from shared.readiness.table import DrillOutcome, DrillRun, Look
 from shared.responder.api import Desk, Responder
 from tests.intake.intaking import Place
 from tests.samples import ENVIRONMENT, NOW
@@ -32,12 +35,35 @@ class Ledger:
             raise self.fails
 
 
+@dataclass
+class Readings:
+    """An account in trouble and one that is well, and a drill that passed."""
+
+    fails: SasquashError | None = None
+
+    async def looks(self) -> list[Look]:
+        if self.fails is not None:
+            raise self.fails
+        group = "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/research"
+        accounts = f"{group}/providers/Microsoft.Storage/storageAccounts"
+        locked = of_locks(f"{accounts}/robustmodels", [Lock(group, "ReadOnly", "keep")])
+        return [
+            Look(name, f"{accounts}/{name}", group.split("/")[2], NOW, tuple(troubles))
+            for name, troubles in (("datasets", []), ("robustmodels", locked))
+        ]
+
+    async def drills(self) -> list[DrillRun]:
+        said = "Dead, reported, nothing open."
+        return [DrillRun(NOW, "sasquashdrill", "ab" * 32, DrillOutcome.PASSED, said, 2.4, 3.1)]
+
+
 class Worker:
     """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
 
     def __init__(self, desk: Desk, ledger: Ledger | None = None) -> None:
         self.responder = Responder(desk, access_tokens(), clock=lambda: NOW)
         self.intake = Place().intake()
+        self.readiness_api = ReadinessApi(Readings(), access_tokens())
         self.ledger = ledger or Ledger()
 
 

@@ -14,6 +14,8 @@ from shared.alerts import AlertSource
 from shared.caller import Caller
 from shared.errors import Blocked
 from shared.intake.reading import Result
+from shared.readiness.checks import Check
+from shared.readiness.table import DrillOutcome
 from shared.responder import requests
 from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
 from shared.sas import Kind, Service, Severity, key_sha256
@@ -76,7 +78,14 @@ def test_every_call_but_health_needs_a_token() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "code"),
-    [("State", State), ("EndReason", Reason), ("Lever", Lever), ("Lockdown", Lockdown)],
+    [
+        ("State", State),
+        ("EndReason", Reason),
+        ("Lever", Lever),
+        ("Lockdown", Lockdown),
+        ("Check", Check),
+        ("DrillOutcome", DrillOutcome),
+    ],
 )
 def test_the_words_are_the_codes(schema: str, code: type) -> None:
     assert enumerated(schema) == [member.value for member in code]  # type: ignore[attr-defined]
@@ -163,7 +172,7 @@ async def test_a_request_that_is_shown_is_accepted(
     assert answer.is_success, answer.text
 
 
-@pytest.mark.parametrize("path", ["/revocations", "/revocations/{id}"])
+@pytest.mark.parametrize("path", ["/revocations", "/revocations/{id}", "/readiness"])
 async def test_an_answer_that_is_shown_is_the_one_that_comes(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path.replace("{id}", record_shown().fingerprint))
 
