@@ -53,13 +53,16 @@ class Identity:
     object_id: str
     client_id: str
     rights: frozenset[str]
+    used: set[str] = field(default_factory=set, compare=False, repr=False)  # those of `rights` that let it do something
 
     def may(self, right: str) -> bool:
+        """Whether it holds `right`; then that is noted in `used`."""
         wanted = right.lower()
-        return any(
-            wanted == held.lower() or (held.endswith(("/*", "@*")) and wanted.startswith(held[:-1].lower()))
-            for held in self.rights
-        )
+        for held in self.rights:
+            if wanted == held.lower() or (held.endswith(("/*", "@*")) and wanted.startswith(held[:-1].lower())):
+                self.used.add(held)
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,150 @@
+"""Least privilege, shown: what the app is granted is what it uses when everything that it does is done once.
+
+Each service of the local cloud notes the right by which it let a request in. A right that nothing here uses would be
+one too many; one that is missing fails the way that needs it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from local.insights import PUBLISHER
+from local.model import Identity
+from shared.alerts import AlertReference
+from shared.queues import Message
+from shared.revocation import State
+from shared.targets import Lockdown
+from tests.driven import delegated, shares, test_alerts, test_hand_over, test_lockdown
+from tests.driven.driving import OWNER, Clock, Driver, found, raw_report, report
+from tests.infra.bicep import ROOT, roles
+from tests.roads.leaks import account_sas
+from tests.roads.places import PLACES
+from tests.roads.road import Road
+
+DOCS = ROOT / "docs/rights.md"
+DELEGATOR, JOIN = (
+    "Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action",
+    "Microsoft.Network/virtualNetworks/subnets/joinViaServiceEndpoint/action",
+)
+# How the page and the roles call what the local cloud calls by another name.
+NAMES = {
+    "Storage Blob Delegator@*": DELEGATOR,
+    "EventGrid/events/send": "EventGrid Data Sender",
+    "Azure DevOps/advsec.read": "read alerts",
+    "Azure DevOps/advsec.manage": "manage and dismiss alerts",
+    "Mail.Send": "Application Mail.Send",
+}
+
+
+async def key_of_an_account(driver: Driver) -> None:
+    """A leak that ends with its key: revoked, proven, filed, mailed to its owner and announced."""
+    account = await driver.account(tags={"sasquash-owner": OWNER})
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+
+
+async def policies_behind_a_firewall(driver: Driver) -> None:
+    """A share's policy and a table's, which are ended through ARM."""
+    account = await driver.account()
+    await shares.under_policies(driver, account, "partners")
+    place = PLACES["table"](Road(driver.cloud), account, "models")
+    await place.make()
+    account.properties["publicNetworkAccess"] = "Disabled"
+    for text in (shares.leak(account), place.url(policy="partners")):
+        await driver.worker().containment.receive(report(found(text)))
+        driver.rest()
+        assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
+
+
+async def delegation_keys(driver: Driver) -> None:
+    """A token of user delegation; its issuer may be a person or an app."""
+    account = await driver.account()
+    leaked = await delegated.url(driver, account)
+    await driver.worker().containment.receive(raw_report(leaked))
+    driver.rest()
+    await driver.worker().follow_up.run(Message(found(leaked).fingerprint))
+    record = await driver.record(found(leaked).fingerprint)
+    assert record.state is State.CLOSED, record.proof
+    app = driver.cloud.model.identities["reporter"]
+    assert await driver.worker()._principal_exists(app.object_id)
+
+
+async def lockdown(driver: Driver) -> None:
+    account = await test_lockdown.open_account(driver)
+    await test_lockdown.contained(driver, account, Lockdown.SHARED_KEY)
+    assert test_lockdown.is_locked(account, Lockdown.SHARED_KEY)
+
+
+async def alerts(driver: Driver) -> None:
+    """Alerts of other tools: read, and closed in the end."""
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    killed = await driver.record(finding.fingerprint)
+    for source in ("defender", "azure-devops"):
+        posted = test_alerts.made(driver, account, source=source, key="key2")
+        answer = await driver.worker().intake.receive(test_alerts.request(posted))
+        assert answer.status_code == 202
+        alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
+        await driver.worker()._alert_closer().close(alert, killed)
+
+
+async def hand_over(driver: Driver) -> None:
+    """A new key, put where its consumers fetch it."""
+    await (await test_hand_over.rotate(driver)).hand_over()
+
+
+async def what_the_platform_gave_up_on(driver: Driver) -> None:
+    await driver.worker().undelivered.collect()
+
+
+async def readiness(driver: Driver) -> None:
+    await driver.account()
+    await driver.worker().readiness.look()
+
+
+WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
+    key_of_an_account,
+    policies_behind_a_firewall,
+    delegation_keys,
+    lockdown,
+    alerts,
+    hand_over,
+    what_the_platform_gave_up_on,
+    readiness,
+)
+
+
+@pytest.fixture
+def responder(driver: Driver) -> Identity:
+    made = driver.cloud.model.identities["responder"]
+    made.used.clear()
+    return made
+
+
+async def test_what_is_granted_is_what_is_used(driver: Driver, responder: Identity) -> None:
+    for way in WAYS:
+        driver.clock = Clock()  # the last way moved it on, and Azure's stands still
+        await way(driver)
+
+    # The exporter of traces has sockets of its own: tests/roads/test_traces.py shows that it uses this one.
+    assert responder.used | {PUBLISHER} == responder.rights
+
+    used = {NAMES.get(right, right.partition("@")[0]) for right in responder.used}
+    granted = {action for role in roles() for action in role["actions"]}
+    assert {right for right in used if right.startswith("Microsoft.")} == granted - {JOIN}  # Azure itself asks for it
+    page = DOCS.read_text().replace("`…/", "`Microsoft.Storage/storageAccounts/")
+    page = re.sub(r"storageAccounts/(tables|shares)/", lambda m: f"storageAccounts/{m[1][:-1]}Services/{m[1]}/", page)
+    page = page.replace("shareServices", "fileServices")
+    assert [right for right in used if right not in page] == []
+
+
+def test_every_line_of_the_page_names_code_that_is_there() -> None:
+    rows = [line for line in DOCS.read_text().splitlines() if line.startswith("| ")][1:]
+    named = {row: re.findall(r"`(shared/[\w/]+\.py)`", row) for row in rows}
+
+    assert [path for paths in named.values() for path in paths if not (ROOT / path).is_file()] == []
+    assert [row for row, paths in named.items() if not paths] == []
