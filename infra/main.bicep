@@ -31,6 +31,9 @@ param lockdown bool = false
 @description('Whether a storage account is made that holds nothing, on which a leak is rehearsed each week. Needs this subscription to be among subscriptionIds.')
 param drill bool = true
 
+@description('Ids of storage accounts whose use is logged to the workspace: what a leak touched can be told of then. Each request costs its line.')
+param loggedAccounts array = []
+
 @description('Whether the intake, which parses what strangers write, is an app of its own without rights on any account.')
 param separateIntake bool = true
 
@@ -335,6 +338,16 @@ module rights 'modules/rights.bicep' = [for id in (grantRights ? subscriptionIds
     environmentName: environmentName
     principalId: identities.outputs.responderPrincipalId
     lockdown: lockdown
+  }
+}]
+
+module accountLogs 'modules/account-logs.bicep' = [for id in loggedAccounts: {
+  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+  name: 'sasquash-logs-${environmentName}-${uniqueString(id)}'
+  params: {
+    accountName: last(split(id, '/'))
+    environmentName: environmentName
+    workspaceId: monitoring.outputs.workspaceId
   }
 }]
 

@@ -13,8 +13,10 @@ from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
 from shared.finding import REPORTED
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
+from shared.readiness.checks import of_logs
 from shared.report.incident import _columns
 from shared.report.narrative import brief
+from shared.sas import Service
 from shared.settings import Mode, Settings, declared
 from shared.web.tokens import Role
 from tests import samples
@@ -200,6 +202,18 @@ def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:
     assert resource("modules/topic.bicep", "topic")["properties"]["disableLocalAuth"] is True
     assert resource("modules/vault.bicep", "vault")["properties"]["enableRbacAuthorization"] is True
     assert resource("modules/monitoring.bicep", "insights")["properties"]["DisableLocalAuth"] is True
+
+
+def test_what_the_daily_look_asks_for_is_what_accounts_are_made_to_log() -> None:
+    logs = variable("modules/account-logs.bicep", "logs")
+    services = {
+        found["config"]["scope"]
+        for found in parsed("modules/account-logs.bicep")["resources"].values()
+        if found["type"] == "Microsoft.Insights/diagnosticSettings"
+    }
+
+    assert not of_logs({Service.BLOB: {log["category"] for log in logs if log["enabled"]}})
+    assert services == {"blobs", "queues", "tables", "files"}
 
 
 # Rights
