@@ -8,12 +8,14 @@ SHELL := /bin/bash
 HOSTS ?= 1
 PORT ?= 7070
 TIME_FACTOR ?= 1
+SUBSCRIPTION ?=
+LOCATION ?= westeurope
 SEEDS ?= 20000
 FIRST ?= 0
 TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup demo cloud stop report test simulate lint format help
+.PHONY: setup demo cloud stop report test simulate conformance lint format help
 
 setup: .venv/installed node_modules/installed ## install what is missing: .venv and node_modules
 
@@ -41,6 +43,9 @@ test: setup ## run every test; the pure rooms with every branch covered
 
 simulate: setup ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
+
+conformance: setup ## try in a subscription of yours what is believed of Azure; without SUBSCRIPTION=, say what that would be
+	@.venv/bin/python -m conformance $(if $(SUBSCRIPTION),--subscription $(SUBSCRIPTION) --location $(LOCATION))
 
 lint: .venv/installed .venv-checkov/installed ## check style, types and infra/
 	@.venv/bin/ruff check .

@@ -53,7 +53,7 @@ class Identity:
     object_id: str
     client_id: str
     rights: frozenset[str]
-    used: set[str] = field(default_factory=set, compare=False, repr=False)  # those of `rights` that let it do something
+    used: set[str] = field(default_factory=set, compare=False, repr=False)  # what of `rights` let it in
 
     def may(self, right: str) -> bool:
         """Whether it holds `right`; then that is noted in `used`."""

@@ -1,0 +1,152 @@
+"""What only a deployment shows: roles, the platform's own sign-in, deliveries that fail, a finding's whole way."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid.aio import EventGridPublisherClient
+
+from conformance import azd
+from conformance.place import RESOURCE_MANAGER, Place
+from shared.finding import REPORTED, in_text
+
+_ROLES = Path(__file__).resolve().parent.parent / "infra/roles.json"
+_WAIT = 900.0
+_PAUSE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What azd has deployed. `outputs` are those of infra/main.bicep."""
+
+    environment: str
+    outputs: Mapping[str, str]
+
+    @property
+    def app(self) -> str:
+        """The responder's base URL."""
+        return self.outputs["SASQUASH_API"].removesuffix("/api")
+
+    def group(self, place: Place) -> str:
+        """The id of the resource group that all of it is in."""
+        return f"/subscriptions/{place.subscription}/resourceGroups/{self.outputs['AZURE_RESOURCE_GROUP']}"
+
+
+async def custom_roles(place: Place, deployment: Deployment) -> str:
+    """Read the custom roles back, and compare their actions."""
+    url = (
+        f"{RESOURCE_MANAGER}/subscriptions/{place.subscription}/providers/Microsoft.Authorization/roleDefinitions"
+        "?api-version=2022-04-01&$filter=type%20eq%20'CustomRole'"
+    )
+    there: Any = await place.call("GET", url)
+    mine = {
+        row["properties"]["roleName"].partition(" (")[0]: row["properties"]["permissions"][0]["actions"]
+        for row in there["value"]
+        if f"({deployment.environment}, " in row["properties"]["roleName"]
+    }
+    wanted = {role["name"]: role["actions"] for role in json.loads(_ROLES.read_text())}
+    wrong = sorted(name for name, actions in wanted.items() if _lower(mine.get(name, [])) != _lower(actions))
+    if wrong:
+        raise ValueError(f"not as they were asked for: {', '.join(wrong)}")
+    return f"{len(wanted)} roles are there with exactly their actions"
+
+
+def _lower(actions: list[str]) -> set[str]:
+    return {action.lower() for action in actions}
+
+
+async def sign_in(place: Place, deployment: Deployment) -> str:
+    """Ask for what is open and for what is not, without a token."""
+    # A GET, which the intake and the webhook do not take: it is refused by them, and not by the platform.
+    wanted = {
+        "/api/health": {200},
+        "/api/revocations": {401},
+        "/api/intake/github": {404, 405},
+        "/runtime/webhooks/eventgrid": {400, 404, 405},
+    }
+    answers = {path: await place.ask(f"{deployment.app}{path}") for path in wanted}
+    said = "; ".join(f"{path} {answer.status}" for path, answer in answers.items())
+    if any(answers[path].status not in statuses for path, statuses in wanted.items()):
+        raise ValueError(f"not as wanted: {said}")
+    return said
+
+
+async def failed_delivery(place: Place, deployment: Deployment) -> str:
+    """Take the app's table endpoint away, publish, see in the topic's metrics that it fails, and give it back."""
+    endpoint = f"https://{deployment.outputs['SASQUASH_STORAGE_NAME']}.table.core.windows.net/"
+    await _point_tables_at("https://nowhere.invalid/", deployment)
+    try:
+        return await _failures(place, deployment)
+    finally:
+        await _point_tables_at(endpoint, deployment)
+
+
+async def _point_tables_at(endpoint: str, deployment: Deployment) -> None:
+    group, name = deployment.outputs["AZURE_RESOURCE_GROUP"], deployment.outputs["SASQUASH_RESPONDER_NAME"]
+    where = ("--resource-group", group, "--name", name, "--output", "none", "--only-show-errors")
+    setting = f"SASQUASH_STORAGE__tableServiceUri={endpoint}"
+    await azd.run("az", "functionapp", "config", "appsettings", "set", *where, "--settings", setting)
+
+
+async def _failures(place: Place, deployment: Deployment) -> str:
+    event = CloudEvent(source="/conformance", type=REPORTED, id="conformance", data={"conformance": True})
+    await _publish(place, deployment, event)
+    topic = (
+        f"{deployment.group(place)}/providers/Microsoft.EventGrid/topics/{deployment.outputs['SASQUASH_TOPIC_NAME']}"
+    )
+    metrics = f"{RESOURCE_MANAGER}{topic}/providers/Microsoft.Insights/metrics"
+    url = f"{metrics}?api-version=2023-10-01&aggregation=Total&metricnames="
+    start = time.monotonic()
+    while time.monotonic() - start < _WAIT:
+        found: Any = await place.call("GET", f"{url}DeliveryAttemptFailCount,DeliverySuccessCount")
+        counts = {row["name"]["value"]: _total(row) for row in found["value"]}
+        if counts["DeliveryAttemptFailCount"]:
+            return ", ".join(f"{name} {count:.0f}" for name, count in counts.items())
+        await asyncio.sleep(_PAUSE * 6)
+    raise ValueError(f"no delivery failed within {_WAIT:.0f} s, though the function could write nothing")
+
+
+def _total(row: Any) -> float:
+    return float(sum(point.get("total") or 0 for series in row["timeseries"] for point in series["data"]))
+
+
+async def whole_way(place: Place, deployment: Deployment) -> str:
+    """Leak a token of a throw-away account to the topic, and wait until it is refused."""
+    account = await place.account()
+    query = account.token("key2")
+    [leak] = in_text(account.url(query), source="conformance", url=None, detected_at=datetime.now(UTC))
+    finding = leak.finding
+    event = CloudEvent(source="/conformance", type=REPORTED, id=finding.fingerprint, data=finding.to_data())
+    await _publish(place, deployment, event)
+    start = time.monotonic()
+    while time.monotonic() - start < _WAIT:
+        answer = await place.ask(account.url(query))
+        if answer.status == 403:
+            return f"refused {time.monotonic() - start:.1f} s after its finding was published ({answer.code})"
+        await asyncio.sleep(0.5)
+    raise ValueError(f"it is accepted {_WAIT:.0f} s after its finding was published")
+
+
+async def _publish(place: Place, deployment: Deployment, event: CloudEvent[Any]) -> None:
+    """Publish, as soon as the right to it counts, which was granted minutes ago."""
+    client = EventGridPublisherClient(
+        deployment.outputs["SASQUASH_TOPIC_ENDPOINT"], place.credential, transport=place.transport()
+    )
+    start = time.monotonic()
+    async with client:
+        while True:
+            try:
+                await client.send([event])
+            except HttpResponseError:
+                if time.monotonic() - start > _WAIT:
+                    raise
+                await asyncio.sleep(_PAUSE * 6)
+            else:
+                return

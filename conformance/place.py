@@ -1,0 +1,138 @@
+"""Where facts are tried: a resource group of its own, with throw-away storage accounts, as whoever is signed in."""
+
+import json
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.rest import HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import Sku, StorageAccountCreateParameters
+from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.levers.data_plane import Answer, Transport, send
+
+RESOURCE_MANAGER = "https://management.azure.com"
+CONTAINER, BLOB = "models", "model.ckpt"
+
+
+@dataclass(frozen=True, slots=True)
+class Throwaway:
+    """A storage account with one blob in it."""
+
+    id: str
+    name: str
+    group: str
+    keys: dict[str, str] = field(repr=False)
+
+    @property
+    def endpoint(self) -> str:
+        """Of its blob service."""
+        return f"https://{self.name}.blob.core.windows.net"
+
+    def url(self, query: str = "") -> str:
+        """Return the URL of its blob."""
+        return f"{self.endpoint}/{CONTAINER}/{BLOB}" + (f"?{query}" if query else "")
+
+    def token(self, key: str = "key1") -> str:
+        """Return the query of a SAS that one of its keys signs: read only, for a day."""
+        return generate_blob_sas(
+            self.name,
+            CONTAINER,
+            BLOB,
+            account_key=self.keys[key],
+            permission=BlobSasPermissions(read=True),
+            expiry=datetime.now(UTC) + timedelta(days=1),
+        )
+
+
+class Place:
+    """A subscription, and the resource group in it. `close` when done."""
+
+    def __init__(
+        self,
+        credential: AsyncTokenCredential,
+        *,
+        subscription: str,
+        group: str,
+        location: str,
+        transport: Callable[[], Transport],
+    ) -> None:
+        self.credential = credential
+        self.subscription = subscription
+        self.group = group
+        self.location = location
+        self.transport = transport
+        self.arm = StorageManagementClient(
+            credential,
+            subscription,
+            base_url=RESOURCE_MANAGER,
+            credential_scopes=[f"{RESOURCE_MANAGER}/.default"],
+            transport=transport(),
+        )
+
+    async def account(self) -> Throwaway:
+        """Return a new storage account. Its keys open nothing that matters."""
+        name = f"sasquash{secrets.token_hex(6)}"
+        made = await self.arm.storage_accounts.begin_create(
+            self.group,
+            name,
+            StorageAccountCreateParameters(sku=Sku(name="Standard_LRS"), kind="StorageV2", location=self.location),
+        )
+        account = await made.result()
+        listed = await self.arm.storage_accounts.list_keys(self.group, name, expand=None)  # type: ignore[arg-type]
+        keys = {str(key.key_name): str(key.value) for key in listed.keys_property or []}
+        return await self.filled(Throwaway(str(account.id), name, self.group, keys))
+
+    async def filled(self, account: Throwaway) -> Throwaway:
+        """Put the blob into an account, and return it."""
+        async with self.blobs(account) as service:
+            await service.create_container(CONTAINER)
+            await service.get_blob_client(CONTAINER, BLOB).upload_blob(b"model")
+        return account
+
+    def blobs(self, account: Throwaway) -> BlobServiceClient:
+        """Return a client of its blob service, by its first key."""
+        return BlobServiceClient(account.endpoint, credential=account.keys["key1"], transport=self.transport())
+
+    async def ask(self, url: str) -> Answer:
+        """Return what Azure Storage answers to a GET, on a connection of its own."""
+        transport = self.transport()
+        try:
+            return await send(transport, HttpRequest("GET", url))
+        finally:
+            await transport.close()
+
+    async def call(self, method: str, url: str, *, body: object = None, scope: str = RESOURCE_MANAGER) -> Any:
+        """Return what an API answers in JSON, asked as who is signed in. Raises ValueError for an error's status."""
+        token = await self.credential.get_token(f"{scope}/.default")
+        request = HttpRequest(method, url, headers={"Authorization": f"Bearer {token.token}"}, json=body)
+        transport = self.transport()
+        try:
+            answer = await transport.send(request, stream=True)
+            content = await answer.read()
+        finally:
+            await transport.close()
+        if answer.status_code >= 300:
+            raise ValueError(f"{answer.status_code}: {content[:500].decode(errors='replace')}")
+        return json.loads(content) if content else None
+
+    async def grant(self, role: str, *, scope: str) -> None:
+        """Give whoever is signed in a role on a scope: being its owner does not open data. `role` is its GUID."""
+        token = await self.credential.get_token(f"{RESOURCE_MANAGER}/.default")
+        claims = jwt.decode(token.token, options={"verify_signature": False})
+        definition = f"/subscriptions/{self.subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}"
+        kind = "ServicePrincipal" if claims.get("idtyp") == "app" else "User"
+        properties = {"roleDefinitionId": definition, "principalId": claims["oid"], "principalType": kind}
+        url = f"{RESOURCE_MANAGER}{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.uuid4()}"
+        await self.call("PUT", f"{url}?api-version=2022-04-01", body={"properties": properties})
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self.arm.close()
