@@ -138,7 +138,22 @@ def _state(cloud: Cloud) -> Json:
         "events": cloud.events,
         "vaults": {vault.name: keyvault_body.state(vault) for vault in cloud.vaults.values()},
         "sources": _source_states(cloud),
+        "traces": [_trace_state(item) for item in cloud.telemetry],
         "messages": [],
+    }
+
+
+def _trace_state(item: Json) -> Json:
+    """A span as Application Insights got it."""
+    data, tags = item["data"]["baseData"], item.get("tags") or {}
+    return {
+        "trace": tags.get("ai.operation.id"),
+        "id": data["id"],
+        "parent": tags.get("ai.operation.parentId"),
+        "name": data["name"],
+        "start": item["time"],
+        "duration": data["duration"],
+        "properties": data.get("properties") or {},
     }
 
 

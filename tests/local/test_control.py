@@ -268,3 +268,20 @@ async def test_a_report_is_made_ready_to_be_posted_and_its_alert_is_shown(
 )
 async def test_a_report_that_can_not_be_made_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await client.post("/reports", json=body)).status_code == 400
+
+
+async def test_state_tells_of_the_spans_that_application_insights_got(
+    watched: Watched, client: httpx.AsyncClient
+) -> None:
+    data = {"id": "00f067aa0ba902b7", "name": "contained", "duration": "0.00:00:02.000000", "properties": {"x": "y"}}
+    watched.cloud.telemetry.append(
+        {
+            "time": "2026-11-21T10:00:05Z",
+            "tags": {"ai.operation.id": "4bf92f3577b34da6a3ce929d0e0e4736"},
+            "data": {"baseType": "RemoteDependencyData", "baseData": data},
+        }
+    )
+
+    [span] = (await client.get("/state")).json()["traces"]
+
+    assert (span["trace"], span["name"], span["parent"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "contained", None)
