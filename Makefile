@@ -97,8 +97,8 @@ help: ## show this
 	@touch $@
 
 node_modules/installed: package-lock.json
-	@command -v npm >/dev/null || { echo 'Node 20 with npm is needed, for Azurite.' >&2; exit 1; }
+	@command -v npm >/dev/null || { echo 'Node 20 with npm is needed, for Azurite and for checking queries.' >&2; exit 1; }
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo 'Node 20 or newer is needed.' >&2; exit 1; }
-	@echo 'Installing Azurite into node_modules …'
+	@echo 'Installing Azurite, and what checks queries, into node_modules …'
 	@npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -158,7 +158,7 @@ async def test_state_shows_text_that_has_no_utf_8_form(watched: Watched, client:
 
 
 async def test_state_has_all_its_parts(client: httpx.AsyncClient) -> None:
-    parts = {"accounts", "incidents", "mails", "dead_letters", "events", "vaults", "sources", "messages"}
+    parts = {"accounts", "incidents", "mails", "dead_letters", "events", "vaults", "sources", "traces", "messages"}
     assert set((await client.get("/state")).json()) == parts
 
 
