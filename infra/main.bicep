@@ -230,6 +230,7 @@ var appSettings = union({
   SASQUASH_MAIL_SENDER: mailSender
   SASQUASH_MAIL_DOMAINS: mailDomains
   SASQUASH_OWNER_TAGS: 'sasquash-owner,owner'
+  SASQUASH_OWNERS_OF_APPS: 'off'
   SASQUASH_INCIDENT_SITE: incidentSite
   SASQUASH_INCIDENT_LIST: incidentList
   SASQUASH_RAW_EVENTS: 'off'

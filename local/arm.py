@@ -168,8 +168,9 @@ async def _list_subscriptions(call: Call) -> Response:
     return JSONResponse({"value": [_SUBSCRIPTION_BODY] if may else []})
 
 
-async def _get_subscription(_call: Call) -> Response:
-    return JSONResponse(_SUBSCRIPTION_BODY)
+async def _get_subscription(call: Call) -> Response:
+    tags = call.cloud.scope_tags.get(f"/subscriptions/{SUBSCRIPTION_ID}".lower())
+    return JSONResponse(_SUBSCRIPTION_BODY | ({"tags": tags} if tags else {}))
 
 
 _SUBSCRIPTION_BODY = {
@@ -206,8 +207,10 @@ def _on_parts(method: str, path: str, kind: str, handler: _Handler, *parameters:
     return _Operation(method, _pattern(path), kind, arm_storage.VERSIONS, right, handler, frozenset(parameters))
 
 
-def _on_governance(path: str, kind: str, versions: tuple[str, ...], handler: _Handler) -> _Operation:
-    return _Operation("GET", _pattern(path), kind, versions, f"{kind}/read", handler)
+def _on_governance(
+    path: str, kind: str, versions: tuple[str, ...], handler: _Handler, *parameters: str
+) -> _Operation:
+    return _Operation("GET", _pattern(path), kind, versions, f"{kind}/read", handler, frozenset(parameters))
 
 
 _AUTHORIZATION = r"/providers/Microsoft\.Authorization"
@@ -253,6 +256,25 @@ _OPERATIONS = (
         "Microsoft.Authorization/permissions",
         arm_governance.AUTHORIZATION_VERSIONS,
         arm_governance.list_permissions,
+    ),
+    _on_governance(
+        _ACCOUNT + _AUTHORIZATION + "/roleAssignments",
+        "Microsoft.Authorization/roleAssignments",
+        arm_governance.AUTHORIZATION_VERSIONS,
+        arm_governance.list_role_assignments,
+        "$filter",
+    ),
+    _on_governance(
+        _GROUP,
+        "Microsoft.Resources/subscriptions/resourceGroups",
+        arm_governance.GROUP_VERSIONS,
+        arm_governance.get_resource_group,
+    ),
+    _on_governance(
+        _SUBSCRIPTION + r"/providers/Microsoft\.Security/securityContacts/default",
+        "Microsoft.Security/securityContacts",
+        arm_governance.CONTACT_VERSIONS,
+        arm_governance.get_security_contact,
     ),
     _on_governance(
         _ACCOUNT + r"/(?P<service>blob|queue|table|file)Services/default" + _DIAGNOSTICS,

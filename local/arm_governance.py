@@ -1,7 +1,10 @@
 """What governs the accounts: management locks, deny assignments, the caller's permissions, diagnostic settings.
 
+Also who owns them: role assignments, tags of the resource group, the security contact.
+
 Shapes: learn.microsoft.com/rest/api, "Management Locks - List At Subscription Level", "Deny Assignments - List",
-"Permissions - List For Resource", "Diagnostic Settings - List".
+"Permissions - List For Resource", "Diagnostic Settings - List", "Role Assignments - List For Scope",
+"Resource Groups - Get", "Security Contacts - Get".
 """
 
 import re
@@ -10,10 +13,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from local.arm_protocol import ArmError, Call
-from local.model import SUBSCRIPTION_ID, Account, Cloud, DenyAssignment, Identity
+from local.model import LOCATION, SUBSCRIPTION_ID, Account, Cloud, DenyAssignment, Identity
 
 LOCK_VERSIONS = ("2016-09-01", "2020-05-01")
 AUTHORIZATION_VERSIONS = ("2018-07-01", "2022-04-01")
+GROUP_VERSIONS = ("2020-06-01", "2021-04-01", "2022-09-01")
+CONTACT_VERSIONS = ("2020-01-01-preview", "2023-12-01-preview")
 DIAGNOSTIC_VERSIONS = ("2021-05-01-preview",)
 EVERYONE = "00000000-0000-0000-0000-000000000000"
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
@@ -71,6 +76,56 @@ async def list_diagnostic_settings(call: Call) -> Response:
         "properties": properties,
     }
     return _listed([setting])
+
+
+async def list_role_assignments(call: Call) -> Response:
+    """Assignments at the account's scope and above it: `$filter=atScope()`, the one that is asked for here."""
+    if call.request.query_params.get("$filter") != "atScope()":
+        raise ArmError(400, "UnsupportedQuery", "The filter is not supported. Supported filters are 'atScope()'.")
+    definitions = f"{_SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions"
+    return _listed(
+        [
+            {
+                "id": f"{each.scope}/providers/Microsoft.Authorization/roleAssignments/{number}",
+                "type": "Microsoft.Authorization/roleAssignments",
+                "name": str(number),
+                "properties": {
+                    "roleDefinitionId": f"{definitions}/{each.role}",
+                    "principalId": each.principal,
+                    "principalType": each.kind,
+                    "scope": each.scope,
+                },
+            }
+            for number, each in enumerate(call.cloud.role_assignments)
+            if f"{call.account.id.lower()}/".startswith(f"{each.scope.lower().rstrip('/')}/")
+        ]
+    )
+
+
+async def get_resource_group(call: Call) -> Response:
+    """The resource group and its tags."""
+    scope = f"{_SUBSCRIPTION}/resourceGroups/{call.resource_group}"
+    return JSONResponse(
+        {
+            "id": scope,
+            "name": call.resource_group,
+            "type": "Microsoft.Resources/resourceGroups",
+            "location": LOCATION,
+            "tags": call.cloud.scope_tags.get(scope.lower(), {}),
+            "properties": {"provisioningState": "Succeeded"},
+        }
+    )
+
+
+async def get_security_contact(call: Call) -> Response:
+    """Whom Defender for Cloud is to tell; ArmError 404 where nobody was named."""
+    if not call.cloud.security_contact:
+        raise ArmError(404, "ResourceNotFound", "Security contact 'default' was not found.")
+    properties = {"emails": call.cloud.security_contact, "isEnabled": True, "notificationsByRole": {"state": "Off"}}
+    contact = f"{_SUBSCRIPTION}/providers/Microsoft.Security/securityContacts/default"
+    return JSONResponse(
+        {"id": contact, "name": "default", "type": "Microsoft.Security/securityContacts", "properties": properties}
+    )
 
 
 def require_not_denied(cloud: Cloud, identity: Identity, account: Account, right: str) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
-from local import graph_list, graph_mail, graph_security
+from local import graph_list, graph_mail, graph_people, graph_security
 from local.graph_protocol import Call, GraphError, RequestIds, parameters
 from local.model import Cloud
 from local.tokens import GRAPH, Entra, Forbidden, Reason, Unauthorized
@@ -25,6 +25,8 @@ _ALERTS = "/v1.0/security/alerts_v2"
 _ITEMS = "/v1.0/sites/{site}/lists/{list}/items"
 _READ_BASIC = "User.ReadBasic.All"
 _READ_APPS = "Application.Read.All"
+_READ_MEMBERS = "GroupMember.Read.All"
+_MEMBERS = "/v1.0/groups/{group}/transitiveMembers/graph.user"
 _BASIC_PROFILE = ("id", "displayName", "givenName", "surname", "mail", "userPrincipalName")
 _BEYOND_BASIC_PROFILE = (
     "accountEnabled",
@@ -52,6 +54,7 @@ _UNAUTHORIZED = {
 # The workload behind Graph that refuses a role has its own code and words for it.
 _FORBIDDEN = {
     _READ_BASIC: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
+    _READ_MEMBERS: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     _READ_APPS: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     graph_mail.ROLE: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     graph_list.ROLE: ("accessDenied", "Access denied"),
@@ -75,6 +78,8 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
     routes = [
         route("GET", "/v1.0/users/{user}", _READ_BASIC, _get_user),
         route("GET", "/v1.0/servicePrincipals/{app}", _READ_APPS, _get_service_principal),
+        route("GET", "/v1.0/servicePrincipals/{app}/owners", _READ_APPS, graph_people.list_owners),
+        route("GET", _MEMBERS, _READ_MEMBERS, graph_people.list_members),
         route("POST", "/v1.0/users/{user}/sendMail", graph_mail.ROLE, graph_mail.send_mail),
         route("GET", _ITEMS, graph_list.ROLE, graph_list.list_items),
         route("POST", _ITEMS, graph_list.ROLE, graph_list.create_item),

@@ -13,6 +13,10 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.Storage/storageAccounts/regeneratekey/action",
         "Microsoft.Storage/storageAccounts/revokeUserDelegationKeys/action",
         "Microsoft.Storage/storageAccounts/write",  # lockdown
+        "Microsoft.Resources/subscriptions/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+        "Microsoft.Authorization/roleAssignments/read",
+        "Microsoft.Security/securityContacts/read",
         "Microsoft.Authorization/locks/read",
         "Microsoft.Authorization/denyAssignments/read",
         "Microsoft.Authorization/permissions/read",
@@ -25,6 +29,7 @@ _RESPONDER_RIGHTS = frozenset(
         "EventGrid/events/send",
         "Monitoring Metrics Publisher@insights",
         "User.ReadBasic.All",
+        "GroupMember.Read.All",
         "Application.Read.All",
         "SecurityAlert.Read.All",
         "SecurityAlert.ReadWrite.All",

@@ -159,6 +159,25 @@ class DenyAssignment:
 
 
 @dataclass(frozen=True)
+class RoleAssignment:
+    """Who has a built-in role where. `role` is its GUID, `kind` "User", "Group" or "ServicePrincipal"."""
+
+    principal: str
+    kind: str
+    role: str
+    scope: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of the directory: object ids of users, and of groups in it, which may hold it in turn."""
+
+    object_id: str
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class User:
     """A person or mailbox that Graph knows."""
 
@@ -222,6 +241,13 @@ class Cloud:
     accounts: dict[str, Account] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)  # by name
     deny_assignments: list[DenyAssignment] = field(default_factory=list)
+    role_assignments: list[RoleAssignment] = field(default_factory=list)
+    scope_tags: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # by a group's or subscription's id, lower case
+    security_contact: str = ""  # of the subscription: addresses, separated by ";"
+    groups: dict[str, Group] = field(default_factory=dict)  # by object id
+    app_owners: dict[str, tuple[str, ...]] = field(default_factory=dict)  # users' object ids, by the app's
     users: dict[str, User] = field(default_factory=dict)  # by user principal name, lower case
     mails: list[Mail] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)

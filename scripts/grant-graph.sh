@@ -5,7 +5,7 @@
 #   scripts/grant-graph.sh                 # sign in before: az login
 #
 # - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
-# - Graph rights of the responder's identity: names of users, and one SharePoint site, nothing of the tenant beyond;
+# - Graph rights of the responder's identity: names of users, who is in a group, and one SharePoint site, nothing of the tenant beyond;
 # - where DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
 # Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. Safe to run again.
 set -euo pipefail
@@ -30,6 +30,7 @@ grant() {
 
 echo "Graph rights of the responder:"
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" User.ReadBasic.All
+grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" GroupMember.Read.All
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
 if [ "${DEFENDER:-0}" = 1 ]; then
     grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.ReadWrite.All

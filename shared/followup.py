@@ -291,7 +291,7 @@ class FollowUp:
         """Return the record with its owners looked up, if they are to hear of it."""
         if revocation.owners is not None or revocation.account is None or not confirmed(revocation):
             return revocation
-        found = await self._people().find(revocation.account.tags)
+        found = await self._people().find(revocation.account)
         changed = await self._ledger.change(
             revocation.fingerprint,
             lambda current: replace(current, owners=found.people, owners_rejected=found.rejected),

@@ -153,6 +153,13 @@ class Settings:
         "Names of the tags that hold owners' mail addresses, in order of preference.",
         default="sasquash-owner,owner",
     )
+    owners_of_apps: bool = _setting(
+        "SASQUASH_OWNERS_OF_APPS",
+        switch,
+        "Whether the owners of an app are told that has rights on the account, where nobody nearer is found (`on`). "
+        "Needs Graph's `Application.Read.All`.",
+        default="off",
+    )
     incident_site: str = _setting(
         "SASQUASH_INCIDENT_SITE",
         opaque,

@@ -40,6 +40,7 @@ from shared.under_lock import UnderLock
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.arm_reading import ArmReader
     from shared.desk import Desk
     from shared.digest import Digest
     from shared.dormant import Dormant
@@ -321,7 +322,7 @@ class Worker:
             settings=self.settings,
             accounts=self.accounts,
             governance=Governance(
-                self.clients.arm,
+                self._arm_reader,
                 self.clients.credential,
                 resource_manager=self.settings.cloud.resource_manager,
             ),
@@ -329,6 +330,12 @@ class Worker:
             transport=self._transport,
             clock=self._clock,
         )
+
+    @cached_property
+    def _arm_reader(self) -> "ArmReader":
+        from shared.arm_reading import ArmReader  # noqa: PLC0415 -- not on the way to a kill
+
+        return ArmReader(self.clients.arm, resource_manager=self.settings.cloud.resource_manager)
 
     @cached_property
     def drill(self) -> "Drill":
@@ -439,7 +446,7 @@ class Worker:
     def _people(self) -> "People":
         from shared.report.people import People  # noqa: PLC0415 -- only the follow-up needs it
 
-        return People(self._graph, settings=self.settings)
+        return People(self._graph, self._arm_reader, settings=self.settings)
 
     @cached_property
     def _announcer(self) -> "Announcer":

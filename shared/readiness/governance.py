@@ -1,41 +1,32 @@
 """What Azure has of locks, deny assignments, rights and logs.
 
-Plain requests of the one management client that is there: five reads are no reason for three SDKs more.
 REST: Management Locks - List At Subscription Level (2020-05-01); Deny Assignments - List (2022-04-01); Permissions -
 List For Resource (2022-04-01); Diagnostic Settings - List (2021-05-01-preview).
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jwt
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
-from azure.core.rest import HttpRequest
-from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import Blocked, from_azure
+from shared.arm_reading import ArmReader
+from shared.errors import from_azure
 from shared.facts import AccountFacts
 from shared.readiness.checks import Actions, Denial, Lock
 from shared.sas import Service
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _LOCK_OF = f"{_AUTHORIZATION}/locks/"
-_MOST_PAGES = 1000
 
 
 class Governance:
     """Reads what governs the accounts. All raise PassingFailure or Blocked."""
 
-    def __init__(
-        self,
-        client_for: Callable[[str], StorageManagementClient],
-        credential: AsyncTokenCredential,
-        *,
-        resource_manager: str,
-    ) -> None:
+    def __init__(self, arm: ArmReader, credential: AsyncTokenCredential, *, resource_manager: str) -> None:
         """`resource_manager` is ARM's URL."""
-        self._client_for = client_for
+        self._arm = arm
         self._credential = credential
         self._resource_manager = resource_manager
 
@@ -52,18 +43,18 @@ class Governance:
     async def locks(self, subscription: str) -> tuple[Lock, ...]:
         """Return every management lock in a subscription, whatever it was put on."""
         path = f"/subscriptions/{subscription}{_AUTHORIZATION}/locks?api-version=2020-05-01"
-        return tuple([_lock(row) async for row in self._rows(subscription, path, doing="Listing the locks")])
+        return tuple([_lock(row) async for row in self._arm.rows(subscription, path, doing="Listing the locks")])
 
     async def denials(self, subscription: str) -> tuple[Denial, ...]:
         """Return every deny assignment in a subscription, and those above that reach into it."""
         path = f"/subscriptions/{subscription}{_AUTHORIZATION}/denyAssignments?api-version=2022-04-01"
-        rows = self._rows(subscription, path, doing="Listing the deny assignments")
+        rows = self._arm.rows(subscription, path, doing="Listing the deny assignments")
         return tuple([_denial(row.get("properties") or {}) async for row in rows])
 
     async def rights(self, account: AccountFacts) -> tuple[Actions, ...]:
         """Return what the app's identity may do on an account, a role each."""
         path = f"{account.id}{_AUTHORIZATION}/permissions?api-version=2022-04-01"
-        rows = self._rows(account.subscription, path, doing=f"Asking for our rights on {account.name}")
+        rows = self._arm.rows(account.subscription, path, doing=f"Asking for our rights on {account.name}")
         return tuple([_actions(row) async for row in rows])
 
     async def logged(self, account: AccountFacts, service: Service) -> frozenset[str]:
@@ -72,7 +63,7 @@ class Governance:
             f"{account.id}/{service.value}Services/default/providers/Microsoft.Insights/diagnosticSettings"
             "?api-version=2021-05-01-preview"
         )
-        rows = self._rows(account.subscription, path, doing=f"Reading what {account.name} logs")
+        rows = self._arm.rows(account.subscription, path, doing=f"Reading what {account.name} logs")
         settings = [row.get("properties") or {} async for row in rows]
         return frozenset(
             str(log.get("categoryGroup") or log.get("category"))
@@ -81,24 +72,6 @@ class Governance:
             for log in setting.get("logs") or ()
             if log.get("enabled") is True
         )
-
-    async def _rows(self, subscription: str, path: str, *, doing: str) -> AsyncIterator[Mapping[str, Any]]:
-        client, url = self._client_for(subscription), path
-        for _ in range(_MOST_PAGES):
-            try:
-                response = await client.send_request(HttpRequest("GET", url))
-                await response.read()
-                response.raise_for_status()
-            except AzureError as error:
-                raise from_azure(error, doing=doing) from error
-            body = response.json()
-            for row in body.get("value") or ():
-                yield row
-            url = body.get("nextLink") or ""
-            if not url:
-                return
-            if not url.startswith(f"{self._resource_manager}/"):  # our token goes with it
-                raise Blocked(f"{doing} failed: its next page is not Azure Resource Manager's. A person has to look.")
 
 
 def _lock(row: Mapping[str, Any]) -> Lock:

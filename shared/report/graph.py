@@ -21,6 +21,9 @@ from kiota_authentication_azure.azure_identity_authentication_provider import (
 )
 from kiota_http.observability_options import ObservabilityOptions
 from msgraph import GraphServiceClient
+from msgraph.generated.groups.item.transitive_members.graph_user.graph_user_request_builder import (
+    GraphUserRequestBuilder,
+)
 from msgraph.generated.models.body_type import BodyType
 from msgraph.generated.models.email_address import EmailAddress
 from msgraph.generated.models.field_value_set import FieldValueSet
@@ -33,6 +36,8 @@ from msgraph.generated.models.o_data_errors.o_data_error import ODataError
 from msgraph.generated.models.recipient import Recipient
 from msgraph.generated.models.service_principal import ServicePrincipal
 from msgraph.generated.models.user import User
+from msgraph.generated.models.user_collection_response import UserCollectionResponse
+from msgraph.generated.service_principals.item.owners.owners_request_builder import OwnersRequestBuilder
 from msgraph.generated.service_principals.item.service_principal_item_request_builder import (
     ServicePrincipalItemRequestBuilder,
 )
@@ -46,6 +51,7 @@ from shared.report.mail import Message
 from shared.report.owners import Person
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_PERSON = ["id", "displayName", "mail", "userPrincipalName"]
 _FINDING_ID = re.compile(r"[0-9a-f]{64}")
 _HEADER_VALUE = re.compile(r"[A-Za-z0-9+/=_-]{1,64}")
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -82,13 +88,11 @@ class Graph:
         await self._http.aclose()
 
     async def user(self, address: str) -> Person | None:
-        """Return the user whose principal name is `address`; None if there is none. Needs User.ReadBasic.All.
+        """Return the user whose principal name or object id it is; None if there is none. Needs User.ReadBasic.All.
 
         https://learn.microsoft.com/graph/api/user-get
         """
-        query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(
-            select=["id", "displayName", "mail", "userPrincipalName"]
-        )
+        query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=_PERSON)
         request = self._client.users.by_user_id(address).get(RequestConfiguration(query_parameters=query))
         try:
             user = await self._call(request, doing="Looking up an owner in Graph", right="User.ReadBasic.All")
@@ -96,14 +100,46 @@ class Graph:
             return None
         return None if user is None else Person(user.display_name, user.mail)
 
+    async def members(self, group: str, *, most: int) -> tuple[Person, ...] | None:
+        """Return the users in a group and in the groups in it; None if they are more than `most`.
+
+        Needs GroupMember.Read.All, and User.ReadBasic.All for their names. Graph follows nested groups, and loops.
+        https://learn.microsoft.com/graph/api/group-list-transitivemembers
+        """
+        query = GraphUserRequestBuilder.GraphUserRequestBuilderGetQueryParameters(
+            count=True, select=_PERSON, top=most + 1
+        )
+        configuration = RequestConfiguration(query_parameters=query)
+        configuration.headers.add("ConsistencyLevel", "eventual")  # a cast of the members asks for it
+        request = self._client.groups.by_group_id(_checked(group)).transitive_members.graph_user.get(configuration)
+        try:
+            found = await self._call(request, doing="Listing a group's members", right="GroupMember.Read.All")
+        except NotFound:
+            return ()
+        people = _people(found)
+        return people if len(people) <= most else None
+
+    async def owners_of_app(self, app: str, *, most: int) -> tuple[Person, ...]:
+        """Return the users that own a service principal, at most `most`. Needs Application.Read.All.
+
+        https://learn.microsoft.com/graph/api/serviceprincipal-list-owners
+        """
+        query = OwnersRequestBuilder.OwnersRequestBuilderGetQueryParameters(select=_PERSON, top=most)
+        owners = self._client.service_principals.by_service_principal_id(_checked(app)).owners
+        request = owners.get(RequestConfiguration(query_parameters=query))
+        try:
+            found = await self._call(request, doing="Listing an app's owners", right="Application.Read.All")
+        except NotFound:
+            return ()
+        return _people(found)
+
     async def principal_exists(self, object_id: str) -> bool:
         """Return whether the tenant has a user or a service principal (an app, a managed identity) of this id.
 
         Needs User.ReadBasic.All, and for what is no user Application.Read.All.
         https://learn.microsoft.com/graph/api/user-get, https://learn.microsoft.com/graph/api/serviceprincipal-get
         """
-        if not _OBJECT_ID.fullmatch(object_id):
-            raise ValueError("an object id is a GUID; nothing else goes into a path")
+        _checked(object_id)
         user = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=["id"])
         app = ServicePrincipalItemRequestBuilder.ServicePrincipalItemRequestBuilderGetQueryParameters(select=["id"])
         as_user = self._client.users.by_user_id(object_id)
@@ -207,8 +243,23 @@ class Graph:
 
 def warm_up() -> None:
     """Import the models that Graph's answers are read into: kiota does that at the first answer, for two seconds."""
-    for model in (User(), ServicePrincipal(), ListItemCollectionResponse(), ODataError()):
+    for model in (User(), UserCollectionResponse(), ServicePrincipal(), ListItemCollectionResponse(), ODataError()):
         model.get_field_deserializers()
+
+
+def _checked(object_id: str) -> str:
+    if not _OBJECT_ID.fullmatch(object_id):
+        raise ValueError("an object id is a GUID; nothing else goes into a path")
+    return object_id
+
+
+def _people(found: Any) -> tuple[Person, ...]:
+    """Return the users of an answer; other objects have no mailbox, and are left out."""
+    return tuple(
+        Person(user.display_name, user.mail)
+        for user in (found.value if found else None) or ()
+        if isinstance(user, User)
+    )
 
 
 async def _refuse_what_kiota_would_not(response: httpx.Response) -> None:

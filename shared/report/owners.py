@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,11 +42,25 @@ class Person:
 
 class Directory(Protocol):
     async def user(self, address: str) -> Person | None:
-        """Return who has this address; None for a group, a shared mailbox or nobody. Raises SasquashError."""
+        """Return who has this address, or this object id; None for a group, a shared mailbox or nobody.
+
+        Raises SasquashError.
+        """
+
+    async def members(self, group: str, *, most: int) -> tuple[Person, ...] | None:
+        """Return the users in a group and in the groups in it; None if they are more than `most`.
+
+        Raises SasquashError.
+        """
+
+    async def owners_of_app(self, app: str, *, most: int) -> tuple[Person, ...]:
+        """Return the users that own a service principal. Raises SasquashError."""
 
 
-def from_tags(tags: Mapping[str, str], *, tag_names: Sequence[str], domains: Collection[str]) -> Owners:
-    """Return the owners that an account's `tags` name.
+def from_tags(
+    tags: Mapping[str, str], *, tag_names: Sequence[str], domains: Collection[str], on: str = "the account"
+) -> Owners:
+    """Return the owners that the `tags` on the account name, or `on` what it lies in.
 
     `tag_names` are the tags that count, best first; case does not matter, as in ARM. A value holds addresses,
     separated by ";" or ",". `domains` are lower case; a subdomain of one is another domain.
@@ -61,10 +75,30 @@ def from_tags(tags: Mapping[str, str], *, tag_names: Sequence[str], domains: Col
                 continue
             fault = _fault(text, domains)
             if fault is None:
-                people.append(Owner(text, None, f"tag {tag_name} on the account"))
+                people.append(Owner(text, None, f"tag {tag_name} on {on}"))
             else:
-                rejected.append(f'tag "{tag_name}": {fault}')
+                rejected.append(f'tag "{tag_name}" on {on}: {fault}')
     return _bounded(people, rejected)
+
+
+def of_people(people: Iterable[Person], *, found_by: str, domains: Collection[str]) -> Owners:
+    """Return those of `people` that have a mailbox in an allowed domain, as owners."""
+    owners: list[Owner] = []
+    rejected: list[str] = []
+    for person in people:
+        fault = _fault(person.mail, domains) if person.mail else "no mailbox"
+        if fault is None and person.mail:
+            owners.append(Owner(person.mail, clean(person.name or "", limit=100) or None, found_by))
+        else:
+            rejected.append(f"{found_by}: {fault}")
+    return _bounded(owners, rejected)
+
+
+def together(*found: Owners) -> Owners:
+    """Return all that was found, each mailbox once."""
+    return _bounded(
+        [owner for each in found for owner in each.people], [reason for each in found for reason in each.rejected]
+    )
 
 
 async def resolve(owners: Owners, directory: Directory, *, domains: Collection[str]) -> Owners:

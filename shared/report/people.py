@@ -1,13 +1,14 @@
-"""Who is told of a revocation: the owners that the account's tags name, and always the security mailbox."""
+"""Who is told of a revocation: the account's owners, and always the security mailbox."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
-from shared.report import owners
+from shared.arm_reading import ArmReader
+from shared.facts import AccountFacts
 from shared.report.graph import Graph
 from shared.report.mail import compose
 from shared.report.narrative import brief
 from shared.report.owners import Owners
+from shared.report.ownership import Ownership
 from shared.revocation import Reason, Revocation
 from shared.settings import Settings
 
@@ -15,14 +16,14 @@ from shared.settings import Settings
 class People:
     """Finds owners and mails them, through Graph."""
 
-    def __init__(self, graph: Graph, *, settings: Settings) -> None:
+    def __init__(self, graph: Graph, arm: ArmReader, *, settings: Settings) -> None:
         self._graph = graph
         self._settings = settings
+        self._ownership = Ownership(arm, graph, settings=settings)
 
-    async def find(self, tags: Mapping[str, str]) -> Owners:
-        """Return the owners that `tags` name; addresses outside the allowed domains are rejected."""
-        named = owners.from_tags(tags, tag_names=self._settings.owner_tags, domains=self._settings.mail_domains)
-        return await owners.resolve(named, self._graph, domains=self._settings.mail_domains)
+    async def find(self, account: AccountFacts) -> Owners:
+        """Return the owners of an account; addresses outside the allowed domains are rejected."""
+        return await self._ownership.of(account)
 
     async def tell(self, revocation: Revocation, *, now: datetime) -> tuple[str, ...]:
         """Mail what `revocation` has come to; return the recipients. Raises PassingFailure or Blocked."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from local.insights import PUBLISHER
-from local.model import Identity
+from local.model import Group, Identity, RoleAssignment
 from shared.alerts import AlertReference
 from shared.queues import Message
 from shared.revocation import State
@@ -44,6 +44,21 @@ async def key_of_an_account(driver: Driver) -> None:
     await driver.worker().containment.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+
+
+async def owner_by_rights(driver: Driver) -> None:
+    """Owners of an account whose tags say nothing: a group on it, and whom Defender is to tell."""
+    account, model = await driver.account(), driver.cloud.model
+    worker = driver.worker()
+    ref = await worker.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    group = Group("11111111-1111-4111-8111-111111111111")
+    model.groups[group.object_id] = group
+    assignment = RoleAssignment(group.object_id, "Group", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", account.id)
+    model.role_assignments.append(assignment)
+    await worker._people.find(await worker.accounts.facts(ref))
+    model.role_assignments.remove(assignment)
+    del model.groups[group.object_id]
 
 
 async def policies_behind_a_firewall(driver: Driver) -> None:
@@ -108,6 +123,7 @@ async def readiness(driver: Driver) -> None:
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     key_of_an_account,
+    owner_by_rights,
     policies_behind_a_firewall,
     delegation_keys,
     lockdown,

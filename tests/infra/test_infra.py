@@ -220,7 +220,11 @@ def test_what_the_daily_look_asks_for_is_what_accounts_are_made_to_log() -> None
 
 
 def arm_actions(text: str) -> set[str]:
-    return set(re.findall(r"Microsoft\.(?:Storage|Network|ResourceGraph|Authorization|Insights)/[A-Za-z/]+", text))
+    return set(
+        re.findall(
+            r"Microsoft\.(?:Storage|Network|ResourceGraph|Resources|Authorization|Insights|Security)/[A-Za-z/]+", text
+        )
+    )
 
 
 def test_the_custom_roles_hold_the_actions_that_the_local_cloud_asks_for_and_no_others() -> None:
@@ -309,6 +313,7 @@ def test_the_graph_rights_of_the_script_are_those_of_the_page() -> None:
 
     assert granted == {
         "User.ReadBasic.All",
+        "GroupMember.Read.All",
         "Sites.Selected",
         "SecurityAlert.Read.All",
         "SecurityAlert.ReadWrite.All",

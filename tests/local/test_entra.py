@@ -87,6 +87,7 @@ def test_a_persons_token_names_the_person_and_the_role(entra: Entra, cloud: Clou
             "https://graph.microsoft.com/",
             [
                 "Application.Read.All",
+                "GroupMember.Read.All",
                 "Mail.Send",
                 "SecurityAlert.Read.All",
                 "SecurityAlert.ReadWrite.All",

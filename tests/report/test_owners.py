@@ -104,7 +104,7 @@ def test_at_most_five_people_are_told() -> None:
 
 def test_a_rejection_names_tag_and_domain() -> None:
     owners = from_tags({"owner": "ada@evil.example"}, tag_names=_NAMES, domains=_DOMAINS)
-    assert owners.rejected == ('tag "owner": evil[.]example is not an allowed domain',)
+    assert owners.rejected == ('tag "owner" on the account: evil[.]example is not an allowed domain',)
 
 
 def test_a_look_alike_is_quoted_so_that_it_cannot_be_taken_for_the_real_one() -> None:
