@@ -210,6 +210,21 @@ class Incident:
     updated_at: datetime = field(default_factory=now)
 
 
+@dataclass(frozen=True, slots=True)
+class StorageLogLine:
+    """One line of StorageBlobLogs and its like: what the account's diagnostic settings send to a workspace."""
+
+    account: str
+    at: datetime
+    category: str  # "StorageRead" | "StorageWrite" | "StorageDelete"
+    status: int
+    object_key: str
+    address: str  # with its port
+    agent: str
+    authentication_hash: str
+    response_size: int
+
+
 @dataclass(frozen=True)
 class RecordedRequest:
     """One request as the front saw it. `url` has every `sig` value replaced by "REDACTED"."""
@@ -255,6 +270,7 @@ class Cloud:
     events: list[dict[str, Any]] = field(default_factory=list)  # eventgrid.py: envelope, deliveries, no raw secret
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     requests: list[RecordedRequest] = field(default_factory=list)
+    storage_log: list["StorageLogLine"] = field(default_factory=list)  # of services that are logged
     telemetry: list[dict[str, Any]] = field(default_factory=list)  # requests and dependencies, as they were tracked
     alerts: Alerts = field(default_factory=Alerts)  # what other tools keep
     senders: Senders = field(default_factory=Senders)

@@ -58,5 +58,6 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
             cloud.dead_letters,
             cloud.requests,
             cloud.telemetry,
+            cloud.storage_log,
         ):
             record.clear()

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from local import delegation, file_service
 from local.azurite import SERVICES
@@ -26,6 +26,7 @@ from local.storage_acl import AccessPolicies
 from local.storage_backend import StorageBackend
 from local.storage_errors import Refusal, server_name
 from local.storage_forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
+from local.storage_log import line, signed_by
 from local.storage_sas import admit
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class Storage:
             if account is None:
                 await _no_account(scope, receive, send)
                 return
+            send = self._logging(request, account, scope, send)
             try:
                 identity = check(request, account, self._entra)
                 admitted = admit(request, account, self._cloud)
@@ -107,6 +109,26 @@ class Storage:
             except Refusal as refusal:
                 accept, version = headers.get("accept", ""), headers.get("x-ms-version", "")
                 await refusal.response(host.service, accept=accept, version=version)(scope, receive, send)
+
+    def _logging(self, request: StorageRequest, account: Account, scope: Scope, send: Send) -> Send:
+        """Return `send`, which puts a line into the log once the answer is complete, where the service is logged."""
+        if not account.logged.get(request.host.service):
+            return send
+        status, size = 0, 0
+        signer = signed_by(request, account)  # by the keys that there are when it comes
+
+        async def logged(message: Message) -> None:
+            nonlocal status, size
+            status = message.get("status", status)
+            size += len(message.get("body", b""))
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                client = scope.get("client") or ("127.0.0.1", 0)
+                self._cloud.storage_log.append(
+                    line(request, account, signer, status=status, size=size, address=f"{client[0]}:{client[1]}")
+                )
+
+        return logged
 
     async def _answer(
         self,

@@ -19,6 +19,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.eventgrid.aio import EventGridPublisherClient
     from azure.keyvault.secrets.aio import SecretClient
+    from azure.monitor.query.aio import LogsQueryClient
     from azure.storage.blob.aio import ContainerClient
 
 # Remote calls that may be repeated are, briefly: the 20 s that an event leaves us are for more than one call.
@@ -135,6 +136,20 @@ class Clients:
                 url, self.credential, transport=self._transport(), logging_enable=False, **_RETRIES, **_TIMEOUTS
             )
         return self._vaults[url]
+
+    @cached_property
+    def logs(self) -> "LogsQueryClient":
+        """The client that asks Azure Monitor's logs."""
+        from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415 -- only the follow-up needs it
+
+        return LogsQueryClient(
+            self.credential,
+            endpoint=self._settings.cloud.logs,
+            transport=self._transport(),
+            logging_enable=False,
+            **_RETRIES,
+            **_TIMEOUTS,
+        )
 
     @cached_property
     def topic(self) -> "EventGridPublisherClient":

@@ -28,6 +28,7 @@ class AzureCloud:
     resource_manager: str
     graph: str
     authority: str
+    logs: str
     key_vault_suffix: str
     storage_suffix: str
     token_issuers: tuple[str, ...]
@@ -42,6 +43,7 @@ CLOUDS = {
         resource_manager="https://management.azure.com",
         graph="https://graph.microsoft.com",
         authority="login.microsoftonline.com",
+        logs="https://api.loganalytics.io",
         key_vault_suffix="vault.azure.net",
         storage_suffix="core.windows.net",
         token_issuers=(
@@ -53,6 +55,7 @@ CLOUDS = {
         resource_manager="https://management.usgovcloudapi.net",
         graph="https://graph.microsoft.us",
         authority="login.microsoftonline.us",
+        logs="https://api.loganalytics.us",
         key_vault_suffix="vault.usgovcloudapi.net",
         storage_suffix="core.usgovcloudapi.net",
         token_issuers=(
@@ -64,6 +67,7 @@ CLOUDS = {
         resource_manager="https://management.chinacloudapi.cn",
         graph="https://microsoftgraph.chinacloudapi.cn",
         authority="login.chinacloudapi.cn",
+        logs="https://api.loganalytics.azure.cn",
         key_vault_suffix="vault.azure.cn",
         storage_suffix="core.chinacloudapi.cn",
         token_issuers=(

@@ -5,13 +5,15 @@ person is to decide is due as often as it is asked: it is another plan then, or 
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.alerts import AlertReference
 from shared.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
 from shared.targets import Lever
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
+_NOT_ASKED_ABOUT = frozenset({State.RECEIVED, State.DISMISSED})
+LOGS_LAG = timedelta(minutes=20)
 _TOLD_BY_MAIL = frozenset(
     {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
 )
@@ -119,6 +121,22 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
     hand_over_due = pull is not None and pull.lever is Lever.ACCOUNT_KEY and revocation.hand_over is None
     news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
     return hand_over_due or news or bool(open_alerts(revocation)) or closable(revocation)
+
+
+def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
+    """Return in how many seconds the storage logs are to be asked about the leak; None where they are not to be.
+
+    Once as soon as people are to hear of it; and once more when what was done just before the kill is sure to be in
+    the logs, which lag by minutes.
+    """
+    if revocation.account is None or revocation.state in _NOT_ASKED_ABOUT or not confirmed(revocation):
+        return None
+    usage, pull = revocation.usage, revocation.pull
+    if usage is None:
+        return 0.0
+    if usage.unknown or pull is None or usage.at >= pull.at + LOGS_LAG:
+        return None
+    return max((pull.at + LOGS_LAG - now).total_seconds(), 0.0)
 
 
 def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:

@@ -12,15 +12,27 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.claims import CLAIM_TIME, Claims, unclaimed
-from shared.due import closable, confirmed, open_alerts, told_at_once, unannounced, unfiled, untold, with_proof
-from shared.errors import Conflict, SasquashError
+from shared.due import (
+    closable,
+    confirmed,
+    open_alerts,
+    told_at_once,
+    unannounced,
+    unfiled,
+    untold,
+    usage_in,
+    with_proof,
+)
+from shared.errors import Blocked, Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
+from shared.report.used import summary
 from shared.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
 from shared.targets import Lever
+from shared.usage import Usage
 
 if TYPE_CHECKING:
     from shared.digest import Digest
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
     from shared.report.announce import Announcer
     from shared.report.people import People
     from shared.report.traces import Traces
+    from shared.report.usage_logs import UsageLogs
     from shared.sources.closing import AlertCloser
 
 _log = logging.getLogger(__name__)
@@ -67,11 +80,12 @@ class FollowUp:
         digest: Callable[[], "Digest"],
         alerts: Callable[[], "AlertCloser"],
         traces: Callable[[], "Traces | None"],
+        usage: Callable[[], "UsageLogs"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`hand_over` to `traces` are called when first needed, after `warm_up`.
+        """`hand_over` to `usage` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -86,6 +100,7 @@ class FollowUp:
         self._digest = digest
         self._alerts = alerts
         self._traces = traces
+        self._usage = usage
         self._warm_up = warm_up
         self._is_warm = False
         self._claims = Claims(ledger, clock=clock, new_id=new_id)
@@ -129,17 +144,18 @@ class FollowUp:
         if revocation.state is State.CONTAINED:  # by now it may be proven, and that is what is to be told
             revocation = await self._as_it_stands(revocation)
         first = await asyncio.gather(
-            proof,
             self._guarded("hand-over", self._hand_key_over, revocation, message),
             self._guarded("announcement", self._announce, revocation, message),
-            self._guarded("incident", self._file, revocation, message),
+            self._guarded("usage", self._look_at_usage, revocation, message),
         )
+        revocation = await self._as_it_stands(revocation)
+        second = await asyncio.gather(proof, self._guarded("incident", self._file, revocation, message))
         then = [await self._guarded("mail", self._tell, revocation, message)]
         then.append(await self._guarded("closing of alerts", self._close_alerts, revocation, message))
         if revocation.state is State.PROVEN:
             then.append(await self._guarded("closing", self._close, await self._as_it_stands(revocation), message))
             revocation = await self._as_it_stands(revocation)
-        return [again for again in (*first, *then) if again is not None], revocation
+        return [again for again in (*first, *second, *then) if again is not None], revocation
 
     async def _as_it_stands(self, revocation: Revocation) -> Revocation:
         return await self._ledger.read(revocation.fingerprint) or revocation
@@ -228,6 +244,24 @@ class FollowUp:
             known=claimed,
         )
         return None
+
+    async def _look_at_usage(self, revocation: Revocation) -> float | None:
+        """Ask the logs what the leak was used for. What is found later on is put into the incident, not mailed."""
+        left, account = usage_in(revocation, now=self._clock()), revocation.account
+        if left is None or left > 0 or account is None:
+            return left
+        try:
+            usage = await self._usage().of(revocation, account)
+        except Blocked as error:
+            usage = Usage(self._clock(), unknown=str(error))
+        changed = await self._ledger.change(
+            revocation.fingerprint, lambda current: replace(current, usage=usage), what=summary(usage)
+        )
+        if changed is None:
+            return None
+        if changed.filed is not None and revocation.usage is not None:
+            await self._incidents().update(changed.filed.item_id, brief(changed, now=self._clock()))
+        return usage_in(changed, now=self._clock())
 
     async def _file(self, revocation: Revocation) -> float | None:
         if not unfiled(revocation):

@@ -30,6 +30,7 @@ from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
 from shared.revocation import STATE_OF, Change, ClosedAlert, LockedDown, Plan, Reason, Revocation, Sighting, State
 from shared.state_index import IndexRow, StateIndex
+from shared.usage import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -304,6 +305,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 lockdown=None,
                 sightings=(),
                 closed_alerts=(),
+                usage=None,
                 etag="",
                 written=None,
             )
@@ -329,6 +331,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "lockdown": ("Lockdown", LockedDown | None),
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
+    "usage": ("Usage", Usage | None),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 

@@ -14,6 +14,7 @@ from shared.facts import AccountFacts, PolicyReading
 from shared.finding import Finding
 from shared.sas import Service
 from shared.targets import Lever, Lockdown
+from shared.usage import Usage
 
 
 class State(StrEnum):
@@ -332,6 +333,7 @@ class Revocation:
     hand_over: HandOver | None = None
     lockdown: LockedDown | None = None
     closed_alerts: tuple[ClosedAlert, ...] = ()
+    usage: Usage | None = None  # None: not asked yet
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shared.intake.publishing import Publisher
     from shared.readiness.api import ReadinessApi
     from shared.readiness.drill import Drill
+    from shared.readiness.governance import Governance
     from shared.readiness.looking import Readiness
     from shared.readiness.table import ReadinessTable
     from shared.report.announce import Announcer
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from shared.report.incident import Incidents
     from shared.report.people import People
     from shared.report.traces import Traces
+    from shared.report.usage_logs import UsageLogs
     from shared.responder.api import Responder
     from shared.secret_settings import SecretSettings
     from shared.sources.closing import AlertCloser
@@ -88,8 +90,6 @@ def _import_for_people() -> None:
     """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
     import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
 
-    import shared.report.announce  # noqa: PLC0415
-    import shared.report.people  # noqa: F401, PLC0415
     from shared.report.graph import warm_up  # noqa: PLC0415
 
     warm_up()
@@ -315,20 +315,23 @@ class Worker:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        from shared.readiness.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
         from shared.readiness.looking import Readiness  # noqa: PLC0415
 
         return Readiness(
             settings=self.settings,
             accounts=self.accounts,
-            governance=Governance(
-                self._arm_reader,
-                self.clients.credential,
-                resource_manager=self.settings.cloud.resource_manager,
-            ),
+            governance=self._governance,
             table=self.readiness_table,
             transport=self._transport,
             clock=self._clock,
+        )
+
+    @cached_property
+    def _governance(self) -> "Governance":
+        from shared.readiness.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+
+        return Governance(
+            self._arm_reader, self.clients.credential, resource_manager=self.settings.cloud.resource_manager
         )
 
     @cached_property
@@ -471,6 +474,12 @@ class Worker:
             settings.insights_connection, client_id=settings.client_id, authority=settings.cloud.authority
         )
 
+    @cached_property
+    def _usage(self) -> "UsageLogs":
+        from shared.report.usage_logs import UsageLogs  # noqa: PLC0415 -- only the follow-up needs it
+
+        return UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
+
     def _warm_up(self) -> None:
         """Import what the follow-up needs: on a thread of its own."""
         _import_for_people()
@@ -491,6 +500,7 @@ class Worker:
             digest=lambda: self.digest,
             alerts=self._alert_closer,
             traces=lambda: self.traces,
+            usage=lambda: self._usage,
             warm_up=self._warm_up,
             clock=self._clock,
             new_id=self._new_id,

@@ -49,6 +49,7 @@ class Briefing:
     received_at: datetime
     done: str  # what Sasquash did
     proven: str  # what is proven and how, or why it is not
+    used: tuple[str, ...]  # what the logs tell of the leak's use, one English sentence each; empty: not asked yet
     breaks: tuple[str, ...]  # what stops working now, or would
     open_points: tuple[str, ...]
     next_steps: tuple[str, ...]

@@ -83,6 +83,7 @@ def _columns(briefing: Briefing) -> dict[str, str]:
         briefing.reported_by and f"Reported by {clean(briefing.reported_by)}: {clean(briefing.reported_because)}",
         briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
         f"C3ID: {clean(briefing.c3id)}",
+        *(f"Use: {clean(point)}" for point in briefing.used),
         *(f"Breaks: {clean(point)}" for point in briefing.breaks),
         by_hand and f"{'Prints the new key' if words.pulled else 'Revokes it by hand'}: {by_hand}",
         *(f"Open: {clean(point)}" for point in briefing.open_points),

@@ -40,13 +40,14 @@ def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str, cop
     sections = [
         section("What was ordered" if briefing.ordered else "What leaked, and where", facts(_leak(briefing))),
         section("What it allowed", _allowed(briefing)),
+        section("Who used it", bullets(briefing.used)) if briefing.used else "",
         section("What was done, and what is proven", facts(_outcome(briefing))),
         _breakage(briefing, words),
         section("Timeline, in seconds since it reached Sasquash", facts(_timeline(briefing))),
         section("Who was told", _told(briefing, security_mailbox)),
     ]
     # While the credential works, what to do comes before all explanations.
-    sections.insert(0 if words.tone is Tone.LIVE else 4, section("What to do now", _next(briefing, words)))
+    sections.insert(0 if words.tone is Tone.LIVE else 5, section("What to do now", _next(briefing, words)))
     return Message(
         subject=_subject(briefing),
         html=page(_subject(briefing), _banner(briefing, words), *sections, _footer(briefing)),

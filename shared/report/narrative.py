@@ -7,6 +7,7 @@ from shared.due import open_alerts
 from shared.finding import Finding
 from shared.levers.words import done, policy
 from shared.report.briefing import Briefing, TimelineEntry
+from shared.report.used import also_breaks, used
 from shared.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
 from shared.sas import Kind, assess
 from shared.targets import Lever
@@ -69,7 +70,11 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         received_at=revocation.received_at,
         done=_done(revocation),
         proven=_proven(revocation),
-        breaks=revocation.plan.breaks if revocation.plan is not None else (),
+        used=used(revocation.usage, revocation),
+        breaks=(
+            *(revocation.plan.breaks if revocation.plan is not None else ()),
+            *also_breaks(revocation.usage, revocation),
+        ),
         open_points=tuple(_open_points(revocation)),
         next_steps=tuple(_next_steps(revocation)),
         deadline=revocation.deadline if revocation.state is State.AWAITING_APPROVAL else None,

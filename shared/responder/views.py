@@ -68,6 +68,7 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
         "hand_over": revocation.hand_over,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,
+        "usage": revocation.usage,
         "owners": revocation.owners,
         "owners_rejected": revocation.owners_rejected,
         "told": revocation.told,

@@ -33,6 +33,7 @@ from shared.revocation import (
 )
 from shared.sas import Service
 from shared.targets import KEY_NAMES, Lever, Lockdown, PolicyTarget
+from shared.usage import Client, Touched, Usage
 from tests import samples
 from tests.driven.driving import Driver
 from tests.samples import NOW
@@ -122,6 +123,17 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
             HandOverOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
         lockdown=replace(before, after=before.before, undone_at=LATER),
+        usage=Usage(
+            at=LATER,
+            days=90,
+            unknown="Why nobody knows. " * 20,
+            requests=10**12,
+            first=LATER,
+            last=LATER,
+            objects=(Touched("🦍" * 200, 10**9, 10**9),) * 20,
+            clients=(Client("f" * 39, "🦍" * 200, 10**9),) * 10,
+            others=(Client("f" * 39, "🦍" * 200, 10**9),) * 10,
+        ),
     )
 
 

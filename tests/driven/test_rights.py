@@ -46,6 +46,16 @@ async def key_of_an_account(driver: Driver) -> None:
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
 
 
+async def usage(driver: Driver) -> None:
+    """A leak on an account whose logs tell who used it."""
+    account = await driver.account()
+    account.logged["blob"] = ("StorageRead",)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(finding))
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).usage is not None
+
+
 async def owner_by_rights(driver: Driver) -> None:
     """Owners of an account whose tags say nothing: a group on it, and whom Defender is to tell."""
     account, model = await driver.account(), driver.cloud.model
@@ -123,6 +133,7 @@ async def readiness(driver: Driver) -> None:
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     key_of_an_account,
+    usage,
     owner_by_rights,
     policies_behind_a_firewall,
     delegation_keys,

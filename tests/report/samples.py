@@ -52,6 +52,7 @@ _BRIEFING = Briefing(
     received_at=RECEIVED,
     done="key2 was regenerated 2.1 s after the event arrived.",
     proven="A token of our own was accepted before and refused 6 times after.",
+    used=(),
     breaks=("Every SAS and connection string made with key2.",),
     open_points=("Who used it is not known: the account has no logs.",),
     next_steps=("Remove it from the README: `git rm README.md`",),

@@ -247,3 +247,12 @@ def test_an_order_is_not_told_as_what_leaked() -> None:
     assert "What was ordered" in text
     assert "What leaked" not in text
     assert "Id of the secret" not in text
+
+
+def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
+    text = _as_text(_mail(briefing(used=("WRITTEN to what runs.", "It was used 12 times."))))
+
+    allowed, used, done = (
+        text.index(title) for title in ("What it allowed", "Who used it\nWRITTEN to what runs.", "What was done")
+    )
+    assert allowed < used < done

@@ -28,6 +28,7 @@ from shared.revocation import (
 )
 from shared.sas import Service, key_sha256
 from shared.targets import Lever, Lockdown
+from shared.usage import Client, Touched, Usage
 from tests import samples
 from tests.responder.openapi import described
 from tests.samples import NOW
@@ -51,6 +52,15 @@ def full() -> Revocation:
         deadline=NOW + timedelta(hours=4),
         approval=Approval(ADA, NOW, "d" * 64, "The owner agrees"),
         liveness=Liveness(NOW, True, "Azure accepts it."),
+        usage=Usage(
+            NOW,
+            90,
+            first=NOW,
+            last=NOW,
+            objects=(Touched("/models/m.ckpt", 2, 1),),
+            clients=(Client("203.0.113.9", "curl", 2),),
+            others=(Client("198.51.100.1", "billing", 3),),
+        ),
         pull=samples.pull(token),
         proof=Proof(Outcome.PROVEN, NOW, ("blob: refused 3 times.",)),
         hand_over=HandOver(HandOverOutcome.DONE, NOW, "It is there.", "https://v.vault.azure.net/secrets/s"),

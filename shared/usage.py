@@ -1,0 +1,64 @@
+"""What the storage logs tell of a leak: who used it and for what, and who else uses the key behind it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+# Files that run, or that a model loads as code ("pickle"): who could write them may own whoever opens them.
+_RUNS = (
+    *(".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".h5", ".keras", ".onnx", ".bin", ".safetensors"),
+    *(".py", ".ipynb", ".sh", ".ps1", ".psm1", ".bat", ".cmd", ".js", ".mjs", ".html", ".jar", ".whl"),
+    *(".exe", ".dll", ".msi", ".so", ".deb", ".rpm", ".vbs", ".docm", ".xlsm"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An object, how often it was asked for, and how often it was written, changed or deleted. Hostile text."""
+
+    name: str
+    requests: int
+    written: int
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is, by its name, a script, a program or a model."""
+        return self.name.lower().endswith(_RUNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asked: an address, and what it called itself. Hostile text."""
+
+    address: str
+    agent: str
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was found when it was looked for at `at`, of the last `days`. All numbers are of requests but `bytes_out`.
+
+    `unknown` says in one or two English sentences why nothing is known, and is empty where something is. `served`
+    were accepted; `served_after` of them after the lever was pulled. `others` are clients that use the key behind the
+    leak for something else; None where it was not asked.
+    """
+
+    at: datetime
+    days: int = 0
+    unknown: str = ""
+    requests: int = 0
+    served: int = 0
+    served_after: int = 0
+    writes: int = 0
+    deletes: int = 0
+    bytes_out: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    objects: tuple[Touched, ...] = ()
+    clients: tuple[Client, ...] = ()
+    others: tuple[Client, ...] | None = None
+
+    @property
+    def poisoned(self) -> tuple[Touched, ...]:
+        """What was written of that which runs: models, scripts, programs."""
+        return tuple(touched for touched in self.objects if touched.written and touched.runs)

@@ -1,0 +1,201 @@
+"""Who used a leak: asked of the storage logs once people hear of it, and once more when the logs have caught up."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.storage.blob.aio import BlobServiceClient
+
+from local.cloud import LocalCloud
+from local.faults import Effect
+from local.model import Account, new_storage_key
+from shared.queues import Message
+from shared.revocation import Revocation, State
+from tests.driven.driving import OWNER, Driver, found, report
+from tests.local.reaching import browser, options
+
+LOGS = "api.loganalytics.io"
+LOGGED = ("StorageRead", "StorageWrite", "StorageDelete")
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    made = await driver.account(tags={"sasquash-owner": OWNER})
+    made.logged["blob"] = LOGGED
+    return made
+
+
+@pytest.fixture
+async def client(cloud: LocalCloud) -> AsyncIterator[httpx.AsyncClient]:
+    async with browser(cloud) as opened:
+        yield opened
+
+
+def token(account: Account) -> str:
+    """The query of a leaked account SAS that may do everything."""
+    return generate_account_sas(
+        account.name,
+        account.keys["key1"],
+        resource_types=ResourceTypes(service=True, container=True, object=True),
+        permission=AccountSasPermissions(read=True, write=True, delete=True, list=True, create=True),
+        expiry=datetime.now(UTC) + timedelta(days=30),
+    )
+
+
+async def attacked(account: Account, cloud: LocalCloud, client: httpx.AsyncClient, leaked: str) -> None:
+    """What an attacker does with it: two reads, one write of a model, one refusal."""
+    url = f"https://{account.name}.blob.core.windows.net"
+    async with BlobServiceClient(url, credential=account.keys["key2"], **options(cloud)) as service:
+        await service.create_container("models")
+        await service.get_blob_client("models", "model.ckpt").upload_blob(b"x" * 5000)
+    headers = {"user-agent": "evil/1.0"}
+    for _ in range(2):
+        assert (await client.get(f"{url}/models/model.ckpt?{leaked}", headers=headers)).status_code == 200
+    put = {"x-ms-blob-type": "BlockBlob", **headers}
+    answer = await client.put(f"{url}/models/model.ckpt?{leaked}", content=b"pickle", headers=put)
+    assert answer.status_code == 201
+    assert (await client.get(f"{url}/models/nothing?{leaked}", headers=headers)).status_code == 404
+
+
+async def killed(driver: Driver, account: Account, leaked: str) -> Revocation:
+    finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
+    await driver.worker().containment.receive(report(finding))
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    return await driver.record(finding.fingerprint)
+
+
+async def test_numbers_are_what_the_attacker_really_did(
+    driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
+) -> None:
+    leaked = token(account)
+    await attacked(account, cloud, client, leaked)
+
+    record = await killed(driver, account, leaked)
+
+    usage = record.usage
+    assert record.state is State.CLOSED
+    assert usage is not None
+    assert (usage.requests, usage.served, usage.served_after) == (4, 3, 0)
+    assert (usage.writes, usage.deletes, usage.bytes_out) == (1, 0, 10_000)
+    assert [(o.name, o.requests, o.written) for o in usage.objects] == [(f"/{account.name}/models/model.ckpt", 3, 1)]
+    assert [(c.agent, c.requests) for c in usage.clients] == [("evil/1.0", 4)]
+    assert usage.first is not None
+    assert usage.last is not None
+    assert usage.first < usage.last
+
+
+async def test_mail_and_incident_tell_of_it_and_call_out_what_runs(
+    driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
+) -> None:
+    leaked = token(account)
+    await attacked(account, cloud, client, leaked)
+
+    record = await killed(driver, account, leaked)
+
+    [mail] = driver.mails(account.name)
+    [incident] = driver.incidents(record.fingerprint)
+    for text in (mail.body, incident.fields["Summary"]):
+        assert "It was used 4 times" in text
+        assert "evil/1.0" in text
+        assert "WRITTEN to what runs where it is opened" in text
+
+
+async def test_who_else_uses_the_key_is_told_before_anybody_decides(
+    driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
+) -> None:
+    url = f"https://{account.name}.blob.core.windows.net"
+    leaked = token(account)
+    async with BlobServiceClient(
+        url, credential=account.keys["key1"], user_agent="billing", user_agent_overwrite=True, **options(cloud)
+    ) as service:
+        await service.create_container("invoices")
+    finding = found(f"{url}/?{leaked}")
+    await driver.worker(mode="approve").containment.receive(report(finding))
+    await driver.worker(mode="approve").follow_up.run(Message(finding.fingerprint))
+
+    record = await driver.record(finding.fingerprint)
+    [mail] = driver.mails(account.name)
+
+    assert record.state is State.AWAITING_APPROVAL
+    assert record.usage is not None
+    [other] = record.usage.others or ()
+    assert (other.agent.split()[0], other.requests) == ("billing", 1)
+    assert "key1 is also used by" in mail.body
+
+
+async def test_an_account_that_logs_nothing_is_told_of_with_how_to_turn_it_on(driver: Driver) -> None:
+    account = await driver.account(tags={"sasquash-owner": OWNER})
+
+    record = await killed(driver, account, token(account))
+
+    assert record.usage is not None
+    assert "does not log the use of its" in record.usage.unknown
+    [mail] = driver.mails(account.name)
+    assert "Nobody knows who used it" in mail.body
+    assert driver.requests(LOGS) == []
+
+
+async def test_a_leak_that_nobody_used_is_told_so(driver: Driver, account: Account) -> None:
+    record = await killed(driver, account, token(account))
+
+    assert record.usage is not None
+    assert (record.usage.requests, record.usage.unknown) == (0, "")
+    [mail] = driver.mails(account.name)
+    assert "Nobody used it in the last 90 days" in mail.body
+
+
+async def test_it_is_looked_at_once_more_when_the_logs_have_caught_up_and_nobody_is_mailed_again(
+    driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
+) -> None:
+    leaked = token(account)
+    record = await killed(driver, account, leaked)
+    await attacked(account, cloud, client, token(account))  # by a new key: not this leak's
+    first = record.usage
+    assert first is not None
+    [*_, (delay, _)] = driver.messages("follow-up", record.fingerprint)
+
+    driver.clock.advance(minutes=21)
+    await driver.worker().follow_up.run(Message(record.fingerprint))
+    again = await driver.record(record.fingerprint)
+
+    assert 19 * 60 < delay <= 20 * 60
+    assert again.usage is not None
+    assert again.usage.at > first.at
+    assert len(driver.mails(account.name)) == 1
+    asked = len(driver.requests(LOGS))
+    await driver.worker().follow_up.run(Message(record.fingerprint))
+    assert len(driver.requests(LOGS)) == asked
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_logs_that_do_not_answer_keep_nobody_from_being_told(
+    driver: Driver, account: Account, effect: Effect
+) -> None:
+    driver.fault(LOGS, effect, times=99)
+
+    record = await killed(driver, account, token(account))
+
+    assert (record.usage, record.filed is not None) == (None, True)
+    assert len(driver.mails(account.name)) == 1
+
+
+async def test_a_right_that_is_missing_is_told_of_and_not_tried_for_ever(driver: Driver, account: Account) -> None:
+    driver.fault(LOGS, status=403, times=99)
+
+    record = await killed(driver, account, token(account))
+
+    assert record.usage is not None
+    assert "docs/rights.md" in record.usage.unknown
+    assert record.state is State.CLOSED
+
+
+async def test_a_leak_that_nobody_confirmed_is_not_asked_about(driver: Driver, account: Account) -> None:
+    elsewhere = replace(account, keys={"key1": new_storage_key()})
+    finding = found(f"https://{account.name}.blob.core.windows.net/?{token(elsewhere)}")
+    await driver.worker().containment.receive(report(finding))
+    await driver.worker().follow_up.run(Message(finding.fingerprint))
+
+    assert (await driver.record(finding.fingerprint)).usage is None
