@@ -57,7 +57,7 @@ param mailSender string
 @description('Domains that an owner\'s address may be in, separated by commas.')
 param mailDomains string
 
-@description('Id of the SharePoint site with the incident list: host,site-guid,web-guid.')
+@description('Id of the SharePoint site with the incident list: host,site-guid,web-guid. Empty where incidents go elsewhere (docs/incidents.md).')
 param incidentSite string
 
 @description('Id of the SharePoint list that incidents are filed in.')
@@ -231,6 +231,10 @@ var appSettings = union({
   SASQUASH_MAIL_DOMAINS: mailDomains
   SASQUASH_OWNER_TAGS: 'sasquash-owner,owner'
   SASQUASH_OWNERS_OF_APPS: 'off'
+  SASQUASH_INCIDENTS: 'sharepoint'
+  SASQUASH_SENTINEL_WORKSPACE: ''
+  SASQUASH_INCIDENT_WEBHOOK: ''
+  SASQUASH_INCIDENT_WEBHOOK_SECRET: ''
   SASQUASH_INCIDENT_SITE: incidentSite
   SASQUASH_INCIDENT_LIST: incidentList
   SASQUASH_RAW_EVENTS: 'off'

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local import arm_governance, arm_policies, arm_storage, resource_graph
+from local import arm_governance, arm_policies, arm_sentinel, arm_storage, resource_graph
 from local.arm_protocol import ArmError, Call, require_api_version
 from local.model import SUBSCRIPTION_ID, TENANT_ID, Account, Cloud
 from local.tokens import ARM, ARM_CLASSIC, Entra, Forbidden, Reason, Unauthorized
@@ -213,6 +213,15 @@ def _on_governance(
     return _Operation("GET", _pattern(path), kind, versions, f"{kind}/read", handler, frozenset(parameters))
 
 
+def _on_sentinel(method: str, action: str, handler: _Handler) -> _Operation:
+    kind = "Microsoft.SecurityInsights/incidents"
+    return _Operation(method, _pattern(_INCIDENT), kind, arm_sentinel.VERSIONS, f"{kind}/{action}", handler)
+
+
+_INCIDENT = (
+    _SUBSCRIPTION + r"/resourceGroups/[^/]+/providers/Microsoft\.OperationalInsights/workspaces/[^/]+"
+    r"/providers/Microsoft\.SecurityInsights/incidents/(?P<incident>[^/]+)"
+)
 _AUTHORIZATION = r"/providers/Microsoft\.Authorization"
 _DIAGNOSTICS = r"/providers/Microsoft\.Insights/diagnosticSettings"
 _SHARES = "Microsoft.Storage/storageAccounts/fileServices/shares"
@@ -239,6 +248,8 @@ _OPERATIONS = (
     _on_parts("PUT", _TABLE, _TABLES, arm_policies.create_table),
     _on_parts("PATCH", _TABLE, _TABLES, arm_policies.update_table),
     _on_parts("DELETE", _TABLE, _TABLES, arm_policies.delete_table),
+    _on_sentinel("GET", "read", arm_sentinel.get_incident),
+    _on_sentinel("PUT", "write", arm_sentinel.put_incident),
     _on_governance(
         _SUBSCRIPTION + _AUTHORIZATION + "/locks",
         "Microsoft.Authorization/locks",

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
-from local import graph_list, graph_mail, graph_people, graph_security
+from local import graph_incidents, graph_list, graph_mail, graph_people, graph_security
 from local.graph_protocol import Call, GraphError, RequestIds, parameters
 from local.model import Cloud
 from local.tokens import GRAPH, Entra, Forbidden, Reason, Unauthorized
@@ -22,6 +22,8 @@ AUDIENCES = (GRAPH,)
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _ALERTS = "/v1.0/security/alerts_v2"
+_CREATE_ALERT = "/beta/security/alerts_v2/createAlert"
+_INCIDENTS = "/v1.0/security/incidents"
 _ITEMS = "/v1.0/sites/{site}/lists/{list}/items"
 _READ_BASIC = "User.ReadBasic.All"
 _READ_APPS = "Application.Read.All"
@@ -58,6 +60,8 @@ _FORBIDDEN = {
     _READ_APPS: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     graph_mail.ROLE: ("ErrorAccessDenied", "Access is denied. Check credentials and try again."),
     graph_list.ROLE: ("accessDenied", "Access denied"),
+    graph_incidents.CREATE: ("Forbidden", "Missing application roles."),
+    graph_incidents.WRITE: ("Forbidden", "Missing application roles."),
     graph_security.READ: ("Forbidden", "Missing application roles."),
     graph_security.WRITE: ("Forbidden", "Missing application roles."),
 }
@@ -85,6 +89,10 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         route("POST", _ITEMS, graph_list.ROLE, graph_list.create_item),
         route("GET", _ITEMS + "/{item}", graph_list.ROLE, graph_list.get_item),
         route("PATCH", _ITEMS + "/{item}/fields", graph_list.ROLE, graph_list.update_fields),
+        route("POST", _CREATE_ALERT, graph_incidents.CREATE, graph_incidents.create_alert),
+        route("GET", _INCIDENTS, graph_incidents.WRITE, graph_incidents.list_incidents),
+        route("PATCH", _INCIDENTS + "/{incident}", graph_incidents.WRITE, graph_incidents.update_incident),
+        route("POST", _INCIDENTS + "/{incident}/comments", graph_incidents.WRITE, graph_incidents.comment),
         route("GET", _ALERTS, graph_security.READ, graph_security.list_alerts),
         route("GET", _ALERTS + "/{alert}", graph_security.READ, graph_security.get_alert),
         route("PATCH", _ALERTS + "/{alert}", graph_security.WRITE, graph_security.update_alert),

@@ -37,6 +37,10 @@ _RESPONDER_RIGHTS = frozenset(
         "Application.Read.All",
         "SecurityAlert.Read.All",
         "SecurityAlert.ReadWrite.All",
+        "SecurityAlert.Create.All",
+        "SecurityIncident.ReadWrite.All",
+        "Microsoft.SecurityInsights/incidents/read",
+        "Microsoft.SecurityInsights/incidents/write",
         "Azure DevOps/advsec.read",
         "Azure DevOps/advsec.manage",
         "Mail.Send",  # graph.py lets it send from MAIL_SENDER only, as Exchange's RBAC for Applications would

@@ -6,11 +6,12 @@
 #
 # - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
 # - Graph rights of the responder's identity: names of users, who is in a group, and one SharePoint site, nothing of the tenant beyond;
+# - where INCIDENTS=defender, incidents of the Defender portal: made, and kept up to date;
 # - where DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
 # Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. Safe to run again.
 set -euo pipefail
 
-: "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}" "${SASQUASH_INCIDENT_SITE:?}"
+: "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}"
 graph=https://graph.microsoft.com/v1.0
 graph_app=00000003-0000-0000-c000-000000000000
 
@@ -31,18 +32,25 @@ grant() {
 echo "Graph rights of the responder:"
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" User.ReadBasic.All
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" GroupMember.Read.All
-grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
+[ "${INCIDENTS:-sharepoint}" != sharepoint ] || grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
+if [ "${INCIDENTS:-sharepoint}" = defender ]; then
+    grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.Create.All
+    grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityIncident.ReadWrite.All
+fi
 if [ "${DEFENDER:-0}" = 1 ]; then
     grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.ReadWrite.All
     echo "Graph rights of the intake:"
     grant "${SASQUASH_INTAKE_PRINCIPAL_ID:?}" SecurityAlert.Read.All
 fi
 
-echo "The incident list's site: write, and no other site"
-az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(
-    printf '{"roles": ["write"], "grantedToIdentities": [{"application": {"id": "%s", "displayName": "Sasquash %s"}}]}' \
-        "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
-)"
+if [ "${INCIDENTS:-sharepoint}" = sharepoint ]; then
+    : "${SASQUASH_INCIDENT_SITE:?}"
+    echo "The incident list's site: write, and no other site"
+    az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(
+        printf '{"roles": ["write"], "grantedToIdentities": [{"application": {"id": "%s", "displayName": "Sasquash %s"}}]}' \
+            "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
+    )"
+fi
 
 echo "The registration that people and reporters sign in to:"
 name="Sasquash $AZURE_ENV_NAME"

@@ -23,11 +23,12 @@ _OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "stream
 
 
 class Parts(TypedDict, total=False):
-    """What a call may have beside its path; `body` is sent as JSON."""
+    """What a call may have beside its path; `body` is sent as JSON, `content` is JSON that was signed as it is."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: object
+    content: bytes
 
 
 class Rest:
@@ -68,12 +69,16 @@ class Rest:
 
     async def content(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> bytes:
         """Return the body of a successful answer. As `call` in all else."""
+        headers = dict(parts.get("headers", {}))
+        if "content" in parts:
+            headers["Content-Type"] = "application/json"
         request = HttpRequest(
             method,
             f"{self._base_url}{path}",
             params=dict(parts.get("query", {})),
-            headers=dict(parts.get("headers", {})),
+            headers=headers,
             json=parts.get("body"),
+            content=parts.get("content"),
         )
         try:
             async with asyncio.timeout(_TIME):

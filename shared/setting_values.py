@@ -14,6 +14,11 @@ _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]
 _ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9.-]+)")
 _SECRET_ID = re.compile(r"https://[a-z0-9-]{3,24}\.vault\.[a-z0-9.-]{5,60}/secrets/[A-Za-z0-9-]{1,127}")
 _SENDER = re.compile(r"[a-z][a-z0-9-]{1,30}")
+_WORKSPACE = re.compile(
+    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.OperationalInsights"
+    r"/workspaces/[A-Za-z0-9-]{4,63}",
+    re.IGNORECASE,
+)
 _TAG_NAME = re.compile(r"[^<>%&\\?/,]{1,512}")
 
 
@@ -99,6 +104,13 @@ def opaque(text: str) -> str:
     """An id of some service."""
     if not re.fullmatch(r"[A-Za-z0-9.,_-]{1,300}", text):
         raise ValueError("must be an id of letters, digits and .,_-")
+    return text
+
+
+def workspace(text: str) -> str:
+    """The ARM id of a Log Analytics workspace."""
+    if not _WORKSPACE.fullmatch(text):
+        raise ValueError("must be the ARM id of a Log Analytics workspace: /subscriptions/…/workspaces/name")
     return text
 
 

@@ -32,6 +32,7 @@ from shared.setting_values import (
     tag_name,
     vault,
     word,
+    workspace,
 )
 
 
@@ -41,6 +42,23 @@ class Mode(StrEnum):
     OBSERVE = "observe"
     APPROVE = "approve"
     AUTO = "auto"
+
+
+class IncidentSink(StrEnum):
+    """Where incidents are filed."""
+
+    SHAREPOINT = "sharepoint"
+    DEFENDER = "defender"
+    SENTINEL = "sentinel"
+    WEBHOOK = "webhook"
+
+
+_NEEDED = {
+    IncidentSink.SHAREPOINT: ("incident_site", "incident_list"),
+    IncidentSink.DEFENDER: (),
+    IncidentSink.SENTINEL: ("sentinel_workspace",),
+    IncidentSink.WEBHOOK: ("incident_webhook", "incident_webhook_secret"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +178,44 @@ class Settings:
         "Needs Graph's `Application.Read.All`.",
         default="off",
     )
-    incident_site: str = _setting(
-        "SASQUASH_INCIDENT_SITE",
-        opaque,
-        "Id of the SharePoint site that holds the incident list (`host,site-guid,web-guid`).",
+    incidents: IncidentSink = _setting(
+        "SASQUASH_INCIDENTS",
+        choice(IncidentSink),
+        "Where incidents are filed: `sharepoint` (a list), `defender` (the Defender portal), `sentinel` (a "
+        "workspace), or `webhook` (posted, signed, to a URL of yours). Each needs settings of its own "
+        "(docs/incidents.md).",
+        default="sharepoint",
     )
-    incident_list: str = _setting(
+    incident_site: str | None = _setting(
+        "SASQUASH_INCIDENT_SITE",
+        optional(opaque),
+        "Id of the SharePoint site that holds the incident list (`host,site-guid,web-guid`).",
+        default="",
+    )
+    incident_list: str | None = _setting(
         "SASQUASH_INCIDENT_LIST",
-        opaque,
+        optional(opaque),
         "Id of the SharePoint list that incidents are filed in.",
+        default="",
+    )
+    sentinel_workspace: str | None = _setting(
+        "SASQUASH_SENTINEL_WORKSPACE",
+        optional(workspace),
+        "ARM id of the Log Analytics workspace with Microsoft Sentinel that incidents are filed in.",
+        default="",
+    )
+    incident_webhook: str | None = _setting(
+        "SASQUASH_INCIDENT_WEBHOOK",
+        optional(https),
+        "URL that incidents are posted to.",
+        default="",
+    )
+    incident_webhook_secret: SecretSetting | None = _setting(
+        "SASQUASH_INCIDENT_WEBHOOK_SECRET",
+        secret,
+        "The secret that they are signed with, as in Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or "
+        "the id of a Key Vault secret that holds it.",
+        default="",
     )
     raw_events: bool = _setting(
         "SASQUASH_RAW_EVENTS",
@@ -327,7 +374,14 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Read and check every setting. Raises SettingsError, one line that names the first bad setting."""
-        return cls(**{attribute: read_one(environment, attribute) for attribute in declared()})
+        read = cls(**{attribute: read_one(environment, attribute) for attribute in declared()})
+        for attribute in _NEEDED[read.incidents]:
+            if not getattr(read, attribute):
+                name = declared()[attribute].name
+                raise SettingsError(
+                    f"{name} is missing: SASQUASH_INCIDENTS={read.incidents} needs it (see docs/incidents.md)."
+                )
+        return read
 
 
 def read_one(environment: Mapping[str, str], attribute: str) -> Any:

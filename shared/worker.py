@@ -441,9 +441,11 @@ class Worker:
 
     @cached_property
     def _incidents(self) -> "Incidents":
-        from shared.report.incident import SharePointIncidents  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.report.incident_sinks import made  # noqa: PLC0415 -- only the follow-up needs it
 
-        return SharePointIncidents(self._graph, site=self.settings.incident_site, list_=self.settings.incident_list)
+        return made(
+            self.settings, self.clients, self._transport, self._secrets, graph=lambda: self._graph, clock=self._clock
+        )
 
     @cached_property
     def _people(self) -> "People":

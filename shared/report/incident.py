@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from shared.errors import SasquashError
 from shared.report.briefing import Briefing
+from shared.report.incident_text import steps, summary
 from shared.report.text import clean, defang
-from shared.report.wording import command, headline, title, why
+from shared.report.wording import title
 
 if TYPE_CHECKING:
     from shared.report.graph import Graph
@@ -72,23 +73,6 @@ class SharePointIncidents:
 
 def _columns(briefing: Briefing) -> dict[str, str]:
     """The columns that change with the revocation; an empty text clears one."""
-    words = headline(briefing)
-    by_hand = command(briefing)
-    summary = (
-        words.lead,
-        why(briefing),
-        clean(briefing.grants),
-        f"Done: {clean(briefing.done)}",
-        f"Proven: {clean(briefing.proven)}",
-        briefing.reported_by and f"Reported by {clean(briefing.reported_by)}: {clean(briefing.reported_because)}",
-        briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
-        f"C3ID: {clean(briefing.c3id)}",
-        *(f"Use: {clean(point)}" for point in briefing.used),
-        *(f"Breaks: {clean(point)}" for point in briefing.breaks),
-        by_hand and f"{'Prints the new key' if words.pulled else 'Revokes it by hand'}: {by_hand}",
-        *(f"Open: {clean(point)}" for point in briefing.open_points),
-    )
-    steps = "\n".join(f"{number}. {clean(step)}" for number, step in enumerate(briefing.next_steps, start=1))
     return {
         "Title": clean(title(briefing), limit=_ONE_LINE),
         "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
@@ -99,6 +83,6 @@ def _columns(briefing: Briefing) -> dict[str, str]:
         "Source": defang(briefing.source, limit=_ONE_LINE),
         "Owners": clean("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
         "DetectedAt": briefing.detected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "Summary": "\n".join(line for line in summary if line)[:_SEVERAL_LINES],
-        "NextStep": steps[:_SEVERAL_LINES],
+        "Summary": summary(briefing)[:_SEVERAL_LINES],
+        "NextStep": steps(briefing)[:_SEVERAL_LINES],
     }

@@ -15,7 +15,7 @@ from shared.alerts import AlertReference
 from shared.queues import Message
 from shared.revocation import State
 from shared.targets import Lockdown
-from tests.driven import delegated, shares, test_alerts, test_hand_over, test_lockdown
+from tests.driven import delegated, shares, test_alerts, test_hand_over, test_incident_sinks, test_lockdown
 from tests.driven.driving import OWNER, Clock, Driver, found, raw_report, report
 from tests.infra.bicep import ROOT, roles
 from tests.roads.leaks import account_sas
@@ -34,6 +34,9 @@ NAMES = {
     "Azure DevOps/advsec.read": "read alerts",
     "Azure DevOps/advsec.manage": "manage and dismiss alerts",
     "Mail.Send": "Application Mail.Send",
+    # Of one workspace: a role that is there already.
+    "Microsoft.SecurityInsights/incidents/read": "Microsoft Sentinel Responder",
+    "Microsoft.SecurityInsights/incidents/write": "Microsoft Sentinel Responder",
 }
 
 
@@ -54,6 +57,14 @@ async def usage(driver: Driver) -> None:
     await driver.worker().containment.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).usage is not None
+
+
+async def incidents_elsewhere(driver: Driver) -> None:
+    """Incidents in the Defender portal, and in Sentinel."""
+    for sink in ("defender", "sentinel"):
+        account = await driver.account()
+        await test_incident_sinks.followed(driver, account, sink)
+        assert len(test_incident_sinks.mine(driver, account, sink)) == 1
 
 
 async def owner_by_rights(driver: Driver) -> None:
@@ -134,6 +145,7 @@ async def readiness(driver: Driver) -> None:
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     key_of_an_account,
     usage,
+    incidents_elsewhere,
     owner_by_rights,
     policies_behind_a_firewall,
     delegation_keys,

@@ -1,0 +1,51 @@
+"""The place that the settings file incidents in, made with what it needs."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+
+from shared.clients import Clients, Transport
+from shared.report.incident import Incidents, SharePointIncidents
+from shared.report.incident_defender import DefenderIncidents
+from shared.report.incident_sentinel import SentinelIncidents
+from shared.report.incident_webhook import WebhookIncidents
+from shared.rest import Rest
+from shared.secret_settings import SecretSettings
+from shared.setting_values import SecretSetting
+from shared.settings import IncidentSink, Settings
+
+if TYPE_CHECKING:
+    from shared.report.graph import Graph
+
+
+def made(
+    settings: Settings,
+    clients: Clients,
+    new_transport: Callable[[], Transport],
+    secrets: SecretSettings,
+    *,
+    graph: Callable[[], "Graph"],
+    clock: Callable[[], datetime],
+) -> Incidents:
+    """Return it. `Settings.read` has seen to it that what it needs is set."""
+    match settings.incidents:
+        case IncidentSink.SHAREPOINT:
+            return SharePointIncidents(graph(), site=settings.incident_site or "", list_=settings.incident_list or "")
+        case IncidentSink.DEFENDER:
+            base_url = settings.cloud.graph
+            authentication = AsyncBearerTokenCredentialPolicy(clients.credential, f"{base_url}/.default")
+            return DefenderIncidents(Rest(base_url, new_transport(), authentication=authentication))
+        case IncidentSink.SENTINEL:
+            workspace = settings.sentinel_workspace or ""
+            return SentinelIncidents(clients.arm(workspace.split("/")[2]), workspace=workspace)
+        case IncidentSink.WEBHOOK:
+            url, secret = urlsplit(settings.incident_webhook or ""), settings.incident_webhook_secret
+            return WebhookIncidents(
+                Rest(f"https://{url.netloc}", new_transport()),
+                url.path or "/",
+                secret=lambda: secrets.read(secret or SecretSetting("")),
+                clock=clock,
+            )

@@ -1,0 +1,125 @@
+"""Incidents in each place that the settings may name: one a leak whatever gets lost, updated and closed with it."""
+
+import pytest
+
+from local.faults import Effect
+from local.hostnames import INCIDENTS_HOST
+from local.incident_receiver import PATH
+from local.model import SUBSCRIPTION_ID, Account, Incident
+from shared.queues import Message
+from shared.revocation import Revocation, State
+from tests.driven.driving import OWNER, Driver, found, report
+from tests.roads.leaks import account_sas
+
+WORKSPACE = (
+    f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/soc/providers/Microsoft.OperationalInsights/workspaces/contoso"
+)
+SINKS = ("sharepoint", "defender", "sentinel", "webhook")
+CREATES = {
+    "sharepoint": "POST https://graph.microsoft.com/v1.0/sites",
+    "defender": "createAlert",
+    "sentinel": "PUT https://management.azure.com",
+    "webhook": f"POST https://{INCIDENTS_HOST}",
+}
+every = pytest.mark.parametrize("sink", SINKS)
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags={"sasquash-owner": OWNER})
+
+
+def settings(driver: Driver, sink: str) -> dict[str, str]:
+    return {
+        "incidents": sink,
+        "sentinel_workspace": WORKSPACE,
+        "incident_webhook": f"https://{INCIDENTS_HOST}{PATH}",
+        "incident_webhook_secret": driver.cloud.model.senders.webhook_secret,
+    }
+
+
+def mine(driver: Driver, account: Account, sink: str) -> list[Incident]:
+    """The incidents about an account."""
+    return [i for i in driver.cloud.model.incidents if i.sink == sink and account.name in str(i.fields)]
+
+
+async def followed(driver: Driver, account: Account, sink: str, *, mode: str = "auto", times: int = 1) -> Revocation:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    chosen = settings(driver, sink) | {"mode": mode}
+    await driver.worker(**chosen).containment.receive(report(finding))
+    for _ in range(times):
+        driver.clock.advance(seconds=40)  # Azure's, and a receiver's, stands still
+        await driver.worker(**chosen).follow_up.run(Message(finding.fingerprint))
+    return await driver.record(finding.fingerprint)
+
+
+def status(incident: Incident) -> object:
+    return incident.fields.get("Status") or incident.fields.get("status") or incident.fields.get("state")
+
+
+@every
+async def test_a_leak_has_one_incident_that_ends_with_it(driver: Driver, account: Account, sink: str) -> None:
+    record = await followed(driver, account, sink)
+
+    [incident] = mine(driver, account, sink)
+    assert (record.state, record.filed and record.filed.state) == (State.CLOSED, State.CLOSED)
+    assert str(status(incident)).lower() in ("closed", "resolved")
+
+
+@every
+@pytest.mark.parametrize("after", [True, False], ids=["carried out", "refused"])
+async def test_an_answer_that_is_lost_three_times_makes_no_second_incident(
+    driver: Driver, account: Account, sink: str, *, after: bool
+) -> None:
+    driver.fault(CREATES[sink], Effect.STATUS, status=503, times=3, after=after)
+
+    record = await followed(driver, account, sink, times=5)
+
+    assert len(mine(driver, account, sink)) == 1
+    assert record.state is State.CLOSED
+
+
+@every
+async def test_a_plan_that_waits_for_a_person_calls_one(driver: Driver, account: Account, sink: str) -> None:
+    await followed(driver, account, sink, mode="approve")
+
+    [incident] = mine(driver, account, sink)
+    waits = {"sharepoint": "awaiting_approval", "defender": "awaitingAction", "sentinel": "Active"}
+    assert status(incident) == waits.get(sink, "awaiting_approval")
+    assert sink != "webhook" or incident.fields["page"] is True
+
+
+@every
+async def test_an_incident_says_what_happened_and_holds_nothing_to_be_used(
+    driver: Driver, account: Account, sink: str
+) -> None:
+    await followed(driver, account, sink)
+
+    [incident] = mine(driver, account, sink)
+    text = str(incident.fields)
+    assert "account SAS of storage account" in text
+    assert "sig=" not in text
+    assert account.keys["key1"] not in text
+
+
+async def test_defenders_alert_is_about_the_account_and_its_comments_tell_the_rest(
+    driver: Driver, account: Account
+) -> None:
+    record = await followed(driver, account, "defender")
+
+    [incident] = mine(driver, account, "defender")
+    assert incident.fields["entityDefinitions"][0]["identifierValue"] == account.id
+    assert f"[sasquash-{record.fingerprint[:16]}]" in incident.fields["displayName"]
+    assert any("Proven dead" in comment for comment in incident.fields["comments"])
+
+
+@every
+async def test_a_refusal_is_told_of_and_does_not_hold_up_the_mail(
+    driver: Driver, account: Account, sink: str
+) -> None:
+    driver.fault(CREATES[sink], Effect.STATUS, status=403, times=99)
+
+    record = await followed(driver, account, sink)
+
+    assert (record.state, record.filed) == (State.PROVEN, None)
+    assert len(driver.mails(account.name)) == 1
