@@ -15,14 +15,26 @@ FIRST ?= 0
 TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup demo cloud stop report test simulate conformance lint format help
+.PHONY: setup tools browser demo cloud stop report test simulate conformance screenshots lint format help
 
-setup: .venv/installed node_modules/installed ## install what is missing: .venv and node_modules
+setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
 
-demo: setup ## replay the 38 TB leak end to end, on ports of its own
+tools: .venv/installed node_modules/installed
+
+# Debian's, where it may be installed; elsewhere it is up to whoever runs the tests.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	        echo 'Installing Chromium …'; \
+	        apt-get install -y -qq chromium >/dev/null 2>&1 \
+	            || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; \
+	    fi; } \
+	    || echo 'Chromium is missing, and the tests of the desk fail without it (on Debian: apt install chromium).' >&2
+
+demo: tools ## replay the 38 TB leak end to end, on ports of its own
 	@.venv/bin/python -m local.demo
 
-cloud: setup ## start the local cloud and the function app; returns once all is ready (HOSTS=1 PORT=7070)
+cloud: tools ## start the local cloud and the function app; returns once all is ready (HOSTS=1 PORT=7070)
 	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT) --time-factor $(TIME_FACTOR)
 
 stop: .venv/installed ## stop what `make cloud` started
@@ -32,7 +44,7 @@ PURE := tests/sas tests/decide tests/test_weighing.py
 
 SOURCE ?= github
 
-report: setup ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
+report: tools ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
 	@. .local/env && .venv/bin/python -m local.send_report $(SOURCE)
 
@@ -41,10 +53,13 @@ test: setup ## run every test; the pure rooms with every branch covered
 	@.venv/bin/python -m coverage report
 	@.venv/bin/python -m pytest $(PURE:%=--ignore=%)
 
-simulate: setup ## run the simulator longer (SEEDS=20000), and print what it injected and found
+screenshots: setup ## draw the pictures of the desk in docs/images
+	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/desk/test_screenshots.py
+
+simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
 
-conformance: setup ## try in a subscription of yours what is believed of Azure; without SUBSCRIPTION=, say what that would be
+conformance: tools ## try in a subscription of yours what is believed of Azure; without SUBSCRIPTION=, say what that would be
 	@.venv/bin/python -m conformance $(if $(SUBSCRIPTION),--subscription $(SUBSCRIPTION) --location $(LOCATION))
 
 lint: .venv/installed .venv-checkov/installed ## check style, types and infra/
@@ -61,7 +76,7 @@ format: .venv/installed ## put the code into the house's format
 
 help: ## show this
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
-	    printf '  %-14s  %s\n' "$$target" "$$text"; done
+	    printf '  %-17s  %s\n' "$$target" "$$text"; done
 
 # Python 3.13 from wherever it is; uv, where it is there, can bring one, and makes an environment without ensurepip,
 # which Debian ships apart.

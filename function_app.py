@@ -154,6 +154,12 @@ async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
     return await worker().readiness_api.read(req)
 
 
+@app.route("desk/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
+    """The desk in the browser. Its files are nobody's secret; what they show comes from the API."""
+    return worker().desk_page.answer(req)
+
+
 # The intake. It may be an app of its own, with these two functions and no others (docs/sources.md).
 
 

@@ -278,6 +278,7 @@ var intakeAlone = {
   'AzureWebJobs.look_at_accounts.Disabled': 'true'
   'AzureWebJobs.drill.Disabled': 'true'
   'AzureWebJobs.read_readiness.Disabled': 'true'
+  'AzureWebJobs.serve_desk.Disabled': 'true'
   'AzureWebJobs.submit_revocation.Disabled': 'true'
   'AzureWebJobs.list_revocations.Disabled': 'true'
   'AzureWebJobs.read_revocation.Disabled': 'true'

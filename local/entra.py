@@ -1,7 +1,8 @@
 """Entra ID: the tenant's token service, and the stand-in for login.microsoftonline.com.
 
 `Entra` mints and checks tokens (`tokens` holds it). `app` serves the OpenID Connect discovery documents, the
-signing keys and MSAL's instance discovery. Nobody can sign in: its token endpoint refuses every client.
+signing keys and MSAL's instance discovery. People sign in to the desk (`sign_in`); to every other client its token
+endpoint refuses.
 """
 
 import uuid
@@ -15,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.model import TENANT_DOMAIN, TENANT_ID, Cloud
+from local.model import DESK_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, Cloud
+from local.sign_in import SignIn
 from local.tokens import AUTHORITY, ISSUER, Entra, Forbidden, Reason, Unauthorized
 
 __all__ = ["Entra", "Forbidden", "Reason", "Unauthorized", "app"]
@@ -23,8 +25,15 @@ __all__ = ["Entra", "Forbidden", "Reason", "Unauthorized", "app"]
 _ANY_TENANT = ("common", "organizations")
 
 
-def app(cloud: Cloud, entra: Entra) -> Starlette:  # noqa: ARG001 - every stand-in is made from the same two
-    """login.microsoftonline.com: discovery and keys, with CORS because browsers fetch both."""
+def app(cloud: Cloud, entra: Entra) -> Starlette:
+    """login.microsoftonline.com: discovery, keys and sign-in, with CORS because browsers fetch them."""
+    sign_in = SignIn(cloud, entra)
+
+    async def token(request: Request) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        if form.get("client_id") == [DESK_CLIENT_ID]:
+            return sign_in.redeem({name: values[0] for name, values in form.items()})
+        return await _refuse_token(request)
 
     async def keys(request: Request) -> Response:
         _require_tenant(request)
@@ -38,7 +47,8 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:  # noqa: ARG001 - every stand-
             Route("/{tenant}/discovery/keys", keys),
             Route("/{tenant}/discovery/v2.0/keys", keys),
             Route("/{tenant}/oauth2/token", _refuse_token, methods=["POST"]),
-            Route("/{tenant}/oauth2/v2.0/token", _refuse_token, methods=["POST"]),
+            Route("/{tenant}/oauth2/v2.0/authorize", sign_in.authorize),
+            Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])],
         exception_handlers={_OAuthError: _oauth_error},

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from local import identity, insights
 from local.entra import Entra
-from local.hostnames import INSIGHTS_HOST
+from local.hostnames import APP_HOST, INSIGHTS_HOST
 from local.model import (
+    DESK_CLIENT_ID,
     KEY_VAULT,
     MAIL_SENDER,
     SECURITY_MAILBOX,
@@ -104,7 +105,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
             "SASQUASH_CLIENT_ID": client_id,
             "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
             "SASQUASH_TENANT_ID": TENANT_ID,
-            "SASQUASH_API_AUDIENCES": _API_AUDIENCE,
+            "SASQUASH_API_AUDIENCES": f"{_API_AUDIENCE},{DESK_CLIENT_ID}",
             "SASQUASH_RAW_EVENTS": "on",
             "SASQUASH_KEY_VAULTS": KEY_VAULT,
             "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
@@ -112,6 +113,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
             "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
             "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
             "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
+            "SASQUASH_DESK": f"https://{APP_HOST}/api/desk",
             "APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string(INSIGHTS_HOST),
         }
         | QUIET

@@ -11,12 +11,23 @@ ARM_HOST = "management.azure.com"
 GRAPH_HOST = "graph.microsoft.com"
 GITHUB_HOST = "api.github.com"
 AZURE_DEVOPS_HOST = "advsec.dev.azure.com"
+APP_HOST = "func-sasquash.azurewebsites.net"  # the function app
 INCIDENTS_HOST = "incidents.contoso.com"  # a receiver of webhooks
 LOGS_HOST = "api.loganalytics.io"
 INSIGHTS_HOST = "westeurope-5.in.applicationinsights.azure.com"
 KEY_VAULT_SUFFIX = "vault.azure.net"
 
-_EXACT = (INCIDENTS_HOST, ENTRA_HOST, ARM_HOST, GRAPH_HOST, LOGS_HOST, GITHUB_HOST, AZURE_DEVOPS_HOST, INSIGHTS_HOST)
+_EXACT = (
+    APP_HOST,
+    INCIDENTS_HOST,
+    ENTRA_HOST,
+    ARM_HOST,
+    GRAPH_HOST,
+    LOGS_HOST,
+    GITHUB_HOST,
+    AZURE_DEVOPS_HOST,
+    INSIGHTS_HOST,
+)
 _FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX)
 _EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")
 

@@ -20,6 +20,7 @@ TENANT_DOMAIN = "contoso.com"
 SUBSCRIPTION_ID = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
 LOCATION = "westeurope"
 
+DESK_CLIENT_ID = "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"  # the registration that people sign in to at the desk
 STATE_ACCOUNT = "sasquashstate"  # Sasquash's own storage: its tables, queues and host leases
 TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
 KEY_VAULT = "sasquash-vault"

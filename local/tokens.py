@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 
-from local.model import TENANT_ID, Cloud, Identity
+from local.model import DESK_CLIENT_ID, TENANT_ID, Cloud, Identity
 
 AUTHORITY = "https://login.microsoftonline.com"
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
@@ -42,6 +42,7 @@ _RESOURCES = frozenset(
         EVENT_GRID,
         MONITOR,
         SASQUASH,
+        DESK_CLIENT_ID,
         AZURE_DEVOPS,
         "https://vault.azure.net",
         "https://api.loganalytics.io",
@@ -126,6 +127,26 @@ class Entra:
             }
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id, "x5t": self._key_id})
 
+    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str) -> str:
+        """Return an ID token (OpenID Connect Core 1.0 section 2, version 2.0 of Entra's) for a person."""
+        issued = int(time.time())
+        person = next(u for u in self._cloud.users.values() if u.object_id == identity.object_id)
+        claims = {
+            "aud": client_id,
+            "iss": f"{AUTHORITY}/{TENANT_ID}/v2.0",
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + 3600,
+            "name": person.display_name,
+            "preferred_username": person.user_principal_name,
+            "nonce": nonce,
+            "oid": identity.object_id,
+            "sub": identity.object_id,
+            "tid": TENANT_ID,
+            "ver": "2.0",
+        }
+        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
+
     def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
         """Return whom `token` speaks for. A trailing "/" of an audience does not matter.
 
@@ -184,7 +205,7 @@ def is_resource(audience: str) -> bool:
 def _roles(identity: Identity, audience: str) -> list[str]:
     """The app roles of `audience` that `identity` holds. Rights with "/" or "@" are no app roles."""
     resource = audience.rstrip("/").lower()
-    if resource == SASQUASH:
+    if resource in (SASQUASH, DESK_CLIENT_ID):
         return sorted(right for right in identity.rights if right.startswith("Sasquash."))
     if resource == GRAPH:
         return sorted(r for r in identity.rights if not r.startswith("Sasquash.") and not set("/@") & set(r))

@@ -61,6 +61,9 @@ if [ -z "$app" ]; then
     az ad app update --id "$app" --identifier-uris "api://$app"
     az ad sp create --id "$app" --output none
 fi
+# The desk signs people in from the browser (authorization code with PKCE): it may come back to its own address only.
+az rest --method patch --url "$graph/applications(appId='$app')" --output none \
+    --body "$(printf '{"spa": {"redirectUris": ["%s/desk"]}}' "${SASQUASH_API:?}")"
 echo "  $app"
 echo
 echo "Then: azd env set SASQUASH_API_CLIENT_ID $app && azd provision"

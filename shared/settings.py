@@ -143,6 +143,12 @@ class Settings:
         "(`api://sasquash`) and its client id. Empty: every call but health is refused.",
         default="",
     )
+    desk: str | None = _setting(
+        "SASQUASH_DESK",
+        optional(https),
+        "URL of the desk, which mails lead to: `https://<app>/api/desk`. Empty: mails have no link.",
+        default="",
+    )
     key_vaults: tuple[str, ...] = _setting(
         "SASQUASH_KEY_VAULTS",
         listed(vault),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from shared.arm_reading import ArmReader
     from shared.desk import Desk
+    from shared.desk_page.serving import DeskPage
     from shared.digest import Digest
     from shared.dormant import Dormant
     from shared.followup import FollowUp
@@ -360,6 +361,12 @@ class Worker:
         from shared.readiness.table import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
 
         return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
+
+    @cached_property
+    def desk_page(self) -> "DeskPage":
+        from shared.desk_page.serving import DeskPage  # noqa: PLC0415 -- not on the way to a kill
+
+        return DeskPage(self.settings)
 
     @cached_property
     def readiness_api(self) -> "ReadinessApi":

@@ -85,7 +85,7 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
         )
     ),
 )
-HTTP = {"health_check", "take_report", "read_readiness", *(name for name, *_ in API)}
+HTTP = {"health_check", "take_report", "read_readiness", "serve_desk", *(name for name, *_ in API)}
 
 INDEX = f"""
 import json, sys

@@ -62,6 +62,7 @@ var ownSettings = {
   SASQUASH_STORAGE__credential: 'managedidentity'
   SASQUASH_STORAGE__clientId: clientId
   SASQUASH_CLIENT_ID: clientId
+  SASQUASH_DESK: 'https://${app.properties.defaultHostName}/api/desk'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
   // The exporter of traces neither tells Microsoft how it is used nor lets itself be switched from there.
@@ -152,6 +153,8 @@ resource authentication 'Microsoft.Web/sites/config@2024-11-01' = if (length(api
         '/runtime/webhooks/eventgrid'
         '/api/intake/*'
         '/api/health'
+        '/api/desk'
+        '/api/desk/*'
       ]
     }
     identityProviders: {

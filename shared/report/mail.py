@@ -1,8 +1,8 @@
 """The mail to the owners: for someone woken at 3 a.m. who opens nothing else.
 
 HTML of tables and inline styles, since Outlook for Windows renders with Word's engine. Stripped of its tags
-it still reads as text: each block is on lines of its own and each label ends with a colon. There is not one
-link in it, and nothing that a secret scanner would report again.
+it still reads as text: each block is on lines of its own and each label ends with a colon. There is no link in it
+but one to the desk, and nothing that a secret scanner would report again.
 """
 
 from collections.abc import Sequence
@@ -33,8 +33,18 @@ class Message:
         return self.to + self.cc
 
 
-def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str, copies: tuple[str, ...] = ()) -> Message:
-    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too."""
+def compose(
+    briefing: Briefing,
+    *,
+    to: Sequence[str],
+    security_mailbox: str,
+    copies: tuple[str, ...] = (),
+    desk: str | None = None,
+) -> Message:
+    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too.
+
+    `desk` is the desk's URL, from the settings: the one link that a mail may have.
+    """
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
     sections = [
@@ -50,7 +60,7 @@ def compose(briefing: Briefing, *, to: Sequence[str], security_mailbox: str, cop
     sections.insert(0 if words.tone is Tone.LIVE else 5, section("What to do now", _next(briefing, words)))
     return Message(
         subject=_subject(briefing),
-        html=page(_subject(briefing), _banner(briefing, words), *sections, _footer(briefing)),
+        html=page(_subject(briefing), _banner(briefing, words), _way(briefing, desk), *sections, _footer(briefing)),
         to=owners or (security_mailbox,),
         cc=((security_mailbox,) if owners else ()) + copies,
     )
@@ -162,6 +172,15 @@ def _banner(briefing: Briefing, words: Headline) -> str:
         f'<h1 style="{heading}">{escape(words.lead)}</h1>\n'
         "</td></tr>\n"
     )
+
+
+def _way(briefing: Briefing, desk: str | None) -> str:
+    """Return the way to the desk, where there is one: the address is shown, so that it can be checked."""
+    if desk is None:
+        return ""
+    url = f"{desk}#/record/{briefing.fingerprint}"
+    style = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:12px 20px 0 20px;word-break:break-all"
+    return f'<tr><td style="{style}">At the desk: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
 
 
 def _footer(briefing: Briefing) -> str:

@@ -84,6 +84,7 @@ def test_the_code_takes_what_infra_sets() -> None:
         "SASQUASH_TOPIC_ENDPOINT": "https://egt.westeurope-1.eventgrid.azure.net/api/events",
         "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
         "SASQUASH_API_AUDIENCES": "",
+        "SASQUASH_DESK": "https://func-sasquash.azurewebsites.net/api/desk",
         "SASQUASH_DRILL_ACCOUNT": "stsqdrillx7k2m4p6q8r0",
     }
     environment = {
@@ -172,7 +173,13 @@ def test_azd_deploys_the_package_to_both_apps() -> None:
 def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
     validation = resource(APP, "authentication")["properties"]["globalValidation"]
 
-    assert validation["excludedPaths"] == ["/runtime/webhooks/eventgrid", "/api/intake/*", "/api/health"]
+    assert validation["excludedPaths"] == [
+        "/runtime/webhooks/eventgrid",
+        "/api/intake/*",
+        "/api/health",
+        "/api/desk",  # the page; what it shows comes from the API
+        "/api/desk/*",
+    ]
     assert validation["requireAuthentication"] is True
 
 

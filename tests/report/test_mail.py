@@ -256,3 +256,19 @@ def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
         text.index(title) for title in ("What it allowed", "Who used it\nWRITTEN to what runs.", "What was done")
     )
     assert allowed < used < done
+
+
+def test_the_one_link_leads_to_the_record_at_the_desk_of_the_settings() -> None:
+    mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+
+    links = re.findall(r'href="([^"]+)"', mail.html)
+    assert links == [f"https://app.example/api/desk#/record/{briefing().fingerprint}"]
+    assert f"At the desk: {links[0]}" in _as_text(mail)
+
+
+def test_a_hostile_record_does_not_change_where_the_link_leads() -> None:
+    hostile = briefing(source='x"><a href="https://evil.example">', account="https://evil.example")
+
+    mail = compose(hostile, to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+
+    assert all(link.startswith("https://app.example/") for link in re.findall(r'href="([^"]+)"', mail.html))

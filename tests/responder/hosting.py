@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shared.desk_page.serving import DeskPage
 from shared.errors import SasquashError
 from shared.readiness.api import ReadinessApi
 from shared.readiness.checks import Lock, of_locks
 from shared.readiness.table import DrillOutcome, DrillRun, Look
 from shared.responder.api import Desk, Responder
+from tests import samples
 from tests.intake.intaking import Place
 from tests.samples import ENVIRONMENT, NOW
 from tests.web.entra import access_tokens
@@ -63,6 +65,7 @@ class Worker:
     def __init__(self, desk: Desk, ledger: Ledger | None = None) -> None:
         self.responder = Responder(desk, access_tokens(), clock=lambda: NOW)
         self.intake = Place().intake()
+        self.desk_page = DeskPage(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())
         self.ledger = ledger or Ledger()
 

@@ -63,9 +63,9 @@ class Road:
             "retry_total": 0,
         }
 
-    async def account(self, **tags: str) -> Account:
+    async def account(self, *, called: str = "", **tags: str) -> Account:
         """A storage account of a test's own, with an owner in its tags."""
-        account = Account(f"road{next(_NUMBERS)}", "roads", {"sasquash-owner": OWNER, **tags})
+        account = Account(called or f"road{next(_NUMBERS)}", "roads", {"sasquash-owner": OWNER, **tags})
         self.cloud.model.accounts[account.name] = account
         await self.cloud.model.keys_changed()
         return account

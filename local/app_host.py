@@ -1,0 +1,36 @@
+"""The function app under the host name that App Service gives it: passes requests on to the first host.
+
+So a link in a mail leads somewhere, by https, as it would in Azure.
+"""
+
+from collections.abc import Callable
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+_METHODS = ["GET", "POST"]
+_PASSED_ON = ("authorization", "content-type", "accept")
+_TIMEOUT = 60.0  # seconds
+
+
+def app(address: Callable[[], str | None]) -> Starlette:
+    """The app's host name; `address` is where the host listens, None as long as there is none."""
+
+    async def pass_on(request: Request) -> Response:
+        base = address()
+        if base is None:
+            return JSONResponse({"error": "The function app does not run."}, 503)
+        headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}
+        query = f"?{request.url.query}" if request.url.query else ""
+        async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=_TIMEOUT) as client:
+            answer = await client.request(
+                request.method, f"{request.scope['path']}{query}", headers=headers, content=await request.body()
+            )
+        dropped = ("content-length", "transfer-encoding", "content-encoding", "connection", "date", "server")
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in dropped}
+        return Response(answer.content, answer.status_code, kept)
+
+    return Starlette(routes=[Route("/{path:path}", pass_on, methods=_METHODS)])

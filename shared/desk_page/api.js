@@ -1,0 +1,37 @@
+// The responders' HTTP API (docs/openapi.yaml).
+
+/** What the API refused, in its own words. */
+export class Refusal extends Error {
+  constructor(problem) {
+    super(problem.detail || problem.title || 'The request failed.');
+    this.code = problem.code;
+  }
+}
+
+/** Returns the calls, each with a fresh token; all throw Refusal. */
+export function api(token) {
+  async function call(method, path, body) {
+    const headers = { authorization: `Bearer ${await token()}` };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    const content = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Refusal({ title: `The answer was ${answer.status}.`, ...content });
+    return content;
+  }
+  const record = (id) => `revocations/${encodeURIComponent(id)}`;
+  return {
+    list: ({ state, after }) => {
+      const query = new URLSearchParams({ limit: '25' });
+      if (state) query.set('state', state);
+      if (after) query.set('after', after);
+      return call('GET', `revocations?${query}`);
+    },
+    read: (id) => call('GET', record(id)),
+    report: (report) => call('POST', 'revocations', report),
+    approve: (id, digest, reason) => call('POST', `${record(id)}/approve`, { digest, reason }),
+    reject: (id, reason) => call('POST', `${record(id)}/reject`, { reason }),
+    retry: (id, reason) => call('POST', `${record(id)}/retry`, { reason }),
+    undoLockdown: (id, reason) => call('POST', `${record(id)}/undo-lockdown`, { reason }),
+    readiness: () => call('GET', 'readiness'),
+  };
+}

@@ -1,0 +1,37 @@
+// Signs people in with Entra ID: authorization code with PKCE, by redirect. Tokens stay in this tab.
+
+/** Resolves to {name, roles, token()} once somebody is signed in; the page may be left for that. */
+export async function signIn(config) {
+  const client = new globalThis.msal.PublicClientApplication({
+    auth: {
+      clientId: config.clientId,
+      authority: config.authority,
+      redirectUri: `${location.origin}${location.pathname}`,
+    },
+    cache: { cacheLocation: 'sessionStorage' },
+  });
+  await client.initialize();
+  await client.handleRedirectPromise();
+  const [account] = client.getAllAccounts();
+  if (!account) {
+    await client.loginRedirect({ scopes: [config.scope] });
+    return new Promise(() => {}); // the page is being left
+  }
+  const token = async () => {
+    try {
+      return (await client.acquireTokenSilent({ scopes: [config.scope], account })).accessToken;
+    } catch (error) {
+      if (!(error instanceof globalThis.msal.InteractionRequiredAuthError)) throw error;
+      await client.acquireTokenRedirect({ scopes: [config.scope], account });
+      return new Promise(() => {});
+    }
+  };
+  return { name: account.name || account.username, roles: rolesIn(await token()), token };
+}
+
+/** The app roles in an access token. For what is shown only: the API checks the token itself. */
+function rolesIn(token) {
+  const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+  const { roles } = JSON.parse(atob(payload));
+  return new Set((roles || []).map((role) => role.replace('Sasquash.', '')));
+}

@@ -1,0 +1,63 @@
+"""A real Chromium at the desk of the deployed app; the proxy of the local cloud leads it to Entra ID's stand-in."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Page, Playwright
+
+from local.cloud import LocalCloud
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+PATIENCE = 20_000  # milliseconds
+
+
+async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
+    """Chromium; fails where there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "Chromium is needed for the tests of the desk: `make setup` installs it where it may (apt-get)."
+    return await playwright.chromium.launch(
+        executable_path=path,
+        args=["--no-sandbox"],
+        proxy={"server": f"http://127.0.0.1:{cloud.proxy_port}", "bypass": "127.0.0.1"},
+    )
+
+
+@dataclass
+class Desk:
+    """One person's tab. `troubles` are errors of the console, of the page, and violations of its policy."""
+
+    page: Page
+    url: str
+    troubles: list[str] = field(default_factory=list)
+
+    async def open(self, address: str = "#/", *, as_: str) -> None:
+        """Open the desk at an address, and sign in as the person of that identity."""
+        await self.page.goto(f"{self.url}{address}")
+        await self.page.locator(f"button[value='{as_}']").click()
+        await self.page.wait_for_selector("main h1")
+
+    async def violations(self) -> list[str]:
+        """What axe finds that is serious or critical."""
+        await self.page.evaluate(AXE.read_text())
+        found: dict[str, Any] = await self.page.evaluate("axe.run()")
+        return [each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")]
+
+
+@asynccontextmanager
+async def at_the_desk(browser: Browser, host: str, **options: Any) -> AsyncIterator[Desk]:
+    """A tab of its own, with no memory of others."""
+    context = await browser.new_context(ignore_https_errors=True, **options)
+    page = await context.new_page()
+    page.set_default_timeout(PATIENCE)
+    desk = Desk(page, f"{host}/api/desk")
+    page.on("console", lambda said: desk.troubles.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: desk.troubles.append(str(error)))
+    try:
+        yield desk
+    finally:
+        await context.close()

@@ -1,0 +1,27 @@
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from local.cloud import LocalCloud
+from tests.desk.browsing import Desk, at_the_desk, launched
+from tests.roads.road import Road
+
+
+@pytest.fixture(scope="session")
+async def browser(deployed: LocalCloud) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        opened = await launched(playwright, deployed)
+        yield opened
+        await opened.close()
+
+
+@pytest.fixture
+async def desk(browser: Browser, deployed: LocalCloud) -> AsyncIterator[Desk]:
+    async with at_the_desk(browser, deployed.hosts[0]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def road(deployed: LocalCloud) -> Road:
+    return Road(deployed)
