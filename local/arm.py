@@ -248,6 +248,25 @@ _OPERATIONS = (
     _on_parts("PUT", _TABLE, _TABLES, arm_policies.create_table),
     _on_parts("PATCH", _TABLE, _TABLES, arm_policies.update_table),
     _on_parts("DELETE", _TABLE, _TABLES, arm_policies.delete_table),
+    _on_governance(
+        _SUBSCRIPTION + r"/providers/Microsoft\.Insights/eventtypes/management/values",
+        "Microsoft.Insights/eventtypes/values",
+        arm_governance.ACTIVITY_VERSIONS,
+        arm_governance.list_activity,
+        "$filter",
+    ),
+    _on_governance(
+        _ACCOUNT + "/blobServices/default",
+        "Microsoft.Storage/storageAccounts/blobServices",
+        arm_storage.VERSIONS,
+        arm_governance.get_blob_service,
+    ),
+    _on_governance(
+        _ACCOUNT + "/blobServices/default/containers",
+        "Microsoft.Storage/storageAccounts/blobServices/containers",
+        arm_storage.VERSIONS,
+        arm_governance.list_containers,
+    ),
     _on_sentinel("GET", "read", arm_sentinel.get_incident),
     _on_sentinel("PUT", "write", arm_sentinel.put_incident),
     _on_governance(

@@ -8,11 +8,12 @@ Shapes: learn.microsoft.com/rest/api, "Management Locks - List At Subscription L
 """
 
 import re
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from local.arm_protocol import ArmError, Call
+from local.arm_protocol import ArmError, Call, timestamp
 from local.model import LOCATION, SUBSCRIPTION_ID, Account, Cloud, DenyAssignment, Identity
 
 LOCK_VERSIONS = ("2016-09-01", "2020-05-01")
@@ -20,6 +21,10 @@ AUTHORIZATION_VERSIONS = ("2018-07-01", "2022-04-01")
 GROUP_VERSIONS = ("2020-06-01", "2021-04-01", "2022-09-01")
 CONTACT_VERSIONS = ("2020-01-01-preview", "2023-12-01-preview")
 DIAGNOSTIC_VERSIONS = ("2021-05-01-preview",)
+ACTIVITY_VERSIONS = ("2015-04-01",)
+_ACTIVITY = re.compile(
+    r"eventTimestamp ge '(?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)' and resourceUri eq '(?P<resource>/[^']+)'"
+)
 EVERYONE = "00000000-0000-0000-0000-000000000000"
 _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 
@@ -125,6 +130,53 @@ async def get_security_contact(call: Call) -> Response:
     contact = f"{_SUBSCRIPTION}/providers/Microsoft.Security/securityContacts/default"
     return JSONResponse(
         {"id": contact, "name": "default", "type": "Microsoft.Security/securityContacts", "properties": properties}
+    )
+
+
+async def list_activity(call: Call) -> Response:
+    """What was done to one resource since some time: the one filter that is asked for here."""
+    match = _ACTIVITY.fullmatch(call.request.query_params.get("$filter", ""))
+    if match is None:
+        raise ArmError(400, "BadRequest", "The $filter is not valid: eventTimestamp and resourceUri are needed.")
+    since = datetime.fromisoformat(match["since"])
+    return _listed(
+        [
+            {
+                "eventTimestamp": timestamp(each.at),
+                "resourceId": each.resource,
+                "operationName": {"value": each.operation, "localizedValue": each.operation},
+                "status": {"value": each.status, "localizedValue": each.status},
+                "caller": each.caller,
+            }
+            for each in call.cloud.activity
+            if each.at >= since and each.resource.lower() == match["resource"].lower()
+        ]
+    )
+
+
+async def get_blob_service(call: Call) -> Response:
+    """The properties of the account's blob service."""
+    properties = {
+        "cors": {"corsRules": []},
+        "deleteRetentionPolicy": {"enabled": False},
+        "isVersioningEnabled": False,
+        **call.account.blob_service,
+    }
+    return JSONResponse(
+        {"id": f"{call.account.id}/blobServices/default", "name": "default", "properties": properties}
+    )
+
+
+async def list_containers(call: Call) -> Response:
+    """The account's containers, with how public each is."""
+    assert call.cloud.tables is not None, "there is no data plane"
+    levels = await call.cloud.tables.containers(call.account.name)
+    parent = f"{call.account.id}/blobServices/default/containers"
+    return _listed(
+        [
+            {"id": f"{parent}/{name}", "name": name, "properties": {"publicAccess": level, "hasLegalHold": False}}
+            for name, level in sorted(levels.items())
+        ]
     )
 
 

@@ -136,6 +136,7 @@ class Account:
     policies: dict[tuple[str, str], tuple[SignedIdentifier, ...]] = field(default_factory=dict)
     shares: dict[str, Share] = field(default_factory=dict)
     locks: list[str] = field(default_factory=list)  # "ReadOnly" | "CanNotDelete", management locks
+    blob_service: dict[str, Any] = field(default_factory=dict)  # ARM's properties of it, beside the defaults
     logged: dict[str, tuple[str, ...]] = field(default_factory=dict)  # log categories by service, to a workspace
     created_at: datetime = field(default_factory=now)
 
@@ -157,6 +158,17 @@ class DenyAssignment:
     actions: tuple[str, ...]
     principal: str
     excluded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ActivityEvent:
+    """A line of the activity log: who did what to a resource. `operation` is the action's name."""
+
+    at: datetime
+    resource: str
+    operation: str
+    caller: str
+    status: str = "Succeeded"
 
 
 @dataclass(frozen=True)
@@ -240,7 +252,7 @@ class RecordedRequest:
 
 
 class Tables(Protocol):
-    """The tables of the data plane, as ARM sees and makes them. Names are matched without regard to case."""
+    """Tables and containers of the data plane, as ARM sees and makes them. A table's name is matched in any case."""
 
     async def table_name(self, account: str, name: str) -> str | None:
         """Return the name as it was created; None if there is no such table."""
@@ -248,6 +260,9 @@ class Tables(Protocol):
     async def create_table(self, account: str, name: str) -> None: ...
 
     async def delete_table(self, account: str, name: str) -> None: ...
+
+    async def containers(self, account: str) -> dict[str, str]:
+        """Return how public each container is, as ARM has it: "None", "Blob" or "Container"."""
 
 
 @dataclass
@@ -257,6 +272,7 @@ class Cloud:
     accounts: dict[str, Account] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)  # by name
     deny_assignments: list[DenyAssignment] = field(default_factory=list)
+    activity: list[ActivityEvent] = field(default_factory=list)
     role_assignments: list[RoleAssignment] = field(default_factory=list)
     scope_tags: dict[str, dict[str, str]] = field(
         default_factory=dict

@@ -122,6 +122,14 @@ class StorageBackend:
         for table in await self._tables(account):
             await self.delete_table(account, table)
 
+    async def containers(self, account: str) -> dict[str, str]:
+        """How public each container is, as ARM has it."""
+        body = await self._do(account, "blob", "GET", "/?comp=list", accepted=(200,))
+        return {
+            container.findtext("Name") or "": (container.findtext("Properties/PublicAccess") or "None").capitalize()
+            for container in ET.fromstring(body).iterfind(".//Container")  # ours: Azurite's
+        }
+
     async def _break_lease(self, account: str, container: str) -> None:
         """A leased container can't be deleted; 409 says that it was not leased, 404 that it is gone."""
         headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}

@@ -139,6 +139,12 @@ def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
     return max((pull.at + LOGS_LAG - now).total_seconds(), 0.0)
 
 
+def remains_unseen(revocation: Revocation) -> bool:
+    """Whether it is to be looked at what stays open, now that the leak was revoked. A lockdown closes the account."""
+    pull = revocation.pull
+    return pull is not None and pull.lever is not Lever.LOCKDOWN and revocation.remains is None
+
+
 def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
     """Return the record with its proof; the proof tokens have served and go. None when it is not waiting for one."""
     if revocation.state is not State.CONTAINED or revocation.pull is None:

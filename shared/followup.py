@@ -16,6 +16,7 @@ from shared.due import (
     closable,
     confirmed,
     open_alerts,
+    remains_unseen,
     told_at_once,
     unannounced,
     unfiled,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
+    from shared.report.remaining import Remaining
     from shared.report.traces import Traces
     from shared.report.usage_logs import UsageLogs
     from shared.sources.closing import AlertCloser
@@ -81,11 +83,12 @@ class FollowUp:
         alerts: Callable[[], "AlertCloser"],
         traces: Callable[[], "Traces | None"],
         usage: Callable[[], "UsageLogs"],
+        remaining: Callable[[], "Remaining"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`hand_over` to `usage` are called when first needed, after `warm_up`.
+        """`hand_over` to `remaining` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -101,6 +104,7 @@ class FollowUp:
         self._alerts = alerts
         self._traces = traces
         self._usage = usage
+        self._remaining = remaining
         self._warm_up = warm_up
         self._is_warm = False
         self._claims = Claims(ledger, clock=clock, new_id=new_id)
@@ -147,6 +151,7 @@ class FollowUp:
             self._guarded("hand-over", self._hand_key_over, revocation, message),
             self._guarded("announcement", self._announce, revocation, message),
             self._guarded("usage", self._look_at_usage, revocation, message),
+            self._guarded("what remains", self._look_at_what_remains, revocation, message),
         )
         revocation = await self._as_it_stands(revocation)
         second = await asyncio.gather(proof, self._guarded("incident", self._file, revocation, message))
@@ -262,6 +267,15 @@ class FollowUp:
         if changed.filed is not None and revocation.usage is not None:
             await self._incidents().update(changed.filed.item_id, brief(changed, now=self._clock()))
         return usage_in(changed, now=self._clock())
+
+    async def _look_at_what_remains(self, revocation: Revocation) -> float | None:
+        """Note what stays open although the leak is dead. It changes nothing."""
+        account = revocation.account
+        if account is None or not remains_unseen(revocation):
+            return None
+        remains = await self._remaining().of(revocation, account)
+        await self._ledger.change(revocation.fingerprint, lambda current: replace(current, remains=remains), what="")
+        return None
 
     async def _file(self, revocation: Revocation) -> float | None:
         if not unfiled(revocation):

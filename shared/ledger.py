@@ -306,6 +306,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 sightings=(),
                 closed_alerts=(),
                 usage=None,
+                remains=None,
                 etag="",
                 written=None,
             )
@@ -332,6 +333,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
     "usage": ("Usage", Usage | None),
+    "remains": ("Remains", tuple[str, ...] | None),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 

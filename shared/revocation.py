@@ -334,6 +334,7 @@ class Revocation:
     lockdown: LockedDown | None = None
     closed_alerts: tuple[ClosedAlert, ...] = ()
     usage: Usage | None = None  # None: not asked yet
+    remains: tuple[str, ...] | None = None  # what stays open although it is dead, in English; None: not looked at yet
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
+    from shared.report.remaining import Remaining
     from shared.report.traces import Traces
     from shared.report.usage_logs import UsageLogs
     from shared.responder.api import Responder
@@ -489,6 +490,12 @@ class Worker:
 
         return UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
 
+    @cached_property
+    def _remaining(self) -> "Remaining":
+        from shared.report.remaining import Remaining  # noqa: PLC0415 -- only the follow-up needs it
+
+        return Remaining(self._arm_reader, clock=self._clock)
+
     def _warm_up(self) -> None:
         """Import what the follow-up needs: on a thread of its own."""
         _import_for_people()
@@ -510,6 +517,7 @@ class Worker:
             alerts=self._alert_closer,
             traces=lambda: self.traces,
             usage=lambda: self._usage,
+            remaining=lambda: self._remaining,
             warm_up=self._warm_up,
             clock=self._clock,
             new_id=self._new_id,

@@ -115,6 +115,7 @@ export function record(found, acts, onAct) {
     acts.length ? form : null,
     plan(found), leak(found),
     found.proof ? section('Proof', el('p', {}, words(found.proof.outcome)), bullets(found.proof.evidence)) : null,
+    found.remains?.length ? section('What stays open', bullets(found.remains)) : null,
     usage(found), timeline(found),
   ];
 }

@@ -186,6 +186,7 @@ def _open_points(revocation: Revocation) -> list[str]:
     proof = revocation.proof
     if proof is not None and proof.outcome is Outcome.ARM_ONLY:
         points.append("Check from a network that reaches the account that such a token is refused.")
+    points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
     points.extend(f"Not closed where it was reported yet: {alert}." for alert in waiting)
     points.extend(

@@ -69,6 +69,7 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,
         "usage": revocation.usage,
+        "remains": revocation.remains,
         "owners": revocation.owners,
         "owners_rejected": revocation.owners_rejected,
         "told": revocation.told,

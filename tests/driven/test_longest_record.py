@@ -123,6 +123,7 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
             HandOverOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
         lockdown=replace(before, after=before.before, undone_at=LATER),
+        remains=("Container models is public. " * 12,) * 12,
         usage=Usage(
             at=LATER,
             days=90,

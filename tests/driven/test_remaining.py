@@ -1,0 +1,119 @@
+"""What stays open although a leak is dead: looked at once it was revoked, and told of."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.storage.blob import PublicAccess
+from azure.storage.blob.aio import BlobServiceClient
+
+from local.cloud import LocalCloud
+from local.model import Account, ActivityEvent
+from shared.queues import Message
+from shared.revocation import Revocation, State
+from tests.driven.driving import OWNER, Driver, found, report
+from tests.local.reaching import options
+from tests.roads.leaks import account_sas, blob_sas
+
+WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/write"
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags={"sasquash-owner": OWNER})
+
+
+async def followed(driver: Driver, account: Account, text: str | None = None, **settings: str) -> Revocation:
+    finding = found(text or account_sas(account.name, account.keys["key1"]))
+    await driver.worker(**settings).containment.receive(report(finding))
+    await driver.worker(**settings).follow_up.run(Message(finding.fingerprint))
+    return await driver.record(finding.fingerprint)
+
+
+async def containers(cloud: LocalCloud, account: Account, **levels: PublicAccess | None) -> None:
+    url = f"https://{account.name}.blob.core.windows.net"
+    async with BlobServiceClient(url, credential=account.keys["key2"], **options(cloud)) as service:
+        for name, level in levels.items():
+            await service.create_container(name, public_access=level)
+
+
+async def test_a_public_container_is_named_the_leaked_one_first(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, archive=PublicAccess.CONTAINER, models=PublicAccess.BLOB, backups=None)
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    first, second, *_ = record.remains or ()
+    assert first.startswith("Container models is public: anybody may read each blob whose name is known")
+    assert second.startswith("Container archive is public: anybody may list and read it")
+    assert "backups" not in str(record.remains)
+    [mail] = driver.mails(account.name)
+    assert "Container models is public" in mail.body
+    assert "Container models is public" in driver.incidents(record.fingerprint)[0].fields["Summary"]
+
+
+async def test_many_public_containers_are_cut_with_their_number(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, **{f"open{n}": PublicAccess.BLOB for n in range(7)})
+
+    record = await followed(driver, account)
+
+    assert f"2 more containers of {account.name} are public." in (record.remains or ())
+
+
+@pytest.mark.parametrize(
+    ("properties", "says"),
+    [
+        ({}, "can't be had back: neither versioning nor soft delete is on."),
+        ({"isVersioningEnabled": True}, "can be had back: earlier versions are kept"),
+        ({"deleteRetentionPolicy": {"enabled": True, "days": 7}}, "deleted blobs are kept for 7 days"),
+        (
+            {"cors": {"corsRules": [{"allowedOrigins": ["*"]}]}},
+            "CORS of its blob service lets scripts of every web page",
+        ),
+    ],
+    ids=["nothing", "versions", "soft delete", "cors"],
+)
+async def test_what_can_be_restored_is_said_and_that_cors_is_open(
+    driver: Driver, account: Account, properties: dict[str, object], says: str
+) -> None:
+    account.blob_service |= properties
+
+    assert says in str((await followed(driver, account)).remains)
+
+
+async def test_who_opened_it_since_the_leak_is_named(driver: Driver, account: Account) -> None:
+    now = datetime.now(UTC)
+    events = (
+        (now - timedelta(minutes=5), WRITE, "mallory@contoso.com", "Succeeded"),
+        (now - timedelta(minutes=4), WRITE, "blocked@contoso.com", "Failed"),
+        (now - timedelta(days=30), WRITE, "long-ago@contoso.com", "Succeeded"),
+        (now, "Microsoft.Storage/storageAccounts/regeneratekey/action", "sasquash", "Succeeded"),
+    )
+    driver.cloud.model.activity += [ActivityEvent(at, account.id, *rest) for at, *rest in events]
+
+    remains = str((await followed(driver, account)).remains)
+
+    assert "storageAccounts/blobServices/containers/write by mallory@contoso.com at" in remains
+    assert [name for name in ("blocked@", "long-ago@", "regeneratekey") if name in remains] == []
+
+
+@pytest.mark.parametrize("call", ["blobServices/default/containers", "eventtypes/management/values"])
+async def test_what_it_may_not_look_at_is_said_and_the_rest_is_looked_at(
+    driver: Driver, account: Account, call: str
+) -> None:
+    driver.fault(call, status=403, times=9)
+
+    record = await followed(driver, account)
+
+    assert "Nobody has looked at" in str(record.remains)
+    assert "neither versioning nor soft delete" in str(record.remains)
+    assert record.state is State.CLOSED
+
+
+async def test_what_was_not_revoked_is_not_looked_at(driver: Driver, account: Account) -> None:
+    record = await followed(driver, account, mode="approve")
+
+    assert (record.state, record.remains) == (State.AWAITING_APPROVAL, None)
+    assert driver.requests("blobServices/default/containers") == []
