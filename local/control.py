@@ -23,6 +23,7 @@ from local.faults import Effect, Fault, Faults
 from local.model import Account, Cloud, Incident, Mail
 from local.storage_backend import StorageBackendError
 
+_LOGGED_SERVICES = ("blob", "queue", "table", "file")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
 _FAULT_CODE = re.compile(r"[A-Za-z0-9]{1,80}")
@@ -216,14 +217,18 @@ def _since(text: str) -> int | datetime:
 
 
 def _account(body: Json) -> Account:
-    _known(body, "name", "resource_group", "tags")
+    _known(body, "name", "resource_group", "tags", "logged")
     name, group = body.get("name"), body.get("resource_group", _RESOURCE_GROUP)
     if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
         raise InvalidRequestError("name must have 3 to 24 characters, lower-case letters and digits only")
     if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
         raise InvalidRequestError("resource_group must be the name of a resource group")
+    services = body.get("logged", [])
+    if not isinstance(services, list) or not all(service in _LOGGED_SERVICES for service in services):
+        raise InvalidRequestError(f"logged must list services: {', '.join(_LOGGED_SERVICES)}")
+    logged: dict[str, tuple[str, ...]] = dict.fromkeys(services, ("StorageRead", "StorageWrite", "StorageDelete"))
     try:
-        return Account(name=name, resource_group=group, tags=tags.valid(body.get("tags", {})))
+        return Account(name=name, resource_group=group, tags=tags.valid(body.get("tags", {})), logged=logged)
     except tags.InvalidTags as error:
         raise InvalidRequestError(str(error)) from None
 

@@ -30,7 +30,8 @@ _RESOURCE = re.compile(
 _LINES = (
     r"union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
     r" \| where AuthenticationHash (?:contains '(?P<hash>[0-9a-f]{64})'|startswith '(?P<key>key[12])\('"
-    r"(?: and AuthenticationHash !contains '(?P<without>[0-9a-f]{64})')?)"
+    r"(?: and AuthenticationHash !contains '(?P<without>[0-9a-f]{64})'"
+    r" and not\(UserAgentHeader startswith '(?P<ours>[a-z]+)'\))?)"
 )
 _SERVED = r" \| extend Served = toint\(StatusCode\) < 400"
 _TOTALS = re.compile(
@@ -104,7 +105,8 @@ def _fits(line: StorageLogLine, match: re.Match[str]) -> bool:
     known = line.authentication_hash.lower()
     if match["hash"]:
         return match["hash"] in known
-    return known.startswith(f"{match['key']}(") and not (match["without"] and match["without"] in known)
+    excluded = match["without"] and (match["without"] in known or line.agent.startswith(match["ours"]))
+    return known.startswith(f"{match['key']}(") and not excluded
 
 
 def _totals(lines: list[StorageLogLine], match: re.Match[str]) -> _Table:

@@ -96,12 +96,15 @@ def _check(say: Say, state: dict[str, Any], leak: story.Leak, key1: str) -> None
     """Check what must be true in the end, and say so."""
     rotations = [rotation["key"] for rotation in state["accounts"][story.ACCOUNT]["rotations"]]
     told = {recipient for mail in state["mails"] for recipient in mail["to"]}
+    summary = state["incidents"][0]["Summary"]
     checks = {
         "the leaked token is refused": story.refusal(leak.query) is not None,
         "key1 still works, and the owner puts the honest model back with it": story.restore(key1) == "yes",
         "key2 was rotated once, key1 never": rotations == ["key2"],
         "one incident": len(state["incidents"]) == 1,
         "the owner was told": story.OWNER in told,
+        "the incident tells what the attacker did": all(done in summary for done in story.DONE),
+        "the incident names the container that stays open": "Container models is public" in summary,
         "no signature in incident or mail": leak.query.split("sig=")[1].split("&")[0]
         not in str(state["incidents"]) + str(state["mails"]),
     }

@@ -27,6 +27,8 @@ ENDPOINT = f"https://{ACCOUNT}.blob.core.windows.net"
 EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
 _MODEL = ("models", "resnet152.ckpt")
 _BACKUP = ("backups", "workstation-042.vhd")
+# What the attack below is in the words of the incident.
+DONE = (f"WRITTEN to what runs where it is opened: /{ACCOUNT}/models/resnet152.ckpt", "1 write, 0 deletes")
 _WEIGHTS = b"honest weights"
 
 

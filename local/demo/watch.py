@@ -36,7 +36,7 @@ class Control:
             return state
 
     def make_account(self, name: str, *, owner: str) -> dict[str, Any]:
-        body = {"name": name, "resource_group": "ai-research", "tags": {"sasquash-owner": owner}}
+        body = {"name": name, "resource_group": "ai-research", "tags": {"sasquash-owner": owner}, "logged": ["blob"]}
         request = urllib.request.Request(
             f"{self.address}/accounts",
             data=json.dumps(body).encode(),

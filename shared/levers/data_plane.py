@@ -21,6 +21,9 @@ _TIMEOUT = 15.0  # in all, for an answer that comes byte by byte
 _LONGEST_ERROR = 8192  # bytes of an answer in which a code is looked for
 _CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
 
+USER_AGENT = "sasquash"
+"""What the storage logs know our own requests by: proofs, and looks at policies."""
+
 KEPT_OUT = {
     "AuthorizationFailure": "the account's network rules keep us out",
     "KeyBasedAuthenticationNotPermitted": "shared key access is switched off for the account",
@@ -40,6 +43,7 @@ class Answer:
 
 async def send(transport: Transport, request: HttpRequest) -> Answer:
     """Send `request` once; a redirect is an answer like any other. The URL is in no log. Raises AzureError."""
+    request.headers.setdefault("User-Agent", USER_AGENT)
     try:
         async with asyncio.timeout(_TIMEOUT):
             # As a stream: an answer without a body that azure-core has read for us can't be read once more.

@@ -12,6 +12,8 @@ _ACCOUNT_ID = re.compile(
     r"/providers/Microsoft\.Storage/storageAccounts/(?P<account>[a-z0-9]{3,24})",
     re.IGNORECASE,
 )
+_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_PLAIN_BLOB = re.compile(r"(?!-)[\w.@+= -][\w./@+= -]{0,199}", re.ASCII)
 _KEY_NAME = re.compile(r"key[12]")
 _PLAIN_POLICY = re.compile(r"[A-Za-z0-9][\w. +=-]{0,63}", re.ASCII)
 _POLICY_COMMANDS = {
@@ -62,6 +64,21 @@ def revoke_delegation_keys(account_id: str | None) -> str | None:
     return (
         f"az storage account revoke-delegation-keys --subscription {match['subscription']} "
         f"--resource-group {shlex.quote(match['group'])} --name {match['account']}"
+    )
+
+
+def issue_instead(account_id: str | None, container: str, blob: str) -> str | None:
+    """Return the command that makes a user delegation SAS which reads one blob for an hour, as who is signed in.
+
+    None if it can't be written safely. REST: "Create a user delegation SAS".
+    """
+    account = _ACCOUNT_ID.fullmatch(account_id or "")
+    if account is None or not _CONTAINER.fullmatch(container) or not _PLAIN_BLOB.fullmatch(blob):
+        return None
+    return (
+        f"az storage blob generate-sas --as-user --auth-mode login --subscription {account['subscription']} "
+        f"--account-name {account['account']} --container-name {container} --name {shlex.quote(blob)} "
+        "--permissions r --https-only --full-uri --expiry $(date -u -d '+1 hour' +%Y-%m-%dT%H:%MZ)"
     )
 
 

@@ -6,6 +6,7 @@ from shared.decide.grants import of_record
 from shared.due import open_alerts
 from shared.finding import Finding
 from shared.levers.words import done, policy
+from shared.report.afterwards import hardening, instead
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.used import also_breaks, used
 from shared.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
@@ -20,6 +21,7 @@ _KINDS = {
     Kind.ACCOUNT_KEY: "account key",
 }
 
+_LOOK_IN_THE_LOGS = "Look in the storage logs for what was done with the credential between its exposure and its end."
 _TAKE_IT_OUT = "Take the credential out of the place where it was found, its history included."
 
 _PROOF = {
@@ -199,10 +201,13 @@ def _open_points(revocation: Revocation) -> list[str]:
 def _next_steps(revocation: Revocation) -> list[str]:
     match revocation.state, revocation.reason:
         case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
+            unknown = revocation.usage is None or revocation.usage.unknown
             return [
                 *_recovery(revocation),
-                "Look in the storage logs for what was done with the credential between its exposure and its end.",
+                *instead(revocation),
+                *((_LOOK_IN_THE_LOGS,) if unknown else ()),
                 *_at_its_place(revocation.finding),
+                *hardening(revocation),
             ]
         case State.AWAITING_APPROVAL, _:
             return _how_to_decide(revocation)

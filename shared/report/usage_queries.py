@@ -7,6 +7,8 @@ signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for
 import re
 from datetime import UTC, datetime
 
+from shared.levers.data_plane import USER_AGENT
+
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"key[12]")
 
@@ -30,10 +32,11 @@ def by_key(key_name: str) -> str:
 
 
 def without_token(lines: str, signature_sha256: str) -> str:
-    """Return `lines` but for those of one SAS. Raises ValueError for what is no SHA-256 in hex."""
+    """Return `lines` but for those of one SAS, and our own. Raises ValueError for what is no SHA-256 in hex."""
     if not _HASH.fullmatch(signature_sha256):
         raise ValueError("a signature's hash is 64 hex digits; nothing else goes into a query")
-    return f"{lines} and AuthenticationHash !contains '{signature_sha256}'"
+    ours = f"UserAgentHeader startswith '{USER_AGENT}'"
+    return f"{lines} and AuthenticationHash !contains '{signature_sha256}' and not({ours})"
 
 
 def totals(lines: str, *, ended: datetime) -> str:

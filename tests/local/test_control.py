@@ -285,3 +285,11 @@ async def test_state_tells_of_the_spans_that_application_insights_got(
     [span] = (await client.get("/state")).json()["traces"]
 
     assert (span["trace"], span["name"], span["parent"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "contained", None)
+
+
+async def test_an_account_may_be_made_with_logs(watched: Watched, client: httpx.AsyncClient) -> None:
+    made = await client.post("/accounts", json={"name": "logging", "logged": ["blob"]})
+    wrong = await client.post("/accounts", json={"name": "other", "logged": ["everything"]})
+
+    assert (made.status_code, wrong.status_code) == (201, 400)
+    assert list(watched.cloud.accounts["logging"].logged) == ["blob"]

@@ -241,7 +241,7 @@ def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(lever: Lever,
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
 def test_a_dead_leak_tells_how_clients_recover_and_where_to_look(state: State) -> None:
-    assert len(contained(state=state).next_steps) == 3
+    assert len(contained(state=state).next_steps) == 4
 
 
 def test_what_is_over_asks_nothing_of_anybody() -> None:
