@@ -48,7 +48,9 @@ HEAVY = (
     "shared.undelivered",
     "shared.digest",
     "shared.readiness",
+    "shared.desk_page",
     "opentelemetry",
+    "azure.monitor",
 )
 # The responders' API: function, method, route, and what of the responder answers.
 API = (

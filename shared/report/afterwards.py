@@ -1,4 +1,4 @@
-"""What to do once a leak is dead, so that the next one is smaller: what to issue instead, how to harden the account."""
+"""What to do once a leak is dead, so that the next is smaller: what to issue instead, how to harden the account."""
 
 from collections.abc import Iterator
 
@@ -27,9 +27,9 @@ def hardening(revocation: Revocation) -> tuple[str, ...]:
         return ()
     return (
         "Then keep keys from signing for years. `az storage account update --sas-expiration-period 7.00:00:00` "
-        "reports longer tokens, and stops none. `az storage account update --allow-shared-key-access false` ends every "
-        "token that a key signs: first move whoever uses keys; function apps' own storage and SMB mounts are often "
-        "forgotten.",
+        "reports longer tokens, and stops none. `az storage account update --allow-shared-key-access false` ends "
+        "every token that a key signs: first move whoever uses keys; function apps' own storage and SMB mounts are "
+        "often forgotten.",
     )
 
 

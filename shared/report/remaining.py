@@ -62,16 +62,19 @@ class Remaining:
             return ()
         path = f"{account.id}/blobServices/default/containers?{_STORAGE}"
         public: dict[str, str] = {}
+        has_website = False
         async for row in self._arm.rows(
             account.subscription, path, doing=f"Listing the containers of {account.name}"
         ):
             level = str((row.get("properties") or {}).get("publicAccess") or "None")
             name = str(row.get("name") or "")
+            has_website = has_website or name == "$web"
             if level != "None" and _CONTAINER.fullmatch(name):
                 public[name] = level
         leaked = revocation.finding.credential.container if revocation.finding.credential is not None else None
         order = sorted(public, key=lambda name: (name != leaked, name))
-        lines = [
+        lines = [_WEBSITE] if has_website else []
+        lines += [
             f"Container {name} is public: anybody may {_MAY[public[name]]} without any token. If that is not meant: "
             f"`az storage container set-permission --account-name {account.name} --auth-mode key --name {name} "
             "--public-access off`."
@@ -119,6 +122,10 @@ class Remaining:
         return (f"The account was changed since: {'; '.join(changes[:_NAMED])}{more}. See that each was meant.",)
 
 
+_WEBSITE = (
+    "The account has a container $web: what is in it is served to anybody where a static website is switched on. See "
+    "that nothing was put there."
+)
 _MAY = {"Container": "list and read it", "Blob": "read each blob whose name is known"}
 
 

@@ -52,6 +52,12 @@ async def test_a_public_container_is_named_the_leaked_one_first(
     assert "Container models is public" in driver.incidents(record.fingerprint)[0].fields["Summary"]
 
 
+async def test_a_static_website_is_named(driver: Driver, cloud: LocalCloud, account: Account) -> None:
+    await containers(cloud, account, **{"$web": None})
+
+    assert "$web" in str((await followed(driver, account)).remains)
+
+
 async def test_many_public_containers_are_cut_with_their_number(
     driver: Driver, cloud: LocalCloud, account: Account
 ) -> None:
