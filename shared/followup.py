@@ -16,33 +16,28 @@ from shared.due import (
     closable,
     confirmed,
     open_alerts,
-    remains_unseen,
     told_at_once,
     unannounced,
     unfiled,
     untold,
-    usage_in,
     with_proof,
 )
-from shared.errors import Blocked, Conflict, SasquashError
+from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.report.used import summary
 from shared.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
 from shared.targets import Lever
-from shared.usage import Usage
 
 if TYPE_CHECKING:
+    from shared.aftermath import Aftermath
     from shared.digest import Digest
     from shared.hand_over import KeyHandOver
     from shared.report.announce import Announcer
     from shared.report.people import People
-    from shared.report.remaining import Remaining
     from shared.report.traces import Traces
-    from shared.report.usage_logs import UsageLogs
     from shared.sources.closing import AlertCloser
 
 _log = logging.getLogger(__name__)
@@ -82,13 +77,12 @@ class FollowUp:
         digest: Callable[[], "Digest"],
         alerts: Callable[[], "AlertCloser"],
         traces: Callable[[], "Traces | None"],
-        usage: Callable[[], "UsageLogs"],
-        remaining: Callable[[], "Remaining"],
+        aftermath: Callable[[], "Aftermath"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`hand_over` to `remaining` are called when first needed, after `warm_up`.
+        """`hand_over` to `aftermath` are called when first needed, after `warm_up`.
 
         `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
         has other leaks to kill.
@@ -103,8 +97,7 @@ class FollowUp:
         self._digest = digest
         self._alerts = alerts
         self._traces = traces
-        self._usage = usage
-        self._remaining = remaining
+        self._aftermath = aftermath
         self._warm_up = warm_up
         self._is_warm = False
         self._claims = Claims(ledger, clock=clock, new_id=new_id)
@@ -150,8 +143,8 @@ class FollowUp:
         first = await asyncio.gather(
             self._guarded("hand-over", self._hand_key_over, revocation, message),
             self._guarded("announcement", self._announce, revocation, message),
-            self._guarded("usage", self._look_at_usage, revocation, message),
-            self._guarded("what remains", self._look_at_what_remains, revocation, message),
+            self._guarded("usage", self._aftermath().look_at_usage, revocation, message),
+            self._guarded("what remains", self._aftermath().look_at_what_remains, revocation, message),
         )
         revocation = await self._as_it_stands(revocation)
         second = await asyncio.gather(proof, self._guarded("incident", self._file, revocation, message))
@@ -248,33 +241,6 @@ class FollowUp:
             what="",
             known=claimed,
         )
-        return None
-
-    async def _look_at_usage(self, revocation: Revocation) -> float | None:
-        """Ask the logs what the leak was used for. What is found later on is put into the incident, not mailed."""
-        left, account = usage_in(revocation, now=self._clock()), revocation.account
-        if left is None or left > 0 or account is None:
-            return left
-        try:
-            usage = await self._usage().of(revocation, account)
-        except Blocked as error:
-            usage = Usage(self._clock(), unknown=str(error))
-        changed = await self._ledger.change(
-            revocation.fingerprint, lambda current: replace(current, usage=usage), what=summary(usage)
-        )
-        if changed is None:
-            return None
-        if changed.filed is not None and revocation.usage is not None:
-            await self._incidents().update(changed.filed.item_id, brief(changed, now=self._clock()))
-        return usage_in(changed, now=self._clock())
-
-    async def _look_at_what_remains(self, revocation: Revocation) -> float | None:
-        """Note what stays open although the leak is dead. It changes nothing."""
-        account = revocation.account
-        if account is None or not remains_unseen(revocation):
-            return None
-        remains = await self._remaining().of(revocation, account)
-        await self._ledger.change(revocation.fingerprint, lambda current: replace(current, remains=remains), what="")
         return None
 
     async def _file(self, revocation: Revocation) -> float | None:

@@ -40,6 +40,7 @@ from shared.under_lock import UnderLock
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.aftermath import Aftermath
     from shared.arm_reading import ArmReader
     from shared.desk import Desk
     from shared.desk_page.serving import DeskPage
@@ -59,9 +60,7 @@ if TYPE_CHECKING:
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
-    from shared.report.remaining import Remaining
     from shared.report.traces import Traces
-    from shared.report.usage_logs import UsageLogs
     from shared.responder.api import Responder
     from shared.secret_settings import SecretSettings
     from shared.sources.closing import AlertCloser
@@ -485,16 +484,18 @@ class Worker:
         )
 
     @cached_property
-    def _usage(self) -> "UsageLogs":
-        from shared.report.usage_logs import UsageLogs  # noqa: PLC0415 -- only the follow-up needs it
+    def _aftermath(self) -> "Aftermath":
+        from shared.aftermath import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.report.remaining import Remaining  # noqa: PLC0415
+        from shared.report.usage_logs import UsageLogs  # noqa: PLC0415
 
-        return UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
-
-    @cached_property
-    def _remaining(self) -> "Remaining":
-        from shared.report.remaining import Remaining  # noqa: PLC0415 -- only the follow-up needs it
-
-        return Remaining(self._arm_reader, clock=self._clock)
+        return Aftermath(
+            ledger=self.ledger,
+            incidents=lambda: self._incidents,
+            usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
+            remaining=Remaining(self._arm_reader, clock=self._clock),
+            clock=self._clock,
+        )
 
     def _warm_up(self) -> None:
         """Import what the follow-up needs: on a thread of its own."""
@@ -516,8 +517,7 @@ class Worker:
             digest=lambda: self.digest,
             alerts=self._alert_closer,
             traces=lambda: self.traces,
-            usage=lambda: self._usage,
-            remaining=lambda: self._remaining,
+            aftermath=lambda: self._aftermath,
             warm_up=self._warm_up,
             clock=self._clock,
             new_id=self._new_id,
