@@ -15,7 +15,7 @@ from shared.account_table import AccountTable, waiting_partition
 from shared.accounts import AccountRef, Accounts
 from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
-from shared.decide.repeated import with_report
+from shared.decide.repeated import says_nothing_until, with_report
 from shared.due import open_alerts
 from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, SasquashError
 from shared.finding import Finding, Report, Reported
@@ -24,6 +24,7 @@ from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockedWork
 from shared.queues import SAFETY_NET, Message, Queues, backoff
 from shared.quotas import Quotas
+from shared.repeats import Repeats
 from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
 from shared.settings import Settings
@@ -54,6 +55,7 @@ class Containment:
         delegation_key: DelegationKeyLever,
         queues: Queues,
         quotas: Quotas,
+        repeats: Repeats,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -66,6 +68,7 @@ class Containment:
         self._delegation_key = delegation_key
         self._queues = queues
         self._quotas = quotas
+        self._repeats = repeats
         self._clock = clock
 
     async def receive(self, report: Report) -> None:
@@ -86,6 +89,8 @@ class Containment:
 
         async def take(reported: Reported) -> None:
             async with places:
+                if self._repeats.is_one(reported):
+                    return
                 over = self._quotas.over_by(report.source)
                 left = (until - self._clock()).total_seconds() if not over else 0.0
                 await self.take(reported, patience=left, delay=min(SAFETY_NET + over, _LONGEST_WAIT))
@@ -114,6 +119,8 @@ class Containment:
                 self._queues.contain(finding.fingerprint, delay=delay),
             )
             current = revocation if new else await self._join(revocation, finding)
+            quiet_until = says_nothing_until(current or revocation, now=self._clock())
+            self._repeats.durable(reported, until=quiet_until)
             if current is not None and patience > 0:
                 await self._contain_inline(current, looking, token=reported.token, patience=patience)
         finally:
@@ -285,8 +292,18 @@ class Containment:
             try:
                 await self._work.contain(looked, revocation, urgent=urgent)
             except AccountGone:
-                self._accounts.forget(looked)
-                await self._not_found(revocation)
+                await self._look_elsewhere(revocation, looked, urgent=urgent)
+
+    async def _look_elsewhere(self, revocation: Revocation, gone: AccountRef, *, urgent: bool) -> None:
+        """Contain what has moved to another resource group since it was looked up, perhaps a day ago."""
+        self._accounts.forget(gone)
+        moved = await self._look(revocation.finding)
+        if isinstance(moved, SasquashError):
+            raise moved
+        if moved is None or moved.id == gone.id:
+            await self._not_found(revocation)
+        else:
+            await self._work.contain(moved, revocation, urgent=urgent)
 
     def _ended_unseen(self, revocation: Revocation, looked: AccountRef | None) -> Revocation | None:
         """Return the record of a finding whose verdict takes no look at an account, None where it takes one."""

@@ -31,6 +31,7 @@ from shared.locking import LockedWork
 from shared.pulling import Pulling
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.quotas import Quotas
+from shared.repeats import Repeats
 from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
 from shared.state_index import StateIndex
@@ -231,6 +232,7 @@ class Worker:
             delegation_key=self.levers.delegation_key,
             queues=self.queues,
             quotas=Quotas(an_hour=self.settings.source_quota, clock=self._clock),
+            repeats=Repeats(clock=self._clock),
             clock=self._clock,
         )
 

@@ -7,6 +7,7 @@ from shared.finding import Finding
 from shared.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
+_REPEATED_FOR = timedelta(seconds=30)
 _MOST_SIGHTINGS = 20
 _LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's column holds 32 K of them
 
@@ -20,6 +21,12 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
     if _reopens(current, now=now):
         return reopened(noted, now=now, detail="Reported again: looking at it anew.")
     return noted if noted is not current else None
+
+
+def says_nothing_until(current: Revocation, *, now: datetime) -> datetime:
+    """Return until when the report that the record has just been given may be repeated without changing it."""
+    until = now + _REPEATED_FOR
+    return min(until, current.changes[-1].at + _REOPEN_AFTER) if _may_reopen(current) else until
 
 
 def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
@@ -38,9 +45,13 @@ def _reopens(current: Revocation, *, now: datetime) -> bool:
 
     What a pull ended stays ended, but for a lockdown that was undone: what it had kept out may come in again.
     """
+    return _may_reopen(current) and now - current.changes[-1].at > _REOPEN_AFTER
+
+
+def _may_reopen(current: Revocation) -> bool:
     ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
     may_live = current.pull is None or current.reason is Reason.LOCKDOWN_UNDONE
-    return ended and may_live and now - current.changes[-1].at > _REOPEN_AFTER
+    return ended and may_live
 
 
 def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:

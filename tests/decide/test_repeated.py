@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.decide.repeated import with_report
+from shared.decide.repeated import says_nothing_until, with_report
 from shared.finding import Finding
 from shared.revocation import (
     HandOver,
@@ -159,3 +159,31 @@ def test_an_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_e
 
     assert noted.alerts == (samples.ALERT,)
     assert with_report(noted, same_place, now=LATER) is None
+
+
+@pytest.mark.parametrize(
+    ("current", "seconds"),
+    [
+        (samples.revocation(), 30),
+        (ended(Reason.NO_KEY_MATCHES), 30),
+        (ended(Reason.EXPIRED), 30),
+    ],
+    ids=["being decided", "may be reopened, in a minute", "never reopened"],
+)
+def test_the_same_report_says_nothing_for_half_a_minute(current: Revocation, seconds: int) -> None:
+    assert says_nothing_until(current, now=NOW) == NOW + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("age", [31, 59, 60, 90])
+def test_what_may_be_reopened_sooner_is_reported_anew_then(age: int) -> None:
+    now = NOW + timedelta(seconds=age)
+
+    assert says_nothing_until(ended(Reason.NO_KEY_MATCHES), now=now) == NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("age", [31, 59, 60, 90])
+def test_a_repeat_within_the_time_in_which_it_says_nothing_reopens_nothing(age: int) -> None:
+    current, now = ended(Reason.NO_KEY_MATCHES), NOW + timedelta(seconds=age)
+    last = says_nothing_until(current, now=now)
+
+    assert last <= now or with_report(current, samples.finding(), now=last) is None

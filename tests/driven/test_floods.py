@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from local.model import SECURITY_MAILBOX, Account, Mail
+from shared.errors import SasquashError
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import State
@@ -123,4 +124,49 @@ async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None
     before = len(driver.requests("/listKeys"))
     await worker.containment.resume(Message(finding.fingerprint))
     assert len(driver.requests("/listKeys")) == before + 1  # the ten seconds of a 429 that names none are over
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_repeat_within_half_a_minute_costs_no_remote_call(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.containment.receive(report(finding))
+    before = len(driver.requests())
+    await worker.containment.receive(report(finding))
+    assert len(driver.requests()) == before
+
+
+async def test_report_that_was_not_made_durable_is_taken_in_when_it_comes_again(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    driver.fault("/revocations", times=None)
+    driver.fault("$batch", times=None)
+    with pytest.raises(SasquashError):
+        await worker.containment.receive(report(finding))
+    driver.cloud.faults.clear()
+    await worker.containment.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_same_leak_from_elsewhere_is_noted_at_once(driver: Driver) -> None:
+    account = await driver.account()
+    text = account_sas(account.name, account.keys["key1"])
+    worker = driver.worker()
+    await worker.containment.receive(report(found(text)))
+    await worker.containment.receive(report(found(text, source="gitlab")))
+    assert [s.source for s in (await driver.record(found(text).fingerprint)).sightings] == ["gitlab"]
+
+
+async def test_what_is_blocked_is_looked_at_anew_a_minute_later_however_often_it_was_repeated(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    account.locks.append("ReadOnly")
+    await worker.containment.receive(report(finding))
+    account.locks.clear()
+    for seconds in (29, 29, 4):
+        driver.clock.advance(seconds=seconds)
+        await worker.containment.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
