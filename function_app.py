@@ -1,4 +1,4 @@
-"""The triggers of Sasquash. Each binds, calls one function of `shared`, and returns."""
+"""The triggers of Sasquash. Each binds, calls what it is for in `shared`, and returns."""
 
 import os
 from functools import cache
@@ -25,8 +25,12 @@ def worker() -> Worker:
 
 @app.event_grid_trigger(arg_name="event")
 async def on_finding(event: func.EventGridEvent) -> None:
-    """A finding from the Event Grid topic, as a CloudEvent or in the Event Grid schema."""
+    """A finding from the Event Grid topic, as a CloudEvent or in the Event Grid schema.
+
+    Only what takes findings in gains from an inventory: on Flex Consumption it has instances of its own.
+    """
     await worker().containment.receive(_report(event))
+    await worker().accounts.take_inventory()
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE, connection="SASQUASH_STORAGE")

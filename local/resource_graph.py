@@ -1,10 +1,11 @@
-"""Azure Resource Graph: answers the product's one query, and refuses every other.
+"""Azure Resource Graph: answers the product's query, for one account or for all, and refuses every other.
 
 Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. A
 query that this stand-in does not know is answered as one that does not parse: a change of the product's query
 has to be made here too, on purpose.
 """
 
+import base64
 import re
 import uuid
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ VERSIONS = ("2021-03-01", "2022-10-01", "2024-04-01")
 _LABEL = re.compile(r"[a-z0-9]{3,24}")
 _HOST = re.compile(r"[a-z0-9.-]+")
 _MEMBERS = frozenset({"subscriptions", "query", "options"})
-_OPTIONS = frozenset({"resultFormat", "allowPartialScopes", "$top", "$skip"})
+_OPTIONS = frozenset({"resultFormat", "allowPartialScopes", "$top", "$skip", "$skipToken"})
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LARGEST_PAGE = 1000
 
@@ -48,6 +49,7 @@ def _pattern(condition: str) -> re.Pattern[str]:
 
 _BY_DOMAIN = "tostring(properties.customDomain.name) =~ 'HOST'"
 _PATTERNS = (_pattern(f"name =~ 'LABEL' or {_BY_DOMAIN}"), _pattern(_BY_DOMAIN))
+_ALL = _normalize(_QUERY.replace("| where {condition}", ""))
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ class _Search:
     """The literals of the product's query, in lower case: `=~` ignores case."""
 
     label: str | None
-    host: str
+    host: str | None  # None: of all accounts
 
     @classmethod
     def parse(cls, query: str) -> "_Search":
+        if _normalize(query) == _ALL:
+            return cls(label=None, host=None)
         for pattern in _PATTERNS:
             match = pattern.fullmatch(_normalize(query))
             if match is None:
@@ -74,6 +78,8 @@ class _Search:
         )
 
     def finds(self, account: Account) -> bool:
+        if self.host is None:
+            return True
         return account.name == self.label or _custom_domain(account).lower() == self.host
 
 
@@ -110,7 +116,10 @@ async def query(call: Call) -> Response:
     if call.identity.may("Microsoft.Storage/storageAccounts/read"):
         readable = call.cloud.accounts.values()
     rows = [_row(account) for account in readable if search.finds(account)]
+    if "$skipToken" in options:
+        skip = _place(options["$skipToken"])
     page = rows[skip : skip + top]
+    more = {"$skipToken": _skip_token(skip + top)} if skip + top < len(rows) else {}
     return JSONResponse(
         {
             "totalRecords": len(rows),
@@ -118,8 +127,24 @@ async def query(call: Call) -> Response:
             "data": page,
             "facets": [],
             "resultTruncated": "false",
+            **more,
         }
     )
+
+
+def _skip_token(place: int) -> str:
+    return base64.b64encode(f"ew0K:{place}".encode()).decode()
+
+
+def _place(token: object) -> int:
+    """Read a token that an answer gave."""
+    try:
+        mark, _, place = base64.b64decode(str(token), validate=True).decode().partition(":")
+        if mark == "ew0K":
+            return int(place)
+    except ValueError:
+        pass
+    raise _bad_request("InvalidQueryOptions", "The skip token is invalid.")
 
 
 def _row(account: Account) -> dict[str, Any]:

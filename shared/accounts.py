@@ -2,9 +2,14 @@
 
 Resource Graph answers fast and lags by minutes; ARM's lists are slow and current. So Graph is asked first, and only
 a miss asks ARM. Both see what the app's identity may read: "not found" never means more than that.
+
+Which account a name belongs to hardly ever changes, so an inventory by name, read when nothing waits for it, saves
+the next kill the question. One that is wrong does no harm: ARM has no such account, and it is looked for anew.
 """
 
+import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,9 +22,11 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
-from shared.errors import Blocked, from_account, from_azure
+from shared.errors import Blocked, SasquashError, from_account, from_azure
 from shared.facts import TAGS, AccountFacts
 from shared.sas import Service
+
+_log = logging.getLogger(__name__)
 
 _RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01"
 _LABEL = re.compile(r"[a-z0-9]{3,24}")
@@ -31,6 +38,11 @@ _ID = re.compile(
 )
 MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core does not know that they change nothing
 _KNOWN_FOR = timedelta(minutes=10)
+_INVENTORY_FOR = timedelta(days=1)
+_INVENTORY_EVERY = timedelta(minutes=10)
+_INVENTORY_SECONDS = 5.0  # whoever waits for it has killed already, and has an event to acknowledge
+_PAGE = 1000  # rows, the most that Resource Graph gives at once
+_MOST_PAGES = 20  # an account takes a kilobyte of memory
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
 # An account may have 800 network rules, 90 K of text; a record's column holds 32 K, and a lockdown's has them thrice.
 _LONGEST_RULES = 6000
@@ -83,6 +95,8 @@ class Accounts:
         self._tag_names = TAGS | {name.lower() for name in tag_names}
         self._clock = clock
         self._known: dict[tuple[str, str | None], tuple[AccountRef, datetime]] = {}
+        self._inventory: dict[str, AccountRef] = {}
+        self._inventory_at: datetime | None = None
 
     async def find(self, host: str, account: str | None) -> AccountRef | None:
         """Return the account that `host` belongs to; None when neither Resource Graph nor ARM's lists have it.
@@ -92,6 +106,8 @@ class Accounts:
         known = self._known.get((host, account))
         if known is not None and known[1] > self._clock():
             return known[0]
+        if account is not None and account in self._inventory and self._inventory_age() < _INVENTORY_FOR:
+            return self._inventory[account]
         if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
             return None
         found = await self._ask_resource_graph(host, account) or await self._ask_arm(host, account)
@@ -102,21 +118,49 @@ class Accounts:
     def forget(self, ref: AccountRef) -> None:
         """Ask again next time: the account was not where it was said to be."""
         self._known = {key: known for key, known in self._known.items() if known[0] != ref}
+        self._inventory.pop(ref.name, None)
+
+    async def take_inventory(self) -> None:
+        """Learn which accounts there are, if that was long ago. A failure is logged: accounts are looked up then."""
+        if self._inventory_age() < _INVENTORY_EVERY:
+            return
+        before, self._inventory_at = self._inventory_at, self._clock()  # one at a time
+        try:
+            async with asyncio.timeout(_INVENTORY_SECONDS):
+                self._inventory = {ref.name: ref async for ref in self._every_ref()}
+        except (SasquashError, TimeoutError) as error:
+            self._inventory_at = before
+            _log.warning("No inventory of storage accounts was taken: %s", str(error) or "it took too long.")
+
+    def _inventory_age(self) -> timedelta:
+        return self._clock() - self._inventory_at if self._inventory_at is not None else timedelta.max
+
+    async def _every_ref(self) -> AsyncIterator[AccountRef]:
+        place: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = await self._query("", doing="Listing the storage accounts in Resource Graph", place=place)
+            for row in answer["data"]:
+                yield _ref_of_row(row)
+            place = answer.get("$skipToken")
+            if place is None:
+                return
 
     async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
         """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""
         by_name = f"name =~ '{account}' or " if account else ""
+        condition = f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
+        answer = await self._query(condition, doing=f"Asking Resource Graph for {host}")
+        return next((ref for ref in map(_ref_of_row, answer["data"]) if _fits(ref, host=host, account=account)), None)
+
+    async def _query(self, condition: str, *, doing: str, place: str | None = None) -> Mapping[str, Any]:
+        """Return a page of accounts, from `place` on (REST: Resource Graph - Resources)."""
         query = (
-            "resources | where type =~ 'microsoft.storage/storageaccounts'"
-            f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
+            f"resources | where type =~ 'microsoft.storage/storageaccounts'{condition}"
             " | project id, customDomain = tostring(properties.customDomain.name),"
             " primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints"
         )
-        body = {
-            "subscriptions": list(self._subscriptions),
-            "query": query,
-            "options": {"resultFormat": "objectArray"},
-        }
+        options = {"resultFormat": "objectArray", "$top": _PAGE} | ({"$skipToken": place} if place else {})
+        body = {"subscriptions": list(self._subscriptions), "query": query, "options": options}
         client = self._client_for(self._subscriptions[0])
         try:
             request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
@@ -124,21 +168,9 @@ class Accounts:
             await response.read()
             response.raise_for_status()
         except AzureError as error:
-            raise from_azure(error, doing=f"Asking Resource Graph for {host}") from error
-        rows: list[Mapping[str, Any]] = response.json()["data"]
-        return _matching(
-            (
-                _ref(
-                    row["id"],
-                    primary=row.get("primaryEndpoints"),
-                    secondary=row.get("secondaryEndpoints"),
-                    domain=row.get("customDomain"),
-                )
-                for row in rows
-            ),
-            host=host,
-            account=account,
-        )
+            raise from_azure(error, doing=doing) from error
+        answer: Mapping[str, Any] = response.json()
+        return answer
 
     async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
         for subscription in self._subscriptions:
@@ -225,5 +257,10 @@ def _fits(ref: AccountRef, *, host: str, account: str | None) -> bool:
     return host in ref.hosts or ref.name == account
 
 
-def _matching(refs: Iterable[AccountRef], *, host: str, account: str | None) -> AccountRef | None:
-    return next((ref for ref in refs if _fits(ref, host=host, account=account)), None)
+def _ref_of_row(row: Mapping[str, Any]) -> AccountRef:
+    return _ref(
+        row["id"],
+        primary=row.get("primaryEndpoints"),
+        secondary=row.get("secondaryEndpoints"),
+        domain=row.get("customDomain"),
+    )

@@ -199,7 +199,16 @@ class Rooms:
     intake: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Intake))
     alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
     undelivered: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Undelivered))
+    inventories: int = 0
     ledger: object = None
+
+    @property
+    def accounts(self) -> "Rooms":
+        return self
+
+    async def take_inventory(self) -> None:
+        assert self.reports, "what was reported comes first"
+        self.inventories += 1
 
     @property
     def containment(self) -> "Rooms":
@@ -288,6 +297,12 @@ async def test_a_finding_is_the_same_report_in_either_schema(
 
     assert rooms.reports == [Report("e1", REPORTED, source, DATA)]
     assert read(rooms.reports[0], raw_allowed=False, now=NOW) == (Reported(samples.finding()),)
+
+
+async def test_an_inventory_is_taken_once_the_finding_is_dealt_with(app: ModuleType, rooms: Rooms) -> None:
+    await call(app, "on_finding", event=decoded(CLOUD_EVENT))
+
+    assert rooms.inventories == 1
 
 
 @pytest.mark.parametrize("envelope", [CLOUD_EVENT, GRID_EVENT], ids=["CloudEvent", "Event Grid"])

@@ -1,10 +1,15 @@
+import asyncio
+
 import pytest
 
 from local import arm_storage
 from local.faults import Effect
 from shared.accounts import Accounts
 from shared.errors import Blocked, NotFound, PassingFailure
-from tests.driven.driving import Driver
+from shared.queues import Message
+from shared.revocation import State
+from tests.driven.driving import Driver, found, report
+from tests.roads.leaks import account_sas
 
 GRAPH = "Microsoft.ResourceGraph"
 LISTS = "/providers/Microsoft.Storage/storageAccounts?"
@@ -81,6 +86,101 @@ async def test_forgotten_account_is_looked_for_again(driver: Driver, accounts: A
     accounts.forget(ref)
     del driver.cloud.model.accounts[account.name]
     assert await accounts.find(host, account.name) is None
+
+
+async def test_account_in_the_inventory_is_not_asked_for(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    await accounts.take_inventory()
+    driver.clock.advance(hours=23)
+    ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    assert (ref.id, len(driver.requests(GRAPH))) == (account.id, 1)
+
+
+async def test_inventory_is_forgotten_after_a_day(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    await accounts.take_inventory()
+    driver.clock.advance(hours=25)
+    await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert len(driver.requests(GRAPH)) == 2
+
+
+async def test_custom_domain_is_asked_for_whatever_the_inventory_says(driver: Driver, accounts: Accounts) -> None:
+    await driver.account(properties={"customDomain": {"name": "moved.contoso.com"}})
+    await accounts.take_inventory()
+    assert await accounts.find("moved.contoso.com", None) is not None
+    assert len(driver.requests(GRAPH)) == 2
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(9, 1), (11, 2)])
+async def test_inventory_is_taken_every_ten_minutes(
+    driver: Driver, accounts: Accounts, minutes: int, taken: int
+) -> None:
+    await accounts.take_inventory()
+    driver.clock.advance(minutes=minutes)
+    await accounts.take_inventory()
+    assert len(driver.requests(GRAPH)) == taken
+
+
+async def test_inventory_that_is_asked_for_twice_at_once_is_taken_once(driver: Driver, accounts: Accounts) -> None:
+    await asyncio.gather(*(accounts.take_inventory() for _ in range(3)))
+    assert len(driver.requests(GRAPH)) == 1
+
+
+async def test_inventory_has_every_page(driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [await driver.account() for _ in range(5)]
+    monkeypatch.setattr("shared.accounts._PAGE", len(driver.cloud.model.accounts) // 4 + 1)
+    await accounts.take_inventory()
+    pages = len(driver.requests(GRAPH))
+    for account in made:
+        assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
+    assert (pages >= 3, len(driver.requests(GRAPH))) == (True, pages)
+
+
+@pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
+async def test_inventory_that_cannot_be_taken_fails_nothing_and_is_taken_the_next_time(
+    driver: Driver, accounts: Accounts, effect: Effect
+) -> None:
+    account = await driver.account()
+    driver.fault(GRAPH, effect, times=3, status=403)
+    await accounts.take_inventory()
+    driver.cloud.faults.clear()
+    await accounts.take_inventory()
+    before = len(driver.requests(GRAPH))
+    assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
+    assert len(driver.requests(GRAPH)) == before
+
+
+async def test_inventory_that_takes_too_long_is_given_up(
+    driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.accounts._INVENTORY_SECONDS", 0.05)
+    driver.fault(GRAPH, Effect.HANG)
+    await accounts.take_inventory()
+    assert "No inventory of storage accounts was taken: it took too long." in caplog.text
+
+
+async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.accounts.take_inventory()
+    account.resource_group = "elsewhere"
+    await worker.containment.receive(report(finding))
+    driver.rest()
+    await worker.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_account_that_is_gone_since_the_inventory_is_looked_for_once_more_later(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.accounts.take_inventory()
+    del driver.cloud.model.accounts[account.name]
+    await worker.containment.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.looked_for_account) == (State.RECEIVED, 1)
 
 
 @pytest.mark.parametrize(

@@ -455,6 +455,32 @@ async def test_a_query_for_an_unknown_name_finds_nothing(graph: ResourceGraphCli
     assert (result.count, result.data) == (0, [])
 
 
+async def test_a_query_for_all_accounts_goes_on_where_its_token_says(
+    graph: ResourceGraphClient, cloud: Cloud
+) -> None:
+    for number in range(4):
+        cloud.accounts[f"more{number}"] = Account(f"more{number}", "research")
+    whole = request(re.sub(r"\| where (name|tostring).*\n", "", QUERY))
+    whole.options.top = 3
+    names, token = [], None
+    for _ in range(9):
+        whole.options.skip_token = token
+        page = await graph.resources(whole)
+        names += [row["id"].rpartition("/")[2] for row in page.data]
+        token = page.skip_token
+        if token is None:
+            break
+    assert sorted(names) == sorted(cloud.accounts)
+
+
+async def test_a_place_that_no_answer_gave_is_invalid(graph: ResourceGraphClient) -> None:
+    elsewhere = request()
+    elsewhere.options.skip_token = "bm90aGluZw=="
+    with pytest.raises(HttpResponseError) as caught:
+        await graph.resources(elsewhere)
+    assert [detail.code for detail in caught.value.error.details] == ["InvalidQueryOptions"]
+
+
 async def test_white_space_in_the_query_does_not_matter(graph: ResourceGraphClient) -> None:
     result = await graph.resources(request(" ".join(QUERY.split())))
     assert result.count == 1
