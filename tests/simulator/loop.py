@@ -53,8 +53,10 @@ class JumpingLoop(asyncio.BaseEventLoop):
     def utc_now(self) -> datetime:
         return EPOCH + timedelta(seconds=self._selector.time)
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        done = self.create_future()
+    def run_in_executor[*Ts, T](
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the caller's

@@ -87,13 +87,13 @@ def run(seed: int, *, latest_lever: float = LATEST_LEVER, graph_down_until: floa
             return loop.run_until_complete(_run(seed, scenario, schedule, tokens, functions))
     finally:
         model.new_storage_key = real_key
-        _bury(loop)
+        bury(loop)
         asyncio.set_event_loop(None)
         logging.disable(logging.NOTSET)
 
 
-def _bury(loop: JumpingLoop) -> None:
-    """End what killed workers left behind: it is judged already."""
+def bury(loop: JumpingLoop) -> None:
+    """Close a loop with what runs on it: hosts, and what killed workers left behind."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

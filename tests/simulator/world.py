@@ -31,6 +31,7 @@ from local.host.eventgrid_webhook import EventGridWebhook
 from local.host.http import Keys
 from local.host.invocation import Outcome
 from local.host.queues import QueueListener
+from local.memory.data_plane import MemoryDataPlane
 from local.memory.exchange import Request, asgi
 from local.memory.storage import MemoryStorage
 from local.memory.transport import InProcessHttpx, InProcessTransport
@@ -104,7 +105,7 @@ def load_app() -> dict[str, Callable[[Any], Any]]:
         os.environ.clear()
         os.environ.update(kept)
     function_app.worker = _current.get  # type: ignore[assignment]
-    return {f.get_function_name(): f.get_user_function() for f in function_app.app.get_functions()}
+    return {str(f.get_function_name()): f.get_user_function() for f in function_app.app.get_functions()}
 
 
 class SimulatedInvoker:
@@ -157,7 +158,7 @@ class SimulatedHost:
             return QueueClient(
                 _QUEUE_URL,
                 queue_name,
-                credential=self.world.tokens,  # type: ignore[arg-type]
+                credential=self.world.tokens,
                 transport=InProcessTransport(network),
                 retry_total=0,
             )
@@ -220,6 +221,7 @@ class World:
             account.key_created = dict.fromkeys(account.keys, account.created_at)
             self.cloud.accounts[planned.name] = account
         self.storage = MemoryStorage(self.cloud, tokens.entra, now=loop.utc_now)
+        self.cloud.tables = MemoryDataPlane(self.storage)
         for table in TABLES:
             self.storage.tables(STATE_ACCOUNT).create(table)
         self.app_queues = [("contain", "contain"), ("follow_up", "follow-up")]
@@ -297,7 +299,7 @@ class World:
             raise OSError("no host runs")
         host = self._rng.choice(self.hosts)
         url = f"https://host/runtime/webhooks/eventgrid?functionName=on_finding&code={_SYSTEM_KEY}"
-        answering = asyncio.create_task(host.webhook(Request.of(method, url, headers, body)))
+        answering = asyncio.ensure_future(host.webhook(Request.of(method, url, headers, body)))
         dying = asyncio.create_task(host.life.over.wait())
         await asyncio.wait({answering, dying}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():

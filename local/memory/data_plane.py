@@ -1,0 +1,25 @@
+"""What ARM sees, and makes, of the data that is kept in memory: `local.model.Tables`."""
+
+from local.memory.storage import MemoryStorage
+
+
+class MemoryDataPlane:
+    """The tables and containers of every account of a `MemoryStorage`."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self._storage = storage
+
+    async def table_name(self, account: str, name: str) -> str | None:
+        """Return the name as it was created; None if there is no such table."""
+        made = self._storage.tables(account).tables
+        return next((known for known in made if known.lower() == name.lower()), None)
+
+    async def create_table(self, account: str, name: str) -> None:
+        self._storage.tables(account).create(name)
+
+    async def delete_table(self, account: str, name: str) -> None:
+        self._storage.tables(account).tables.pop(name, None)
+
+    async def containers(self, account: str) -> dict[str, str]:
+        """Return how public each container is: in memory, none is."""
+        return dict.fromkeys(self._storage.blobs(account).containers, "None")
