@@ -12,10 +12,11 @@ SUBSCRIPTION ?=
 LOCATION ?= westeurope
 SEEDS ?= 20000
 FIRST ?= 0
+BENCH ?= --write
 TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup tools browser demo cloud stop report test simulate conformance screenshots lint format help
+.PHONY: setup tools browser demo cloud stop report test simulate bench conformance screenshots lint format help
 
 setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
 
@@ -58,6 +59,9 @@ screenshots: setup ## draw the pictures of the desk in docs/images
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
+
+bench: tools ## measure how fast it is here: a JSON line a figure, and docs/benchmarks.md (some minutes; BENCH=--help)
+	@.venv/bin/python -m bench $(BENCH)
 
 conformance: tools ## try in a subscription of yours what is believed of Azure; without SUBSCRIPTION=, say what that would be
 	@.venv/bin/python -m conformance $(if $(SUBSCRIPTION),--subscription $(SUBSCRIPTION) --location $(LOCATION))

@@ -1,0 +1,78 @@
+"""`python -m bench`: measure, print a JSON line a figure, and write docs/benchmarks.md with `--write`.
+
+`--small` is a smoke test: everything once, in small; its figures are no measurement.
+"""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from pathlib import Path
+
+from bench import cold, storm, throughput, warm
+from bench.figures import Figure
+from bench.report import page
+from bench.storm import Shape
+from bench.warm import Latencies
+
+_PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+_RUNS = 5
+_STORMS = (
+    Shape(reports=1_000, tokens=100, accounts=10),
+    Shape(reports=3_000, tokens=100, accounts=10),
+    Shape(reports=10_000, tokens=100, accounts=10),
+    Shape(reports=10_000, tokens=1_000, accounts=1_000),
+)
+_SMALL_STORMS = (Shape(reports=40, tokens=8, accounts=2), Shape(reports=80, tokens=8, accounts=2))
+
+
+def main() -> int:
+    """Return 0; whatever goes wrong is raised."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast Sasquash is here.")
+    parser.add_argument("--small", action="store_true", help="everything once, in small")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--runs", type=int, default=_RUNS, help=f"kills that a median is of ({_RUNS})")
+    for name, default in (("arm", 80), ("regenerate", 600), ("table", 10), ("graph", 150)):
+        parser.add_argument(f"--{name}-ms", type=int, default=default, help=f"injected latency ({default})")
+    options = parser.parse_args()
+    latencies = Latencies(options.arm_ms, options.regenerate_ms, options.table_ms, options.graph_ms)
+    figures = asyncio.run(_measured(latencies, runs=1 if options.small else options.runs, small=options.small))
+    if options.write:
+        _PAGE.write_text(page(figures, machine=_machine(), latencies=latencies, runs=options.runs))
+        print(f"Written to {_PAGE.name}.", file=sys.stderr)
+    return 0
+
+
+async def _measured(latencies: Latencies, *, runs: int, small: bool) -> list[Figure]:
+    measured = []
+    async for figure in _figures(latencies, runs=runs, small=small):
+        print(figure.line(), flush=True)
+        measured.append(figure)
+    return measured
+
+
+async def _figures(latencies: Latencies, *, runs: int, small: bool) -> AsyncIterator[Figure]:
+    """Yield every figure, one after the other: what runs beside a measurement is measured with it."""
+    async for figure in warm.figures(latencies, runs=runs):
+        yield figure
+    async for figure in cold.figures(latencies, runs=runs):
+        yield figure
+    for figure in storm.figures(_SMALL_STORMS if small else _STORMS, latencies):
+        yield figure
+    for figure in throughput.figures(runs=runs, tokens=40 if small else 2_000):
+        yield figure
+
+
+def _machine() -> str:
+    """What it ran on, in a line."""
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()} {platform.release().split('-')[0]}, "
+        f"CPython {platform.python_version()}, azure-functions {version('azure-functions')}"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

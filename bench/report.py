@@ -1,0 +1,65 @@
+"""docs/benchmarks.md: the figures, what they were measured on and how to read them."""
+
+from collections.abc import Sequence
+
+from bench.figures import Figure
+from bench.warm import Latencies
+
+_INTRODUCTION = """# Benchmarks
+
+For whoever asks how fast a leak dies, and for whoever changes something on that road. `make bench` measures again and
+writes this page. The seconds of two machines can't be compared; their ratios can.
+
+Measured on {machine}; medians of {runs} kills.
+The local cloud, Azurite and the app shared the processor.
+
+The cloud is local, and takes about as long as Azure's services do: ARM {arm} ms, regenerateKey {regenerate} ms, Table
+and Queue {table} ms, Graph {graph} ms. A floor is the sum of these on the shortest chain that is safe: the account is
+looked up while the finding is written down (a known one is not looked up), it is locked, its keys are listed. What a
+figure is above its floor, Sasquash and the machine have added.
+"""
+
+_NOTES = """
+## How to read them
+
+- **Rounds** are remote calls that had to come one after the other before `regenerateKey` was sent.
+- **Cold** is from the start of the host's process. The empty app runs in the same host and Functions worker, and has
+  one Event Grid trigger that does nothing; what Azure itself takes until the process starts is not in it.
+- **Storm**: the product's code in one process without sockets, against simulated services on a clock that jumps. The
+  seconds until the last kill are of that clock: an account rests for ten seconds between two listings of its keys,
+  and leaks that come meanwhile are decided together. Reports handled a second, and memory, are those of the simulated
+  services too. The calls hold the follow-up: proof, incident, mail.
+- A **repeat** of a report within half a minute costs no remote call, so calls grow with tokens and time, not with
+  reports.
+- **A thousand accounts** in one subscription take about an hour: ARM takes 1,200 writes an hour there, and Sasquash
+  stays below. What waits for its turn is tried again meanwhile, and each try lists keys: the calls show it.
+- **Extraction** reads a text once more for each way in which something in it is encoded, six times at the most.
+
+No test asserts a time. What no machine changes is asserted in `tests/bench`: rounds, calls, rotations, and that a
+kill imports nothing of Graph, Monitor or Key Vault.
+"""
+
+
+def page(figures: Sequence[Figure], *, machine: str, latencies: Latencies, runs: int) -> str:
+    """Return the page."""
+    introduction = _INTRODUCTION.format(
+        machine=machine,
+        runs=runs,
+        arm=latencies.arm,
+        regenerate=latencies.regenerate,
+        table=latencies.table,
+        graph=latencies.graph,
+    )
+    head = "| | Value | Against | Ratio |\n|---|---|---|---|\n"
+    return introduction + "\n" + head + "".join(_row(figure) for figure in figures) + _NOTES
+
+
+def _row(figure: Figure) -> str:
+    against = f"{_number(figure.baseline)} {figure.unit} ({figure.against})" if figure.baseline is not None else ""
+    ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+    return f"| {figure.name} | {_number(figure.value)} {figure.unit} | {against} | {ratio} |\n"
+
+
+def _number(value: float) -> str:
+    """Three digits that count, thousands apart."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

@@ -1,0 +1,187 @@
+"""Ten thousand reports of a hundred tokens under ten keys: what that costs, and whether it grows with the reports.
+
+The code of the product runs in one process without sockets, against the simulator's services, on a clock that jumps.
+So two kinds of seconds come out: those of the clock, in which services take their latencies, and those of this
+machine's processor, in which the product computes (with the simulated services, which is said).
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+from bench.figures import Figure
+from bench.memory import peak_mb
+from bench.warm import Latencies
+from local.memory.exchange import Answer, Request, Service
+from shared.finding import REPORTED, Finding, in_text
+from tests.simulator.faults import Fate, Schedule
+from tests.simulator.loop import EPOCH, JumpingLoop
+from tests.simulator.run import bury
+from tests.simulator.scenario import Decision, PlannedAccount, Scenario, new_key
+from tests.simulator.world import Tokens, World, load_app, simulated_time
+
+_SEED = 38
+WITHIN = 60.0  # seconds of the clock in which the reports are published
+_KINDS = {
+    "/regenerateKey": "ARM regenerateKey",
+    "/listKeys": "ARM listKeys",
+    "Microsoft.ResourceGraph": "Resource Graph",
+    "management.azure.com": "ARM other",
+    ".table.": "Table",
+    ".queue.": "Queue",
+    "graph.microsoft.com": "Graph",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A storm: so many reports of so many different tokens, under one key of each of so many accounts."""
+
+    reports: int
+    tokens: int
+    accounts: int
+
+    def __str__(self) -> str:
+        return f"{self.reports} reports of {self.tokens} tokens on {self.accounts} accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What came of one. `kills` are in seconds of the clock, in order; `processor` is in those of this machine."""
+
+    kills: tuple[float, ...]
+    calls: Counter[str]
+    processor: float
+    peak_mb: float
+
+
+def figures(shapes: tuple[Shape, ...], latencies: Latencies) -> Iterator[Figure]:
+    """Yield each storm's figures; the remote calls against those of the storm before, if the same had leaked."""
+    calls: dict[tuple[int, int], Mapping[str, int]] = {}
+    for shape in shapes:
+        passed = storm(shape, latencies)
+        before = calls.get((shape.tokens, shape.accounts), {})
+        yield Figure(f"rotations, {shape}", len(passed.kills), "rotations", shape.accounts, "leaked keys")
+        for kind in dict.fromkeys(_KINDS.values()):
+            base = before.get(kind)
+            yield Figure(f"{kind} calls, {shape}", passed.calls[kind], "calls", base, "fewer reports" if base else "")
+        yield Figure(f"reports handled, {shape}", shape.reports / passed.processor, "reports/s")
+        yield Figure(f"first report to last kill, {shape}", passed.kills[-1], "s", WITHIN, "reports come within")
+        yield Figure(f"peak memory with the simulated services, {shape}", passed.peak_mb, "MB")
+        calls[shape.tokens, shape.accounts] = passed.calls
+
+
+def storm(shape: Shape, latencies: Latencies) -> Storm:
+    """Let a storm pass in a process of its own, so that its memory is its own."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_storm, shape, latencies).result()
+
+
+def _storm(shape: Shape, latencies: Latencies) -> Storm:
+    """Let a storm pass over one function host. The process is of no other use afterwards."""
+    logging.disable(logging.CRITICAL)
+    tokens, functions = Tokens(), load_app()
+    loop = JumpingLoop()
+    asyncio.set_event_loop(loop)
+    started = time.process_time()
+    try:
+        with simulated_time(loop):
+            world = loop.run_until_complete(_pass_over(shape, latencies, tokens, functions))
+    finally:
+        bury(loop)
+        asyncio.set_event_loop(None)
+        logging.disable(logging.NOTSET)
+    return Storm(
+        kills=tuple(sorted(_seconds(at) for a in world.cloud.accounts.values() for _, at in a.rotations)),
+        calls=Counter(_kind(call.line) for call in world.network.calls),
+        processor=time.process_time() - started,
+        peak_mb=peak_mb(),
+    )
+
+
+async def _pass_over(
+    shape: Shape, latencies: Latencies, tokens: Tokens, functions: dict[str, Callable[[Any], Any]]
+) -> World:
+    rng = random.Random(_SEED)  # noqa: S311 -- the same storm each time
+    scenario = _scenario(shape, rng)
+    schedule = Schedule(rng, until=0.0, rate=0.0, kinds=(Fate.RESET,), lag=False)
+    world = World(_SEED, scenario, schedule, tokens=tokens, functions=functions)
+    services = {host: _taking(latencies, service) for host, service in world.network.services.items()}
+    world.network = replace(world.network, services=services, accounts={})
+    for host in list(world.hosts):  # made before the network took its time
+        world.hosts.remove(host)
+    world.start_host()
+    findings = [_finding(scenario.accounts[number % shape.accounts], number) for number in range(shape.tokens)]
+    for number in range(shape.reports):
+        found = findings[number % shape.tokens]
+        world.publish(
+            {
+                "specversion": "1.0",
+                "id": f"storm-{number}",
+                "source": "/scanners/storm",
+                "type": REPORTED,
+                "data": found.to_data(),
+            }
+        )
+        await asyncio.sleep(WITHIN / shape.reports)
+    await world.until_at_rest()
+    return world
+
+
+def _scenario(shape: Shape, rng: random.Random) -> Scenario:
+    accounts = tuple(
+        PlannedAccount(f"storm{number}", "model-owner@contoso.com", {"key1": new_key(rng), "key2": new_key(rng)}, 0.0)
+        for number in range(shape.accounts)
+    )
+    return Scenario(
+        accounts=accounts,
+        leaks=(),
+        settings={"mode": "auto"},
+        decision=Decision.NOTHING,
+        decided_at=0.0,
+        faults_until=0.0,
+        graph_down_until=0.0,
+        hosts=0,
+    )
+
+
+def _finding(account: PlannedAccount, number: int) -> Finding:
+    token = generate_account_sas(
+        account.name,
+        account.keys["key1"],
+        ResourceTypes(service=True, container=True, object=True),
+        AccountSasPermissions(write=True),
+        EPOCH.replace(year=2051, second=number % 60, minute=number // 60 % 60, hour=number // 3600 % 24),
+    )
+    [reported] = in_text(
+        f"https://{account.name}.blob.core.windows.net/?{token}", source="storm", url=None, detected_at=EPOCH
+    )
+    return reported.finding
+
+
+def _taking(latencies: Latencies, service: Service) -> Service:
+    """Have a service take as long as Azure's, on the loop's clock."""
+
+    async def answer(request: Request) -> Answer:
+        await asyncio.sleep(latencies.seconds(request.line))
+        return await service(request)
+
+    return answer
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment - EPOCH).total_seconds()
+
+
+def _kind(line: str) -> str:
+    return next((kind for part, kind in _KINDS.items() if part in line), "other")

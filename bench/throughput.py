@@ -1,0 +1,67 @@
+"""What extraction and attribution do a second, on one core, over three sizes. What is linear keeps its speed."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+from bench.figures import Figure, median
+from local.model import new_storage_key
+from shared.sas import Credential, extract, verify
+
+_ACCOUNT = "contosodata"
+_LINE = "2026-11-21T10:00:05Z INFO worker[17]: stored object 8f3a1c in 14 ms, etag 0x8DC, next page=eyJ0IjoxfQ==\n"
+_LINES_A_TOKEN = 8  # of a log that has no token
+_EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
+
+
+def figures(*, runs: int, tokens: int, times: tuple[int, ...] = (1, 2, 4)) -> Iterator[Figure]:
+    """Yield MB/s and tokens/s for a log with so many different tokens, and for that log several times over.
+
+    The same log, because something encoded in a text has it read once more, decoded: six times at the most.
+    """
+    keys = {"key1": new_storage_key(), "key2": new_storage_key()}
+    log = _text(tokens, keys["key2"])
+    credentials = extract(log)
+    before: dict[str, float] = {}
+    for count in times:
+        text, found = log * count, credentials * count
+        extracting = median([_timed(partial(extract, text)) for _ in range(runs)])
+        attributing = median([_timed(partial(_attribute, found, keys)) for _ in range(runs)])
+        size = len(text) / 1_000_000
+        for name, value, unit in (
+            (f"extraction, {size:.1f} MB with {len(found)} tokens", size / extracting, "MB/s"),
+            (f"attribution, {len(found)} tokens", len(found) / attributing, "tokens/s"),
+        ):
+            base = before.get(unit)
+            yield Figure(name, value, unit, base, "half as much" if base else "")
+            before[unit] = value
+
+
+def _text(tokens: int, key: str) -> str:
+    """A log with so many tokens, all of which the second key signed."""
+    lines = []
+    for number in range(tokens):
+        query = generate_account_sas(
+            _ACCOUNT,
+            key,
+            resource_types=ResourceTypes(object=True),
+            permission=AccountSasPermissions(read=True),
+            expiry=_EXPIRES + timedelta(seconds=number),
+        )
+        lines.append(f"GET https://{_ACCOUNT}.blob.core.windows.net/c/{number}?{query}\n")
+        lines += [_LINE] * _LINES_A_TOKEN
+    return "".join(lines)
+
+
+def _attribute(found: Sequence[Credential], keys: Mapping[str, str]) -> None:
+    for credential in found:
+        verify(credential, account=_ACCOUNT, keys=keys)
+
+
+def _timed(act: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    act()
+    return time.perf_counter() - start

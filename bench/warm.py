@@ -1,0 +1,137 @@
+"""From an event to a dead token, warm: a running app, and Azure's latencies injected at the local cloud's front.
+
+What counts is between the arrival of the event on the topic and that of `regenerateKey` at ARM. The floor is the sum
+of the latencies on the shortest safe chain: the account is looked up while the finding is written down, the account
+is locked, its keys are listed.
+"""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from azure.core.messaging import CloudEvent
+
+from bench.figures import Figure, median
+from local.cloud import LocalCloud, running
+from local.faults import Effect, Fault
+from local.model import Account, RecordedRequest
+from shared import finding
+from shared.revocation import State
+from tests.roads.leaks import account_sas
+from tests.roads.road import Road, is_closed
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds that each service takes, as Azure's take about."""
+
+    arm: int = 80
+    regenerate: int = 600
+    table: int = 10
+    graph: int = 150
+
+    @property
+    def unknown_floor(self) -> float:
+        """Seconds until the lever is sent at the earliest, of an account that is not known: look up, lock, list."""
+        return (self.arm + self.table + self.arm) / 1000
+
+    @property
+    def known_floor(self) -> float:
+        """The same of an account that is known: write down, lock, list."""
+        return (self.table + self.table + self.arm) / 1000
+
+    @property
+    def by_part(self) -> tuple[tuple[str, int], ...]:
+        """How long a request takes whose line contains this part; the first that fits counts."""
+        return (
+            ("/regenerateKey", self.regenerate),
+            ("management.azure.com", self.arm),
+            (".table.core.windows.net", self.table),
+            (".queue.core.windows.net", self.table),
+            ("graph.microsoft.com", self.graph),
+        )
+
+    def seconds(self, line: str) -> float:
+        """Return how long the request "METHOD url" takes."""
+        return next((delay for part, delay in self.by_part if part in line), 0) / 1000
+
+    def inject(self, cloud: LocalCloud) -> None:
+        """Have every service of a local cloud take so long."""
+        cloud.model.regenerate_seconds = 0
+        for part, delay in self.by_part:
+            cloud.faults.add(Fault(part, Effect.NONE, times=None, delay_ms=delay))
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """What one kill took, in seconds from the event; `rounds` are calls one after the other before the lever."""
+
+    sent: float
+    proven: float
+    told: float
+    rounds: int
+
+
+async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
+    """Yield medians of so many kills, of accounts that are not known and of known ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running(folder=Path(folder), hosts=1) as cloud:
+            road = Road(cloud)
+            accounts = [await road.account() for _ in range(runs)]
+            await _kill(road, await road.account())  # the first one makes connections, and takes an inventory
+            latencies.inject(cloud)
+            known = [await _kill(road, account) for account in accounts]
+            unknown = [await _kill(road, await road.account()) for _ in range(runs)]
+    for line in _lines("account not known", unknown, latencies.unknown_floor):
+        yield line
+    for line in _lines("account known", known, latencies.known_floor):
+        yield line
+
+
+def _lines(which: str, kills: Sequence[Kill], floor: float) -> Iterator[Figure]:
+    yield Figure(f"event to lever, {which}", median([kill.sent for kill in kills]), "s", floor, "sum of latencies")
+    yield Figure(f"rounds before the lever, {which}", median([kill.rounds for kill in kills]), "rounds")
+    yield Figure(f"event to proof, {which}", median([kill.proven for kill in kills]), "s")
+    yield Figure(f"event to mail, {which}", median([kill.told for kill in kills]), "s")
+
+
+async def _kill(road: Road, account: Account) -> Kill:
+    first = road.cloud.model.requests[-1].sequence if road.cloud.model.requests else 0
+    leak = account_sas(account.name, account.keys["key1"])
+    [reported] = finding.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))
+    found = reported.finding
+    await road.publish(CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data()))
+    record = await road.settled(found.fingerprint, until=is_closed)
+    requests = [request for request in road.cloud.model.requests if request.sequence > first]
+    start = next(r.at for r in requests if "eventgrid.azure.net" in r.url)
+    lever = next(r for r in requests if "regenerateKey" in r.url)
+    mail = next(r for r in requests if "/sendMail" in r.url)
+    proven = next(change.at for change in record.changes if change.state is State.PROVEN)
+    return Kill(
+        sent=(lever.at - start).total_seconds(),
+        proven=(proven - start).total_seconds(),
+        told=(mail.at - start).total_seconds(),
+        rounds=_rounds([r for r in requests if start < r.at and _end(r) < lever.at and _is_the_app_s(r)]),
+    )
+
+
+def _is_the_app_s(request: RecordedRequest) -> bool:
+    """Whether the app asked: its host polls queues and keeps its timers with the same identity."""
+    by_host = "/azure-webjobs-hosts/" in request.url or (request.method == "GET" and "/messages?" in request.url)
+    return request.identity == "responder" and not by_host
+
+
+def _end(request: RecordedRequest) -> datetime:
+    return request.at + timedelta(milliseconds=request.duration_ms)
+
+
+def _rounds(requests: Sequence[RecordedRequest]) -> int:
+    """How many had to come one after the other: the longest chain of which none began before the last ended."""
+    rounds, ended = 0, datetime.min.replace(tzinfo=UTC)
+    for request in sorted(requests, key=_end):
+        if request.at >= ended:
+            rounds += 1
+            ended = _end(request)
+    return rounds
