@@ -495,7 +495,7 @@ class Worker:
             ledger=self.ledger,
             incidents=lambda: self._incidents,
             usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, clock=self._clock),
+            remaining=Remaining(self._arm_reader, self._transport, clock=self._clock),
             clock=self._clock,
         )
 

@@ -1,4 +1,4 @@
-"""What stays open although a leaked credential is dead, and what could be restored. All of it is read from ARM.
+"""What stays open although a leaked credential is dead, and what could be restored. Read from ARM, but for the path.
 
 A public container outlives every SAS: whoever knows the leaked URL reads it without one. Whoever had the token may
 have opened more. REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity
@@ -14,6 +14,8 @@ from typing import Any
 from shared.arm_reading import ArmReader
 from shared.errors import Blocked
 from shared.facts import AccountFacts
+from shared.levers.data_plane import Transport
+from shared.report.leaked_path import answers_anybody
 from shared.report.text import clean, utc
 from shared.revocation import Revocation
 from shared.sas import Service
@@ -34,8 +36,11 @@ _OPENS = re.compile(
 class Remaining:
     """Looks at an account once its leak was revoked."""
 
-    def __init__(self, arm: ArmReader, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, arm: ArmReader, new_transport: Callable[[], Transport], *, clock: Callable[[], datetime]
+    ) -> None:
         self._arm = arm
+        self._new_transport = new_transport
         self._clock = clock
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
@@ -44,6 +49,7 @@ class Remaining:
         Raises PassingFailure.
         """
         found = await asyncio.gather(
+            answers_anybody(self._new_transport, revocation, account),
             self._guarded(self._public(revocation, account), "which containers are public"),
             self._guarded(self._blob_service(account), "what could be restored"),
             self._guarded(self._opened(revocation, account), "who changed the account meanwhile"),

@@ -7,6 +7,7 @@ from azure.storage.blob import PublicAccess
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.cloud import LocalCloud
+from local.faults import Effect
 from local.model import Account, ActivityEvent
 from shared.queues import Message
 from shared.revocation import Revocation, State
@@ -50,6 +51,69 @@ async def test_a_public_container_is_named_the_leaked_one_first(
     [mail] = driver.mails(account.name)
     assert "Container models is public" in mail.body
     assert "Container models is public" in driver.incidents(record.fingerprint)[0].fields["Summary"]
+
+
+async def blob(cloud: LocalCloud, account: Account, container: str, name: str) -> None:
+    url = f"https://{account.name}.blob.core.windows.net"
+    async with BlobServiceClient(url, credential=account.keys["key2"], **options(cloud)) as service:
+        await service.get_blob_client(container, name).upload_blob(b"weights")
+
+
+OPEN = "What leaked is still open"
+
+
+async def test_a_leaked_path_that_answers_anybody_is_told_of_before_all_else(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=PublicAccess.BLOB)
+    await blob(cloud, account, "models", "a b/model.ckpt")
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    assert (record.remains or ())[0].startswith(f"{OPEN}: models/a b/model.ckpt was just answered")
+
+
+async def test_a_leaked_container_that_anybody_may_list_is_still_open(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=PublicAccess.CONTAINER)
+    leak = account_sas(account.name, account.keys["key1"]).replace("/?", "/models?")
+
+    assert f"{OPEN}: models was" in str((await followed(driver, account, leak)).remains)
+
+
+@pytest.mark.parametrize("path", ["models/model.ckpt", "models", "models/none.ckpt", "models/../open/x", "a//b"])
+async def test_a_leaked_path_that_does_not_answer_is_not_called_open(
+    driver: Driver, cloud: LocalCloud, account: Account, path: str
+) -> None:
+    await containers(cloud, account, models=None, open=PublicAccess.BLOB)
+    await blob(cloud, account, "models", "model.ckpt")
+    await blob(cloud, account, "open", "x")
+    leak = account_sas(account.name, account.keys["key1"]).replace("/?", f"/{path}?")
+
+    assert OPEN not in str((await followed(driver, account, leak)).remains)
+
+
+async def test_a_leaked_path_is_asked_for_without_any_credential(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=PublicAccess.BLOB)
+    await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    [asked] = [r for r in driver.requests("model.ckpt") if r.method == "HEAD" and "sig=" not in r.url]
+    assert asked.identity is None
+
+
+async def test_a_leaked_path_that_nobody_can_ask_for_holds_nothing_up(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=PublicAccess.BLOB)
+    driver.fault("HEAD https://" + account.name, Effect.RESET, times=None)
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    assert (record.remains or ("",))[0].startswith("Nobody knows whether models/a b/model.ckpt answers")
+    assert record.state is State.CLOSED
 
 
 async def test_a_static_website_is_named(driver: Driver, cloud: LocalCloud, account: Account) -> None:

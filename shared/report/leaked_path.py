@@ -1,0 +1,53 @@
+"""Whether what leaked can still be fetched without any token: one anonymous request to the leaked path.
+
+ARM knows how public a container is meant to be; only the service itself knows whether it answers. REST: Get Blob
+Properties, List Blobs, "Configure anonymous read access for containers and blobs".
+"""
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+from azure.core.exceptions import AzureError
+from azure.core.rest import HttpRequest
+
+from shared.facts import AccountFacts
+from shared.levers.data_plane import Transport, send
+from shared.report.text import clean
+from shared.revocation import Revocation
+from shared.sas import Service
+
+_VERSION = "2021-12-02"
+_NO_NAMES = frozenset({"", ".", ".."})  # a client would make another path of one with these in it
+_LONGEST = 200  # characters of a path that are told
+
+
+async def answers_anybody(
+    new_transport: Callable[[], Transport], revocation: Revocation, account: AccountFacts
+) -> tuple[str, ...]:
+    """Return a sentence where the leaked path answers without a token, or could not be asked; else nothing.
+
+    A whole container is asked for one name. The request goes to the endpoint that ARM names, never to a leaked host.
+    """
+    credential, endpoint = revocation.finding.credential, account.endpoints.get(Service.BLOB)
+    if credential is None or credential.path is None or credential.service is not Service.BLOB or endpoint is None:
+        return ()
+    segments = credential.path.strip("/").split("/")
+    if _NO_NAMES.intersection(segments) or not endpoint.startswith("https://"):
+        return ()
+    url, told = f"{endpoint}{quote('/'.join(segments), safe='/')}", clean(credential.path, limit=_LONGEST)
+    request = (
+        HttpRequest("GET", f"{url}?restype=container&comp=list&maxresults=1")
+        if len(segments) == 1
+        else HttpRequest("HEAD", url)
+    )
+    request.headers["x-ms-version"] = _VERSION
+    try:
+        async with new_transport() as transport:
+            answer = await send(transport, request)
+    except AzureError as error:
+        return (f"Nobody knows whether {told} answers without a token: no answer ({type(error).__name__}).",)
+    if answer.status != 200:
+        return ()
+    return (
+        f"What leaked is still open: {told} was just answered to Sasquash without any token. Close its container.",
+    )
