@@ -51,7 +51,7 @@ async def test_request_reaches_the_stand_in_of_its_host(client: httpx.AsyncClien
 
 
 async def test_known_host_without_stand_in_is_answered_502(client: httpx.AsyncClient) -> None:
-    answer = await client.get("https://api.loganalytics.io/")
+    answer = await client.get("https://another.westeurope-1.eventgrid.azure.net/")
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "NoStandIn")
 
 
