@@ -1,17 +1,13 @@
 """GET /api/readiness: what the latest looks at the accounts found, and how the latest drills went."""
 
-import logging
 from typing import Protocol
 
 import azure.functions as func
 
-from shared.errors import NotPermitted, SasquashError, Unauthenticated
 from shared.readiness.table import DrillRun, Look
-from shared.web import problems
 from shared.web.answers import as_json
-from shared.web.tokens import AccessTokens, Role
-
-_log = logging.getLogger(__name__)
+from shared.web.calls import answer_call
+from shared.web.tokens import AccessTokens, Role, SignedIn
 
 _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _DRILLS = 12  # that are shown, the newest first
@@ -36,17 +32,10 @@ class ReadinessApi:
 
     async def read(self, request: func.HttpRequest) -> func.HttpResponse:
         """Return every account that was looked at, those in trouble first, and the latest drills."""
-        try:
-            who = await self._tokens.check(request.headers.get("authorization"))
-            if who.roles.isdisjoint(_READERS):
-                raise NotPermitted(f"{who.caller} has none of the app roles that may do this.")
-            looks, drills = await self._table.looks(), await self._table.drills()
-        except Unauthenticated as error:
-            _log.warning("A call of the API was refused: %s", error)
-            return problems.answer(error, challenge=self._tokens.challenge(error))
-        except SasquashError as error:
-            _log.warning("A call of the API came to nothing (%s): %s", error.code, error)
-            return problems.answer(error)
+        return await answer_call(self._tokens, request, _READERS, self._read)
+
+    async def _read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
+        looks, drills = await self._table.looks(), await self._table.drills()
         ordered = sorted(looks, key=lambda look: (look.ready, not look.troubles, look.account))
         return as_json(
             {

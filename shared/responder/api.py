@@ -1,31 +1,26 @@
 """The routes of the responders' API. Each knows who may call it, reads what is asked, and has the desk do it."""
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import azure.functions as func
 
 from shared.caller import Caller
-from shared.errors import NotPermitted, SasquashError, Unauthenticated
 from shared.ledger import HistoryEntry
 from shared.responder import requests, views
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.revocation import Revocation, State
 from shared.web import problems
 from shared.web.answers import as_json
+from shared.web.calls import Act, answer_call, require
 from shared.web.tokens import AccessTokens, Role, SignedIn
-
-_log = logging.getLogger(__name__)
 
 _ANYONE = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _RESPONDERS = frozenset({Role.RESPONDER, Role.APPROVER})
 _APPROVERS = frozenset({Role.APPROVER})
 
 _UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # something more comes of itself, and soon
-
-type _Act = Callable[[func.HttpRequest, SignedIn], Awaitable[func.HttpResponse]]
 
 
 class Desk(Protocol):
@@ -98,23 +93,13 @@ class Responder:
         """POST /api/revocations/{id}/undo-lockdown."""
         return await self._answer(request, _APPROVERS, self._undo_lockdown)
 
-    async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], act: _Act) -> func.HttpResponse:
-        """Let `act` answer a caller who has one of `roles`; before that is known, nothing else is looked at."""
-        try:
-            who = await self._tokens.check(request.headers.get("authorization"))
-            _require(who, roles)
-            return await act(request, who)
-        except Unauthenticated as error:
-            _log.warning("A call of the API was refused: %s", error)
-            return problems.answer(error, challenge=self._tokens.challenge(error))
-        except SasquashError as error:
-            _log.warning("A call of the API came to nothing (%s): %s", error.code, error)
-            return problems.answer(error)
+    async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], act: Act) -> func.HttpResponse:
+        return await answer_call(self._tokens, request, roles, act)
 
     async def _submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         asked = requests.read_submission(request)
         if isinstance(asked, OrderRequest):
-            _require(who, _APPROVERS)
+            require(who, _APPROVERS)
             return self._several((await self._desk.order(asked, caller=who.caller),), status=202)
         if asked.dry_run:
             return self._several(await self._desk.dry_run(asked, caller=who.caller), status=200)
@@ -170,8 +155,3 @@ class Responder:
         is_new = status == 202 and len(records) == 1
         headers = {"Location": f"/api/revocations/{records[0].fingerprint}"} if is_new else {}
         return as_json(body, status=status, headers=headers)
-
-
-def _require(who: SignedIn, roles: frozenset[Role]) -> None:
-    if who.roles.isdisjoint(roles):
-        raise NotPermitted(f"{who.caller} has none of the app roles that may do this: {', '.join(sorted(roles))}.")
