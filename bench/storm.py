@@ -118,9 +118,7 @@ async def _pass_over(
     world = World(_SEED, scenario, schedule, tokens=tokens, functions=functions)
     services = {host: _taking(latencies, service) for host, service in world.network.services.items()}
     world.network = replace(world.network, services=services, accounts={})
-    for host in list(world.hosts):  # made before the network took its time
-        world.hosts.remove(host)
-    world.start_host()
+    world.start_host()  # only now: it takes the network as it is
     findings = [_finding(scenario.accounts[number % shape.accounts], number) for number in range(shape.tokens)]
     for number in range(shape.reports):
         found = findings[number % shape.tokens]

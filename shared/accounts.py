@@ -22,6 +22,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
+from shared.arm_reading import json_of
 from shared.errors import Blocked, SasquashError, from_account, from_azure
 from shared.facts import TAGS, AccountFacts
 from shared.sas import Service
@@ -161,16 +162,9 @@ class Accounts:
         )
         options = {"resultFormat": "objectArray", "$top": _PAGE} | ({"$skipToken": place} if place else {})
         body = {"subscriptions": list(self._subscriptions), "query": query, "options": options}
+        request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
         client = self._client_for(self._subscriptions[0])
-        try:
-            request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
-            response = await client.send_request(request, retry_on_methods=MAY_BE_REPEATED)
-            await response.read()
-            response.raise_for_status()
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
-        answer: Mapping[str, Any] = response.json()
-        return answer
+        return await json_of(client, request, doing=doing, retry_on_methods=MAY_BE_REPEATED)
 
     async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
         for subscription in self._subscriptions:

@@ -41,11 +41,21 @@ class ArmReader:
                 raise Blocked(f"{doing} failed: its next page is not Azure Resource Manager's. A person has to look.")
 
     async def _get(self, subscription: str, url: str, *, doing: str) -> Mapping[str, Any]:
-        try:
-            response = await self._client_for(subscription).send_request(HttpRequest("GET", url))
-            await response.read()
-            response.raise_for_status()
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
-        body: Mapping[str, Any] = response.json()
-        return body
+        return await json_of(self._client_for(subscription), HttpRequest("GET", url), doing=doing)
+
+
+async def json_of(
+    client: StorageManagementClient, request: HttpRequest, *, doing: str, **options: Any
+) -> Mapping[str, Any]:
+    """Return what ARM answers to a request that no SDK here has; `options` are the pipeline's.
+
+    Raises PassingFailure or Blocked.
+    """
+    try:
+        response = await client.send_request(request, **options)
+        await response.read()
+        response.raise_for_status()
+    except AzureError as error:
+        raise from_azure(error, doing=doing) from error
+    body: Mapping[str, Any] = response.json()
+    return body

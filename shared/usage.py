@@ -1,5 +1,6 @@
 """What the storage logs tell of a leak: who used it and for what, and who else uses the key behind it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +10,15 @@ _RUNS = (
     *(".py", ".ipynb", ".sh", ".ps1", ".psm1", ".bat", ".cmd", ".js", ".mjs", ".html", ".jar", ".whl"),
     *(".exe", ".dll", ".msi", ".so", ".deb", ".rpm", ".vbs", ".docm", ".xlsm"),
 )
+
+
+# Diagnostic settings log categories, or groups of them ("Supported resource logs for Microsoft.Storage").
+_LOGS_OF_READS = frozenset({"StorageRead", "allLogs", "audit"})
+
+
+def tell_of_reads(categories: Iterable[str]) -> bool:
+    """Whether logs of these categories, or groups of them, would show that something was read."""
+    return not _LOGS_OF_READS.isdisjoint(categories)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from azure.core.exceptions import ServiceResponseTimeoutError
 from azure.core.pipeline.transport import AsyncHttpTransport
@@ -39,6 +40,11 @@ class Answer:
     code: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+def quoted_path(path: str) -> str | None:
+    """Percent-encode a path from outside; None for one that a client would make another path of (RFC 3986, 5.2.4)."""
+    return None if {".", ".."} & set(path.split("/")) else quote(path, safe="/")
 
 
 async def send(transport: Transport, request: HttpRequest) -> Answer:

@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 from uuid import UUID
 
 from shared.errors import SasquashError
 from shared.facts import AccountFacts
-from shared.levers.data_plane import Transport
+from shared.levers.data_plane import Transport, quoted_path
 from shared.levers.proof import Answer, try_token
 from shared.revocation import Liveness
 from shared.sas import Credential, ResourceKind
@@ -150,9 +149,10 @@ def _quoted(path: str | None) -> str:
     """Percent-encode a path of the leak's. What a client would make another path of is refused."""
     if not path:
         raise CannotBeAsked("the leak lost the path that was signed with it")
-    if {".", ".."} & set(path.split("/")):
+    quoted = quoted_path(path)
+    if quoted is None:
         raise CannotBeAsked("the path that leaked with it can't be sent as it is")
-    return quote(path, safe="/")
+    return quoted
 
 
 def _is_guid(text: str) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from shared.levers.data_plane import KEPT_OUT
 from shared.sas import Service
+from shared.usage import tell_of_reads
 
 _STORAGE = "Microsoft.Storage/storageAccounts"
 NEEDED = (
@@ -24,7 +25,6 @@ NEEDED = (
 """The actions of the levers that may be pulled on any account (infra/roles.json, but for the lockdown)."""
 
 EVERYONE = "00000000-0000-0000-0000-000000000000"  # "Understand Azure deny assignments": all principals
-_LOGS_READS = frozenset({"StorageRead", "allLogs", "audit"})
 
 
 class Check(StrEnum):
@@ -131,7 +131,7 @@ def of_answers(answers: Mapping[Service, str | None]) -> list[Trouble]:
 
 def of_logs(logged: Mapping[Service, Iterable[str]]) -> list[Trouble]:
     """Return the services whose use nobody could tell of. `logged`: categories that go to a workspace."""
-    silent = sorted(service.value for service, categories in logged.items() if _LOGS_READS.isdisjoint(categories))
+    silent = sorted(service.value for service, categories in logged.items() if not tell_of_reads(categories))
     if not silent:
         return []
     said = (

@@ -79,10 +79,11 @@ class Drill:
 
     async def _begin(self, name: str) -> None:
         """Write the drill down, then leak. A token that is not published is in nobody's hands, and ends by itself."""
-        account = await self._accounts.find(self._settings.cloud.blob_host(name), name)
+        host = self._settings.cloud.blob_host(name)
+        account = await self._accounts.find(host, name)
         if account is None:
             raise NotFound(f"The drill account {name} is in none of the subscriptions of SASQUASH_SUBSCRIPTIONS.")
-        now, host = self._clock(), self._settings.cloud.blob_host(name)
+        now = self._clock()
         path = f"drill/{self._new_id()}"
         key = (await self._keys(account))[KEY_NAMES[0]]
         token = mint_read_token(

@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.report.briefing import Briefing
-from shared.report.incident_text import PAGES, steps, summary
+from shared.report.incident_text import CLOSED, PAGES, steps, summary
 from shared.report.text import clean
 from shared.report.wording import title
 from shared.rest import Rest
@@ -21,7 +21,6 @@ _INCIDENTS = "/v1.0/security/incidents"
 _MAY_CREATE, _MAY_WRITE = "Graph SecurityAlert.Create.All", "Graph SecurityIncident.ReadWrite.All"
 _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
-_CLOSED = frozenset({"closed", "dismissed"})
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
@@ -42,7 +41,7 @@ class DefenderIncidents:
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. The comment tells of what an alert's text, which stays, does not."""
         path = f"{_INCIDENTS}/{int(item_id)}"
-        closed = briefing.state in _CLOSED
+        closed = briefing.state in CLOSED
         status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
         body: dict[str, object] = {
             "status": status,

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import NotFound, from_azure
+from shared.arm_reading import json_of
+from shared.errors import NotFound
 from shared.report.briefing import Briefing
-from shared.report.incident_text import steps, summary
+from shared.report.incident_text import CLOSED, steps, summary
 from shared.report.text import clean
 from shared.report.wording import title
 
@@ -23,7 +23,6 @@ _VERSION = "api-version=2025-09-01"
 _NAMESPACE = uuid.UUID("6b1f7f0e-6f0c-4c39-9c0a-5a0a7a1d2f10")  # ours, for incidents' names
 _LONGEST_TITLE, _LONGEST = 150, 5000
 _SEVERITIES = {"critical": "High", "high": "High", "medium": "Medium", "low": "Low"}
-_CLOSED = frozenset({"closed", "dismissed"})
 
 
 class SentinelIncidents:
@@ -49,18 +48,11 @@ class SentinelIncidents:
         await self._send("PUT", path, doing="Filing the incident", body=body)
 
     async def _send(self, method: str, path: str, *, doing: str, body: object = None) -> Mapping[str, Any]:
-        try:
-            response = await self._client.send_request(HttpRequest(method, path, json=body))
-            await response.read()
-            response.raise_for_status()
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
-        answer: Mapping[str, Any] = response.json()
-        return answer
+        return await json_of(self._client, HttpRequest(method, path, json=body), doing=doing)
 
 
 def _properties(briefing: Briefing) -> dict[str, object]:
-    is_closed = briefing.state in _CLOSED
+    is_closed = briefing.state in CLOSED
     text = f"{summary(briefing)}\n\nNext:\n{steps(briefing) or 'Nothing more has to be done.'}"
     return {
         "title": clean(title(briefing), limit=_LONGEST_TITLE),

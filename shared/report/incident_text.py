@@ -7,6 +7,9 @@ from shared.report.wording import command, headline, why
 PAGES = frozenset({"failed", "awaiting_approval", "unresolved"})
 """The states in which a person is called."""
 
+CLOSED = frozenset({"closed", "dismissed"})
+"""The states in which an incident is over."""
+
 
 def summary(briefing: Briefing) -> str:
     """Return what happened, one line each, what matters most first."""

@@ -5,19 +5,17 @@ Properties, List Blobs, "Configure anonymous read access for containers and blob
 """
 
 from collections.abc import Callable
-from urllib.parse import quote
 
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.facts import AccountFacts
-from shared.levers.data_plane import Transport, send
+from shared.levers.data_plane import Transport, quoted_path, send
 from shared.report.text import clean
 from shared.revocation import Revocation
 from shared.sas import Service
 
 _VERSION = "2021-12-02"
-_NO_NAMES = frozenset({"", ".", ".."})  # a client would make another path of one with these in it
 _LONGEST = 200  # characters of a path that are told
 
 
@@ -31,10 +29,11 @@ async def answers_anybody(
     credential, endpoint = revocation.finding.credential, account.endpoints.get(Service.BLOB)
     if credential is None or credential.path is None or credential.service is not Service.BLOB or endpoint is None:
         return ()
-    segments = credential.path.strip("/").split("/")
-    if _NO_NAMES.intersection(segments) or not endpoint.startswith("https://"):
+    path = credential.path.strip("/")
+    quoted, segments = quoted_path(path), path.split("/")
+    if quoted is None or "" in segments or not endpoint.startswith("https://"):
         return ()
-    url, told = f"{endpoint}{quote('/'.join(segments), safe='/')}", clean(credential.path, limit=_LONGEST)
+    url, told = f"{endpoint}{quoted}", clean(credential.path, limit=_LONGEST)
     request = (
         HttpRequest("GET", f"{url}?restype=container&comp=list&maxresults=1")
         if len(segments) == 1

@@ -19,14 +19,12 @@ from shared.report import usage_queries
 from shared.report.text import clean
 from shared.revocation import Revocation
 from shared.sas import Kind, Service
-from shared.usage import Client, Touched, Usage
+from shared.usage import Client, Touched, Usage, tell_of_reads
 
 _DAYS = 90
 _SERVER_TIMEOUT = 20  # seconds that a query may take there
 _TIMEOUT = 25.0  # seconds, for all of it
 _LONGEST = 200  # characters of a text from the logs
-
-_READ = frozenset({"StorageRead", "allLogs", "audit"})
 
 
 class KnowsLogs(Protocol):
@@ -61,7 +59,7 @@ class UsageLogs:
         """Return why nothing can be known, or nothing."""
         services = _services(revocation, account)
         logged = await asyncio.gather(*(self._logged(account, service) for service in services))
-        if any(not _READ.isdisjoint(categories) for categories in logged):
+        if any(tell_of_reads(categories) for categories in logged):
             return ""
         names = ", ".join(service.value for service in services)
         return (

@@ -19,9 +19,7 @@ _WHO = "Address = tostring(split(CallerIpAddress, ':')[0]), Agent = substring(Us
 
 def by_token(signature_sha256: str) -> str:
     """Return the lines of one SAS. Raises ValueError for what is no SHA-256 in hex."""
-    if not _HASH.fullmatch(signature_sha256):
-        raise ValueError("a signature's hash is 64 hex digits; nothing else goes into a query")
-    return f"{_LINES} | where AuthenticationHash contains '{signature_sha256}'"
+    return f"{_LINES} | where AuthenticationHash contains '{_checked(signature_sha256)}'"
 
 
 def by_key(key_name: str) -> str:
@@ -33,10 +31,8 @@ def by_key(key_name: str) -> str:
 
 def without_token(lines: str, signature_sha256: str) -> str:
     """Return `lines` but for those of one SAS, and our own. Raises ValueError for what is no SHA-256 in hex."""
-    if not _HASH.fullmatch(signature_sha256):
-        raise ValueError("a signature's hash is 64 hex digits; nothing else goes into a query")
     ours = f"UserAgentHeader startswith '{USER_AGENT}'"
-    return f"{lines} and AuthenticationHash !contains '{signature_sha256}' and not({ours})"
+    return f"{lines} and AuthenticationHash !contains '{_checked(signature_sha256)}' and not({ours})"
 
 
 def totals(lines: str, *, ended: datetime) -> str:
@@ -63,3 +59,9 @@ def objects(lines: str) -> str:
 def clients(lines: str) -> str:
     """Return who asked most."""
     return f"{lines} | summarize Requests = count() by {_WHO} | top 10 by Requests desc"
+
+
+def _checked(signature_sha256: str) -> str:
+    if not _HASH.fullmatch(signature_sha256):
+        raise ValueError("a signature's hash is 64 hex digits; nothing else goes into a query")
+    return signature_sha256

@@ -2,17 +2,16 @@
 
 import asyncio
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from azure.core.messaging import CloudEvent
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from playwright.async_api import Browser, expect
 
 from shared import finding
 from shared.revocation import State
 from tests.desk.browsing import ROOT, Desk, at_the_desk
-from tests.roads.leaks import account_sas
+from tests.roads.leaks import account_sas, small_sas
 from tests.roads.road import Road
 
 
@@ -39,17 +38,9 @@ async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(de
 
 
 async def awaiting(road: Road, **tags: str) -> tuple[str, str]:
-    """A read-only token of a day, which a person decides on: the account's name and the record's id."""
+    """A read-only token of hours, which a person decides on: the account's name and the record's id."""
     account = await road.account(**tags)
-    query = generate_blob_sas(
-        account.name,
-        "models",
-        "m.csv",
-        account_key=account.keys["key1"],
-        permission=BlobSasPermissions(read=True),
-        expiry=datetime.now(UTC) + timedelta(hours=5),
-    )
-    [fingerprint] = await road.report(f"https://{account.name}.blob.core.windows.net/models/m.csv?{query}")
+    [fingerprint] = await road.report(small_sas(account.name, account.keys["key1"]))
     record = await road.settled(fingerprint)
     assert record.state is State.AWAITING_APPROVAL
     return account.name, fingerprint

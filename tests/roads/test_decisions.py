@@ -1,14 +1,11 @@
 """What people decide over HTTP: approve, reject, retry, name the account; who did it stands in the record."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 
 from local.model import Account
 from shared.revocation import State
 from tests.roads.api import APPROVER, APPROVER_NAME, REPORTER_NAME, RESPONDER, act, approve, call, read, report
-from tests.roads.leaks import account_sas
+from tests.roads.leaks import account_sas, small_sas
 from tests.roads.places import REFUSED, Container
 from tests.roads.road import OWNER, Road
 
@@ -17,15 +14,7 @@ WORKS = (None, None)
 
 def small(account: Account) -> str:
     """A token that only reads one blob for two hours: the default rules ask a person."""
-    query = generate_blob_sas(
-        account.name,
-        "models",
-        "model.ckpt",
-        account_key=account.keys["key2"],
-        permission=BlobSasPermissions(read=True),
-        expiry=datetime.now(UTC) + timedelta(hours=2),
-    )
-    return f"https://{account.name}.blob.core.windows.net/models/model.ckpt?{query}"
+    return small_sas(account.name, account.keys["key2"])
 
 
 @pytest.mark.parametrize("path", ["", "/approve", "/reject", "/retry", "/undo-lockdown"])
