@@ -37,7 +37,8 @@ TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
 REST = timedelta(seconds=10)  # between two listings of an account's keys
 
-_MOST_ATTRIBUTED = 80  # of 400 characters each at the most, in a text column of 32 K
+_MOST_ATTRIBUTED = 80  # of 350 characters each at the most, in a text column of 32 K
+_MOST_TENURES = 8  # of 200 characters; of as many workers that died with the lock, one upon the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,32 @@ class Attributed:
 
 
 @dataclass(frozen=True, slots=True)
+class Tenure:
+    """For which leak the lock was held, and when: what was done to the account then was done for it."""
+
+    fingerprint: str
+    acquired_at: datetime
+    deadline: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """What the holder of a lock is about to do. `attributed` arrives while the lever is being pulled."""
+    """What the holder of a lock is about to do. `attributed` arrives while the lever is being pulled.
+
+    `before` are the holders that this one succeeded, none of which ever came back, the last one last.
+    """
 
     holder: str  # an id of this one acquisition
     fingerprint: str
     acquired_at: datetime
     deadline: datetime
     attributed: tuple[Attributed, ...] = ()
+    before: tuple[Tenure, ...] = ()
+
+    @property
+    def tenures(self) -> tuple[Tenure, ...]:
+        """All who held the lock and have not given it back, this one last."""
+        return (*self.before, Tenure(self.fingerprint, self.acquired_at, self.deadline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +161,8 @@ class AccountTable:
                     retry_after=min(left, _BUSY_RETRY) if at_work else left,
                 )
             # What the predecessor had proven stays in the lock until its records stand: its successor may die too.
-            intent = replace(intent, attributed=predecessor.attributed)
+            before = predecessor.tenures[-_MOST_TENURES:]
+            intent = replace(intent, attributed=predecessor.attributed, before=before)
             answer = await self._rewrite(account, intent, etag=held.metadata["etag"])
         except ResourceModifiedError:
             return await self._perhaps_ours(account, intent, predecessor)

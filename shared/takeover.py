@@ -1,9 +1,10 @@
 """What a worker left behind that never gave its lock back: did its lever move? (design decision 9)
 
 The lock says which leaks hang on which key or policy. If that is another one now, they are dead, and the record says
-so. A worker may have died before it could note that: then a key's age tells (ARM's creationTime). An account that was
-locked down shows it. Whether user delegation keys were revoked can't be read back: if the predecessor did not get to
-note the revocation among the account's rotations, it is done again, which ends the same way.
+so. A worker may have died before it could note that: then a key's age tells (ARM's creationTime), if no rotation that
+is told of made it. An account that was locked down shows it. Whether user delegation keys were revoked can't be read
+back: if the predecessor did not get to note the revocation among the account's rotations, it is done again, which
+ends the same way.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared import outcomes
-from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation
+from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
 from shared.accounts import AccountRef, Accounts
 from shared.decide import plan as plans
 from shared.decide.attribution import Verdict, attribute
@@ -49,20 +50,38 @@ class Takeover:
 
         Raises PassingFailure or Blocked.
         """
-        suspects = [proven.fingerprint for proven in predecessor.attributed] or [predecessor.fingerprint]
-        keys, account, found = await asyncio.gather(
+        noted = [proven.fingerprint for proven in predecessor.attributed]
+        held_for = [tenure.fingerprint for tenure in predecessor.tenures if tenure.fingerprint not in noted]
+        keys, account, rows, found = await asyncio.gather(
             self._levers.account_key.keys(ref),
             self._accounts.facts(ref),
-            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in suspects)),
+            self._table.rows((ref.name,)),
+            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in dict.fromkeys([*noted, *held_for]))),
         )
-        records = [record for record in found if record is not None]
+        records = {record.fingerprint: record for record in found if record is not None}
+        attributed = [records[fingerprint] for fingerprint in noted if fingerprint in records]
+        others = {fingerprint: records[fingerprint] for fingerprint in held_for if fingerprint in records}
+        return (
+            await self._of_noted(predecessor, account, keys, rows.rotations, attributed)
+            or self._locked_down(predecessor, account, keys, others.values())
+            or self._not_noted(predecessor, account, keys, rows.rotations, others)
+        )
+
+    async def _of_noted(
+        self,
+        predecessor: Intent,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        rotations: Iterable[Rotation],
+        records: list[Revocation],
+    ) -> list[Revocation]:
+        """Return the records of what the lock says, if the lever moved that it names: a holder pulls one lever."""
         if not predecessor.attributed:
-            locked = self._locked_down(predecessor, account, keys, records)
-            return locked or self._not_noted(predecessor, account, keys, records)
-        noted = predecessor.attributed[0]  # a holder pulls one lever
+            return []
+        noted = predecessor.attributed[0]
         if noted.lever is Lever.LOCKDOWN:
             return self._locked_down(predecessor, account, keys, records)
-        pull = await self._pull_of(noted, account, keys, records)
+        pull = await self._pull_of(noted, account, keys, rotations, records)
         return self._noted(predecessor, account, keys, pull, records) if pull is not None else []
 
     async def _pull_of(
@@ -70,6 +89,7 @@ class Takeover:
         noted: Attributed,
         account: AccountFacts,
         keys: Mapping[str, AccountKey],
+        rotations: Iterable[Rotation],
         records: Iterable[Revocation],
     ) -> Pull | None:
         """Return the pull that what is there now tells of, None where it tells of none."""
@@ -84,7 +104,7 @@ class Takeover:
                 reading = await self._levers.stored_policy.read(account, target, key=signer(keys, None))
                 return _policy_pull(noted, reading, account.removal, at=now)
             case Lever.DELEGATION_KEY:
-                return _revocation(noted, (await self._table.rows((account.name,))).rotations, records)
+                return _revocation(noted, rotations, records)
             case Lever.LOCKDOWN:
                 return None
 
@@ -140,20 +160,23 @@ class Takeover:
         predecessor: Intent,
         account: AccountFacts,
         keys: Mapping[str, AccountKey],
-        records: Iterable[Revocation],
+        rotations: Iterable[Rotation],
+        records: Mapping[str, Revocation],
     ) -> list[Revocation]:
         """No arithmetic is left to say which key signed it: the record names the one that was pulled."""
-        first, last = predecessor.acquired_at - _CLOCK_SKEW, predecessor.deadline + TAKEOVER_TIME
-        fresh = [name for name, key in keys.items() if key.created is not None and first <= key.created <= last]
-        waiting = [r for r in records if r.state is State.RECEIVED and _matches_none(r, account, keys)]
-        if len(fresh) != 1 or not waiting:  # both keys are fresh where the account itself is
-            return []
-        [record], now = waiting, self._clock()
-        pull = by_listing(fresh[0], "", keys[fresh[0]], at=now)
-        known = self._attributed(
-            record, Attributed(record.fingerprint, Lever.ACCOUNT_KEY, fresh[0], ""), account, keys, at=None
-        )
-        return [outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)]
+        for tenure in predecessor.tenures:
+            record = records.get(tenure.fingerprint)
+            if record is None or record.state is not State.RECEIVED or not _matches_none(record, account, keys):
+                continue
+            fresh = [name for name, key in keys.items() if _was_made_for(tenure, key, rotations)]
+            if len(fresh) != 1:  # both keys are fresh where the account itself is
+                continue
+            [name], now = fresh, self._clock()
+            pull = by_listing(name, "", keys[name], at=now)
+            proven = Attributed(record.fingerprint, Lever.ACCOUNT_KEY, name, "")
+            known = self._attributed(record, proven, account, keys, at=None)
+            return [outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)]
+        return []
 
     def _attributed(
         self,
@@ -190,6 +213,16 @@ class Takeover:
             breaks=self._levers.describe(account, noted.lever, noted.target),
             digest=plans.digest(lever=noted.lever, account_id=account.id, target=noted.target, version=noted.version),
         )
+
+
+def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]) -> bool:
+    """Whether the key was made while the lock was held for this leak, and no rotation for another is told of.
+
+    Such a rotation may have ended just before this tenure began.
+    """
+    first, last = tenure.acquired_at - _CLOCK_SKEW, tenure.deadline + TAKEOVER_TIME
+    told = any(r.new_sha256 == key.sha256 and r.fingerprint != tenure.fingerprint for r in rotations)
+    return not told and key.created is not None and first <= key.created <= last
 
 
 def _policy_pull(noted: Attributed, reading: PolicyReading, removal: Removal, *, at: datetime) -> Pull | None:

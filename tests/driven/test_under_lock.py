@@ -252,6 +252,59 @@ async def test_key_made_after_an_unnoted_lock_s_time_tells_of_nothing(driver: Dr
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
+async def test_rotation_that_is_told_of_is_not_told_of_again_for_the_next_who_died(driver: Driver) -> None:
+    """The next takes the lock a moment after the account was rotated for another leak, and dies at once."""
+    account = await driver.account()
+    told = found(account_sas(account.name, account.keys["key1"]))
+    late = found(blob_sas(account.name, account.keys["key1"]))
+    await driver.worker().containment.receive(report(told))
+    await left_waiting(driver, late)
+    account.key_created["key1"] = driver.clock()  # as if regenerating it had taken all of its time
+    await locked_and_dead(driver, account, late)
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(late.fingerprint))
+    record = await driver.record(late.fingerprint)
+    assert (record.reason, record.pull) == (Reason.NO_KEY_MATCHES, None)
+
+
+async def test_unnoted_pull_is_told_of_though_the_successor_died_too(driver: Driver) -> None:
+    account = await driver.account()
+    first = found(account_sas(account.name, account.keys["key1"]))
+    second = found(blob_sas(account.name, account.keys["key1"]))
+    for finding in (first, second):
+        await left_waiting(driver, finding)
+    await locked_and_dead(driver, account, first)
+    await driver.cloud.model.regenerate(account, "key1")  # the dead worker's call
+    account.key_created["key1"] = driver.clock()
+    for _ in range(2):  # who died before they had settled anything
+        driver.clock.advance(minutes=4)
+        await locked_and_dead(driver, account, second)
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(second.fingerprint))
+    assert (await driver.record(first.fingerprint)).state is State.CONTAINED
+    assert (await driver.record(second.fingerprint)).reason is Reason.NO_KEY_MATCHES
+
+
+async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecessor_had_proven(
+    driver: Driver,
+) -> None:
+    """The second worker died at its own pull, two days later, once it had settled the first one's."""
+    account = await driver.account()
+    first, second = (found(account_sas(account.name, account.keys[key])) for key in ("key1", "key2"))
+    await dies(driver, first, Life(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
+    # The first writing of the lock's row takes it over, the second would have been its note.
+    life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
+    with pytest.raises(Killed):
+        await driver.worker(life).containment.receive(report(second))
+    assert (await driver.record(first.fingerprint)).state is State.CONTAINED
+    await driver.cloud.model.regenerate(account, "key2")  # the second worker's call
+    account.key_created["key2"] = driver.clock()
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(second.fingerprint))
+    record = await driver.record(second.fingerprint)
+    assert (record.state, record.pull and record.pull.target) == (State.CONTAINED, "key2")
+
+
 async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contained(driver: Driver) -> None:
     account = await driver.account()
     account.key_created = dict.fromkeys(account.keys, datetime.now(UTC))
