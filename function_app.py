@@ -29,7 +29,7 @@ async def on_finding(event: func.EventGridEvent) -> None:
 
     Only what takes findings in gains from an inventory: on Flex Consumption it has instances of its own.
     """
-    await worker().containment.receive(_report(event))
+    await worker().reception.receive(_report(event))
     await worker().accounts.take_inventory()
 
 

@@ -82,6 +82,12 @@ class Intent:
         """All who held the lock and have not given it back, this one last."""
         return (*self.before, Tenure(self.fingerprint, self.acquired_at, self.deadline))
 
+    @property
+    def suspects(self) -> tuple[str, ...]:
+        """The leaks for which a lever may have been pulled, first those that were attributed."""
+        noted = (proven.fingerprint for proven in self.attributed)
+        return tuple(dict.fromkeys((*noted, *(tenure.fingerprint for tenure in self.tenures))))
+
 
 @dataclass(frozen=True, slots=True)
 class AccountLock:

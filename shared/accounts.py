@@ -104,17 +104,24 @@ class Accounts:
 
         `account` is the name that the host spells, None for a custom domain. Raises PassingFailure or Blocked.
         """
-        known = self._known.get((host, account))
-        if known is not None and known[1] > self._clock():
-            return known[0]
-        if account is not None and account in self._inventory and self._inventory_age() < _INVENTORY_FOR:
-            return self._inventory[account]
+        known = self.known(host, account)
+        if known is not None:
+            return known
         if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
             return None
         found = await self._ask_resource_graph(host, account) or await self._ask_arm(host, account)
         if found is not None:
             self._known[host, account] = (found, self._clock() + _KNOWN_FOR)
         return found
+
+    def known(self, host: str, account: str | None) -> AccountRef | None:
+        """Return the account as `find` would without asking, None where it would ask."""
+        known = self._known.get((host, account))
+        if known is not None and known[1] > self._clock():
+            return known[0]
+        if account is not None and self._inventory_age() < _INVENTORY_FOR:
+            return self._inventory.get(account)
+        return None
 
     def forget(self, ref: AccountRef) -> None:
         """Ask again next time: the account was not where it was said to be."""

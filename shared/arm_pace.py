@@ -55,18 +55,26 @@ class ArmPace:
         self._spent: dict[tuple[str, Kind, _Limit], tuple[float, datetime]] = {}
         self._closed_until: dict[tuple[str, Kind], datetime] = {}
 
+    def check_write(self, subscription: str) -> None:
+        """Raise Throttled where nothing may be changed now. Counts nothing."""
+        self._spent_if_open(subscription, Kind.WRITE, now=self._clock())
+
     def admit(self, subscription: str, kind: Kind) -> None:
         """Count a call that is about to be sent. Raises Throttled where it must not be."""
-        now, key = self._clock(), (subscription, kind)
-        closed = self._closed_until.get(key, now)
+        now = self._clock()
+        for limit, used in self._spent_if_open(subscription, kind, now=now).items():
+            self._spent[subscription, kind, limit] = (used + 1.0, now)
+
+    def _spent_if_open(self, subscription: str, kind: Kind, *, now: datetime) -> dict[_Limit, float]:
+        """Return how much of each limit is used up. Raises Throttled where nothing is left of one."""
+        closed = self._closed_until.get((subscription, kind), now)
         if now < closed:
             raise _throttled(kind, (closed - now).total_seconds(), "ARM asked for it")
-        spent = {limit: self._left_over((*key, limit), now) for limit in _LIMITS.get(kind, ())}
+        spent = {limit: self._left_over((subscription, kind, limit), now) for limit in _LIMITS.get(kind, ())}
         wait = max(((used + 1.0 - limit.burst) * limit.seconds for limit, used in spent.items()), default=0.0)
         if wait > 0:
             raise _throttled(kind, wait, "more would exceed its limits")
-        for limit, used in spent.items():
-            self._spent[*key, limit] = (used + 1.0, now)
+        return spent
 
     def _left_over(self, key: tuple[str, Kind, _Limit], now: datetime) -> float:
         """Return how much of a limit is used up still."""
@@ -77,7 +85,7 @@ class ArmPace:
         """Note that ARM answered 429; return the error to raise."""
         wait = _DEFAULT_WAIT if seconds is None else seconds
         self._closed_until[subscription, kind] = self._clock() + timedelta(seconds=wait)
-        return _throttled(kind, wait, "ARM answered 429")
+        return _throttled(kind, wait, "ARM asked for it")
 
 
 class ArmPacePolicy(AsyncHTTPPolicy[Any, Any]):
@@ -109,4 +117,5 @@ def classify(method: str, url: str) -> tuple[str, Kind]:
 
 
 def _throttled(kind: Kind, seconds: float, why: str) -> Throttled:
-    return Throttled(f"No {kind} is sent to ARM for {seconds:.0f} s: {why}.", retry_after=seconds)
+    # Without the seconds: a record tells what it waits for, and is not to be written anew for each of them.
+    return Throttled(f"No {kind} is sent to ARM for now: {why}. It is sent by itself later.", retry_after=seconds)

@@ -57,7 +57,7 @@ class Clients:
         self._settings = settings
         self._given_credential = credential
         self._transport = new_transport
-        self._pace = ArmPace(clock=clock)
+        self.pace = ArmPace(clock=clock)
         self._arm: dict[str, StorageManagementClient] = {}
         self._vaults: dict[str, SecretClient] = {}
 
@@ -85,7 +85,7 @@ class Clients:
                 base_url=base,
                 credential_scopes=[f"{base}/.default"],
                 transport=self._transport(),
-                per_retry_policies=[ArmPacePolicy(self._pace)],
+                per_retry_policies=[ArmPacePolicy(self.pace)],
                 logging_enable=False,
                 **_RETRIES,
                 **_TIMEOUTS,

@@ -1,7 +1,8 @@
-"""The fast path: from a report to a dead key, or to a record that says why not (design decisions 6, 7 and 9).
+"""The fast path: from a finding to a dead key, or to a record that says why not (design decisions 6, 7 and 9).
 
 claim ∥ find the account → lock → list the keys ∥ read tags ∥ read who else waits → attribute and plan in memory →
-pull → record. Every step may run twice, on two machines, and be killed between any two lines.
+pull → record. An account that is known is locked while the claim is written: two rounds of calls before the pull.
+Every step may run twice, on two machines, and be killed between any two lines.
 """
 
 import asyncio
@@ -10,20 +11,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import finding as findings
 from shared.account_table import AccountTable, waiting_partition
 from shared.accounts import AccountRef, Accounts
+from shared.arm_pace import ArmPace
 from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import says_nothing_until, with_report
 from shared.due import open_alerts
-from shared.errors import AccountGone, Blocked, Busy, Conflict, MalformedEvent, SasquashError
-from shared.finding import Finding, Report, Reported
+from shared.errors import AccountGone, Blocked, Busy, Conflict, SasquashError
+from shared.finding import Finding, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
-from shared.locking import LockedWork
+from shared.locking import LockAhead, LockedWork
 from shared.queues import SAFETY_NET, Message, Queues, backoff
-from shared.quotas import Quotas
 from shared.repeats import Repeats
 from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
@@ -32,15 +32,13 @@ from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 
-_INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
+INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
-_AT_ONCE = 16  # findings of one report that are taken in side by side
-_LONGEST_WAIT = 15 * 60.0  # seconds, for what is over a source's quota
 _GIVE_UP = timedelta(hours=24)
 
 
 class Containment:
-    """Takes reports in and contains what they report."""
+    """Takes findings in and contains them."""
 
     def __init__(
         self,
@@ -54,8 +52,8 @@ class Containment:
         conclusion: Conclusion,
         delegation_key: DelegationKeyLever,
         queues: Queues,
-        quotas: Quotas,
         repeats: Repeats,
+        pace: ArmPace,
         clock: Callable[[], datetime],
     ) -> None:
         self._settings = settings
@@ -67,51 +65,18 @@ class Containment:
         self._conclusion = conclusion
         self._delegation_key = delegation_key
         self._queues = queues
-        self._quotas = quotas
         self._repeats = repeats
+        self._pace = pace
         self._clock = clock
 
-    async def receive(self, report: Report) -> None:
-        """Take an event in: durable when this returns, and mostly contained. Raises only when it is not durable."""
-        now = self._clock()
-        try:
-            found = findings.read(report, raw_allowed=self._settings.raw_events, now=now)
-        except MalformedEvent as error:
-            await self._record_unreadable(report, Reason.MALFORMED, str(error))
-            return
-        if not found:
-            detail = "The reported text holds no Azure Storage credential."
-            await self._record_unreadable(report, Reason.INVALID, detail)
-            return
-        # A few at a time, so that the first is contained before the last of hundreds is claimed.
-        places = asyncio.Semaphore(_AT_ONCE)
-        until = now + timedelta(seconds=_INLINE_BUDGET)
-
-        async def take(reported: Reported) -> None:
-            async with places:
-                if self._repeats.is_one(reported):
-                    return
-                over = self._quotas.over_by(report.source)
-                left = (until - self._clock()).total_seconds() if not over else 0.0
-                await self.take(reported, patience=left, delay=min(SAFETY_NET + over, _LONGEST_WAIT))
-
-        await asyncio.gather(*(take(reported) for reported in found))
-
-    async def _record_unreadable(self, report: Report, reason: Reason, detail: str) -> None:
-        stand_in = findings.unreadable(report, now=self._clock())
-        revocation, new = await self._ledger.claim(stand_in)
-        if new or revocation.state is State.RECEIVED:
-            await self._conclusion.conclude(revocation.end(reason, now=self._clock(), detail=detail))
-        else:  # the event came again: perhaps because the hand-over had failed
-            await self._queues.follow_up(revocation.fingerprint)
-
-    async def take(self, reported: Reported, *, patience: float = _INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
+    async def take(self, reported: Reported, *, patience: float = INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
         """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable.
 
         What is not contained by then, the queue goes on with: `delay` seconds from now at the latest.
         """
         finding = reported.finding
-        looking = asyncio.create_task(self._look(finding))
+        ahead = self._lock_ahead(finding) if patience > 0 else None
+        looking = asyncio.create_task(self._look(finding, ahead))
         try:
             (revocation, new), _, _ = await asyncio.gather(
                 self._ledger.claim(finding),
@@ -119,12 +84,31 @@ class Containment:
                 self._queues.contain(finding.fingerprint, delay=delay),
             )
             current = revocation if new else await self._join(revocation, finding)
+            if current is None and revocation.state is State.RECEIVED and ahead is not None and await ahead.is_held():
+                current = revocation  # whoever claimed it waits for the lock that is ours
             quiet_until = says_nothing_until(current or revocation, now=self._clock())
             self._repeats.durable(reported, until=quiet_until)
             if current is not None and patience > 0:
-                await self._contain_inline(current, looking, token=reported.token, patience=patience)
+                await self._contain_inline(current, looking, token=reported.token, patience=patience, ahead=ahead)
         finally:
             looking.cancel()
+            if ahead is not None:
+                await self._work.give_back(ahead)
+
+    def _lock_ahead(self, finding: Finding) -> LockAhead | None:
+        """Ask for the account's lock at once, if the account is known and the leak new, so that it will be needed.
+
+        Azure is asked about a user delegation SAS before the account is locked: that may take long.
+        """
+        credential = finding.credential
+        if credential is None or credential.host is None or credential.kind is Kind.USER_DELEGATION_SAS:
+            return None
+        if expired(credential, now=self._clock()) or self._repeats.has_record(finding.fingerprint):
+            return None
+        ref = self._accounts.known(credential.host, credential.account)
+        if ref is None or ref.name in self._settings.own_accounts:
+            return None
+        return self._work.lock_ahead(ref, finding.fingerprint)
 
     async def preview(self, reported: Reported) -> Revocation:
         """Return what the record of a finding would come to: a dry run. Writes nothing, sends the token nowhere.
@@ -151,13 +135,14 @@ class Containment:
         *,
         token: str | None,
         patience: float,
+        ahead: LockAhead | None,
     ) -> None:
         """Contain what is durable. A failure is the queue's business: Event Grid's patience is for other findings."""
         name = revocation.fingerprint[:12]
         try:
             async with asyncio.timeout(patience):
                 looked = await looking
-                await self._contain(await self._asked(revocation, looked, token), looked)
+                await self._contain(await self._asked(revocation, looked, token), looked, ahead=ahead)
         except TimeoutError:
             _log.warning("Containing %s takes long: the queue goes on with it.", name)
         except SasquashError as error:
@@ -167,8 +152,10 @@ class Containment:
             except SasquashError as worse:
                 _log.warning("Containing %s waits for its safety net (%s): %s", name, worse.code, worse)
 
-    async def _look(self, finding: Finding) -> AccountRef | SasquashError | None:
+    async def _look(self, finding: Finding, ahead: LockAhead | None = None) -> AccountRef | SasquashError | None:
         """Find the account while the claim is written; a failure is kept for later, since the claim comes first."""
+        if ahead is not None:
+            return ahead.ref
         credential, order = finding.credential, finding.order
         try:
             if order is not None:
@@ -246,9 +233,20 @@ class Containment:
                 await self._queues.follow_up(revocation.fingerprint)
             return
         try:
-            await self._contain(revocation, await self._look(revocation.finding), urgent=urgent)
+            looked = await self._look(revocation.finding)
+            if message.attempt:
+                self._check_pace(revocation.finding, looked)
+            await self._contain(revocation, looked, urgent=urgent)
         except SasquashError as error:
             await self._again(revocation, message, error)
+
+    def _check_pace(self, finding: Finding, looked: AccountRef | SasquashError | None) -> None:
+        """Raise Throttled where a lever could not be pulled now: what was tried before need not list keys to see it.
+
+        The first try is not held back, since a person may have to be asked. Stored policies are not ARM's business.
+        """
+        if isinstance(looked, AccountRef) and finding.credential and finding.credential.kind is not Kind.POLICY_SAS:
+            self._pace.check_write(looked.subscription)
 
     async def _again(self, revocation: Revocation, message: Message, error: SasquashError) -> None:
         """Re-enqueue what failed in passing; after a day, or when only a person can help, say so."""
@@ -266,19 +264,26 @@ class Containment:
             if not message.swept:
                 delay = backoff(message.attempt, error.retry_after)
                 await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
-            await self._tell_what_for(revocation.fingerprint, f"It is being tried again. {error}")
+            await self._tell_what_for(revocation, f"It is being tried again. {error}")
 
-    async def _tell_what_for(self, fingerprint: str, detail: str) -> None:
+    async def _tell_what_for(self, revocation: Revocation, detail: str) -> None:
         """Let the record say what it waits for: whoever is woken meanwhile must not have to read logs."""
+        if revocation.detail == detail:
+            return
 
         def tell(current: Revocation) -> Revocation | None:
             waits = current.state is State.RECEIVED and current.detail != detail
             return replace(current, detail=detail) if waits else None
 
-        await self._ledger.change(fingerprint, tell, what=detail)
+        await self._ledger.change(revocation.fingerprint, tell, what=detail)
 
     async def _contain(
-        self, revocation: Revocation, looked: AccountRef | SasquashError | None, *, urgent: bool = False
+        self,
+        revocation: Revocation,
+        looked: AccountRef | SasquashError | None,
+        *,
+        urgent: bool = False,
+        ahead: LockAhead | None = None,
     ) -> None:
         """Bring a `received` record to its verdict. Raises what `_again` handles."""
         if isinstance(looked, SasquashError):
@@ -290,7 +295,7 @@ class Containment:
             await self._not_found(revocation)
         else:
             try:
-                await self._work.contain(looked, revocation, urgent=urgent)
+                await self._work.contain(looked, revocation, urgent=urgent, ahead=ahead)
             except AccountGone:
                 await self._look_elsewhere(revocation, looked, urgent=urgent)
 

@@ -184,8 +184,7 @@ class Desk:
         predecessor = held.lock.predecessor
         if predecessor is None:
             return
-        suspects = [proven.fingerprint for proven in predecessor.attributed] or [predecessor.fingerprint]
-        records = await asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in suspects))
+        records = await asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in predecessor.suspects))
         undecided = [record for record in records if record is not None and record.state is State.RECEIVED]
         if not undecided:
             return

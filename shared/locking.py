@@ -1,4 +1,8 @@
-"""The work on one account while its lock is ours: settle what a predecessor left, decide and pull, write it down."""
+"""The work on one account while its lock is ours: settle what a predecessor left, decide and pull, write it down.
+
+Where the account of a leak is known, its lock may be asked for while the leak is being written down. Nothing is read
+or pulled before both stand.
+"""
 
 import asyncio
 import logging
@@ -6,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from shared.account_table import PULL_TIME, REST, AccountTable, Intent, Rotation, waiting_partition
+from shared.account_table import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
 from shared.accounts import AccountRef
 from shared.conclusion import Conclusion
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
@@ -17,6 +21,45 @@ from shared.targets import CUTS_OFF_MANY
 from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
+
+_AHEAD_PATIENCE = 5.0  # seconds, for the answer to what is not needed any more
+
+
+class LockAhead:
+    """A lock that was asked for before it is known whether it is needed. Who asked gives it back, if it is not."""
+
+    def __init__(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
+        self.ref = ref
+        self._acquiring: asyncio.Task[AccountLock] | None = acquiring
+
+    async def taken(self) -> AccountLock:
+        """Return the lock: it is whoever's that called this, from now on. Raises Busy or PassingFailure."""
+        if self._acquiring is None:
+            raise ValueError("a lock is taken once")
+        try:
+            lock = await asyncio.shield(self._acquiring)
+        except SasquashError:
+            self._acquiring = None
+            raise
+        self._acquiring = None
+        return lock
+
+    async def is_held(self) -> bool:
+        """Whether the lock was had, and nobody has taken it."""
+        if self._acquiring is None:
+            return False
+        await asyncio.wait({self._acquiring}, timeout=_AHEAD_PATIENCE)
+        return self._acquiring.done() and self._acquiring.exception() is None
+
+    async def unused(self) -> AccountLock | None:
+        """Return the lock, None where somebody took it. Raises Busy or PassingFailure where it could not be had."""
+        if self._acquiring is None:
+            return None
+        await asyncio.wait({self._acquiring}, timeout=_AHEAD_PATIENCE)
+        if not self._acquiring.done():  # if it is written even so, it ends by itself
+            self._acquiring.cancel()
+            return None
+        return await self._acquiring
 
 
 class LockedWork:
@@ -37,16 +80,36 @@ class LockedWork:
         self._conclusion = conclusion
         self._clock = clock
 
-    async def contain(self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False) -> None:
+    def lock_ahead(self, ref: AccountRef, fingerprint: str) -> LockAhead:
+        """Ask for the account's lock, to be taken by `contain` or given back to `give_back`."""
+        return LockAhead(ref, asyncio.create_task(self._table.acquire(ref.name, fingerprint=fingerprint)))
+
+    async def give_back(self, ahead: LockAhead) -> None:
+        """Give a lock back that was not needed after all, what a predecessor left under it settled as ever."""
+        try:
+            lock = await ahead.unused()
+            if lock is not None:
+                async with self._holding(lock) as held:
+                    await self._settle(held, ahead.ref)
+        except SasquashError as error:
+            # Whoever needs the lock next finds what was left, and says so where that is in its way.
+            _log.info("The lock of %s was not needed: %s", ahead.ref.name, error)
+
+    async def contain(
+        self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, ahead: LockAhead | None = None
+    ) -> None:
         """Bring `revocation`, and what else waits for the account, to a verdict.
 
-        What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. Raises
-        Busy, PassingFailure, AccountGone or Blocked.
+        What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. `ahead`
+        is the account's lock, if it was asked for already. Raises Busy, PassingFailure, AccountGone or Blocked.
         """
         urgent = urgent or revocation.approval is not None
-        async with self.locked(ref.name, revocation.fingerprint, urgent=urgent) as held:
-            if held.lock.predecessor is not None:
-                await self._settle(held, held.lock.predecessor, ref)
+        if ahead is not None:
+            lock = await ahead.taken()
+        else:
+            lock = await self._table.acquire(ref.name, fingerprint=revocation.fingerprint, urgent=urgent)
+        async with self._holding(lock) as held:
+            await self._settle(held, ref)
             decided = await self._turns(held, ref, revocation)
             if decided is not None and revocation.fingerprint not in decided:
                 raise Busy(f"The lever of another leak of {ref.name} came first.", retry_after=REST.total_seconds())
@@ -76,22 +139,32 @@ class LockedWork:
 
         `urgent` is as in `AccountTable.acquire`.
         """
-        held = HeldLock(await self._table.acquire(account, fingerprint=fingerprint, urgent=urgent))
+        lock = await self._table.acquire(account, fingerprint=fingerprint, urgent=urgent)
+        async with self._holding(lock) as held:
+            yield held
+
+    @asynccontextmanager
+    async def _holding(self, lock: AccountLock) -> AsyncIterator[HeldLock]:
+        held = HeldLock(lock)
         left = (held.lock.intent.deadline - self._clock()).total_seconds()
         try:
             async with asyncio.timeout(left):
                 yield held
         except TimeoutError:
-            raise PassingFailure(f"The work on account {account} took longer than its lock allows.") from None
+            raise PassingFailure(f"The work on account {lock.account} took longer than its lock allows.") from None
         finally:
             if not held.uncertain:
                 await self._release(held)
 
-    async def _settle(self, held: HeldLock, predecessor: Intent, ref: AccountRef) -> None:
-        """Write down what a predecessor did. Until that is known the lock, which says what to look for, is kept.
+    async def _settle(self, held: HeldLock, ref: AccountRef) -> None:
+        """Write down what a predecessor did, if there was one.
 
-        Where Azure refuses to tell, other leaks of the account don't wait for it.
+        Until that is known the lock, which says what to look for, is kept. Where Azure refuses to tell, other leaks
+        of the account don't wait for it.
         """
+        predecessor = held.lock.predecessor
+        if predecessor is None:
+            return
         held.uncertain = True
         try:
             settled = await self._takeover.settle(predecessor, ref)

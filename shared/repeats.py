@@ -25,6 +25,7 @@ class Repeats:
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._until: OrderedDict[bytes, datetime] = OrderedDict()
+        self._written: OrderedDict[str, None] = OrderedDict()
 
     def is_one(self, reported: Reported) -> bool:
         """Whether the same was reported by the same source at the same place, is durable, and says nothing new."""
@@ -36,8 +37,15 @@ class Repeats:
         same = _same(reported)
         self._until[same] = until
         self._until.move_to_end(same)
-        if len(self._until) > _MOST:
-            self._until.popitem(last=False)
+        self._written[reported.finding.fingerprint] = None
+        self._written.move_to_end(reported.finding.fingerprint)
+        for memory in (self._until, self._written):
+            if len(memory) > _MOST:
+                memory.popitem(last=False)
+
+    def has_record(self, fingerprint: str) -> bool:
+        """Whether this process has written the leak down before, whoever reported it."""
+        return fingerprint in self._written
 
 
 def _same(reported: Reported) -> bytes:

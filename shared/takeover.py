@@ -50,17 +50,15 @@ class Takeover:
 
         Raises PassingFailure or Blocked.
         """
-        noted = [proven.fingerprint for proven in predecessor.attributed]
-        held_for = [tenure.fingerprint for tenure in predecessor.tenures if tenure.fingerprint not in noted]
         keys, account, rows, found = await asyncio.gather(
             self._levers.account_key.keys(ref),
             self._accounts.facts(ref),
             self._table.rows((ref.name,)),
-            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in dict.fromkeys([*noted, *held_for]))),
+            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in predecessor.suspects)),
         )
-        records = {record.fingerprint: record for record in found if record is not None}
-        attributed = [records[fingerprint] for fingerprint in noted if fingerprint in records]
-        others = {fingerprint: records[fingerprint] for fingerprint in held_for if fingerprint in records}
+        noted = {proven.fingerprint for proven in predecessor.attributed}
+        attributed = [record for record in found if record is not None and record.fingerprint in noted]
+        others = {r.fingerprint: r for r in found if r is not None and r.fingerprint not in noted}
         return (
             await self._of_noted(predecessor, account, keys, rows.rotations, attributed)
             or self._locked_down(predecessor, account, keys, others.values())

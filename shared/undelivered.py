@@ -17,13 +17,13 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared import queues
 from shared.conclusion import Conclusion
-from shared.containment import Containment
 from shared.due import unannounced
 from shared.errors import MalformedEvent, SasquashError, from_azure
 from shared.finding import Finding, Report, report_of_event
 from shared.intake import alert_queue
 from shared.ledger import Ledger
 from shared.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
+from shared.reception import Reception
 from shared.redaction import redact
 from shared.revocation import Reason, Revocation, State
 
@@ -53,14 +53,14 @@ class Undelivered:
         ledger: Ledger,
         conclusion: Conclusion,
         queues: Queues,
-        containment: Containment,
+        reception: Reception,
         dead_letters: Callable[[], ContainerClient],
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._conclusion = conclusion
         self._queues = queues
-        self._containment = containment
+        self._reception = reception
         self._dead_letters = dead_letters
         self._clock = clock
 
@@ -99,7 +99,7 @@ class Undelivered:
         letters = _letters(content)
         for letter in letters:
             if letter.report is not None:
-                await self._containment.receive(letter.report)
+                await self._reception.receive(letter.report)
         kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
         await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
         try:

@@ -31,6 +31,7 @@ from shared.locking import LockedWork
 from shared.pulling import Pulling
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.quotas import Quotas
+from shared.reception import Reception
 from shared.repeats import Repeats
 from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
@@ -220,6 +221,23 @@ class Worker:
         )
 
     @cached_property
+    def _repeats(self) -> Repeats:
+        return Repeats(clock=self._clock)
+
+    @cached_property
+    def reception(self) -> Reception:
+        return Reception(
+            raw_allowed=self.settings.raw_events,
+            ledger=self.ledger,
+            conclusion=self._conclusion,
+            queues=self.queues,
+            containment=self.containment,
+            quotas=Quotas(an_hour=self.settings.source_quota, clock=self._clock),
+            repeats=self._repeats,
+            clock=self._clock,
+        )
+
+    @cached_property
     def containment(self) -> Containment:
         return Containment(
             settings=self.settings,
@@ -231,8 +249,8 @@ class Worker:
             conclusion=self._conclusion,
             delegation_key=self.levers.delegation_key,
             queues=self.queues,
-            quotas=Quotas(an_hour=self.settings.source_quota, clock=self._clock),
-            repeats=Repeats(clock=self._clock),
+            repeats=self._repeats,
+            pace=self.clients.pace,
             clock=self._clock,
         )
 
@@ -258,7 +276,7 @@ class Worker:
             ledger=self.ledger,
             conclusion=self._conclusion,
             queues=self.queues,
-            containment=self.containment,
+            reception=self.reception,
             dead_letters=lambda: self._dead_letters,
             clock=self._clock,
         )

@@ -89,6 +89,21 @@ def test_what_is_held_back_says_when_it_may_be_sent(pace: ArmPace, clock: Clock)
     pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 
+def test_looking_whether_something_may_be_changed_counts_nothing(pace: ArmPace) -> None:
+    for _ in range(10 * _WRITES_AT_ONCE):
+        pace.check_write(SUBSCRIPTION)
+
+    pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_nothing_may_be_changed_where_it_would_not_be_sent(pace: ArmPace) -> None:
+    for _ in range(_WRITES_AT_ONCE):
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+    with pytest.raises(Throttled):
+        pace.check_write(SUBSCRIPTION)
+
+
 @pytest.mark.parametrize("kind", [Kind.READ, Kind.LIST])
 def test_what_changes_nothing_is_not_counted(pace: ArmPace, kind: Kind) -> None:
     for _ in range(1000):

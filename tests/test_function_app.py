@@ -211,6 +211,10 @@ class Rooms:
         self.inventories += 1
 
     @property
+    def reception(self) -> "Rooms":
+        return self
+
+    @property
     def containment(self) -> "Rooms":
         return self
 

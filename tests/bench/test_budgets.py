@@ -39,8 +39,8 @@ def test_an_account_that_is_not_known_takes_three_rounds_before_the_lever(two_le
     assert int(two_leaks.kills[0]) == 3
 
 
-def test_a_known_account_takes_three_rounds_and_no_look(two_leaks: Storm) -> None:
-    assert int(two_leaks.kills[1] - WITHIN / 2) == 3
+def test_a_known_account_takes_two_rounds_before_the_lever_and_no_look(two_leaks: Storm) -> None:
+    assert int(two_leaks.kills[1] - WITHIN / 2) == 2
     assert two_leaks.calls["Resource Graph"] == 2  # the first one's, and the inventory
 
 

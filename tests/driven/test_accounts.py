@@ -166,7 +166,7 @@ async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(d
     worker = driver.worker()
     await worker.accounts.take_inventory()
     account.resource_group = "elsewhere"
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     driver.rest()
     await worker.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -178,7 +178,7 @@ async def test_account_that_is_gone_since_the_inventory_is_looked_for_once_more_
     worker = driver.worker()
     await worker.accounts.take_inventory()
     del driver.cloud.model.accounts[account.name]
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.looked_for_account) == (State.RECEIVED, 1)
 

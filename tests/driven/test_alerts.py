@@ -66,7 +66,7 @@ async def proven(driver: Driver, account: Account) -> tuple[Finding, GitHubAlert
     made(driver, account)
     reference, kept = alert_of(driver)
     finding = replace(found(account_sas(account.name, account.keys["key1"]), source="github"), alert=reference)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     return finding, kept
 
 
@@ -268,7 +268,7 @@ async def test_second_alert_about_a_dead_leak_is_closed_too(driver: Driver, acco
     made(driver, account)
     reference, second = alert_of(driver)
     driver.sent.clear()
-    await driver.worker().containment.receive(report(replace(finding, alert=reference)))
+    await driver.worker().reception.receive(report(replace(finding, alert=reference)))
     if late is State.CLOSED:
         assert driver.messages("follow-up", finding.fingerprint)
     record = await followed(driver, finding)
@@ -285,9 +285,9 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
     reference, kept = alert_of(driver)
     covered = replace(found(blob_sas(account.name, account.keys["key1"])), alert=reference)
     driver.fault("/listKeys", status=503, times=3)
-    await driver.worker().containment.receive(report(covered))  # it waits, and the next one's key ends it, too
+    await driver.worker().reception.receive(report(covered))  # it waits, and the next one's key ends it, too
     driver.rest()
-    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     record = await followed(driver, covered)
 
     assert record.reason is Reason.COVERED
@@ -324,13 +324,13 @@ async def test_evidence_asks_a_person_and_a_key_made_since_the_token_was_seen_an
     alert = AlertReference(AlertSource.DEFENDER, "", kept.id)
     [finding] = (await driver.worker().alert_reader.take([alert]))[alert] or ()
     assert finding.evidence is not None
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     asked = await driver.record(finding.fingerprint)
     account.key_created["key2"] = driver.clock() + timedelta(minutes=5)
     driver.clock.advance(minutes=10)
     another_token = replace(finding.evidence, signature_sha256="cd" * 32)
     later = Finding.of_evidence(another_token, source="defender", url=None, detected_at=NOW, alert=finding.alert)
-    await driver.worker().containment.receive(report(later))
+    await driver.worker().reception.receive(report(later))
 
     assert (asked.state, account.rotations) == (State.AWAITING_APPROVAL, [])
     assert (await driver.record(later.fingerprint)).reason is Reason.COVERED

@@ -27,7 +27,7 @@ async def quiet(driver: Driver) -> None:
 async def waiting(driver: Driver, account: Account, **settings: str) -> Revocation:
     """The record of a leak whose plan waits for a person."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker(mode="approve", **settings).containment.receive(report(finding))
+    await driver.worker(mode="approve", **settings).reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.AWAITING_APPROVAL
     return record
@@ -88,7 +88,7 @@ async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver)
 async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver) -> None:
     account = await driver.account()
     finding = found(leaks.user_delegation_sas(account.name, ""))
-    await driver.worker(at_deadline="revoke").containment.receive(report(finding))
+    await driver.worker(at_deadline="revoke").reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.at_deadline) == (State.AWAITING_APPROVAL, AtDeadline.ESCALATE)
 
@@ -96,10 +96,10 @@ async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver
 async def test_second_key_is_never_revoked_by_a_deadline(driver: Driver) -> None:
     account = await driver.account()
     worker = driver.worker(at_deadline="revoke")
-    await worker.containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await worker.reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.rest()
     second = found(account_sas(account.name, account.keys["key2"]))
-    await worker.containment.receive(report(second))
+    await worker.reception.receive(report(second))
     record = await driver.record(second.fingerprint)
     assert (record.state, record.at_deadline) == (State.AWAITING_APPROVAL, AtDeadline.ESCALATE)
 
@@ -108,7 +108,7 @@ async def test_deadline_does_not_lift_a_limit_that_applies_by_then(driver: Drive
     account = await driver.account()
     record = await waiting(driver, account, at_deadline="revoke")
     driver.clock.advance(hours=3)
-    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key2"]))))
+    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key2"]))))
     assert rotated(account) == ["key2"]
     await overdue(driver, record, hours=1.1)
     await driver.worker(mode="approve", at_deadline="revoke").containment.resume(Message(record.fingerprint))

@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
     """The record after a raw report of the token, by a worker of its own."""
-    await driver.worker(**settings).containment.receive(raw_report(leaked))
+    await driver.worker(**settings).reception.receive(raw_report(leaked))
     driver.rest()
     return await driver.record(found(leaked).fingerprint)
 
@@ -32,7 +32,7 @@ async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
 async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
     finding = found(await delegated.url(driver, account))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     driver.rest()
     return await driver.record(finding.fingerprint)
 
@@ -226,7 +226,7 @@ async def killed(driver: Driver, message: Message, life: Life) -> bool:
 async def test_several_leaks_of_one_account_take_one_revocation(driver: Driver) -> None:
     account = await driver.account()
     several = [await delegated.url(driver, account, kind) for kind in delegated.KINDS]
-    await driver.worker().containment.receive(raw_report("\n".join(several)))
+    await driver.worker().reception.receive(raw_report("\n".join(several)))
     records = [await ended(driver, found(one).fingerprint) for one in several]
     reasons = {record.reason for record in records if record.state is State.DISMISSED}
     assert sorted({record.state for record in records}) == [State.CONTAINED, State.DISMISSED]
@@ -239,10 +239,10 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     leaked = await delegated.url(driver, account)
     waits = found(leaked)
     driver.fault("/listKeys", times=3)
-    await driver.worker().containment.receive(report(waits))
+    await driver.worker().reception.receive(report(waits))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.worker().containment.receive(raw_report(account_sas(account.name, account.keys["key1"])))
+    await driver.worker().reception.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
     assert await delegated.accepted(driver.cloud, leaked)
@@ -260,11 +260,11 @@ async def test_worker_killed_at_any_call_leaves_the_leak_to_the_queue_and_a_reco
         leaked = await delegated.url(driver, account)
         life, one, died = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
-            await driver.worker(life).containment.receive(one)
+            await driver.worker(life).reception.receive(one)
         except Killed:
             died = True
             driver.clock.advance(minutes=1)
-            await driver.worker().containment.receive(one)  # it was not acknowledged
+            await driver.worker().reception.receive(one)  # it was not acknowledged
         record = await ended(driver, found(leaked).fingerprint)
         told = (record.state, record.pull is not None, revoked(driver, account) > 0)
         proven = record.liveness is not None and record.liveness.alive is True
@@ -279,7 +279,7 @@ async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_t
     account = await driver.account()
     leaked = await delegated.url(driver, account)
     life = Life(stops_at=REVOKE, carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).containment.receive(raw_report(leaked)))
+    containing = asyncio.create_task(driver.worker(life).reception.receive(raw_report(leaked)))
     await life.stopped.wait()
     driver.fault(BATCH, times=None)
     life.go.set()
@@ -293,11 +293,11 @@ async def test_others_that_ended_with_it_are_covered_though_the_worker_died_befo
     account = await driver.account()
     waits, leaked = found(await delegated.url(driver, account)), await delegated.url(driver, account)
     driver.fault("/listKeys", times=3)
-    await driver.worker().containment.receive(report(waits))
+    await driver.worker().reception.receive(report(waits))
     driver.cloud.faults.clear()
     driver.rest()
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
-    dying = asyncio.create_task(driver.worker(life).containment.receive(raw_report(leaked)))
+    dying = asyncio.create_task(driver.worker(life).reception.receive(raw_report(leaked)))
     await life.stopped.wait()
     life.ended = True
     life.go.set()

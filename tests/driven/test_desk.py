@@ -112,7 +112,7 @@ async def test_text_without_a_credential_brings_no_record(driver: Driver) -> Non
 async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key1"])
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     [record] = await driver.worker().desk.report(asked(text), caller=ADA)
     last = (await driver.history(record.fingerprint))[-1]
     assert (last.who, last.what) == (str(ADA), f"Reported again by {ADA}. Reason: Seen in a chat.")

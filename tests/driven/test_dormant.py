@@ -56,7 +56,7 @@ async def dormant(
 ) -> Revocation:
     """The record of a leak whose policy is over, or missing."""
     finding = found(text or leaks.under_a_policy(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     driver.rest()
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, record.key_name) == (State.UNRESOLVED, reason, "key1")

@@ -39,7 +39,7 @@ async def dealt_with(driver: Driver, run: DrillRun, **settings: str) -> None:
     """Do what the functions do with the event of a drill."""
     [event] = [e for e in driver.cloud.model.events if e.get("id") == run.revocation]
     report = Report(event["id"], event["type"], event["source"], event["data"])
-    await driver.worker(**settings).containment.receive(report)
+    await driver.worker(**settings).reception.receive(report)
     await driver.worker(**settings).follow_up.run(Message(run.revocation))
 
 

@@ -28,7 +28,7 @@ async def unconfirmed(driver: Driver, account: Account) -> Finding:
     """A forged leak, decided and followed up."""
     finding = found(leaks.forged(account.name, ""))
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     await worker.follow_up.run(Message(finding.fingerprint))
     driver.rest()
     return finding
@@ -42,7 +42,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     account = await driver.account(tags={"sasquash-owner": OWNER})
     texts = [leaks.forged(account.name, "") for _ in range(60)]
     worker = driver.worker()
-    await worker.containment.receive(raw_report("\n".join(texts)))
+    await worker.reception.receive(raw_report("\n".join(texts)))
     driver.rest()
     fingerprints = [found(text).fingerprint for text in texts]
     for fingerprint in fingerprints:
@@ -105,12 +105,12 @@ async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(dr
     account = await driver.account()
     worker = driver.worker(source_quota="1")
     first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
-    await worker.containment.receive(report(found(leaks.forged(account.name, ""))))
+    await worker.reception.receive(report(found(leaks.forged(account.name, ""))))
     driver.rest()
-    await worker.containment.receive(report(first))
+    await worker.reception.receive(report(first))
     assert (await driver.record(first.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", first.fingerprint)[0][0] > 45
-    await worker.containment.receive(report(second))
+    await worker.reception.receive(report(second))
     assert driver.messages("contain", second.fingerprint)[0][0] == 900
 
 
@@ -119,7 +119,7 @@ async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault("/listKeys", status=429)
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     driver.rest()
     before = len(driver.requests("/listKeys"))
     await worker.containment.resume(Message(finding.fingerprint))
@@ -131,9 +131,9 @@ async def test_repeat_within_half_a_minute_costs_no_remote_call(driver: Driver) 
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     before = len(driver.requests())
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     assert len(driver.requests()) == before
 
 
@@ -144,9 +144,9 @@ async def test_report_that_was_not_made_durable_is_taken_in_when_it_comes_again(
     driver.fault("/revocations", times=None)
     driver.fault("$batch", times=None)
     with pytest.raises(SasquashError):
-        await worker.containment.receive(report(finding))
+        await worker.reception.receive(report(finding))
     driver.cloud.faults.clear()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -154,8 +154,8 @@ async def test_same_leak_from_elsewhere_is_noted_at_once(driver: Driver) -> None
     account = await driver.account()
     text = account_sas(account.name, account.keys["key1"])
     worker = driver.worker()
-    await worker.containment.receive(report(found(text)))
-    await worker.containment.receive(report(found(text, source="gitlab")))
+    await worker.reception.receive(report(found(text)))
+    await worker.reception.receive(report(found(text, source="gitlab")))
     assert [s.source for s in (await driver.record(found(text).fingerprint)).sightings] == ["gitlab"]
 
 
@@ -164,9 +164,9 @@ async def test_what_is_blocked_is_looked_at_anew_a_minute_later_however_often_it
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
     account.locks.append("ReadOnly")
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     account.locks.clear()
     for seconds in (29, 29, 4):
         driver.clock.advance(seconds=seconds)
-        await worker.containment.receive(report(finding))
+        await worker.reception.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED

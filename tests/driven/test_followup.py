@@ -34,7 +34,7 @@ async def account(driver: Driver) -> Account:
 async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
     """A leak on `account` that the fast path is done with, killed or not."""
     finding = found(leak or blob_sas(account.name, account.keys["key1"]))
-    await driver.worker(**settings).containment.receive(report(finding))
+    await driver.worker(**settings).reception.receive(report(finding))
     return finding
 
 
@@ -174,7 +174,7 @@ async def test_still_alive_leak_that_is_reported_again_keeps_its_record(driver: 
     driver.clock.advance(minutes=3)
     await followed(driver, finding)
     driver.clock.advance(minutes=3)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.STILL_ALIVE
 
 
@@ -416,7 +416,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
     await followed(driver, finding)
     await driver.cloud.model.regenerate(account, "key1")  # its owner did it
     driver.clock.advance(minutes=5)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     await followed(driver, finding)
     assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
     assert (await driver.record(finding.fingerprint)).owners is None
@@ -457,7 +457,7 @@ async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: 
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
     assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
@@ -477,7 +477,7 @@ async def test_nothing_that_is_written_holds_what_leaked(
     driver.fault("/regenerateKey", Effect.RESET, after=True)
     driver.fault("graph.microsoft.com", times=2)
     finding = found(text)
-    await driver.worker().containment.receive(raw_report(text))
+    await driver.worker().reception.receive(raw_report(text))
     for _ in range(2):
         await followed(driver, finding)
     signature = parse_qs(text.partition("?")[2]).get("sig", [keys["key1"]])[0]

@@ -62,7 +62,7 @@ def is_locked(account: Account, kind: Lockdown) -> bool:
 async def contained(driver: Driver, account: Account, kind: Lockdown, key: str = "key1") -> Revocation:
     """The record of a leak that a rule answers with a lockdown."""
     finding = found(account_sas(account.name, account.keys[key]))
-    await driver.worker(rules=by_rule(kind)).containment.receive(report(finding))
+    await driver.worker(rules=by_rule(kind)).reception.receive(report(finding))
     return await driver.record(finding.fingerprint)
 
 
@@ -153,7 +153,7 @@ async def test_leak_that_a_lockdown_kept_out_is_killed_by_its_key_when_it_is_rep
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
     driver.clock.advance(minutes=5)
-    await driver.worker().containment.receive(report(record.finding))
+    await driver.worker().reception.receive(report(record.finding))
     after = await driver.record(record.fingerprint)
     assert (after.state, after.lockdown) == (State.CONTAINED, None)
     assert [key for key, _ in account.rotations] == ["key1"]
@@ -224,10 +224,10 @@ async def test_worker_killed_at_any_call_never_loses_the_way_back(
         finding = found(account_sas(account.name, account.keys["key1"]))
         life, one = Life(ends_at=number, carried_out=carried_out), report(finding)
         try:
-            await driver.worker(life, rules=by_rule(kind)).containment.receive(one)
+            await driver.worker(life, rules=by_rule(kind)).reception.receive(one)
         except Killed:
             driver.clock.advance(minutes=1)
-            await driver.worker(rules=by_rule(kind)).containment.receive(one)
+            await driver.worker(rules=by_rule(kind)).reception.receive(one)
         died = life.ended
         record = await ended(driver, finding.fingerprint, rules=by_rule(kind))
         assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True), f"at call {number}"

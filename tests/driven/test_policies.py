@@ -41,7 +41,7 @@ async def leaked(
 async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
     account, text = await leaked(driver)
     finding = found(text)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.pull and record.pull.lever) == (State.CONTAINED, Lever.STORED_POLICY)
     ends = shares.policies(account)
@@ -53,14 +53,14 @@ async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
 async def test_record_tells_what_the_policy_gave(driver: Driver) -> None:
     _, text = await leaked(driver)
     finding = found(text)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.policy and record.policy.permissions) == "rw"
 
 
 async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Driver) -> None:
     account, text = await leaked(driver, tag="delete")
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     assert list(shares.policies(account)) == ["suppliers"]
 
 
@@ -68,7 +68,7 @@ async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -
     account, text = await leaked(driver)
     account.tags["sasquash-owner"] = OWNER
     finding = found(text)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     before = await driver.record(finding.fingerprint)
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
@@ -83,7 +83,7 @@ async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -
 
 async def test_policy_that_is_made_anew_before_it_is_proven_dead_is_a_failure_in_the_end(driver: Driver) -> None:
     account, text = await leaked(driver)
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     await shares.under_policies(driver, account, "partners")
     await driver.worker().follow_up.run(Message(found(text).fingerprint))
     assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
@@ -97,7 +97,7 @@ async def test_two_leaks_of_one_policy_end_it_once(driver: Driver) -> None:
     _, text = await leaked(driver)
     other = text.replace("/readme.txt?", "/another.txt?")
     both = {found(one).fingerprint for one in (text, other)}
-    await driver.worker().containment.receive(raw_report(f"{text}\n{other}\n"))
+    await driver.worker().reception.receive(raw_report(f"{text}\n{other}\n"))
     states = sorted([(await ended(driver, fingerprint)).state for fingerprint in both])
     assert states in ([State.CONTAINED], [State.CONTAINED, State.DISMISSED])
     assert len(driver.requests(f"PUT https://{found(text).credential.host}/homes?restype=share&{SET_ACL}")) == 2
@@ -107,10 +107,10 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
     account, text = await leaked(driver)
     policy, key = found(text), found(account_sas(account.name, account.keys["key1"]))
     driver.fault("/listKeys", times=3)
-    await driver.worker().containment.receive(report(policy))
+    await driver.worker().reception.receive(report(policy))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.worker().containment.receive(report(key))
+    await driver.worker().reception.receive(report(key))
     record = await driver.record(policy.fingerprint)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
     assert not any((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
@@ -119,7 +119,7 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
 async def test_policy_and_the_other_key_are_both_ended(driver: Driver) -> None:
     account, text = await leaked(driver)
     key = found(share_sas(account.name, account.keys["key2"]))
-    await driver.worker().containment.receive(raw_report(f"{text}\n{share_sas(account.name, account.keys['key2'])}"))
+    await driver.worker().reception.receive(raw_report(f"{text}\n{share_sas(account.name, account.keys['key2'])}"))
     assert (await ended(driver, found(text).fingerprint)).state is State.CONTAINED
     assert (await ended(driver, key.fingerprint)).state is State.CONTAINED
     assert [name for name, _ in account.rotations] == ["key2"]
@@ -132,7 +132,7 @@ async def test_policy_that_is_gone_is_dormant_under_a_tombstone(
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, *ids)
     finding = found(text)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, record.pull) == (State.UNRESOLVED, reason, None)
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
@@ -141,7 +141,7 @@ async def test_policy_that_is_gone_is_dormant_under_a_tombstone(
 async def test_observing_leaves_no_tombstone(driver: Driver) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
-    await driver.worker(mode="observe").containment.receive(report(found(text)))
+    await driver.worker(mode="observe").reception.receive(report(found(text)))
     assert list(shares.policies(account)) == ["suppliers"]
 
 
@@ -149,7 +149,7 @@ async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> 
     account, text = await leaked(driver)
     account.properties["publicNetworkAccess"] = "Disabled"
     finding = found(text)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.CONTAINED, record.detail
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
@@ -158,7 +158,7 @@ async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> 
 async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation(driver: Driver) -> None:
     account = await driver.account(properties={"publicNetworkAccess": "Disabled"})
     finding = found(leaks.under_a_policy(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.ACCOUNT_KEY)
     assert account.rotations == []
@@ -175,10 +175,10 @@ async def test_worker_killed_at_any_call_leaves_the_policy_ended_and_a_record_th
         one = report(found(text))
         life = Life(ends_at=number, carried_out=carried_out)
         try:
-            await driver.worker(life).containment.receive(one)
+            await driver.worker(life).reception.receive(one)
         except Killed:
             driver.clock.advance(minutes=1)
-            await driver.worker().containment.receive(one)  # it was not acknowledged
+            await driver.worker().reception.receive(one)  # it was not acknowledged
         if not life.ended:
             break
         record = await ended(driver, found(text).fingerprint)
@@ -193,7 +193,7 @@ async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: 
     _, text = await leaked(driver)
     finding = found(text)
     driver.fault("PUT https://" + (finding.credential.host or ""), effect, after=after)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
 
 
@@ -206,7 +206,7 @@ async def test_token_dies_with_its_policy_on_every_kind_of_resource(driver: Driv
     place = PLACES[kind](Road(driver.cloud), account, "models")
     await place.make()
     url = place.url(policy="partners")
-    await driver.worker().containment.receive(report(found(url)))
+    await driver.worker().reception.receive(report(found(url)))
     record = await driver.record(found(url).fingerprint)
     assert (record.state, account.rotations) == (State.CONTAINED, []), record.detail
     assert await place.answer(url) == REFUSED
@@ -217,7 +217,7 @@ async def test_leak_whose_share_is_deleted_is_dormant(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.shares.clear()
     account.policies.clear()
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
     assert "what it was on is not there either" in record.detail
@@ -248,7 +248,7 @@ def get_acl(account: Account) -> str:
 async def meanwhile(driver: Driver, account: Account, text: str, others: object) -> Revocation:
     """The record, where `others` happens after the worker has read the policies, and before it has made a plan."""
     life = Life(stops_at=get_acl(account), carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
     await life.stopped.wait()
     await others  # type: ignore[misc]
     life.go.set()
@@ -288,7 +288,7 @@ async def approve(driver: Driver, record: Revocation) -> Revocation:
 
 
 async def awaiting(driver: Driver, text: str) -> Revocation:
-    await driver.worker(mode="approve").containment.receive(report(found(text)))
+    await driver.worker(mode="approve").reception.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.STORED_POLICY)
     return record
@@ -339,7 +339,7 @@ async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) ->
 async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, key="key2")]
-    await asyncio.gather(*(driver.worker().containment.receive(report(found(one))) for one in both))
+    await asyncio.gather(*(driver.worker().reception.receive(report(found(one))) for one in both))
     records = await drained(driver, [found(one) for one in both])
     assert sorted(record.state for record in records) == [State.CONTAINED, State.DISMISSED]
     assert sum(r.method == "PUT" for r in driver.requests(set_acl(account))) == 2  # the test's own, and one
@@ -348,7 +348,7 @@ async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
 async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, "suppliers", key="key2")]
-    await asyncio.gather(*(driver.worker().containment.receive(report(found(one))) for one in both))
+    await asyncio.gather(*(driver.worker().reception.receive(report(found(one))) for one in both))
     records = await drained(driver, [found(one) for one in both])
     assert [record.state for record in records] == [State.CONTAINED] * 2
     assert all((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
@@ -357,7 +357,7 @@ async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver
 async def test_policy_and_key_of_one_account_are_ended_by_two_workers_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [found(text), found(account_sas(account.name, account.keys["key2"]))]
-    await asyncio.gather(*(driver.worker().containment.receive(report(one)) for one in both))
+    await asyncio.gather(*(driver.worker().reception.receive(report(one)) for one in both))
     records = await drained(driver, both)
     assert [record.state for record in records] == [State.CONTAINED] * 2
     assert [name for name, _ in account.rotations] == ["key2"]
@@ -406,7 +406,7 @@ async def left_waiting(driver: Driver, *several: Finding) -> None:
     """Have findings received and durable, and nothing done about them."""
     driver.fault(LIST_KEYS, times=None)
     for finding in several:
-        await driver.worker().containment.receive(report(finding))
+        await driver.worker().reception.receive(report(finding))
     driver.cloud.faults.clear()
     driver.rest()
 
@@ -420,7 +420,7 @@ async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver:
         shares.leak(account, policy, share=name, key=key) for name in names for policy in "abcde" for key in KEYS
     ]
     flood = [found(text) for text in texts]
-    await driver.worker().containment.receive(raw_report("\n".join(texts)))
+    await driver.worker().reception.receive(raw_report("\n".join(texts)))
     records = await drained(driver, flood)
     assert len(records) == 40
     assert sum(record.pull is not None for record in records) == 20  # more than are read under one lock
@@ -457,7 +457,7 @@ async def test_slow_data_plane_leaves_the_rest_to_the_queue(driver: Driver) -> N
 async def test_key_that_the_data_plane_no_longer_takes_is_read_again(driver: Driver) -> None:
     account, text = await leaked(driver)
     driver.fault(get_acl(account), status=403, code="AuthenticationFailed")
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert record.state is State.RECEIVED
     assert (await ended(driver, record.fingerprint)).state is State.CONTAINED
@@ -466,7 +466,7 @@ async def test_key_that_the_data_plane_no_longer_takes_is_read_again(driver: Dri
 async def test_read_only_lock_that_hides_the_keys_is_a_failure_that_names_it(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.locks.append("ReadOnly")
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason, "ReadOnly lock" in record.detail) == (State.FAILED, Reason.BLOCKED, True)
 
@@ -476,7 +476,7 @@ async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop
 ) -> None:
     account, text = await leaked(driver)
     life = Life(stops_at=get_acl(account))
-    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
     await life.stopped.wait()
     account.locks.append("ReadOnly")
     life.go.set()
@@ -487,7 +487,7 @@ async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop
 async def test_policy_behind_a_firewall_that_opens_again_is_proven_on_the_data_plane(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.properties["publicNetworkAccess"] = "Disabled"
-    await driver.worker().containment.receive(report(found(text)))
+    await driver.worker().reception.receive(report(found(text)))
     await driver.worker().follow_up.run(Message(found(text).fingerprint))
     assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
     account.properties["publicNetworkAccess"] = "Enabled"
@@ -502,7 +502,7 @@ async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_
 ) -> None:
     account, text = await leaked(driver)
     life = Life(stops_at=set_acl(account))
-    containing = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
     await life.stopped.wait()
     driver.fault(set_acl(account), Effect.RESET, after=True)
     driver.fault(get_acl(account), times=2)
@@ -518,7 +518,7 @@ async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_
 async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
     """Have a worker die at the call `at`, once the lock says what for; then let its lock's time pass."""
     life = Life(stops_at=at, carried_out=carried_out)
-    task = asyncio.create_task(driver.worker(life).containment.receive(report(found(text))))
+    task = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
     await life.stopped.wait()
     async with asyncio.timeout(5):
         while 'attributed":[{' not in (await driver.rows(account.name))["lock"]["Intent"]:
@@ -566,7 +566,7 @@ async def test_worker_that_lost_its_lock_to_another_ends_nothing_twice(driver: D
     account, text = await leaked(driver)
     finding = found(text)
     life = Life(stops_at=set_acl(account))
-    slow = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    slow = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(minutes=4)
     await driver.worker().containment.resume(Message(finding.fingerprint))

@@ -25,7 +25,7 @@ async def account(driver: Driver) -> Account:
 
 async def followed(driver: Driver, account: Account, text: str | None = None, **settings: str) -> Revocation:
     finding = found(text or account_sas(account.name, account.keys["key1"]))
-    await driver.worker(**settings).containment.receive(report(finding))
+    await driver.worker(**settings).reception.receive(report(finding))
     await driver.worker(**settings).follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 

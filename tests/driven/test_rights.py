@@ -44,7 +44,7 @@ async def key_of_an_account(driver: Driver) -> None:
     """A leak that ends with its key: revoked, proven, filed, mailed to its owner and announced."""
     account = await driver.account(tags={"sasquash-owner": OWNER})
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
 
@@ -54,7 +54,7 @@ async def usage(driver: Driver) -> None:
     account = await driver.account()
     account.logged["blob"] = ("StorageRead",)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).usage is not None
 
@@ -90,7 +90,7 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
     await place.make()
     account.properties["publicNetworkAccess"] = "Disabled"
     for text in (shares.leak(account), place.url(policy="partners")):
-        await driver.worker().containment.receive(report(found(text)))
+        await driver.worker().reception.receive(report(found(text)))
         driver.rest()
         assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
 
@@ -99,7 +99,7 @@ async def delegation_keys(driver: Driver) -> None:
     """A token of user delegation; its issuer may be a person or an app."""
     account = await driver.account()
     leaked = await delegated.url(driver, account)
-    await driver.worker().containment.receive(raw_report(leaked))
+    await driver.worker().reception.receive(raw_report(leaked))
     driver.rest()
     await driver.worker().follow_up.run(Message(found(leaked).fingerprint))
     record = await driver.record(found(leaked).fingerprint)
@@ -118,7 +118,7 @@ async def alerts(driver: Driver) -> None:
     """Alerts of other tools: read, and closed in the end."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     killed = await driver.record(finding.fingerprint)
     for source in ("defender", "azure-devops"):
         posted = test_alerts.made(driver, account, source=source, key="key2")

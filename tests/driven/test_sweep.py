@@ -91,7 +91,7 @@ async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_i
 
 async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     driver.sent.clear()
     await swept(driver)
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
@@ -100,7 +100,7 @@ async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, acco
 async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     await worker.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     await swept(driver)
@@ -111,7 +111,7 @@ async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Acc
 async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker(mode="approve")
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     await worker.follow_up.run(Message(finding.fingerprint))
     await swept(driver)
     assert await is_open(driver, finding)
@@ -123,7 +123,7 @@ async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driv
 async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: Driver, account: Account) -> None:
     """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker(mode="approve").containment.receive(report(finding))
+    await driver.worker(mode="approve").reception.receive(report(finding))
     for _ in range(11):
         await swept(driver)
     await swept(driver, minutes=10)

@@ -216,7 +216,7 @@ async def test_record_that_containment_crashed_on_has_failed(driver: Driver, acc
 async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     await worker.undelivered.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
@@ -224,7 +224,7 @@ async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver,
 async def test_follow_up_that_crashed_is_told_of_by_a_record_of_its_own(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
-    await worker.containment.receive(report(finding))
+    await worker.reception.receive(report(finding))
     await worker.undelivered.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     [record] = await of_trouble(driver, Reason.CRASHED)

@@ -30,7 +30,7 @@ def rotated(account: Account) -> list[str]:
 async def left_waiting(driver: Driver, finding: Finding) -> None:
     """Have `finding` received and durable, and nothing done about it."""
     driver.fault("/listKeys", times=3)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     driver.cloud.faults.clear()
     driver.rest()
 
@@ -42,9 +42,9 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
     """It is there for a moment whenever a known leak is reported again."""
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker(mode="approve").containment.receive(report(decided))
+    await driver.worker(mode="approve").reception.receive(report(decided))
     await driver.worker().account_table.add_waiting(account.name, decided)
-    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
 
@@ -53,7 +53,7 @@ async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) ->
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker().account_table.add_waiting(account.name, unclaimed)
-    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
 
@@ -61,7 +61,7 @@ async def test_another_leak_that_waits_is_killed_on_the_way(driver: Driver) -> N
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
-    await driver.worker().containment.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
     assert ((await driver.record(waits.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -82,7 +82,7 @@ async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driv
     account = await driver.account()
     small = found(leaks.small(account.name, account.keys["key1"]))
     await left_waiting(driver, small)
-    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
 
 
@@ -91,7 +91,7 @@ async def test_blocked_lever_fails_every_leak_that_it_was_for(driver: Driver) ->
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     driver.fault(REGENERATE, status=403)
-    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(waits.fingerprint)).reason is Reason.BLOCKED
 
 
@@ -100,7 +100,7 @@ async def test_leak_of_the_other_key_keeps_its_turn_when_the_first_lever_is_bloc
     other = found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, other)
     driver.fault(REGENERATE, status=403)
-    await driver.worker().containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(other.fingerprint)).state is State.RECEIVED
 
 
@@ -205,10 +205,10 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     # The first writing of the lock's row is its note, the second gives it back.
     life = Life(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
     with pytest.raises(Killed):
-        await driver.worker(life).containment.receive(report(finding))
+        await driver.worker(life).reception.receive(report(finding))
     driver.clock.advance(days=30)
     again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
-    await driver.worker().containment.receive(report(again))
+    await driver.worker().reception.receive(report(again))
     assert ((await driver.record(again.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1", key])
 
 
@@ -217,7 +217,7 @@ async def test_new_leak_is_decided_after_a_predecessor_s_pull_was_settled(driver
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     again = found(account_sas(account.name, account.keys["key2"]))
-    await driver.worker().containment.receive(report(again))
+    await driver.worker().reception.receive(report(again))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(again.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == ["key1"]
@@ -257,7 +257,7 @@ async def test_rotation_that_is_told_of_is_not_told_of_again_for_the_next_who_di
     account = await driver.account()
     told = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(told))
+    await driver.worker().reception.receive(report(told))
     await left_waiting(driver, late)
     account.key_created["key1"] = driver.clock()  # as if regenerating it had taken all of its time
     await locked_and_dead(driver, account, late)
@@ -295,7 +295,7 @@ async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecess
     # The first writing of the lock's row takes it over, the second would have been its note.
     life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
     with pytest.raises(Killed):
-        await driver.worker(life).containment.receive(report(second))
+        await driver.worker(life).reception.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     await driver.cloud.model.regenerate(account, "key2")  # the second worker's call
     account.key_created["key2"] = driver.clock()
@@ -333,7 +333,7 @@ async def test_lever_is_pulled_though_the_lock_could_not_be_noted_on(driver: Dri
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -341,14 +341,14 @@ async def test_lock_is_given_back_though_the_answer_to_its_note_was_lost(driver:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=3, after=True)
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
 async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
     """Have a worker take `finding` and die where `life` stops it; then let its lock's time pass."""
-    task = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    task = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
     stopped = asyncio.create_task(life.stopped.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     assert stopped.done(), "the worker never came to where it should die"
@@ -414,11 +414,11 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
     first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
     old = (dict(account.keys), dict(account.key_created))
     worker = driver.worker()
-    await worker.containment.receive(report(first))
+    await worker.reception.receive(report(first))
     new = (dict(account.keys), dict(account.key_created))
     account.keys, account.key_created = old  # what ARM still lists
     driver.rest()
-    await worker.containment.receive(report(second))
+    await worker.reception.receive(report(second))
     assert (await driver.record(second.fingerprint)).state is State.RECEIVED
     account.keys, account.key_created = new
     driver.rest()
@@ -431,7 +431,7 @@ async def test_lever_is_not_pulled_when_too_little_is_left_of_the_lock(driver: D
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Life(stops_at="/listKeys", carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).containment.receive(report(finding)))
+    containing = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(seconds=40)
     life.go.set()
@@ -448,9 +448,9 @@ async def test_leak_that_comes_after_the_rotation_is_covered_by_whoever_rotated(
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
-    await worker.containment.receive(report(first))
+    await worker.reception.receive(report(first))
     driver.rest()
-    await worker.containment.receive(report(late))
+    await worker.reception.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.DISMISSED, Reason.COVERED, ["key1"])
 
@@ -458,10 +458,10 @@ async def test_leak_that_comes_after_the_rotation_is_covered_by_whoever_rotated(
 async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) -> None:
     account = await driver.account()
     worker = driver.worker()
-    await worker.containment.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await worker.reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.rest()
     forged = found(leaks.forged(account.name, ""))
-    await worker.containment.receive(report(forged))
+    await worker.reception.receive(report(forged))
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -470,9 +470,9 @@ async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     life = Life(stops_at=REGENERATE)
-    rotating = asyncio.create_task(driver.worker(life).containment.receive(report(first)))
+    rotating = asyncio.create_task(driver.worker(life).reception.receive(report(first)))
     await life.stopped.wait()
-    await driver.worker().containment.receive(report(late))
+    await driver.worker().reception.receive(report(late))
     life.go.set()
     await rotating
     assert (await driver.record(late.fingerprint)).reason is Reason.COVERED
@@ -485,9 +485,9 @@ async def test_leak_that_comes_late_to_another_worker_is_told_with_the_rotation_
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.worker().containment.receive(report(first))
+    await driver.worker().reception.receive(report(first))
     driver.rest()
-    await driver.worker().containment.receive(report(late))
+    await driver.worker().reception.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert record.reason is Reason.NO_KEY_MATCHES
     assert "Sasquash itself regenerated key1" in record.detail

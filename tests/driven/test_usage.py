@@ -62,7 +62,7 @@ async def attacked(account: Account, cloud: LocalCloud, client: httpx.AsyncClien
 
 async def killed(driver: Driver, account: Account, leaked: str) -> Revocation:
     finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
@@ -113,7 +113,7 @@ async def test_who_else_uses_the_key_is_told_before_anybody_decides(
     ) as service:
         await service.create_container("invoices")
     finding = found(f"{url}/?{leaked}")
-    await driver.worker(mode="approve").containment.receive(report(finding))
+    await driver.worker(mode="approve").reception.receive(report(finding))
     await driver.worker(mode="approve").follow_up.run(Message(finding.fingerprint))
 
     record = await driver.record(finding.fingerprint)
@@ -195,7 +195,7 @@ async def test_a_right_that_is_missing_is_told_of_and_not_tried_for_ever(driver:
 async def test_a_leak_that_nobody_confirmed_is_not_asked_about(driver: Driver, account: Account) -> None:
     elsewhere = replace(account, keys={"key1": new_storage_key()})
     finding = found(f"https://{account.name}.blob.core.windows.net/?{token(elsewhere)}")
-    await driver.worker().containment.receive(report(finding))
+    await driver.worker().reception.receive(report(finding))
     await driver.worker().follow_up.run(Message(finding.fingerprint))
 
     assert (await driver.record(finding.fingerprint)).usage is None

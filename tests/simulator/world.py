@@ -149,6 +149,8 @@ class SimulatedHost:
         functions = [Function("on_finding", "on_finding", "event", EventGridTrigger.INSTANCE)]
         invoker: Any = SimulatedInvoker(self)
         self.webhook = asgi(EventGridWebhook(functions, keys=Keys(system=_SYSTEM_KEY), invoker=invoker))
+        if rng.random() < 0.5:  # it knows the accounts before the first leak, as most do
+            self.knowing = asyncio.create_task(self.worker.accounts.take_inventory())
         self.stopping = asyncio.Event()
         self.listeners = [self._listener(name, queue, network, invoker) for name, queue in world.app_queues]
         self.tasks = [asyncio.create_task(listener.run(self.stopping)) for listener in self.listeners]

@@ -1,0 +1,212 @@
+"""A lock that is asked for while its leak is being written down: two rounds to a kill, and nobody kept waiting."""
+
+import asyncio
+
+import pytest
+
+from local.faults import Effect
+from local.model import STATE_ACCOUNT, Account
+from shared.errors import SasquashError
+from shared.finding import Finding
+from shared.queues import Message
+from shared.revocation import Reason, State
+from shared.worker import Worker
+from tests.driven import delegated, leaks
+from tests.driven.driving import Driver, Killed, Life, found, report
+from tests.roads.leaks import account_sas, blob_sas, later
+
+TABLES = f"https://{STATE_ACCOUNT}.table.core.windows.net"
+LOCK = f"POST {TABLES}/accounts"
+CLAIM = f"POST {TABLES}/$batch"
+REGENERATE = "/regenerateKey"
+
+
+def leak_of(account: Account, key: str = "key1", *, hours: int = 2) -> Finding:
+    return found(account_sas(account.name, account.keys[key], expiry=later(hours)))
+
+
+async def knowing(driver: Driver, life: Life | None = None) -> Worker:
+    """A worker that knows the accounts there are; its life begins then."""
+    living = life or Life()
+    ends_at, living.ends_at = living.ends_at, None
+    stops_at, living.stops_at = living.stops_at, None
+    worker = driver.worker(living)
+    await worker.accounts.take_inventory()
+    living.calls, living.ends_at, living.stops_at = 0, ends_at, stops_at
+    return worker
+
+
+async def lock_of(driver: Driver, account: Account) -> str:
+    """What the lock's row says: who holds it, that the account rests, or nothing."""
+    row = (await driver.rows(account.name)).get("lock", {})
+    return "held" if "Intent" in row else "rests" if row else "free"
+
+
+async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    life = Life(stops_at=CLAIM)
+    taking = asyncio.create_task((await knowing(driver, life)).reception.receive(report(leak_of(account))))
+    await life.stopped.wait()
+    async with asyncio.timeout(5):
+        while await lock_of(driver, account) != "held":
+            pass
+    life.go.set()
+    await taking
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_nothing_is_read_of_the_account_before_its_leak_is_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    life = Life(stops_at=CLAIM)
+    taking = asyncio.create_task((await knowing(driver, life)).reception.receive(report(leak_of(account))))
+    await life.stopped.wait()
+    async with asyncio.timeout(5):
+        while await lock_of(driver, account) != "held":
+            pass
+    assert driver.requests("/listKeys") == []
+    life.go.set()
+    await taking
+
+
+async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    life = Life(ends_at=1, counting=CLAIM)
+    with pytest.raises(Killed):
+        await driver.worker(life).reception.receive(report(leak_of(account)))
+    assert driver.requests(LOCK) == []
+
+
+async def test_lock_is_given_back_where_another_worker_has_decided_on_the_leak(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.worker(mode="observe").reception.receive(report(finding))
+    driver.rest()
+    other = await knowing(driver)
+    locks = len(driver.requests(LOCK))
+    await other.reception.receive(report(finding))
+    assert (len(driver.requests(LOCK)), await lock_of(driver, account)) == (locks + 1, "free")
+
+
+async def test_worker_asks_for_no_lock_on_behalf_of_a_leak_that_it_has_written_down_itself(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    finding = leak_of(account)
+    await worker.reception.receive(report(finding))
+    locks = len(driver.requests(LOCK))
+    driver.clock.advance(seconds=45)  # it is no repeat any more
+    await worker.reception.receive(report(finding))
+    assert len(driver.requests(LOCK)) == locks
+
+
+async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
+    with pytest.raises(SasquashError):
+        await worker.reception.receive(report(leak_of(account)))
+    assert len(driver.requests(LOCK)) == 1
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    await worker.account_table.acquire(account.name, fingerprint="f" * 64)
+    finding = leak_of(account)
+    await worker.reception.receive(report(finding))
+    assert (3.0, 0) in driver.messages("contain", finding.fingerprint)
+    assert await lock_of(driver, account) == "held"
+
+
+async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it_down(driver: Driver) -> None:
+    """Two workers get the same report at once: one comes first with the record, the other one with the lock."""
+    account = await driver.account()
+    finding = leak_of(account)
+    life = Life(stops_at=LOCK)
+    first = asyncio.create_task((await knowing(driver, life)).reception.receive(report(finding)))
+    await life.stopped.wait()
+    async with asyncio.timeout(5):
+        while await driver.worker().ledger.read(finding.fingerprint) is None:
+            pass
+    await (await knowing(driver)).reception.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    life.go.set()
+    await first
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_lock_whose_first_answer_was_lost_is_used(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    driver.fault(LOCK, status=503, after=True)
+    finding = leak_of(account)
+    await worker.reception.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driver: Driver) -> None:
+    account = await driver.account()
+    known = leak_of(account)
+    await driver.worker().reception.receive(report(known))
+    driver.rest()
+    pulled = leak_of(account)  # of the key that the first kill has made
+    driver.fault("/listKeys", times=3)
+    await driver.worker().reception.receive(report(pulled))
+    driver.cloud.faults.clear()
+    driver.rest()
+    await driver.worker().account_table.acquire(account.name, fingerprint=pulled.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")  # the call of a worker that died before it had noted it
+    account.key_created["key1"] = driver.clock()
+    driver.clock.advance(minutes=4)
+    await (await knowing(driver)).reception.receive(report(known))
+    assert (await driver.record(pulled.fingerprint)).state is State.CONTAINED
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_given_back(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.worker(mode="observe").reception.receive(report(finding))
+    driver.rest()
+    driver.fault(f"{TABLES}/accounts(PartitionKey='{account.name}',RowKey='lock')", status=403, times=None)
+    await (await knowing(driver)).reception.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.OBSERVED
+
+
+async def test_own_storage_is_never_locked(driver: Driver) -> None:
+    own = driver.cloud.model.accounts[STATE_ACCOUNT]
+    worker = await knowing(driver)
+    finding = leak_of(own)
+    await worker.reception.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
+    assert driver.requests(LOCK) == []
+
+
+async def test_token_that_expired_locks_nothing(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    await worker.reception.receive(report(found(leaks.expired(account.name, account.keys["key1"]))))
+    assert driver.requests(LOCK) == []
+
+
+async def test_account_is_not_locked_while_azure_is_asked_about_a_token(driver: Driver) -> None:
+    account = await driver.account()
+    worker = await knowing(driver)
+    finding = found(await delegated.url(driver, account))
+    life_of_claim = driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
+    with pytest.raises(SasquashError):
+        await worker.reception.receive(report(finding))
+    assert (life_of_claim.hits > 0, driver.requests(LOCK)) == (True, [])
+
+
+async def test_sibling_of_a_leak_is_decided_by_whoever_has_the_lock(driver: Driver) -> None:
+    account = await driver.account()
+    first, second = leak_of(account), found(blob_sas(account.name, account.keys["key1"]))
+    worker = await knowing(driver)
+    await asyncio.gather(*(worker.reception.receive(report(finding)) for finding in (first, second)))
+    for finding in (first, second):
+        driver.rest()
+        await worker.containment.resume(Message(finding.fingerprint))
+    states = {(await driver.record(finding.fingerprint)).state for finding in (first, second)}
+    assert states == {State.CONTAINED, State.DISMISSED}
+    assert [key for key, _ in account.rotations] == ["key1"]
