@@ -5,10 +5,10 @@ from functools import cache
 
 import azure.functions as func
 
-from shared import health, queues
+from shared import health, queues, warm_up
 from shared.finding import Report
 from shared.intake import alert_queue
-from shared.settings import Settings
+from shared.settings import Settings, is_switched_off
 from shared.worker import Worker
 
 app = func.FunctionApp()
@@ -21,6 +21,14 @@ SETTINGS = Settings.read(os.environ)
 def worker() -> Worker:
     """The one worker of this process, made when the first trigger fires."""
     return Worker(SETTINGS)
+
+
+async def _warm_up() -> None:
+    await worker().warm_up.run()
+
+
+# Kept, so that it is not collected. Where `on_finding` is switched off, nothing is to be killed.
+WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warm_up.begin(_warm_up)
 
 
 @app.event_grid_trigger(arg_name="event")

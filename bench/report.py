@@ -15,8 +15,8 @@ The local cloud, Azurite and the app shared the processor.
 
 The cloud is local, and takes about as long as Azure's services do: ARM {arm} ms, regenerateKey {regenerate} ms, Table
 and Queue {table} ms, Graph {graph} ms. A floor is the sum of these on the shortest chain that is safe: the account is
-looked up while the finding is written down (a known one is not looked up), it is locked, its keys are listed. What a
-figure is above its floor, Sasquash and the machine have added.
+looked up while the finding is written down, it is locked, its keys are listed. One that is known is locked while the
+finding is written down. What a figure is above its floor, Sasquash and the machine have added.
 """
 
 _NOTES = """
@@ -32,7 +32,7 @@ _NOTES = """
 - A **repeat** of a report within half a minute costs no remote call, so calls grow with tokens and time, not with
   reports.
 - **A thousand accounts** in one subscription take about an hour: ARM takes 1,200 writes an hour there, and Sasquash
-  stays below. What waits for its turn is tried again meanwhile, and each try lists keys: the calls show it.
+  stays below. What waits for its turn asks for nothing but its own record meanwhile.
 - **Extraction** reads a text once more for each way in which something in it is encoded, six times at the most.
 
 No test asserts a time. What no machine changes is asserted in `tests/bench`: rounds, calls, rotations, and that a

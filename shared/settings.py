@@ -402,6 +402,11 @@ def read_one(environment: Mapping[str, str], attribute: str) -> Any:
         raise SettingsError(f"{setting.name} is malformed: it {error} (see docs/settings.md).") from None
 
 
+def is_switched_off(environment: Mapping[str, str], function: str) -> bool:
+    """Whether the platform was told not to run a function of the app ("How to disable functions in Azure")."""
+    return environment.get(f"AzureWebJobs.{function}.Disabled", "").lower() in ("1", "true")
+
+
 def declared() -> dict[str, Setting]:
     """Every setting by the name of the field that holds it, in order."""
     return {item.name: item.metadata["setting"] for item in fields(Settings)}

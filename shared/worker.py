@@ -38,6 +38,7 @@ from shared.settings import Settings
 from shared.state_index import StateIndex
 from shared.takeover import Takeover
 from shared.under_lock import UnderLock
+from shared.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -253,6 +254,10 @@ class Worker:
             pace=self.clients.pace,
             clock=self._clock,
         )
+
+    @cached_property
+    def warm_up(self) -> WarmUp:
+        return WarmUp(ledger=self.ledger, accounts=self.accounts)
 
     @cached_property
     def sweep(self) -> "Sweep":

@@ -185,6 +185,34 @@ def test_a_malformed_setting_stops_the_import_and_is_not_repeated() -> None:
     assert "yolo" not in finished.stderr
 
 
+# What importing it sets going
+
+BEGUN = """
+import asyncio
+async def main():
+    import function_app
+    print(function_app.WARMING_UP is not None)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "begun"),
+    [({}, "True"), ({"AzureWebJobs.on_finding.Disabled": "true"}, "False")],
+    ids=["where leaks are killed", "where they are taken in only"],
+)
+def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[str, str], begun: str) -> None:
+    finished = run(BEGUN, ENVIRONMENT | settings)
+
+    assert finished.stdout.strip() == begun, finished.stderr
+
+
+def test_an_import_that_nobody_calls_functions_after_begins_nothing() -> None:
+    finished = run("import function_app; print(function_app.WARMING_UP)", ENVIRONMENT)
+
+    assert finished.stdout.strip() == "None", finished.stderr
+
+
 # What each hands on
 
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import uvicorn
 
-from local.host.app_loader import Function, load
+from local.host.app_loader import load
 from local.host.configuration import AppSettings, HostConfiguration, StartError, read_host_json
 from local.host.http import Keys
 from local.host.invocation import quiet_worker
@@ -67,16 +67,8 @@ def main() -> None:
 
     try:
         configuration = read_host_json(folder)
-        functions = load(folder)
         code = asyncio.run(
-            _serve(
-                functions,
-                configuration=configuration,
-                keys=keys,
-                folder=folder,
-                port=arguments.port,
-                ready=ready,
-            )
+            _serve(configuration=configuration, keys=keys, folder=folder, port=arguments.port, ready=ready)
         )
     except StartError as error:
         print(error, file=sys.stderr)
@@ -85,7 +77,6 @@ def main() -> None:
 
 
 async def _serve(
-    functions: tuple[Function, ...],
     *,
     configuration: HostConfiguration,
     keys: Keys,
@@ -93,7 +84,11 @@ async def _serve(
     port: int,
     ready: Callable[[str], None],
 ) -> int:
-    """Serve until a signal, or until a listener breaks; return the exit code."""
+    """Load the app, serve until a signal, or until a listener breaks; return the exit code.
+
+    The app is imported on the loop that calls its functions, as by Azure's worker: it may begin something there.
+    """
+    functions = load(folder)
     host = Host(functions, configuration=configuration, settings=AppSettings(os.environ), keys=keys, folder=folder)
     listening = _listen(port)
     stopping = asyncio.Event()

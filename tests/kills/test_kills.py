@@ -64,6 +64,26 @@ def mails(road: Road, account: Account) -> list[str]:
     return [mail.subject for mail in road.mails(account)]
 
 
+# --- new processes
+
+
+async def test_new_process_kills_its_first_leak_without_looking_for_the_account(road: Road) -> None:
+    def inventories() -> int:
+        return len([r for r in road.cloud.model.requests if "Microsoft.ResourceGraph" in r.url])
+
+    account = await road.account()
+    before = inventories()
+    await kill_all_and_start_again(road)
+
+    async def warmed_up() -> str:
+        return "" if inventories() == before + 2 else f"{inventories() - before} of two have taken an inventory"
+
+    await until(warmed_up)
+    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
+    await closed(road, fingerprint)
+    assert (road.rotations(account), inventories()) == (["key1"], before + 2)
+
+
 # --- killed at moments that matter
 
 
