@@ -19,7 +19,7 @@ SETTINGS = Settings.read(os.environ)
 
 @cache
 def worker() -> Worker:
-    """The one worker of this process, made when the first trigger fires."""
+    """The one worker of this process, made when it warms up or, where it does not, when the first trigger fires."""
     return Worker(SETTINGS)
 
 
@@ -35,7 +35,7 @@ WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warm_up.begi
 async def on_finding(event: func.EventGridEvent) -> None:
     """A finding from the Event Grid topic, as a CloudEvent or in the Event Grid schema.
 
-    Only what takes findings in gains from an inventory: on Flex Consumption it has instances of its own.
+    The inventory is taken anew afterwards, if it is old: where accounts leak, accounts are made.
     """
     await worker().reception.receive(_report(event))
     await worker().accounts.take_inventory()

@@ -32,7 +32,7 @@ _NOTES = """
 - A **repeat** of a report within half a minute costs no remote call, so calls grow with tokens and time, not with
   reports.
 - **A thousand accounts** in one subscription take about an hour: ARM takes 1,200 writes an hour there, and Sasquash
-  stays below. What waits for its turn asks for nothing but its own record meanwhile.
+  stays below. What was decided on and waits asks for nothing but its own record meanwhile.
 - **Extraction** reads a text once more for each way in which something in it is encoded, six times at the most.
 
 ## What was tried
@@ -48,8 +48,9 @@ _NOTES = """
   thread. Not kept: the app's own modules on a thread. It has the app served 0.13 s sooner and no leak killed sooner,
   and would show a broken package with the first leak only. What is left to import is a fifth aiohttp, a tenth ARM's
   models, a twelfth `requests`, which the storage SDKs import and the app never uses.
-- **Storms.** Kept: repeats are known in memory, and what waits for ARM asks for its own record only
-  ([decision 23](decisions/0023-repeats-and-an-inventory-in-memory.md)).
+- **Storms.** Kept: repeats are known in memory ([decision 23](decisions/0023-repeats-and-an-inventory-in-memory.md)),
+  and a lever that waits for ARM asks for its own record only
+  ([decision 26](decisions/0026-a-lever-that-waits-for-arm-has-its-change-counted-first.md)).
 
 No test asserts a time. What no machine changes is asserted in `tests/bench`: rounds, calls, rotations, and that a
 kill imports nothing of Graph, Monitor or Key Vault.

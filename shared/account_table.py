@@ -38,7 +38,7 @@ _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
 REST = timedelta(seconds=10)  # between two listings of an account's keys
 
 _MOST_ATTRIBUTED = 80  # of 350 characters each at the most, in a text column of 32 K
-_MOST_TENURES = 8  # of 200 characters; of as many workers that died with the lock, one upon the other
+_MOST_TENURES = 8  # of 200 characters; of as many workers that died with the lock or could not settle it
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Attributed:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """For which leak the lock was held, and when: what was done to the account then was done for it."""
+    """For which leak the lock was held, and when: what was done to the account then was mostly done for it."""
 
     fingerprint: str
     acquired_at: datetime
@@ -167,7 +167,9 @@ class AccountTable:
                     retry_after=min(left, _BUSY_RETRY) if at_work else left,
                 )
             # What the predecessor had proven stays in the lock until its records stand: its successor may die too.
-            before = predecessor.tenures[-_MOST_TENURES:]
+            # Of many who held it the first is kept, since those who only tried to settle what it did pulled nothing.
+            first, *others = predecessor.tenures
+            before = (first, *others[-_MOST_TENURES + 1 :])
             intent = replace(intent, attributed=predecessor.attributed, before=before)
             answer = await self._rewrite(account, intent, etag=held.metadata["etag"])
         except ResourceModifiedError:

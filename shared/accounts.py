@@ -23,7 +23,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
 from shared.arm_reading import json_of
-from shared.errors import Blocked, SasquashError, from_account, from_azure
+from shared.errors import Blocked, SasquashError, Throttled, from_account, from_azure
 from shared.facts import TAGS, AccountFacts
 from shared.sas import Service
 
@@ -41,7 +41,7 @@ MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core doe
 _KNOWN_FOR = timedelta(minutes=10)
 _INVENTORY_FOR = timedelta(days=1)
 _INVENTORY_EVERY = timedelta(minutes=10)
-_INVENTORY_SECONDS = 5.0  # whoever waits for it has killed already, and has an event to acknowledge
+_INVENTORY_SECONDS = 5.0  # whoever waits for it may have an event to acknowledge
 _PAGE = 1000  # rows, the most that Resource Graph gives at once
 _MOST_PAGES = 20  # an account takes a kilobyte of memory
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
@@ -109,7 +109,7 @@ class Accounts:
             return known
         if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
             return None
-        found = await self._ask_resource_graph(host, account) or await self._ask_arm(host, account)
+        found = await self._in_resource_graph(host, account) or await self._ask_arm(host, account)
         if found is not None:
             self._known[host, account] = (found, self._clock() + _KNOWN_FOR)
         return found
@@ -133,12 +133,16 @@ class Accounts:
         if self._inventory_age() < _INVENTORY_EVERY:
             return
         before, self._inventory_at = self._inventory_at, self._clock()  # one at a time
+        taken = False
         try:
             async with asyncio.timeout(_INVENTORY_SECONDS):
                 self._inventory = {ref.name: ref async for ref in self._every_ref()}
+            taken = True
         except (SasquashError, TimeoutError) as error:
-            self._inventory_at = before
             _log.warning("No inventory of storage accounts was taken: %s", str(error) or "it took too long.")
+        finally:
+            if not taken:
+                self._inventory_at = before
 
     def _inventory_age(self) -> timedelta:
         return self._clock() - self._inventory_at if self._inventory_at is not None else timedelta.max
@@ -152,6 +156,14 @@ class Accounts:
             place = answer.get("$skipToken")
             if place is None:
                 return
+
+    async def _in_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
+        """Return what Resource Graph knows. It takes few queries a second: where it takes no more, ARM is asked."""
+        try:
+            return await self._ask_resource_graph(host, account)
+        except Throttled as error:
+            _log.warning("ARM is asked for %s: %s", host, error)
+            return None
 
     async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
         """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""

@@ -10,7 +10,9 @@ a 429 never reaches them.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,7 +21,7 @@ from typing import Any
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
-from shared.errors import Throttled, retry_after
+from shared.errors import NoMoreChanges, Throttled, retry_after
 
 _SUBSCRIPTION = re.compile(r"/subscriptions/([0-9a-f-]{36})/", re.IGNORECASE)
 _LISTING = re.compile(r"/listkeys\?", re.IGNORECASE)
@@ -47,6 +49,17 @@ class _Limit:
 _LIMITS = {Kind.WRITE: (_Limit(5, 0.25), _Limit(580, 6.2))}
 
 
+@dataclass(slots=True)
+class _Reserved:
+    """A call that was counted and not sent yet."""
+
+    subscription: str
+    used: bool = False
+
+
+_reserved: ContextVar[_Reserved | None] = ContextVar("reserved", default=None)  # of the task, and those it starts
+
+
 class ArmPace:
     """What was sent lately, and until when ARM wants to be left alone, for each subscription. One a process."""
 
@@ -55,26 +68,33 @@ class ArmPace:
         self._spent: dict[tuple[str, Kind, _Limit], tuple[float, datetime]] = {}
         self._closed_until: dict[tuple[str, Kind], datetime] = {}
 
-    def check_write(self, subscription: str) -> None:
-        """Raise Throttled where nothing may be changed now. Counts nothing."""
-        self._spent_if_open(subscription, Kind.WRITE, now=self._clock())
+    @contextmanager
+    def write_reserved(self, subscription: str) -> Iterator[None]:
+        """Count a call that may change something, before it is known whether one will. Raises Throttled.
+
+        The first such call of the block is sent on that account. What is not used is not given back.
+        """
+        self.admit(subscription, Kind.WRITE)
+        token = _reserved.set(_Reserved(subscription))
+        try:
+            yield
+        finally:
+            _reserved.reset(token)
 
     def admit(self, subscription: str, kind: Kind) -> None:
         """Count a call that is about to be sent. Raises Throttled where it must not be."""
-        now = self._clock()
-        for limit, used in self._spent_if_open(subscription, kind, now=now).items():
-            self._spent[subscription, kind, limit] = (used + 1.0, now)
-
-    def _spent_if_open(self, subscription: str, kind: Kind, *, now: datetime) -> dict[_Limit, float]:
-        """Return how much of each limit is used up. Raises Throttled where nothing is left of one."""
-        closed = self._closed_until.get((subscription, kind), now)
+        if kind is Kind.WRITE and _use_reserved(subscription):
+            return
+        now, key = self._clock(), (subscription, kind)
+        closed = self._closed_until.get(key, now)
         if now < closed:
             raise _throttled(kind, (closed - now).total_seconds(), "ARM asked for it")
-        spent = {limit: self._left_over((subscription, kind, limit), now) for limit in _LIMITS.get(kind, ())}
+        spent = {limit: self._left_over((*key, limit), now) for limit in _LIMITS.get(kind, ())}
         wait = max(((used + 1.0 - limit.burst) * limit.seconds for limit, used in spent.items()), default=0.0)
         if wait > 0:
             raise _throttled(kind, wait, "more would exceed its limits")
-        return spent
+        for limit, used in spent.items():
+            self._spent[*key, limit] = (used + 1.0, now)
 
     def _left_over(self, key: tuple[str, Kind, _Limit], now: datetime) -> float:
         """Return how much of a limit is used up still."""
@@ -106,6 +126,15 @@ class ArmPacePolicy(AsyncHTTPPolicy[Any, Any]):
         return response
 
 
+def _use_reserved(subscription: str) -> bool:
+    """Whether the call was counted before."""
+    reserved = _reserved.get()
+    if reserved is None or reserved.used or reserved.subscription != subscription:
+        return False
+    reserved.used = True
+    return True
+
+
 def classify(method: str, url: str) -> tuple[str, Kind]:
     """Return the subscription that a call counts for ("" where it names none), and as what."""
     match = _SUBSCRIPTION.search(url)
@@ -118,4 +147,5 @@ def classify(method: str, url: str) -> tuple[str, Kind]:
 
 def _throttled(kind: Kind, seconds: float, why: str) -> Throttled:
     # Without the seconds: a record tells what it waits for, and is not to be written anew for each of them.
-    return Throttled(f"No {kind} is sent to ARM for now: {why}. It is sent by itself later.", retry_after=seconds)
+    error = NoMoreChanges if kind is Kind.WRITE else Throttled
+    return error(f"No {kind} is sent to ARM for now: {why}. It is sent by itself later.", retry_after=seconds)

@@ -8,6 +8,7 @@ Every step may run twice, on two machines, and be killed between any two lines.
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,7 +19,7 @@ from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import says_nothing_until, with_report
 from shared.due import open_alerts
-from shared.errors import AccountGone, Blocked, Busy, Conflict, SasquashError
+from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
 from shared.finding import Finding, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
@@ -34,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
+_LONGEST_DELAY = 15 * 60.0  # seconds between two tries
+_LONGEST_FOR_ARM = 4 * 60.0  # where a try costs two calls, and ARM may take dozens of changes by then
 _GIVE_UP = timedelta(hours=24)
 
 
@@ -92,7 +95,7 @@ class Containment:
                 await self._contain_inline(current, looking, token=reported.token, patience=patience, ahead=ahead)
         finally:
             looking.cancel()
-            if ahead is not None:
+            if ahead is not None:  # beyond the patience, if it must: a lock that nobody needs keeps others waiting
                 await self._work.give_back(ahead)
 
     def _lock_ahead(self, finding: Finding) -> LockAhead | None:
@@ -234,19 +237,21 @@ class Containment:
             return
         try:
             looked = await self._look(revocation.finding)
-            if message.attempt:
-                self._check_pace(revocation.finding, looked)
-            await self._contain(revocation, looked, urgent=urgent)
+            with self._lever_reserved(revocation, looked):
+                await self._contain(revocation, looked, urgent=urgent)
         except SasquashError as error:
             await self._again(revocation, message, error)
 
-    def _check_pace(self, finding: Finding, looked: AccountRef | SasquashError | None) -> None:
-        """Raise Throttled where a lever could not be pulled now: what was tried before need not list keys to see it.
+    def _lever_reserved(
+        self, revocation: Revocation, looked: AccountRef | SasquashError | None
+    ) -> AbstractContextManager[None]:
+        """Where a lever was decided on and waits for ARM: have room for it before its keys are listed anew.
 
-        The first try is not held back, since a person may have to be asked. Stored policies are not ARM's business.
+        Raises NoMoreChanges where there is none.
         """
-        if isinstance(looked, AccountRef) and finding.credential and finding.credential.kind is not Kind.POLICY_SAS:
-            self._pace.check_write(looked.subscription)
+        if revocation.waits_for_arm and isinstance(looked, AccountRef):
+            return self._pace.write_reserved(looked.subscription)
+        return nullcontext()
 
     async def _again(self, revocation: Revocation, message: Message, error: SasquashError) -> None:
         """Re-enqueue what failed in passing; after a day, or when only a person can help, say so."""
@@ -262,18 +267,20 @@ class Containment:
             await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
             if not message.swept:
-                delay = backoff(message.attempt, error.retry_after)
+                longest = _LONGEST_FOR_ARM if isinstance(error, NoMoreChanges) else _LONGEST_DELAY
+                delay = backoff(message.attempt, error.retry_after, longest=longest)
                 await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
-            await self._tell_what_for(revocation, f"It is being tried again. {error}")
+            await self._tell_what_for(revocation, error)
 
-    async def _tell_what_for(self, revocation: Revocation, detail: str) -> None:
+    async def _tell_what_for(self, revocation: Revocation, error: SasquashError) -> None:
         """Let the record say what it waits for: whoever is woken meanwhile must not have to read logs."""
-        if revocation.detail == detail:
+        detail, for_arm = f"It is being tried again. {error}", isinstance(error, NoMoreChanges)
+        if (revocation.detail, revocation.waits_for_arm) == (detail, for_arm):
             return
 
         def tell(current: Revocation) -> Revocation | None:
-            waits = current.state is State.RECEIVED and current.detail != detail
-            return replace(current, detail=detail) if waits else None
+            told = replace(current, detail=detail, waits_for_arm=for_arm)
+            return told if current.state is State.RECEIVED and told != current else None
 
         await self._ledger.change(revocation.fingerprint, tell, what=detail)
 

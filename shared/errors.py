@@ -84,6 +84,10 @@ class Throttled(PassingFailure):
         return True
 
 
+class NoMoreChanges(Throttled):
+    """Azure Resource Manager takes no more changes for now: a lever that was decided on has to wait."""
+
+
 class Blocked(SasquashError):
     """Azure refuses, and will go on refusing until a person changes something (a right, a lock, a policy)."""
 

@@ -1,7 +1,7 @@
 """The work on one account while its lock is ours: settle what a predecessor left, decide and pull, write it down.
 
-Where the account of a leak is known, its lock may be asked for while the leak is being written down. Nothing is read
-or pulled before both stand.
+Where the account of a leak is known, its lock may be asked for while the leak is being written down. Nothing is
+decided or pulled before both stand.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 
-_AHEAD_PATIENCE = 5.0  # seconds, for the answer to what is not needed any more
+_AHEAD_PATIENCE = 5.0  # seconds, for a lock that may not be needed
 
 
 class LockAhead:
@@ -51,15 +51,9 @@ class LockAhead:
         await asyncio.wait({self._acquiring}, timeout=_AHEAD_PATIENCE)
         return self._acquiring.done() and self._acquiring.exception() is None
 
-    async def unused(self) -> AccountLock | None:
-        """Return the lock, None where somebody took it. Raises Busy or PassingFailure where it could not be had."""
-        if self._acquiring is None:
-            return None
-        await asyncio.wait({self._acquiring}, timeout=_AHEAD_PATIENCE)
-        if not self._acquiring.done():  # if it is written even so, it ends by itself
-            self._acquiring.cancel()
-            return None
-        return await self._acquiring
+    def unused(self) -> asyncio.Task[AccountLock] | None:
+        """Return what brings the lock, None where somebody took it."""
+        return self._acquiring
 
 
 class LockedWork:
@@ -79,21 +73,35 @@ class LockedWork:
         self._under_lock = under_lock
         self._conclusion = conclusion
         self._clock = clock
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     def lock_ahead(self, ref: AccountRef, fingerprint: str) -> LockAhead:
         """Ask for the account's lock, to be taken by `contain` or given back to `give_back`."""
         return LockAhead(ref, asyncio.create_task(self._table.acquire(ref.name, fingerprint=fingerprint)))
 
     async def give_back(self, ahead: LockAhead) -> None:
-        """Give a lock back that was not needed after all, what a predecessor left under it settled as ever."""
+        """Give a lock back that was not needed after all, now or as soon as it is there."""
+        acquiring = ahead.unused()
+        if acquiring is None:
+            return
+        giving_back = asyncio.create_task(self._given_back(ahead.ref, acquiring))
+        self._giving_back.add(giving_back)
+        giving_back.add_done_callback(self._giving_back.discard)
+        await asyncio.wait({giving_back}, timeout=_AHEAD_PATIENCE)
+        if giving_back.done():
+            giving_back.result()
+
+    async def _given_back(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
+        """What a predecessor left under the lock is settled first; where Azure refuses to tell, the lock is kept."""
         try:
-            lock = await ahead.unused()
-            if lock is not None:
-                async with self._holding(lock) as held:
-                    await self._settle(held, ahead.ref)
+            async with self._holding(await acquiring) as held:
+                try:
+                    await self._settle(held, ref)
+                except Blocked:
+                    held.uncertain = True  # who needs the lock next is told by Azure, too
+                    raise
         except SasquashError as error:
-            # Whoever needs the lock next finds what was left, and says so where that is in its way.
-            _log.info("The lock of %s was not needed: %s", ahead.ref.name, error)
+            _log.info("The lock of %s was not needed: %s", ref.name, error)
 
     async def contain(
         self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, ahead: LockAhead | None = None
@@ -112,7 +120,10 @@ class LockedWork:
             await self._settle(held, ref)
             decided = await self._turns(held, ref, revocation)
             if decided is not None and revocation.fingerprint not in decided:
-                raise Busy(f"The lever of another leak of {ref.name} came first.", retry_after=REST.total_seconds())
+                raise Busy(
+                    f"The lever of another leak of {ref.name} came first, or the lock's time was up.",
+                    retry_after=REST.total_seconds(),
+                )
 
     async def _turns(self, held: HeldLock, ref: AccountRef, revocation: Revocation) -> set[str] | None:
         """Take turns for `revocation` and what waits, as long as keys listed once suffice and the lock lasts.

@@ -38,9 +38,9 @@ def read(text: str) -> Message:
         raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
 
 
-def backoff(attempt: int, retry_after: float | None = None) -> float:
-    """Seconds until the next try: 1, doubled with each attempt up to 15 min, and never less than was asked for."""
-    return max(min(_FIRST_DELAY * 2.0 ** min(attempt, 16), _LONGEST_DELAY), retry_after or 0.0)
+def backoff(attempt: int, retry_after: float | None = None, *, longest: float = _LONGEST_DELAY) -> float:
+    """Seconds until the next try: 1, doubled with each attempt up to `longest`, never less than was asked for."""
+    return max(min(_FIRST_DELAY * 2.0 ** min(attempt, 16), longest), retry_after or 0.0)
 
 
 class Queues:

@@ -332,6 +332,7 @@ class Revocation:
     approval: Approval | None = None
     hand_over: HandOver | None = None
     lockdown: LockedDown | None = None
+    waits_for_arm: bool = False  # a lever was decided on, and ARM took no more changes
     closed_alerts: tuple[ClosedAlert, ...] = ()
     usage: Usage | None = None  # None: not asked yet
     remains: tuple[str, ...] | None = None  # what stays open although it is dead, in English; None: not looked at yet

@@ -404,7 +404,8 @@ def read_one(environment: Mapping[str, str], attribute: str) -> Any:
 
 def is_switched_off(environment: Mapping[str, str], function: str) -> bool:
     """Whether the platform was told not to run a function of the app ("How to disable functions in Azure")."""
-    return environment.get(f"AzureWebJobs.{function}.Disabled", "").lower() in ("1", "true")
+    names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")  # where a dot cannot be
+    return any(environment.get(name, "").lower() in ("1", "true") for name in names)
 
 
 def declared() -> dict[str, Setting]:

@@ -50,19 +50,23 @@ class Takeover:
 
         Raises PassingFailure or Blocked.
         """
-        keys, account, rows, found = await asyncio.gather(
+        rotations = (await self._table.rows((ref.name,))).rotations
+        since = predecessor.tenures[0].acquired_at
+        rotated_for = [rotation.fingerprint for rotation in rotations if rotation.at > since - _CLOCK_SKEW]
+        suspects = dict.fromkeys((*predecessor.suspects, *rotated_for))
+        keys, account, found = await asyncio.gather(
             self._levers.account_key.keys(ref),
             self._accounts.facts(ref),
-            self._table.rows((ref.name,)),
-            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in predecessor.suspects)),
+            asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in suspects)),
         )
         noted = {proven.fingerprint for proven in predecessor.attributed}
         attributed = [record for record in found if record is not None and record.fingerprint in noted]
         others = {r.fingerprint: r for r in found if r is not None and r.fingerprint not in noted}
         return (
-            await self._of_noted(predecessor, account, keys, rows.rotations, attributed)
+            await self._of_noted(predecessor, account, keys, rotations, attributed)
             or self._locked_down(predecessor, account, keys, others.values())
-            or self._not_noted(predecessor, account, keys, rows.rotations, others)
+            or self._of_rotation(account, keys, rotations, others)
+            or self._not_noted(predecessor, account, keys, rotations, others)
         )
 
     async def _of_noted(
@@ -167,14 +171,37 @@ class Takeover:
             if record is None or record.state is not State.RECEIVED or not _matches_none(record, account, keys):
                 continue
             fresh = [name for name, key in keys.items() if _was_made_for(tenure, key, rotations)]
-            if len(fresh) != 1:  # both keys are fresh where the account itself is
-                continue
-            [name], now = fresh, self._clock()
-            pull = by_listing(name, "", keys[name], at=now)
-            proven = Attributed(record.fingerprint, Lever.ACCOUNT_KEY, name, "")
-            known = self._attributed(record, proven, account, keys, at=None)
-            return [outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)]
+            if len(fresh) == 1:  # both keys are fresh where the account itself is
+                return [self._unproven(record, fresh[0], account, keys)]
         return []
+
+    def _of_rotation(
+        self,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        rotations: Iterable[Rotation],
+        records: Mapping[str, Revocation],
+    ) -> list[Revocation]:
+        """Return the record of a rotation that the account remembers, if it does not tell of it yet.
+
+        It need not be a record that the lock was held for: what else waited for the account may have been chosen.
+        """
+        for rotation in rotations:
+            record, key = records.get(rotation.fingerprint), keys.get(rotation.target)
+            stands = key is not None and key.sha256 == rotation.new_sha256
+            if stands and record is not None and record.state is State.RECEIVED:
+                return [self._unproven(record, rotation.target, account, keys)]
+        return []
+
+    def _unproven(
+        self, record: Revocation, name: str, account: AccountFacts, keys: Mapping[str, AccountKey]
+    ) -> Revocation:
+        """Return the record of the leak that a key was pulled for, though no arithmetic can show it any more."""
+        now = self._clock()
+        pull = by_listing(name, "", keys[name], at=now)
+        proven = Attributed(record.fingerprint, Lever.ACCOUNT_KEY, name, "")
+        known = self._attributed(record, proven, account, keys, at=None)
+        return outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)
 
     def _attributed(
         self,

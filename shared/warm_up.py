@@ -7,7 +7,7 @@ functions, so what is connected there serves them. Nothing waits for it, and whe
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 
 from shared.accounts import Accounts
@@ -30,16 +30,25 @@ class WarmUp:
         self._accounts = accounts
 
     async def run(self) -> None:
-        """Get ready; then take an inventory every few hours, for as long as the process lives. Raises nothing."""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _MODULES])
-                await asyncio.gather(self._ledger.ping(), self._accounts.take_inventory())
-        except (SasquashError, TimeoutError) as error:
-            _log.warning("The first kill will have to connect: %s", str(error) or "warming up took too long.")
+        """Get ready; then take an inventory every few hours, for as long as the process lives."""
+        await self._logged(self._get_ready)
         while True:
             await asyncio.sleep(_INVENTORY_EVERY.total_seconds())
-            await self._accounts.take_inventory()
+            await self._logged(self._accounts.take_inventory)
+
+    async def _get_ready(self) -> None:
+        async with asyncio.timeout(_PATIENCE):
+            await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _MODULES])
+            await asyncio.gather(self._ledger.ping(), self._accounts.take_inventory())
+
+    @staticmethod
+    async def _logged(step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except (SasquashError, TimeoutError) as error:
+            _log.warning("The next kill has more to do: %s", str(error) or "warming up took too long.")
+        except Exception:  # noqa: BLE001 -- whatever it is: nobody waits for this task, nobody else would say it
+            _log.exception("The next kill has more to do.")
 
 
 def begin(run: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None] | None:

@@ -1,5 +1,6 @@
 """ARM's limits are kept before they are hit, and its 429 is obeyed without sleeping in a call."""
 
+import contextvars
 from datetime import timedelta
 from typing import Any
 
@@ -89,19 +90,58 @@ def test_what_is_held_back_says_when_it_may_be_sent(pace: ArmPace, clock: Clock)
     pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 
-def test_looking_whether_something_may_be_changed_counts_nothing(pace: ArmPace) -> None:
-    for _ in range(10 * _WRITES_AT_ONCE):
-        pace.check_write(SUBSCRIPTION)
-
-    pace.admit(SUBSCRIPTION, Kind.WRITE)
-
-
-def test_nothing_may_be_changed_where_it_would_not_be_sent(pace: ArmPace) -> None:
-    for _ in range(_WRITES_AT_ONCE):
+def spend(pace: ArmPace, *, but: int = 0) -> None:
+    """Send all that may be sent at once, but for some."""
+    for _ in range(_WRITES_AT_ONCE - but):
         pace.admit(SUBSCRIPTION, Kind.WRITE)
 
+
+def test_what_was_reserved_is_sent_though_others_have_spent_the_rest(pace: ArmPace) -> None:
+    with pace.write_reserved(SUBSCRIPTION):
+        context = contextvars.Context()
+        for _ in range(_WRITES_AT_ONCE - 1):
+            context.run(pace.admit, SUBSCRIPTION, Kind.WRITE)  # another task's
+        with pytest.raises(Throttled):
+            context.run(pace.admit, SUBSCRIPTION, Kind.WRITE)
+
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_what_was_reserved_is_sent_once(pace: ArmPace) -> None:
+    spend(pace, but=1)
+    with pace.write_reserved(SUBSCRIPTION):
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
+        with pytest.raises(Throttled):
+            pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_what_was_reserved_is_counted_though_it_was_not_used(pace: ArmPace) -> None:
+    for _ in range(_WRITES_AT_ONCE):
+        with pace.write_reserved(SUBSCRIPTION):
+            pass
     with pytest.raises(Throttled):
-        pace.check_write(SUBSCRIPTION)
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_nothing_is_reserved_where_it_would_not_be_sent(pace: ArmPace) -> None:
+    spend(pace)
+    with pytest.raises(Throttled), pace.write_reserved(SUBSCRIPTION):
+        pass
+
+
+def test_what_was_reserved_is_of_one_subscription(pace: ArmPace) -> None:
+    with pace.write_reserved("another"):
+        spend(pace)
+        with pytest.raises(Throttled):
+            pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_a_reserved_change_is_no_list(pace: ArmPace) -> None:
+    spend(pace, but=1)
+    with pace.write_reserved(SUBSCRIPTION):
+        pace.admit(SUBSCRIPTION, Kind.LIST)
+
+        pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 
 @pytest.mark.parametrize("kind", [Kind.READ, Kind.LIST])

@@ -198,8 +198,13 @@ asyncio.run(main())
 
 @pytest.mark.parametrize(
     ("settings", "begun"),
-    [({}, "True"), ({"AzureWebJobs.on_finding.Disabled": "true"}, "False")],
-    ids=["where leaks are killed", "where they are taken in only"],
+    [
+        ({}, "True"),
+        ({"AzureWebJobs.on_finding.Disabled": "false"}, "True"),
+        ({"AzureWebJobs.on_finding.Disabled": "true"}, "False"),
+        ({"AzureWebJobs_on_finding_Disabled": "1"}, "False"),
+    ],
+    ids=["where leaks are killed", "where that is not switched off", "where it is", "and there is no dot"],
 )
 def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[str, str], begun: str) -> None:
     finished = run(BEGUN, ENVIRONMENT | settings)

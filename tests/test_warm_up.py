@@ -59,7 +59,24 @@ async def test_what_cannot_be_reached_is_said_and_tried_by_whoever_needs_it(
             await rooms.twice.wait()
     assert not task.done()
     task.cancel()
-    assert "The first kill will have to connect: Reading record" in caplog.text
+    assert "The next kill has more to do: Reading record" in caplog.text
+
+
+async def test_inventory_that_fails_as_nobody_foresaw_is_said_and_taken_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Surprising(Rooms):
+        async def take_inventory(self) -> None:
+            await super().take_inventory()
+            raise KeyError("data")
+
+    rooms = Surprising()
+    with caplog.at_level(logging.ERROR, logger="shared.warm_up"):
+        task = begun(rooms, monkeypatch)
+        async with asyncio.timeout(30):
+            await rooms.twice.wait()
+    task.cancel()
+    assert "KeyError: 'data'" in caplog.text
 
 
 async def test_what_takes_too_long_is_given_up(

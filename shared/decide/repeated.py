@@ -81,4 +81,5 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         owners=None,
         owners_rejected=(),
         looked_for_account=0,
+        waits_for_arm=False,
     )

@@ -165,6 +165,16 @@ async def test_successor_sees_what_was_proven(driver: Driver, table: AccountTabl
     assert lock.predecessor.attributed == (proven(1), proven(2))
 
 
+async def test_successor_sees_whom_the_lock_was_held_for_first_however_many_could_not_settle_it(
+    driver: Driver, table: AccountTable, account: str
+) -> None:
+    for number in range(12):
+        lock = await table.acquire(account, fingerprint=f"{number}")
+        driver.clock.advance(minutes=4)
+    assert lock.predecessor is not None
+    assert [tenure.fingerprint for tenure in lock.intent.before] == ["0", *(f"{n}" for n in range(4, 11))]
+
+
 async def test_storm_of_leaks_fits_into_the_lock(table: AccountTable, account: str) -> None:
     lock = await table.acquire(account, fingerprint="a" * 64)
     noted = await table.attribute(lock, [proven(n) for n in range(10_000)])

@@ -4,7 +4,7 @@ import pytest
 
 from local import arm_storage
 from local.faults import Effect
-from shared.accounts import Accounts
+from shared.accounts import AccountRef, Accounts
 from shared.errors import Blocked, NotFound, PassingFailure
 from shared.queues import Message
 from shared.revocation import State
@@ -43,6 +43,30 @@ async def test_account_that_resource_graph_does_not_know_yet_is_found_in_arm_s_l
     ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     assert ref.name == account.name
+
+
+async def test_account_is_found_in_arm_s_lists_where_resource_graph_takes_no_more_queries(
+    driver: Driver, accounts: Accounts
+) -> None:
+    account = await driver.account()
+    driver.fault(GRAPH, status=429)
+    for _ in range(2):  # the second one is not even sent
+        accounts.forget(await found_by_name(accounts, account.name))
+    assert len(driver.requests(GRAPH)) == 1
+
+
+async def found_by_name(accounts: Accounts, name: str) -> AccountRef:
+    ref = await accounts.find(f"{name}.blob.core.windows.net", name)
+    assert ref is not None
+    return ref
+
+
+async def test_inventory_that_fails_is_taken_by_the_next(driver: Driver, accounts: Accounts) -> None:
+    account = await driver.account()
+    driver.fault(GRAPH, status=403)
+    await accounts.take_inventory()
+    await accounts.take_inventory()
+    assert accounts.known(f"{account.name}.blob.core.windows.net", account.name) is not None
 
 
 async def test_account_on_the_last_page_is_found(

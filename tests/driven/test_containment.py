@@ -529,14 +529,29 @@ async def test_what_waits_for_arm_lists_no_keys_meanwhile(driver: Driver) -> Non
     driver.rest()
     worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=120)
     before = len(driver.requests())
-    await worker.containment.resume(Message(finding.fingerprint, attempt=1))
-    assert [r.method for r in driver.requests()[before:]] == ["GET", "POST"]  # the record, and the queue
+    for message in (Message(finding.fingerprint), Message(finding.fingerprint, attempt=9)):
+        await worker.containment.resume(message)
+    assert [r.method for r in driver.requests()[before:]] == ["GET", "POST"] * 2  # the record, and the queue
+    assert driver.messages("contain", finding.fingerprint)[-1] == (240.0, 10)
     driver.clock.advance(minutes=4)
-    await worker.containment.resume(Message(finding.fingerprint, attempt=2))
+    await worker.containment.resume(Message(finding.fingerprint, attempt=10))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_first_try_asks_a_person_though_arm_wants_to_be_left_alone(driver: Driver) -> None:
+async def test_what_failed_otherwise_since_is_not_held_back_for_arm(driver: Driver) -> None:
+    account = await driver.account()
+    driver.fault(REGENERATE, status=429)
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    worker = driver.worker()
+    await worker.reception.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).waits_for_arm
+    driver.clock.advance(minutes=1)
+    driver.fault(LIST_KEYS, times=3)
+    await worker.containment.resume(Message(finding.fingerprint, attempt=1))
+    assert not (await driver.record(finding.fingerprint)).waits_for_arm
+
+
+async def test_leak_that_was_not_decided_on_asks_a_person_though_arm_wants_to_be_left_alone(driver: Driver) -> None:
     account = await driver.account()
     driver.fault(LIST_KEYS, times=3)
     worker = driver.worker(mode="approve")
@@ -544,7 +559,7 @@ async def test_first_try_asks_a_person_though_arm_wants_to_be_left_alone(driver:
     await worker.reception.receive(report(finding))
     driver.rest()
     worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
-    await worker.containment.resume(Message(finding.fingerprint))
+    await worker.containment.resume(Message(finding.fingerprint, attempt=1))
     assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
 
 

@@ -1,13 +1,15 @@
 """A lock that is asked for while its leak is being written down: two rounds to a kill, and nobody kept waiting."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, Account
+from shared import locking
 from shared.errors import SasquashError
-from shared.finding import Finding
+from shared.finding import Finding, read
 from shared.queues import Message
 from shared.revocation import Reason, State
 from shared.worker import Worker
@@ -36,6 +38,10 @@ async def knowing(driver: Driver, life: Life | None = None) -> Worker:
     return worker
 
 
+def lock_row(account: Account) -> str:
+    return f"{TABLES}/accounts(PartitionKey='{account.name}',RowKey='lock')"
+
+
 async def lock_of(driver: Driver, account: Account) -> str:
     """What the lock's row says: who holds it, that the account rests, or nothing."""
     row = (await driver.rows(account.name)).get("lock", {})
@@ -55,17 +61,13 @@ async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Dr
     assert [key for key, _ in account.rotations] == ["key1"]
 
 
-async def test_nothing_is_read_of_the_account_before_its_leak_is_written_down(driver: Driver) -> None:
+async def test_keys_are_listed_once_the_leak_is_written_down_and_the_account_locked(driver: Driver) -> None:
     account = await driver.account()
-    life = Life(stops_at=CLAIM)
-    taking = asyncio.create_task((await knowing(driver, life)).reception.receive(report(leak_of(account))))
-    await life.stopped.wait()
-    async with asyncio.timeout(5):
-        while await lock_of(driver, account) != "held":
-            pass
-    assert driver.requests("/listKeys") == []
-    life.go.set()
-    await taking
+    driver.fault(CLAIM, Effect.NONE, delay_ms=150)
+    await (await knowing(driver)).reception.receive(report(leak_of(account)))
+    [claim, lock, listing] = [driver.requests(line)[0] for line in (CLAIM, LOCK, "/listKeys")]
+    began = listing.at  # what is recorded was answered `duration_ms` after that
+    assert [r.at + timedelta(milliseconds=r.duration_ms) <= began for r in (claim, lock)] == [True, True]
 
 
 async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
@@ -163,14 +165,64 @@ async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driv
     assert await lock_of(driver, account) == "free"
 
 
+async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_kept(driver: Driver) -> None:
+    """Nobody needs it: what it says must not be lost for that."""
+    account = await driver.account()
+    known = leak_of(account)
+    await driver.worker().reception.receive(report(known))
+    driver.rest()
+    gone = leak_of(account)
+    await driver.worker().account_table.acquire(account.name, fingerprint=gone.fingerprint)
+    driver.clock.advance(minutes=4)
+    driver.fault("/listKeys", status=403, times=None)
+    await (await knowing(driver)).reception.receive(report(known))
+    assert gone.fingerprint in (await driver.rows(account.name))["lock"]["Intent"]
+
+
+async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "_AHEAD_PATIENCE", 0.0)
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.worker(mode="observe").reception.receive(report(finding))
+    driver.rest()
+    life = Life(stops_at=LOCK)
+    worker = await knowing(driver, life)
+    await worker.reception.receive(report(finding))
+    assert life.stopped.is_set()
+    life.go.set()
+    await asyncio.gather(*worker._work._giving_back)
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_behind(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    [reported] = read(report(finding), raw_allowed=False, now=driver.clock())
+    life = Life(stops_at=LOCK)
+    worker = await knowing(driver, life)
+    taking = asyncio.create_task(worker.containment.take(reported, patience=0.05))
+    await life.stopped.wait()
+    async with asyncio.timeout(5):
+        while not worker._work._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
+            await asyncio.sleep(0.01)
+    life.go.set()
+    await taking
+    assert ((await driver.record(finding.fingerprint)).state, await lock_of(driver, account)) == (
+        State.RECEIVED,
+        "free",
+    )
+
+
 async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_given_back(driver: Driver) -> None:
     account = await driver.account()
     finding = leak_of(account)
     await driver.worker(mode="observe").reception.receive(report(finding))
     driver.rest()
-    driver.fault(f"{TABLES}/accounts(PartitionKey='{account.name}',RowKey='lock')", status=403, times=None)
+    refused = driver.fault(f"DELETE {lock_row(account)}", status=403, times=None)
     await (await knowing(driver)).reception.receive(report(finding))
-    assert (await driver.record(finding.fingerprint)).state is State.OBSERVED
+    assert ((await driver.record(finding.fingerprint)).state, refused.hits) == (State.OBSERVED, 1)
 
 
 async def test_own_storage_is_never_locked(driver: Driver) -> None:

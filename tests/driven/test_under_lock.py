@@ -20,7 +20,8 @@ from tests.driven.driving import Driver, Killed, Life, found, report
 from tests.roads.leaks import account_sas, blob_sas, later
 
 REGENERATE = "/regenerateKey"
-NOTE = "PUT https://sasquashstate.table.core.windows.net/accounts(PartitionKey"
+TABLES = "https://sasquashstate.table.core.windows.net"
+NOTE = f"PUT {TABLES}/accounts(PartitionKey"
 
 
 def rotated(account: Account) -> list[str]:
@@ -303,6 +304,23 @@ async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecess
     await driver.worker().containment.resume(Message(second.fingerprint))
     record = await driver.record(second.fingerprint)
     assert (record.state, record.pull and record.pull.target) == (State.CONTAINED, "key2")
+
+
+async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_record(driver: Driver) -> None:
+    account = await driver.account()
+    waits = found(account_sas(account.name, account.keys["key1"]))
+    forged = found(leaks.forged(account.name, ""))
+    await left_waiting(driver, waits)
+    driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
+    life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
+    with pytest.raises(Killed):
+        await driver.worker(life).reception.receive(report(forged))
+    driver.cloud.faults.clear()
+    driver.clock.advance(minutes=4)
+    await driver.worker().containment.resume(Message(forged.fingerprint))
+    record = await driver.record(waits.fingerprint)
+    assert (record.state, record.pull and record.pull.target) == (State.CONTAINED, "key1")
+    assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
 async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contained(driver: Driver) -> None:
