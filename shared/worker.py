@@ -511,6 +511,7 @@ class Worker:
     @cached_property
     def _aftermath(self) -> "Aftermath":
         from shared.aftermath import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.report.other_policies import OtherPolicies  # noqa: PLC0415
         from shared.report.remaining import Remaining  # noqa: PLC0415
         from shared.report.usage_logs import UsageLogs  # noqa: PLC0415
 
@@ -518,7 +519,7 @@ class Worker:
             ledger=self.ledger,
             incidents=lambda: self._incidents,
             usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, self._transport, clock=self._clock),
+            remaining=Remaining(self._arm_reader, OtherPolicies(self.levers), self._transport, clock=self._clock),
             clock=self._clock,
         )
 

@@ -91,12 +91,30 @@ class StoredPolicyLever:
                 return PolicyReading(target, PolicyState.UNREACHABLE, "", Via.DATA_PLANE, detail=str(error))
         return await self._read(account, target, Via.ARM, key)
 
-    async def _read(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> PolicyReading:
+    async def others(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
+        """Return the policies beside `target` on its resource that are not over, read as by `read`.
+
+        Raises Unreachable where that is not possible, PassingFailure or Blocked.
+        """
+        try:
+            policies = await self._policies(account, target, Via.DATA_PLANE, key)
+        except Unreachable:
+            if target.service not in arm_acl.SERVICES:
+                raise
+            policies = await self._policies(account, target, Via.ARM, key)
+        now = self._clock()
+        return tuple(p for p in without(policies, target.policy) if p.state(now) is PolicyState.LIVE)
+
+    async def _policies(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> Policies:
+        """Return what the resource of `target` has, nothing where there is no such resource."""
         try:
             async with self._store(account, target, via, key=key, request_id=self._new_id()) as store:
-                found = find((await store.read()).policies, target.policy)
+                return (await store.read()).policies
         except NotFound:
-            found = None
+            return ()
+
+    async def _read(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> PolicyReading:
+        found = find(await self._policies(account, target, via, key), target.policy)
         if found is None:
             return PolicyReading(target, PolicyState.GONE, NO_POLICY, via)
         return PolicyReading(

@@ -31,4 +31,9 @@ def done(pull: Pull, account: str) -> str:
 def policy(target: str) -> str:
     """Return what a stored access policy is called: "the stored access policy 'partners' of container models"."""
     parsed = PolicyTarget.parse(target)
-    return f"the stored access policy '{parsed.policy}' of {_RESOURCES[parsed.service]} {parsed.resource}"
+    return f"the stored access policy '{parsed.policy}' of {resource(parsed)}"
+
+
+def resource(target: PolicyTarget) -> str:
+    """Return what the place of a policy is called: "container models"."""
+    return f"{_RESOURCES[target.service]} {target.resource}"

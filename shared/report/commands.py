@@ -56,6 +56,18 @@ def expire_policy(account_id: str | None, target: str | None) -> str | None:
     )
 
 
+def list_policies(account_id: str | None, place: PolicyTarget) -> str | None:
+    """Return the command that lists the stored access policies where `place` is one; None for an id of no account."""
+    account = _ACCOUNT_ID.fullmatch(account_id or "")
+    if account is None:
+        return None
+    group, option = _POLICY_COMMANDS[place.service]
+    return (
+        f"az storage {group} policy list --subscription {account['subscription']} --account-name "
+        f"{account['account']} --auth-mode key {option} {shlex.quote(place.resource)}"
+    )
+
+
 def revoke_delegation_keys(account_id: str | None) -> str | None:
     """Return the command that ends every user delegation SAS of the account."""
     match = _ACCOUNT_ID.fullmatch(account_id or "")

@@ -1,4 +1,5 @@
-"""What stays open although a leaked credential is dead, and what could be restored. Read from ARM, but for the path.
+"""What stays open although a leaked credential is dead, and what could be restored. Read from ARM, but for the path
+and the policies.
 
 A public container outlives every SAS: whoever knows the leaked URL reads it without one. Whoever had the token may
 have opened more. REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity
@@ -16,6 +17,7 @@ from shared.errors import Blocked
 from shared.facts import AccountFacts
 from shared.levers.data_plane import Transport
 from shared.report.leaked_path import answers_anybody
+from shared.report.other_policies import OtherPolicies
 from shared.report.text import clean, utc
 from shared.revocation import Revocation
 from shared.sas import Service
@@ -37,9 +39,15 @@ class Remaining:
     """Looks at an account once its leak was revoked."""
 
     def __init__(
-        self, arm: ArmReader, new_transport: Callable[[], Transport], *, clock: Callable[[], datetime]
+        self,
+        arm: ArmReader,
+        other_policies: OtherPolicies,
+        new_transport: Callable[[], Transport],
+        *,
+        clock: Callable[[], datetime],
     ) -> None:
         self._arm = arm
+        self._other_policies = other_policies
         self._new_transport = new_transport
         self._clock = clock
 
@@ -51,6 +59,7 @@ class Remaining:
         found = await asyncio.gather(
             answers_anybody(self._new_transport, revocation, account),
             self._guarded(self._public(revocation, account), "which containers are public"),
+            self._guarded(self._other_policies.of(revocation, account), "its other stored access policies"),
             self._guarded(self._blob_service(account), "what could be restored"),
             self._guarded(self._opened(revocation, account), "who changed the account meanwhile"),
         )

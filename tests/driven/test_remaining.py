@@ -3,14 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.storage.blob import PublicAccess
+from azure.storage.blob import AccessPolicy, PublicAccess
 from azure.storage.blob.aio import BlobServiceClient
 
 from local.cloud import LocalCloud
 from local.faults import Effect
-from local.model import Account, ActivityEvent
+from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.queues import Message
 from shared.revocation import Revocation, State
+from tests.driven import shares
 from tests.driven.driving import OWNER, Driver, found, report
 from tests.local.reaching import options
 from tests.roads.leaks import account_sas, blob_sas
@@ -114,6 +115,88 @@ async def test_a_leaked_path_that_nobody_can_ask_for_holds_nothing_up(
 
     assert (record.remains or ("",))[0].startswith("Nobody knows whether models/a b/model.ckpt answers")
     assert record.state is State.CLOSED
+
+
+async def test_other_policies_of_the_leaked_share_are_named_with_what_they_give(
+    driver: Driver, account: Account
+) -> None:
+    await shares.under_policies(driver, account, "partners", "suppliers", "auditors")
+
+    record = await followed(driver, account, shares.leak(account))
+
+    [said] = [line for line in record.remains or () if "tokens into" in line]
+    end = datetime.now(UTC) + timedelta(days=30)
+    assert said.startswith(
+        f"2 stored access policies let tokens into file share homes still: suppliers (rw, until {end:%Y-%m-%d}"
+    )
+    assert "Whoever has a token of one gets in." in said
+    assert f"az storage share policy list --subscription {SUBSCRIPTION_ID} --account-name {account.name}" in said
+    assert "partners" not in said
+
+
+async def test_policies_of_the_leaked_container_live_on_by_the_other_key(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=None)
+    await policies(cloud, account, "models", forever=None, over=datetime(2020, 1, 1, tzinfo=UTC))
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    [said] = [line for line in record.remains or () if "tokens into" in line]
+    assert said.startswith(
+        "A stored access policy lets tokens into container models still: forever (r, without an end)."
+    )
+    assert "Whoever has a token of one that key2 signed gets in." in said
+
+
+async def policies(cloud: LocalCloud, account: Account, container: str, **ends: datetime | None) -> None:
+    url = f"https://{account.name}.blob.core.windows.net"
+    async with BlobServiceClient(url, credential=account.keys["key2"], **options(cloud)) as service:
+        wanted = {name: AccessPolicy(permission="r", expiry=end) for name, end in ends.items()}
+        await service.get_container_client(container).set_container_access_policy(wanted)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["without policies", "that is not there"])
+async def test_a_container_where_no_policy_lets_tokens_in_is_not_spoken_of(
+    driver: Driver, cloud: LocalCloud, account: Account, *, there: bool
+) -> None:
+    await containers(cloud, account, **({"models": None} if there else {"another": None}))
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    assert "olicies of container" not in str(record.remains)
+    assert "tokens into" not in str(record.remains)
+
+
+async def test_policies_that_cannot_be_reached_are_said_to_be_so(
+    driver: Driver, cloud: LocalCloud, account: Account
+) -> None:
+    await containers(cloud, account, models=None)
+    driver.fault("restype=container&comp=acl", status=403, code="AuthorizationFailure", times=None)
+
+    record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
+
+    assert "Nobody has looked at the other policies of container models: " in str(record.remains)
+    assert record.state is State.CLOSED
+
+
+async def test_policies_of_a_share_are_read_through_arm_where_the_data_plane_is_shut(
+    driver: Driver, account: Account
+) -> None:
+    await shares.under_policies(driver, account, "partners", "suppliers")
+    driver.fault("restype=share&comp=acl", status=403, code="AuthorizationFailure", times=None)
+
+    record = await followed(driver, account, shares.leak(account))
+
+    assert "tokens into file share homes still: suppliers" in str(record.remains)
+
+
+async def test_a_policy_s_name_is_text_from_outside(driver: Driver, account: Account) -> None:
+    await shares.under_policies(driver, account, "partners", "see https://evil.example/now")
+
+    record = await followed(driver, account, shares.leak(account))
+
+    assert "https://evil" not in str(record.remains)
 
 
 async def test_a_static_website_is_named(driver: Driver, cloud: LocalCloud, account: Account) -> None:

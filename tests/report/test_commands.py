@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.report.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
+from shared.report.commands import expire_policy, list_policies, renew_key, revoke_delegation_keys, show_key
+from shared.targets import PolicyTarget
 
 _ID = (
     "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/{group}"
@@ -79,6 +80,24 @@ def test_there_is_no_command_for_a_policy_that_can_t_be_named_safely(
     account_id: str | None, target: str | None
 ) -> None:
     assert expire_policy(account_id, target) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("blob/models/partners", "az storage container policy list "),
+        ("blob/models/partners", "--auth-mode key --container-name models"),
+        ("queue/jobs/workers", "--queue-name jobs"),
+        ("table/People/readers", "--table-name People"),
+        ("file/homes/ops", "az storage share policy list "),
+    ],
+)
+def test_policies_are_listed_where_they_are(target: str, said: str) -> None:
+    assert said in (list_policies(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
+
+
+def test_there_is_no_list_of_policies_of_what_is_no_account() -> None:
+    assert list_policies("/subscriptions/x; rm -rf ~", PolicyTarget.parse("blob/models/partners")) is None
 
 
 def test_delegation_keys_are_revoked_on_the_one_account() -> None:
