@@ -76,12 +76,13 @@ async def test_new_process_kills_its_first_leak_without_looking_for_the_account(
     await kill_all_and_start_again(road)
 
     async def warmed_up() -> str:
-        return "" if inventories() == before + 2 else f"{inventories() - before} of two have taken an inventory"
+        return "" if inventories() >= before + 2 else f"{inventories() - before} of two have taken an inventory"
 
     await until(warmed_up)
+    asked = inventories()
     [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
     await closed(road, fingerprint)
-    assert (road.rotations(account), inventories()) == (["key1"], before + 2)
+    assert (road.rotations(account), inventories()) == (["key1"], asked)
 
 
 # --- killed at moments that matter
