@@ -100,7 +100,7 @@ class Accounts:
         self._inventory_at: datetime | None = None
 
     async def find(self, host: str, account: str | None) -> AccountRef | None:
-        """Return the account that `host` belongs to; None when neither Resource Graph nor ARM's lists have it.
+        """Return the account that `host` belongs to; None when ARM's lists don't have it either.
 
         `account` is the name that the host spells, None for a custom domain. Raises PassingFailure or Blocked.
         """

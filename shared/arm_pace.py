@@ -25,6 +25,7 @@ from shared.errors import NoMoreChanges, Throttled, retry_after
 
 _SUBSCRIPTION = re.compile(r"/subscriptions/([0-9a-f-]{36})/", re.IGNORECASE)
 _LISTING = re.compile(r"/listkeys\?", re.IGNORECASE)
+_ACCOUNTS = re.compile(r"/providers/microsoft\.storage/storageaccounts\?", re.IGNORECASE)
 _CHANGING = re.compile(r"/(regeneratekey|revokeuserdelegationkeys)\?", re.IGNORECASE)
 _DEFAULT_WAIT = 10.0  # seconds, where a 429 names none
 
@@ -33,7 +34,8 @@ class Kind(StrEnum):
     """What ARM counts apart."""
 
     WRITE = "write"
-    LIST = "list"
+    LIST = "list"  # of keys
+    ACCOUNTS = "list of accounts"
     READ = "read"
 
 
@@ -70,31 +72,40 @@ class ArmPace:
 
     @contextmanager
     def write_reserved(self, subscription: str) -> Iterator[None]:
-        """Count a call that may change something, before it is known whether one will. Raises Throttled.
+        """Count a call that may change something, before it is known whether one will. Raises NoMoreChanges.
 
-        The first such call of the block is sent on that account. What is not used is not given back.
+        The first such call of the block is the one that was counted. Where there is none, it is as if nothing was.
         """
         self.admit(subscription, Kind.WRITE)
-        token = _reserved.set(_Reserved(subscription))
+        reserved = _Reserved(subscription)
+        token = _reserved.set(reserved)
         try:
             yield
         finally:
             _reserved.reset(token)
+            if not reserved.used:
+                self._give_back(subscription)
 
     def admit(self, subscription: str, kind: Kind) -> None:
         """Count a call that is about to be sent. Raises Throttled where it must not be."""
-        if kind is Kind.WRITE and _use_reserved(subscription):
-            return
         now, key = self._clock(), (subscription, kind)
         closed = self._closed_until.get(key, now)
         if now < closed:
             raise _throttled(kind, (closed - now).total_seconds(), "ARM asked for it")
+        if kind is Kind.WRITE and _use_reserved(subscription):
+            return
         spent = {limit: self._left_over((*key, limit), now) for limit in _LIMITS.get(kind, ())}
         wait = max(((used + 1.0 - limit.burst) * limit.seconds for limit, used in spent.items()), default=0.0)
         if wait > 0:
             raise _throttled(kind, wait, "more would exceed its limits")
         for limit, used in spent.items():
             self._spent[*key, limit] = (used + 1.0, now)
+
+    def _give_back(self, subscription: str) -> None:
+        """Uncount a change that was not sent."""
+        for limit in _LIMITS[Kind.WRITE]:
+            used, since = self._spent[subscription, Kind.WRITE, limit]
+            self._spent[subscription, Kind.WRITE, limit] = (max(used - 1.0, 0.0), since)
 
     def _left_over(self, key: tuple[str, Kind, _Limit], now: datetime) -> float:
         """Return how much of a limit is used up still."""
@@ -141,6 +152,8 @@ def classify(method: str, url: str) -> tuple[str, Kind]:
     subscription = match[1].lower() if match is not None else ""
     if _LISTING.search(url):
         return subscription, Kind.LIST
+    if _ACCOUNTS.search(url):
+        return subscription, Kind.ACCOUNTS
     changes = method in ("PUT", "PATCH", "DELETE") or _CHANGING.search(url) is not None
     return subscription, Kind.WRITE if changes else Kind.READ
 

@@ -190,15 +190,27 @@ class Takeover:
             record, key = records.get(rotation.fingerprint), keys.get(rotation.target)
             stands = key is not None and key.sha256 == rotation.new_sha256
             if stands and record is not None and record.state is State.RECEIVED:
-                return [self._unproven(record, rotation.target, account, keys)]
+                told = self._unproven(record, rotation.target, account, keys, answered_at=rotation.at)
+                return [told]
         return []
 
     def _unproven(
-        self, record: Revocation, name: str, account: AccountFacts, keys: Mapping[str, AccountKey]
+        self,
+        record: Revocation,
+        name: str,
+        account: AccountFacts,
+        keys: Mapping[str, AccountKey],
+        *,
+        answered_at: datetime | None = None,
     ) -> Revocation:
-        """Return the record of the leak that a key was pulled for, though no arithmetic can show it any more."""
+        """Return the record of the leak that a key was pulled for, though no arithmetic can show it any more.
+
+        `answered_at` is when ARM answered, None where nobody knows whether it did.
+        """
         now = self._clock()
         pull = by_listing(name, "", keys[name], at=now)
+        if answered_at is not None:
+            pull = replace(pull, at=answered_at, confirmed_by="answer")
         proven = Attributed(record.fingerprint, Lever.ACCOUNT_KEY, name, "")
         known = self._attributed(record, proven, account, keys, at=None)
         return outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)

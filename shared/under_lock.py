@@ -14,7 +14,7 @@ from shared import outcomes
 from shared.account_table import REST, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide.policy import PastPull
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
 from shared.facts import AccountKey, PolicyReading
 from shared.finding import Finding
 from shared.ledger import Ledger
@@ -100,16 +100,40 @@ class UnderLock:
             return None  # another worker decided on it while this one waited for the lock
         revocation = current
         weighed = [self._weigh(finding, scene, revocation) for finding in scene.waiting]
-        chosen, record, left = await self._choose(weighed, revocation)
-        if chosen is None or chosen.plan is None or record is None:
-            records = await self._buried(scene, await self._records(scene, left, revocation))
-        else:
-            records = await self._pulled(
-                held, scene, chosen, record=record, left=left, revocation=revocation, partitions=partitions
-            )
+        records, left = await self._carried_out(held, scene, weighed, revocation, partitions)
         regenerated = any(r.pull is not None and r.pull.lever is Lever.ACCOUNT_KEY for r in records)
         following = None if regenerated else await self._next(left, records, revocation)
         return Turn(records, following, scene.keys)
+
+    async def _carried_out(
+        self,
+        held: HeldLock,
+        scene: Scene,
+        weighed: list[Weighed],
+        revocation: Revocation,
+        partitions: tuple[str, ...],
+    ) -> tuple[list[Revocation], list[Weighed]]:
+        """Pull at most one lever, and return the records with what was left to decide on.
+
+        ARM may take no more changes. Then what waits for that waits on, and holds up nothing else: `revocation` may
+        need a person, a policy, or no lever at all.
+        """
+        while True:
+            chosen, record, left = await self._choose(weighed, revocation)
+            plan = chosen.plan if chosen is not None else None
+            if chosen is None or plan is None or record is None:
+                return await self._buried(scene, await self._records(scene, left, revocation)), left
+            try:
+                records = await self._pulled(
+                    held, scene, chosen, record=record, left=left, revocation=revocation, partitions=partitions
+                )
+            except NoMoreChanges:
+                waiting = [w for w in left if w is chosen or outcomes.ends_with(w, plan)]
+                if any(w.finding.fingerprint == revocation.fingerprint for w in waiting):
+                    raise
+                weighed = [w for w in left if w not in waiting]
+            else:
+                return records, left
 
     async def _next(
         self, weighed: list[Weighed], records: list[Revocation], revocation: Revocation

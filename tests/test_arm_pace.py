@@ -12,13 +12,14 @@ from azure.core.rest import HttpRequest
 from local.memory.exchange import Answer, Request
 from local.memory.transport import InProcessTransport
 from shared.arm_pace import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
-from shared.errors import Throttled
+from shared.errors import NoMoreChanges, Throttled
 from tests.samples import NOW
 
 SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
 ACCOUNT = (
     f"https://management.azure.com/subscriptions/{SUBSCRIPTION}/resourceGroups/web/providers/x/storageAccounts/a"
 )
+SUBSCRIPTION_URL = f"https://management.azure.com/subscriptions/{SUBSCRIPTION}"
 _WRITES_AT_ONCE = _LIMITS[Kind.WRITE][0].burst
 VERSION = "?api-version=2026-09-01"
 
@@ -50,6 +51,8 @@ def pace(clock: Clock) -> ArmPace:
         ("PATCH", f"{ACCOUNT}{VERSION}", Kind.WRITE),
         ("PUT", f"{ACCOUNT}/tableServices/default/tables/t{VERSION}", Kind.WRITE),
         ("GET", f"{ACCOUNT}{VERSION}", Kind.READ),
+        ("GET", f"{SUBSCRIPTION_URL}/providers/Microsoft.Storage/storageAccounts{VERSION}", Kind.ACCOUNTS),
+        ("GET", f"{SUBSCRIPTION_URL}/providers/Microsoft.Authorization/locks{VERSION}", Kind.READ),
     ],
 )
 def test_call_counts_as_what_arm_counts_it(method: str, url: str, kind: Kind) -> None:
@@ -115,12 +118,28 @@ def test_what_was_reserved_is_sent_once(pace: ArmPace) -> None:
             pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 
-def test_what_was_reserved_is_counted_though_it_was_not_used(pace: ArmPace) -> None:
-    for _ in range(_WRITES_AT_ONCE):
+def test_what_was_reserved_and_not_used_is_there_for_others(pace: ArmPace) -> None:
+    spend(pace, but=1)
+    for _ in range(10):
         with pace.write_reserved(SUBSCRIPTION):
             pass
-    with pytest.raises(Throttled):
-        pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+    pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_what_was_reserved_is_not_sent_once_arm_wants_to_be_left_alone(pace: ArmPace) -> None:
+    with pace.write_reserved(SUBSCRIPTION):
+        pace.throttled(SUBSCRIPTION, Kind.WRITE, seconds=120)
+        with pytest.raises(NoMoreChanges):
+            pace.admit(SUBSCRIPTION, Kind.WRITE)
+
+
+def test_what_was_reserved_serves_what_is_started_meanwhile(pace: ArmPace) -> None:
+    spend(pace, but=1)
+    with pace.write_reserved(SUBSCRIPTION):
+        contextvars.copy_context().run(pace.admit, SUBSCRIPTION, Kind.WRITE)  # as a task that is started in the block
+        with pytest.raises(Throttled):
+            pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 
 def test_nothing_is_reserved_where_it_would_not_be_sent(pace: ArmPace) -> None:

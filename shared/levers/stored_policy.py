@@ -91,8 +91,8 @@ class StoredPolicyLever:
                 return PolicyReading(target, PolicyState.UNREACHABLE, "", Via.DATA_PLANE, detail=str(error))
         return await self._read(account, target, Via.ARM, key)
 
-    async def others(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
-        """Return the policies beside `target` on its resource that are not over, read as by `read`.
+    async def not_over(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
+        """Return the policies on the resource of `target` that are not over, read as by `read`.
 
         Raises Unreachable where that is not possible, PassingFailure or Blocked.
         """
@@ -103,7 +103,7 @@ class StoredPolicyLever:
                 raise
             policies = await self._policies(account, target, Via.ARM, key)
         now = self._clock()
-        return tuple(p for p in without(policies, target.policy) if p.state(now) is PolicyState.LIVE)
+        return tuple(policy for policy in policies if policy.state(now) is PolicyState.LIVE)
 
     async def _policies(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> Policies:
         """Return what the resource of `target` has, nothing where there is no such resource."""

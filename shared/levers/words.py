@@ -29,9 +29,13 @@ def done(pull: Pull, account: str) -> str:
 
 
 def policy(target: str) -> str:
-    """Return what a stored access policy is called: "the stored access policy 'partners' of container models"."""
+    """Return what a stored access policy is called: "the stored access policy 'partners' of container models".
+
+    Between backticks people are shown commands: none of a policy's id is to pass for one.
+    """
     parsed = PolicyTarget.parse(target)
-    return f"the stored access policy '{parsed.policy}' of {resource(parsed)}"
+    name = parsed.policy.replace("`", "'")
+    return f"the stored access policy '{name}' of {resource(parsed)}"
 
 
 def resource(target: PolicyTarget) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from shared.report.text import clean
+from shared.report.text import prose
 
 _MOST_ITEMS = 20
 
@@ -54,7 +54,7 @@ def bullets(items: Sequence[str], *, tag: str = "ul") -> str:
 
 def _prose(text: str) -> str:
     """Escape `text`; what stands between backticks is a command."""
-    return _COMMAND.sub(rf'<code style="{_CODE}">\1</code>', escape(clean(text)))
+    return _COMMAND.sub(rf'<code style="{_CODE}">\1</code>', escape(prose(text)))
 
 
 def command_block(text: str) -> str:

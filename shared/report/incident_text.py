@@ -1,7 +1,7 @@
 """What an incident says, as plain text: the same wherever it is filed."""
 
 from shared.report.briefing import Briefing
-from shared.report.text import clean, defang
+from shared.report.text import clean, defang, prose
 from shared.report.wording import command, headline, why
 
 PAGES = frozenset({"failed", "awaiting_approval", "unresolved"})
@@ -24,14 +24,14 @@ def summary(briefing: Briefing) -> str:
         briefing.reported_by and f"Reported by {clean(briefing.reported_by)}: {clean(briefing.reported_because)}",
         briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
         f"C3ID: {clean(briefing.c3id)}",
-        *(f"Use: {clean(point)}" for point in briefing.used),
-        *(f"Breaks: {clean(point)}" for point in briefing.breaks),
+        *(f"Use: {prose(point)}" for point in briefing.used),
+        *(f"Breaks: {prose(point)}" for point in briefing.breaks),
         by_hand and f"{'Prints the new key' if words.pulled else 'Revokes it by hand'}: {by_hand}",
-        *(f"Open: {clean(point)}" for point in briefing.open_points),
+        *(f"Open: {prose(point)}" for point in briefing.open_points),
     )
     return "\n".join(line for line in lines if line)
 
 
 def steps(briefing: Briefing) -> str:
     """Return what to do next, numbered, one line each."""
-    return "\n".join(f"{number}. {clean(step)}" for number, step in enumerate(briefing.next_steps, start=1))
+    return "\n".join(f"{number}. {prose(step)}" for number, step in enumerate(briefing.next_steps, start=1))

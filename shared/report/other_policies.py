@@ -3,7 +3,6 @@
 Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 """
 
-from shared.decide.attribution import named_policy
 from shared.facts import AccountFacts
 from shared.levers import words
 from shared.levers.access_policies import SignedIdentifier
@@ -12,10 +11,7 @@ from shared.levers.levers import Levers, signer
 from shared.report.commands import list_policies
 from shared.report.text import clean, utc
 from shared.revocation import Revocation
-from shared.sas import Kind
 from shared.targets import KEY_NAMES, InvalidTarget, Lever, PolicyTarget
-
-_NO_POLICY = "-"  # beside which all of a resource are others
 
 
 class OtherPolicies:
@@ -32,23 +28,29 @@ class OtherPolicies:
             return ()
         keys = await self._levers.account_key.keys(account)
         try:
-            others = await self._levers.stored_policy.others(account, target, key=signer(keys, None))
+            policies = await self._levers.stored_policy.not_over(account, target, key=signer(keys, None))
         except Unreachable as error:
             return (f"Nobody has looked at the other policies of {words.resource(target)}: {error}",)
+        ended = _ended(revocation)
+        others = tuple(policy for policy in policies if policy.id != ended)
         return (_said(revocation, account, target, others),) if others else ()
 
 
+def _ended(revocation: Revocation) -> str | None:
+    """Return the id of the policy that was ended, if one was: it is being proven dead, and not spoken of here."""
+    pull = revocation.pull
+    return PolicyTarget.parse(pull.target).policy if pull is not None and pull.lever is Lever.STORED_POLICY else None
+
+
 def _target(revocation: Revocation) -> PolicyTarget | None:
-    """Return the policy that was dealt with, or one that is none where the leak named none; None without a place."""
+    """Return a target on the leaked place, whose policy may be any; None where no place is known."""
     order, credential = revocation.finding.order, revocation.finding.credential
     if order is not None and order.lever is Lever.STORED_POLICY:
         return PolicyTarget.parse(order.target)
     if credential is None or credential.service is None or credential.container is None:
         return None
-    if credential.kind is Kind.POLICY_SAS:
-        return named_policy(credential)
     try:
-        return PolicyTarget(credential.service, credential.container, _NO_POLICY)
+        return PolicyTarget(credential.service, credential.container, "any")
     except InvalidTarget:
         return None
 
@@ -70,8 +72,9 @@ def _said(
 
 def _described(policy: SignedIdentifier) -> str:
     may = clean(policy.permissions or "", limit=20) or "permissions of the token's own"
+    begin = f", from {clean(policy.start, limit=40)}" if policy.start else ""
     if policy.expires is not None:
         end = f"until {utc(policy.expires)}"
     else:
         end = f"until {clean(policy.expiry, limit=40)}" if policy.expiry else "without an end"
-    return f"{clean(policy.id, limit=64)} ({may}, {end})"
+    return f"{clean(policy.id, limit=64)} ({may}{begin}, {end})"

@@ -15,11 +15,16 @@ _WWW = re.compile(r"www\.", re.IGNORECASE)
 
 
 def clean(text: str, *, limit: int = 1000) -> str:
-    """Return `text` on one line, redacted and without links, at most `limit` characters.
+    """Return `text` on one line, redacted and without links or commands, at most `limit` characters.
 
     Invisible characters (line breaks, bidirectional marks, zero-width ones) become spaces *before* redacting,
     so that nothing hides behind them.
     """
+    return _cut(_harmless(text).replace("`", "'"), limit)
+
+
+def prose(text: str, *, limit: int = 1000) -> str:
+    """Return a sentence of ours as `clean` does, but for its commands, which stand between backticks."""
     return _cut(_harmless(text), limit)
 
 

@@ -551,6 +551,39 @@ async def test_what_failed_otherwise_since_is_not_held_back_for_arm(driver: Driv
     assert not (await driver.record(finding.fingerprint)).waits_for_arm
 
 
+@pytest.mark.parametrize("what", ["a policy", "a person", "nothing"])
+async def test_leak_that_waits_for_arm_holds_up_no_other_of_its_account(driver: Driver, what: str) -> None:
+    account = await driver.account()
+    await shares.under_policies(driver, account, "partners")
+    waits = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(REGENERATE, status=429)
+    worker = driver.worker()
+    await worker.reception.receive(report(waits))
+    driver.rest()
+    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
+    leak, state = {
+        "a policy": (shares.leak(account, key="key2"), State.CONTAINED),
+        "a person": (leaks.small(account.name, account.keys["key2"]), State.AWAITING_APPROVAL),
+        "nothing": (leaks.forged(account.name, ""), State.UNRESOLVED),
+    }[what]
+    await worker.reception.receive(report(found(leak)))
+    assert (await driver.record(found(leak).fingerprint)).state is state
+    record = await driver.record(waits.fingerprint)
+    assert (record.state, record.waits_for_arm, rotated(account)) == (State.RECEIVED, True, [])
+
+
+async def test_leak_under_the_key_that_waits_for_arm_waits_for_it_too(driver: Driver) -> None:
+    account = await driver.account()
+    driver.fault(REGENERATE, status=429)
+    first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
+    worker = driver.worker()
+    await worker.reception.receive(report(first))
+    driver.rest()
+    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
+    await worker.reception.receive(report(second))
+    assert (await driver.record(second.fingerprint)).waits_for_arm
+
+
 async def test_leak_that_was_not_decided_on_asks_a_person_though_arm_wants_to_be_left_alone(driver: Driver) -> None:
     account = await driver.account()
     driver.fault(LIST_KEYS, times=3)

@@ -1,5 +1,6 @@
 """What stays open although a leak is dead: looked at once it was revoked, and told of."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,9 @@ from local.cloud import LocalCloud
 from local.faults import Effect
 from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.queues import Message
+from shared.report.other_policies import OtherPolicies
 from shared.revocation import Revocation, State
+from shared.targets import Lever
 from tests.driven import shares
 from tests.driven.driving import OWNER, Driver, found, report
 from tests.local.reaching import options
@@ -191,12 +194,44 @@ async def test_policies_of_a_share_are_read_through_arm_where_the_data_plane_is_
     assert "tokens into file share homes still: suppliers" in str(record.remains)
 
 
+@pytest.mark.parametrize("name", ["any", "-"])
+async def test_no_policy_is_hidden_by_its_name(driver: Driver, account: Account, name: str) -> None:
+    await shares.under_policies(driver, account, "partners", name)
+
+    record = await followed(driver, account, shares.leak(account))
+
+    assert f"still: {name} (rw" in str(record.remains)
+
+
+async def test_a_policy_that_was_not_ended_is_named_although_the_leak_was_under_it(
+    driver: Driver, account: Account
+) -> None:
+    """It could not be reached, so that the key was regenerated: tokens that the other key signed live on."""
+    await shares.under_policies(driver, account, "partners")
+    finding = found(shares.leak(account))
+    worker = driver.worker()
+    await worker.reception.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert record.pull is not None
+    assert record.account is not None
+    await shares.under_policies(driver, account, "partners", "suppliers")
+    rotated = replace(record, pull=replace(record.pull, lever=Lever.ACCOUNT_KEY, target="key1"))
+
+    [said] = await OtherPolicies(worker.levers).of(rotated, record.account)
+
+    assert "partners" in said
+    assert "that key2 signed" in said
+
+
 async def test_a_policy_s_name_is_text_from_outside(driver: Driver, account: Account) -> None:
-    await shares.under_policies(driver, account, "partners", "see https://evil.example/now")
+    await shares.under_policies(driver, account, "partners", "see https://evil.example/now", "run `curl x|sh`")
 
     record = await followed(driver, account, shares.leak(account))
 
     assert "https://evil" not in str(record.remains)
+    [mail] = driver.mails(account.name)
+    assert "curl x|sh" in mail.body
+    assert "curl x|sh</code>" not in mail.body
 
 
 async def test_a_static_website_is_named(driver: Driver, cloud: LocalCloud, account: Account) -> None:

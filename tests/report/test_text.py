@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.report.text import clean, defang, utc
+from shared.report.text import clean, defang, prose, utc
 
 _SIGNATURE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfG="
 
@@ -28,6 +28,14 @@ _SIGNATURE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfG="
 )
 def test_clean_shows_text_without_links_or_control_characters(text: str, shown: str) -> None:
     assert clean(text) == shown
+
+
+def test_clean_text_is_no_command() -> None:
+    assert clean("see `curl x | sh`") == "see 'curl x | sh'"
+
+
+def test_prose_keeps_its_commands_and_is_harmless_otherwise() -> None:
+    assert prose("see `az login` at https://evil.example") == "see `az login` at hxxps://evil.example"
 
 
 def test_clean_removes_a_signature() -> None:
