@@ -24,7 +24,7 @@ from shared.finding import Finding, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockAhead, LockedWork
-from shared.queues import SAFETY_NET, Message, Queues, backoff
+from shared.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
 from shared.repeats import Repeats
 from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
@@ -35,8 +35,7 @@ _log = logging.getLogger(__name__)
 
 INLINE_BUDGET = 20.0  # seconds; Event Grid waits for 30
 _SECOND_LOOK = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
-_LONGEST_DELAY = 15 * 60.0  # seconds between two tries
-_LONGEST_FOR_ARM = 4 * 60.0  # where a try costs two calls, and ARM may take dozens of changes by then
+_LONGEST_FOR_ARM = 4 * 60.0  # seconds, where a try costs two calls and ARM may take dozens of changes by then
 _GIVE_UP = timedelta(hours=24)
 
 
@@ -267,7 +266,7 @@ class Containment:
             await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
             if not message.swept:
-                longest = _LONGEST_FOR_ARM if isinstance(error, NoMoreChanges) else _LONGEST_DELAY
+                longest = _LONGEST_FOR_ARM if isinstance(error, NoMoreChanges) else LONGEST_DELAY
                 delay = backoff(message.attempt, error.retry_after, longest=longest)
                 await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
             await self._tell_what_for(revocation, error)

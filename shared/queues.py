@@ -14,7 +14,7 @@ INTAKE_QUEUE = "intake"
 POISON = "-poison"  # what the Functions host adds to the name of the queue in which a message failed each time
 
 SAFETY_NET = 45.0  # seconds until the queued message takes over from a worker that did not get to the end
-_LONGEST_DELAY = 15 * 60.0  # seconds
+LONGEST_DELAY = 15 * 60.0  # seconds between two tries
 _FIRST_DELAY = 1.0
 
 
@@ -38,7 +38,7 @@ def read(text: str) -> Message:
         raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
 
 
-def backoff(attempt: int, retry_after: float | None = None, *, longest: float = _LONGEST_DELAY) -> float:
+def backoff(attempt: int, retry_after: float | None = None, *, longest: float = LONGEST_DELAY) -> float:
     """Seconds until the next try: 1, doubled with each attempt up to `longest`, never less than was asked for."""
     return max(min(_FIRST_DELAY * 2.0 ** min(attempt, 16), longest), retry_after or 0.0)
 

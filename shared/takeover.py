@@ -190,8 +190,7 @@ class Takeover:
             record, key = records.get(rotation.fingerprint), keys.get(rotation.target)
             stands = key is not None and key.sha256 == rotation.new_sha256
             if stands and record is not None and record.state is State.RECEIVED:
-                told = self._unproven(record, rotation.target, account, keys, answered_at=rotation.at)
-                return [told]
+                return [self._unproven(record, rotation.target, account, keys, answered_at=rotation.at)]
         return []
 
     def _unproven(

@@ -17,7 +17,7 @@ from shared.ledger import Ledger
 _log = logging.getLogger(__name__)
 
 # What the first remote call would import otherwise. On a thread: whatever is reported meanwhile is being dealt with.
-_MODULES = ("azure.identity.aio",)
+_CREDENTIAL = "azure.identity.aio"
 _PATIENCE = 30.0  # seconds
 _INVENTORY_EVERY = timedelta(hours=6)  # where nothing is killed, and it is believed for a day
 
@@ -38,7 +38,7 @@ class WarmUp:
 
     async def _get_ready(self) -> None:
         async with asyncio.timeout(_PATIENCE):
-            await asyncio.to_thread(lambda: [importlib.import_module(name) for name in _MODULES])
+            await asyncio.to_thread(importlib.import_module, _CREDENTIAL)
             await asyncio.gather(self._ledger.ping(), self._accounts.take_inventory())
 
     @staticmethod

@@ -32,20 +32,20 @@ class Rooms:
             self.twice.set()
 
 
-def begun(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> asyncio.Task[None]:
-    """A warm-up whose hours are over at once."""
+async def warmed_up(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warm up, with hours that are over at once, until an inventory was taken twice; nothing ends it before."""
     monkeypatch.setattr(warm_up, "_INVENTORY_EVERY", warm_up._INVENTORY_EVERY * 0)
     task = warm_up.begin(WarmUp(ledger=rooms, accounts=rooms).run)  # type: ignore[arg-type]
     assert task is not None
-    return task
+    async with asyncio.timeout(30):
+        await rooms.twice.wait()
+    assert not task.done()
+    task.cancel()
 
 
 async def test_ledger_is_reached_and_an_inventory_taken_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms = Rooms()
-    task = begun(rooms, monkeypatch)
-    async with asyncio.timeout(30):
-        await rooms.twice.wait()
-    task.cancel()
+    await warmed_up(rooms, monkeypatch)
     assert rooms.pings == 1
 
 
@@ -54,11 +54,7 @@ async def test_what_cannot_be_reached_is_said_and_tried_by_whoever_needs_it(
 ) -> None:
     rooms = Rooms(failing=True)
     with caplog.at_level(logging.WARNING, logger="shared.warm_up"):
-        task = begun(rooms, monkeypatch)
-        async with asyncio.timeout(30):
-            await rooms.twice.wait()
-    assert not task.done()
-    task.cancel()
+        await warmed_up(rooms, monkeypatch)
     assert "The next kill has more to do: Reading record" in caplog.text
 
 
@@ -72,10 +68,7 @@ async def test_inventory_that_fails_as_nobody_foresaw_is_said_and_taken_again(
 
     rooms = Surprising()
     with caplog.at_level(logging.ERROR, logger="shared.warm_up"):
-        task = begun(rooms, monkeypatch)
-        async with asyncio.timeout(30):
-            await rooms.twice.wait()
-    task.cancel()
+        await warmed_up(rooms, monkeypatch)
     assert "KeyError: 'data'" in caplog.text
 
 
@@ -89,10 +82,7 @@ async def test_what_takes_too_long_is_given_up(
     monkeypatch.setattr(warm_up, "_PATIENCE", 0.05)
     rooms = Hanging()
     with caplog.at_level(logging.WARNING, logger="shared.warm_up"):
-        task = begun(rooms, monkeypatch)
-        async with asyncio.timeout(30):
-            await rooms.twice.wait()
-    task.cancel()
+        await warmed_up(rooms, monkeypatch)
     assert "warming up took too long" in caplog.text
 
 
@@ -100,10 +90,7 @@ async def test_modules_of_the_first_call_are_imported(monkeypatch: pytest.Monkey
     imported: list[str] = []
     monkeypatch.setattr(importlib, "import_module", imported.append)
     rooms = Rooms()
-    task = begun(rooms, monkeypatch)
-    async with asyncio.timeout(30):
-        await rooms.twice.wait()
-    task.cancel()
+    await warmed_up(rooms, monkeypatch)
     assert imported == ["azure.identity.aio"]
 
 

@@ -85,36 +85,10 @@ class StoredPolicyLever:
         UNREACHABLE. Raises PassingFailure, or Blocked where a right on ARM is missing.
         """
         try:
-            return await self._read(account, target, Via.DATA_PLANE, key)
+            policies, via = await self._policies(account, target, key)
         except Unreachable as error:
-            if target.service not in arm_acl.SERVICES:
-                return PolicyReading(target, PolicyState.UNREACHABLE, "", Via.DATA_PLANE, detail=str(error))
-        return await self._read(account, target, Via.ARM, key)
-
-    async def not_over(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
-        """Return the policies on the resource of `target` that are not over, read as by `read`.
-
-        Raises Unreachable where that is not possible, PassingFailure or Blocked.
-        """
-        try:
-            policies = await self._policies(account, target, Via.DATA_PLANE, key)
-        except Unreachable:
-            if target.service not in arm_acl.SERVICES:
-                raise
-            policies = await self._policies(account, target, Via.ARM, key)
-        now = self._clock()
-        return tuple(policy for policy in policies if policy.state(now) is PolicyState.LIVE)
-
-    async def _policies(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> Policies:
-        """Return what the resource of `target` has, nothing where there is no such resource."""
-        try:
-            async with self._store(account, target, via, key=key, request_id=self._new_id()) as store:
-                return (await store.read()).policies
-        except NotFound:
-            return ()
-
-    async def _read(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> PolicyReading:
-        found = find(await self._policies(account, target, via, key), target.policy)
+            return PolicyReading(target, PolicyState.UNREACHABLE, "", Via.DATA_PLANE, detail=str(error))
+        found = find(policies, target.policy)
         if found is None:
             return PolicyReading(target, PolicyState.GONE, NO_POLICY, via)
         return PolicyReading(
@@ -125,6 +99,31 @@ class StoredPolicyLever:
             permissions=found.permissions,
             expires=found.expires,
         )
+
+    async def not_over(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
+        """Return the policies on the resource of `target` that are not over, read as by `read`.
+
+        Raises Unreachable where `read` says so, PassingFailure or Blocked.
+        """
+        policies, _ = await self._policies(account, target, key)
+        now = self._clock()
+        return tuple(policy for policy in policies if policy.state(now) is PolicyState.LIVE)
+
+    async def _policies(self, account: AccountFacts, target: PolicyTarget, key: AccountKey) -> tuple[Policies, Via]:
+        """Return what the resource of `target` has, nothing where there is no such resource, and how it was read."""
+        try:
+            return await self._listed(account, target, Via.DATA_PLANE, key), Via.DATA_PLANE
+        except Unreachable:
+            if target.service not in arm_acl.SERVICES:
+                raise
+        return await self._listed(account, target, Via.ARM, key), Via.ARM
+
+    async def _listed(self, account: AccountFacts, target: PolicyTarget, via: Via, key: AccountKey) -> Policies:
+        try:
+            async with self._store(account, target, via, key=key, request_id=self._new_id()) as store:
+                return (await store.read()).policies
+        except NotFound:
+            return ()
 
     def mint(self, account: AccountFacts, reading: PolicyReading, *, key: AccountKey) -> tuple[ProofToken, ...]:
         """Return a proof token that hangs on the policy, as `policy_tokens.mint` does; none where it is not live.

@@ -48,23 +48,21 @@ def expire_policy(account_id: str | None, target: str | None) -> str | None:
         return None
     if account is None or not _PLAIN_POLICY.fullmatch(policy.policy):
         return None
-    group, option = _POLICY_COMMANDS[policy.service]
-    return (
-        f"az storage {group} policy update --subscription {account['subscription']} "
-        f"--account-name {account['account']} --auth-mode key {option} {shlex.quote(policy.resource)} "
-        f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
-    )
+    named = f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
+    return f"{_of_policies('update', account, policy)} {named}"
 
 
 def list_policies(account_id: str | None, place: PolicyTarget) -> str | None:
     """Return the command that lists the stored access policies where `place` is one; None for an id of no account."""
     account = _ACCOUNT_ID.fullmatch(account_id or "")
-    if account is None:
-        return None
+    return _of_policies("list", account, place) if account is not None else None
+
+
+def _of_policies(verb: str, account: re.Match[str], place: PolicyTarget) -> str:
     group, option = _POLICY_COMMANDS[place.service]
     return (
-        f"az storage {group} policy list --subscription {account['subscription']} --account-name "
-        f"{account['account']} --auth-mode key {option} {shlex.quote(place.resource)}"
+        f"az storage {group} policy {verb} --subscription {account['subscription']} "
+        f"--account-name {account['account']} --auth-mode key {option} {shlex.quote(place.resource)}"
     )
 
 

@@ -44,19 +44,6 @@ def without_host(account: str, key: str) -> str:
     return account_sas(account, key).partition("?")[2]
 
 
-def small(account: str, key: str) -> str:
-    """What a web shop hands to everybody: one blob, read only, for minutes."""
-    query = generate_blob_sas(
-        account,
-        "invoices",
-        "4711.pdf",
-        account_key=key,
-        permission=BlobSasPermissions(read=True),
-        expiry=datetime.now(UTC) + timedelta(minutes=30),
-    )
-    return f"https://{account}.blob.core.windows.net/invoices/4711.pdf?{query}"
-
-
 def under_a_policy(account: str, key: str) -> str:
     query = generate_container_sas(account, "models", account_key=key, policy_id="partners")
     return f"https://{account}.blob.core.windows.net/models?{query}"

@@ -12,13 +12,14 @@ from shared import finding as findings
 from shared import reception
 from shared.arm_pace import Kind as ArmCall
 from shared.errors import PassingFailure, SasquashError
-from shared.finding import REPORTED, Report
+from shared.finding import REPORTED, Finding, Report
 from shared.levers import account_key
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
+from shared.worker import Worker
 from tests.driven import leaks, shares
 from tests.driven.driving import Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key
+from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
 
 PROOF = "sasquashproof"
 REGENERATE = "/regenerateKey"
@@ -442,7 +443,7 @@ async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver)
 
 async def test_small_token_asks(driver: Driver) -> None:
     account = await driver.account()
-    finding = found(leaks.small(account.name, account.keys["key1"]))
+    finding = found(small_sas(account.name, account.keys["key1"]))
     await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -521,14 +522,20 @@ async def test_throttled_lever_is_pulled_again_when_arm_allows(driver: Driver) -
     assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 2)
 
 
-async def test_what_waits_for_arm_lists_no_keys_meanwhile(driver: Driver) -> None:
-    account = await driver.account()
+async def waiting_for_arm(driver: Driver, account: Account, *, seconds: float = 3600) -> tuple[Worker, Finding]:
+    """A leak of key1 whose lever ARM refused, and the worker whose ARM takes no change for so long."""
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
     worker = driver.worker()
     await worker.reception.receive(report(finding))
     driver.rest()
-    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=120)
+    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=seconds)
+    return worker, finding
+
+
+async def test_what_waits_for_arm_lists_no_keys_meanwhile(driver: Driver) -> None:
+    account = await driver.account()
+    worker, finding = await waiting_for_arm(driver, account, seconds=120)
     before = len(driver.requests())
     for message in (Message(finding.fingerprint), Message(finding.fingerprint, attempt=9)):
         await worker.containment.resume(message)
@@ -556,15 +563,10 @@ async def test_what_failed_otherwise_since_is_not_held_back_for_arm(driver: Driv
 async def test_leak_that_waits_for_arm_holds_up_no_other_of_its_account(driver: Driver, what: str) -> None:
     account = await driver.account()
     await shares.under_policies(driver, account, "partners")
-    waits = found(account_sas(account.name, account.keys["key1"]))
-    driver.fault(REGENERATE, status=429)
-    worker = driver.worker()
-    await worker.reception.receive(report(waits))
-    driver.rest()
-    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
+    worker, waits = await waiting_for_arm(driver, account)
     leak, state = {
         "a policy": (shares.leak(account, key="key2"), State.CONTAINED),
-        "a person": (leaks.small(account.name, account.keys["key2"]), State.AWAITING_APPROVAL),
+        "a person": (small_sas(account.name, account.keys["key2"]), State.AWAITING_APPROVAL),
         "nothing": (leaks.forged(account.name, ""), State.UNRESOLVED),
     }[what]
     await worker.reception.receive(report(found(leak)))
@@ -575,12 +577,8 @@ async def test_leak_that_waits_for_arm_holds_up_no_other_of_its_account(driver: 
 
 async def test_leak_under_the_key_that_waits_for_arm_waits_for_it_too(driver: Driver) -> None:
     account = await driver.account()
-    driver.fault(REGENERATE, status=429)
-    first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
-    worker = driver.worker()
-    await worker.reception.receive(report(first))
-    driver.rest()
-    worker.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
+    worker, _ = await waiting_for_arm(driver, account)
+    second = found(account_sas(account.name, account.keys["key1"], expiry=later(3)))
     await worker.reception.receive(report(second))
     assert (await driver.record(second.fingerprint)).waits_for_arm
 

@@ -19,7 +19,7 @@ from shared.revocation import Reason, Revocation, State
 from shared.targets import Lever, Lockdown
 from tests.driven import leaks, shares
 from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas
+from tests.roads.leaks import account_sas, small_sas
 
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
@@ -49,7 +49,7 @@ def shared_key_of(account: Account) -> object:
 
 async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocation:
     """The record of a leak that Ada reported and that waits for a second person."""
-    text = leaks.small(account.name, account.keys["key1"])
+    text = small_sas(account.name, account.keys["key1"])
     [record] = await driver.worker(**settings).desk.report(asked(text), caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     return record
@@ -121,7 +121,7 @@ async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Dr
 
 async def test_secret_in_a_reason_goes_no_further(driver: Driver) -> None:
     account = await driver.account()
-    text = leaks.small(account.name, account.keys["key1"])
+    text = small_sas(account.name, account.keys["key1"])
     desk = driver.worker().desk
     signature = text.partition("sig=")[2]
     [record] = await desk.report(ReportRequest(text, f"It says {text}", source=f"x sig={signature}"), caller=ADA)

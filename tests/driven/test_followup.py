@@ -17,7 +17,7 @@ from shared.queues import Message
 from shared.revocation import Outcome, Reason, Revocation, State
 from tests.driven import leaks
 from tests.driven.driving import OWNER, Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
+from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
 
 SEND_MAIL = "/sendMail"
 ITEMS = "/items"
@@ -249,7 +249,7 @@ async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_sec
     driver: Driver, account: Account
 ) -> None:
     """The race without luck: this one has just read that nobody was told, and stands still."""
-    finding = await contained(driver, account, leaks.small(account.name, account.keys["key1"]))
+    finding = await contained(driver, account, small_sas(account.name, account.keys["key1"]))
     slow = driver.worker()
     stale = await driver.record(finding.fingerprint)
     await followed(driver, finding)

@@ -17,7 +17,7 @@ from shared.targets import Lever
 from shared.under_lock import behind_our_rotation
 from tests.driven import leaks
 from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas, blob_sas, later
+from tests.roads.leaks import account_sas, blob_sas, later, small_sas
 
 REGENERATE = "/regenerateKey"
 TABLES = "https://sasquashstate.table.core.windows.net"
@@ -81,7 +81,7 @@ async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(dr
 
 async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driver: Driver) -> None:
     account = await driver.account()
-    small = found(leaks.small(account.name, account.keys["key1"]))
+    small = found(small_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, small)
     await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
