@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
@@ -29,8 +28,8 @@ from shared.responder.api import Responder
 from shared.undelivered import Undelivered
 from tests import samples
 from tests.samples import ENVIRONMENT, NOW
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 HEAVY = (
     "msgraph",
     "kiota_abstractions",

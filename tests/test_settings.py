@@ -1,14 +1,13 @@
 import re
-from pathlib import Path
 
 import pytest
 
 from shared.decide.rules import default_rules
 from shared.errors import SettingsError
 from shared.settings import Mode, Settings, declared
+from tests.support.paths import ROOT
 
 SENDER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-ROOT = Path(__file__).resolve().parent.parent
 COMPLETE = {
     "SASQUASH_MODE": "auto",
     "SASQUASH_SUBSCRIPTIONS": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",

@@ -3,9 +3,9 @@
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 _PATH = re.compile(r"`((?:shared/|function_app)[a-z_/.]*)`")
 
 

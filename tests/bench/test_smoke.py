@@ -3,13 +3,11 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from bench.figures import Figure, median
 from bench.report import page
 from bench.warm import Latencies
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
 
 
 def test_small_bench_prints_every_figure_as_a_line() -> None:

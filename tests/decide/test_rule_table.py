@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from shared.sas import Kind, Service, Severity
 from shared.targets import Lockdown
 from tests import samples
 from tests.samples import ACCOUNT, NOW, leak
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 LAST = {"name": "rest", "then": "ask", "why": "nobody said otherwise"}
 RULE = {"name": "mine", "when": {"writes": True}, "then": "act", "why": "it writes"}
 LEAKS = [

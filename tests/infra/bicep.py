@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pycep import BicepParser
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 INFRA = ROOT / "infra"
 
 

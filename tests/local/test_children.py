@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.children import Child, ChildError, plain_environment
+from tests.support.paths import ROOT
 
 READY = "print('ready http://127.0.0.1:1234', flush=True)"
 
@@ -84,9 +85,7 @@ def test_child_dies_with_a_killed_parent() -> None:
         subprocess.Popen([sys.executable, "-c", script], preexec_fn=die_with_parent(), start_new_session=True)
         time.sleep(600)
     """)
-    process = subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2], text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=ROOT, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     os.kill(process.pid, signal.SIGKILL)

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.command import main
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def command(name: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,7 @@ import pytest
 from local.host.app_loader import AuthLevel, HttpTrigger, QueueTrigger, TimerTrigger, function_of
 from local.host.configuration import AppSettings, MessageEncoding, StartError, read_host_json
 from local.host.connections import StorageClients, StorageConnection, storage_connection
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 def write_host_json(folder: Path, **changes: Any) -> Path:

@@ -1,13 +1,14 @@
 """docs/openapi.yaml, and whether something is as it says."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema_rs import Draft202012Validator
 
-FILE = Path(__file__).resolve().parents[2] / "docs/openapi.yaml"
+from tests.support.paths import ROOT
+
+FILE = ROOT / "docs/openapi.yaml"
 
 
 @cache

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,8 +20,8 @@ from tests.intake.intaking import generic
 from tests.roads.api import APPROVER, approve
 from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.roads.road import Road, is_closed
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
 TELLS = ("github", "azure-devops", "defender")
 

@@ -1,14 +1,14 @@
 """Every row of the shared corpus of real tokens, where it is at hand: text in, the whole expected answer out."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.sas.answers import answer
+from tests.support.paths import ROOT
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+CORPUS = ROOT.parent / "shared" / "corpus"
 ROWS_FILE = CORPUS / "sas_sample.jsonl"
 ROWS: list[dict[str, Any]] = (
     [json.loads(line) for line in ROWS_FILE.read_text(encoding="utf-8").splitlines()] if ROWS_FILE.exists() else []

@@ -5,12 +5,12 @@ import json
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from shared.sas.__main__ import main
 from tests.sas.making import ACCOUNT, KEYS, container_url
+from tests.support.paths import ROOT
 
 GOOD = json.dumps({"id": "a", "text": container_url(), "keys": {ACCOUNT: KEYS}}).encode()
 
@@ -64,13 +64,12 @@ def test_nothing_to_explain_is_an_exit_code(data: bytes) -> None:
 
 
 def test_it_runs_as_a_module_whatever_the_terminal_can_show() -> None:
-    root = Path(__file__).parents[2]
     url = container_url().replace("/models?", "/日本語?")
     done = subprocess.run(
         [sys.executable, "-m", "shared.sas", "explain"],
         input=url.encode(),
         capture_output=True,
-        cwd=root,
+        cwd=ROOT,
         env={"PYTHONIOENCODING": "ascii", "PATH": ""},
         timeout=60,
         check=False,

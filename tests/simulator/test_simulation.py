@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import ROOT
+
 SEEDS = int(os.environ.get("SASQUASH_SIMULATED_SEEDS", "2000"))
 BUDGET = 150  # seeds within which a build that is broken on purpose must be caught
 
