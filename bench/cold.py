@@ -19,9 +19,9 @@ from bench.figures import Figure, median
 from bench.warm import Latencies
 from local.cloud import ROOT, LocalCloud, running
 from shared import finding
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road, is_closed
-from tests.samples import ENVIRONMENT
+from tests.support.deployment import Road, is_closed
+from tests.support.leaks import account_sas
+from tests.support.samples import ENVIRONMENT
 
 _HOST = "bench.watched_host"
 _TIMERS = ("sweep", "send_digest", "collect_dead_letters", "look_again", "look_at_accounts", "drill")

@@ -20,8 +20,8 @@ from local.faults import Effect, Fault
 from local.model import Account, RecordedRequest
 from shared import finding
 from shared.revocation import State
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road, is_closed
+from tests.support.deployment import Road, is_closed
+from tests.support.leaks import account_sas
 
 _WARM_UP_SECONDS = 30.0
 

@@ -12,8 +12,8 @@ from local.entra import Entra
 from local.model import Account, Cloud
 from shared.accounts import Access, AccountRef, Accounts
 from shared.facts import AccountFacts
-from tests.local.asgi import Credential, Transport
-from tests.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
+from tests.support.asgi import Credential, Transport
+from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
 
 RULES = {
     "resourceAccessRules": [{"tenantId": "t", "resourceId": "r"}],

@@ -11,8 +11,8 @@ from shared.errors import NotPermitted, WrongState
 from shared.finding import Finding, Order
 from shared.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 from shared.targets import Lever, Lockdown
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")

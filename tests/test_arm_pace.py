@@ -13,7 +13,7 @@ from local.memory.exchange import Answer, Request
 from local.memory.transport import InProcessTransport
 from shared.arm_pace import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
 from shared.errors import NoMoreChanges, Throttled
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
 ACCOUNT = (

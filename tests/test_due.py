@@ -33,8 +33,8 @@ from shared.revocation import (
     Told,
 )
 from shared.targets import Lever, Lockdown
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 LATER = NOW + timedelta(minutes=5)
 _STATES_WITHOUT_MAIL = (State.RECEIVED, State.CLOSED, State.DISMISSED)

@@ -7,8 +7,8 @@ import pytest
 from shared import evidence
 from shared.revocation import Approval, Outcome, Proof, Reason, Revocation, State
 from shared.sas import key_sha256
-from tests import samples
-from tests.samples import NOW, PERSON
+from tests.support import samples
+from tests.support.samples import NOW, PERSON
 
 KEY_HASH = key_sha256(samples.KEYS["key2"])
 KNOWN = samples.revocation(key_name="key2", key_sha256=KEY_HASH)

@@ -15,8 +15,8 @@ from shared import finding as findings
 from shared.errors import MalformedEvent
 from shared.finding import REPORTED, Finding, Report
 from shared.targets import Lever
-from tests import samples
-from tests.samples import KEYS, NOW, leak
+from tests.support import samples
+from tests.support.samples import KEYS, NOW, leak
 
 CREDENTIAL = leak(samples.account_sas())
 WIRE: dict[str, Any] = CREDENTIAL.to_json()

@@ -26,9 +26,9 @@ from shared.intake.api import Intake
 from shared.queues import Message
 from shared.responder.api import Responder
 from shared.undelivered import Undelivered
-from tests import samples
-from tests.samples import ENVIRONMENT, NOW
+from tests.support import samples
 from tests.support.paths import ROOT
+from tests.support.samples import ENVIRONMENT, NOW
 
 HEAVY = (
     "msgraph",

@@ -30,9 +30,9 @@ from shared.hand_over import KeyHandOver
 from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
 from shared.targets import Lever
-from tests import samples
-from tests.local.asgi import Credential, Transport
-from tests.samples import KEYS, NOW
+from tests.support import samples
+from tests.support.asgi import Credential, Transport
+from tests.support.samples import KEYS, NOW
 
 NAME = "storage-key"
 ID = f"https://{KEY_VAULT}.vault.azure.net/secrets/{NAME}"

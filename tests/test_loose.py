@@ -14,8 +14,8 @@ from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.facts import AccountKey
 from shared.finding import Reported
 from shared.loose import LooseCredentials
-from tests import samples
-from tests.samples import ACCOUNT, KEYS, NOW
+from tests.support import samples
+from tests.support.samples import ACCOUNT, KEYS, NOW
 
 OTHER = "contosoweb"
 HOST = f"{ACCOUNT}.blob.core.windows.net"

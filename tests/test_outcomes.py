@@ -13,8 +13,8 @@ from shared.decide.rules import Action
 from shared.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
 from shared.targets import Lever
 from shared.weighing import Weighed
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 PLAN = samples.plan(target="key2")
 POLICY = replace(PLAN, lever=Lever.STORED_POLICY, target="blob/models/partners", version="a" * 64)

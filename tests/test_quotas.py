@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.quotas import _MOST_SOURCES, Quotas
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 
 class Clock:

@@ -8,8 +8,8 @@ import pytest
 from shared import repeats
 from shared.finding import Reported
 from shared.repeats import Repeats
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 REPORTED = Reported(samples.finding())
 UNTIL = NOW + timedelta(seconds=30)

@@ -14,8 +14,8 @@ from shared.loose import Placed
 from shared.reporting import Reporting
 from shared.responder.requests import ReportRequest
 from shared.revocation import Revocation, State
-from tests import samples
-from tests.web.entra import Clock
+from tests.support import samples
+from tests.support.entra import Clock
 
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 THREE = "\n".join((samples.account_sas(), samples.blob_sas(), samples.table_sas()))

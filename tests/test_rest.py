@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from shared import rest as module
 from shared.errors import Blocked, NotFound, PassingFailure, Throttled
 from shared.rest import Rest
-from tests.local.asgi import Transport
+from tests.support.asgi import Transport
 
 ANSWER = JSONResponse({"id": 7})
 

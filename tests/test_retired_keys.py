@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from shared.retired_keys import RetiredKey, RetiredKeys
-from tests import samples
-from tests.samples import KEYS, NOW
+from tests.support import samples
+from tests.support.samples import KEYS, NOW
 
 ACCOUNT = samples.account().name
 

@@ -19,8 +19,8 @@ from shared.revocation import (
     State,
     Told,
 )
-from tests import samples
-from tests.samples import KEYS, NOW
+from tests.support import samples
+from tests.support.samples import KEYS, NOW
 
 LATER = NOW + timedelta(seconds=2)
 

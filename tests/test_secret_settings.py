@@ -8,7 +8,7 @@ from azure.core.exceptions import HttpResponseError
 from shared.errors import Blocked, PassingFailure
 from shared.secret_settings import SecretSettings
 from shared.setting_values import SecretSetting
-from tests.intake.intaking import Clock
+from tests.support.intake import Clock
 
 ID = "https://sasquash-vault.vault.azure.net/secrets/github-webhook"
 

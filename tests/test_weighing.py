@@ -17,8 +17,8 @@ from shared.revocation import Liveness, Reason
 from shared.sas import Kind, Service
 from shared.targets import DELEGATION_KEYS, KEY_NAMES, Lever, PolicyTarget
 from shared.weighing import Known, Scene, Weighed, policy_of, weigh
-from tests import samples
-from tests.samples import KEYS, NOW, POLICY
+from tests.support import samples
+from tests.support.samples import KEYS, NOW, POLICY
 
 MINUTE = timedelta(minutes=1)
 UNKNOWN = Known()

@@ -12,7 +12,7 @@ from conformance.__main__ import main
 from conformance.deployed import Deployment, custom_roles, sign_in
 from conformance.facts import BY_HAND, FACTS
 from shared.levers.data_plane import Answer
-from tests.infra.bicep import ROOT, roles
+from tests.support.bicep import ROOT, roles
 
 DEPLOYMENT = Deployment("test", {"SASQUASH_API": "https://app.example/api"})
 

@@ -12,8 +12,8 @@ from conformance.place import Place, Throwaway
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID
 from shared.clients import Transport
-from tests.local.reaching import new_account
-from tests.roads.road import Developer
+from tests.support.cloud_clients import new_account
+from tests.support.deployment import Developer
 
 QUICK = {"steady": 0.3, "patience": 20.0, "pause": 0.05}
 

@@ -14,8 +14,8 @@ from shared.facts import PolicyState
 from shared.revocation import STATE_OF, Reason, State
 from shared.sas import Credential, Service, key_sha256, signature_sha256
 from shared.targets import Lever, PolicyTarget
-from tests import samples
-from tests.samples import ACCOUNT, KEYS, NOW, leak
+from tests.support import samples
+from tests.support.samples import ACCOUNT, KEYS, NOW, leak
 
 MAKERS = (samples.account_sas, samples.blob_sas, samples.file_sas, samples.queue_sas, samples.table_sas)
 

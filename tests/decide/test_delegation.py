@@ -6,8 +6,8 @@ import pytest
 from shared.decide import delegation
 from shared.revocation import Liveness
 from shared.sas import Credential
-from tests import samples
-from tests.samples import NOW, TENANT, leak
+from tests.support import samples
+from tests.support.samples import NOW, TENANT, leak
 
 START = datetime.fromisoformat("2026-11-20T00:00:00Z")  # of the sample's key
 SECOND = timedelta(seconds=1)

@@ -5,8 +5,8 @@ import pytest
 
 from shared.decide.grants import as_granted, of_record
 from shared.targets import Lever
-from tests import samples
-from tests.samples import NOW, leak
+from tests.support import samples
+from tests.support.samples import NOW, leak
 
 HOUR = timedelta(hours=1)
 

@@ -6,8 +6,8 @@ from shared.decide import plan as plans
 from shared.facts import KEY_VAULT_TAG, AccountFacts
 from shared.revocation import Plan
 from shared.targets import DELEGATION_KEYS, Lever, Lockdown
-from tests import samples
-from tests.samples import ACCOUNT_ID
+from tests.support import samples
+from tests.support.samples import ACCOUNT_ID
 
 BREAKS = ("Every client that uses it.",)
 POLICY = "blob/models/partners"

@@ -13,8 +13,8 @@ from shared.facts import MODE_TAG
 from shared.revocation import Approval, AtDeadline, Plan
 from shared.settings import Mode, Settings
 from shared.targets import DELEGATION_KEYS, Lever
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 DAY = timedelta(hours=24)
 RULES = tuple(Rule(name=f"to-{action}", when=Conditions(), then=action, why="it is so") for action in Action)

@@ -16,8 +16,8 @@ from shared.finding import Order
 from shared.revocation import Liveness, Plan, Reason
 from shared.sas import Service, key_sha256
 from shared.targets import DELEGATION_KEYS, Lever, Lockdown
-from tests import samples
-from tests.samples import ACCOUNT, KEYS, NOW, PERSON, POLICY, leak
+from tests.support import samples
+from tests.support.samples import ACCOUNT, KEYS, NOW, PERSON, POLICY, leak
 
 ALIVE = samples.liveness()
 DEFAULT = default_rules(act_alone_hours=24)

@@ -20,8 +20,8 @@ from shared.revocation import (
     Told,
 )
 from shared.targets import Lockdown
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 LATER = NOW + timedelta(minutes=2)
 ANOTHER = replace(samples.finding(), source="gitlab", url=None)

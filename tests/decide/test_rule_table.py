@@ -13,9 +13,9 @@ from shared.decide.rule_table import parse
 from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
 from shared.sas import Kind, Service, Severity
 from shared.targets import Lockdown
-from tests import samples
-from tests.samples import ACCOUNT, NOW, leak
+from tests.support import samples
 from tests.support.paths import ROOT
+from tests.support.samples import ACCOUNT, NOW, leak
 
 LAST = {"name": "rest", "then": "ask", "why": "nobody said otherwise"}
 RULE = {"name": "mine", "when": {"writes": True}, "then": "act", "why": "it writes"}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
 from shared.sas import Credential, Kind, Service, Severity, assess
 from shared.targets import Lockdown
-from tests import samples
-from tests.samples import ACCOUNT, NOW, leak
+from tests.support import samples
+from tests.support.samples import ACCOUNT, NOW, leak
 
 DAY = timedelta(hours=24)
 SECOND = timedelta(seconds=1)

@@ -4,8 +4,8 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from local.cloud import LocalCloud
-from tests.desk.browsing import Desk, at_the_desk, launched
-from tests.roads.road import Road
+from tests.support.browser import Desk, at_the_desk, launched
+from tests.support.deployment import Road
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from playwright.async_api import Browser, expect
 
 from shared import finding
 from shared.revocation import State
-from tests.desk.browsing import ROOT, Desk, at_the_desk
-from tests.roads.leaks import account_sas, small_sas
-from tests.roads.road import Road
+from tests.support.browser import ROOT, Desk, at_the_desk
+from tests.support.deployment import Road
+from tests.support.leaks import account_sas, small_sas
 
 
 async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(desk: Desk, road: Road) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from playwright.async_api import Browser
 
-from tests.desk.browsing import at_the_desk
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road, is_closed
+from tests.support.browser import at_the_desk
+from tests.support.deployment import Road, is_closed
+from tests.support.leaks import account_sas
 
 FOLDER = os.environ.get("DESK_SCREENSHOTS", "")
 WIDE = {"viewport": {"width": 1100, "height": 820}}

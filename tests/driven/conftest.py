@@ -7,7 +7,7 @@ from azure.identity.aio import ManagedIdentityCredential
 from local.cloud import LocalCloud
 from shared import clients
 from shared.report.graph import Graph
-from tests.driven.driving import Driver, driving
+from tests.support.driver import Driver, driving
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from shared.account_table import (
 from shared.errors import Blocked, Busy, PassingFailure
 from shared.sas import Service
 from shared.targets import Lever, PolicyTarget
-from tests.driven.driving import Driver, found
-from tests.roads.leaks import account_sas, blob_sas
+from tests.support.driver import Driver, found
+from tests.support.leaks import account_sas, blob_sas
 
 KEY = new_storage_key()
 INSERT = "POST https://sasquashstate.table.core.windows.net/accounts"

@@ -8,8 +8,8 @@ from shared.accounts import AccountRef, Accounts
 from shared.errors import Blocked, NotFound, PassingFailure
 from shared.queues import Message
 from shared.revocation import State
-from tests.driven.driving import Driver, found, report
-from tests.roads.leaks import account_sas
+from tests.support.driver import Driver, found, report
+from tests.support.leaks import account_sas
 
 GRAPH = "Microsoft.ResourceGraph"
 LISTS = "/providers/Microsoft.Storage/storageAccounts?"

@@ -21,10 +21,10 @@ from shared.intake import alert_queue
 from shared.intake.alert_queue import AlertMessage
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
-from tests.local.asgi import Credential
-from tests.roads.leaks import account_sas, blob_sas
-from tests.samples import NOW
+from tests.support.asgi import Credential
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas, blob_sas
+from tests.support.samples import NOW
 
 PATCH = "PATCH https://api.github.com"
 

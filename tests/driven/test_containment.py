@@ -17,9 +17,9 @@ from shared.levers import account_key
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
 from shared.worker import Worker
-from tests.driven import leaks, shares
-from tests.driven.driving import Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
+from tests.support import shares, unusual_leaks
+from tests.support.driver import Driver, Killed, Life, found, raw_report, report
+from tests.support.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
 
 PROOF = "sasquashproof"
 REGENERATE = "/regenerateKey"
@@ -196,7 +196,7 @@ async def test_covered_leak_that_is_reported_again_stays_covered(driver: Driver)
 
 async def test_keys_are_listed_once_in_ten_seconds_however_many_findings_wait(driver: Driver) -> None:
     account = await driver.account()
-    findings = [found(leaks.forged(account.name, str(n))) for n in range(6)]
+    findings = [found(unusual_leaks.forged(account.name, str(n))) for n in range(6)]
     workers = [driver.worker(), driver.worker()]
     for n, finding in enumerate(findings):
         await workers[n % 2].reception.receive(report(finding))
@@ -274,14 +274,14 @@ async def test_leak_that_was_not_ours_is_looked_for_again(driver: Driver) -> Non
 @pytest.mark.parametrize(
     ("leak", "state", "reason"),
     [
-        (leaks.expired, State.DISMISSED, Reason.EXPIRED),
-        (leaks.altered, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
-        (leaks.forged, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
-        (leaks.of_unknown_version, State.UNRESOLVED, Reason.UNKNOWN_VERSION),
-        (leaks.without_path, State.UNRESOLVED, Reason.PATH_LOST),
-        (leaks.without_host, State.UNRESOLVED, Reason.LOOSE),
-        (leaks.under_a_policy, State.UNRESOLVED, Reason.POLICY_GONE),
-        (leaks.user_delegation_sas, State.AWAITING_APPROVAL, None),
+        (unusual_leaks.expired, State.DISMISSED, Reason.EXPIRED),
+        (unusual_leaks.altered, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (unusual_leaks.forged, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (unusual_leaks.of_unknown_version, State.UNRESOLVED, Reason.UNKNOWN_VERSION),
+        (unusual_leaks.without_path, State.UNRESOLVED, Reason.PATH_LOST),
+        (unusual_leaks.without_host, State.UNRESOLVED, Reason.LOOSE),
+        (unusual_leaks.under_a_policy, State.UNRESOLVED, Reason.POLICY_GONE),
+        (unusual_leaks.user_delegation_sas, State.AWAITING_APPROVAL, None),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -295,7 +295,7 @@ async def test_verdict_without_a_rotation(driver: Driver, leak: Leak, state: Sta
 
 
 async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
-    await driver.worker().reception.receive(report(found(leaks.expired("contosodata", new_storage_key()))))
+    await driver.worker().reception.receive(report(found(unusual_leaks.expired("contosodata", new_storage_key()))))
     assert driver.requests("management.azure.com") == []
 
 
@@ -433,7 +433,7 @@ async def test_mode_decides(driver: Driver, settings: dict[str, str], tags: dict
 async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver) -> None:
     account = await driver.account()
     worker = driver.worker(tag_modes="observe")
-    await worker.reception.receive(report(found(leaks.forged(account.name, ""))))  # the account is known now
+    await worker.reception.receive(report(found(unusual_leaks.forged(account.name, ""))))  # the account is known now
     driver.rest()
     account.tags = {"sasquash-mode": "observe"}
     finding = found(account_sas(account.name, account.keys["key1"]))
@@ -567,7 +567,7 @@ async def test_leak_that_waits_for_arm_holds_up_no_other_of_its_account(driver: 
     leak, state = {
         "a policy": (shares.leak(account, key="key2"), State.CONTAINED),
         "a person": (small_sas(account.name, account.keys["key2"]), State.AWAITING_APPROVAL),
-        "nothing": (leaks.forged(account.name, ""), State.UNRESOLVED),
+        "nothing": (unusual_leaks.forged(account.name, ""), State.UNRESOLVED),
     }[what]
     await worker.reception.receive(report(found(leak)))
     assert (await driver.record(found(leak).fingerprint)).state is state
@@ -739,7 +739,7 @@ async def test_kill_is_told_of_though_the_record_was_ended_meanwhile(driver: Dri
 
 async def test_saved_record_whose_answer_was_lost_is_handed_over(driver: Driver) -> None:
     account = await driver.account()
-    finding = found(leaks.forged(account.name, ""))
+    finding = found(unusual_leaks.forged(account.name, ""))
     driver.fault(LIST_KEYS, times=3)
     await driver.worker().reception.receive(report(finding))
     driver.rest()
@@ -775,7 +775,7 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
 
 async def test_message_of_a_decided_record_hands_it_over_unless_that_has_begun(driver: Driver) -> None:
     account = await driver.account()
-    finding = found(leaks.forged(account.name, ""))
+    finding = found(unusual_leaks.forged(account.name, ""))
     worker = driver.worker()
     await worker.reception.receive(report(finding))
     await worker.containment.resume(Message(finding.fingerprint))

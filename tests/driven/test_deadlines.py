@@ -10,9 +10,9 @@ from shared.caller import Caller
 from shared.errors import SasquashError, WrongState
 from shared.queues import Message
 from shared.revocation import AtDeadline, Reason, Revocation, State
-from tests.driven import leaks
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas
+from tests.support import unusual_leaks
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas
 
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
 TAGS = {"sasquash-owner": OWNER}
@@ -87,7 +87,7 @@ async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver)
 
 async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver) -> None:
     account = await driver.account()
-    finding = found(leaks.user_delegation_sas(account.name, ""))
+    finding = found(unusual_leaks.user_delegation_sas(account.name, ""))
     await driver.worker(at_deadline="revoke").reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.at_deadline) == (State.AWAITING_APPROVAL, AtDeadline.ESCALATE)

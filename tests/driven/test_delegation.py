@@ -12,9 +12,9 @@ from shared.caller import Caller
 from shared.queues import Message
 from shared.revocation import Approval, Outcome, Reason, Revocation, State
 from shared.targets import Lever
-from tests.driven import delegated, leaks
-from tests.driven.driving import OWNER, Driver, Killed, Life, ended, found, raw_report, report
-from tests.roads.leaks import account_sas
+from tests.support import unusual_leaks, user_delegation
+from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
+from tests.support.leaks import account_sas
 
 REVOKE = "/revokeUserDelegationKeys"
 SAS_OF_DEVELOPER = "skoid=1f21f8fc"
@@ -31,7 +31,7 @@ async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
 
 async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
-    finding = found(await delegated.url(driver, account))
+    finding = found(await user_delegation.url(driver, account))
     await driver.worker().reception.receive(report(finding))
     driver.rest()
     return await driver.record(finding.fingerprint)
@@ -60,24 +60,26 @@ def revoked(driver: Driver, account: Account) -> int:
 # --- is it alive?
 
 
-@pytest.mark.parametrize("kind", delegated.KINDS)
+@pytest.mark.parametrize("kind", user_delegation.KINDS)
 async def test_living_token_is_asked_once_and_ends_with_the_delegation_keys(driver: Driver, kind: str) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account, kind)
+    leaked = await user_delegation.url(driver, account, kind)
     record = await reported(driver, leaked)
     assert record.liveness is not None
     assert (record.state, record.liveness.alive, revoked(driver, account)) == (State.CONTAINED, True, 1)
     [where] = asked(driver)
     assert where.startswith(leaked.partition("?")[0])
     assert (where == leaked.partition("?")[0]) is (kind not in ("container", "directory"))
-    assert not await delegated.accepted(driver.cloud, leaked)
-    assert await delegated.accepted(driver.cloud, await delegated.url(driver, account, kind))
+    assert not await user_delegation.accepted(driver.cloud, leaked)
+    assert await user_delegation.accepted(driver.cloud, await user_delegation.url(driver, account, kind))
     assert account.rotations == []
 
 
 async def test_token_that_leaked_with_the_secondary_s_host_is_sent_to_the_primary(driver: Driver) -> None:
     account = await driver.account()
-    leaked = (await delegated.url(driver, account)).replace(f"//{account.name}.", f"//{account.name}-secondary.")
+    leaked = (await user_delegation.url(driver, account)).replace(
+        f"//{account.name}.", f"//{account.name}-secondary."
+    )
     assert (await reported(driver, leaked)).state is State.CONTAINED
     [where] = asked(driver)
     assert urlsplit(where).netloc == f"{account.name}.blob.core.windows.net"
@@ -85,7 +87,7 @@ async def test_token_that_leaked_with_the_secondary_s_host_is_sent_to_the_primar
 
 async def test_token_that_leaked_with_a_custom_domain_is_sent_to_the_account_s_own_host(driver: Driver) -> None:
     account = await driver.account(properties={"customDomain": {"name": "files.contoso.com"}})
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     elsewhere = leaked.replace(f"{account.name}.blob.core.windows.net", "files.contoso.com")
     assert (await reported(driver, elsewhere)).state is State.CONTAINED
     [where] = asked(driver)
@@ -93,13 +95,13 @@ async def test_token_that_leaked_with_a_custom_domain_is_sent_to_the_account_s_o
 
 
 async def test_token_is_sent_nowhere_but_to_an_account_of_ours(driver: Driver) -> None:
-    await reported(driver, leaks.user_delegation_sas("notouraccount", ""))
+    await reported(driver, unusual_leaks.user_delegation_sas("notouraccount", ""))
     assert driver.requests("notouraccount.blob") == []
 
 
 async def test_forged_token_is_asked_once_and_revokes_nothing(driver: Driver) -> None:
     account = await driver.account()
-    record = await reported(driver, leaks.user_delegation_sas(account.name, ""))
+    record = await reported(driver, unusual_leaks.user_delegation_sas(account.name, ""))
     assert record.liveness is not None
     assert (record.state, record.liveness.alive) == (State.AWAITING_APPROVAL, False)
     assert (len(asked(driver)), revoked(driver, account)) == (1, 0)
@@ -108,7 +110,7 @@ async def test_forged_token_is_asked_once_and_revokes_nothing(driver: Driver) ->
 async def test_token_that_is_bound_to_a_user_is_never_sent(driver: Driver) -> None:
     account = await driver.account()
     user = driver.cloud.model.identities["reader"].object_id
-    record = await reported(driver, await delegated.url(driver, account, user_delegation_oid=user))
+    record = await reported(driver, await user_delegation.url(driver, account, user_delegation_oid=user))
     assert (record.state, asked(driver), revoked(driver, account)) == (State.AWAITING_APPROVAL, [], 0)
 
 
@@ -121,7 +123,7 @@ async def test_token_that_came_without_its_secret_waits_for_a_person(driver: Dri
 
 async def test_token_of_an_account_behind_a_firewall_waits_for_a_person(driver: Driver) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     account.properties["networkAcls"] = {"bypass": "AzureServices", "defaultAction": "Deny"}
     record = await reported(driver, leaked)
     assert record.liveness is not None
@@ -132,13 +134,13 @@ async def test_token_of_an_account_behind_a_firewall_waits_for_a_person(driver: 
 async def test_issuer_that_can_t_be_looked_up_makes_a_person_decide(driver: Driver) -> None:
     account = await driver.account()
     driver.fault("graph.microsoft.com", status=503, times=None)
-    record = await reported(driver, await delegated.url(driver, account))
+    record = await reported(driver, await user_delegation.url(driver, account))
     assert (record.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 0)
 
 
 async def test_token_that_azure_accepted_once_is_not_sent_again(driver: Driver) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     assert (await reported(driver, leaked, mode="observe")).state is State.OBSERVED
     driver.clock.advance(minutes=5)
     assert (await reported(driver, leaked)).state is State.CONTAINED
@@ -147,7 +149,7 @@ async def test_token_that_azure_accepted_once_is_not_sent_again(driver: Driver) 
 
 async def test_token_whose_key_began_before_our_last_revocation_makes_a_person_decide(driver: Driver) -> None:
     account = await driver.account()
-    first, dated_back = [await delegated.url(driver, account) for _ in range(2)]
+    first, dated_back = [await user_delegation.url(driver, account) for _ in range(2)]
     await reported(driver, first)
     driver.clock.advance(hours=1)
     record = await reported(driver, dated_back)
@@ -157,12 +159,12 @@ async def test_token_whose_key_began_before_our_last_revocation_makes_a_person_d
 
 async def test_key_that_is_dated_back_behind_our_last_revocation_makes_a_person_decide(driver: Driver) -> None:
     account = await driver.account()
-    await reported(driver, await delegated.url(driver, account))
-    alive = await delegated.url(driver, account)  # its key begins five seconds before it was issued
+    await reported(driver, await user_delegation.url(driver, account))
+    alive = await user_delegation.url(driver, account)  # its key begins five seconds before it was issued
     record = await reported(driver, alive)
     assert (record.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
     assert "the key's start be dated back" in record.detail
-    assert await delegated.accepted(driver.cloud, alive)
+    assert await user_delegation.accepted(driver.cloud, alive)
 
 
 # --- a person's yes
@@ -180,7 +182,7 @@ async def test_approved_revocation_is_carried_out(driver: Driver) -> None:
 async def test_approval_of_before_another_revocation_is_void(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    await reported(driver, await delegated.url(driver, account))
+    await reported(driver, await user_delegation.url(driver, account))
     await driver.worker().containment.resume(await approve(driver, record))
     after = await driver.record(record.fingerprint)
     assert (after.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
@@ -225,7 +227,7 @@ async def killed(driver: Driver, message: Message, life: Life) -> bool:
 
 async def test_several_leaks_of_one_account_take_one_revocation(driver: Driver) -> None:
     account = await driver.account()
-    several = [await delegated.url(driver, account, kind) for kind in delegated.KINDS]
+    several = [await user_delegation.url(driver, account, kind) for kind in user_delegation.KINDS]
     await driver.worker().reception.receive(raw_report("\n".join(several)))
     records = [await ended(driver, found(one).fingerprint) for one in several]
     reasons = {record.reason for record in records if record.state is State.DISMISSED}
@@ -236,7 +238,7 @@ async def test_several_leaks_of_one_account_take_one_revocation(driver: Driver) 
 
 async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     waits = found(leaked)
     driver.fault("/listKeys", times=3)
     await driver.worker().reception.receive(report(waits))
@@ -245,7 +247,7 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     await driver.worker().reception.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
-    assert await delegated.accepted(driver.cloud, leaked)
+    assert await user_delegation.accepted(driver.cloud, leaked)
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
@@ -257,7 +259,7 @@ async def test_worker_killed_at_any_call_leaves_the_leak_to_the_queue_and_a_reco
     while died:
         number += 1
         account = await driver.account()
-        leaked = await delegated.url(driver, account)
+        leaked = await user_delegation.url(driver, account)
         life, one, died = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
             await driver.worker(life).reception.receive(one)
@@ -277,7 +279,7 @@ async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_t
     driver: Driver,
 ) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     life = Life(stops_at=REVOKE, carried_out=True)
     containing = asyncio.create_task(driver.worker(life).reception.receive(raw_report(leaked)))
     await life.stopped.wait()
@@ -291,7 +293,7 @@ async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_t
 
 async def test_others_that_ended_with_it_are_covered_though_the_worker_died_before_it_said_so(driver: Driver) -> None:
     account = await driver.account()
-    waits, leaked = found(await delegated.url(driver, account)), await delegated.url(driver, account)
+    waits, leaked = found(await user_delegation.url(driver, account)), await user_delegation.url(driver, account)
     driver.fault("/listKeys", times=3)
     await driver.worker().reception.receive(report(waits))
     driver.cloud.faults.clear()
@@ -311,7 +313,7 @@ async def test_others_that_ended_with_it_are_covered_though_the_worker_died_befo
 async def test_missing_right_is_a_failure_that_names_it(driver: Driver) -> None:
     account = await driver.account()
     driver.fault(REVOKE, status=403, code="AuthorizationFailed")
-    record = await reported(driver, await delegated.url(driver, account))
+    record = await reported(driver, await user_delegation.url(driver, account))
     assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
     assert "docs/rights.md" in record.detail
 
@@ -321,7 +323,7 @@ async def test_missing_right_is_a_failure_that_names_it(driver: Driver) -> None:
 
 async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
-    before = await reported(driver, await delegated.url(driver, account))
+    before = await reported(driver, await user_delegation.url(driver, account))
     await driver.worker().follow_up.run(Message(before.fingerprint))
     record = await driver.record(before.fingerprint)
     assert before.pull is not None
@@ -336,7 +338,7 @@ async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(dr
 
 async def test_revocation_without_a_proof_token_is_proven_by_arm_alone(driver: Driver) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     driver.fault("comp=userdelegationkey", status=403, code="AuthorizationPermissionMismatch", times=None)
     record = await reported(driver, leaked)
     await driver.worker().follow_up.run(Message(record.fingerprint))
@@ -348,7 +350,7 @@ async def test_revocation_without_a_proof_token_is_proven_by_arm_alone(driver: D
 
 async def test_revocation_that_azure_does_not_heed_is_a_failure_in_the_end(driver: Driver) -> None:
     account = await driver.account()
-    record = await reported(driver, await delegated.url(driver, account))
+    record = await reported(driver, await user_delegation.url(driver, account))
     account.delegation_keys_revoked_at = None  # a cache that forgets nothing
     driver.clock.advance(minutes=1)
     await driver.worker().follow_up.run(Message(record.fingerprint))
@@ -361,7 +363,7 @@ async def test_revocation_that_azure_does_not_heed_is_a_failure_in_the_end(drive
 
 async def test_signature_is_in_no_row_of_ours(driver: Driver) -> None:
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     [signature] = parse_qs(urlsplit(leaked).query)["sig"]
     record = await reported(driver, leaked)
     kept = repr((record, await driver.history(record.fingerprint), await driver.rows(account.name)))

@@ -17,9 +17,9 @@ from shared.queues import Message
 from shared.responder.requests import OrderRequest, PageQuery, ReportRequest
 from shared.revocation import Reason, Revocation, State
 from shared.targets import Lever, Lockdown
-from tests.driven import leaks, shares
-from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas, small_sas
+from tests.support import shares, unusual_leaks
+from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas, small_sas
 
 ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
@@ -100,7 +100,7 @@ async def test_reported_leak_is_contained_when_the_caller_has_the_answer(driver:
 
 async def test_every_leak_in_a_text_has_a_record(driver: Driver) -> None:
     account = await driver.account()
-    texts = [leaks.forged(account.name, "") for _ in range(3)]
+    texts = [unusual_leaks.forged(account.name, "") for _ in range(3)]
     records = await driver.worker().desk.report(asked("\n".join(texts)), caller=ADA)
     assert [record.fingerprint for record in records] == [found(text).fingerprint for text in texts]
 
@@ -133,7 +133,7 @@ async def test_secret_in_a_reason_goes_no_further(driver: Driver) -> None:
 
 async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driver) -> None:
     account = await driver.account()
-    texts = [leaks.forged(account.name, "") for _ in range(3)]
+    texts = [unusual_leaks.forged(account.name, "") for _ in range(3)]
     driver.fault(BATCH, times=None)
     with pytest.raises(PassingFailure):
         await driver.worker().desk.report(asked("\n".join(texts)), caller=ADA)

@@ -15,9 +15,9 @@ from local.cloud import LocalCloud
 from local.model import Account, new_storage_key
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
-from tests.driven import leaks
-from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.local.reaching import options
+from tests.support import unusual_leaks
+from tests.support.cloud_clients import options
+from tests.support.driver import Driver, Killed, Life, found, report
 
 LIST_KEYS = "/listKeys"
 GET_ACL = "comp=acl"
@@ -55,7 +55,7 @@ async def dormant(
     driver: Driver, account: Account, text: str | None = None, *, reason: Reason = Reason.POLICY_EXPIRED
 ) -> Revocation:
     """The record of a leak whose policy is over, or missing."""
-    finding = found(text or leaks.under_a_policy(account.name, account.keys["key1"]))
+    finding = found(text or unusual_leaks.under_a_policy(account.name, account.keys["key1"]))
     await driver.worker().reception.receive(report(finding))
     driver.rest()
     record = await driver.record(finding.fingerprint)

@@ -11,7 +11,7 @@ from shared.finding import REPORTED, Report
 from shared.queues import Message
 from shared.readiness.table import DrillOutcome, DrillRun
 from shared.revocation import State
-from tests.driven.driving import Driver
+from tests.support.driver import Driver
 
 WEEK = 7 * 24
 

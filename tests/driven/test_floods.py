@@ -9,9 +9,9 @@ from shared.errors import SasquashError
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import State
-from tests.driven import leaks
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import account_sas
+from tests.support import unusual_leaks
+from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.support.leaks import account_sas
 
 SEND_MAIL = "/sendMail"
 
@@ -26,7 +26,7 @@ async def quiet(driver: Driver) -> None:
 
 async def unconfirmed(driver: Driver, account: Account) -> Finding:
     """A forged leak, decided and followed up."""
-    finding = found(leaks.forged(account.name, ""))
+    finding = found(unusual_leaks.forged(account.name, ""))
     worker = driver.worker()
     await worker.reception.receive(report(finding))
     await worker.follow_up.run(Message(finding.fingerprint))
@@ -40,7 +40,7 @@ def digests(driver: Driver, account: Account) -> list[Mail]:
 
 async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
-    texts = [leaks.forged(account.name, "") for _ in range(60)]
+    texts = [unusual_leaks.forged(account.name, "") for _ in range(60)]
     worker = driver.worker()
     await worker.reception.receive(raw_report("\n".join(texts)))
     driver.rest()
@@ -105,7 +105,7 @@ async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(dr
     account = await driver.account()
     worker = driver.worker(source_quota="1")
     first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
-    await worker.reception.receive(report(found(leaks.forged(account.name, ""))))
+    await worker.reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
     driver.rest()
     await worker.reception.receive(report(first))
     assert (await driver.record(first.fingerprint)).state is State.RECEIVED

@@ -15,9 +15,9 @@ from shared import worker
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import Outcome, Reason, Revocation, State
-from tests.driven import leaks
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, raw_report, report
-from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
+from tests.support import unusual_leaks
+from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
 
 SEND_MAIL = "/sendMail"
 ITEMS = "/items"
@@ -398,7 +398,15 @@ async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Dr
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
 
 
-@pytest.mark.parametrize("leak", [leaks.forged, leaks.altered, leaks.user_delegation_sas, leaks.of_unknown_version])
+@pytest.mark.parametrize(
+    "leak",
+    [
+        unusual_leaks.forged,
+        unusual_leaks.altered,
+        unusual_leaks.user_delegation_sas,
+        unusual_leaks.of_unknown_version,
+    ],
+)
 async def test_owners_hear_nothing_of_what_arithmetic_did_not_confirm(
     driver: Driver, account: Account, leak: Leak
 ) -> None:
@@ -440,14 +448,14 @@ async def test_leak_that_awaits_a_person_is_filed_told_and_left_open(
 
 
 async def test_dismissed_leak_is_announced_and_bothers_nobody(driver: Driver, account: Account) -> None:
-    finding = await contained(driver, account, leaks.expired(account.name, account.keys["key1"]))
+    finding = await contained(driver, account, unusual_leaks.expired(account.name, account.keys["key1"]))
     await followed(driver, finding)
     assert driver.announced(finding.fingerprint) == ["Dismissed"]
     assert (driver.mails(account.name), driver.incidents(finding.fingerprint)) == ([], [])
 
 
 async def test_unresolved_leak_never_closes_itself(driver: Driver, account: Account) -> None:
-    finding = await contained(driver, account, leaks.forged(account.name, ""))
+    finding = await contained(driver, account, unusual_leaks.forged(account.name, ""))
     await followed(driver, finding)
     driver.clock.advance(hours=24 * 30)
     assert (await followed(driver, finding)).state is State.UNRESOLVED

@@ -15,7 +15,7 @@ from shared.facts import AccountFacts
 from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
 from shared.targets import Lever
-from tests.driven.driving import Driver, Killed, Life
+from tests.support.driver import Driver, Killed, Life
 
 _NUMBERS = itertools.count(1)
 

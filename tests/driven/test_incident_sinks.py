@@ -8,8 +8,8 @@ from local.incident_receiver import PATH
 from local.model import SUBSCRIPTION_ID, Account, Incident
 from shared.queues import Message
 from shared.revocation import Revocation, State
-from tests.driven.driving import OWNER, Driver, found, report
-from tests.roads.leaks import account_sas
+from tests.support.driver import OWNER, Driver, found, report
+from tests.support.leaks import account_sas
 
 WORKSPACE = (
     f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/soc/providers/Microsoft.OperationalInsights/workspaces/contoso"

@@ -13,8 +13,8 @@ from shared.finding import Finding, Order
 from shared.ledger import Ledger
 from shared.revocation import Reason, Revocation, State
 from shared.targets import Lever
-from tests.driven.driving import Driver, found
-from tests.roads.leaks import account_sas
+from tests.support.driver import Driver, found
+from tests.support.leaks import account_sas
 
 BATCH = "/$batch"
 QUERY = "/states()"

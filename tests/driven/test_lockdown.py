@@ -15,8 +15,8 @@ from shared.queues import Message
 from shared.responder.requests import OrderRequest
 from shared.revocation import Outcome, Reason, Revocation, State
 from shared.targets import Lever, Lockdown
-from tests.driven.driving import OWNER, Driver, Killed, Life, ended, found, report
-from tests.roads.leaks import account_sas
+from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
+from tests.support.leaks import account_sas
 
 PATCH = "PATCH https://management.azure.com"
 GET_ACCOUNT = "GET https://management.azure.com"

@@ -13,9 +13,9 @@ from shared.finding import Finding, read
 from shared.queues import Message
 from shared.revocation import Reason, State
 from shared.worker import Worker
-from tests.driven import delegated, leaks
-from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas, blob_sas, later
+from tests.support import unusual_leaks, user_delegation
+from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas, blob_sas, later
 
 TABLES = f"https://{STATE_ACCOUNT}.table.core.windows.net"
 LOCK = f"POST {TABLES}/accounts"
@@ -237,14 +237,14 @@ async def test_own_storage_is_never_locked(driver: Driver) -> None:
 async def test_token_that_expired_locks_nothing(driver: Driver) -> None:
     account = await driver.account()
     worker = await knowing(driver)
-    await worker.reception.receive(report(found(leaks.expired(account.name, account.keys["key1"]))))
+    await worker.reception.receive(report(found(unusual_leaks.expired(account.name, account.keys["key1"]))))
     assert driver.requests(LOCK) == []
 
 
 async def test_account_is_not_locked_while_azure_is_asked_about_a_token(driver: Driver) -> None:
     account = await driver.account()
     worker = await knowing(driver)
-    finding = found(await delegated.url(driver, account))
+    finding = found(await user_delegation.url(driver, account))
     life_of_claim = driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
     with pytest.raises(SasquashError):
         await worker.reception.receive(report(finding))

@@ -34,9 +34,9 @@ from shared.revocation import (
 from shared.sas import Service
 from shared.targets import KEY_NAMES, Lever, Lockdown, PolicyTarget
 from shared.usage import Client, Touched, Usage
-from tests import samples
-from tests.driven.driving import Driver
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.driver import Driver
+from tests.support.samples import NOW
 
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
 LATER = NOW + timedelta(microseconds=123456)

@@ -8,7 +8,7 @@ import pytest
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID, Account, Group, RoleAssignment, User
 from shared.report.owners import Owners
-from tests.driven.driving import OWNER, Driver
+from tests.support.driver import OWNER, Driver
 
 CONTRIBUTOR, KEYS, ALL = (
     "b24988ac-6180-42a0-ab88-20f7382dd24c",

@@ -12,11 +12,11 @@ from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import Outcome, Reason, Revocation, State
 from shared.targets import Lever
-from tests.driven import leaks, shares
-from tests.driven.driving import OWNER, Driver, Killed, Life, ended, found, raw_report, report
-from tests.roads.leaks import account_sas, blob_sas, share_sas
-from tests.roads.places import PLACES, REFUSED
-from tests.roads.road import Road
+from tests.support import shares, unusual_leaks
+from tests.support.deployment import Road
+from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
+from tests.support.leaks import account_sas, blob_sas, share_sas
+from tests.support.policy_resources import PLACES, REFUSED
 
 TOMBSTONE = "2000-01-01"
 SET_ACL = "comp=acl"
@@ -157,7 +157,7 @@ async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> 
 
 async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation(driver: Driver) -> None:
     account = await driver.account(properties={"publicNetworkAccess": "Disabled"})
-    finding = found(leaks.under_a_policy(account.name, account.keys["key1"]))
+    finding = found(unusual_leaks.under_a_policy(account.name, account.keys["key1"]))
     await driver.worker().reception.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.ACCOUNT_KEY)

@@ -12,7 +12,7 @@ from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
 from shared.readiness.checks import Check
 from shared.readiness.table import Look
-from tests.driven.driving import Driver
+from tests.support.driver import Driver
 
 LOGGED = dict.fromkeys(("blob", "queue", "table", "file"), ("StorageRead", "StorageWrite", "StorageDelete"))
 EVERYONE = "00000000-0000-0000-0000-000000000000"

@@ -14,10 +14,10 @@ from shared.queues import Message
 from shared.report.other_policies import OtherPolicies
 from shared.revocation import Revocation, State
 from shared.targets import Lever
-from tests.driven import shares
-from tests.driven.driving import OWNER, Driver, found, report
-from tests.local.reaching import options
-from tests.roads.leaks import account_sas, blob_sas
+from tests.support import shares
+from tests.support.cloud_clients import options
+from tests.support.driver import OWNER, Driver, found, report
+from tests.support.leaks import account_sas, blob_sas
 
 WRITE = "Microsoft.Storage/storageAccounts/blobServices/containers/write"
 

@@ -15,12 +15,13 @@ from shared.alerts import AlertReference
 from shared.queues import Message
 from shared.revocation import State
 from shared.targets import Lockdown
-from tests.driven import delegated, shares, test_alerts, test_hand_over, test_incident_sinks, test_lockdown
-from tests.driven.driving import OWNER, Clock, Driver, found, raw_report, report
-from tests.infra.bicep import ROOT, roles
-from tests.roads.leaks import account_sas
-from tests.roads.places import PLACES
-from tests.roads.road import Road
+from tests.driven import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
+from tests.support import shares, user_delegation
+from tests.support.bicep import ROOT, roles
+from tests.support.deployment import Road
+from tests.support.driver import OWNER, Clock, Driver, found, raw_report, report
+from tests.support.leaks import account_sas
+from tests.support.policy_resources import PLACES
 
 DOCS = ROOT / "docs/rights.md"
 DELEGATOR, JOIN = (
@@ -98,7 +99,7 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
 async def delegation_keys(driver: Driver) -> None:
     """A token of user delegation; its issuer may be a person or an app."""
     account = await driver.account()
-    leaked = await delegated.url(driver, account)
+    leaked = await user_delegation.url(driver, account)
     await driver.worker().reception.receive(raw_report(leaked))
     driver.rest()
     await driver.worker().follow_up.run(Message(found(leaked).fingerprint))

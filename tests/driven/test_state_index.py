@@ -7,8 +7,8 @@ from shared.errors import PassingFailure
 from shared.finding import Finding
 from shared.ledger import Ledger
 from shared.revocation import Reason, Revocation, State
-from tests.driven.driving import Driver, Killed, Life, found
-from tests.roads.leaks import account_sas
+from tests.support.driver import Driver, Killed, Life, found
+from tests.support.leaks import account_sas
 
 STATES = "/states("
 

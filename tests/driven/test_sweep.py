@@ -9,8 +9,8 @@ from shared.account_table import waiting_partition
 from shared.finding import Finding
 from shared.queues import Message
 from shared.revocation import State
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas
 
 TAGS = {"sasquash-owner": OWNER}
 

@@ -13,8 +13,8 @@ from shared.errors import WrongState
 from shared.finding import REPORTED, Finding
 from shared.queues import Message
 from shared.revocation import Reason, Revocation, State
-from tests.driven.driving import OWNER, Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas
 
 NUMBERS = itertools.count(1)
 PROPERTIES = {

@@ -15,9 +15,9 @@ from shared.queues import Message
 from shared.revocation import Reason, State
 from shared.targets import Lever
 from shared.under_lock import behind_our_rotation
-from tests.driven import leaks
-from tests.driven.driving import Driver, Killed, Life, found, report
-from tests.roads.leaks import account_sas, blob_sas, later, small_sas
+from tests.support import unusual_leaks
+from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas, blob_sas, later, small_sas
 
 REGENERATE = "/regenerateKey"
 TABLES = "https://sasquashstate.table.core.windows.net"
@@ -45,7 +45,7 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
     decided = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker(mode="approve").reception.receive(report(decided))
     await driver.worker().account_table.add_waiting(account.name, decided)
-    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
 
@@ -54,7 +54,7 @@ async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) ->
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker().account_table.add_waiting(account.name, unclaimed)
-    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
 
@@ -62,7 +62,7 @@ async def test_another_leak_that_waits_is_killed_on_the_way(driver: Driver) -> N
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
-    await driver.worker().reception.receive(report(found(leaks.forged(account.name, ""))))
+    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert ((await driver.record(waits.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -309,7 +309,7 @@ async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecess
 async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_record(driver: Driver) -> None:
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
-    forged = found(leaks.forged(account.name, ""))
+    forged = found(unusual_leaks.forged(account.name, ""))
     await left_waiting(driver, waits)
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
     life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
@@ -326,7 +326,7 @@ async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_re
 async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contained(driver: Driver) -> None:
     account = await driver.account()
     account.key_created = dict.fromkeys(account.keys, datetime.now(UTC))
-    finding = found(leaks.forged(account.name, ""))
+    finding = found(unusual_leaks.forged(account.name, ""))
     await left_waiting(driver, finding)
     await locked_and_dead(driver, account, finding)
     driver.clock.advance(minutes=4)
@@ -478,7 +478,7 @@ async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) 
     worker = driver.worker()
     await worker.reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.rest()
-    forged = found(leaks.forged(account.name, ""))
+    forged = found(unusual_leaks.forged(account.name, ""))
     await worker.reception.receive(report(forged))
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 

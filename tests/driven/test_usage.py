@@ -14,8 +14,8 @@ from local.faults import Effect
 from local.model import Account, new_storage_key
 from shared.queues import Message
 from shared.revocation import Revocation, State
-from tests.driven.driving import OWNER, Driver, found, report
-from tests.local.reaching import browser, options
+from tests.support.cloud_clients import browser, options
+from tests.support.driver import OWNER, Driver, found, report
 
 LOGS = "api.loganalytics.io"
 LOGGED = ("StorageRead", "StorageWrite", "StorageDelete")

@@ -19,9 +19,9 @@ from shared.report.narrative import brief
 from shared.sas import Service
 from shared.settings import Mode, Settings, declared
 from shared.web.tokens import Role
-from tests import samples
-from tests.infra.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
+from tests.support.samples import NOW
 from tests.test_function_app import HTTP, OTHERS
 
 MAIN, APP, STORAGE = "main.bicep", "modules/app.bicep", "modules/storage.bicep"

@@ -14,10 +14,10 @@ import pytest
 
 from local import reports
 from local.cloud import LocalCloud, running
-from tests.infra.bicep import ROOT, variable
-from tests.local.hosting import HostProcess, running_host
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road, is_closed
+from tests.support.bicep import ROOT, variable
+from tests.support.deployment import Road, is_closed
+from tests.support.function_host import HostProcess, running_host
+from tests.support.leaks import account_sas
 
 PACKAGES = ".python_packages/lib/site-packages"  # where the platform's build puts them
 

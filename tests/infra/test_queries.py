@@ -13,9 +13,9 @@ from shared.readiness import drill, looking
 from shared.report import traces
 from shared.report.traces import Milestone
 from shared.revocation import State
-from tests import samples
-from tests.infra.bicep import INFRA, ROOT, parsed, variable
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.bicep import INFRA, ROOT, parsed, variable
+from tests.support.samples import NOW
 from tests.test_function_app import OTHERS
 
 QUERIES = sorted(INFRA.rglob("*.kql"), key=lambda path: path.name)

@@ -7,9 +7,9 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.errors import Blocked, PassingFailure, Throttled
 from shared.intake.alert_queue import AlertMessage
-from tests import samples
-from tests.intake.intaking import ALERT, Place, Queue, Tool, Topic, leaked
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.intake import ALERT, Place, Queue, Tool, Topic, leaked
+from tests.support.samples import NOW
 
 LEAKED = leaked([samples.account_sas()])
 MESSAGE = AlertMessage(ALERT, NOW)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from shared.errors import Blocked, PassingFailure
 from shared.intake.api import LONGEST
 from shared.web.tokens import Role
-from tests import samples
-from tests.intake.intaking import (
+from tests.support import samples
+from tests.support.entra import token
+from tests.support.intake import (
     GITHUB_SECRET,
     Place,
     Queue,
@@ -27,8 +28,7 @@ from tests.intake.intaking import (
     said,
     signed,
 )
-from tests.samples import NOW
-from tests.web.entra import token
+from tests.support.samples import NOW
 
 LEAK = samples.account_sas()
 FINGERPRINT = samples.leak(LEAK).fingerprint

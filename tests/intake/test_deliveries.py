@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from shared.intake.deliveries import Deliveries
-from tests.intake.intaking import Clock
+from tests.support.intake import Clock
 
 
 def made() -> tuple[Deliveries[str], Clock]:

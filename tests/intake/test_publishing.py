@@ -6,9 +6,9 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from shared.errors import PassingFailure
 from shared.finding import REPORTED, Finding, Report, read
 from shared.intake.publishing import Publisher
-from tests import samples
-from tests.intake.intaking import Topic
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.intake import Topic
+from tests.support.samples import NOW
 
 
 def publisher(topic: Topic) -> Publisher:

@@ -4,7 +4,7 @@ import pytest
 
 from local.cloud import LocalCloud, running
 from tests.kills.host import QUEUE_FACTOR
-from tests.roads.road import Road
+from tests.support.deployment import Road
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from shared.levers.access_policies import (
     tombstone,
     without,
 )
-from tests.samples import NOW
+from tests.support.samples import NOW
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'
 

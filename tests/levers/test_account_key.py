@@ -24,11 +24,11 @@ from shared.levers.proof import Prover
 from shared.revocation import Outcome, ProofToken, Pull
 from shared.sas import key_sha256
 from shared.targets import Lever
-from tests import samples
-from tests.levers.arm_wire import Wire, answering
-from tests.levers.data_plane import NEW_KEY, DataPlane
-from tests.local.asgi import Credential
-from tests.samples import ACCOUNT, KEYS, NOW, SUBSCRIPTION
+from tests.support import samples
+from tests.support.arm_transport import Wire, answering
+from tests.support.asgi import Credential
+from tests.support.data_plane import NEW_KEY, DataPlane
+from tests.support.samples import ACCOUNT, KEYS, NOW, SUBSCRIPTION
 
 _NEVER = 10  # seconds after which a test that waits for what does not come fails instead of hanging
 REGENERATE = "/regenerateKey"

@@ -24,11 +24,11 @@ from shared.levers.proof import Prover
 from shared.revocation import Outcome, ProofToken, Pull
 from shared.sas import Kind, Service, extract_leaks
 from shared.targets import DELEGATION_KEYS, Lever
-from tests import samples
-from tests.levers.arm_wire import NO_CONNECTION, Wire, answering
-from tests.levers.delegation_plane import DelegationPlane
-from tests.local.asgi import Credential
-from tests.samples import ACCOUNT, SUBSCRIPTION, TENANT
+from tests.support import samples
+from tests.support.arm_transport import NO_CONNECTION, Wire, answering
+from tests.support.asgi import Credential
+from tests.support.delegation_plane import DelegationPlane
+from tests.support.samples import ACCOUNT, SUBSCRIPTION, TENANT
 
 CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
 NAME = "sasquashproof1111111122224333/none"

@@ -23,8 +23,8 @@ from shared.levers import liveness
 from shared.levers.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
 from shared.revocation import Liveness
 from shared.sas import Leak, Service, extract_leaks
-from tests import samples
-from tests.samples import ACCOUNT, NOW, TENANT
+from tests.support import samples
+from tests.support.samples import ACCOUNT, NOW, TENANT
 
 ID = "11111111-2222-4333-8444-555555555555"
 ISSUER = "81EE9332-c35d-4c3e-9f21-3f7f99e80623"

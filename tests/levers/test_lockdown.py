@@ -24,10 +24,10 @@ from shared.levers import lockdown
 from shared.levers.lockdown import LockdownLever
 from shared.revocation import LockedDown, Outcome, Plan, Pull
 from shared.targets import Lever, Lockdown
-from tests import samples
-from tests.levers.arm_wire import NO_CONNECTION, Wire, answering
-from tests.local.asgi import Credential
-from tests.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
+from tests.support import samples
+from tests.support.arm_transport import NO_CONNECTION, Wire, answering
+from tests.support.asgi import Credential
+from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
 
 CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
 PATCH = "PATCH https://management.azure.com"

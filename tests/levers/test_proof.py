@@ -12,9 +12,9 @@ from shared.facts import AccountFacts
 from shared.levers.proof import LIFETIME, Answer, EndpointResult, Prover, Subject, Try, judge, read_answer
 from shared.revocation import Outcome, Proof, ProofToken, Pull
 from shared.sas import Service, verify
-from tests import samples
-from tests.levers.data_plane import NEW_KEY, DataPlane
-from tests.samples import ACCOUNT, KEYS, NOW, SERVICES
+from tests.support import samples
+from tests.support.data_plane import NEW_KEY, DataPlane
+from tests.support.samples import ACCOUNT, KEYS, NOW, SERVICES
 
 ACCEPTED, REFUSED = Try(Answer.ACCEPTED, "404"), Try(Answer.REFUSED, "403 AuthenticationFailed")
 UNDECIDED = Try(Answer.UNDECIDED, "500")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shared.levers.shared_key import authorization, string_to_sign
 from shared.sas import Service
-from tests.samples import ACCOUNT, KEYS
+from tests.support.samples import ACCOUNT, KEYS
 
 KEY = KEYS["key1"]
 DATE = "Fri, 26 Jun 2015 23:39:12 GMT"

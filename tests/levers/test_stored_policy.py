@@ -24,9 +24,9 @@ from shared.levers.stored_policy import StoredPolicyLever
 from shared.revocation import Outcome, Plan, Proof, ProofToken, Pull
 from shared.sas import Service
 from shared.targets import Lever, PolicyTarget
-from tests import samples
-from tests.levers.acl_plane import AclPlane, Happening, Resource, Token
-from tests.samples import ACCOUNT, KEYS, NOW, SERVICES, SUBSCRIPTION
+from tests.support import samples
+from tests.support.acl_service import AclPlane, Happening, Resource, Token
+from tests.support.samples import ACCOUNT, KEYS, NOW, SERVICES, SUBSCRIPTION
 
 ID = "11111111-2222-4333-8444-555555555555"
 KEY = AccountKey(KEYS["key1"], None)

@@ -28,9 +28,9 @@ from shared.levers.stored_policy import StoredPolicyLever
 from shared.revocation import Outcome, Plan, Pull
 from shared.sas import Service
 from shared.targets import Lever, PolicyTarget
-from tests.local.reaching import browser, new_account, options
-from tests.local.storage_clients import Clients, Token
-from tests.samples import SERVICES
+from tests.support.cloud_clients import browser, new_account, options
+from tests.support.samples import SERVICES
+from tests.support.storage_clients import Clients, Token
 
 ENDS = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
 OTHER = "partner"

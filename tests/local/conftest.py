@@ -7,8 +7,8 @@ import pytest
 
 from local.cloud import LocalCloud
 from local.model import Account
-from tests.local.reaching import new_account
-from tests.local.storage_clients import Clients
+from tests.support.cloud_clients import new_account
+from tests.support.storage_clients import Clients
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from local.entra import Entra
 from local.model import Cloud
 from local.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert, DefenderAlert
 from local.tokens import AZURE_DEVOPS
-from tests import samples
-from tests.local.asgi import client
+from tests.support import samples
+from tests.support.asgi import client
 
 VERSION = "api-version=7.2-preview.1"
 DEVOPS = f"/contoso/{AZURE_DEVOPS_PROJECT}/_apis/alert/repositories/{AZURE_DEVOPS_REPOSITORY}/alerts"

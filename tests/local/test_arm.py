@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from local import arm, arm_storage, identities
 from local.entra import Entra
 from local.model import SUBSCRIPTION_ID, Account, Cloud, Identity
-from tests.local.asgi import Credential, Transport, client
+from tests.support.asgi import Credential, Transport, client
 
 OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 API = "api-version=2026-09-01"

@@ -9,7 +9,7 @@ import pytest
 from local import arm, identities
 from local.model import SUBSCRIPTION_ID, Account, Cloud, DenyAssignment
 from local.tokens import ARM, Entra
-from tests.local.asgi import client
+from tests.support.asgi import client
 
 SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 EVERYONE = "00000000-0000-0000-0000-000000000000"

@@ -25,9 +25,9 @@ from local import arm, identities, model
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID, Account, Cloud, Identity
 from local.tokens import Entra
-from tests.local.asgi import Credential, Transport, client
-from tests.local.reaching import options
-from tests.local.storage_clients import Clients, Token
+from tests.support.asgi import Credential, Transport, client
+from tests.support.cloud_clients import options
+from tests.support.storage_clients import Clients, Token
 
 ENDS = datetime(2051, 10, 6, 1, 2, 3, tzinfo=UTC)
 IN_AN_HOUR = timedelta(hours=1)

@@ -12,8 +12,8 @@ from local.children import Child, ChildError
 from local.cloud import LocalCloud, running
 from local.faults import Effect, Fault
 from local.model import STATE_ACCOUNT, Mail, Share, SignedIdentifier, now
-from tests.local.reaching import browser, control, options
-from tests.local.storage_clients import Token
+from tests.support.cloud_clients import browser, control, options
+from tests.support.storage_clients import Token
 
 APP = """
 import azure.functions as func

@@ -12,7 +12,7 @@ from local.entra import Entra
 from local.faults import Faults
 from local.model import Account, Cloud, Incident, Mail, RecordedRequest, SignedIdentifier, now
 from local.reports import Posted
-from tests import samples
+from tests.support import samples
 
 
 class Watched:

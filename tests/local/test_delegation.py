@@ -22,7 +22,7 @@ from azure.storage.queue import QueueSasPermissions, generate_queue_sas
 from local.cloud import LocalCloud
 from local.model import Account, now
 from shared.sas import DelegationKey, mint_delegation_token
-from tests.local.storage_clients import Clients, Token
+from tests.support.storage_clients import Clients, Token
 
 IN_AN_HOUR = timedelta(hours=1)
 

@@ -17,7 +17,7 @@ from local import entra as entra_id
 from local import identities
 from local.entra import Entra, Forbidden, Reason, Unauthorized
 from local.model import TENANT_DOMAIN, TENANT_ID, Cloud, Identity
-from tests.local.asgi import client
+from tests.support.asgi import client
 
 ARM = "https://management.azure.com"
 LOGIN = "login.microsoftonline.com"

@@ -10,7 +10,7 @@ from local import environment, identities
 from local.cloud import LocalCloud
 from local.environment import IdentityEndpoint
 from local.model import Cloud
-from tests.local.reaching import new_account
+from tests.support.cloud_clients import new_account
 
 
 @pytest.fixture

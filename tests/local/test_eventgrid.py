@@ -23,7 +23,7 @@ from local.eventgrid import EventGrid
 from local.listener import Listener
 from local.model import TOPIC_HOST, Cloud, Identity
 from local.tokens import EVENT_GRID
-from tests.local.asgi import Credential, Transport, client
+from tests.support.asgi import Credential, Transport, client
 
 FOUND = "Sasquash.Finding.Reported.v1"
 PUBLISH = "/api/events?api-version=2018-01-01"

@@ -18,7 +18,7 @@ from azure.storage.fileshare import (
 from azure.storage.fileshare.aio import ShareClient
 
 from local.model import Account, new_storage_key
-from tests.local.storage_clients import Clients
+from tests.support.storage_clients import Clients
 
 IN_AN_HOUR = timedelta(hours=1)
 

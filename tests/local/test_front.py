@@ -9,7 +9,7 @@ from local.cloud import LocalCloud
 from local.faults import Effect, Fault
 from local.front import redact
 from local.model import RecordedRequest
-from tests.local.reaching import browser
+from tests.support.cloud_clients import browser
 
 DISCOVERY = "https://login.microsoftonline.com/contoso.com/.well-known/openid-configuration"
 

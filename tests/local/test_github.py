@@ -13,8 +13,8 @@ from local.model import Cloud
 from local.reports import REPOSITORY, github_alert
 from local.senders import GITHUB_APP, GITHUB_INSTALLATION
 from shared.sas import extract_leaks
-from tests import samples
-from tests.local.asgi import client
+from tests.support import samples
+from tests.support.asgi import client
 
 ALERT = f"/repos/{REPOSITORY}/secret-scanning/alerts/1"
 TOKENS = f"/app/installations/{GITHUB_INSTALLATION}/access_tokens"

@@ -26,7 +26,7 @@ from msgraph_core import GraphClientFactory
 from local import graph, identities
 from local.entra import Entra
 from local.model import MAIL_SENDER, SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud, Incident
-from tests.local.asgi import Credential, client
+from tests.support.asgi import Credential, client
 
 # msgraph-sdk defines deprecated classes in every request builder; so these are imported inside the tests.
 pytestmark = pytest.mark.filterwarnings("ignore:(This class|GetQueryParameters) is deprecated:DeprecationWarning")

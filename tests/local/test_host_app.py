@@ -15,7 +15,7 @@ from azure.storage.queue.aio import QueueClient
 from local.event_delivery import Answer, Delivery
 from local.event_schemas import Event, Schema
 from local.model import Cloud, now
-from tests.local.hosting import (
+from tests.support.function_host import (
     APP,
     FUNCTION_KEY,
     MASTER_KEY,

@@ -14,7 +14,7 @@ from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentity
 from local import identities, identity
 from local.entra import Entra
 from local.model import Cloud
-from tests.local.asgi import client
+from tests.support.asgi import client
 
 SECRET = "a-header-that-only-the-app-knows"
 ARM = "https://management.azure.com"

@@ -11,7 +11,7 @@ from local.hostnames import INSIGHTS_HOST
 from local.insights import INSTRUMENTATION_KEY
 from local.model import Cloud
 from local.tokens import ARM, MONITOR, Entra
-from tests.local.asgi import client
+from tests.support.asgi import client
 
 TRACK = "/v2.1/track"
 

@@ -20,7 +20,7 @@ from local.model import KEY_VAULT, STATE_ACCOUNT, Cloud
 from local.provisioning import start_over, state_account
 from local.reports import Posted
 from local.storage import Gate
-from tests.local.asgi import Credential, Transport, client
+from tests.support.asgi import Credential, Transport, client
 
 HOST = f"{KEY_VAULT}.vault.azure.net"
 URL = f"https://{HOST}"

@@ -7,7 +7,7 @@ from local.entra import Entra
 from local.model import Account, Cloud
 from local.reports import NothingToReport
 from shared.sas import extract
-from tests import samples
+from tests.support import samples
 
 
 @pytest.fixture

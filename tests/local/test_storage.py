@@ -23,8 +23,8 @@ from azure.storage.fileshare import generate_account_sas as generate_file_accoun
 from local.cloud import LocalCloud
 from local.model import STATE_ACCOUNT, Account, new_storage_key
 from local.storage import Gate, shorten_visibility
-from tests.local.reaching import browser
-from tests.local.storage_clients import Clients, Token
+from tests.support.cloud_clients import browser
+from tests.support.storage_clients import Clients, Token
 
 EVERYTHING = ResourceTypes(service=True, container=True, object=True)
 FULL = AccountSasPermissions(read=True, write=True, list=True, create=True)

@@ -15,7 +15,7 @@ from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
 from local.cloud import LocalCloud
-from tests.local.conformance import Place, azurite, memory
+from tests.support.storage_conformance import Place, azurite, memory
 
 ROW: dict[str, Any] = {"PartitionKey": "p", "RowKey": "r", "Text": "it's", "Count": 3, "On": True}
 UNMODIFIED = MatchConditions.IfNotModified

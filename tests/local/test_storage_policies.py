@@ -26,8 +26,8 @@ from starlette.datastructures import Headers
 from local import shared_key
 from local.cloud import LocalCloud
 from local.model import Account, new_storage_key
-from tests.local.reaching import browser
-from tests.local.storage_clients import Clients, Token
+from tests.support.cloud_clients import browser
+from tests.support.storage_clients import Clients, Token
 
 IN_AN_HOUR = timedelta(hours=1)
 RESOURCES = {"blob": "/models?restype=container&comp=acl", "queue": "/models?comp=acl", "table": "/models?comp=acl"}

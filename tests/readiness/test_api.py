@@ -11,9 +11,9 @@ from shared.readiness.api import ReadinessApi
 from shared.readiness.checks import Check, Trouble
 from shared.readiness.table import DrillRun, Look
 from shared.web.tokens import Role
-from tests.responder.hosting import Readings
-from tests.samples import NOW
-from tests.web.entra import access_tokens, token
+from tests.support.entra import access_tokens, token
+from tests.support.http_functions import Readings
+from tests.support.samples import NOW
 
 
 def request(*roles: str) -> func.HttpRequest:

@@ -16,7 +16,7 @@ from shared.readiness.checks import (
     of_rights,
 )
 from shared.sas import Service
-from tests.infra.bicep import roles
+from tests.support.bicep import roles
 
 GROUP = "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/models"
 ACCOUNT = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/robustmodels"

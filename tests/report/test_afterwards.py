@@ -11,8 +11,8 @@ from shared.report.commands import issue_instead
 from shared.revocation import Revocation
 from shared.targets import Lever
 from shared.usage import Touched, Usage
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 
 def killed(*objects: Touched, text: str | None = None, lever: Lever = Lever.ACCOUNT_KEY) -> Revocation:

@@ -12,8 +12,8 @@ from shared.errors import Blocked, PassingFailure, Throttled
 from shared.finding import REPORTED
 from shared.report.announce import Announcement, Announcer
 from shared.revocation import Change, Reason, Revocation, State
-from tests import samples
-from tests.samples import ACCOUNT_ID, KEYS, NOW
+from tests.support import samples
+from tests.support.samples import ACCOUNT_ID, KEYS, NOW
 
 
 def record(**changed: Any) -> Revocation:

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from shared.report.digest import DigestLine, compose_digest
 from shared.revocation import Reason, State
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 MAILBOX = "security@contoso.com"
 LINE = DigestLine.of(samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail=""))

@@ -14,7 +14,7 @@ from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Thro
 from shared.report.graph import Graph
 from shared.report.mail import Message
 from shared.report.owners import Person
-from tests.report.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error
+from tests.support.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error
 
 _BASE_URL = "https://graph.microsoft.com"
 _FINDING = "cd" * 32

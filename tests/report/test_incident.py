@@ -9,8 +9,8 @@ from shared.errors import Blocked, PassingFailure
 from shared.report.graph import Graph
 from shared.report.incident import SharePointIncidents
 from shared.revocation import Owner
-from tests.report.fake_graph import LIST, SITE, Credential, FakeGraph, Fault, error
-from tests.report.samples import STATES, briefing
+from tests.support.briefings import STATES, briefing
+from tests.support.fake_graph import LIST, SITE, Credential, FakeGraph, Fault, error
 
 
 @pytest.fixture

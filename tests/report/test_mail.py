@@ -14,7 +14,7 @@ from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.mail import Message, compose
 from shared.revocation import Owner
 from shared.targets import Lever
-from tests.report.samples import RECEIVED, SECURITY, STATES, briefing
+from tests.support.briefings import RECEIVED, SECURITY, STATES, briefing
 
 _OWNER = "model-owner@contoso.com"
 _HOSTILE = '<img src=x onerror=alert(1)><a href="https://evil.example">click</a>"\'&`</table><script>'

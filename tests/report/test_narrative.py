@@ -28,8 +28,8 @@ from shared.revocation import (
     State,
 )
 from shared.targets import Lever, Lockdown
-from tests import samples
-from tests.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
+from tests.support import samples
+from tests.support.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
 
 SECOND = timedelta(seconds=1)
 

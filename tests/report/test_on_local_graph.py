@@ -16,7 +16,7 @@ from shared.report import owners
 from shared.report.graph import Graph
 from shared.report.incident import SharePointIncidents
 from shared.report.mail import compose
-from tests.report.samples import briefing
+from tests.support.briefings import briefing
 
 
 class _ManagedIdentity:

@@ -30,8 +30,8 @@ from shared.revocation import Change, Outcome, Proof, Reason, Revocation, Sighti
 from shared.sas import extract
 from shared.sources import generic
 from shared.sources.closing import comment
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 LEAKS = [
     samples.account_sas(),

@@ -10,10 +10,9 @@ from shared.errors import Blocked, PassingFailure
 from shared.report.graph import Graph
 from shared.report.people import People
 from shared.revocation import Owner, State
-from tests import samples
-from tests.report import fake_graph
-from tests.report.fake_graph import Credential, FakeGraph, Fault
-from tests.samples import NOW
+from tests.support import fake_graph, samples
+from tests.support.fake_graph import Credential, FakeGraph, Fault
+from tests.support.samples import NOW
 
 ADA = {"id": "1", "displayName": "Ada", "mail": "ada@contoso.com", "userPrincipalName": "ada@contoso.com"}
 SECURITY = "security@contoso.com"

@@ -10,8 +10,8 @@ from opentelemetry.trace import SpanKind
 
 from shared.report.traces import Traces
 from shared.revocation import Change, Reason, Revocation, State, Told
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 SECOND = timedelta(seconds=1)
 

@@ -8,8 +8,8 @@ import pytest
 from shared.report.used import also_breaks, summary, used
 from shared.targets import Lever
 from shared.usage import Client, Touched, Usage
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 USED = Usage(
     at=NOW,

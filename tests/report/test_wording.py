@@ -5,7 +5,7 @@ import pytest
 from shared.report.wording import Tone, command, headline, subject_of, title, why
 from shared.revocation import Reason, State
 from shared.targets import Lever
-from tests.report.samples import RECEIVED, briefing
+from tests.support.briefings import RECEIVED, briefing
 
 
 def test_each_state_has_a_lead_of_its_own() -> None:

@@ -15,10 +15,10 @@ from shared.responder.api import Responder
 from shared.responder.requests import OrderRequest, PageQuery, ReportRequest
 from shared.revocation import Revocation, State
 from shared.targets import Lever
-from tests import samples
-from tests.responder.calling import MemoryDesk, awaiting, request, said
-from tests.samples import NOW
-from tests.web.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
+from tests.support import samples
+from tests.support.api_requests import MemoryDesk, awaiting, request, said
+from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
+from tests.support.samples import NOW
 
 ME = Caller(NAME, OBJECT_ID)
 SOMEBODY = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")

@@ -2,11 +2,11 @@
 
 from local.listener import Listener
 from shared.web.tokens import Role
-from tests import samples
-from tests.responder.calling import MemoryDesk, awaiting
-from tests.responder.hosting import Worker, hosting
-from tests.responder.schemathesis import disagreements
-from tests.web.entra import token
+from tests.support import samples
+from tests.support.api_requests import MemoryDesk, awaiting
+from tests.support.entra import token
+from tests.support.http_functions import Worker, hosting
+from tests.support.schemathesis import disagreements
 
 
 async def test_whatever_is_sent_is_answered_as_described() -> None:

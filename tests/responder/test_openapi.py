@@ -21,12 +21,12 @@ from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocatio
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.targets import Lever, Lockdown
 from shared.web.tokens import Role
-from tests import samples
-from tests.responder.calling import MemoryDesk, awaiting
-from tests.responder.hosting import Ledger, Worker, hosting
-from tests.responder.openapi import described, document
-from tests.samples import NOW
-from tests.web.entra import token
+from tests.support import samples
+from tests.support.api_requests import MemoryDesk, awaiting
+from tests.support.entra import token
+from tests.support.http_functions import Ledger, Worker, hosting
+from tests.support.openapi import described, document
+from tests.support.samples import NOW
 
 READER = {"upn": "reader@contoso.com", "oid": "f36c87e7-fca8-412c-8f70-575907292a83", "roles": ["Sasquash.Reader"]}
 

@@ -19,7 +19,7 @@ from shared.responder.requests import (
 )
 from shared.revocation import State
 from shared.targets import Lever
-from tests.responder.calling import request
+from tests.support.api_requests import request
 
 SECRET = "sv=2023-11-03&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2Vj%3D"
 REPORT: dict[str, Any] = {"text": SECRET, "reason": "Found on GitHub"}

@@ -29,9 +29,9 @@ from shared.revocation import (
 from shared.sas import Service, key_sha256
 from shared.targets import Lever, Lockdown
 from shared.usage import Client, Touched, Usage
-from tests import samples
-from tests.responder.openapi import described
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.openapi import described
+from tests.support.samples import NOW
 
 ADA = Caller("ada@contoso.com", "cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca")
 RAVN = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")

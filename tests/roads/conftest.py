@@ -1,7 +1,7 @@
 import pytest
 
 from local.cloud import LocalCloud
-from tests.roads.road import Road
+from tests.support.deployment import Road
 
 
 @pytest.fixture(scope="session")

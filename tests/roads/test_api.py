@@ -3,11 +3,11 @@
 import pytest
 
 from local.model import Account
-from tests.responder.openapi import document
-from tests.responder.schemathesis import disagreements
-from tests.roads.api import call
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road
+from tests.support.api_calls import call
+from tests.support.deployment import Road
+from tests.support.leaks import account_sas
+from tests.support.openapi import document
+from tests.support.schemathesis import disagreements
 
 UNKNOWN = "ab" * 32
 

@@ -4,10 +4,20 @@ import pytest
 
 from local.model import Account
 from shared.revocation import State
-from tests.roads.api import APPROVER, APPROVER_NAME, REPORTER_NAME, RESPONDER, act, approve, call, read, report
-from tests.roads.leaks import account_sas, small_sas
-from tests.roads.places import REFUSED, Container
-from tests.roads.road import OWNER, Road
+from tests.support.api_calls import (
+    APPROVER,
+    APPROVER_NAME,
+    REPORTER_NAME,
+    RESPONDER,
+    act,
+    approve,
+    call,
+    read,
+    report,
+)
+from tests.support.deployment import OWNER, Road
+from tests.support.leaks import account_sas, small_sas
+from tests.support.policy_resources import REFUSED, Container
 
 WORKS = (None, None)
 

@@ -10,8 +10,8 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared import finding
 from shared.revocation import Outcome, Reason, State
-from tests.roads.leaks import LEAKS, Leak, account_sas
-from tests.roads.road import OWNER, Road
+from tests.support.deployment import OWNER, Road
+from tests.support.leaks import LEAKS, Leak, account_sas
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)

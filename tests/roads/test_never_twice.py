@@ -9,8 +9,8 @@ from azure.storage.queue.aio import QueueClient
 
 from local.model import STATE_ACCOUNT
 from shared.finding import REPORTED, in_text
-from tests.roads.leaks import account_sas
-from tests.roads.road import Developer, Road, is_closed
+from tests.support.deployment import Developer, Road, is_closed
+from tests.support.leaks import account_sas
 
 COPIES = 200
 

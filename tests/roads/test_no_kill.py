@@ -10,8 +10,8 @@ from local.model import Account, new_storage_key
 from shared import finding
 from shared.finding import Report
 from shared.revocation import Reason, State
-from tests.roads.leaks import account_sas, blob_sas
-from tests.roads.road import Road
+from tests.support.deployment import Road
+from tests.support.leaks import account_sas, blob_sas
 
 
 def altered(account: Account) -> str:

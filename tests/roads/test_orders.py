@@ -6,10 +6,10 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.revocation import State
-from tests.roads.api import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
-from tests.roads.places import REFUSED, Container
-from tests.roads.road import Developer, Road
 from tests.roads.test_smallest_lever import delegated
+from tests.support.api_calls import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
+from tests.support.deployment import Developer, Road
+from tests.support.policy_resources import REFUSED, Container
 
 WORKS = (None, None)
 NO_SHARED_KEY = (403, "KeyBasedAuthenticationNotPermitted")

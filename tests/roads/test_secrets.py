@@ -16,11 +16,11 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.model import KEY_VAULT, STATE_ACCOUNT, Account
 from shared import finding
 from shared.revocation import HandOverOutcome, State
-from tests.roads.api import APPROVER, READER, RESPONDER, call, order
-from tests.roads.leaks import LEAKS, account_sas
-from tests.roads.places import Container
-from tests.roads.road import Developer, Road, forms
 from tests.roads.test_smallest_lever import delegated
+from tests.support.api_calls import APPROVER, READER, RESPONDER, call, order
+from tests.support.deployment import Developer, Road, forms
+from tests.support.leaks import LEAKS, account_sas
+from tests.support.policy_resources import Container
 
 CALLERS = ("SASQUASH_TOKEN_READER", "SASQUASH_TOKEN_RESPONDER", "SASQUASH_TOKEN_APPROVER")
 

@@ -11,8 +11,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from shared import finding
 from shared.revocation import Outcome, State
 from shared.targets import Lever
-from tests.roads.places import PLACES, REFUSED, Container, Place
-from tests.roads.road import Developer, Road
+from tests.support.deployment import Developer, Road
+from tests.support.policy_resources import PLACES, REFUSED, Container, Place
 
 WORKS = (None, None)
 

@@ -16,10 +16,10 @@ from local.model import Account, new_storage_key
 from local.reports import Posted
 from shared.intake.reporters import TEXT_READERS
 from shared.revocation import State
-from tests.intake.intaking import generic
-from tests.roads.api import APPROVER, approve
-from tests.roads.leaks import Leak, account_sas, blob_sas, raw_key
-from tests.roads.road import Road, is_closed
+from tests.support.api_calls import APPROVER, approve
+from tests.support.deployment import Road, is_closed
+from tests.support.intake import generic
+from tests.support.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.support.paths import ROOT
 
 DIRECT = [source for source in reports.SOURCES if source != "defender"]

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from tests.roads.leaks import account_sas
-from tests.roads.road import Road, is_closed
+from tests.support.deployment import Road, is_closed
+from tests.support.leaks import account_sas
 
 PATIENCE = 30.0  # seconds; the exporter sends every five
 

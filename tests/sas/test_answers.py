@@ -6,7 +6,7 @@ import pytest
 from azure.storage.blob import generate_account_sas
 
 from shared.sas.answers import BadRequest, answer
-from tests.sas.making import ACCOUNT, KEYS, NOW, OTHER_KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, OTHER_KEYS, container_url, only, query, signature
 
 LOOSE_ACCOUNT_SAS = generate_account_sas(ACCOUNT, KEYS["key1"], "sco", "r", NOW)
 

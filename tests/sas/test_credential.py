@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import Credential, InvalidCredential, Kind, ResourceKind, Service, extract
-from tests.sas.making import ACCOUNT, CONTAINER_SAS, HOST, KEYS, OTHER_KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import (
+    ACCOUNT,
+    CONTAINER_SAS,
+    HOST,
+    KEYS,
+    OTHER_KEYS,
+    container_url,
+    only,
+    query,
+    signature,
+)
 
 DIGEST = "a" * 64
 WIRE = {

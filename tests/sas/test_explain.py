@@ -5,7 +5,7 @@ import json
 import pytest
 
 from shared.sas import explain, explanation, extract
-from tests.sas.making import ACCOUNT, KEYS, NOW, container_url, query, signature
+from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, container_url, query, signature
 
 TEXTS = {
     "account SAS": query({"sv": "2022-11-02", "ss": "b", "srt": "o", "sp": "r"}, signature("x")),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import Kind, extract
-from tests.sas.making import ACCOUNT, HOST, KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, only, query, signature
 
 URL = container_url()
 TOKEN = URL.partition("?")[2]

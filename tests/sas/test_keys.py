@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.sas import Credential, Kind, extract, key_sha256
-from tests.sas.making import ACCOUNT, HOST, KEYS, only
+from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, only
 
 KEY = base64.b64encode(bytes((i * 37 + 11) % 256 for i in range(64))).decode()
 MARKED = f"{KEY[:76]}+ASt{KEY[80:]}"

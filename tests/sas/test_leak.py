@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import Leak, extract, extract_leaks
-from tests.sas.making import ACCOUNT, HOST, KEYS, container_url, query, signature
+from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, query, signature
 
 SIGNATURE = "".join(container_url().split("sig=")[1:])
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from shared.sas.__main__ import main
-from tests.sas.making import ACCOUNT, KEYS, container_url
 from tests.support.paths import ROOT
+from tests.support.strings_to_sign import ACCOUNT, KEYS, container_url
 
 GOOD = json.dumps({"id": "a", "text": container_url(), "keys": {ACCOUNT: KEYS}}).encode()
 

@@ -23,7 +23,7 @@ from shared.sas import (
     mint_read_token,
     verify,
 )
-from tests.sas.making import ACCOUNT, KEYS, NOW, only, signature
+from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, only, signature
 
 RESOURCES = {
     Service.BLOB: "models/nothing.bin",

@@ -4,7 +4,7 @@ import pytest
 
 from shared.sas import is_writable
 from shared.sas.permissions import verbs
-from tests.sas.making import ACCOUNT, KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, KEYS, container_url, only, query, signature
 
 
 def with_permissions(letters: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.sas import Risk, Severity, assess
-from tests.sas.making import ACCOUNT, KEYS, NOW, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, only, query, signature
 
 V = {"sv": "2022-11-02", "se": "2026-11-25T00:00:00Z", "sp": "r", "spr": "https"}
 ALL = V | {"ss": "bqtf", "srt": "sco"}

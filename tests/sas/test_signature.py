@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import Credential, Undecidable, Verification, signature_sha256, verify
-from tests.sas.making import ACCOUNT, HOST, KEYS, OTHER_KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, OTHER_KEYS, container_url, only, query, signature
 
 E = "2030-01-01T00:00:00Z"
 S = "2020-01-01T00:00:00Z"

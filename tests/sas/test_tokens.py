@@ -3,7 +3,7 @@
 import pytest
 
 from shared.sas import Credential, ResourceKind, extract
-from tests.sas.making import ACCOUNT, HOST, KEYS, container_url, only, query, signature
+from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, only, query, signature
 
 TOKEN = container_url().partition("?")[2]
 QUEUE_TOKEN = query({"sv": "2022-11-02", "sp": "p", "se": "2030-01-01"}, signature("x"))

@@ -42,11 +42,11 @@ from shared import clients
 from shared.report.graph import Graph
 from shared.settings import Settings
 from shared.worker import Worker
-from tests.samples import WITHOUT_TRACES
 from tests.simulator.faults import Life, Schedule
 from tests.simulator.loop import JumpingLoop
 from tests.simulator.network import Network
 from tests.simulator.scenario import Scenario
+from tests.support.samples import WITHOUT_TRACES
 
 _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"

@@ -21,8 +21,8 @@ from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
-from tests import samples
-from tests.local.asgi import Credential, Transport
+from tests.support import samples
+from tests.support.asgi import Credential, Transport
 
 PLACE = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
 ALERT = AlertReference(AlertSource.AZURE_DEVOPS, PLACE, "1")

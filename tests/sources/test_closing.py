@@ -7,8 +7,8 @@ from shared.errors import Blocked, NotFound
 from shared.revocation import Outcome, Proof, Reason, Revocation, State
 from shared.sas import extract
 from shared.sources.closing import AlertCloser, comment
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 

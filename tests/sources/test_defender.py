@@ -20,8 +20,8 @@ from shared.sources.defender import Defender
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from shared.targets import Lever
-from tests import samples
-from tests.local.asgi import Credential, Transport
+from tests.support import samples
+from tests.support.asgi import Credential, Transport
 
 NAME, PROVIDERS_NAME = "dc0f9f4e1a-1", "2518000_77"
 ALERT = AlertReference(AlertSource.DEFENDER, "", NAME)

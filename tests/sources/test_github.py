@@ -19,9 +19,9 @@ from shared.sources import github
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from shared.sources.github_app import GitHubApp
-from tests import samples
-from tests.intake.intaking import github_payload
-from tests.local.asgi import Transport
+from tests.support import samples
+from tests.support.asgi import Transport
+from tests.support.intake import github_payload
 
 TYPES = ("azure_sas_token", "azure_storage_account_key")
 ALERT = AlertReference(AlertSource.GITHUB, REPOSITORY, "1")

@@ -11,7 +11,7 @@ from shared.intake.reporters import TEXT_READERS
 from shared.sas import extract
 from shared.sources import cloudevents, generic, gitleaks, sarif, trufflehog
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text
-from tests import samples
+from tests.support import samples
 
 LEAK = samples.account_sas()
 KEY = samples.KEYS["key1"]

@@ -8,7 +8,7 @@ from shared.errors import Blocked, Busy, NotFound, PassingFailure, SasquashError
 from shared.web import problems
 from shared.web.json_body import TooLarge, UnsupportedMediaType
 from shared.web.problems import NoCredentialFound
-from tests import samples
+from tests.support import samples
 
 
 def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[SasquashError]]:

@@ -6,7 +6,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.errors import PassingFailure
 from shared.web import signing_keys as module
-from tests.web.entra import KEYS_URL, Clock, KeyServer, published, signing_keys
+from tests.support.entra import KEYS_URL, Clock, KeyServer, published, signing_keys
 
 MINUTE = timedelta(minutes=1)
 

@@ -15,8 +15,7 @@ from shared.caller import Caller
 from shared.clouds import CLOUDS
 from shared.errors import PassingFailure, Unauthenticated
 from shared.web.tokens import MissingToken, Role
-from tests.samples import NOW
-from tests.web.entra import (
+from tests.support.entra import (
     APP_ID,
     CLAIMS,
     NAME,
@@ -27,6 +26,7 @@ from tests.web.entra import (
     signing_key,
     token,
 )
+from tests.support.samples import NOW
 
 OTHER = "11111111-2222-4333-8444-555555555555"
 

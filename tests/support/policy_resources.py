@@ -19,7 +19,7 @@ from azure.storage.queue import generate_queue_sas
 from azure.storage.queue.aio import QueueClient
 
 from local.model import Account
-from tests.roads.road import Road
+from tests.support.deployment import Road
 
 POLICIES = ("partners", "suppliers")
 REFUSED = (403, "AuthenticationFailed")

@@ -20,10 +20,10 @@ from shared.readiness.api import ReadinessApi
 from shared.readiness.checks import Lock, of_locks
 from shared.readiness.table import DrillOutcome, DrillRun, Look
 from shared.responder.api import Desk, Responder
-from tests import samples
-from tests.intake.intaking import Place
-from tests.samples import ENVIRONMENT, NOW
-from tests.web.entra import access_tokens
+from tests.support import samples
+from tests.support.entra import access_tokens
+from tests.support.intake import Place
+from tests.support.samples import ENVIRONMENT, NOW
 
 
 @dataclass

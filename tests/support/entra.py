@@ -17,8 +17,8 @@ from jwt.algorithms import RSAAlgorithm
 
 from shared.web.signing_keys import SigningKeys
 from shared.web.tokens import AccessTokens, Role
-from tests import samples
-from tests.samples import NOW
+from tests.support import samples
+from tests.support.samples import NOW
 
 TENANT = samples.ENVIRONMENT["SASQUASH_TENANT_ID"]
 AUDIENCE = "api://sasquash"

@@ -11,7 +11,7 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 
 from shared.sas import verify
-from tests import samples
+from tests.support import samples
 
 NEW_KEY = samples.key("new")
 

@@ -15,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from local.entra import Entra, Unauthorized
 from local.model import Account
-from tests.local.asgi import Transport
-from tests.samples import TENANT
+from tests.support.asgi import Transport
+from tests.support.samples import TENANT
 
 _KEY = (
     '\ufeff<?xml version="1.0" encoding="utf-8"?><UserDelegationKey><SignedOid>{oid}</SignedOid><SignedTid>{tid}'

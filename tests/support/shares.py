@@ -6,7 +6,7 @@ from azure.storage.fileshare import AccessPolicy, generate_share_sas
 from azure.storage.fileshare.aio import ShareClient
 
 from local.model import Account
-from tests.driven.driving import Driver, Life
+from tests.support.driver import Driver, Life
 
 NAME = "homes"
 

@@ -12,9 +12,9 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.cloud import LocalCloud
 from local.model import Account
-from tests.driven.driving import Driver, Life
-from tests.local.reaching import browser
-from tests.roads.road import Developer
+from tests.support.cloud_clients import browser
+from tests.support.deployment import Developer
+from tests.support.driver import Driver, Life
 
 KINDS = ("blob", "container", "directory", "queue", "file")
 PATHS = {

@@ -13,9 +13,9 @@ from shared.finding import Finding, Order
 from shared.ledger import HistoryEntry
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.revocation import Approval, Reason, Revocation, State
-from tests import samples
-from tests.samples import NOW
-from tests.web.entra import token
+from tests.support import samples
+from tests.support.entra import token
+from tests.support.samples import NOW
 
 URL = "https://sasquash.azurewebsites.net/api/revocations"
 

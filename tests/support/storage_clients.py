@@ -11,7 +11,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.cloud import LocalCloud
 from local.model import Account
-from tests.local.reaching import options
+from tests.support.cloud_clients import options
 
 
 class Token:

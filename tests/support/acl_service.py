@@ -24,7 +24,7 @@ from shared.facts import PolicyState
 from shared.levers.access_policies import find, from_arm, from_xml, to_arm, to_xml
 from shared.levers.shared_key import authorization
 from shared.sas import Kind, Service, verify
-from tests import samples
+from tests.support import samples
 
 type Answer = tuple[int, str]
 _RESTYPE = {Service.BLOB: "container", Service.FILE: "share"}

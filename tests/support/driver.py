@@ -36,7 +36,7 @@ from shared.report.graph import Graph
 from shared.revocation import Revocation, State
 from shared.settings import Settings
 from shared.worker import Worker
-from tests.samples import WITHOUT_TRACES
+from tests.support.samples import WITHOUT_TRACES
 
 _NUMBERS = itertools.count(1)
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")

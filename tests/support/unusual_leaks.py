@@ -13,7 +13,7 @@ from azure.storage.blob import (
 )
 
 from local.model import new_storage_key
-from tests.roads.leaks import account_sas, later
+from tests.support.leaks import account_sas, later
 
 
 def expired(account: str, key: str) -> str:

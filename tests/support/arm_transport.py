@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.local.asgi import Transport
+from tests.support.asgi import Transport
 
 NO_CONNECTION = ClientConnectorError(
     ConnectionKey("management.azure.com", 443, True, True, None, None, None), OSError("refused")

@@ -6,7 +6,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
-from tests.responder.openapi import FILE
+from tests.support.openapi import FILE
 
 _CONFIGURATION = Path(__file__).with_suffix(".toml")
 _PATIENCE = 120.0  # seconds

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.roads.road import Road
+from tests.support.deployment import Road
 
 READER, RESPONDER, APPROVER, SECOND_APPROVER = "READER", "RESPONDER", "APPROVER", "SECOND_APPROVER"
 REPORTER_NAME, APPROVER_NAME, SECOND_NAME = (

@@ -23,9 +23,9 @@ from shared.intake.reporters import Reporters
 from shared.quotas import Quotas
 from shared.secret_settings import SecretSettings
 from shared.sources.findings import Found
-from tests import samples
-from tests.samples import NOW
-from tests.web.entra import access_tokens
+from tests.support import samples
+from tests.support.entra import access_tokens
+from tests.support.samples import NOW
 
 KEY = b"k" * 32
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
