@@ -22,7 +22,7 @@ from shared.web.tokens import Role
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
 from tests.support.samples import NOW
-from tests.test_function_app import HTTP, OTHERS
+from tests.unit.test_function_app import HTTP, OTHERS
 
 MAIN, APP, STORAGE = "main.bicep", "modules/app.bicep", "modules/storage.bicep"
 HOST = {  # what the Functions host reads

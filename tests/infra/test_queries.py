@@ -16,7 +16,7 @@ from shared.revocation import State
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, parsed, variable
 from tests.support.samples import NOW
-from tests.test_function_app import OTHERS
+from tests.unit.test_function_app import OTHERS
 
 QUERIES = sorted(INFRA.rglob("*.kql"), key=lambda path: path.name)
 # Azure Monitor Logs reference, tables AppRequests, AppDependencies, AppTraces, AppExceptions: the columns in use.

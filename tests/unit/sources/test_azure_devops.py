@@ -102,7 +102,7 @@ class Place:
 async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     cloud = Cloud(identities=identities.directory(), users=identities.users())
     entra = Entra(cloud)
-    monkeypatch.setattr("tests.sources.test_azure_devops.Entra", lambda _: entra)
+    monkeypatch.setattr("tests.unit.sources.test_azure_devops.Entra", lambda _: entra)
     wire = Transport(local_azure_devops.app(cloud, entra))
     yield Place(cloud, wire)
     await wire.close()
