@@ -15,7 +15,7 @@ from shared.alerts import AlertReference
 from shared.queues import Message
 from shared.revocation import State
 from shared.targets import Lockdown
-from tests.driven import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
+from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles
 from tests.support.deployment import Road
