@@ -170,7 +170,7 @@ async def test_what_is_granted_is_what_is_used(driver: Driver, responder: Identi
         driver.clock = Clock()  # the last way moved it on, and Azure's stands still
         await way(driver)
 
-    # The exporter of traces has sockets of its own: tests/roads/test_traces.py shows that it uses this one.
+    # The exporter of traces has sockets of its own: tests/e2e/test_traces.py shows that it uses this one.
     assert responder.used | {PUBLISHER} == responder.rights
 
     used = {NAMES.get(right, right.partition("@")[0]) for right in responder.used}

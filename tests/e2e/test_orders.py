@@ -6,7 +6,7 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.revocation import State
-from tests.roads.test_smallest_lever import delegated
+from tests.e2e.test_smallest_lever import delegated
 from tests.support.api_calls import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
 from tests.support.deployment import Developer, Road
 from tests.support.policy_resources import REFUSED, Container

@@ -16,7 +16,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from local.model import KEY_VAULT, STATE_ACCOUNT, Account
 from shared import finding
 from shared.revocation import HandOverOutcome, State
-from tests.roads.test_smallest_lever import delegated
+from tests.e2e.test_smallest_lever import delegated
 from tests.support.api_calls import APPROVER, READER, RESPONDER, call, order
 from tests.support.deployment import Developer, Road, forms
 from tests.support.leaks import LEAKS, account_sas
