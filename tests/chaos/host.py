@@ -1,4 +1,4 @@
-"""A function host as `local.host` is one, whose app has a tenth of the patience: `python -m tests.kills.host …`.
+"""A function host as `local.host` is one, whose app has a tenth of the patience: `python -m tests.chaos.host …`.
 
 A worker that dies with an account's lock is succeeded after three minutes, and a step that it had claimed is free
 after two. Tests that kill hosts would wait for that most of the time. The local cloud's time factor shortens what

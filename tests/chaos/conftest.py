@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local.cloud import LocalCloud, running
-from tests.kills.host import QUEUE_FACTOR
+from tests.chaos.host import QUEUE_FACTOR
 from tests.support.deployment import Road
 
 
@@ -11,7 +11,7 @@ from tests.support.deployment import Road
 async def mortal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalCloud]:
     """A cloud with two hosts that may be killed, and that wait for a tenth of the time."""
     folder = tmp_path_factory.mktemp("mortal")
-    async with running(folder=folder, hosts=2, host_module="tests.kills.host", time_factor=QUEUE_FACTOR) as cloud:
+    async with running(folder=folder, hosts=2, host_module="tests.chaos.host", time_factor=QUEUE_FACTOR) as cloud:
         yield cloud
 
 
