@@ -58,7 +58,7 @@ screenshots: setup ## draw the pictures of the desk in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/desk/test_screenshots.py
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
-	@.venv/bin/python -m tests.simulator --seeds $(SEEDS) --first $(FIRST)
+	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
 
 bench: tools ## measure how fast it is here: a JSON line a figure, and docs/benchmarks.md (some minutes; BENCH=--help)
 	@.venv/bin/python -m bench $(BENCH)

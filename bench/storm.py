@@ -24,11 +24,11 @@ from bench.memory import peak_mb
 from bench.warm import Latencies
 from local.memory.exchange import Answer, Request, Service
 from shared.finding import REPORTED, Finding, in_text
-from tests.simulator.faults import Fate, Schedule
-from tests.simulator.loop import EPOCH, JumpingLoop
-from tests.simulator.run import bury
-from tests.simulator.scenario import Decision, PlannedAccount, Scenario, new_key
-from tests.simulator.world import Tokens, World, load_app, simulated_time
+from tests.simulation.faults import Fate, Schedule
+from tests.simulation.loop import EPOCH, JumpingLoop
+from tests.simulation.run import bury
+from tests.simulation.scenario import Decision, PlannedAccount, Scenario, new_key
+from tests.simulation.world import Tokens, World, load_app, simulated_time
 
 _SEED = 38
 WITHIN = 60.0  # seconds of the clock in which the reports are published

@@ -11,9 +11,9 @@ from local.faults import Effect, Fault
 from local.model import Account
 from shared.finding import REPORTED, in_text
 from shared.revocation import Revocation, State
-from tests.simulator import judgment
-from tests.simulator.loop import EPOCH
-from tests.simulator.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
+from tests.simulation import judgment
+from tests.simulation.loop import EPOCH
+from tests.simulation.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
 from tests.support.deployment import OWNER, Road, is_closed
 from tests.support.leaks import account_sas
 

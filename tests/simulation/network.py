@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
 from local.model import Account
-from tests.simulator.faults import KILLS, Fate, Life, Schedule
+from tests.simulation.faults import KILLS, Fate, Life, Schedule
 
 LISTING = "/listKeys"
 REGENERATE = "/regenerateKey"

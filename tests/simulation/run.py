@@ -18,12 +18,12 @@ from shared.caller import Caller
 from shared.errors import SasquashError
 from shared.finding import REPORTED
 from shared.revocation import Revocation, State
-from tests.simulator import judgment
-from tests.simulator.faults import LATEST_LEVER, Schedule
-from tests.simulator.loop import EPOCH, JumpingLoop
-from tests.simulator.network import REGENERATE
-from tests.simulator.scenario import Decision, Scenario, new_key, plan
-from tests.simulator.world import Tokens, World, load_app, simulated_time
+from tests.simulation import judgment
+from tests.simulation.faults import LATEST_LEVER, Schedule
+from tests.simulation.loop import EPOCH, JumpingLoop
+from tests.simulation.network import REGENERATE
+from tests.simulation.scenario import Decision, Scenario, new_key, plan
+from tests.simulation.world import Tokens, World, load_app, simulated_time
 
 _PEOPLE = (
     Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a"),

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from local.model import Cloud
 from shared.revocation import Reason, Revocation, State
-from tests.simulator.scenario import Kind, PlannedLeak, Scenario
+from tests.simulation.scenario import Kind, PlannedLeak, Scenario
 
 _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 _NO_INCIDENT = frozenset({State.DISMISSED})

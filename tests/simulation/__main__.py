@@ -1,4 +1,4 @@
-"""`python -m tests.simulator --seeds 2000`: runs seeds on all cores, prints what was injected and found.
+"""`python -m tests.simulation --seeds 2000`: runs seeds on all cores, prints what was injected and found.
 
 A seed that fails is printed with its number; `--seed N` runs it again, with its story.
 """
@@ -40,7 +40,7 @@ class Summary:
 
 def run_batch(seeds: tuple[int, ...]) -> Summary:
     """Run some seeds in this process."""
-    from tests.simulator.run import run
+    from tests.simulation.run import run
 
     gc.freeze()
     gc.disable()  # once a batch is enough, and a fifth of the time otherwise
@@ -77,7 +77,7 @@ def simulate(first: int, count: int, *, say: bool = True) -> Summary:
 
 def main() -> int:
     """Return 0 where every invariant held in every run."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulator")
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="run this one alone, and tell its story")
@@ -85,7 +85,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is part of what a seed decides
         os.execve(
             sys.executable,
-            [sys.executable, "-m", "tests.simulator", *sys.argv[1:]],
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
             {**os.environ, "PYTHONHASHSEED": "0"},
         )
     if options.seed is not None:
@@ -102,7 +102,7 @@ def main() -> int:
 
 
 def _tell(seed: int) -> int:
-    from tests.simulator.run import run
+    from tests.simulation.run import run
 
     result = run(seed)
     print("\n".join(result.story))

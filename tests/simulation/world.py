@@ -42,10 +42,10 @@ from shared import clients
 from shared.report.graph import Graph
 from shared.settings import Settings
 from shared.worker import Worker
-from tests.simulator.faults import Life, Schedule
-from tests.simulator.loop import JumpingLoop
-from tests.simulator.network import Network
-from tests.simulator.scenario import Scenario
+from tests.simulation.faults import Life, Schedule
+from tests.simulation.loop import JumpingLoop
+from tests.simulation.network import Network
+from tests.simulation.scenario import Scenario
 from tests.support.samples import WITHOUT_TRACES
 
 _SYSTEM_KEY = "simulated"

@@ -15,7 +15,7 @@ from azure.storage.blob import (
 )
 
 from shared.finding import Finding, in_text
-from tests.simulator.loop import EPOCH
+from tests.simulation.loop import EPOCH
 
 OWNERS = ("model-owner@contoso.com", "storage-team@contoso.com")
 _REPORTED_WITHIN = 120.0  # seconds

@@ -13,8 +13,8 @@ BUDGET = 150  # seeds within which a build that is broken on purpose must be cau
 
 CAUGHT = """
 import sys
-from tests.simulator import broken
-from tests.simulator.run import run
+from tests.simulation import broken
+from tests.simulation.run import run
 with getattr(broken, sys.argv[1])():
     for seed in range(int(sys.argv[2])):
         found = run(seed).violations
@@ -23,17 +23,17 @@ with getattr(broken, sys.argv[1])():
             break
 """
 TRACES = """
-from tests.simulator.run import run
+from tests.simulation.run import run
 print(*(run(seed).trace for seed in (3, 11, 47)))
 """
 RISK = """
-from tests.simulator.run import rotated_twice, run
+from tests.simulation.run import rotated_twice, run
 print(*(seed for seed in range(60) if rotated_twice(run(seed, latest_lever=900.0))))
 """
 
 
 GRAPH_DOWN = """
-from tests.simulator.run import run
+from tests.simulation.run import run
 results = [run(seed, graph_down_until=7200.0) for seed in range(200, 230)]
 assert not [v for r in results for v in r.violations], [r.violations for r in results]
 killed = [r for r in results if r.rotations]
@@ -54,7 +54,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_invariant_holds_in_every_run() -> None:
-    finished = python("-m", "tests.simulator", "--seeds", str(SEEDS))
+    finished = python("-m", "tests.simulation", "--seeds", str(SEEDS))
     print(finished.stdout)
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
