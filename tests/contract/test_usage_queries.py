@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.report import usage_queries
-from tests.infra import test_queries
+from tests.contract.infra import test_queries
 
 HASH = "ab" * 32
 COLUMNS = (
