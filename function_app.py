@@ -6,7 +6,7 @@ from functools import cache
 import azure.functions as func
 
 from shared import health, queues, warm_up
-from shared.finding import Report
+from shared.domain.finding import Report
 from shared.intake import alert_queue
 from shared.settings import Settings, is_switched_off
 from shared.worker import Worker

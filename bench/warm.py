@@ -18,8 +18,8 @@ from bench.figures import Figure, median
 from local.cloud import LocalCloud, running
 from local.faults import Effect, Fault
 from local.model import Account, RecordedRequest
-from shared import finding
-from shared.revocation import State
+from shared.domain import finding
+from shared.domain.revocation import State
 from tests.support.deployment import Road, is_closed
 from tests.support.leaks import account_sas
 

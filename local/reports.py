@@ -28,7 +28,7 @@ from local.senders import (
     GitHubAlert,
 )
 from local.tokens import SASQUASH
-from shared.finding import REPORTED
+from shared.domain.finding import REPORTED
 from shared.sas import Kind, Leak, extract_leaks, verify
 
 SOURCES = ("github", "azure-devops", "defender", *SIGNING)

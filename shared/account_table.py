@@ -25,9 +25,9 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.domain.finding import Finding
+from shared.domain.target import Lever
 from shared.errors import Busy, from_azure
-from shared.finding import Finding
-from shared.targets import Lever
 
 # Everything that is done under a lock ends within WORK_TIME of taking it. A worker that finds the lock of another
 # that died, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.

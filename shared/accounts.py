@@ -23,8 +23,8 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
 from shared.arm_reading import json_of
+from shared.domain.account import TAGS, AccountFacts
 from shared.errors import Blocked, SasquashError, Throttled, from_account, from_azure
-from shared.facts import TAGS, AccountFacts
 from shared.sas import Service
 
 _log = logging.getLogger(__name__)

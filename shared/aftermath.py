@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from shared.due import remains_unseen, usage_in
+from shared.domain.pending_steps import remains_unseen, usage_in
+from shared.domain.revocation import Revocation
+from shared.domain.usage import Usage
 from shared.errors import Blocked
 from shared.ledger import Ledger
 from shared.report.incident import Incidents
@@ -12,8 +14,6 @@ from shared.report.narrative import brief
 from shared.report.remaining import Remaining
 from shared.report.usage_logs import UsageLogs
 from shared.report.used import summary
-from shared.revocation import Revocation
-from shared.usage import Usage
 
 
 class Aftermath:

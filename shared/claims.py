@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.domain.revocation import Claim, Revocation
 from shared.errors import SasquashError
 from shared.ledger import Ledger
-from shared.revocation import Claim, Revocation
 
 _log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import partial
 
 from shared.account_table import AccountTable, waiting_partition
+from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict
 from shared.ledger import Ledger
 from shared.queues import Queues
-from shared.revocation import Revocation, State
 
 
 class Conclusion:

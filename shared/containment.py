@@ -18,15 +18,15 @@ from shared.arm_pace import ArmPace
 from shared.conclusion import Conclusion
 from shared.decide.attribution import expired
 from shared.decide.repeated import says_nothing_until, with_report
-from shared.due import open_alerts
+from shared.domain.finding import Finding, Reported
+from shared.domain.pending_steps import open_alerts
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
-from shared.finding import Finding, Reported
 from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockAhead, LockedWork
 from shared.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
 from shared.repeats import Repeats
-from shared.revocation import Reason, Revocation, State
 from shared.sas import Kind
 from shared.settings import Settings
 from shared.under_lock import UnderLock

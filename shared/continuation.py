@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shared.domain.revocation import State
 from shared.errors import InvalidRequest
-from shared.revocation import State
 from shared.state_index import is_key
 
 _LONGEST = 2048

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from shared import acts
 from shared.account_table import AccountTable, waiting_partition
+from shared.domain import transitions
+from shared.domain.revocation import Revocation, State
 from shared.ledger import Ledger
 from shared.queues import SAFETY_NET, Queues
-from shared.revocation import Revocation, State
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ class Deadlines:
         message goes out before it, and carries on what was written should this worker die after that.
         """
         now = self._clock()
-        if acts.overdue(revocation, now=now) is None:
+        if transitions.overdue(revocation, now=now) is None:
             return
         await self._table.add_waiting(waiting_partition(revocation.finding), revocation.finding)
         await self._queues.contain(revocation.fingerprint, delay=SAFETY_NET)
         settled = await self._ledger.change(
             revocation.fingerprint,
-            lambda current: acts.overdue(current, now=now),
+            lambda current: transitions.overdue(current, now=now),
             what="Nobody decided until the deadline.",
         )
         if settled is None:

@@ -13,13 +13,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import acts
 from shared.account_table import AccountTable, waiting_partition
-from shared.caller import Caller
 from shared.containment import Containment
+from shared.domain import transitions
+from shared.domain.account import AccountFacts
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order, Reported
+from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
+from shared.domain.target import InvalidTarget, check_target
 from shared.errors import Busy, InvalidRequest, NoSuchRecord, PassingFailure, SasquashError
-from shared.facts import AccountFacts
-from shared.finding import Finding, Order, Reported
 from shared.ledger import HistoryEntry, Ledger
 from shared.locking import LockedWork
 from shared.pulling import HeldLock
@@ -27,9 +29,7 @@ from shared.queues import SAFETY_NET, Message, Queues
 from shared.redaction import redact
 from shared.reporting import Reporting
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.settings import Settings
-from shared.targets import InvalidTarget, check_target
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Desk:
         second_person = self._settings.second_person
 
         def approve(current: Revocation) -> Revocation:
-            return acts.approved(current, approval, second_person=second_person)
+            return transitions.approved(current, approval, second_person=second_person)
 
         return await self._go_on(
             fingerprint, approve, at=approval.at, what=f"Approved. Reason: {approval.reason}", caller=caller
@@ -143,7 +143,7 @@ class Desk:
         why, now = redact(reason), self._clock()
 
         def reject(current: Revocation) -> Revocation:
-            return acts.rejected(current, by=str(caller), reason=why, now=now)
+            return transitions.rejected(current, by=str(caller), reason=why, now=now)
 
         await self._write(fingerprint, reject, at=now, what=f"Rejected. Reason: {why}", caller=caller)
         return await self._hand_over(fingerprint)
@@ -153,7 +153,7 @@ class Desk:
         why, now = redact(reason), self._clock()
 
         def retry(current: Revocation) -> Revocation:
-            return acts.retried(current, by=str(caller), reason=why, now=now)
+            return transitions.retried(current, by=str(caller), reason=why, now=now)
 
         return await self._go_on(fingerprint, retry, at=now, what=f"Retried. Reason: {why}", caller=caller)
 
@@ -164,14 +164,14 @@ class Desk:
         asked for again.
         """
         why, now = redact(reason), self._clock()
-        _, account = acts.way_back(await self._standing(fingerprint))
+        _, account = transitions.way_back(await self._standing(fingerprint))
         async with self._work.locked(account.name, fingerprint, urgent=True) as held:
             await self._after(held)
-            locked, account = acts.way_back(await self._standing(fingerprint))
+            locked, account = transitions.way_back(await self._standing(fingerprint))
             undone = await self._undo(locked, account)
 
             def unlock(current: Revocation) -> Revocation:
-                return acts.unlocked(current, undone, by=str(caller), reason=why, now=now)
+                return transitions.unlocked(current, undone, by=str(caller), reason=why, now=now)
 
             await self._write(fingerprint, unlock, at=now, what=f"Lockdown undone. Reason: {why}", caller=caller)
         return await self._hand_over(fingerprint)

@@ -14,12 +14,12 @@ from datetime import datetime
 from shared.account_table import AccountTable, waiting_partition
 from shared.decide.attribution import expired, named_policy
 from shared.decide.repeated import reopened
+from shared.domain.account import AccountFacts, AccountKey, PolicyState
+from shared.domain.revocation import Reason, Revocation
 from shared.errors import SasquashError
-from shared.facts import AccountFacts, AccountKey, PolicyState
 from shared.ledger import Ledger
 from shared.levers.stored_policy import StoredPolicyLever
 from shared.queues import SAFETY_NET, Queues
-from shared.revocation import Reason, Revocation
 from shared.sas import Credential
 
 _log = logging.getLogger(__name__)

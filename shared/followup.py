@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.claims import CLAIM_TIME, Claims, unclaimed
-from shared.due import (
+from shared.domain.pending_steps import (
     closable,
     confirmed,
     open_alerts,
@@ -22,14 +22,14 @@ from shared.due import (
     untold,
     with_proof,
 )
+from shared.domain.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
+from shared.domain.target import Lever
 from shared.errors import Conflict, SasquashError
 from shared.ledger import Ledger
 from shared.levers.levers import Levers
 from shared.queues import Message, Queues, backoff
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
-from shared.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
-from shared.targets import Lever
 
 if TYPE_CHECKING:
     from shared.aftermath import Aftermath

@@ -16,12 +16,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
+from shared.domain.revocation import HandOver, HandOverOutcome, Pull
+from shared.domain.target import Lever
 from shared.errors import NotFound, PassingFailure
-from shared.facts import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.key_vault import Secret, SecretDisabled
-from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
-from shared.targets import Lever
 
 if TYPE_CHECKING:  # not on the way to a kill
     from azure.keyvault.secrets import KeyVaultSecret

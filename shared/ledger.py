@@ -24,13 +24,24 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared import continuation, evidence
+from shared import continuation
+from shared.domain import history_evidence
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.finding import Finding
+from shared.domain.revocation import (
+    STATE_OF,
+    Change,
+    ClosedAlert,
+    LockedDown,
+    Plan,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+)
+from shared.domain.usage import Usage
 from shared.errors import Conflict, SasquashError, from_azure
-from shared.facts import AccountFacts, PolicyReading
-from shared.finding import Finding
-from shared.revocation import STATE_OF, Change, ClosedAlert, LockedDown, Plan, Reason, Revocation, Sighting, State
 from shared.state_index import IndexRow, StateIndex
-from shared.usage import Usage
 
 _log = logging.getLogger(__name__)
 
@@ -215,8 +226,8 @@ class Ledger:
                 who,
                 revocation.state,
                 what,
-                evidence.of(revocation) if moved else "",
-                evidence.correlation_id(revocation) if moved else None,
+                history_evidence.of(revocation) if moved else "",
+                history_evidence.correlation_id(revocation) if moved else None,
             )
             writes.append(("create", self._history_row(revocation.fingerprint, entry), {}))
         answers = await (self._moved(revocation, writes) if moved else self._submitted(revocation, writes))

@@ -13,11 +13,11 @@ from datetime import datetime
 from shared.account_table import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
 from shared.accounts import AccountRef
 from shared.conclusion import Conclusion
+from shared.domain.revocation import Pull, Revocation
+from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
 from shared.pulling import HeldLock
-from shared.revocation import Pull, Revocation
 from shared.takeover import Takeover
-from shared.targets import CUTS_OFF_MANY
 from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)

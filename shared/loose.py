@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from shared.accounts import AccountRef, Accounts
-from shared.clouds import AzureCloud
+from shared.domain.account import AccountKey
+from shared.domain.azure_clouds import AzureCloud
+from shared.domain.finding import Reported
 from shared.errors import SasquashError
-from shared.facts import AccountKey
-from shared.finding import Reported
 from shared.sas import Credential, Kind, Service, verify
 
 _AT_ONCE = 8  # accounts that are asked side by side: ARM lets a subscription list 100 times in five minutes

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from shared.finding import Reported
+from shared.domain.finding import Reported
 
 _MOST = 20_000  # the oldest is forgotten first
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import finding as findings
-from shared.caller import Caller
 from shared.containment import Containment
+from shared.domain import finding as findings
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation
 from shared.errors import Conflict, InvalidRequest, NoSuchRecord, PassingFailure
-from shared.finding import Finding
 from shared.ledger import SASQUASH, Ledger
 from shared.loose import LooseCredentials, Placed
 from shared.responder.requests import ReportRequest
-from shared.revocation import Reason, Revocation
 
 _log = logging.getLogger(__name__)
 

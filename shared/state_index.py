@@ -20,8 +20,8 @@ from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNot
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.domain.revocation import Change, Reason, Revocation, State
 from shared.errors import from_azure
-from shared.revocation import Change, Reason, Revocation, State
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.account_table import AccountTable, waiting_partition
-from shared.due import outstanding
+from shared.domain.pending_steps import outstanding
+from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
 from shared.ledger import Ledger
 from shared.queues import Queues
-from shared.revocation import Revocation, State
 from shared.state_index import OpenRow, StateIndex
 
 _log = logging.getLogger(__name__)

@@ -17,12 +17,12 @@ from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent
 from shared.accounts import AccountRef, Accounts
 from shared.decide import plan as plans
 from shared.decide.attribution import Verdict, attribute
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
+from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
+from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
+from shared.domain.target import Lever, PolicyTarget
 from shared.ledger import Ledger
 from shared.levers.account_key import by_listing
 from shared.levers.levers import Levers, signer
-from shared.revocation import Plan, Pull, Reason, Revocation, State
-from shared.targets import Lever, PolicyTarget
 
 _CLOCK_SKEW = timedelta(seconds=5)
 

@@ -17,15 +17,15 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared import queues
 from shared.conclusion import Conclusion
-from shared.due import unannounced
+from shared.domain.finding import Finding, Report, report_of_event
+from shared.domain.pending_steps import unannounced
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import MalformedEvent, SasquashError, from_azure
-from shared.finding import Finding, Report, report_of_event
 from shared.intake import alert_queue
 from shared.ledger import Ledger
 from shared.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
 from shared.reception import Reception
 from shared.redaction import redact
-from shared.revocation import Reason, Revocation, State
 
 _log = logging.getLogger(__name__)
 

@@ -14,17 +14,17 @@ from shared import outcomes
 from shared.account_table import REST, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.decide.policy import PastPull
+from shared.domain.account import AccountKey, PolicyReading
+from shared.domain.finding import Finding
+from shared.domain.retired_keys import RetiredKeys
+from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
+from shared.domain.target import Lever
 from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
-from shared.facts import AccountKey, PolicyReading
-from shared.finding import Finding
 from shared.ledger import Ledger
 from shared.levers.levers import Levers, signer
 from shared.levers.stored_policy import Revived
 from shared.pulling import HeldLock, Pulling
-from shared.retired_keys import RetiredKeys
-from shared.revocation import Plan, Pull, Reason, Revocation, State
 from shared.settings import Settings
-from shared.targets import Lever
 from shared.weighing import Known, Scene, Weighed, policy_of, weigh
 
 _log = logging.getLogger(__name__)

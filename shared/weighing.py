@@ -11,13 +11,13 @@ from shared.decide.attribution import Verdict, attribute, expired, named_policy
 from shared.decide.policy import Decision, PastPull, decide
 from shared.decide.proposal import Proposals
 from shared.decide.rules import Action
-from shared.facts import AccountFacts, AccountKey, PolicyReading
-from shared.finding import Finding
-from shared.retired_keys import RetiredKeys
-from shared.revocation import Approval, Liveness, Plan, Reason
+from shared.domain.account import AccountFacts, AccountKey, PolicyReading
+from shared.domain.finding import Finding
+from shared.domain.retired_keys import RetiredKeys
+from shared.domain.revocation import Approval, Liveness, Plan, Reason
+from shared.domain.target import InvalidTarget, Lever, PolicyTarget
 from shared.sas import Credential, Kind
 from shared.settings import Settings
-from shared.targets import InvalidTarget, Lever, PolicyTarget
 
 _RECENT = timedelta(hours=1)
 

@@ -20,6 +20,7 @@ from shared.accounts import Accounts
 from shared.clients import Clients, Transport, network
 from shared.conclusion import Conclusion
 from shared.containment import Containment
+from shared.domain.retired_keys import RetiredKeys
 from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.levers.delegation_key import DelegationKeyLever
@@ -33,7 +34,6 @@ from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, 
 from shared.quotas import Quotas
 from shared.reception import Reception
 from shared.repeats import Repeats
-from shared.retired_keys import RetiredKeys
 from shared.settings import Settings
 from shared.state_index import StateIndex
 from shared.takeover import Takeover

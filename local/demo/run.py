@@ -10,7 +10,7 @@ from typing import Any
 
 from local.demo import story, watch
 from local.demo.watch import Control, DemoError, until
-from shared.revocation import Revocation, State
+from shared.domain.revocation import Revocation, State
 
 type Say = Callable[[str], None]
 

@@ -19,7 +19,7 @@ from azure.storage.blob import (
     generate_account_sas,
 )
 
-from shared import finding
+from shared.domain import finding
 
 ACCOUNT = "robustmodels"
 OWNER = "model-owner@contoso.com"

@@ -14,7 +14,7 @@ from azure.data.tables import TableServiceClient
 from azure.identity import ManagedIdentityCredential
 
 from local.model import STATE_ACCOUNT
-from shared.revocation import Revocation
+from shared.domain.revocation import Revocation
 
 _PATIENCE = 90.0  # seconds
 _PAUSE = 0.05

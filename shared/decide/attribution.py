@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.facts import PolicyReading, PolicyState
-from shared.revocation import Reason
+from shared.domain.account import PolicyReading, PolicyState
+from shared.domain.revocation import Reason
+from shared.domain.target import InvalidTarget, Lever, PolicyTarget
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
-from shared.targets import InvalidTarget, Lever, PolicyTarget
 
 _UNDECIDABLE = {
     Undecidable.UNKNOWN_VERSION: (

@@ -6,7 +6,7 @@ Pure. Source: Microsoft REST documentation, "Create a user delegation SAS", the 
 import hashlib
 from datetime import datetime, timedelta
 
-from shared.revocation import Liveness
+from shared.domain.revocation import Liveness
 from shared.sas import Credential
 from shared.sas.classify import moment
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from shared.facts import PolicyReading
-from shared.revocation import Revocation
+from shared.domain.account import PolicyReading
+from shared.domain.revocation import Revocation
 from shared.sas import Credential, InvalidCredential, Kind
 
 

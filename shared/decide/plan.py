@@ -2,10 +2,10 @@
 
 import hashlib
 
-from shared.facts import KEY_VAULT_TAG, AccountFacts, Removal, tag_in
-from shared.levers import words
-from shared.revocation import Plan
-from shared.targets import Lever, Lockdown
+from shared.domain import action_text
+from shared.domain.account import KEY_VAULT_TAG, AccountFacts, Removal, tag_in
+from shared.domain.revocation import Plan
+from shared.domain.target import Lever, Lockdown
 
 _TELL = "File the incident and tell the owners."
 _SHARED_KEY_OFF = (
@@ -94,7 +94,7 @@ def _key_steps(account: AccountFacts, key: str) -> tuple[str, ...]:
 
 
 def _policy_step(account: AccountFacts, target: str) -> str:
-    policy = words.policy(target)
+    policy = action_text.policy(target)
     if account.removal is Removal.DELETE:
         return f"Delete {policy}, as the account's tag asks; every other policy there stays as it is."
     return f"End {policy} by a tombstone, the same id with an end in the past; every other policy stays as it is."
@@ -102,7 +102,7 @@ def _policy_step(account: AccountFacts, target: str) -> str:
 
 def _tombstone_steps(account: AccountFacts, target: str) -> tuple[str, ...]:
     tombstone = (
-        f"Leave a tombstone for {words.policy(target)} of {account.name}: the same id with an end in the past."
+        f"Leave a tombstone for {action_text.policy(target)} of {account.name}: the same id with an end in the past."
     )
     return tombstone, _TELL
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.decide.rules import Action, Rule
-from shared.facts import MODE_TAG, tag_in
-from shared.revocation import Approval, AtDeadline, Plan
+from shared.domain.account import MODE_TAG, tag_in
+from shared.domain.revocation import Approval, AtDeadline, Plan
+from shared.domain.target import CUTS_OFF_MANY, Lever
 from shared.settings import Mode, Settings
-from shared.targets import CUTS_OFF_MANY, Lever
 
 _DAY = timedelta(hours=24)
 

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.alerts import AlertEvidence
-from shared.caller import Caller
 from shared.decide import delegation
 from shared.decide import plan as plans
 from shared.decide.attribution import Verdict, dormant, named_policy, without_policy_name
 from shared.decide.grants import as_granted
 from shared.decide.rules import Rule, first_that_holds
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
-from shared.finding import Order
-from shared.levers import words
-from shared.revocation import Liveness, Plan, Reason
+from shared.domain import action_text
+from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
+from shared.domain.alert import AlertEvidence
+from shared.domain.caller import Caller
+from shared.domain.finding import Order
+from shared.domain.revocation import Liveness, Plan, Reason
+from shared.domain.target import DELEGATION_KEYS, InvalidTarget, Lever, Lockdown, check_target
 from shared.sas import Credential, Kind
-from shared.targets import DELEGATION_KEYS, InvalidTarget, Lever, Lockdown, check_target
 
 _CLOCK_SKEW = timedelta(minutes=1)  # between ARM's clock and the alert's
 
@@ -111,7 +111,7 @@ class Proposals:
         reading = self.policies.get(str(target))
         if reading is None:
             return Proposal(verdict)
-        policy = words.policy(str(target))
+        policy = action_text.policy(str(target))
         signed = f"The leaked token was signed by {verdict.key_name} of {self.account.name} under {policy}"
         if reading.state is PolicyState.UNREACHABLE:
             ground = (

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.finding import Finding
-from shared.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
+from shared.domain.finding import Finding
+from shared.domain.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
 _REPEATED_FOR = timedelta(seconds=30)

@@ -11,8 +11,8 @@ from itertools import combinations
 from typing import Any
 
 from shared.decide.rules import Action, Conditions, Remedy, Rule
+from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
-from shared.targets import Lockdown
 
 _NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,39}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.target import Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess, is_writable
-from shared.targets import Lockdown
 
 _SEVERITIES = tuple(Severity)  # from the lowest
 

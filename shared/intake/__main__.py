@@ -18,7 +18,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
 from shared import redaction
-from shared.clouds import CLOUDS
+from shared.domain.azure_clouds import CLOUDS
 from shared.errors import SasquashError
 from shared.intake.publishing import Publisher
 from shared.intake.reading import Item, Result, items_of

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
-from shared.alerts import AlertReference
+from shared.domain.alert import AlertReference
 from shared.errors import MalformedEvent, from_azure
 from shared.queues import INTAKE_QUEUE
 

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from azure.storage.queue import QueueMessage
 
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
 from shared.errors import Blocked, SasquashError
-from shared.finding import Finding
 from shared.intake.alert_queue import AlertMessage, AlertQueue
 from shared.intake.publishing import Publisher
 from shared.queues import SAFETY_NET, backoff

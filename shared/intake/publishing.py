@@ -7,8 +7,8 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.domain.finding import REPORTED, Finding
 from shared.errors import Blocked, PassingFailure, from_azure
-from shared.finding import REPORTED, Finding
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included
 _MOST = 500  # events of one request

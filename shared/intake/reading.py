@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.alerts import AlertReference
-from shared.finding import Finding, in_text
+from shared.domain.alert import AlertReference
+from shared.domain.finding import Finding, in_text
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
 from shared.sources.findings import Found
 

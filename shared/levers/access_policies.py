@@ -16,7 +16,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from shared.facts import PolicyState
+from shared.domain.account import PolicyState
 
 MOST_POLICIES = 5  # of one resource
 

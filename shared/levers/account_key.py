@@ -12,12 +12,12 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
 from shared.accounts import MAY_BE_REPEATED, AccountRef
+from shared.domain.account import AccountFacts, AccountKey
+from shared.domain.revocation import Plan, Proof, ProofToken, Pull
+from shared.domain.target import KEY_NAMES, Lever
 from shared.errors import PassingFailure, from_account
-from shared.facts import AccountFacts, AccountKey
 from shared.levers.arm_call import answered, once
 from shared.levers.proof import Prover
-from shared.revocation import Plan, Proof, ProofToken, Pull
-from shared.targets import KEY_NAMES, Lever
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 

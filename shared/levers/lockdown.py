@@ -17,11 +17,11 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
 from shared.accounts import Access, AccountRef
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import LockedDown, Outcome, Plan, Proof, Pull
+from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
-from shared.facts import AccountFacts
 from shared.levers.arm_call import answered, once
-from shared.revocation import LockedDown, Outcome, Plan, Proof, Pull
-from shared.targets import Lever, Lockdown
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 

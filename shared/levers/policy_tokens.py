@@ -9,11 +9,11 @@ import hmac
 from dataclasses import replace
 from datetime import datetime
 
-from shared.facts import AccountFacts, PolicyReading
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.revocation import ProofToken
+from shared.domain.target import PolicyTarget
 from shared.levers.proof import Probe, Subject
-from shared.revocation import ProofToken
 from shared.sas import Service, mint_read_token
-from shared.targets import PolicyTarget
 
 _OF_THE_POLICY = Subject(
     "a token of the policy",

@@ -13,16 +13,25 @@ from datetime import datetime
 
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.domain import action_text
+from shared.domain.account import (
+    POLICY_REMOVAL_TAG,
+    AccountFacts,
+    AccountKey,
+    PolicyReading,
+    PolicyState,
+    Removal,
+    Via,
+)
+from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
+from shared.domain.target import Lever, PolicyTarget
 from shared.errors import NotFound, PassingFailure
-from shared.facts import POLICY_REMOVAL_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState, Removal, Via
-from shared.levers import arm_acl, policy_tokens, words
+from shared.levers import arm_acl, policy_tokens
 from shared.levers.access_policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
 from shared.levers.acl import AclStore, DataPlaneAcl, Overtaken, Unreachable
 from shared.levers.arm_acl import ArmAcl
 from shared.levers.data_plane import Transport
 from shared.levers.proof import LIFETIME, Prover, object_name
-from shared.revocation import Outcome, Plan, Proof, ProofToken, Pull
-from shared.targets import Lever, PolicyTarget
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _ROUNDS = 5
@@ -75,7 +84,7 @@ class StoredPolicyLever:
 
     def describe(self, account: AccountFacts, target: PolicyTarget) -> tuple[str, ...]:
         """Return who breaks when `target` of `account` is ended, one English sentence each."""
-        policy = words.policy(str(target))
+        policy = action_text.policy(str(target))
         return tuple(line.format(policy=policy, account=account.name) for line in _BREAKS)
 
     async def read(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> PolicyReading:
@@ -202,7 +211,7 @@ class StoredPolicyLever:
 
         Returns what happened in one English sentence. Raises Revived, PassingFailure or Blocked.
         """
-        policy = words.policy(str(target))
+        policy = action_text.policy(str(target))
 
         def buried(policies: Policies) -> Policies | None:
             is_free = find(policies, target.policy) is None and len(policies) < MOST_POLICIES
@@ -231,7 +240,7 @@ class StoredPolicyLever:
     async def prove(self, pull: Pull, account: AccountFacts, *, key: AccountKey) -> Proof:
         """Return what is proven of the policy's death by now. `key` is the one that signed the leak, as it is now."""
         target = PolicyTarget.parse(pull.target)
-        name = words.policy(pull.target)
+        name = action_text.policy(pull.target)
         reading = await self.read(account, target, key=key)
         if reading.state is PolicyState.LIVE:
             said = f"It is there and live, whether made anew or never ended: {name}."

@@ -13,8 +13,8 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
+from shared.domain.account import AccountFacts
 from shared.errors import PassingFailure, from_azure, from_status, retry_after
-from shared.facts import AccountFacts
 from shared.levers.data_plane import Transport, send
 from shared.sas import DelegationKey, Service, mint_delegation_token
 

@@ -11,16 +11,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.accounts import AccountRef, Accounts
+from shared.domain.account import AccountKey
+from shared.domain.finding import in_text
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
-from shared.facts import AccountKey
-from shared.finding import in_text
 from shared.intake.publishing import Publisher
 from shared.ledger import Ledger
 from shared.readiness.table import DrillOutcome, DrillRun, ReadinessTable
-from shared.revocation import Revocation, State
 from shared.sas import Service, mint_read_token
 from shared.settings import Mode, Settings
-from shared.targets import KEY_NAMES
 
 _log = logging.getLogger(__name__)
 

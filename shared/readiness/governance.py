@@ -12,9 +12,9 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
 from shared.arm_reading import ArmReader
+from shared.domain.account import AccountFacts
+from shared.domain.readiness import Actions, Denial, Lock
 from shared.errors import from_azure
-from shared.facts import AccountFacts
-from shared.readiness.checks import Actions, Denial, Lock
 from shared.sas import Service
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"

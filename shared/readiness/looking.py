@@ -13,11 +13,11 @@ from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.accounts import Accounts
+from shared.domain import readiness
+from shared.domain.account import AccountFacts
+from shared.domain.readiness import Check, Denial, Lock, Trouble
 from shared.errors import Blocked, SasquashError
-from shared.facts import AccountFacts
 from shared.levers.data_plane import Transport, send
-from shared.readiness import checks
-from shared.readiness.checks import Check, Denial, Lock, Trouble
 from shared.readiness.governance import Governance
 from shared.readiness.table import Look, ReadinessTable
 from shared.settings import Settings
@@ -105,8 +105,8 @@ class Readiness:
                 self._rights(account), self._logs(account), self._reach(account, transport)
             )
             troubles = (
-                *checks.of_locks(account.id, locks),
-                *checks.of_denials(account.id, denials, principal=principal),
+                *readiness.of_locks(account.id, locks),
+                *readiness.of_denials(account.id, denials, principal=principal),
                 *rights,
                 *answers,
                 *logged,
@@ -120,7 +120,7 @@ class Readiness:
                 _log.warning(NOT_READY, account.name, trouble.said)
 
     async def _rights(self, account: AccountFacts) -> list[Trouble]:
-        return checks.of_rights(await self._governance.rights(account))
+        return readiness.of_rights(await self._governance.rights(account))
 
     async def _logs(self, account: AccountFacts) -> list[Trouble]:
         """Say what is logged; that nobody may ask is worth a line, and no reason not to look at the rest."""
@@ -129,11 +129,11 @@ class Readiness:
             logged = await asyncio.gather(*(self._governance.logged(account, service) for service in services))
         except Blocked as error:
             return [Trouble(Check.LOG, False, str(error))]
-        return checks.of_logs(dict(zip(services, logged, strict=True)))
+        return readiness.of_logs(dict(zip(services, logged, strict=True)))
 
     async def _reach(self, account: AccountFacts, transport: Transport) -> list[Trouble]:
         codes = await asyncio.gather(*(_code(transport, url) for url in account.endpoints.values()))
-        return checks.of_answers(dict(zip(account.endpoints, codes, strict=True)))
+        return readiness.of_answers(dict(zip(account.endpoints, codes, strict=True)))
 
 
 async def _code(transport: Transport, endpoint: str) -> str | None:

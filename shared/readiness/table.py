@@ -15,8 +15,8 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.domain.readiness import Trouble
 from shared.errors import from_azure
-from shared.readiness.checks import Trouble
 
 _ACCOUNT, _DRILL = "account", "drill"
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from shared.domain.revocation import Revocation
+from shared.domain.target import Lever
 from shared.report.commands import issue_instead
-from shared.revocation import Revocation
 from shared.sas import ResourceKind
-from shared.targets import Lever
 
 _MOST = 3  # commands
 

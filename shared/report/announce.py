@@ -8,8 +8,8 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.domain.revocation import Change, Revocation
 from shared.errors import from_azure
-from shared.revocation import Change, Revocation
 
 SOURCE = "/sasquash"
 

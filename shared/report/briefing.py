@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.revocation import Owner
-from shared.targets import Lever
+from shared.domain.revocation import Owner
+from shared.domain.target import Lever
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 import re
 import shlex
 
+from shared.domain.target import InvalidTarget, PolicyTarget
 from shared.sas import Service
-from shared.targets import InvalidTarget, PolicyTarget
 
 # https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules
 _ACCOUNT_ID = re.compile(

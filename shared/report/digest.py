@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from shared.domain.revocation import Reason, Revocation, State
 from shared.report.html import FONT, bullets, facts, page, paragraph, section
 from shared.report.mail import Message
 from shared.report.text import clean, defang, utc
-from shared.revocation import Reason, Revocation, State
 
 _SHOWN = 50  # lines
 _ORDER = (State.FAILED, State.AWAITING_APPROVAL, State.UNRESOLVED)

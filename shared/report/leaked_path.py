@@ -9,10 +9,10 @@ from collections.abc import Callable
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
-from shared.facts import AccountFacts
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
 from shared.levers.data_plane import Transport, quoted_path, send
 from shared.report.text import clean
-from shared.revocation import Revocation
 from shared.sas import Service
 
 _VERSION = "2021-12-02"

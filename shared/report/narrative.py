@@ -3,15 +3,15 @@
 from datetime import datetime
 
 from shared.decide.grants import of_record
-from shared.due import open_alerts
-from shared.finding import Finding
-from shared.levers.words import done, policy
+from shared.domain.action_text import done, policy
+from shared.domain.finding import Finding
+from shared.domain.pending_steps import open_alerts
+from shared.domain.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
+from shared.domain.target import Lever
 from shared.report.afterwards import hardening, instead
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.used import also_breaks, used
-from shared.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
 from shared.sas import Kind, assess
-from shared.targets import Lever
 
 _KINDS = {
     Kind.ACCOUNT_SAS: "account SAS",

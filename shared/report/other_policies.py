@@ -3,15 +3,15 @@
 Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 """
 
-from shared.facts import AccountFacts
-from shared.levers import words
+from shared.domain import action_text
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
+from shared.domain.target import KEY_NAMES, InvalidTarget, Lever, PolicyTarget
 from shared.levers.access_policies import SignedIdentifier
 from shared.levers.acl import Unreachable
 from shared.levers.levers import Levers, signer
 from shared.report.commands import list_policies
 from shared.report.text import clean, utc
-from shared.revocation import Revocation
-from shared.targets import KEY_NAMES, InvalidTarget, Lever, PolicyTarget
 
 
 class OtherPolicies:
@@ -30,7 +30,7 @@ class OtherPolicies:
         try:
             policies = await self._levers.stored_policy.not_over(account, target, key=signer(keys, None))
         except Unreachable as error:
-            return (f"Nobody has looked at the other policies of {words.resource(target)}: {error}",)
+            return (f"Nobody has looked at the other policies of {action_text.resource(target)}: {error}",)
         ended = _ended(revocation)
         others = tuple(policy for policy in policies if policy.id != ended)
         return (_said(revocation, account, target, others),) if others else ()
@@ -65,7 +65,7 @@ def _said(
     how = f": `{listing}`" if listing is not None else ""
     count = f"{len(others)} stored access policies let" if len(others) > 1 else "A stored access policy lets"
     return (
-        f"{count} tokens into {words.resource(target)} still: {'; '.join(map(_described, others))}. "
+        f"{count} tokens into {action_text.resource(target)} still: {'; '.join(map(_described, others))}. "
         f"Whoever has a token of one{signed} gets in. See that each is meant{how}."
     )
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.revocation import Owner
 from shared.errors import SasquashError
 from shared.report.text import clean
-from shared.revocation import Owner
 
 _log = logging.getLogger(__name__)
 

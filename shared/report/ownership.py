@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.arm_reading import ArmReader
+from shared.domain.account import AccountFacts
 from shared.errors import SasquashError
-from shared.facts import AccountFacts
 from shared.report.owners import Directory, Owners, Person, from_tags, of_people, resolve, together
 from shared.settings import Settings
 

@@ -3,13 +3,13 @@
 from datetime import datetime
 
 from shared.arm_reading import ArmReader
-from shared.facts import AccountFacts
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Reason, Revocation
 from shared.report.graph import Graph
 from shared.report.mail import compose
 from shared.report.narrative import brief
 from shared.report.owners import Owners
 from shared.report.ownership import Ownership
-from shared.revocation import Reason, Revocation
 from shared.settings import Settings
 
 

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.arm_reading import ArmReader
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
 from shared.errors import Blocked
-from shared.facts import AccountFacts
 from shared.levers.data_plane import Transport
 from shared.report.leaked_path import answers_anybody
 from shared.report.other_policies import OtherPolicies
 from shared.report.text import clean, utc
-from shared.revocation import Revocation
 from shared.sas import Service
 
 _STORAGE = "api-version=2025-01-01"

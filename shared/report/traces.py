@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
+from shared.domain.revocation import Change, Revocation, State, Told
 from shared.report.text import clean
-from shared.revocation import Change, Revocation, State, Told
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

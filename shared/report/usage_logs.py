@@ -13,13 +13,13 @@ from azure.core.exceptions import AzureError
 from azure.monitor.query import LogsQueryResult
 from azure.monitor.query.aio import LogsQueryClient
 
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
+from shared.domain.usage import Client, Touched, Usage, tell_of_reads
 from shared.errors import PassingFailure, from_azure
-from shared.facts import AccountFacts
 from shared.report import usage_queries
 from shared.report.text import clean
-from shared.revocation import Revocation
 from shared.sas import Kind, Service
-from shared.usage import Client, Touched, Usage, tell_of_reads
 
 _DAYS = 90
 _SERVER_TIMEOUT = 20  # seconds that a query may take there

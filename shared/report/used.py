@@ -1,9 +1,9 @@
 """What the logs tell of a leak's use, in English: for the mail, the incident and the history of the record."""
 
+from shared.domain.revocation import Revocation
+from shared.domain.target import Lever
+from shared.domain.usage import Client, Touched, Usage
 from shared.report.text import utc
-from shared.revocation import Revocation
-from shared.targets import Lever
-from shared.usage import Client, Touched, Usage
 
 _SHOWN = 5  # clients and objects each
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")

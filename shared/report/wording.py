@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from shared.domain.target import Lever, Lockdown
 from shared.report.briefing import Briefing
 from shared.report.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
 from shared.report.text import clean, defang, utc
-from shared.targets import Lever, Lockdown
 
 
 class Tone(Enum):

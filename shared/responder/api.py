@@ -6,11 +6,11 @@ from typing import Protocol
 
 import azure.functions as func
 
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.revocation import Revocation, State
 from shared.ledger import HistoryEntry
 from shared.responder import requests, views
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.revocation import Revocation, State
 from shared.web import problems
 from shared.web.answers import as_json
 from shared.web.calls import Act, answer_call, require

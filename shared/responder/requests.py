@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 import azure.functions as func
 import msgspec
 
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import InvalidTarget, Lever, check_target
 from shared.errors import InvalidRequest, NoSuchRecord
-from shared.revocation import Revocation, State
-from shared.targets import InvalidTarget, Lever, check_target
 from shared.web import json_body
 
 if TYPE_CHECKING:

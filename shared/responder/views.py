@@ -8,8 +8,8 @@ import json
 from datetime import datetime
 
 from shared.decide.grants import of_record
-from shared.finding import Finding
-from shared.revocation import LockedDown, Pull, Revocation
+from shared.domain.finding import Finding
+from shared.domain.revocation import LockedDown, Pull, Revocation
 from shared.sas import Credential, assess
 
 type Json = dict[str, object]

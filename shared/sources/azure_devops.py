@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.alerts import AlertReference, AlertSource, InvalidAlert
+from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
+from shared.domain.finding import Finding, in_text
 from shared.errors import Blocked
-from shared.finding import Finding, in_text
 from shared.rest import Rest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
 from shared.sources.findings import Found

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.action_text import done
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.revocation import Outcome, Reason, Revocation
 from shared.errors import NotFound
-from shared.levers.words import done
 from shared.redaction import redact
-from shared.revocation import Outcome, Reason, Revocation
 
 _LONGEST = 280  # characters: GitHub takes no longer comment
 

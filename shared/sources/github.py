@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.alerts import AlertReference, AlertSource, InvalidAlert
+from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
+from shared.domain.finding import Finding, in_text
 from shared.errors import Blocked, NotFound
-from shared.finding import Finding, in_text
 from shared.rest import Rest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
 from shared.sources.findings import Found, located

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from shared.alerts import AlertReference, AlertSource
 from shared.clients import Clients, Transport
-from shared.finding import Finding
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
 from shared.rest import Rest
 from shared.secret_settings import SecretSettings
 from shared.settings import Settings

@@ -14,7 +14,7 @@ from typing import Any
 
 import jwt
 
-from shared.caller import Caller
+from shared.domain.caller import Caller
 from shared.errors import Unauthenticated
 from shared.settings import Settings
 from shared.web.signing_keys import SigningKeys

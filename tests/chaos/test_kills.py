@@ -9,8 +9,8 @@ from azure.core.messaging import CloudEvent
 
 from local.faults import Effect, Fault
 from local.model import Account
-from shared.finding import REPORTED, in_text
-from shared.revocation import Revocation, State
+from shared.domain.finding import REPORTED, in_text
+from shared.domain.revocation import Revocation, State
 from tests.simulation import judgment
 from tests.simulation.loop import EPOCH
 from tests.simulation.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario

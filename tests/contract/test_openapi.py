@@ -9,17 +9,17 @@ from typing import Any
 import httpx
 import pytest
 
-from shared import finding
-from shared.alerts import AlertSource
-from shared.caller import Caller
+from shared.domain import finding
+from shared.domain.alert import AlertSource
+from shared.domain.caller import Caller
+from shared.domain.readiness import Check
+from shared.domain.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
+from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked
 from shared.intake.reading import Result
-from shared.readiness.checks import Check
 from shared.readiness.table import DrillOutcome
 from shared.responder import requests
-from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
 from shared.sas import Kind, Service, Severity, key_sha256
-from shared.targets import Lever, Lockdown
 from shared.web.tokens import Role
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting

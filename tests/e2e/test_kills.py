@@ -8,8 +8,8 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridEvent
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared import finding
-from shared.revocation import Outcome, Reason, State
+from shared.domain import finding
+from shared.domain.revocation import Outcome, Reason, State
 from tests.support.deployment import OWNER, Road
 from tests.support.leaks import LEAKS, Leak, account_sas
 

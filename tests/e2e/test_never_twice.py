@@ -8,7 +8,7 @@ from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from local.model import STATE_ACCOUNT
-from shared.finding import REPORTED, in_text
+from shared.domain.finding import REPORTED, in_text
 from tests.support.deployment import Developer, Road, is_closed
 from tests.support.leaks import account_sas
 

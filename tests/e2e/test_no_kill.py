@@ -7,9 +7,9 @@ import pytest
 from azure.core.messaging import CloudEvent
 
 from local.model import Account, new_storage_key
-from shared import finding
-from shared.finding import Report
-from shared.revocation import Reason, State
+from shared.domain import finding
+from shared.domain.finding import Report
+from shared.domain.revocation import Reason, State
 from tests.support.deployment import Road
 from tests.support.leaks import account_sas, blob_sas
 

@@ -14,8 +14,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local.model import KEY_VAULT, STATE_ACCOUNT, Account
-from shared import finding
-from shared.revocation import HandOverOutcome, State
+from shared.domain import finding
+from shared.domain.revocation import HandOverOutcome, State
 from tests.e2e.test_smallest_lever import delegated
 from tests.support.api_calls import APPROVER, READER, RESPONDER, call, order
 from tests.support.deployment import Developer, Road, forms

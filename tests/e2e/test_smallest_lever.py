@@ -8,9 +8,9 @@ from azure.eventgrid import EventGridEvent
 from azure.storage.blob import generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared import finding
-from shared.revocation import Outcome, State
-from shared.targets import Lever
+from shared.domain import finding
+from shared.domain.revocation import Outcome, State
+from shared.domain.target import Lever
 from tests.support.deployment import Developer, Road
 from tests.support.policy_resources import PLACES, REFUSED, Container, Place
 

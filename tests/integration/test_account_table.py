@@ -14,9 +14,9 @@ from shared.account_table import (
     Attributed,
     Rotation,
 )
+from shared.domain.target import Lever, PolicyTarget
 from shared.errors import Blocked, Busy, PassingFailure
 from shared.sas import Service
-from shared.targets import Lever, PolicyTarget
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas, blob_sas
 

@@ -15,12 +15,12 @@ from local.model import Account
 from local.reports import Posted
 from local.senders import GitHubAlert
 from shared import claims
-from shared.alerts import AlertReference, AlertSource
-from shared.finding import Finding
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation, State
 from shared.intake import alert_queue
 from shared.intake.alert_queue import AlertMessage
 from shared.queues import Message
-from shared.revocation import Reason, Revocation, State
 from tests.support.asgi import Credential
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas

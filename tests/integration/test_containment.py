@@ -8,14 +8,14 @@ import pytest
 
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
-from shared import finding as findings
 from shared import reception
 from shared.arm_pace import Kind as ArmCall
+from shared.domain import finding as findings
+from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure, SasquashError
-from shared.finding import REPORTED, Finding, Report
 from shared.levers import account_key
 from shared.queues import Message
-from shared.revocation import Reason, Revocation, State
 from shared.worker import Worker
 from tests.support import shares, unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, raw_report, report

@@ -6,10 +6,10 @@ from collections.abc import Awaitable
 import pytest
 
 from local.model import Account
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.queues import Message
-from shared.revocation import AtDeadline, Reason, Revocation, State
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas

@@ -6,11 +6,11 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
+from shared.domain.finding import REPORTED, Report
+from shared.domain.revocation import State
 from shared.errors import NotFound, PassingFailure
-from shared.finding import REPORTED, Report
 from shared.queues import Message
 from shared.readiness.table import DrillOutcome, DrillRun
-from shared.revocation import State
 from tests.support.driver import Driver
 
 WEEK = 7 * 24

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from local.model import SECURITY_MAILBOX, Account, Mail
+from shared.domain.finding import Finding
+from shared.domain.revocation import State
 from shared.errors import SasquashError
-from shared.finding import Finding
 from shared.queues import Message
-from shared.revocation import State
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import account_sas

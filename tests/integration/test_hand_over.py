@@ -10,11 +10,11 @@ import pytest
 from local.faults import Effect
 from local.keyvault_model import SecretVersion
 from local.model import KEY_VAULT, Account
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import HandOver, HandOverOutcome, Pull
+from shared.domain.target import Lever
 from shared.errors import Blocked, PassingFailure
-from shared.facts import AccountFacts
-from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
-from shared.targets import Lever
 from tests.support.driver import Driver, Killed, Life
 
 _NUMBERS = itertools.count(1)

@@ -6,8 +6,8 @@ from local.faults import Effect
 from local.hostnames import INCIDENTS_HOST
 from local.incident_receiver import PATH
 from local.model import SUBSCRIPTION_ID, Account, Incident
+from shared.domain.revocation import Revocation, State
 from shared.queues import Message
-from shared.revocation import Revocation, State
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
 

@@ -7,12 +7,12 @@ import pytest
 
 from local.faults import Effect
 from local.model import new_storage_key
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.target import Lever
 from shared.errors import Conflict, InvalidRequest, PassingFailure
-from shared.finding import Finding, Order
 from shared.ledger import Ledger
-from shared.revocation import Reason, Revocation, State
-from shared.targets import Lever
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
 

@@ -9,12 +9,12 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.domain.target import Lever, Lockdown
 from shared.errors import SasquashError, WrongState
 from shared.queues import Message
 from shared.responder.requests import OrderRequest
-from shared.revocation import Outcome, Reason, Revocation, State
-from shared.targets import Lever, Lockdown
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
 from tests.support.leaks import account_sas
 

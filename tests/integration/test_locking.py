@@ -8,10 +8,10 @@ import pytest
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, Account
 from shared import locking
+from shared.domain.finding import Finding, read
+from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
-from shared.finding import Finding, read
 from shared.queues import Message
-from shared.revocation import Reason, State
 from shared.worker import Worker
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import Driver, Killed, Life, found, report

@@ -6,12 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared.alerts import AlertReference, AlertSource
-from shared.caller import Caller
 from shared.decide import plan as plans
-from shared.facts import TAGS, AccountFacts, PolicyState
-from shared.levers.levers import Levers
-from shared.revocation import (
+from shared.domain.account import TAGS, AccountFacts, PolicyState
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.caller import Caller
+from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
@@ -31,9 +30,10 @@ from shared.revocation import (
     State,
     Told,
 )
+from shared.domain.target import KEY_NAMES, Lever, Lockdown, PolicyTarget
+from shared.domain.usage import Client, Touched, Usage
+from shared.levers.levers import Levers
 from shared.sas import Service
-from shared.targets import KEY_NAMES, Lever, Lockdown, PolicyTarget
-from shared.usage import Client, Touched, Usage
 from tests.support import samples
 from tests.support.driver import Driver
 from tests.support.samples import NOW

@@ -6,12 +6,12 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
-from shared import finding as findings
-from shared.caller import Caller
-from shared.finding import Finding
+from shared.domain import finding as findings
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding
+from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.domain.target import Lever
 from shared.queues import Message
-from shared.revocation import Outcome, Reason, Revocation, State
-from shared.targets import Lever
 from tests.support import shares, unusual_leaks
 from tests.support.deployment import Road
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report

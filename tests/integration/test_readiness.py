@@ -10,7 +10,7 @@ import pytest
 from local.cloud import LocalCloud
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
-from shared.readiness.checks import Check
+from shared.domain.readiness import Check
 from shared.readiness.table import Look
 from tests.support.driver import Driver
 

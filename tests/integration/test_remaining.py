@@ -10,10 +10,10 @@ from azure.storage.blob.aio import BlobServiceClient
 from local.cloud import LocalCloud
 from local.faults import Effect
 from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import Lever
 from shared.queues import Message
 from shared.report.other_policies import OtherPolicies
-from shared.revocation import Revocation, State
-from shared.targets import Lever
 from tests.support import shares
 from tests.support.cloud_clients import options
 from tests.support.driver import OWNER, Driver, found, report

@@ -11,10 +11,10 @@ import pytest
 
 from local.insights import PUBLISHER
 from local.model import Group, Identity, RoleAssignment
-from shared.alerts import AlertReference
+from shared.domain.alert import AlertReference
+from shared.domain.revocation import State
+from shared.domain.target import Lockdown
 from shared.queues import Message
-from shared.revocation import State
-from shared.targets import Lockdown
 from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles

@@ -3,10 +3,10 @@
 import pytest
 
 from local.model import new_storage_key
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure
-from shared.finding import Finding
 from shared.ledger import Ledger
-from shared.revocation import Reason, Revocation, State
 from tests.support.driver import Driver, Killed, Life, found
 from tests.support.leaks import account_sas
 

@@ -6,9 +6,9 @@ import pytest
 
 from local.model import Account
 from shared.account_table import waiting_partition
-from shared.finding import Finding
+from shared.domain.finding import Finding
+from shared.domain.revocation import State
 from shared.queues import Message
-from shared.revocation import State
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas
 

@@ -8,11 +8,11 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from local.model import Account
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.finding import REPORTED, Finding
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import WrongState
-from shared.finding import REPORTED, Finding
 from shared.queues import Message
-from shared.revocation import Reason, Revocation, State
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas
 

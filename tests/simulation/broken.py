@@ -9,12 +9,12 @@ from unittest.mock import patch
 
 from shared.account_table import AccountLock, AccountTable, Intent
 from shared.containment import Containment
+from shared.domain.account import AccountKey
+from shared.domain.revocation import Pull, Revocation, State
+from shared.domain.target import Lever
 from shared.errors import SasquashError
-from shared.facts import AccountKey
 from shared.levers.account_key import AccountKeyLever
 from shared.pulling import Pulling
-from shared.revocation import Pull, Revocation, State
-from shared.targets import Lever
 
 type Build = Callable[[], Any]
 

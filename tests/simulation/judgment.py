@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from local.model import Cloud
-from shared.revocation import Reason, Revocation, State
+from shared.domain.revocation import Reason, Revocation, State
 from tests.simulation.scenario import Kind, PlannedLeak, Scenario
 
 _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})

@@ -14,10 +14,10 @@ from typing import Any
 
 from local import model
 from local.model import STATE_ACCOUNT
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.finding import REPORTED
+from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
-from shared.finding import REPORTED
-from shared.revocation import Revocation, State
 from tests.simulation import judgment
 from tests.simulation.faults import LATEST_LEVER, Schedule
 from tests.simulation.loop import EPOCH, JumpingLoop

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.domain.revocation import Owner
+from shared.domain.target import Lever
 from shared.report.briefing import Briefing, TimelineEntry
-from shared.revocation import Owner
-from shared.targets import Lever
 
 RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
 SECURITY = "security@contoso.com"

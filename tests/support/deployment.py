@@ -18,9 +18,9 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from local.cloud import LocalCloud
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
-from shared import finding
+from shared.domain import finding
+from shared.domain.revocation import Revocation, State
 from shared.ledger import Ledger
-from shared.revocation import Revocation, State
 from shared.state_index import StateIndex
 
 OWNER = "model-owner@contoso.com"

@@ -26,14 +26,14 @@ from local.cloud import LocalCloud
 from local.environment import IdentityEndpoint, app_settings
 from local.faults import Effect, Fault
 from local.model import Account, Incident, Mail, RecordedRequest
-from shared import finding as findings
 from shared.account_table import REST
 from shared.clients import Transport
-from shared.finding import REPORTED, Finding, Report
+from shared.domain import finding as findings
+from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.revocation import Revocation, State
 from shared.ledger import HistoryEntry
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.report.graph import Graph
-from shared.revocation import Revocation, State
 from shared.settings import Settings
 from shared.worker import Worker
 from tests.support.samples import WITHOUT_TRACES

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared.desk_page.serving import DeskPage
+from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.readiness.api import ReadinessApi
-from shared.readiness.checks import Lock, of_locks
 from shared.readiness.table import DrillOutcome, DrillRun, Look
 from shared.responder.api import Desk, Responder
 from tests.support import samples

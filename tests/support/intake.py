@@ -12,9 +12,9 @@ from typing import Any
 import azure.functions as func
 from azure.core.messaging import CloudEvent
 
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
 from shared.errors import SasquashError
-from shared.finding import Finding
 from shared.intake.alert_queue import AlertMessage
 from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake
@@ -196,7 +196,7 @@ def results(response: func.HttpResponse) -> list[tuple[str, str | None]]:
 
 def leaked(findings: Iterable[str]) -> tuple[Finding, ...]:
     """Findings of an alert about these texts."""
-    from shared.finding import in_text
+    from shared.domain.finding import in_text
 
     return tuple(
         reported.finding

@@ -17,14 +17,14 @@ from azure.storage.blob import (
 from azure.storage.fileshare import generate_file_sas, generate_share_sas
 from azure.storage.queue import generate_queue_sas
 
-from shared.alerts import AlertEvidence, AlertReference, AlertSource
-from shared.caller import Caller
-from shared.facts import AccountFacts, PolicyReading, PolicyState, Via
-from shared.finding import Finding, Order
-from shared.revocation import Approval, Liveness, Plan, ProofToken, Pull, Revocation
+from shared.domain.account import AccountFacts, PolicyReading, PolicyState, Via
+from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Approval, Liveness, Plan, ProofToken, Pull, Revocation
+from shared.domain.target import Lever, PolicyTarget
 from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
 from shared.settings import Settings
-from shared.targets import Lever, PolicyTarget
 
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 ACCOUNT = "robustmodels"

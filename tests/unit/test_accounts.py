@@ -11,7 +11,7 @@ from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
 from shared.accounts import Access, AccountRef, Accounts
-from shared.facts import AccountFacts
+from shared.domain.account import AccountFacts
 from tests.support.asgi import Credential, Transport
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import continuation
+from shared.domain.revocation import State
 from shared.errors import InvalidRequest
-from shared.revocation import State
 
 KEYS = st.from_regex(r"[0-9]{20}~[0-9a-f]{64}", fullmatch=True)
 KEY = f"{7:020}~{'a' * 64}"

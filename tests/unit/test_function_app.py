@@ -17,9 +17,9 @@ import pytest
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
-from shared.finding import REPORTED, Report, Reported, read
 from shared.intake.alert_queue import AlertMessage
 from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake

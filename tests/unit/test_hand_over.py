@@ -23,13 +23,13 @@ from local.entra import Entra
 from local.keyvault_model import SecretVersion, Vault
 from local.model import KEY_VAULT, Cloud
 from shared import hand_over, key_vault
-from shared.clouds import CLOUDS, CloudName
+from shared.domain.account import AccountFacts, AccountKey
+from shared.domain.azure_clouds import CLOUDS, CloudName
+from shared.domain.revocation import HandOver, HandOverOutcome, Pull
+from shared.domain.target import Lever
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
-from shared.facts import AccountFacts, AccountKey
 from shared.hand_over import KeyHandOver
-from shared.revocation import HandOver, HandOverOutcome, Pull
 from shared.sas import key_sha256
-from shared.targets import Lever
 from tests.support import samples
 from tests.support.asgi import Credential, Transport
 from tests.support.samples import KEYS, NOW

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared import finding as findings
 from shared import loose as module
 from shared.accounts import AccountRef
-from shared.clouds import CLOUDS, CloudName
+from shared.domain import finding as findings
+from shared.domain.account import AccountKey
+from shared.domain.azure_clouds import CLOUDS, CloudName
+from shared.domain.finding import Reported
 from shared.errors import Blocked, PassingFailure, SasquashError
-from shared.facts import AccountKey
-from shared.finding import Reported
 from shared.loose import LooseCredentials
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW

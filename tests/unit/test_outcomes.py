@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from shared import outcomes
-from shared.caller import Caller
 from shared.decide.attribution import Verdict
 from shared.decide.policy import Decision
 from shared.decide.rules import Action
-from shared.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
-from shared.targets import Lever
+from shared.domain.caller import Caller
+from shared.domain.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
+from shared.domain.target import Lever
 from shared.weighing import Weighed
 from tests.support import samples
 from tests.support.samples import NOW

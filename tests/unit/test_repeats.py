@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared import repeats
-from shared.finding import Reported
+from shared.domain.finding import Reported
 from shared.repeats import Repeats
 from tests.support import samples
 from tests.support.samples import NOW

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 
 from shared import reporting
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Reported
+from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict, InvalidRequest, PassingFailure
-from shared.finding import Finding, Reported
 from shared.loose import Placed
 from shared.reporting import Reporting
 from shared.responder.requests import ReportRequest
-from shared.revocation import Revocation, State
 from tests.support import samples
 from tests.support.entra import Clock
 

@@ -10,12 +10,12 @@ import pytest
 
 from shared.decide.policy import PastPull
 from shared.decide.rules import Action
-from shared.facts import AccountKey, PolicyReading, PolicyState
-from shared.finding import Finding
-from shared.retired_keys import RetiredKey, RetiredKeys
-from shared.revocation import Liveness, Reason
+from shared.domain.account import AccountKey, PolicyReading, PolicyState
+from shared.domain.finding import Finding
+from shared.domain.retired_keys import RetiredKey, RetiredKeys
+from shared.domain.revocation import Liveness, Reason
+from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, Lever, PolicyTarget
 from shared.sas import Kind, Service
-from shared.targets import DELEGATION_KEYS, KEY_NAMES, Lever, PolicyTarget
 from shared.weighing import Known, Scene, Weighed, policy_of, weigh
 from tests.support import samples
 from tests.support.samples import KEYS, NOW, POLICY

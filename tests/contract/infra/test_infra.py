@@ -11,9 +11,9 @@ import yaml
 from local import environment, identities
 from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
-from shared.finding import REPORTED
+from shared.domain.finding import REPORTED
+from shared.domain.readiness import of_logs
 from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
-from shared.readiness.checks import of_logs
 from shared.report.incident import _columns
 from shared.report.narrative import brief
 from shared.sas import Service

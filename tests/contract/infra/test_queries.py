@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from shared.domain.revocation import State
 from shared.errors import from_status
 from shared.readiness import drill, looking
 from shared.report import traces
 from shared.report.traces import Milestone
-from shared.revocation import State
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, parsed, variable
 from tests.support.samples import NOW

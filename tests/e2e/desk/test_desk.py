@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from azure.core.messaging import CloudEvent
 from playwright.async_api import Browser, expect
 
-from shared import finding
-from shared.revocation import State
+from shared.domain import finding
+from shared.domain.revocation import State
 from tests.support.browser import ROOT, Desk, at_the_desk
 from tests.support.deployment import Road
 from tests.support.leaks import account_sas, small_sas

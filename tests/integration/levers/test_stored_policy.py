@@ -22,12 +22,12 @@ from azure.storage.queue import generate_queue_sas
 
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID, Account
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
+from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
+from shared.domain.revocation import Outcome, Plan, Pull
+from shared.domain.target import Lever, PolicyTarget
 from shared.levers.proof import Prover
 from shared.levers.stored_policy import StoredPolicyLever
-from shared.revocation import Outcome, Plan, Pull
 from shared.sas import Service
-from shared.targets import Lever, PolicyTarget
 from tests.support.cloud_clients import browser, new_account, options
 from tests.support.samples import SERVICES
 from tests.support.storage_clients import Clients, Token

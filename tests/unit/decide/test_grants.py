@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from shared.decide.grants import as_granted, of_record
-from shared.targets import Lever
+from shared.domain.target import Lever
 from tests.support import samples
 from tests.support.samples import NOW, leak
 

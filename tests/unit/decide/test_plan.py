@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from shared.decide import plan as plans
-from shared.facts import KEY_VAULT_TAG, AccountFacts
-from shared.revocation import Plan
-from shared.targets import DELEGATION_KEYS, Lever, Lockdown
+from shared.domain.account import KEY_VAULT_TAG, AccountFacts
+from shared.domain.revocation import Plan
+from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID
 

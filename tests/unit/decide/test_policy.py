@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from shared.decide.policy import Decision, PastPull, at_deadline, decide, effective_mode
 from shared.decide.rules import Action, Conditions, Rule
-from shared.facts import MODE_TAG
-from shared.revocation import Approval, AtDeadline, Plan
+from shared.domain.account import MODE_TAG
+from shared.domain.revocation import Approval, AtDeadline, Plan
+from shared.domain.target import DELEGATION_KEYS, Lever
 from shared.settings import Mode, Settings
-from shared.targets import DELEGATION_KEYS, Lever
 from tests.support import samples
 from tests.support.samples import NOW
 

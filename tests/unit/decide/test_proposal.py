@@ -11,11 +11,11 @@ from shared.decide.attribution import Verdict, attribute
 from shared.decide.proposal import Proposal, Proposals
 from shared.decide.rule_table import parse
 from shared.decide.rules import Rule, default_rules
-from shared.facts import KEY_VAULT_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState
-from shared.finding import Order
-from shared.revocation import Liveness, Plan, Reason
+from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState
+from shared.domain.finding import Order
+from shared.domain.revocation import Liveness, Plan, Reason
+from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown
 from shared.sas import Service, key_sha256
-from shared.targets import DELEGATION_KEYS, Lever, Lockdown
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW, PERSON, POLICY, leak
 

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.decide.repeated import says_nothing_until, with_report
-from shared.finding import Finding
-from shared.revocation import (
+from shared.domain.finding import Finding
+from shared.domain.revocation import (
     HandOver,
     HandOverOutcome,
     LockedDown,
@@ -19,7 +19,7 @@ from shared.revocation import (
     State,
     Told,
 )
-from shared.targets import Lockdown
+from shared.domain.target import Lockdown
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shared.decide.rule_table import parse
 from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
-from shared.targets import Lockdown
 from tests.support import samples
 from tests.support.paths import ROOT
 from tests.support.samples import ACCOUNT, NOW, leak

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.target import Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess
-from shared.targets import Lockdown
 from tests.support import samples
 from tests.support.samples import ACCOUNT, NOW, leak
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
+from shared.domain.finding import REPORTED, Finding, Report, read
 from shared.errors import PassingFailure
-from shared.finding import REPORTED, Finding, Report, read
 from shared.intake.publishing import Publisher
 from tests.support import samples
 from tests.support.intake import Topic

@@ -10,7 +10,7 @@ from azure.mgmt.storage.models import FileShare, Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.facts import PolicyState
+from shared.domain.account import PolicyState
 from shared.levers.access_policies import (
     TOMBSTONE_END,
     MalformedPolicies,

@@ -14,16 +14,16 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.aio.operations import TableOperations
 
+from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
+from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
+from shared.domain.target import Lever, PolicyTarget
 from shared.errors import Blocked, PassingFailure, SasquashError
-from shared.facts import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
 from shared.levers import arm_acl, stored_policy
 from shared.levers.access_policies import NO_POLICY, from_xml
 from shared.levers.acl import DataPlaneAcl
 from shared.levers.proof import Prover
 from shared.levers.stored_policy import StoredPolicyLever
-from shared.revocation import Outcome, Plan, Proof, ProofToken, Pull
 from shared.sas import Service
-from shared.targets import Lever, PolicyTarget
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening, Resource, Token
 from tests.support.samples import ACCOUNT, KEYS, NOW, SERVICES, SUBSCRIPTION

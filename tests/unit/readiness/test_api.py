@@ -6,9 +6,9 @@ from dataclasses import replace
 import azure.functions as func
 import pytest
 
+from shared.domain.readiness import Check, Trouble
 from shared.errors import PassingFailure
 from shared.readiness.api import ReadinessApi
-from shared.readiness.checks import Check, Trouble
 from shared.readiness.table import DrillRun, Look
 from shared.web.tokens import Role
 from tests.support.entra import access_tokens, token

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
+from shared.domain.revocation import Revocation
+from shared.domain.target import Lever
+from shared.domain.usage import Touched, Usage
 from shared.report.afterwards import hardening, instead
 from shared.report.commands import issue_instead
-from shared.revocation import Revocation
-from shared.targets import Lever
-from shared.usage import Touched, Usage
 from tests.support import samples
 from tests.support.samples import NOW
 

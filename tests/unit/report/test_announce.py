@@ -8,10 +8,10 @@ from azure.core.exceptions import HttpResponseError, ServiceResponseError
 from azure.core.rest import HttpRequest
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.domain.finding import REPORTED
+from shared.domain.revocation import Change, Reason, Revocation, State
 from shared.errors import Blocked, PassingFailure, Throttled
-from shared.finding import REPORTED
 from shared.report.announce import Announcement, Announcer
-from shared.revocation import Change, Reason, Revocation, State
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID, KEYS, NOW
 

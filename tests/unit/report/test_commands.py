@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.domain.target import PolicyTarget
 from shared.report.commands import expire_policy, list_policies, renew_key, revoke_delegation_keys, show_key
-from shared.targets import PolicyTarget
 
 _ID = (
     "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/{group}"

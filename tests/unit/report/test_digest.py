@@ -3,8 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from shared.domain.revocation import Reason, State
 from shared.report.digest import DigestLine, compose_digest
-from shared.revocation import Reason, State
 from tests.support import samples
 from tests.support.samples import NOW
 

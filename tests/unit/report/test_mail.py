@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.revocation import Owner
+from shared.domain.target import Lever
 from shared.report.briefing import Briefing, TimelineEntry
 from shared.report.mail import Message, compose
-from shared.revocation import Owner
-from shared.targets import Lever
 from tests.support.briefings import RECEIVED, SECURITY, STATES, briefing
 
 _OWNER = "model-owner@contoso.com"

@@ -4,13 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.caller import Caller
 from shared.decide.attribution import attribute
-from shared.finding import Finding, Order
-from shared.report.briefing import Briefing, TimelineEntry
-from shared.report.mail import compose
-from shared.report.narrative import brief
-from shared.revocation import (
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
@@ -27,7 +24,10 @@ from shared.revocation import (
     Sighting,
     State,
 )
-from shared.targets import Lever, Lockdown
+from shared.domain.target import Lever, Lockdown
+from shared.report.briefing import Briefing, TimelineEntry
+from shared.report.mail import compose
+from shared.report.narrative import brief
 from tests.support import samples
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import redaction
-from shared.alerts import cleaned
+from shared.domain.alert import cleaned
+from shared.domain.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
 from shared.intake.reading import Result, items_of
 from shared.intake.reporters import TEXT_READERS
 from shared.ledger import _first_line
@@ -26,7 +27,6 @@ from shared.report.incident import _columns
 from shared.report.mail import compose
 from shared.report.narrative import brief
 from shared.responder import views
-from shared.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
 from shared.sas import extract
 from shared.sources import generic
 from shared.sources.closing import comment

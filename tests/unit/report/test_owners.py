@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.revocation import Owner
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.report.owners import Owners, Person, from_tags, resolve
-from shared.revocation import Owner
 
 _NAMES = ("sasquash-owner", "owner")
 _DOMAINS = frozenset({"contoso.com"})

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.domain.revocation import Owner, State
 from shared.errors import Blocked, PassingFailure
 from shared.report.graph import Graph
 from shared.report.people import People
-from shared.revocation import Owner, State
 from tests.support import fake_graph, samples
 from tests.support.fake_graph import Credential, FakeGraph, Fault
 from tests.support.samples import NOW

@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
+from shared.domain.revocation import Change, Reason, Revocation, State, Told
 from shared.report.traces import Traces
-from shared.revocation import Change, Reason, Revocation, State, Told
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.target import Lever
+from shared.domain.usage import Client, Touched, Usage
 from shared.report.used import also_breaks, summary, used
-from shared.targets import Lever
-from shared.usage import Client, Touched, Usage
 from tests.support import samples
 from tests.support.samples import NOW
 

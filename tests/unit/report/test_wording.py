@@ -2,9 +2,9 @@
 
 import pytest
 
+from shared.domain.revocation import Reason, State
+from shared.domain.target import Lever
 from shared.report.wording import Tone, command, headline, subject_of, title, why
-from shared.revocation import Reason, State
-from shared.targets import Lever
 from tests.support.briefings import RECEIVED, briefing
 
 

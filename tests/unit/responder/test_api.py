@@ -9,12 +9,12 @@ import azure.functions as func
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.caller import Caller
+from shared.domain.caller import Caller
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import Lever
 from shared.errors import Blocked, Busy, InvalidRequest, PassingFailure
 from shared.responder.api import Responder
 from shared.responder.requests import OrderRequest, PageQuery, ReportRequest
-from shared.revocation import Revocation, State
-from shared.targets import Lever
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting, request, said
 from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token

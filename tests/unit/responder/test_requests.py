@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.revocation import State
+from shared.domain.target import Lever
 from shared.errors import InvalidRequest, NoSuchRecord
 from shared.responder.requests import (
     ApprovalRequest,
@@ -17,8 +19,6 @@ from shared.responder.requests import (
     read_reason,
     read_submission,
 )
-from shared.revocation import State
-from shared.targets import Lever
 from tests.support.api_requests import request
 
 SECRET = "sv=2023-11-03&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2Vj%3D"

@@ -7,10 +7,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.caller import Caller
-from shared.finding import Finding, Order
-from shared.responder import views
-from shared.revocation import (
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import (
     Approval,
     Filed,
     HandOver,
@@ -26,9 +25,10 @@ from shared.revocation import (
     State,
     Told,
 )
+from shared.domain.target import Lever, Lockdown
+from shared.domain.usage import Client, Touched, Usage
+from shared.responder import views
 from shared.sas import Service, key_sha256
-from shared.targets import Lever, Lockdown
-from shared.usage import Client, Touched, Usage
 from tests.support import samples
 from tests.support.openapi import described
 from tests.support.samples import NOW

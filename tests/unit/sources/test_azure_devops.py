@@ -14,7 +14,7 @@ from local import identities
 from local.entra import Entra
 from local.model import Cloud
 from local.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound
 from shared.rest import Rest
 from shared.sources import azure_devops

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.revocation import Outcome, Proof, Reason, Revocation, State
 from shared.errors import Blocked, NotFound
-from shared.revocation import Outcome, Proof, Reason, Revocation, State
 from shared.sas import extract
 from shared.sources.closing import AlertCloser, comment
 from tests.support import samples

@@ -11,7 +11,7 @@ from local import github as local_github
 from local.model import Cloud
 from local.reports import REPOSITORY, github_alert
 from local.senders import GITHUB_APP, GitHubAlert
-from shared.alerts import AlertReference, AlertSource
+from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound, PassingFailure
 from shared.rest import Rest
 from shared.sas import extract_leaks

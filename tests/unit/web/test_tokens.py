@@ -11,8 +11,8 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.caller import Caller
-from shared.clouds import CLOUDS
+from shared.domain.azure_clouds import CLOUDS
+from shared.domain.caller import Caller
 from shared.errors import PassingFailure, Unauthenticated
 from shared.web.tokens import MissingToken, Role
 from tests.support.entra import (

@@ -4,7 +4,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.revocation import (
+from shared.domain.revocation import (
     REOPENED_BY_A_NEW_REPORT,
     STATE_OF,
     Change,

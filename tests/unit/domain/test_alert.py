@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.alerts import AlertEvidence, AlertReference, AlertSource, InvalidAlert, cleaned, moment_in
+from shared.domain.alert import AlertEvidence, AlertReference, AlertSource, InvalidAlert, cleaned, moment_in
 from tests.support import samples
 
 GUIDS = "0d8e2a50-4a59-4f0e-8a4b-2f4d3f6f7a10/a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"

@@ -1,8 +1,8 @@
 """What a lever does, in words: for records, and for the people who read them. Pure."""
 
-from shared.revocation import Pull
+from shared.domain.revocation import Pull
+from shared.domain.target import Lever, Lockdown, PolicyTarget
 from shared.sas import Service
-from shared.targets import Lever, Lockdown, PolicyTarget
 
 _RESOURCES = {
     Service.BLOB: "container",

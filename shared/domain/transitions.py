@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.decide.repeated import reopened
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 from shared.errors import NotPermitted, WrongState
-from shared.facts import AccountFacts
-from shared.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 
 _TRIED_AGAIN = frozenset({State.FAILED, State.UNRESOLVED, State.OBSERVED})
 

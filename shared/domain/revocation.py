@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from shared.alerts import AlertReference
-from shared.caller import Caller
-from shared.facts import AccountFacts, PolicyReading
-from shared.finding import Finding
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.alert import AlertReference
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding
+from shared.domain.target import Lever, Lockdown
+from shared.domain.usage import Usage
 from shared.sas import Service
-from shared.targets import Lever, Lockdown
-from shared.usage import Usage
 
 
 class State(StrEnum):

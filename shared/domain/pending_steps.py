@@ -7,9 +7,9 @@ person is to decide is due as often as it is asked: it is another plan then, or 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.alerts import AlertReference
-from shared.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
-from shared.targets import Lever
+from shared.domain.alert import AlertReference
+from shared.domain.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
+from shared.domain.target import Lever
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _NOT_ASKED_ABOUT = frozenset({State.RECEIVED, State.DISMISSED})

@@ -1,6 +1,6 @@
 """On what a change of a record rests: the line of its history says it, so that nobody has to take our word. Pure."""
 
-from shared.revocation import Revocation, State
+from shared.domain.revocation import Revocation, State
 
 _SHOWN = 12  # hex digits of a SHA-256
 

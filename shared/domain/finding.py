@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
 
-from shared.alerts import AlertEvidence, AlertReference, InvalidAlert, moment_in
-from shared.caller import Caller
+from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
+from shared.domain.caller import Caller
+from shared.domain.target import Lever
 from shared.errors import MalformedEvent
 from shared.redaction import redact
 from shared.sas import Credential, InvalidCredential, Leak, extract_leaks
-from shared.targets import Lever
 
 REPORTED = "Sasquash.Finding.Reported.v1"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.readiness.checks import (
+from shared.domain.readiness import (
     EVERYONE,
     NEEDED,
     Actions,

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.target import PolicyTarget
 from shared.sas import Service, key_sha256
-from shared.targets import PolicyTarget
 
 # Tags of an account that Sasquash heeds, beside those that name owners (docs/settings.md).
 MODE_TAG = "sasquash-mode"

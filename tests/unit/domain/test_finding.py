@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import finding as findings
+from shared.domain import finding as findings
+from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.target import Lever
 from shared.errors import MalformedEvent
-from shared.finding import REPORTED, Finding, Report
-from shared.targets import Lever
 from tests.support import samples
 from tests.support.samples import KEYS, NOW, leak
 

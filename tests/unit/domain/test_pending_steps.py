@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.claims import unclaimed
-from shared.due import (
+from shared.domain.pending_steps import (
     closable,
     confirmed,
     open_alerts,
@@ -18,7 +18,7 @@ from shared.due import (
     untold,
     with_proof,
 )
-from shared.revocation import (
+from shared.domain.revocation import (
     Claim,
     ClosedAlert,
     Filed,
@@ -32,7 +32,7 @@ from shared.revocation import (
     State,
     Told,
 )
-from shared.targets import Lever, Lockdown
+from shared.domain.target import Lever, Lockdown
 from tests.support import samples
 from tests.support.samples import NOW
 

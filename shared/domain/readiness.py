@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.domain.usage import tell_of_reads
 from shared.levers.data_plane import KEPT_OUT
 from shared.sas import Service
-from shared.usage import tell_of_reads
 
 _STORAGE = "Microsoft.Storage/storageAccounts"
 NEEDED = (

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared import acts
-from shared.caller import Caller
+from shared.domain import transitions
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
+from shared.domain.target import Lever, Lockdown
 from shared.errors import NotPermitted, WrongState
-from shared.finding import Finding, Order
-from shared.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
-from shared.targets import Lever, Lockdown
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -44,7 +44,7 @@ def in_state(state: State, **changed: object) -> Revocation:
 
 @pytest.mark.parametrize("reporter", [None, ADA])
 def test_approved_plan_goes_on_with_the_approval_in_its_record(reporter: Caller | None) -> None:
-    record = acts.approved(awaiting(reported_by=reporter), approval(), second_person=True)
+    record = transitions.approved(awaiting(reported_by=reporter), approval(), second_person=True)
     assert (record.state, record.approval) == (State.RECEIVED, approval())
     assert (record.changes[-1].at, record.plan) == (LATER, samples.plan())
     assert str(BOB) in record.detail
@@ -53,12 +53,12 @@ def test_approved_plan_goes_on_with_the_approval_in_its_record(reporter: Caller 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.AWAITING_APPROVAL}))
 def test_only_what_awaits_approval_is_approved(state: State) -> None:
     with pytest.raises(WrongState, match=state):
-        acts.approved(in_state(state, plan=samples.plan()), approval(), second_person=True)
+        transitions.approved(in_state(state, plan=samples.plan()), approval(), second_person=True)
 
 
 def test_plan_that_changed_is_not_approved_by_its_old_digest() -> None:
     with pytest.raises(WrongState, match="another"):
-        acts.approved(awaiting(), approval(digest="e" * 64), second_person=True)
+        transitions.approved(awaiting(), approval(digest="e" * 64), second_person=True)
 
 
 @pytest.mark.parametrize(("late", "possible"), [(timedelta(0), True), (timedelta(microseconds=1), False)])
@@ -67,39 +67,39 @@ def test_deadline_ends_the_time_to_approve(late: timedelta, possible: bool) -> N
     assert record.deadline is not None
     given = approval(at=record.deadline + late)
     if possible:
-        assert acts.approved(record, given, second_person=True).state is State.RECEIVED
+        assert transitions.approved(record, given, second_person=True).state is State.RECEIVED
     else:
         with pytest.raises(WrongState, match="Retry"):
-            acts.approved(record, given, second_person=True)
+            transitions.approved(record, given, second_person=True)
 
 
 def test_reporter_under_another_name_is_the_same_person() -> None:
     with pytest.raises(NotPermitted, match="second person"):
-        acts.approved(awaiting(reported_by=ADA), approval(replace(ADA, name="Ada L.")), second_person=True)
+        transitions.approved(awaiting(reported_by=ADA), approval(replace(ADA, name="Ada L.")), second_person=True)
 
 
 def test_reporter_s_namesake_is_a_second_person() -> None:
     namesake = replace(ADA, object_id=BOB.object_id)
-    record = acts.approved(awaiting(reported_by=ADA), approval(namesake), second_person=True)
+    record = transitions.approved(awaiting(reported_by=ADA), approval(namesake), second_person=True)
     assert record.state is State.RECEIVED
 
 
 def test_reporter_may_approve_where_the_settings_take_one_person() -> None:
-    assert acts.approved(awaiting(reported_by=ADA), approval(ADA), second_person=False).state is State.RECEIVED
+    assert transitions.approved(awaiting(reported_by=ADA), approval(ADA), second_person=False).state is State.RECEIVED
 
 
 def test_order_takes_two_people_whatever_the_settings_say() -> None:
     record = replace(awaiting(), finding=order())
     with pytest.raises(NotPermitted):
-        acts.approved(record, approval(ADA), second_person=False)
-    assert acts.approved(record, approval(BOB), second_person=False).state is State.RECEIVED
+        transitions.approved(record, approval(ADA), second_person=False)
+    assert transitions.approved(record, approval(BOB), second_person=False).state is State.RECEIVED
 
 
 # --- reject
 
 
 def test_rejected_plan_is_dismissed_with_the_reason() -> None:
-    record = acts.rejected(awaiting(), by="Bob", reason="A test account.", now=LATER)
+    record = transitions.rejected(awaiting(), by="Bob", reason="A test account.", now=LATER)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.REJECTED)
     assert record.detail == "Rejected by Bob. A test account."
 
@@ -107,7 +107,7 @@ def test_rejected_plan_is_dismissed_with_the_reason() -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.AWAITING_APPROVAL}))
 def test_only_what_awaits_approval_is_rejected(state: State) -> None:
     with pytest.raises(WrongState, match=state):
-        acts.rejected(in_state(state), by="Bob", reason="", now=LATER)
+        transitions.rejected(in_state(state), by="Bob", reason="", now=LATER)
 
 
 # --- retry
@@ -116,7 +116,7 @@ def test_only_what_awaits_approval_is_rejected(state: State) -> None:
 @pytest.mark.parametrize("state", [State.FAILED, State.UNRESOLVED, State.OBSERVED])
 def test_what_ended_without_a_kill_is_looked_at_anew(state: State) -> None:
     known = in_state(state, plan=samples.plan(), key_name="key2", approval=approval())
-    record = acts.retried(known, by="Bob", reason="The lock is gone.", now=LATER)
+    record = transitions.retried(known, by="Bob", reason="The lock is gone.", now=LATER)
     assert (record.state, record.changes[-1].at) == (State.RECEIVED, LATER)
     assert (record.plan, record.key_name, record.approval) == (None, None, None)
 
@@ -124,22 +124,22 @@ def test_what_ended_without_a_kill_is_looked_at_anew(state: State) -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.UNRESOLVED, State.OBSERVED}))
 def test_what_is_on_its_way_or_over_is_not_retried(state: State) -> None:
     with pytest.raises(WrongState, match=state):
-        acts.retried(in_state(state), by="Bob", reason="", now=LATER)
+        transitions.retried(in_state(state), by="Bob", reason="", now=LATER)
 
 
 @pytest.mark.parametrize(("hours", "possible"), [(3, False), (5, True)])
 def test_plan_that_nobody_approved_in_time_is_weighed_anew(hours: int, possible: bool) -> None:
     now = NOW + timedelta(hours=hours)
     if possible:
-        assert acts.retried(awaiting(), by="Bob", reason="", now=now).state is State.RECEIVED
+        assert transitions.retried(awaiting(), by="Bob", reason="", now=now).state is State.RECEIVED
     else:
         with pytest.raises(WrongState):
-            acts.retried(awaiting(), by="Bob", reason="", now=now)
+            transitions.retried(awaiting(), by="Bob", reason="", now=now)
 
 
 def test_lever_that_was_pulled_is_not_pulled_again_by_a_retry() -> None:
     with pytest.raises(WrongState, match="pulled already"):
-        acts.retried(in_state(State.FAILED, pull=samples.pull()), by="Bob", reason="", now=LATER)
+        transitions.retried(in_state(State.FAILED, pull=samples.pull()), by="Bob", reason="", now=LATER)
 
 
 def test_leak_that_an_undone_lockdown_lets_in_again_is_retried() -> None:
@@ -147,17 +147,17 @@ def test_leak_that_an_undone_lockdown_lets_in_again_is_retried() -> None:
         samples.revocation(pull=samples.pull()).end(Reason.LOCKDOWN_UNDONE, now=NOW, detail=""),
         lockdown=replace(LOCKED, undone_at=NOW),
     )
-    assert acts.retried(known, by="Bob", reason="", now=LATER).state is State.RECEIVED
+    assert transitions.retried(known, by="Bob", reason="", now=LATER).state is State.RECEIVED
 
 
 def test_report_that_could_not_be_read_is_not_retried() -> None:
     unreadable = replace(order(), order=None)
     with pytest.raises(WrongState, match="send that again"):
-        acts.retried(in_state(State.UNRESOLVED, finding=unreadable), by="Bob", reason="", now=LATER)
+        transitions.retried(in_state(State.UNRESOLVED, finding=unreadable), by="Bob", reason="", now=LATER)
 
 
 def test_order_that_failed_is_retried() -> None:
-    record = acts.retried(in_state(State.FAILED, finding=order()), by="Bob", reason="", now=LATER)
+    record = transitions.retried(in_state(State.FAILED, finding=order()), by="Bob", reason="", now=LATER)
     assert record.state is State.RECEIVED
 
 
@@ -167,7 +167,7 @@ def test_order_that_failed_is_retried() -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED}))
 def test_lockdown_can_be_undone_from_any_state_but_while_it_is_worked_on(state: State) -> None:
     record = in_state(state, lockdown=LOCKED, account=samples.account())
-    assert acts.way_back(record) == (LOCKED, samples.account())
+    assert transitions.way_back(record) == (LOCKED, samples.account())
 
 
 @pytest.mark.parametrize(
@@ -183,18 +183,20 @@ def test_lockdown_can_be_undone_from_any_state_but_while_it_is_worked_on(state: 
 )
 def test_what_is_not_locked_down_is_not_undone(record: Revocation, rule: str) -> None:
     with pytest.raises(WrongState, match=rule):
-        acts.way_back(record)
+        transitions.way_back(record)
 
 
 def test_leak_that_was_only_kept_out_is_open_again() -> None:
     undone = replace(LOCKED, undone_at=LATER)
-    record = acts.unlocked(in_state(State.PROVEN, lockdown=LOCKED), undone, by="Bob", reason="Moved.", now=LATER)
+    record = transitions.unlocked(
+        in_state(State.PROVEN, lockdown=LOCKED), undone, by="Bob", reason="Moved.", now=LATER
+    )
     assert (record.state, record.reason, record.lockdown) == (State.UNRESOLVED, Reason.LOCKDOWN_UNDONE, undone)
 
 
 def test_order_ends_with_its_lockdown() -> None:
     record = in_state(State.PROVEN, lockdown=LOCKED, finding=order())
-    opened = acts.unlocked(record, replace(LOCKED, undone_at=LATER), by="Bob", reason="Moved.", now=LATER)
+    opened = transitions.unlocked(record, replace(LOCKED, undone_at=LATER), by="Bob", reason="Moved.", now=LATER)
     assert (opened.state, opened.reason) == (State.CLOSED, None)
 
 
@@ -214,23 +216,23 @@ DUE = NOW + timedelta(hours=4)
 def test_plan_past_its_deadline_is_escalated_or_revoked(
     at_deadline: AtDeadline, state: State, reason: Reason | None
 ) -> None:
-    after = acts.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE)
+    after = transitions.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE)
 
     assert after is not None
     assert (after.state, after.reason) == (state, reason)
 
 
 def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
-    after = acts.overdue(replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE)
+    after = transitions.overdue(replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE)
 
     assert after is not None
     assert after.approval == Approval(None, DUE, samples.plan().digest, "")
 
 
 def test_nothing_comes_of_a_deadline_before_its_time() -> None:
-    assert acts.overdue(awaiting(), now=DUE - timedelta(seconds=1)) is None
+    assert transitions.overdue(awaiting(), now=DUE - timedelta(seconds=1)) is None
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.AWAITING_APPROVAL])
 def test_nothing_comes_of_a_deadline_once_somebody_has_decided(state: State) -> None:
-    assert acts.overdue(in_state(state, deadline=DUE), now=DUE) is None
+    assert transitions.overdue(in_state(state, deadline=DUE), now=DUE) is None

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from shared.retired_keys import RetiredKey, RetiredKeys
+from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from tests.support import samples
 from tests.support.samples import KEYS, NOW
 
