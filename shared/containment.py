@@ -16,8 +16,8 @@ from shared.account_table import AccountTable, waiting_partition
 from shared.accounts import AccountRef, Accounts
 from shared.arm_pace import ArmPace
 from shared.conclusion import Conclusion
-from shared.decide.attribution import expired
-from shared.decide.repeated import says_nothing_until, with_report
+from shared.domain.decision.attribution import expired
+from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from shared.account_table import AccountTable, waiting_partition
-from shared.decide.attribution import expired, named_policy
-from shared.decide.repeated import reopened
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
+from shared.domain.decision.attribution import expired, named_policy
+from shared.domain.decision.duplicates import reopened
 from shared.domain.revocation import Reason, Revocation
 from shared.errors import SasquashError
 from shared.ledger import Ledger

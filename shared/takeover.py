@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared import outcomes
 from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
 from shared.accounts import AccountRef, Accounts
-from shared.decide import plan as plans
-from shared.decide.attribution import Verdict, attribute
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
+from shared.domain.decision import outcomes
+from shared.domain.decision import plan as plans
+from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever, PolicyTarget
 from shared.ledger import Ledger

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared import outcomes
 from shared.account_table import REST, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
-from shared.decide.policy import PastPull
 from shared.domain.account import AccountKey, PolicyReading
+from shared.domain.decision import outcomes
+from shared.domain.decision.approval_policy import PastPull
+from shared.domain.decision.evaluation import Known, Scene, Weighed, policy_of, weigh
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
@@ -25,7 +26,6 @@ from shared.levers.levers import Levers, signer
 from shared.levers.stored_policy import Revived
 from shared.pulling import HeldLock, Pulling
 from shared.settings import Settings
-from shared.weighing import Known, Scene, Weighed, policy_of, weigh
 
 _log = logging.getLogger(__name__)
 

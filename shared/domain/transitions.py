@@ -6,8 +6,8 @@ Every act raises WrongState where the record is not in a state for it; the messa
 from dataclasses import replace
 from datetime import datetime
 
-from shared.decide.repeated import reopened
 from shared.domain.account import AccountFacts
+from shared.domain.decision.duplicates import reopened
 from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
 from shared.errors import NotPermitted, WrongState
 

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from shared.decide.grants import of_record
 from shared.domain.action_text import done, policy
+from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State

@@ -7,7 +7,7 @@ holds the two together.
 import json
 from datetime import datetime
 
-from shared.decide.grants import of_record
+from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.revocation import LockedDown, Pull, Revocation
 from shared.sas import Credential, assess

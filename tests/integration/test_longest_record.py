@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.decide import plan as plans
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
+from shared.domain.decision import plan as plans
 from shared.domain.revocation import (
     STATE_OF,
     Approval,

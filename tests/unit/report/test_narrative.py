@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.decide.attribution import attribute
 from shared.domain.caller import Caller
+from shared.domain.decision.attribution import attribute
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import (
     STATE_OF,

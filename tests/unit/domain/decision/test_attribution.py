@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.attribution import Verdict, attribute, dormant, expired, named_policy, without_policy_name
 from shared.domain.account import PolicyState
+from shared.domain.decision.attribution import Verdict, attribute, dormant, expired, named_policy, without_policy_name
 from shared.domain.revocation import STATE_OF, Reason, State
 from shared.domain.target import Lever, PolicyTarget
 from shared.sas import Credential, Service, key_sha256, signature_sha256

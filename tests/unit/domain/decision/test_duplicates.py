@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.decide.repeated import says_nothing_until, with_report
+from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding
 from shared.domain.revocation import (
     HandOver,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.rule_table import parse
-from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.decision.rule_parser import parse
+from shared.domain.decision.rules import Action, Conditions, Remedy, default_rules, first_that_holds
 from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
 from tests.support import samples

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.decide.attribution import Verdict, attribute, expired, named_policy
-from shared.decide.policy import Decision, PastPull, decide
-from shared.decide.proposal import Proposals
-from shared.decide.rules import Action
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
+from shared.domain.decision.approval_policy import Decision, PastPull, decide
+from shared.domain.decision.attribution import Verdict, attribute, expired, named_policy
+from shared.domain.decision.planner import Proposals
+from shared.domain.decision.rules import Action
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Approval, Liveness, Plan, Reason

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.decide.attribution import Verdict, attribute
-from shared.decide.proposal import Proposal, Proposals
-from shared.decide.rule_table import parse
-from shared.decide.rules import Rule, default_rules
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState
+from shared.domain.decision.attribution import Verdict, attribute
+from shared.domain.decision.planner import Proposal, Proposals
+from shared.domain.decision.rule_parser import parse
+from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
 from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown

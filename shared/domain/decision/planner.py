@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.decide import delegation
-from shared.decide import plan as plans
-from shared.decide.attribution import Verdict, dormant, named_policy, without_policy_name
-from shared.decide.grants import as_granted
-from shared.decide.rules import Rule, first_that_holds
 from shared.domain import action_text
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.alert import AlertEvidence
 from shared.domain.caller import Caller
+from shared.domain.decision import plan as plans
+from shared.domain.decision import user_delegation
+from shared.domain.decision.attribution import Verdict, dormant, named_policy, without_policy_name
+from shared.domain.decision.effective_permissions import as_granted
+from shared.domain.decision.rules import Rule, first_that_holds
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
 from shared.domain.target import DELEGATION_KEYS, InvalidTarget, Lever, Lockdown, check_target
@@ -131,7 +131,7 @@ class Proposals:
     def _of_delegation(self, credential: Credential, verdict: Verdict, liveness: Liveness | None) -> Proposal:
         granted = as_granted(credential)
         rule = self._rule(granted)
-        doubt = delegation.doubt(
+        doubt = user_delegation.doubt(
             credential, liveness=liveness, last_pull=self.last_revocation, tenant_id=self.tenant_id
         )
         end = f"{granted.expires:%Y-%m-%d %H:%M} UTC" if granted.expires is not None else "an end that can't be read"
@@ -139,7 +139,7 @@ class Proposals:
             f"Only revoking the user delegation keys of {self.account.name} ends the leaked token at once. It ends "
             f"every user delegation SAS of the account; left alone, the leaked one would live until {end}."
         )
-        version = delegation.version(credential, last_pull=self.last_revocation)
+        version = user_delegation.version(credential, last_pull=self.last_revocation)
         revoking = self._plan(Lever.DELEGATION_KEY, DELEGATION_KEYS, version=version, reason=reason)
         if liveness is not None:
             verdict = replace(verdict, detail=f"{verdict.detail} {liveness.said}")
@@ -164,7 +164,7 @@ class Proposals:
             return self.keys[order.target].sha256
         if order.lever is Lever.LOCKDOWN:
             return plans.lockdown_version(self.account, Lockdown(order.target))
-        return delegation.version(None, last_pull=self.last_revocation)
+        return user_delegation.version(None, last_pull=self.last_revocation)
 
     def _ordered(self, verdict: Verdict, order: Order, version: str) -> Proposal:
         plan = self._plan(order.lever, order.target, version=version, reason=verdict.detail)

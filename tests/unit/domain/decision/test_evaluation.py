@@ -8,15 +8,15 @@ from itertools import product
 
 import pytest
 
-from shared.decide.policy import PastPull
-from shared.decide.rules import Action
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
+from shared.domain.decision.approval_policy import PastPull
+from shared.domain.decision.evaluation import Known, Scene, Weighed, policy_of, weigh
+from shared.domain.decision.rules import Action
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason
 from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, Lever, PolicyTarget
 from shared.sas import Kind, Service
-from shared.weighing import Known, Scene, Weighed, policy_of, weigh
 from tests.support import samples
 from tests.support.samples import KEYS, NOW, POLICY
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.decide.rules import Action, Rule
 from shared.domain.account import MODE_TAG, tag_in
+from shared.domain.decision.rules import Action, Rule
 from shared.domain.revocation import Approval, AtDeadline, Plan
 from shared.domain.target import CUTS_OFF_MANY, Lever
 from shared.settings import Mode, Settings

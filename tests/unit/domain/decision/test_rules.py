@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.decision.rules import Action, Conditions, Remedy, default_rules, first_that_holds
 from shared.domain.target import Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess
 from tests.support import samples

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.decide import plan as plans
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts
+from shared.domain.decision import plan as plans
 from shared.domain.revocation import Plan
 from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown
 from tests.support import samples

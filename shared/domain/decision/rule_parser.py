@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
-from shared.decide.rules import Action, Conditions, Remedy, Rule
+from shared.domain.decision.rules import Action, Conditions, Remedy, Rule
 from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
 

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from shared import outcomes
-from shared.decide.attribution import Verdict
-from shared.decide.policy import Decision
-from shared.decide.rules import Action
 from shared.domain.caller import Caller
+from shared.domain.decision import outcomes
+from shared.domain.decision.approval_policy import Decision
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.evaluation import Weighed
+from shared.domain.decision.rules import Action
 from shared.domain.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
 from shared.domain.target import Lever
-from shared.weighing import Weighed
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.decide.grants import as_granted, of_record
+from shared.domain.decision.effective_permissions import as_granted, of_record
 from shared.domain.target import Lever
 from tests.support import samples
 from tests.support.samples import NOW, leak

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import datetime
 
-from shared.decide.policy import Decision, at_deadline
-from shared.decide.rules import Action
 from shared.domain.account import AccountFacts
 from shared.domain.action_text import done
+from shared.domain.decision.approval_policy import Decision, at_deadline
+from shared.domain.decision.evaluation import Scene, Weighed, policy_of
+from shared.domain.decision.rules import Action
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever
 from shared.settings import Settings
-from shared.weighing import Scene, Weighed, policy_of
 
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
 

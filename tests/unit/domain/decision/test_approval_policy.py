@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.decide.policy import Decision, PastPull, at_deadline, decide, effective_mode
-from shared.decide.rules import Action, Conditions, Rule
 from shared.domain.account import MODE_TAG
+from shared.domain.decision.approval_policy import Decision, PastPull, at_deadline, decide, effective_mode
+from shared.domain.decision.rules import Action, Conditions, Rule
 from shared.domain.revocation import Approval, AtDeadline, Plan
 from shared.domain.target import DELEGATION_KEYS, Lever
 from shared.settings import Mode, Settings

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.decide import delegation
+from shared.domain.decision import user_delegation
 from shared.domain.revocation import Liveness
 from shared.sas import Credential
 from tests.support import samples
@@ -26,7 +26,7 @@ def doubted(
     last_pull: datetime | None = None,
     tenant_id: str = TENANT,
 ) -> str | None:
-    return delegation.doubt(credential, liveness=liveness, last_pull=last_pull, tenant_id=tenant_id)
+    return user_delegation.doubt(credential, liveness=liveness, last_pull=last_pull, tenant_id=tenant_id)
 
 
 # doubt
@@ -89,11 +89,11 @@ def test_a_token_that_needs_a_sign_in_is_doubted_even_if_azure_accepted_it() -> 
 def test_a_plan_goes_stale_with_the_key_that_signed_the_leak(name: str) -> None:
     other = altered(**{name: "2026-11-19T00:00:00Z"})
 
-    assert delegation.version(other, last_pull=None) != delegation.version(LEAK, last_pull=None)
+    assert user_delegation.version(other, last_pull=None) != user_delegation.version(LEAK, last_pull=None)
 
 
 def test_a_plan_goes_stale_with_another_revocation_of_ours() -> None:
-    versions = {delegation.version(LEAK, last_pull=at) for at in (None, START, NOW)}
+    versions = {user_delegation.version(LEAK, last_pull=at) for at in (None, START, NOW)}
 
     assert len(versions) == 3
 
@@ -101,8 +101,8 @@ def test_a_plan_goes_stale_with_another_revocation_of_ours() -> None:
 def test_two_leaks_of_one_delegation_key_share_a_plan() -> None:
     other = leak(samples.delegation_sas(permissions="w"))
 
-    assert delegation.version(other, last_pull=NOW) == delegation.version(LEAK, last_pull=NOW)
+    assert user_delegation.version(other, last_pull=NOW) == user_delegation.version(LEAK, last_pull=NOW)
 
 
 def test_an_order_goes_stale_with_another_revocation_of_ours() -> None:
-    assert delegation.version(None, last_pull=None) != delegation.version(None, last_pull=NOW)
+    assert user_delegation.version(None, last_pull=None) != user_delegation.version(None, last_pull=NOW)
