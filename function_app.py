@@ -5,9 +5,9 @@ from functools import cache
 
 import azure.functions as func
 
-from shared import health, queues, warm_up
+from shared import health, warm_up
 from shared.domain.finding import Report
-from shared.intake import alert_queue
+from shared.persistence import alert_queue, queues
 from shared.settings import Settings, is_switched_off
 from shared.worker import Worker
 

@@ -8,7 +8,7 @@ from shared.domain.pending_steps import remains_unseen, usage_in
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Usage
 from shared.errors import Blocked
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
 from shared.report.remaining import Remaining

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 from functools import partial
 
-from shared.account_table import AccountTable, waiting_partition
 from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict
-from shared.ledger import Ledger
-from shared.queues import Queues
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import Queues
+from shared.persistence.revocations import Ledger
 
 
 class Conclusion:

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.account_table import AccountTable, waiting_partition
 from shared.accounts import AccountRef, Accounts
 from shared.arm_pace import ArmPace
 from shared.conclusion import Conclusion
@@ -22,10 +21,11 @@ from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
-from shared.ledger import Ledger
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockAhead, LockedWork
-from shared.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
+from shared.persistence.revocations import Ledger
 from shared.repeats import Repeats
 from shared.sas import Kind
 from shared.settings import Settings

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.account_table import AccountTable, waiting_partition
 from shared.domain import transitions
 from shared.domain.revocation import Revocation, State
-from shared.ledger import Ledger
-from shared.queues import SAFETY_NET, Queues
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import SAFETY_NET, Queues
+from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 

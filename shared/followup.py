@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.claims import CLAIM_TIME, Claims, unclaimed
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -25,9 +24,10 @@ from shared.domain.pending_steps import (
 from shared.domain.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
 from shared.domain.target import Lever
 from shared.errors import Conflict, SasquashError
-from shared.ledger import Ledger
 from shared.levers.levers import Levers
-from shared.queues import Message, Queues, backoff
+from shared.persistence.queues import Message, Queues, backoff
+from shared.persistence.revocations import Ledger
+from shared.persistence.step_leases import CLAIM_TIME, Claims, unclaimed
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
 

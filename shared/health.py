@@ -7,7 +7,7 @@ import logging
 import azure.functions as func
 
 from shared.errors import SasquashError
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 

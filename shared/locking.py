@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from shared.account_table import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
 from shared.accounts import AccountRef
 from shared.conclusion import Conclusion
 from shared.domain.revocation import Pull, Revocation
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
+from shared.persistence.accounts import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
 from shared.pulling import HeldLock
 from shared.takeover import Takeover
 from shared.under_lock import UnderLock

@@ -10,8 +10,8 @@ from shared.domain import finding as findings
 from shared.domain.finding import Report, Reported
 from shared.domain.revocation import Reason, State
 from shared.errors import MalformedEvent
-from shared.ledger import Ledger
-from shared.queues import SAFETY_NET, Queues
+from shared.persistence.queues import SAFETY_NET, Queues
+from shared.persistence.revocations import Ledger
 from shared.quotas import Quotas
 from shared.repeats import Repeats
 

@@ -12,8 +12,8 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation
 from shared.errors import Conflict, InvalidRequest, NoSuchRecord, PassingFailure
-from shared.ledger import SASQUASH, Ledger
 from shared.loose import LooseCredentials, Placed
+from shared.persistence.revocations import SASQUASH, Ledger
 from shared.responder.requests import ReportRequest
 
 _log = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from shared.account_table import AccountTable, waiting_partition
 from shared.domain.pending_steps import outstanding
 from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
-from shared.ledger import Ledger
-from shared.queues import Queues
-from shared.state_index import OpenRow, StateIndex
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import Queues
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import OpenRow, StateIndex
 
 _log = logging.getLogger(__name__)
 

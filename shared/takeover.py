@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.account_table import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
 from shared.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.decision import outcomes
@@ -20,9 +19,10 @@ from shared.domain.decision import plan as plans
 from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever, PolicyTarget
-from shared.ledger import Ledger
 from shared.levers.account_key import by_listing
 from shared.levers.levers import Levers, signer
+from shared.persistence.accounts import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
+from shared.persistence.revocations import Ledger
 
 _CLOCK_SKEW = timedelta(seconds=5)
 

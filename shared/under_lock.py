@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.account_table import REST, AccountTable, Rotation
 from shared.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision import outcomes
@@ -21,9 +20,10 @@ from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever
 from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
-from shared.ledger import Ledger
 from shared.levers.levers import Levers, signer
 from shared.levers.stored_policy import Revived
+from shared.persistence.accounts import REST, AccountTable, Rotation
+from shared.persistence.revocations import Ledger
 from shared.pulling import HeldLock, Pulling
 from shared.settings import Settings
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from shared.accounts import Accounts
 from shared.errors import SasquashError
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 

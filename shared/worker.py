@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
-from shared.account_table import AccountTable
 from shared.accounts import Accounts
 from shared.clients import Clients, Transport, network
 from shared.conclusion import Conclusion
 from shared.containment import Containment
 from shared.domain.retired_keys import RetiredKeys
-from shared.ledger import Ledger
 from shared.levers.account_key import AccountKeyLever
 from shared.levers.delegation_key import DelegationKeyLever
 from shared.levers.levers import Levers
@@ -29,13 +27,15 @@ from shared.levers.lockdown import LockdownLever
 from shared.levers.proof import Prover
 from shared.levers.stored_policy import StoredPolicyLever
 from shared.locking import LockedWork
+from shared.persistence.accounts import AccountTable
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import StateIndex
 from shared.pulling import Pulling
-from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.quotas import Quotas
 from shared.reception import Reception
 from shared.repeats import Repeats
 from shared.settings import Settings
-from shared.state_index import StateIndex
 from shared.takeover import Takeover
 from shared.under_lock import UnderLock
 from shared.warm_up import WarmUp
@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     from shared.intake.alert_reading import AlertReader
     from shared.intake.api import Intake
     from shared.intake.publishing import Publisher
+    from shared.persistence.readiness import ReadinessTable
     from shared.readiness.api import ReadinessApi
     from shared.readiness.drill import Drill
     from shared.readiness.governance import Governance
     from shared.readiness.looking import Readiness
-    from shared.readiness.table import ReadinessTable
     from shared.report.announce import Announcer
     from shared.report.graph import Graph
     from shared.report.incident import Incidents
@@ -383,7 +383,7 @@ class Worker:
 
     @cached_property
     def readiness_table(self) -> "ReadinessTable":
-        from shared.readiness.table import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
+        from shared.persistence.readiness import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
 
         return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
 
@@ -429,8 +429,8 @@ class Worker:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.intake.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
         from shared.intake.alert_reading import AlertReader  # noqa: PLC0415
+        from shared.persistence.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
 
         queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
         return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)

@@ -14,9 +14,9 @@ from azure.storage.queue import QueueMessage
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import Blocked, SasquashError
-from shared.intake.alert_queue import AlertMessage, AlertQueue
 from shared.intake.publishing import Publisher
-from shared.queues import SAFETY_NET, backoff
+from shared.persistence.alert_queue import AlertMessage, AlertQueue
+from shared.persistence.queues import SAFETY_NET, backoff
 from shared.redaction import redact
 from shared.sources.findings import Found
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import azure.functions as func
 
-from shared.readiness.table import DrillRun, Look
+from shared.persistence.readiness import DrillRun, Look
 from shared.web.answers import as_json
 from shared.web.calls import answer_call
 from shared.web.tokens import AccessTokens, Role, SignedIn

@@ -17,8 +17,8 @@ from shared.domain.revocation import Revocation, State
 from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
 from shared.intake.publishing import Publisher
-from shared.ledger import Ledger
-from shared.readiness.table import DrillOutcome, DrillRun, ReadinessTable
+from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
+from shared.persistence.revocations import Ledger
 from shared.sas import Service, mint_read_token
 from shared.settings import Mode, Settings
 

@@ -18,8 +18,8 @@ from shared.domain.account import AccountFacts
 from shared.domain.readiness import Check, Denial, Lock, Trouble
 from shared.errors import Blocked, SasquashError
 from shared.levers.data_plane import Transport, send
+from shared.persistence.readiness import Look, ReadinessTable
 from shared.readiness.governance import Governance
-from shared.readiness.table import Look, ReadinessTable
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import azure.functions as func
 
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation, State
-from shared.ledger import HistoryEntry
+from shared.persistence.revocations import HistoryEntry
 from shared.responder import requests, views
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.web import problems

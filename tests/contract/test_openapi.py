@@ -17,7 +17,7 @@ from shared.domain.revocation import HandOverOutcome, Outcome, Proof, Reason, Re
 from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked
 from shared.intake.reading import Result
-from shared.readiness.table import DrillOutcome
+from shared.persistence.readiness import DrillOutcome
 from shared.responder import requests
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.web.tokens import Role

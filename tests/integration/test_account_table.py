@@ -5,7 +5,9 @@ import pytest
 
 from local.faults import Effect
 from local.model import new_storage_key
-from shared.account_table import (
+from shared.domain.target import Lever, PolicyTarget
+from shared.errors import Blocked, Busy, PassingFailure
+from shared.persistence.accounts import (
     _MOST_ATTRIBUTED,
     REST,
     TAKEOVER_TIME,
@@ -14,8 +16,6 @@ from shared.account_table import (
     Attributed,
     Rotation,
 )
-from shared.domain.target import Lever, PolicyTarget
-from shared.errors import Blocked, Busy, PassingFailure
 from shared.sas import Service
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas, blob_sas

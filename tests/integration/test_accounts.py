@@ -7,7 +7,7 @@ from local.faults import Effect
 from shared.accounts import AccountRef, Accounts
 from shared.domain.revocation import State
 from shared.errors import Blocked, NotFound, PassingFailure
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas
 

@@ -14,13 +14,12 @@ from local.faults import Effect
 from local.model import Account
 from local.reports import Posted
 from local.senders import GitHubAlert
-from shared import claims
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
-from shared.intake import alert_queue
-from shared.intake.alert_queue import AlertMessage
-from shared.queues import Message
+from shared.persistence import alert_queue, step_leases
+from shared.persistence.alert_queue import AlertMessage
+from shared.persistence.queues import Message
 from tests.support.asgi import Credential
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas
@@ -298,7 +297,7 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
 async def test_follow_up_that_is_killed_at_any_call_closes_the_alert_in_the_end(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool
 ) -> None:
-    monkeypatch.setattr(claims, "CLAIM_TIME", timedelta(0))  # that of the one that died is over at once
+    monkeypatch.setattr(step_leases, "CLAIM_TIME", timedelta(0))  # that of the one that died is over at once
     finding, kept = await proven(driver, account)
     for number in range(1, 80):
         life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")

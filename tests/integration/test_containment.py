@@ -15,7 +15,7 @@ from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure, SasquashError
 from shared.levers import account_key
-from shared.queues import Message
+from shared.persistence.queues import Message
 from shared.worker import Worker
 from tests.support import shares, unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, raw_report, report
@@ -802,7 +802,7 @@ async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.worker().reception.receive(report(finding))
-    monkeypatch.setattr("shared.ledger._CHANGE_ATTEMPTS", 0)
+    monkeypatch.setattr("shared.persistence.revocations._CHANGE_ATTEMPTS", 0)
     await driver.worker().reception.receive(report(replace(finding, source="another")))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 

@@ -9,7 +9,7 @@ from local.model import Account
 from shared.domain.caller import Caller
 from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas

@@ -11,7 +11,7 @@ from local.model import Account
 from shared.domain.caller import Caller
 from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State
 from shared.domain.target import Lever
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas

@@ -14,7 +14,7 @@ from azure.storage.blob.aio import ContainerClient
 from local.cloud import LocalCloud
 from local.model import Account, new_storage_key
 from shared.domain.revocation import Reason, Revocation, State
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options
 from tests.support.driver import Driver, Killed, Life, found, report

@@ -9,8 +9,8 @@ from local.model import Account
 from shared.domain.finding import REPORTED, Report
 from shared.domain.revocation import State
 from shared.errors import NotFound, PassingFailure
-from shared.queues import Message
-from shared.readiness.table import DrillOutcome, DrillRun
+from shared.persistence.queues import Message
+from shared.persistence.readiness import DrillOutcome, DrillRun
 from tests.support.driver import Driver
 
 WEEK = 7 * 24

@@ -8,7 +8,7 @@ from local.model import SECURITY_MAILBOX, Account, Mail
 from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.errors import SasquashError
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import account_sas

@@ -14,7 +14,7 @@ from local.model import SECURITY_MAILBOX, Account
 from shared import worker
 from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas

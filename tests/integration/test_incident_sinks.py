@@ -7,7 +7,7 @@ from local.hostnames import INCIDENTS_HOST
 from local.incident_receiver import PATH
 from local.model import SUBSCRIPTION_ID, Account, Incident
 from shared.domain.revocation import Revocation, State
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
 

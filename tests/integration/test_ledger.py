@@ -12,7 +12,7 @@ from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import Lever
 from shared.errors import Conflict, InvalidRequest, PassingFailure
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
 

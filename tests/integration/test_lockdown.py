@@ -13,7 +13,7 @@ from shared.domain.caller import Caller
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import Lever, Lockdown
 from shared.errors import SasquashError, WrongState
-from shared.queues import Message
+from shared.persistence.queues import Message
 from shared.responder.requests import OrderRequest
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
 from tests.support.leaks import account_sas

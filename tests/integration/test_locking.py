@@ -11,7 +11,7 @@ from shared import locking
 from shared.domain.finding import Finding, read
 from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
-from shared.queues import Message
+from shared.persistence.queues import Message
 from shared.worker import Worker
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import Driver, Killed, Life, found, report

@@ -11,7 +11,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import Lever
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.deployment import Road
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report

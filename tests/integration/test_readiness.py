@@ -11,7 +11,7 @@ from local.cloud import LocalCloud
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
 from shared.domain.readiness import Check
-from shared.readiness.table import Look
+from shared.persistence.readiness import Look
 from tests.support.driver import Driver
 
 LOGGED = dict.fromkeys(("blob", "queue", "table", "file"), ("StorageRead", "StorageWrite", "StorageDelete"))

@@ -12,7 +12,7 @@ from local.faults import Effect
 from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import Lever
-from shared.queues import Message
+from shared.persistence.queues import Message
 from shared.report.other_policies import OtherPolicies
 from tests.support import shares
 from tests.support.cloud_clients import options

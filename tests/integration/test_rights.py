@@ -14,7 +14,7 @@ from local.model import Group, Identity, RoleAssignment
 from shared.domain.alert import AlertReference
 from shared.domain.revocation import State
 from shared.domain.target import Lockdown
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles

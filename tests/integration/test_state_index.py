@@ -6,7 +6,7 @@ from local.model import new_storage_key
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, Killed, Life, found
 from tests.support.leaks import account_sas
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from local.model import Account
-from shared.account_table import waiting_partition
 from shared.domain.finding import Finding
 from shared.domain.revocation import State
-from shared.queues import Message
+from shared.persistence.accounts import waiting_partition
+from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas
 

@@ -12,7 +12,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import WrongState
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas
 

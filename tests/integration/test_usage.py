@@ -13,7 +13,7 @@ from local.cloud import LocalCloud
 from local.faults import Effect
 from local.model import Account, new_storage_key
 from shared.domain.revocation import Revocation, State
-from shared.queues import Message
+from shared.persistence.queues import Message
 from tests.support.cloud_clients import browser, options
 from tests.support.driver import OWNER, Driver, found, report
 

@@ -11,7 +11,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Approval, Reason, Revocation, State
 from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
-from shared.ledger import HistoryEntry
+from shared.persistence.revocations import HistoryEntry
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from tests.support import samples
 from tests.support.entra import token

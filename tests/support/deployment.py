@@ -20,8 +20,8 @@ from local.cloud import LocalCloud
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
 from shared.domain import finding
 from shared.domain.revocation import Revocation, State
-from shared.ledger import Ledger
-from shared.state_index import StateIndex
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import StateIndex
 
 OWNER = "model-owner@contoso.com"
 SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})

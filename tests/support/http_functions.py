@@ -17,8 +17,8 @@ from starlette.routing import Route
 from shared.desk_page.serving import DeskPage
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
+from shared.persistence.readiness import DrillOutcome, DrillRun, Look
 from shared.readiness.api import ReadinessApi
-from shared.readiness.table import DrillOutcome, DrillRun, Look
 from shared.responder.api import Desk, Responder
 from tests.support import samples
 from tests.support.entra import access_tokens

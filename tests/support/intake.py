@@ -15,11 +15,11 @@ from azure.core.messaging import CloudEvent
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
-from shared.intake.alert_queue import AlertMessage
 from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake
 from shared.intake.publishing import Publisher
 from shared.intake.reporters import Reporters
+from shared.persistence.alert_queue import AlertMessage
 from shared.quotas import Quotas
 from shared.secret_settings import SecretSettings
 from shared.sources.findings import Found

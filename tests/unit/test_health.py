@@ -6,7 +6,7 @@ import pytest
 
 from shared import health
 from shared.errors import Blocked, PassingFailure
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 
 
 class Reached(Ledger):

@@ -13,7 +13,7 @@ from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
-from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.report.incident import _columns
 from shared.report.narrative import brief
 from shared.sas import Service

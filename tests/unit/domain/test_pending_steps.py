@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared.claims import unclaimed
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -33,6 +32,7 @@ from shared.domain.revocation import (
     Told,
 )
 from shared.domain.target import Lever, Lockdown
+from shared.persistence.step_leases import unclaimed
 from tests.support import samples
 from tests.support.samples import NOW
 

@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.errors import Blocked, PassingFailure, Throttled
-from shared.intake.alert_queue import AlertMessage
+from shared.persistence.alert_queue import AlertMessage
 from tests.support import samples
 from tests.support.intake import ALERT, Place, Queue, Tool, Topic, leaked
 from tests.support.samples import NOW

@@ -8,8 +8,8 @@ import pytest
 
 from shared.domain.readiness import Check, Trouble
 from shared.errors import PassingFailure
+from shared.persistence.readiness import DrillRun, Look
 from shared.readiness.api import ReadinessApi
-from shared.readiness.table import DrillRun, Look
 from shared.web.tokens import Role
 from tests.support.entra import access_tokens, token
 from tests.support.http_functions import Readings

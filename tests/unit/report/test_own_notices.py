@@ -20,7 +20,7 @@ from shared.domain.alert import cleaned
 from shared.domain.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
 from shared.intake.reading import Result, items_of
 from shared.intake.reporters import TEXT_READERS
-from shared.ledger import _first_line
+from shared.persistence.revocations import _first_line
 from shared.report.announce import Announcement
 from shared.report.digest import DigestLine, compose_digest
 from shared.report.incident import _columns

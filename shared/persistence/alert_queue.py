@@ -10,7 +10,7 @@ from azure.storage.queue.aio import QueueClient
 
 from shared.domain.alert import AlertReference
 from shared.errors import MalformedEvent, from_azure
-from shared.queues import INTAKE_QUEUE
+from shared.persistence.queues import INTAKE_QUEUE
 
 
 @dataclass(frozen=True, slots=True)

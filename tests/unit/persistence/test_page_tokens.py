@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import continuation
 from shared.domain.revocation import State
 from shared.errors import InvalidRequest
+from shared.persistence import page_tokens
 
 KEYS = st.from_regex(r"[0-9]{20}~[0-9a-f]{64}", fullmatch=True)
 KEY = f"{7:020}~{'a' * 64}"
-PLACE = continuation.written(KEY, of=None)
+PLACE = page_tokens.written(KEY, of=None)
 
 
 def text_of(value: object) -> str:
@@ -22,24 +22,24 @@ def text_of(value: object) -> str:
 
 @given(KEYS, st.none() | st.sampled_from(State))
 def test_what_was_written_is_read_back(key: str, state: State | None) -> None:
-    assert continuation.read(continuation.written(key, of=state), of=state) == key
+    assert page_tokens.read(page_tokens.written(key, of=state), of=state) == key
 
 
 @given(KEYS, st.none() | st.sampled_from(State))
 def test_text_can_stand_in_a_query_as_it_is(key: str, state: State | None) -> None:
-    text = continuation.written(key, of=state)
+    text = page_tokens.written(key, of=state)
     assert all(character.isalnum() or character in "-_" for character in text)
 
 
 @given(st.text(max_size=300) | st.binary(max_size=300).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        continuation.read(text, of=None)
+        page_tokens.read(text, of=None)
 
 
 def test_place_in_another_listing_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        continuation.read(PLACE, of=State.FAILED)
+        page_tokens.read(PLACE, of=State.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_place_in_another_listing_is_refused() -> None:
 )
 def test_text_that_is_nearly_one_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
-        continuation.read(text, of=None)
+        page_tokens.read(text, of=None)

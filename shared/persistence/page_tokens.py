@@ -8,7 +8,7 @@ import msgspec
 
 from shared.domain.revocation import State
 from shared.errors import InvalidRequest
-from shared.state_index import is_key
+from shared.persistence.state_index import is_key
 
 _LONGEST = 2048
 

@@ -24,7 +24,6 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from shared import continuation
 from shared.domain import history_evidence
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
@@ -41,7 +40,8 @@ from shared.domain.revocation import (
 )
 from shared.domain.usage import Usage
 from shared.errors import Conflict, SasquashError, from_azure
-from shared.state_index import IndexRow, StateIndex
+from shared.persistence import page_tokens
+from shared.persistence.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
 
@@ -169,10 +169,10 @@ class Ledger:
         on. Raises InvalidRequest where it is none.
         """
         states = tuple(State) if state is None else (state,)
-        key = None if after is None else continuation.read(after, of=state)
+        key = None if after is None else page_tokens.read(after, of=state)
         rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
         records = await asyncio.gather(*(self._told_by(row) for row in rows))
-        place = None if last is None else continuation.written(last, of=state)
+        place = None if last is None else page_tokens.written(last, of=state)
         return tuple(record for record in records if record is not None), place
 
     async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.revocation import Claim, Revocation
 from shared.errors import SasquashError
-from shared.ledger import Ledger
+from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import MalformedEvent
-from shared.queues import Message, backoff, read
+from shared.persistence.queues import Message, backoff, read
 
 
 def test_the_wait_doubles_up_to_a_quarter_of_an_hour() -> None:
