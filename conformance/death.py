@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError
 
-from shared.levers.data_plane import Answer
+from shared.cloud.data_plane import Answer
 
 type Ask = Callable[[], Awaitable[Answer]]
 type Now = Callable[[], float]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from shared.cloud.logs import UsageLogs
 from shared.domain.pending_steps import remains_unseen, usage_in
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Usage
@@ -12,7 +13,6 @@ from shared.persistence.revocations import Ledger
 from shared.report.incident import Incidents
 from shared.report.narrative import brief
 from shared.report.remaining import Remaining
-from shared.report.usage_logs import UsageLogs
 from shared.report.used import summary
 
 

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.accounts import AccountRef, Accounts
-from shared.arm_pace import ArmPace
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.cloud.arm_throttle import ArmPace
 from shared.conclusion import Conclusion
 from shared.domain.decision.attribution import expired
 from shared.domain.decision.duplicates import says_nothing_until, with_report

@@ -19,10 +19,10 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.graph import Graph
 from shared.domain.revocation import Revocation
 from shared.errors import from_azure
 from shared.report.digest import DigestLine, compose_digest
-from shared.report.graph import Graph
 from shared.settings import Settings
 
 _LINE, _LOCK = "line", "lock"

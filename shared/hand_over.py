@@ -16,11 +16,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from shared.cloud.key_vault import Secret, SecretDisabled
 from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.revocation import HandOver, HandOverOutcome, Pull
 from shared.domain.target import Lever
 from shared.errors import NotFound, PassingFailure
-from shared.key_vault import Secret, SecretDisabled
 from shared.sas import key_sha256
 
 if TYPE_CHECKING:  # not on the way to a kill

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from shared.accounts import AccountRef
+from shared.cloud.accounts import AccountRef
 from shared.conclusion import Conclusion
 from shared.domain.revocation import Pull, Revocation
 from shared.domain.target import CUTS_OFF_MANY

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import AzureCloud
 from shared.domain.finding import Reported

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.decision import outcomes
 from shared.domain.decision import plan as plans

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision import outcomes
 from shared.domain.decision.approval_policy import PastPull

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 
-from shared.accounts import Accounts
+from shared.cloud.accounts import Accounts
 from shared.errors import SasquashError
 from shared.persistence.revocations import Ledger
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
-from shared.accounts import Accounts
-from shared.clients import Clients, Transport, network
+from shared.cloud.accounts import Accounts
+from shared.cloud.clients import Clients, Transport, network
 from shared.conclusion import Conclusion
 from shared.containment import Containment
 from shared.domain.retired_keys import RetiredKeys
@@ -44,7 +44,11 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.aftermath import Aftermath
-    from shared.arm_reading import ArmReader
+    from shared.cloud.arm import ArmReader
+    from shared.cloud.event_grid import Publisher
+    from shared.cloud.governance import Governance
+    from shared.cloud.graph import Graph
+    from shared.cloud.secret_settings import SecretSettings
     from shared.desk import Desk
     from shared.desk_page.serving import DeskPage
     from shared.digest import Digest
@@ -53,19 +57,15 @@ if TYPE_CHECKING:
     from shared.hand_over import KeyHandOver
     from shared.intake.alert_reading import AlertReader
     from shared.intake.api import Intake
-    from shared.intake.publishing import Publisher
     from shared.persistence.readiness import ReadinessTable
     from shared.readiness.api import ReadinessApi
     from shared.readiness.drill import Drill
-    from shared.readiness.governance import Governance
     from shared.readiness.looking import Readiness
     from shared.report.announce import Announcer
-    from shared.report.graph import Graph
     from shared.report.incident import Incidents
     from shared.report.people import People
     from shared.report.traces import Traces
     from shared.responder.api import Responder
-    from shared.secret_settings import SecretSettings
     from shared.sources.closing import AlertCloser
     from shared.sources.reach import Tools
     from shared.sweep import Sweep
@@ -94,7 +94,7 @@ def _import_for_people() -> None:
     """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
     import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
 
-    from shared.report.graph import warm_up  # noqa: PLC0415
+    from shared.cloud.graph import warm_up  # noqa: PLC0415
 
     warm_up()
 
@@ -354,7 +354,7 @@ class Worker:
 
     @cached_property
     def _governance(self) -> "Governance":
-        from shared.readiness.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
 
         return Governance(
             self._arm_reader, self.clients.credential, resource_manager=self.settings.cloud.resource_manager
@@ -362,7 +362,7 @@ class Worker:
 
     @cached_property
     def _arm_reader(self) -> "ArmReader":
-        from shared.arm_reading import ArmReader  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.arm import ArmReader  # noqa: PLC0415 -- not on the way to a kill
 
         return ArmReader(self.clients.arm, resource_manager=self.settings.cloud.resource_manager)
 
@@ -437,13 +437,13 @@ class Worker:
 
     @cached_property
     def _publisher(self) -> "Publisher":
-        from shared.intake.publishing import Publisher  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.event_grid import Publisher  # noqa: PLC0415 -- not on the way to a kill
 
         return Publisher(lambda: self.clients.topic)
 
     @cached_property
     def _secrets(self) -> "SecretSettings":
-        from shared.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
 
         return SecretSettings(self.clients.vault, clock=self._clock)
 
@@ -467,7 +467,7 @@ class Worker:
 
     @cached_property
     def _graph(self) -> "Graph":
-        from shared.report.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        from shared.cloud.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
 
         return Graph(self.clients.credential, base_url=self.settings.cloud.graph)
 
@@ -511,9 +511,9 @@ class Worker:
     @cached_property
     def _aftermath(self) -> "Aftermath":
         from shared.aftermath import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.cloud.logs import UsageLogs  # noqa: PLC0415
         from shared.report.other_policies import OtherPolicies  # noqa: PLC0415
         from shared.report.remaining import Remaining  # noqa: PLC0415
-        from shared.report.usage_logs import UsageLogs  # noqa: PLC0415
 
         return Aftermath(
             ledger=self.ledger,

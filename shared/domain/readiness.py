@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.cloud.data_plane import KEPT_OUT
 from shared.domain.usage import tell_of_reads
-from shared.levers.data_plane import KEPT_OUT
 from shared.sas import Service
 
 _STORAGE = "Microsoft.Storage/storageAccounts"

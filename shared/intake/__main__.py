@@ -18,9 +18,9 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
 from shared import redaction
+from shared.cloud.event_grid import Publisher
 from shared.domain.azure_clouds import CLOUDS
 from shared.errors import SasquashError
-from shared.intake.publishing import Publisher
 from shared.intake.reading import Item, Result, items_of
 from shared.intake.reporters import TEXT_READERS
 from shared.settings import read_one

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from azure.storage.queue import QueueMessage
 
+from shared.cloud.event_grid import Publisher
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import Blocked, SasquashError
-from shared.intake.publishing import Publisher
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import SAFETY_NET, backoff
 from shared.redaction import redact

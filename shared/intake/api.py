@@ -8,10 +8,10 @@ from datetime import datetime
 
 import azure.functions as func
 
+from shared.cloud.event_grid import Publisher
 from shared.errors import InvalidRequest, OverQuota, SasquashError, Unauthenticated
 from shared.intake.alert_reading import AlertReader
 from shared.intake.deliveries import Deliveries
-from shared.intake.publishing import Publisher
 from shared.intake.reading import Item, Result, items_of
 from shared.intake.reporters import Posted, Reporter, Reporters
 from shared.quotas import Quotas

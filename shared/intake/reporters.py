@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.cloud.secret_settings import SecretSettings
 from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
 from shared.intake.authentication import Headers, check_github, check_password, check_webhook
-from shared.secret_settings import SecretSettings
 from shared.setting_values import SecretSetting, webhook_key
 from shared.settings import Settings
 from shared.sources import azure_devops, cloudevents, defender, generic, github, gitleaks, sarif, trufflehog

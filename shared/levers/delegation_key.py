@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.cloud.arm_write import answered, once
+from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness, Plan, Proof, ProofToken, Pull
 from shared.domain.target import Lever
 from shared.errors import SasquashError, from_account
-from shared.levers.arm_call import answered, once
-from shared.levers.data_plane import Transport
 from shared.levers.liveness import LivenessCheck, PrincipalExists
 from shared.levers.proof import LIFETIME, Probe, Prover, Subject, object_name
 from shared.levers.user_delegation import UserDelegation, mint

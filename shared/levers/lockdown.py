@@ -16,12 +16,12 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
-from shared.accounts import Access, AccountRef
+from shared.cloud.accounts import Access, AccountRef
+from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import LockedDown, Outcome, Plan, Proof, Pull
 from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
-from shared.levers.arm_call import answered, once
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 

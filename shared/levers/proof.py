@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
+from shared.cloud.data_plane import KEPT_OUT, Transport, send
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Outcome, Proof, ProofToken, Pull
-from shared.levers.data_plane import KEPT_OUT, Transport, send
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.cloud.data_plane import Transport
 from shared.domain import action_text
 from shared.domain.account import (
     POLICY_REMOVAL_TAG,
@@ -30,7 +31,6 @@ from shared.levers import arm_acl, policy_tokens
 from shared.levers.access_policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
 from shared.levers.acl import AclStore, DataPlaneAcl, Overtaken, Unreachable
 from shared.levers.arm_acl import ArmAcl
-from shared.levers.data_plane import Transport
 from shared.levers.proof import LIFETIME, Prover, object_name
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME

@@ -13,9 +13,9 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
+from shared.cloud.data_plane import Transport, send
 from shared.domain.account import AccountFacts
 from shared.errors import PassingFailure, from_azure, from_status, retry_after
-from shared.levers.data_plane import Transport, send
 from shared.sas import DelegationKey, Service, mint_delegation_token
 
 _SCOPE = "https://storage.azure.com/.default"  # the same in every cloud

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
 from shared.domain.finding import in_text
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
-from shared.intake.publishing import Publisher
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
 from shared.persistence.revocations import Ledger
 from shared.sas import Service, mint_read_token

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
-from shared.accounts import Accounts
+from shared.cloud.accounts import Accounts
+from shared.cloud.data_plane import Transport, send
+from shared.cloud.governance import Governance
 from shared.domain import readiness
 from shared.domain.account import AccountFacts
 from shared.domain.readiness import Check, Denial, Lock, Trouble
 from shared.errors import Blocked, SasquashError
-from shared.levers.data_plane import Transport, send
 from shared.persistence.readiness import Look, ReadinessTable
-from shared.readiness.governance import Governance
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from shared.report.text import clean, defang
 from shared.report.wording import title
 
 if TYPE_CHECKING:
-    from shared.report.graph import Graph
+    from shared.cloud.graph import Graph
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _ONE_LINE = 255  # SharePoint's limit for a column of type "single line of text"

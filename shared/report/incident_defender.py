@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from shared.cloud.http import Rest
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.report.briefing import Briefing
 from shared.report.incident_text import CLOSED, PAGES, steps, summary
 from shared.report.text import clean
 from shared.report.wording import title
-from shared.rest import Rest
 
 _CREATE = "/beta/security/alerts_v2/createAlert"
 _INCIDENTS = "/v1.0/security/incidents"

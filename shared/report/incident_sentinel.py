@@ -12,7 +12,7 @@ from typing import Any
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.arm_reading import json_of
+from shared.cloud.arm import json_of
 from shared.errors import NotFound
 from shared.report.briefing import Briefing
 from shared.report.incident_text import CLOSED, steps, summary

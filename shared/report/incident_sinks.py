@@ -7,18 +7,18 @@ from urllib.parse import urlsplit
 
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from shared.clients import Clients, Transport
+from shared.cloud.clients import Clients, Transport
+from shared.cloud.http import Rest
+from shared.cloud.secret_settings import SecretSettings
 from shared.report.incident import Incidents, SharePointIncidents
 from shared.report.incident_defender import DefenderIncidents
 from shared.report.incident_sentinel import SentinelIncidents
 from shared.report.incident_webhook import WebhookIncidents
-from shared.rest import Rest
-from shared.secret_settings import SecretSettings
 from shared.setting_values import SecretSetting
 from shared.settings import IncidentSink, Settings
 
 if TYPE_CHECKING:
-    from shared.report.graph import Graph
+    from shared.cloud.graph import Graph
 
 
 def made(

@@ -11,12 +11,12 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
+from shared.cloud.http import Rest
 from shared.errors import Blocked
 from shared.report.briefing import Briefing
 from shared.report.incident_text import PAGES, steps, summary
 from shared.report.text import clean, defang
 from shared.report.wording import title
-from shared.rest import Rest
 from shared.setting_values import webhook_key
 
 _RIGHT = "the receiver's trust (does it have the secret of SASQUASH_INCIDENT_WEBHOOK_SECRET?)"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
+from shared.cloud.data_plane import Transport, quoted_path, send
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.levers.data_plane import Transport, quoted_path, send
 from shared.report.text import clean
 from shared.sas import Service
 

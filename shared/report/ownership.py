@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.arm_reading import ArmReader
+from shared.cloud.arm import ArmReader
 from shared.domain.account import AccountFacts
 from shared.errors import SasquashError
 from shared.report.owners import Directory, Owners, Person, from_tags, of_people, resolve, together

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from shared.arm_reading import ArmReader
+from shared.cloud.arm import ArmReader
+from shared.cloud.graph import Graph
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Reason, Revocation
-from shared.report.graph import Graph
 from shared.report.mail import compose
 from shared.report.narrative import brief
 from shared.report.owners import Owners

@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.arm_reading import ArmReader
+from shared.cloud.arm import ArmReader
+from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.errors import Blocked
-from shared.levers.data_plane import Transport
 from shared.report.leaked_path import answers_anybody
 from shared.report.other_policies import OtherPolicies
 from shared.report.text import clean, utc

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from shared.cloud.http import Rest
 from shared.domain.alert import AlertEvidence, AlertReference, AlertSource, InvalidAlert, cleaned, moment_in
 from shared.domain.finding import Finding
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
 from shared.sources.findings import Found
 

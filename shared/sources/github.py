@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
 from shared.domain.finding import Finding, in_text
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
 from shared.sources.findings import Found, located
 from shared.sources.github_app import GitHubApp

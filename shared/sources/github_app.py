@@ -12,8 +12,8 @@ from typing import Any
 
 import jwt
 
+from shared.cloud.http import Rest
 from shared.errors import Blocked, PassingFailure
-from shared.rest import Rest
 
 _SKEW = timedelta(seconds=60)  # by which GitHub's clock may be behind ours
 _LIFE = timedelta(minutes=9)  # of a token that we sign; GitHub takes up to ten

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from shared.clients import Clients, Transport
+from shared.cloud.clients import Clients, Transport
+from shared.cloud.http import Rest
+from shared.cloud.secret_settings import SecretSettings
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
-from shared.rest import Rest
-from shared.secret_settings import SecretSettings
 from shared.settings import Settings
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps

@@ -5,8 +5,8 @@ import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
 from local.cloud import LocalCloud
-from shared import clients
-from shared.report.graph import Graph
+from shared.cloud import clients
+from shared.cloud.graph import Graph
 from tests.support.driver import Driver, driving
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from local import arm_storage
 from local.faults import Effect
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.revocation import State
 from shared.errors import Blocked, NotFound, PassingFailure
 from shared.persistence.queues import Message
@@ -153,7 +153,7 @@ async def test_inventory_that_is_asked_for_twice_at_once_is_taken_once(driver: D
 
 async def test_inventory_has_every_page(driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [await driver.account() for _ in range(5)]
-    monkeypatch.setattr("shared.accounts._PAGE", len(driver.cloud.model.accounts) // 4 + 1)
+    monkeypatch.setattr("shared.cloud.accounts._PAGE", len(driver.cloud.model.accounts) // 4 + 1)
     await accounts.take_inventory()
     pages = len(driver.requests(GRAPH))
     for account in made:
@@ -178,7 +178,7 @@ async def test_inventory_that_cannot_be_taken_fails_nothing_and_is_taken_the_nex
 async def test_inventory_that_takes_too_long_is_given_up(
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("shared.accounts._INVENTORY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.cloud.accounts._INVENTORY_SECONDS", 0.05)
     driver.fault(GRAPH, Effect.HANG)
     await accounts.take_inventory()
     assert "No inventory of storage accounts was taken: it took too long." in caplog.text

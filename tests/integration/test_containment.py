@@ -9,7 +9,7 @@ import pytest
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
 from shared import reception
-from shared.arm_pace import Kind as ArmCall
+from shared.cloud.arm_throttle import Kind as ArmCall
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State

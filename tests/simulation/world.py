@@ -38,8 +38,8 @@ from local.memory.transport import InProcessHttpx, InProcessTransport
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
 from local.provisioning import CONTAINERS, QUEUES, TABLES, state_account
 from local.tokens import Entra
-from shared import clients
-from shared.report.graph import Graph
+from shared.cloud import clients
+from shared.cloud.graph import Graph
 from shared.settings import Settings
 from shared.worker import Worker
 from tests.simulation.faults import Life, Schedule

@@ -26,14 +26,14 @@ from local.cloud import LocalCloud
 from local.environment import IdentityEndpoint, app_settings
 from local.faults import Effect, Fault
 from local.model import Account, Incident, Mail, RecordedRequest
-from shared.clients import Transport
+from shared.cloud.clients import Transport
+from shared.cloud.graph import Graph
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Revocation, State
 from shared.persistence.accounts import REST
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.persistence.revocations import HistoryEntry
-from shared.report.graph import Graph
 from shared.settings import Settings
 from shared.worker import Worker
 from tests.support.samples import WITHOUT_TRACES

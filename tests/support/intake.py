@@ -12,16 +12,16 @@ from typing import Any
 import azure.functions as func
 from azure.core.messaging import CloudEvent
 
+from shared.cloud.event_grid import Publisher
+from shared.cloud.secret_settings import SecretSettings
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
 from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake
-from shared.intake.publishing import Publisher
 from shared.intake.reporters import Reporters
 from shared.persistence.alert_queue import AlertMessage
 from shared.quotas import Quotas
-from shared.secret_settings import SecretSettings
 from shared.sources.findings import Found
 from tests.support import samples
 from tests.support.entra import access_tokens

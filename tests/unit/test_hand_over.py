@@ -22,7 +22,8 @@ from local import identities, keyvault
 from local.entra import Entra
 from local.keyvault_model import SecretVersion, Vault
 from local.model import KEY_VAULT, Cloud
-from shared import hand_over, key_vault
+from shared import hand_over
+from shared.cloud import key_vault
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName
 from shared.domain.revocation import HandOver, HandOverOutcome, Pull

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared import loose as module
-from shared.accounts import AccountRef
+from shared.cloud.accounts import AccountRef
 from shared.domain import finding as findings
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName

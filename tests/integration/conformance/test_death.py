@@ -8,7 +8,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from conformance import death
 from conformance.death import StillAlive, until_dead
-from shared.levers.data_plane import Answer
+from shared.cloud.data_plane import Answer
 
 LIVE, DEAD, GONE = Answer(200, "", {}, b""), Answer(403, "AuthenticationFailed", {}, b""), Answer(404, "", {}, b"")
 

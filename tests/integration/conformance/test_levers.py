@@ -11,7 +11,7 @@ from conformance import levers
 from conformance.place import Place, Throwaway
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID
-from shared.clients import Transport
+from shared.cloud.clients import Transport
 from tests.support.cloud_clients import new_account
 from tests.support.deployment import Developer
 

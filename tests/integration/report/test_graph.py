@@ -11,9 +11,9 @@ from local import graph as local_graph
 from local.entra import Entra
 from local.identities import directory, users
 from local.model import MAIL_SENDER, SECURITY_MAILBOX, SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud
+from shared.cloud.graph import Graph
 from shared.errors import Blocked
 from shared.report import owners
-from shared.report.graph import Graph
 from shared.report.incident import SharePointIncidents
 from shared.report.mail import compose
 from tests.support.briefings import briefing

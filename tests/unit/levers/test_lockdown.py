@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
-from shared.accounts import AccountRef, Accounts
+from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import LockedDown, Outcome, Plan, Pull
 from shared.domain.target import Lever, Lockdown

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from shared.cloud.graph import Graph
 from shared.domain.revocation import Owner
 from shared.errors import Blocked, PassingFailure
-from shared.report.graph import Graph
 from shared.report.incident import SharePointIncidents
 from tests.support.briefings import STATES, briefing
 from tests.support.fake_graph import LIST, SITE, Credential, FakeGraph, Fault, error

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.cloud.graph import Graph
 from shared.domain.revocation import Owner, State
 from shared.errors import Blocked, PassingFailure
-from shared.report.graph import Graph
 from shared.report.people import People
 from tests.support import fake_graph, samples
 from tests.support.fake_graph import Credential, FakeGraph, Fault

@@ -14,9 +14,9 @@ from local import identities
 from local.entra import Entra
 from local.model import Cloud
 from local.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
+from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.entries import Alert, Invalid, Skip, Skipped

@@ -12,10 +12,10 @@ from local import graph, identities
 from local.entra import Entra
 from local.model import Cloud
 from local.senders import DefenderAlert
+from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.target import Lever
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources import defender
 from shared.sources.defender import Defender
 from shared.sources.entries import Alert, Invalid, Skip, Skipped

@@ -11,9 +11,9 @@ from local import github as local_github
 from local.model import Cloud
 from local.reports import REPOSITORY, github_alert
 from local.senders import GITHUB_APP, GitHubAlert
+from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound, PassingFailure
-from shared.rest import Rest
 from shared.sas import extract_leaks
 from shared.sources import github
 from shared.sources.entries import Alert, Invalid, Skip, Skipped

@@ -11,7 +11,7 @@ from azure.core.rest import HttpRequest
 
 from local.memory.exchange import Answer, Request
 from local.memory.transport import InProcessTransport
-from shared.arm_pace import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
+from shared.cloud.arm_throttle import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
 from shared.errors import NoMoreChanges, Throttled
 from tests.support.samples import NOW
 

@@ -7,7 +7,7 @@ signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for
 import re
 from datetime import UTC, datetime
 
-from shared.levers.data_plane import USER_AGENT
+from shared.cloud.data_plane import USER_AGENT
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"key[12]")

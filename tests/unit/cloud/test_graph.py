@@ -10,8 +10,8 @@ import httpx
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
+from shared.cloud.graph import Graph
 from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled
-from shared.report.graph import Graph
 from shared.report.mail import Message
 from shared.report.owners import Person
 from tests.support.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error

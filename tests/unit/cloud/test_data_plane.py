@@ -9,8 +9,8 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.rest import HttpRequest
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 
-from shared.levers import data_plane
-from shared.levers.data_plane import send
+from shared.cloud import data_plane
+from shared.cloud.data_plane import send
 
 REQUEST = HttpRequest("GET", "https://robustmodels.table.core.windows.net/People?sig=secret")
 

@@ -12,7 +12,7 @@ from azure.storage.blob._shared.authentication import SharedKeyCredentialPolicy 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.levers.shared_key import authorization, string_to_sign
+from shared.cloud.shared_key import authorization, string_to_sign
 from shared.sas import Service
 from tests.support.samples import ACCOUNT, KEYS
 

@@ -11,7 +11,7 @@ import jwt
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
-from shared.arm_reading import ArmReader
+from shared.cloud.arm import ArmReader
 from shared.domain.account import AccountFacts
 from shared.domain.readiness import Actions, Denial, Lock
 from shared.errors import from_azure

@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError
 from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy, UserAgentPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
-from shared.clients import Transport
+from shared.cloud.clients import Transport
 from shared.errors import Blocked, PassingFailure, from_azure, from_status, retry_after
 
 _LARGEST = 4 * 1024 * 1024  # bytes of an answer

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError
 
+from shared.cloud.secret_settings import SecretSettings
 from shared.errors import Blocked, PassingFailure
-from shared.secret_settings import SecretSettings
 from shared.setting_values import SecretSetting
 from tests.support.intake import Clock
 

@@ -22,7 +22,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
-from shared.arm_reading import json_of
+from shared.cloud.arm import json_of
 from shared.domain.account import TAGS, AccountFacts
 from shared.errors import Blocked, SasquashError, Throttled, from_account, from_azure
 from shared.sas import Service

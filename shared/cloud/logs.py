@@ -13,11 +13,11 @@ from azure.core.exceptions import AzureError
 from azure.monitor.query import LogsQueryResult
 from azure.monitor.query.aio import LogsQueryClient
 
+from shared.cloud import log_queries
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Client, Touched, Usage, tell_of_reads
 from shared.errors import PassingFailure, from_azure
-from shared.report import usage_queries
 from shared.report.text import clean
 from shared.sas import Kind, Service
 
@@ -72,10 +72,10 @@ class UsageLogs:
         lines, others = _lines(revocation)
         ended = revocation.pull.at if revocation.pull is not None else now
         questions = [
-            usage_queries.totals(lines, ended=ended),
-            usage_queries.objects(lines),
-            usage_queries.clients(lines),
-            *([usage_queries.clients(others)] if others else []),
+            log_queries.totals(lines, ended=ended),
+            log_queries.objects(lines),
+            log_queries.clients(lines),
+            *([log_queries.clients(others)] if others else []),
         ]
         since = now - timedelta(days=_DAYS)
         answers = await asyncio.gather(*(self._rows(account, kql, since, now) for kql in questions))
@@ -121,11 +121,11 @@ def _lines(revocation: Revocation) -> tuple[str, str]:
     """Return the lines of the leak, and those of whoever else uses the key behind it, or nothing."""
     credential, key_name = revocation.finding.credential, revocation.key_name
     if credential is not None and credential.kind is not Kind.ACCOUNT_KEY and credential.signature_sha256:
-        mine = usage_queries.by_token(credential.signature_sha256)
+        mine = log_queries.by_token(credential.signature_sha256)
         if key_name is None:
             return mine, ""
-        return mine, usage_queries.without_token(usage_queries.by_key(key_name), credential.signature_sha256)
-    return usage_queries.by_key(key_name or "key1"), ""
+        return mine, log_queries.without_token(log_queries.by_key(key_name), credential.signature_sha256)
+    return log_queries.by_key(key_name or "key1"), ""
 
 
 def _clients(rows: Iterable[Mapping[str, Any]]) -> tuple[Client, ...]:

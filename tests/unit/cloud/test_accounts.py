@@ -10,7 +10,7 @@ from azure.mgmt.storage.models import StorageAccount
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
-from shared.accounts import Access, AccountRef, Accounts
+from shared.cloud.accounts import Access, AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from tests.support.asgi import Credential, Transport
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION

@@ -13,7 +13,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from shared.arm_pace import ArmPace, ArmPacePolicy
+from shared.cloud.arm_throttle import ArmPace, ArmPacePolicy
 from shared.settings import Settings
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ class SecretSettings:
         return value
 
     async def _of_vault(self, secret_id: str) -> str:
-        from shared.key_vault import Secret  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.key_vault import Secret  # noqa: PLC0415 -- not on the way to a kill
 
         url, _, name = secret_id.rpartition("/secrets/")
         vault = url.removeprefix("https://").partition(".")[0]

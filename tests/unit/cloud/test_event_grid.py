@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
+from shared.cloud.event_grid import Publisher
 from shared.domain.finding import REPORTED, Finding, Report, read
 from shared.errors import PassingFailure
-from shared.intake.publishing import Publisher
 from tests.support import samples
 from tests.support.intake import Topic
 from tests.support.samples import NOW

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from shared import rest as module
+from shared.cloud import http as module
+from shared.cloud.http import Rest
 from shared.errors import Blocked, NotFound, PassingFailure, Throttled
-from shared.rest import Rest
 from tests.support.asgi import Transport
 
 ANSWER = JSONResponse({"id": 7})
