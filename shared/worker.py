@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from shared.dormant import Dormant
     from shared.followup import FollowUp
     from shared.hand_over import KeyHandOver
-    from shared.intake.alert_reading import AlertReader
     from shared.intake.api import Intake
     from shared.persistence.readiness import ReadinessTable
     from shared.readiness.api import ReadinessApi
@@ -66,8 +65,9 @@ if TYPE_CHECKING:
     from shared.report.people import People
     from shared.report.traces import Traces
     from shared.responder.api import Responder
+    from shared.sources.alert_reader import AlertReader
     from shared.sources.closing import AlertCloser
-    from shared.sources.reach import Tools
+    from shared.sources.registry import Tools
     from shared.sweep import Sweep
     from shared.undelivered import Undelivered
     from shared.web.tokens import AccessTokens
@@ -429,8 +429,8 @@ class Worker:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.intake.alert_reading import AlertReader  # noqa: PLC0415
         from shared.persistence.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sources.alert_reader import AlertReader  # noqa: PLC0415
 
         queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
         return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
@@ -449,7 +449,7 @@ class Worker:
 
     @cached_property
     def _tools(self) -> "Tools":
-        from shared.sources.reach import Tools  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sources.registry import Tools  # noqa: PLC0415 -- not on the way to a kill
 
         return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
 

@@ -10,15 +10,15 @@ import azure.functions as func
 
 from shared.cloud.event_grid import Publisher
 from shared.errors import InvalidRequest, OverQuota, SasquashError, Unauthenticated
-from shared.intake.alert_reading import AlertReader
 from shared.intake.deliveries import Deliveries
-from shared.intake.reading import Item, Result, items_of
 from shared.intake.reporters import Posted, Reporter, Reporters
 from shared.quotas import Quotas
+from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
+from shared.sources.json_body import TooLarge
+from shared.sources.parsing import Item, Result, items_of
 from shared.web import problems
 from shared.web.answers import as_json
-from shared.web.json_body import TooLarge
 
 _log = logging.getLogger(__name__)
 

@@ -13,9 +13,18 @@ from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
 from shared.intake.authentication import Headers, check_github, check_password, check_webhook
 from shared.setting_values import SecretSetting, webhook_key
 from shared.settings import Settings
-from shared.sources import azure_devops, cloudevents, defender, generic, github, gitleaks, sarif, trufflehog
+from shared.sources import (
+    azure_devops,
+    cloudevents,
+    defender,
+    generic,
+    github,
+    gitleaks,
+    json_body,
+    sarif,
+    trufflehog,
+)
 from shared.sources.entries import Entry
-from shared.web import json_body
 from shared.web.problems import NotSigned
 from shared.web.tokens import AccessTokens, MissingToken, Role
 

@@ -15,7 +15,7 @@ import msgspec
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import InvalidTarget, Lever, check_target
 from shared.errors import InvalidRequest, NoSuchRecord
-from shared.web import json_body
+from shared.sources import json_body
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

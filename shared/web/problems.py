@@ -7,7 +7,7 @@ import azure.functions as func
 
 from shared import errors
 from shared.redaction import redact
-from shared.web import json_body
+from shared.sources import json_body
 from shared.web.answers import as_json
 
 _RETRY_AFTER = 5.0  # seconds, where nobody said

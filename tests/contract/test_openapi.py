@@ -16,10 +16,10 @@ from shared.domain.readiness import Check
 from shared.domain.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
 from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked
-from shared.intake.reading import Result
 from shared.persistence.readiness import DrillOutcome
 from shared.responder import requests
 from shared.sas import Kind, Service, Severity, key_sha256
+from shared.sources.parsing import Result
 from shared.web.tokens import Role
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting

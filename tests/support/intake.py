@@ -17,11 +17,11 @@ from shared.cloud.secret_settings import SecretSettings
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
-from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake
 from shared.intake.reporters import Reporters
 from shared.persistence.alert_queue import AlertMessage
 from shared.quotas import Quotas
+from shared.sources.alert_reader import AlertReader
 from shared.sources.findings import Found
 from tests.support import samples
 from tests.support.entra import access_tokens

@@ -20,11 +20,11 @@ from azure.functions.meta import Datum
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
-from shared.intake.alert_reading import AlertReader
 from shared.intake.api import Intake
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from shared.responder.api import Responder
+from shared.sources.alert_reader import AlertReader
 from shared.undelivered import Undelivered
 from tests.support import samples
 from tests.support.paths import ROOT

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from shared import redaction
 from shared.domain.alert import cleaned
 from shared.domain.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
-from shared.intake.reading import Result, items_of
 from shared.intake.reporters import TEXT_READERS
 from shared.persistence.revocations import _first_line
 from shared.report.announce import Announcement
@@ -30,6 +29,7 @@ from shared.responder import views
 from shared.sas import extract
 from shared.sources import generic
 from shared.sources.closing import comment
+from shared.sources.parsing import Result, items_of
 from tests.support import samples
 from tests.support.samples import NOW
 

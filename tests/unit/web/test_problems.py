@@ -5,8 +5,8 @@ import pytest
 
 from shared import errors
 from shared.errors import Blocked, Busy, NotFound, PassingFailure, SasquashError, Throttled
+from shared.sources.json_body import TooLarge, UnsupportedMediaType
 from shared.web import problems
-from shared.web.json_body import TooLarge, UnsupportedMediaType
 from shared.web.problems import NoCredentialFound
 from tests.support import samples
 

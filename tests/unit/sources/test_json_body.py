@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
-from shared.web import json_body
-from shared.web.json_body import TooLarge, UnsupportedMediaType
+from shared.sources import json_body
+from shared.sources.json_body import TooLarge, UnsupportedMediaType
 
 
 def sent(body: bytes, content_type: str = "application/json") -> func.HttpRequest:

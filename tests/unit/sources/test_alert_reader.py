@@ -59,7 +59,7 @@ async def test_what_fails_at_once_is_hastened_in_the_queue(failure: Exception) -
 
 
 async def test_what_takes_long_is_left_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.intake.alert_reading._INLINE", 0.01)
+    monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.01)
     here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
 
     assert await taken(here) is None
@@ -92,7 +92,7 @@ async def test_a_message_that_can_not_be_changed_comes_up_by_itself(answer: obje
 
 
 async def test_a_page_of_alerts_is_read_side_by_side_and_answered_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.intake.alert_reading._INLINE", 0.05)
+    monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.05)
     here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
     page = [replace(ALERT, alert=str(number)) for number in range(1, 101)]
 
