@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.actions.delegation_key import DelegationKeyLever
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.arm_throttle import ArmPace
 from shared.conclusion import Conclusion
@@ -21,7 +22,6 @@ from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
-from shared.levers.delegation_key import DelegationKeyLever
 from shared.locking import LockAhead, LockedWork
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff

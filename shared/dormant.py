@@ -11,12 +11,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
+from shared.actions.stored_policy import StoredPolicyLever
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
 from shared.domain.decision.attribution import expired, named_policy
 from shared.domain.decision.duplicates import reopened
 from shared.domain.revocation import Reason, Revocation
 from shared.errors import SasquashError
-from shared.levers.stored_policy import StoredPolicyLever
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import SAFETY_NET, Queues
 from shared.persistence.revocations import Ledger

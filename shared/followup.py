@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared.actions.registry import Levers
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -24,7 +25,6 @@ from shared.domain.pending_steps import (
 from shared.domain.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
 from shared.domain.target import Lever
 from shared.errors import Conflict, SasquashError
-from shared.levers.levers import Levers
 from shared.persistence.queues import Message, Queues, backoff
 from shared.persistence.revocations import Ledger
 from shared.persistence.step_leases import CLAIM_TIME, Claims, unclaimed

@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from shared.actions.account_key import by_listing
+from shared.actions.registry import Levers, signer
+from shared.actions.verification import Prover
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision.evaluation import Scene, Weighed
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Plan, ProofToken, Pull, Revocation, State
 from shared.domain.target import Lever, Lockdown, PolicyTarget
 from shared.errors import Blocked, Conflict, PassingFailure, SasquashError
-from shared.levers.account_key import by_listing
-from shared.levers.levers import Levers, signer
-from shared.levers.proof import Prover
 from shared.persistence.accounts import PULL_TIME, TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.persistence.revocations import Ledger
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.actions.account_key import by_listing
+from shared.actions.registry import Levers, signer
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.decision import outcomes
@@ -19,8 +21,6 @@ from shared.domain.decision import plan as plans
 from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever, PolicyTarget
-from shared.levers.account_key import by_listing
-from shared.levers.levers import Levers, signer
 from shared.persistence.accounts import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
 from shared.persistence.revocations import Ledger
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from shared.actions.registry import Levers, signer
+from shared.actions.stored_policy import Revived
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision import outcomes
@@ -20,8 +22,6 @@ from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
 from shared.domain.target import Lever
 from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
-from shared.levers.levers import Levers, signer
-from shared.levers.stored_policy import Revived
 from shared.persistence.accounts import REST, AccountTable, Rotation
 from shared.persistence.revocations import Ledger
 from shared.pulling import HeldLock, Pulling

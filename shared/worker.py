@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
+from shared.actions.account_key import AccountKeyLever
+from shared.actions.delegation_key import DelegationKeyLever
+from shared.actions.lockdown import LockdownLever
+from shared.actions.registry import Levers
+from shared.actions.stored_policy import StoredPolicyLever
+from shared.actions.verification import Prover
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
 from shared.conclusion import Conclusion
 from shared.containment import Containment
 from shared.domain.retired_keys import RetiredKeys
-from shared.levers.account_key import AccountKeyLever
-from shared.levers.delegation_key import DelegationKeyLever
-from shared.levers.levers import Levers
-from shared.levers.lockdown import LockdownLever
-from shared.levers.proof import Prover
-from shared.levers.stored_policy import StoredPolicyLever
 from shared.locking import LockedWork
 from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues

@@ -3,13 +3,13 @@
 Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 """
 
+from shared.actions.acl.data_plane import Unreachable
+from shared.actions.acl.policies import SignedIdentifier
+from shared.actions.registry import Levers, signer
 from shared.domain import action_text
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES, InvalidTarget, Lever, PolicyTarget
-from shared.levers.access_policies import SignedIdentifier
-from shared.levers.acl import Unreachable
-from shared.levers.levers import Levers, signer
 from shared.report.commands import list_policies
 from shared.report.text import clean, utc
 

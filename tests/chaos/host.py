@@ -18,12 +18,12 @@ def shorten() -> None:
 
     _divide(accounts, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
     from shared import followup
-    from shared.levers import account_key, proof
+    from shared.actions import account_key, verification
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
     _divide(step_leases, "CLAIM_TIME")
     _divide(followup, "CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
-    _divide(proof, "_PATIENCE")
+    _divide(verification, "_PATIENCE")
 
 
 def _divide(module: object, *names: str) -> None:

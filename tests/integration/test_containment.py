@@ -9,12 +9,12 @@ import pytest
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
 from shared import reception
+from shared.actions import account_key
 from shared.cloud.arm_throttle import Kind as ArmCall
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure, SasquashError
-from shared.levers import account_key
 from shared.persistence.queues import Message
 from shared.worker import Worker
 from tests.support import shares, unusual_leaks

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.actions.registry import Levers
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
@@ -32,7 +33,6 @@ from shared.domain.revocation import (
 )
 from shared.domain.target import KEY_NAMES, Lever, Lockdown, PolicyTarget
 from shared.domain.usage import Client, Touched, Usage
-from shared.levers.levers import Levers
 from shared.sas import Service
 from tests.support import samples
 from tests.support.driver import Driver

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from shared.actions.account_key import AccountKeyLever
 from shared.containment import Containment
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Pull, Revocation, State
 from shared.domain.target import Lever
 from shared.errors import SasquashError
-from shared.levers.account_key import AccountKeyLever
 from shared.persistence.accounts import AccountLock, AccountTable, Intent
 from shared.pulling import Pulling
 

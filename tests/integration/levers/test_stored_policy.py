@@ -22,11 +22,11 @@ from azure.storage.queue import generate_queue_sas
 
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID, Account
+from shared.actions.stored_policy import StoredPolicyLever
+from shared.actions.verification import Prover
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
 from shared.domain.revocation import Outcome, Plan, Pull
 from shared.domain.target import Lever, PolicyTarget
-from shared.levers.proof import Prover
-from shared.levers.stored_policy import StoredPolicyLever
 from shared.sas import Service
 from tests.support.cloud_clients import browser, new_account, options
 from tests.support.samples import SERVICES

@@ -17,12 +17,12 @@ from starlette.types import ASGIApp
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
+from shared.actions import delegation_key
+from shared.actions.delegation_key import DelegationKeyLever
+from shared.actions.verification import Prover
 from shared.domain.revocation import Outcome, ProofToken, Pull
 from shared.domain.target import DELEGATION_KEYS, Lever
 from shared.errors import AccountGone, Blocked, PassingFailure, Throttled
-from shared.levers import delegation_key
-from shared.levers.delegation_key import DelegationKeyLever
-from shared.levers.proof import Prover
 from shared.sas import Kind, Service, extract_leaks
 from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering

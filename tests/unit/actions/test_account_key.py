@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
+from shared.actions import account_key
+from shared.actions.account_key import AccountKeyLever, by_listing
+from shared.actions.verification import Prover
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Outcome, ProofToken, Pull
 from shared.domain.target import Lever
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
-from shared.levers import account_key
-from shared.levers.account_key import AccountKeyLever, by_listing
-from shared.levers.proof import Prover
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.arm_transport import Wire, answering

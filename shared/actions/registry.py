@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
+from shared.actions.account_key import AccountKeyLever
+from shared.actions.delegation_key import DelegationKeyLever
+from shared.actions.lockdown import LockdownLever
+from shared.actions.stored_policy import StoredPolicyLever
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Proof, Revocation
 from shared.domain.target import KEY_NAMES, Lever, Lockdown, PolicyTarget
 from shared.errors import Blocked
-from shared.levers.account_key import AccountKeyLever
-from shared.levers.delegation_key import DelegationKeyLever
-from shared.levers.lockdown import LockdownLever
-from shared.levers.stored_policy import StoredPolicyLever
 
 
 class Levers:

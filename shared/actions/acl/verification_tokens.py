@@ -9,10 +9,10 @@ import hmac
 from dataclasses import replace
 from datetime import datetime
 
+from shared.actions.verification import Probe, Subject
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.revocation import ProofToken
 from shared.domain.target import PolicyTarget
-from shared.levers.proof import Probe, Subject
 from shared.sas import Service, mint_read_token
 
 _OF_THE_POLICY = Subject(

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.actions.liveness import LivenessCheck, PrincipalExists
+from shared.actions.user_delegation import UserDelegation, mint
+from shared.actions.verification import LIFETIME, Probe, Prover, Subject, object_name
 from shared.cloud.arm_write import answered, once
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness, Plan, Proof, ProofToken, Pull
 from shared.domain.target import Lever
 from shared.errors import SasquashError, from_account
-from shared.levers.liveness import LivenessCheck, PrincipalExists
-from shared.levers.proof import LIFETIME, Probe, Prover, Subject, object_name
-from shared.levers.user_delegation import UserDelegation, mint
 from shared.sas import Credential, Service
 
 _log = logging.getLogger(__name__)

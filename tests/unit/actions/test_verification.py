@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
+from shared.actions.verification import LIFETIME, Answer, EndpointResult, Prover, Subject, Try, judge, read_answer
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Outcome, Proof, ProofToken, Pull
-from shared.levers.proof import LIFETIME, Answer, EndpointResult, Prover, Subject, Try, judge, read_answer
 from shared.sas import Service, verify
 from tests.support import samples
 from tests.support.data_plane import NEW_KEY, DataPlane

@@ -11,13 +11,13 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
+from shared.actions.verification import Prover
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Plan, Proof, ProofToken, Pull
 from shared.domain.target import KEY_NAMES, Lever
 from shared.errors import PassingFailure, from_account
-from shared.levers.proof import Prover
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 

@@ -17,11 +17,11 @@ from azure.storage.blob import UserDelegationKey, generate_blob_sas, generate_co
 from azure.storage.fileshare import generate_file_sas, generate_share_sas
 from azure.storage.queue import generate_queue_sas
 
+from shared.actions import liveness
+from shared.actions.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
 from shared.errors import Blocked, PassingFailure, SasquashError
-from shared.levers import liveness
-from shared.levers.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
 from shared.sas import Leak, Service, extract_leaks
 from tests.support import samples
 from tests.support.samples import ACCOUNT, NOW, TENANT

@@ -10,8 +10,7 @@ from azure.mgmt.storage.models import FileShare, Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.account import PolicyState
-from shared.levers.access_policies import (
+from shared.actions.acl.policies import (
     TOMBSTONE_END,
     MalformedPolicies,
     Policies,
@@ -25,6 +24,7 @@ from shared.levers.access_policies import (
     tombstone,
     without,
 )
+from shared.domain.account import PolicyState
 from tests.support.samples import NOW
 
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'

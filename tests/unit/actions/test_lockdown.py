@@ -17,13 +17,13 @@ from starlette.types import ASGIApp
 from local import arm, identities
 from local.entra import Entra
 from local.model import Account, Cloud
+from shared.actions import lockdown
+from shared.actions.lockdown import LockdownLever
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import LockedDown, Outcome, Plan, Pull
 from shared.domain.target import Lever, Lockdown
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled, WrongState
-from shared.levers import lockdown
-from shared.levers.lockdown import LockdownLever
 from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering
 from tests.support.asgi import Credential

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from shared.actions.verification import Answer, try_token
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
 from shared.errors import SasquashError
-from shared.levers.proof import Answer, try_token
 from shared.sas import Credential, ResourceKind
 from shared.sas.classify import moment
 

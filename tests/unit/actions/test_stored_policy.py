@@ -14,15 +14,16 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.aio.operations import TableOperations
 
+from shared.actions import stored_policy
+from shared.actions.acl import arm
+from shared.actions.acl.data_plane import DataPlaneAcl
+from shared.actions.acl.policies import NO_POLICY, from_xml
+from shared.actions.stored_policy import StoredPolicyLever
+from shared.actions.verification import Prover
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
 from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
 from shared.domain.target import Lever, PolicyTarget
 from shared.errors import Blocked, PassingFailure, SasquashError
-from shared.levers import arm_acl, stored_policy
-from shared.levers.access_policies import NO_POLICY, from_xml
-from shared.levers.acl import DataPlaneAcl
-from shared.levers.proof import Prover
-from shared.levers.stored_policy import StoredPolicyLever
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening, Resource, Token
@@ -808,7 +809,7 @@ async def test_a_silence_of_arm_s_has_an_end(
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
     read = await reading(lever, Service.TABLE)
-    monkeypatch.setattr(arm_acl, "_UPDATE_TIMEOUT", 0.05)
+    monkeypatch.setattr(arm, "_UPDATE_TIMEOUT", 0.05)
     monkeypatch.setattr(TableOperations, "update", silent)
 
     with pytest.raises(PassingFailure, match="got no answer within"):

@@ -7,12 +7,12 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import FileShare, Table
 
+from shared.actions.acl.data_plane import AccessControlList
+from shared.actions.acl.policies import MalformedPolicies, Policies, from_arm, to_arm
 from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts
 from shared.domain.target import PolicyTarget
 from shared.errors import PassingFailure, from_azure
-from shared.levers.access_policies import MalformedPolicies, Policies, from_arm, to_arm
-from shared.levers.acl import AccessControlList
 from shared.sas import Service
 
 SERVICES = frozenset({Service.TABLE, Service.FILE})

@@ -13,6 +13,11 @@ from datetime import datetime
 
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.actions.acl import arm, verification_tokens
+from shared.actions.acl.arm import ArmAcl
+from shared.actions.acl.data_plane import AclStore, DataPlaneAcl, Overtaken, Unreachable
+from shared.actions.acl.policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
+from shared.actions.verification import LIFETIME, Prover, object_name
 from shared.cloud.data_plane import Transport
 from shared.domain import action_text
 from shared.domain.account import (
@@ -27,11 +32,6 @@ from shared.domain.account import (
 from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
 from shared.domain.target import Lever, PolicyTarget
 from shared.errors import NotFound, PassingFailure
-from shared.levers import arm_acl, policy_tokens
-from shared.levers.access_policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
-from shared.levers.acl import AclStore, DataPlaneAcl, Overtaken, Unreachable
-from shared.levers.arm_acl import ArmAcl
-from shared.levers.proof import LIFETIME, Prover, object_name
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _ROUNDS = 5
@@ -123,7 +123,7 @@ class StoredPolicyLever:
         try:
             return await self._listed(account, target, Via.DATA_PLANE, key), Via.DATA_PLANE
         except Unreachable:
-            if target.service not in arm_acl.SERVICES:
+            if target.service not in arm.SERVICES:
                 raise
         return await self._listed(account, target, Via.ARM, key), Via.ARM
 
@@ -143,7 +143,7 @@ class StoredPolicyLever:
             return ()
         ends = (self._clock() + LIFETIME).replace(microsecond=0)
         name = object_name(self._new_id())
-        return (policy_tokens.mint(account, reading, name, key=key.value, ends=ends),)
+        return (verification_tokens.mint(account, reading, name, key=key.value, ends=ends),)
 
     async def pull(
         self,
@@ -245,7 +245,7 @@ class StoredPolicyLever:
         if reading.state is PolicyState.LIVE:
             said = f"It is there and live, whether made anew or never ended: {name}."
             return Proof(Outcome.STILL_ALIVE, self._clock(), (said,))
-        probes = [policy_tokens.probe(token, target, account, key=key.value) for token in pull.proof_tokens]
+        probes = [verification_tokens.probe(token, target, account, key=key.value) for token in pull.proof_tokens]
         return await self._prover.verdict(pull, account, probes, shown=_shown(reading, name))
 
     async def _change(
