@@ -13,7 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.containment import Containment
+from shared.containment.account_session import LockedWork
+from shared.containment.execution import HeldLock
+from shared.containment.service import Containment
 from shared.domain import transitions
 from shared.domain.account import AccountFacts
 from shared.domain.caller import Caller
@@ -21,11 +23,9 @@ from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.domain.target import InvalidTarget, check_target
 from shared.errors import Busy, InvalidRequest, NoSuchRecord, PassingFailure, SasquashError
-from shared.locking import LockedWork
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import SAFETY_NET, Message, Queues
 from shared.persistence.revocations import HistoryEntry, Ledger
-from shared.pulling import HeldLock
 from shared.redaction import redact
 from shared.reporting import Reporting
 from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.containment import Containment
+from shared.containment.service import Containment
 from shared.domain import finding as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding

@@ -15,7 +15,8 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.conclusion import Conclusion
+from shared.containment.ingest import Reception
+from shared.containment.verdicts import Conclusion
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
@@ -23,7 +24,6 @@ from shared.errors import MalformedEvent, SasquashError, from_azure
 from shared.persistence import alert_queue, queues
 from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
 from shared.persistence.revocations import Ledger
-from shared.reception import Reception
 from shared.redaction import redact
 
 _log = logging.getLogger(__name__)

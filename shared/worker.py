@@ -23,21 +23,21 @@ from shared.actions.stored_policy import StoredPolicyLever
 from shared.actions.verification import Prover
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
-from shared.conclusion import Conclusion
-from shared.containment import Containment
+from shared.containment.account_session import LockedWork
+from shared.containment.batch import UnderLock
+from shared.containment.dedup_cache import Repeats
+from shared.containment.execution import Pulling
+from shared.containment.ingest import Reception
+from shared.containment.rate_limit import Quotas
+from shared.containment.recovery import Takeover
+from shared.containment.service import Containment
+from shared.containment.verdicts import Conclusion
 from shared.domain.retired_keys import RetiredKeys
-from shared.locking import LockedWork
 from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
-from shared.pulling import Pulling
-from shared.quotas import Quotas
-from shared.reception import Reception
-from shared.repeats import Repeats
 from shared.settings import Settings
-from shared.takeover import Takeover
-from shared.under_lock import UnderLock
 from shared.warm_up import WarmUp
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from datetime import datetime
 import azure.functions as func
 
 from shared.cloud.event_grid import Publisher
+from shared.containment.rate_limit import Quotas
 from shared.errors import InvalidRequest, OverQuota, SasquashError, Unauthenticated
 from shared.intake.deliveries import Deliveries
 from shared.intake.reporters import Posted, Reporter, Reporters
-from shared.quotas import Quotas
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
 from shared.sources.json_body import TooLarge

@@ -8,9 +8,9 @@ import pytest
 
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
-from shared import reception
 from shared.actions import account_key
 from shared.cloud.arm_throttle import Kind as ArmCall
+from shared.containment.service import ingest
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
@@ -647,7 +647,7 @@ async def test_lost_answer_is_settled_at_once_when_the_keys_can_be_listed(driver
 async def test_lever_that_hangs_beyond_the_inline_budget_is_taken_over(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reception, "INLINE_BUDGET", 0.6)
+    monkeypatch.setattr(ingest, "INLINE_BUDGET", 0.6)
     account = await driver.account()
     driver.fault(REGENERATE, Effect.HANG, after=True)
     finding = found(account_sas(account.name, account.keys["key1"]))

@@ -7,7 +7,7 @@ import pytest
 
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, Account
-from shared import locking
+from shared.containment.service import account_session
 from shared.domain.finding import Finding, read
 from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
@@ -182,7 +182,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
 async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locking, "_AHEAD_PATIENCE", 0.0)
+    monkeypatch.setattr(account_session, "_AHEAD_PATIENCE", 0.0)
     account = await driver.account()
     finding = leak_of(account)
     await driver.worker(mode="observe").reception.receive(report(finding))

@@ -8,13 +8,13 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
+from shared.containment.batch import behind_our_rotation
 from shared.domain.account import AccountKey
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, State
 from shared.domain.target import Lever
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
-from shared.under_lock import behind_our_rotation
 from tests.support import unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas

@@ -8,13 +8,13 @@ from typing import Any
 from unittest.mock import patch
 
 from shared.actions.account_key import AccountKeyLever
-from shared.containment import Containment
+from shared.containment.execution import Pulling
+from shared.containment.service import Containment
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Pull, Revocation, State
 from shared.domain.target import Lever
 from shared.errors import SasquashError
 from shared.persistence.accounts import AccountLock, AccountTable, Intent
-from shared.pulling import Pulling
 
 type Build = Callable[[], Any]
 

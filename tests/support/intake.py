@@ -14,13 +14,13 @@ from azure.core.messaging import CloudEvent
 
 from shared.cloud.event_grid import Publisher
 from shared.cloud.secret_settings import SecretSettings
+from shared.containment.rate_limit import Quotas
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
 from shared.intake.api import Intake
 from shared.intake.reporters import Reporters
 from shared.persistence.alert_queue import AlertMessage
-from shared.quotas import Quotas
 from shared.sources.alert_reader import AlertReader
 from shared.sources.findings import Found
 from tests.support import samples

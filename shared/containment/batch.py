@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from shared.actions.registry import Levers, signer
 from shared.actions.stored_policy import Revived
 from shared.cloud.accounts import AccountRef, Accounts
+from shared.containment.execution import HeldLock, Pulling
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision import outcomes
 from shared.domain.decision.approval_policy import PastPull
@@ -24,7 +25,6 @@ from shared.domain.target import Lever
 from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
 from shared.persistence.accounts import REST, AccountTable, Rotation
 from shared.persistence.revocations import Ledger
-from shared.pulling import HeldLock, Pulling
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)

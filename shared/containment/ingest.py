@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from shared.conclusion import Conclusion
-from shared.containment import INLINE_BUDGET, Containment
+from shared.containment.dedup_cache import Repeats
+from shared.containment.rate_limit import Quotas
+from shared.containment.service import INLINE_BUDGET, Containment
+from shared.containment.verdicts import Conclusion
 from shared.domain import finding as findings
 from shared.domain.finding import Report, Reported
 from shared.domain.revocation import Reason, State
 from shared.errors import MalformedEvent
 from shared.persistence.queues import SAFETY_NET, Queues
 from shared.persistence.revocations import Ledger
-from shared.quotas import Quotas
-from shared.repeats import Repeats
 
 _AT_ONCE = 16  # findings of one report that are taken in side by side
 _LONGEST_WAIT = 15 * 60.0  # seconds, for what is over a source's quota

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared import repeats
+from shared.containment.dedup_cache import Repeats
+from shared.containment.service import dedup_cache
 from shared.domain.finding import Reported
-from shared.repeats import Repeats
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -65,7 +65,7 @@ def test_a_repeat_is_one_until_it_may_change_something(seconds: float, *, repeat
 
 
 def test_a_flood_of_different_reports_has_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "_MOST", 3)
+    monkeypatch.setattr(dedup_cache, "_MOST", 3)
     known, _ = noted()
     others = [Reported(replace(REPORTED.finding, source=str(number))) for number in range(3)]
     for other in others:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.quotas import _MOST_SOURCES, Quotas
+from shared.containment.rate_limit import _MOST_SOURCES, Quotas
 from tests.support.samples import NOW
 
 

@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from shared.cloud.accounts import AccountRef
-from shared.conclusion import Conclusion
+from shared.containment.batch import UnderLock
+from shared.containment.execution import HeldLock
+from shared.containment.recovery import Takeover
+from shared.containment.verdicts import Conclusion
 from shared.domain.revocation import Pull, Revocation
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
 from shared.persistence.accounts import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
-from shared.pulling import HeldLock
-from shared.takeover import Takeover
-from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 

@@ -15,21 +15,21 @@ from datetime import datetime, timedelta
 from shared.actions.delegation_key import DelegationKeyLever
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.arm_throttle import ArmPace
-from shared.conclusion import Conclusion
+from shared.containment.account_session import LockAhead, LockedWork
+from shared.containment.batch import UnderLock
+from shared.containment.dedup_cache import Repeats
+from shared.containment.verdicts import Conclusion
 from shared.domain.decision.attribution import expired
 from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
-from shared.locking import LockAhead, LockedWork
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
 from shared.persistence.revocations import Ledger
-from shared.repeats import Repeats
 from shared.sas import Kind
 from shared.settings import Settings
-from shared.under_lock import UnderLock
 
 _log = logging.getLogger(__name__)
 
