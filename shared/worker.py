@@ -43,7 +43,6 @@ from shared.warm_up import WarmUp
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
-    from shared.aftermath import Aftermath
     from shared.cloud.arm import ArmReader
     from shared.cloud.event_grid import Publisher
     from shared.cloud.governance import Governance
@@ -51,22 +50,23 @@ if TYPE_CHECKING:
     from shared.cloud.secret_settings import SecretSettings
     from shared.desk import Desk
     from shared.desk_page.serving import DeskPage
-    from shared.digest import Digest
     from shared.dormant import Dormant
-    from shared.followup import FollowUp
-    from shared.hand_over import KeyHandOver
+    from shared.followup.alert_closing import AlertCloser
+    from shared.followup.events import Announcer
+    from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.investigation.steps import Aftermath
+    from shared.followup.key_distribution import KeyHandOver
+    from shared.followup.mail.digest_store import Digest
+    from shared.followup.owners.notify import People
+    from shared.followup.service import FollowUp
+    from shared.followup.traces import Traces
     from shared.intake.api import Intake
     from shared.persistence.readiness import ReadinessTable
     from shared.readiness.api import ReadinessApi
     from shared.readiness.drill import Drill
     from shared.readiness.looking import Readiness
-    from shared.report.announce import Announcer
-    from shared.report.incident import Incidents
-    from shared.report.people import People
-    from shared.report.traces import Traces
     from shared.responder.api import Responder
     from shared.sources.alert_reader import AlertReader
-    from shared.sources.closing import AlertCloser
     from shared.sources.registry import Tools
     from shared.sweep import Sweep
     from shared.undelivered import Undelivered
@@ -292,7 +292,7 @@ class Worker:
 
     @cached_property
     def digest(self) -> "Digest":
-        from shared.digest import Digest  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.mail.digest_store import Digest  # noqa: PLC0415 -- only the follow-up needs it
 
         return Digest(
             self.clients.tables.get_table_client(DIGEST_TABLE),
@@ -455,7 +455,7 @@ class Worker:
 
     @cached_property
     def _hand_over(self) -> "KeyHandOver":
-        from shared.hand_over import KeyHandOver  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.key_distribution import KeyHandOver  # noqa: PLC0415 -- only the follow-up needs it
 
         return KeyHandOver(
             self.clients.vault,
@@ -473,7 +473,7 @@ class Worker:
 
     @cached_property
     def _incidents(self) -> "Incidents":
-        from shared.report.incident_sinks import made  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.incidents.registry import made  # noqa: PLC0415 -- only the follow-up needs it
 
         return made(
             self.settings, self.clients, self._transport, self._secrets, graph=lambda: self._graph, clock=self._clock
@@ -481,25 +481,25 @@ class Worker:
 
     @cached_property
     def _people(self) -> "People":
-        from shared.report.people import People  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.owners.notify import People  # noqa: PLC0415 -- only the follow-up needs it
 
         return People(self._graph, self._arm_reader, settings=self.settings)
 
     @cached_property
     def _announcer(self) -> "Announcer":
-        from shared.report.announce import Announcer  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.events import Announcer  # noqa: PLC0415 -- only the follow-up needs it
 
         return Announcer(self.clients.topic)
 
     def _alert_closer(self) -> "AlertCloser":
-        from shared.sources.closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
 
         return AlertCloser(self._tools.all)
 
     @cached_property
     def traces(self) -> "Traces | None":
         """Where traces go; None where nothing says so. Slow when it is asked for first: imports."""
-        from shared.report.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        from shared.followup.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
 
         settings = self.settings
         if not settings.insights_connection:
@@ -510,10 +510,10 @@ class Worker:
 
     @cached_property
     def _aftermath(self) -> "Aftermath":
-        from shared.aftermath import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
         from shared.cloud.logs import UsageLogs  # noqa: PLC0415
-        from shared.report.other_policies import OtherPolicies  # noqa: PLC0415
-        from shared.report.remaining import Remaining  # noqa: PLC0415
+        from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
+        from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
+        from shared.followup.investigation.steps import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
 
         return Aftermath(
             ledger=self.ledger,
@@ -530,7 +530,7 @@ class Worker:
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        from shared.followup import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
 
         return FollowUp(
             ledger=self.ledger,

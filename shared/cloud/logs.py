@@ -18,7 +18,7 @@ from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Client, Touched, Usage, tell_of_reads
 from shared.errors import PassingFailure, from_azure
-from shared.report.text import clean
+from shared.followup.briefing.text import clean
 from shared.sas import Kind, Service
 
 _DAYS = 90

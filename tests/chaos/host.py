@@ -17,12 +17,12 @@ def shorten() -> None:
     from shared.persistence import accounts, step_leases
 
     _divide(accounts, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
-    from shared import followup
     from shared.actions import account_key, verification
+    from shared.followup.service import service
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
     _divide(step_leases, "CLAIM_TIME")
-    _divide(followup, "CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
+    _divide(service, "CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
     _divide(verification, "_PATIENCE")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from local.cloud import LocalCloud
 from local.model import SUBSCRIPTION_ID, Account, Group, RoleAssignment, User
-from shared.report.owners import Owners
+from shared.followup.owners.parsing import Owners
 from tests.support.driver import OWNER, Driver
 
 CONTRIBUTOR, KEYS, ALL = (

@@ -12,8 +12,8 @@ from local.faults import Effect
 from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import Lever
+from shared.followup.investigation.other_policies import OtherPolicies
 from shared.persistence.queues import Message
-from shared.report.other_policies import OtherPolicies
 from tests.support import shares
 from tests.support.cloud_clients import options
 from tests.support.driver import OWNER, Driver, found, report

@@ -17,7 +17,7 @@ NOT_BEFORE_A_KILL = (
     "azure.eventgrid",
     "opentelemetry",
     "httpx",
-    "shared.followup",
+    "shared.followup.service",
     "shared.report",
 )
 

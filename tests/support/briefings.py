@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.revocation import Owner
 from shared.domain.target import Lever
-from shared.report.briefing import Briefing, TimelineEntry
+from shared.followup.briefing.model import Briefing, TimelineEntry
 
 RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
 SECURITY = "security@contoso.com"

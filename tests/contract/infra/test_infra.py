@@ -13,9 +13,9 @@ from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
+from shared.followup.briefing.build import brief
+from shared.followup.incidents.sharepoint import _columns
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
-from shared.report.incident import _columns
-from shared.report.narrative import brief
 from shared.sas import Service
 from shared.settings import Mode, Settings, declared
 from shared.web.tokens import Role

@@ -10,9 +10,9 @@ import pytest
 
 from shared.domain.revocation import State
 from shared.errors import from_status
+from shared.followup.service import traces
+from shared.followup.traces import Milestone
 from shared.readiness import drill, looking
-from shared.report import traces
-from shared.report.traces import Milestone
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, parsed, variable
 from tests.support.samples import NOW

@@ -13,9 +13,9 @@ from local.identities import directory, users
 from local.model import MAIL_SENDER, SECURITY_MAILBOX, SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud
 from shared.cloud.graph import Graph
 from shared.errors import Blocked
-from shared.report import owners
-from shared.report.incident import SharePointIncidents
-from shared.report.mail import compose
+from shared.followup.incidents.sharepoint import SharePointIncidents
+from shared.followup.mail.compose import compose
+from shared.followup.owners import parsing
 from tests.support.briefings import briefing
 
 
@@ -54,8 +54,8 @@ async def test_an_incident_is_filed_once_and_follows_the_revocation(graph: Graph
 
 async def test_the_owner_that_a_tag_names_is_mailed(graph: Graph, cloud: Cloud) -> None:
     domains = {"contoso.com"}
-    named = owners.from_tags({"owner": "model-owner@contoso.com"}, tag_names=["owner"], domains=domains)
-    found = await owners.resolve(named, graph, domains=domains)
+    named = parsing.from_tags({"owner": "model-owner@contoso.com"}, tag_names=["owner"], domains=domains)
+    found = await parsing.resolve(named, graph, domains=domains)
     to = [owner.address for owner in found.people]
     message = compose(briefing(owners=found.people), to=to, security_mailbox=SECURITY_MAILBOX)
     await graph.send_mail(MAIL_SENDER, message, finding_id=briefing().c3id)

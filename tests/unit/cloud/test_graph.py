@@ -12,8 +12,8 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from shared.cloud.graph import Graph
 from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled
-from shared.report.mail import Message
-from shared.report.owners import Person
+from shared.followup.mail.compose import Message
+from shared.followup.owners.parsing import Person
 from tests.support.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error
 
 _BASE_URL = "https://graph.microsoft.com"
@@ -336,7 +336,7 @@ async def test_close_closes_the_connections() -> None:
 
 def test_nothing_but_the_adapter_imports_msgraph() -> None:
     script = (
-        "import sys, shared.report.mail, shared.report.incident, shared.report.owners\n"
+        "import sys, shared.followup.mail.compose, shared.followup.incidents.sharepoint, shared.followup.owners.parsing\n"
         "sys.exit(any(name.split('.')[0] in ('msgraph', 'kiota_http', 'httpx') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
