@@ -5,8 +5,9 @@ from functools import cache
 
 import azure.functions as func
 
-from shared import health, warm_up
+from shared import health
 from shared.domain.finding import Report
+from shared.operations import warmup
 from shared.persistence import alert_queue, queues
 from shared.settings import Settings, is_switched_off
 from shared.worker import Worker
@@ -28,7 +29,7 @@ async def _warm_up() -> None:
 
 
 # Kept, so that it is not collected. Where `on_finding` is switched off, nothing is to be killed.
-WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warm_up.begin(_warm_up)
+WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warmup.begin(_warm_up)
 
 
 @app.event_grid_trigger(arg_name="event")

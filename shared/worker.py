@@ -33,12 +33,12 @@ from shared.containment.recovery import Takeover
 from shared.containment.service import Containment
 from shared.containment.verdicts import Conclusion
 from shared.domain.retired_keys import RetiredKeys
+from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
 from shared.settings import Settings
-from shared.warm_up import WarmUp
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from shared.cloud.secret_settings import SecretSettings
     from shared.desk import Desk
     from shared.desk_page.serving import DeskPage
-    from shared.dormant import Dormant
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.events import Announcer
     from shared.followup.incidents.sharepoint import Incidents
@@ -61,15 +60,16 @@ if TYPE_CHECKING:
     from shared.followup.service import FollowUp
     from shared.followup.traces import Traces
     from shared.intake.api import Intake
+    from shared.operations.dead_letters import Undelivered
+    from shared.operations.dormant_policies import Dormant
+    from shared.operations.drill import Drill
+    from shared.operations.readiness import Readiness
+    from shared.operations.sweeper import Sweep
     from shared.persistence.readiness import ReadinessTable
     from shared.readiness.api import ReadinessApi
-    from shared.readiness.drill import Drill
-    from shared.readiness.looking import Readiness
     from shared.responder.api import Responder
     from shared.sources.alert_reader import AlertReader
     from shared.sources.registry import Tools
-    from shared.sweep import Sweep
-    from shared.undelivered import Undelivered
     from shared.web.tokens import AccessTokens
 
 REVOCATIONS_TABLE = "revocations"
@@ -261,8 +261,8 @@ class Worker:
 
     @cached_property
     def sweep(self) -> "Sweep":
-        from shared.deadlines import Deadlines  # noqa: PLC0415 -- not on the way to a kill
-        from shared.sweep import Sweep  # noqa: PLC0415
+        from shared.operations.approval_deadlines import Deadlines  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.sweeper import Sweep  # noqa: PLC0415
 
         return Sweep(
             ledger=self.ledger,
@@ -275,7 +275,7 @@ class Worker:
 
     @cached_property
     def undelivered(self) -> "Undelivered":
-        from shared.undelivered import Undelivered  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dead_letters import Undelivered  # noqa: PLC0415 -- not on the way to a kill
 
         return Undelivered(
             ledger=self.ledger,
@@ -304,7 +304,7 @@ class Worker:
 
     @cached_property
     def dormant(self) -> "Dormant":
-        from shared.dormant import Dormant  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dormant_policies import Dormant  # noqa: PLC0415 -- not on the way to a kill
 
         return Dormant(
             ledger=self.ledger,
@@ -341,7 +341,7 @@ class Worker:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        from shared.readiness.looking import Readiness  # noqa: PLC0415
+        from shared.operations.readiness import Readiness  # noqa: PLC0415
 
         return Readiness(
             settings=self.settings,
@@ -368,7 +368,7 @@ class Worker:
 
     @cached_property
     def drill(self) -> "Drill":
-        from shared.readiness.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
 
         return Drill(
             settings=self.settings,

@@ -84,7 +84,7 @@ def swallowing_duplicates() -> Iterator[None]:
 @contextmanager
 def giving_up_at_the_first_failure() -> Iterator[None]:
     """What fails in passing is not tried again, and nothing looks for what is stuck."""
-    from shared.sweep import Sweep
+    from shared.operations.sweeper import Sweep
 
     async def again(self: Any, revocation: Revocation, message: Any, error: SasquashError) -> None:
         return

@@ -21,11 +21,11 @@ from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
 from shared.intake.api import Intake
+from shared.operations.dead_letters import Undelivered
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from shared.responder.api import Responder
 from shared.sources.alert_reader import AlertReader
-from shared.undelivered import Undelivered
 from tests.support import samples
 from tests.support.paths import ROOT
 from tests.support.samples import ENVIRONMENT, NOW
@@ -43,8 +43,8 @@ HEAVY = (
     "shared.responder.api",
     "shared.intake.api",
     "shared.sources",
-    "shared.sweep",
-    "shared.undelivered",
+    "shared.operations.sweeper",
+    "shared.operations.dead_letters",
     "shared.followup.mail.digest_store",
     "shared.readiness",
     "shared.desk_page",

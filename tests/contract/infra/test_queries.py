@@ -12,7 +12,7 @@ from shared.domain.revocation import State
 from shared.errors import from_status
 from shared.followup.service import traces
 from shared.followup.traces import Milestone
-from shared.readiness import drill, looking
+from shared.operations import drill, readiness
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, parsed, variable
 from tests.support.samples import NOW
@@ -114,7 +114,7 @@ def test_logs_begin_with_what_the_rules_look_for() -> None:
     [not_ready] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/not-ready.kql").read_text())
     [failed] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/failed-drills.kql").read_text())
 
-    assert looking.NOT_READY.startswith(not_ready)
+    assert readiness.NOT_READY.startswith(not_ready)
     assert drill.FAILED.startswith(failed)
 
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from shared import warm_up
 from shared.errors import PassingFailure
-from shared.warm_up import WarmUp
+from shared.operations import warmup
+from shared.operations.warmup import WarmUp
 
 
 class Rooms:
@@ -34,8 +34,8 @@ class Rooms:
 
 async def warmed_up(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
     """Warm up, with hours that are over at once, until an inventory was taken twice; nothing ends it before."""
-    monkeypatch.setattr(warm_up, "_INVENTORY_EVERY", warm_up._INVENTORY_EVERY * 0)
-    task = warm_up.begin(WarmUp(ledger=rooms, accounts=rooms).run)  # type: ignore[arg-type]
+    monkeypatch.setattr(warmup, "_INVENTORY_EVERY", warmup._INVENTORY_EVERY * 0)
+    task = warmup.begin(WarmUp(ledger=rooms, accounts=rooms).run)  # type: ignore[arg-type]
     assert task is not None
     async with asyncio.timeout(30):
         await rooms.twice.wait()
@@ -53,7 +53,7 @@ async def test_what_cannot_be_reached_is_said_and_tried_by_whoever_needs_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     rooms = Rooms(failing=True)
-    with caplog.at_level(logging.WARNING, logger="shared.warm_up"):
+    with caplog.at_level(logging.WARNING, logger="shared.operations.warmup"):
         await warmed_up(rooms, monkeypatch)
     assert "The next kill has more to do: Reading record" in caplog.text
 
@@ -67,7 +67,7 @@ async def test_inventory_that_fails_as_nobody_foresaw_is_said_and_taken_again(
             raise KeyError("data")
 
     rooms = Surprising()
-    with caplog.at_level(logging.ERROR, logger="shared.warm_up"):
+    with caplog.at_level(logging.ERROR, logger="shared.operations.warmup"):
         await warmed_up(rooms, monkeypatch)
     assert "KeyError: 'data'" in caplog.text
 
@@ -79,9 +79,9 @@ async def test_what_takes_too_long_is_given_up(
         async def ping(self) -> None:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(warm_up, "_PATIENCE", 0.05)
+    monkeypatch.setattr(warmup, "_PATIENCE", 0.05)
     rooms = Hanging()
-    with caplog.at_level(logging.WARNING, logger="shared.warm_up"):
+    with caplog.at_level(logging.WARNING, logger="shared.operations.warmup"):
         await warmed_up(rooms, monkeypatch)
     assert "warming up took too long" in caplog.text
 
@@ -98,4 +98,4 @@ def test_nothing_begins_where_no_loop_runs() -> None:
     async def never() -> None:
         sys.exit("it began")
 
-    assert warm_up.begin(never) is None
+    assert warmup.begin(never) is None
