@@ -5,7 +5,7 @@ from functools import cache
 
 import azure.functions as func
 
-from shared import health
+from shared.api import health
 from shared.domain.finding import Report
 from shared.operations import warmup
 from shared.persistence import alert_queue, queues

@@ -43,13 +43,17 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
+    from shared.api.auth.access_tokens import AccessTokens
+    from shared.api.console.serving import DeskPage
+    from shared.api.intake.routes import Intake
+    from shared.api.readiness import ReadinessApi
+    from shared.api.revocations.routes import Responder
+    from shared.api.revocations.service import Desk
     from shared.cloud.arm import ArmReader
     from shared.cloud.event_grid import Publisher
     from shared.cloud.governance import Governance
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
-    from shared.desk import Desk
-    from shared.desk_page.serving import DeskPage
     from shared.followup.alert_closing import AlertCloser
     from shared.followup.events import Announcer
     from shared.followup.incidents.sharepoint import Incidents
@@ -59,18 +63,14 @@ if TYPE_CHECKING:
     from shared.followup.owners.notify import People
     from shared.followup.service import FollowUp
     from shared.followup.traces import Traces
-    from shared.intake.api import Intake
     from shared.operations.dead_letters import Undelivered
     from shared.operations.dormant_policies import Dormant
     from shared.operations.drill import Drill
     from shared.operations.readiness import Readiness
     from shared.operations.sweeper import Sweep
     from shared.persistence.readiness import ReadinessTable
-    from shared.readiness.api import ReadinessApi
-    from shared.responder.api import Responder
     from shared.sources.alert_reader import AlertReader
     from shared.sources.registry import Tools
-    from shared.web.tokens import AccessTokens
 
 REVOCATIONS_TABLE = "revocations"
 ACCOUNTS_TABLE = "accounts"
@@ -317,9 +317,9 @@ class Worker:
 
     @cached_property
     def desk(self) -> "Desk":
-        from shared.desk import Desk  # noqa: PLC0415 -- not on the way to a kill
-        from shared.loose import LooseCredentials  # noqa: PLC0415
-        from shared.reporting import Reporting  # noqa: PLC0415
+        from shared.api.revocations.account_matching import LooseCredentials  # noqa: PLC0415
+        from shared.api.revocations.service import Desk  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.submissions import Reporting  # noqa: PLC0415
 
         return Desk(
             settings=self.settings,
@@ -389,26 +389,26 @@ class Worker:
 
     @cached_property
     def desk_page(self) -> "DeskPage":
-        from shared.desk_page.serving import DeskPage  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.console.serving import DeskPage  # noqa: PLC0415 -- not on the way to a kill
 
         return DeskPage(self.settings)
 
     @cached_property
     def readiness_api(self) -> "ReadinessApi":
-        from shared.readiness.api import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.readiness import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
 
         return ReadinessApi(self.readiness_table, self._access_tokens)
 
     @cached_property
     def responder(self) -> "Responder":
-        from shared.responder.api import Responder  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.routes import Responder  # noqa: PLC0415 -- not on the way to a kill
 
         return Responder(self.desk, self._access_tokens, clock=self._clock)
 
     @cached_property
     def _access_tokens(self) -> "AccessTokens":
-        from shared.web.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
-        from shared.web.tokens import AccessTokens  # noqa: PLC0415
+        from shared.api.auth.access_tokens import AccessTokens  # noqa: PLC0415
+        from shared.api.auth.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
 
         url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
         keys = SigningKeys(url, self._transport, clock=self._clock)
@@ -416,8 +416,8 @@ class Worker:
 
     @cached_property
     def intake(self) -> "Intake":
-        from shared.intake.api import Intake  # noqa: PLC0415 -- not on the way to a kill
-        from shared.intake.reporters import Reporters  # noqa: PLC0415
+        from shared.api.intake.registry import Reporters  # noqa: PLC0415
+        from shared.api.intake.routes import Intake  # noqa: PLC0415 -- not on the way to a kill
 
         return Intake(
             reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),

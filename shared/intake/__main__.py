@@ -18,10 +18,10 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
 from shared import redaction
+from shared.api.intake.registry import TEXT_READERS
 from shared.cloud.event_grid import Publisher
 from shared.domain.azure_clouds import CLOUDS
 from shared.errors import SasquashError
-from shared.intake.reporters import TEXT_READERS
 from shared.settings import read_one
 from shared.sources import generic
 from shared.sources.entries import InvalidPayload

@@ -1,7 +1,7 @@
 """The app and docs/openapi.yaml agree, whatever is sent: schemathesis tries it on the app's own routes."""
 
 from local.listener import Listener
-from shared.web.tokens import Role
+from shared.api.auth.access_tokens import Role
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting
 from tests.support.entra import token

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.api.auth.access_tokens import Role
+from shared.api.revocations import requests
 from shared.domain import finding
 from shared.domain.alert import AlertSource
 from shared.domain.caller import Caller
@@ -17,10 +19,8 @@ from shared.domain.revocation import HandOverOutcome, Outcome, Proof, Reason, Re
 from shared.domain.target import Lever, Lockdown
 from shared.errors import Blocked
 from shared.persistence.readiness import DrillOutcome
-from shared.responder import requests
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.sources.parsing import Result
-from shared.web.tokens import Role
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting
 from tests.support.entra import token

@@ -14,8 +14,8 @@ import pytest
 from local import reports
 from local.model import Account, new_storage_key
 from local.reports import Posted
+from shared.api.intake.registry import TEXT_READERS
 from shared.domain.revocation import State
-from shared.intake.reporters import TEXT_READERS
 from tests.support.api_calls import APPROVER, approve
 from tests.support.deployment import Road, is_closed
 from tests.support.intake import generic

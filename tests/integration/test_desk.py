@@ -9,14 +9,14 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account, new_storage_key
-from shared import desk as desk_module
+from shared.api.revocations import service as desk_module
+from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.domain.caller import Caller
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import Lever, Lockdown
 from shared.errors import Busy, InvalidRequest, NoSuchRecord, NotPermitted, PassingFailure, SasquashError, WrongState
 from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
 from shared.persistence.queues import Message
-from shared.responder.requests import OrderRequest, PageQuery, ReportRequest
 from tests.support import shares, unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, small_sas

@@ -9,12 +9,12 @@ import pytest
 
 from local.faults import Effect
 from local.model import Account
+from shared.api.revocations.requests import OrderRequest
 from shared.domain.caller import Caller
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import Lever, Lockdown
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
-from shared.responder.requests import OrderRequest
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
 from tests.support.leaks import account_sas
 

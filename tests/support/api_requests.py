@@ -6,13 +6,13 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.domain import finding
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Approval, Reason, Revocation, State
 from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
 from shared.persistence.revocations import HistoryEntry
-from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
 from tests.support import samples
 from tests.support.entra import token
 from tests.support.samples import NOW

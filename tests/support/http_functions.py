@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.desk_page.serving import DeskPage
+from shared.api.console.serving import DeskPage
+from shared.api.readiness import ReadinessApi
+from shared.api.revocations.routes import Desk, Responder
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import DrillOutcome, DrillRun, Look
-from shared.readiness.api import ReadinessApi
-from shared.responder.api import Desk, Responder
 from tests.support import samples
 from tests.support.entra import access_tokens
 from tests.support.intake import Place

@@ -12,14 +12,14 @@ from typing import Any
 import azure.functions as func
 from azure.core.messaging import CloudEvent
 
+from shared.api.intake.registry import Reporters
+from shared.api.intake.routes import Intake
 from shared.cloud.event_grid import Publisher
 from shared.cloud.secret_settings import SecretSettings
 from shared.containment.rate_limit import Quotas
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
-from shared.intake.api import Intake
-from shared.intake.reporters import Reporters
 from shared.persistence.alert_queue import AlertMessage
 from shared.sources.alert_reader import AlertReader
 from shared.sources.findings import Found

@@ -17,14 +17,14 @@ import pytest
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
+from shared.api.intake.routes import Intake
+from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
-from shared.intake.api import Intake
 from shared.operations.dead_letters import Undelivered
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
-from shared.responder.api import Responder
 from shared.sources.alert_reader import AlertReader
 from tests.support import samples
 from tests.support.paths import ROOT
@@ -40,14 +40,14 @@ HEAVY = (
     "httpx",
     "jwt",
     "shared.followup.service",
-    "shared.responder.api",
-    "shared.intake.api",
+    "shared.api.revocations.routes",
+    "shared.api.intake.routes",
     "shared.sources",
     "shared.operations.sweeper",
     "shared.operations.dead_letters",
     "shared.followup.mail.digest_store",
     "shared.readiness",
-    "shared.desk_page",
+    "shared.api.console",
     "opentelemetry",
     "azure.monitor",
 )

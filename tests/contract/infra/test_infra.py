@@ -11,6 +11,7 @@ import yaml
 from local import environment, identities
 from local.provisioning import CONTAINERS, QUEUES, TABLES
 from shared import worker
+from shared.api.auth.access_tokens import Role
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
 from shared.followup.briefing.build import brief
@@ -18,7 +19,6 @@ from shared.followup.incidents.sharepoint import _columns
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
 from shared.settings import Mode, Settings, declared
-from shared.web.tokens import Role
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
 from tests.support.samples import NOW

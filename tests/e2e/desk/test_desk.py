@@ -176,4 +176,4 @@ async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(desk: Desk
 def test_msal_is_as_its_package_has_it() -> None:
     package = ROOT / "node_modules/@azure/msal-browser/lib/msal-browser.min.js"
 
-    assert (ROOT / "shared/desk_page/msal-browser.min.js").read_bytes() == package.read_bytes()
+    assert (ROOT / "shared/api/console/msal-browser.min.js").read_bytes() == package.read_bytes()

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import redaction
+from shared.api.intake.registry import TEXT_READERS
+from shared.api.revocations import responses
 from shared.domain.alert import cleaned
 from shared.domain.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
 from shared.followup.alert_closing import comment
@@ -24,9 +26,7 @@ from shared.followup.events import Announcement
 from shared.followup.incidents.sharepoint import _columns
 from shared.followup.mail.compose import compose
 from shared.followup.mail.digest import DigestLine, compose_digest
-from shared.intake.reporters import TEXT_READERS
 from shared.persistence.revocations import _first_line
-from shared.responder import views
 from shared.sas import extract
 from shared.sources import generic
 from shared.sources.parsing import Result, items_of
@@ -82,7 +82,7 @@ def notices(record: Revocation) -> Iterator[tuple[str, str]]:
     yield "comment", comment(record)
     change = Change(record.state, NOW, record.reason)
     yield "announcement", json.dumps(Announcement(record, change).to_event().data)
-    yield "answer", msgspec.json.encode(views.whole(replace(record, account=None), now=NOW)).decode()
+    yield "answer", msgspec.json.encode(responses.whole(replace(record, account=None), now=NOW)).decode()
     yield "history", _first_line(record.finding)
 
 
