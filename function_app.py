@@ -6,11 +6,11 @@ from functools import cache
 import azure.functions as func
 
 from shared.api import health
+from shared.app import Worker
 from shared.domain.finding import Report
 from shared.operations import warmup
 from shared.persistence import alert_queue, queues
 from shared.settings import Settings, is_switched_off
-from shared.worker import Worker
 
 app = func.FunctionApp()
 

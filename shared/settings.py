@@ -12,7 +12,7 @@ from shared.domain.decision.rule_parser import parse as parse_rules
 from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.revocation import AtDeadline
 from shared.errors import SettingsError
-from shared.setting_values import (
+from shared.setting_parsers import (
     SecretSetting,
     account_name,
     address,

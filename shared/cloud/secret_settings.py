@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.errors import Blocked
-from shared.setting_values import SecretSetting
+from shared.setting_parsers import SecretSetting
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient

@@ -9,6 +9,7 @@ import pytest
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
 from shared.actions import account_key
+from shared.app import Worker
 from shared.cloud.arm_throttle import Kind as ArmCall
 from shared.containment.service import ingest
 from shared.domain import finding as findings
@@ -16,7 +17,6 @@ from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure, SasquashError
 from shared.persistence.queues import Message
-from shared.worker import Worker
 from tests.support import shares, unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas

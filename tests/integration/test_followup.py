@@ -11,7 +11,7 @@ import pytest
 
 from local.faults import Effect
 from local.model import SECURITY_MAILBOX, Account
-from shared import worker
+from shared import app
 from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.persistence.queues import Message
@@ -236,7 +236,7 @@ async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
 async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     workers = [driver.worker() for _ in range(3)]
-    await asyncio.gather(*(worker.follow_up.run(Message(finding.fingerprint)) for worker in workers))
+    await asyncio.gather(*(each.follow_up.run(Message(finding.fingerprint)) for each in workers))
     driver.clock.advance(minutes=3)
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
@@ -507,8 +507,8 @@ async def test_nothing_that_is_written_holds_what_leaked(
 
 
 async def tables(driver: Driver) -> AsyncIterator[str]:
-    worker = driver.worker()
-    for table in (worker.ledger._table, worker.account_table._table):
+    driven = driver.worker()
+    for table in (driven.ledger._table, driven.account_table._table):
         async for row in table.list_entities():
             yield str(dict(row))
 
@@ -536,7 +536,7 @@ async def test_what_people_are_told_with_is_not_imported_on_the_event_loop(
     """It takes seconds, and the loop has other leaks to kill."""
     finding = await contained(driver, account)
     importing: list[threading.Thread] = []
-    monkeypatch.setattr(worker, "_import_for_people", lambda: importing.append(threading.current_thread()))
+    monkeypatch.setattr(app, "_import_for_people", lambda: importing.append(threading.current_thread()))
     await followed(driver, finding)
     assert importing
     assert threading.main_thread() not in importing

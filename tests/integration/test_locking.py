@@ -7,12 +7,12 @@ import pytest
 
 from local.faults import Effect
 from local.model import STATE_ACCOUNT, Account
+from shared.app import Worker
 from shared.containment.service import account_session
 from shared.domain.finding import Finding, read
 from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
-from shared.worker import Worker
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later

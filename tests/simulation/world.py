@@ -38,10 +38,10 @@ from local.memory.transport import InProcessHttpx, InProcessTransport
 from local.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
 from local.provisioning import CONTAINERS, QUEUES, TABLES, state_account
 from local.tokens import Entra
+from shared.app import Worker
 from shared.cloud import clients
 from shared.cloud.graph import Graph
 from shared.settings import Settings
-from shared.worker import Worker
 from tests.simulation.faults import Life, Schedule
 from tests.simulation.loop import JumpingLoop
 from tests.simulation.network import Network

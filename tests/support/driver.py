@@ -26,6 +26,7 @@ from local.cloud import LocalCloud
 from local.environment import IdentityEndpoint, app_settings
 from local.faults import Effect, Fault
 from local.model import Account, Incident, Mail, RecordedRequest
+from shared.app import Worker
 from shared.cloud.clients import Transport
 from shared.cloud.graph import Graph
 from shared.domain import finding as findings
@@ -35,7 +36,6 @@ from shared.persistence.accounts import REST
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.persistence.revocations import HistoryEntry
 from shared.settings import Settings
-from shared.worker import Worker
 from tests.support.samples import WITHOUT_TRACES
 
 _NUMBERS = itertools.count(1)

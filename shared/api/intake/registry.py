@@ -13,7 +13,7 @@ from shared.api.intake.authentication import Headers, check_github, check_passwo
 from shared.api.problems import NotSigned
 from shared.cloud.secret_settings import SecretSettings
 from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
-from shared.setting_values import SecretSetting, webhook_key
+from shared.setting_parsers import SecretSetting, webhook_key
 from shared.settings import Settings
 from shared.sources import (
     azure_devops,

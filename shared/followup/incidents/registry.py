@@ -14,7 +14,7 @@ from shared.followup.incidents.defender import DefenderIncidents
 from shared.followup.incidents.sentinel import SentinelIncidents
 from shared.followup.incidents.sharepoint import Incidents, SharePointIncidents
 from shared.followup.incidents.webhook import WebhookIncidents
-from shared.setting_values import SecretSetting
+from shared.setting_parsers import SecretSetting
 from shared.settings import IncidentSink, Settings
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.briefing.text import clean, defang
 from shared.followup.incidents.text import PAGES, steps, summary
-from shared.setting_values import webhook_key
+from shared.setting_parsers import webhook_key
 
 _RIGHT = "the receiver's trust (does it have the secret of SASQUASH_INCIDENT_WEBHOOK_SECRET?)"
 _LONGEST = 8000

@@ -10,7 +10,7 @@ import yaml
 
 from local import environment, identities
 from local.provisioning import CONTAINERS, QUEUES, TABLES
-from shared import worker
+from shared import app
 from shared.api.auth.access_tokens import Role
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
@@ -151,7 +151,7 @@ def test_what_can_not_be_delivered_goes_where_the_code_looks_for_it() -> None:
     properties = resource("event-subscription.bicep", "findings")["properties"]
     destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]
 
-    assert destination["properties"]["blobContainerName"] == worker.DEAD_LETTERS
+    assert destination["properties"]["blobContainerName"] == app.DEAD_LETTERS
 
 
 def test_azds_hook_deploys_the_subscription_with_every_parameter() -> None:
@@ -188,18 +188,18 @@ def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
 
 def test_every_table_queue_and_container_of_the_code_is_made() -> None:
     used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
-    tables = {value for name, value in vars(worker).items() if name.endswith("_TABLE")}
+    tables = {value for name, value in vars(app).items() if name.endswith("_TABLE")}
 
     assert set(variable(STORAGE, "tables")) == tables == set(TABLES)
     assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} >= set(QUEUES)
-    assert worker.DEAD_LETTERS in variable(STORAGE, "containers")
-    assert worker.DEAD_LETTERS in CONTAINERS
+    assert app.DEAD_LETTERS in variable(STORAGE, "containers")
+    assert app.DEAD_LETTERS in CONTAINERS
 
 
 def test_both_apps_have_a_container_for_their_package() -> None:
     packages = {params["container"] for _, params in modules() if "container" in params}
 
-    assert packages == set(variable(STORAGE, "containers")) - {worker.DEAD_LETTERS}
+    assert packages == set(variable(STORAGE, "containers")) - {app.DEAD_LETTERS}
 
 
 def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:

@@ -7,7 +7,7 @@ from azure.core.exceptions import HttpResponseError
 
 from shared.cloud.secret_settings import SecretSettings
 from shared.errors import Blocked, PassingFailure
-from shared.setting_values import SecretSetting
+from shared.setting_parsers import SecretSetting
 from tests.support.intake import Clock
 
 ID = "https://sasquash-vault.vault.azure.net/secrets/github-webhook"

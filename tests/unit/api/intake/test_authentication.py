@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shared.api.intake.authentication import check_github, check_password, check_webhook
 from shared.api.problems import NotSigned
-from shared.setting_values import webhook_key
+from shared.setting_parsers import webhook_key
 
 # docs.github.com, "Validating webhook deliveries": testing the webhook payload validation.
 GITHUB = {
