@@ -47,7 +47,7 @@ SOURCE ?= github
 
 report: tools ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
-	@. .local/env && .venv/bin/python -m local.send_report $(SOURCE)
+	@. .local/env && .venv/bin/python -m local.reporters.send_report $(SOURCE)
 
 test: setup ## run every test; the pure rooms with every branch covered
 	@.venv/bin/python -m coverage run -m pytest $(PURE)

@@ -17,7 +17,7 @@ from azure.core.messaging import CloudEvent
 
 from bench.figures import Figure, median
 from bench.warm import Latencies
-from local.cloud import ROOT, LocalCloud, running
+from local.cloud.cloud import ROOT, LocalCloud, running
 from shared.domain import finding
 from tests.support.deployment import Road, is_closed
 from tests.support.leaks import account_sas

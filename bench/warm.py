@@ -15,9 +15,9 @@ from pathlib import Path
 from azure.core.messaging import CloudEvent
 
 from bench.figures import Figure, median
-from local.cloud import LocalCloud, running
-from local.faults import Effect, Fault
-from local.model import Account, RecordedRequest
+from local.cloud.cloud import LocalCloud, running
+from local.network.faults import Effect, Fault
+from local.tenant.model import Account, RecordedRequest
 from shared.domain import finding
 from shared.domain.revocation import State
 from tests.support.deployment import Road, is_closed

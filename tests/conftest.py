@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local.cloud import LocalCloud, running
+from local.cloud.cloud import LocalCloud, running
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from local.background import Background
-from local.children import die_with_parent, plain_environment
-from local.place import Place, Shape
+from local.child_processes import die_with_parent, plain_environment
+from local.cloud.background import Background
+from local.cloud.place import Place, Shape
 from shared.redaction import redact
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -13,7 +13,7 @@ import msgspec
 from azure.data.tables import TableServiceClient
 from azure.identity import ManagedIdentityCredential
 
-from local.model import STATE_ACCOUNT
+from local.tenant.model import STATE_ACCOUNT
 from shared.domain.revocation import Revocation
 
 _PATIENCE = 90.0  # seconds

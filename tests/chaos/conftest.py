@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local.cloud import LocalCloud, running
+from local.cloud.cloud import LocalCloud, running
 from tests.chaos.host import QUEUE_FACTOR
 from tests.support.deployment import Road
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from azure.core.messaging import CloudEvent
 
-from local.faults import Effect, Fault
-from local.model import Account
+from local.network.faults import Effect, Fault
+from local.tenant.model import Account
 from shared.domain.finding import REPORTED, in_text
 from shared.domain.revocation import Revocation, State
 from tests.simulation import judgment

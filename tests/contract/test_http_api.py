@@ -1,6 +1,6 @@
 """The app and docs/openapi.yaml agree, whatever is sent: schemathesis tries it on the app's own routes."""
 
-from local.listener import Listener
+from local.network.listener import Listener
 from shared.api.auth.access_tokens import Role
 from tests.support import samples
 from tests.support.api_requests import MemoryDesk, awaiting

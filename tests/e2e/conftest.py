@@ -1,6 +1,6 @@
 import pytest
 
-from local.cloud import LocalCloud
+from local.cloud.cloud import LocalCloud
 from tests.support.deployment import Road
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.model import Account
+from local.tenant.model import Account
 from tests.support.api_calls import call
 from tests.support.deployment import Road
 from tests.support.leaks import account_sas

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.model import Account
+from local.tenant.model import Account
 from shared.domain.revocation import State
 from tests.support.api_calls import (
     APPROVER,

@@ -7,7 +7,7 @@ from azure.core.messaging import CloudEvent
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from local.model import STATE_ACCOUNT
+from local.tenant.model import STATE_ACCOUNT
 from shared.domain.finding import REPORTED, in_text
 from tests.support.deployment import Developer, Road, is_closed
 from tests.support.leaks import account_sas

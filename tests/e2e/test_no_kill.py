@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.core.messaging import CloudEvent
 
-from local.model import Account, new_storage_key
+from local.tenant.model import Account, new_storage_key
 from shared.domain import finding
 from shared.domain.finding import Report
 from shared.domain.revocation import Reason, State

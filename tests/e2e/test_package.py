@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local import reports
-from local.cloud import LocalCloud, running
+from local.cloud.cloud import LocalCloud, running
+from local.reporters import reports
 from tests.support.bicep import ROOT, variable
 from tests.support.deployment import Road, is_closed
 from tests.support.function_host import HostProcess, running_host

@@ -13,7 +13,7 @@ from azure.eventgrid import EventGridEvent
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from local.model import KEY_VAULT, STATE_ACCOUNT, Account
+from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, Account
 from shared.domain import finding
 from shared.domain.revocation import HandOverOutcome, State
 from tests.e2e.test_smallest_lever import delegated

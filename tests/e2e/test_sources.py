@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from local import reports
-from local.model import Account, new_storage_key
-from local.reports import Posted
+from local.reporters import reports
+from local.reporters.reports import Posted
+from local.tenant.model import Account, new_storage_key
 from shared.api.intake.registry import TEXT_READERS
 from shared.domain.revocation import State
 from tests.support.api_calls import APPROVER, approve
@@ -203,7 +203,7 @@ async def test_a_pipe_of_something_else_says_so(road: Road, given: bytes, why: s
 
 @pytest.mark.parametrize("source", ["github", "defender", "sarif"])
 async def test_a_report_can_be_tried_by_hand(road: Road, source: str) -> None:
-    code, out, err = await ran(road, "-m", "local.send_report", source)
+    code, out, err = await ran(road, "-m", "local.reporters.send_report", source)
 
     assert code == 0, err
     assert f"as {source} posts it" in out

@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from local.faults import Effect
-from local.model import new_storage_key
+from local.network.faults import Effect
+from local.tenant.model import new_storage_key
 from shared.domain.target import Lever, PolicyTarget
 from shared.errors import Blocked, Busy, PassingFailure
 from shared.persistence.accounts import (

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from local import arm_storage
-from local.faults import Effect
+from local.arm import storage_accounts
+from local.network.faults import Effect
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.revocation import State
 from shared.errors import Blocked, NotFound, PassingFailure
@@ -39,7 +39,7 @@ async def test_account_that_resource_graph_does_not_know_yet_is_found_in_arm_s_l
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = await driver.account()
-    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    monkeypatch.setattr("local.arm.resource_graph._Search.finds", lambda *_: False)
     ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     assert ref.name == account.name
@@ -73,10 +73,10 @@ async def test_account_on_the_last_page_is_found(
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = await driver.account(name="zzzlast")
-    monkeypatch.setattr(arm_storage, "PAGE_SIZE", 2)
+    monkeypatch.setattr(storage_accounts, "PAGE_SIZE", 2)
     await driver.account()
     await driver.account()
-    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    monkeypatch.setattr("local.arm.resource_graph._Search.finds", lambda *_: False)
     assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
     assert len(driver.requests("storageAccounts?")) > 1
 

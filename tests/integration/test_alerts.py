@@ -9,11 +9,11 @@ import azure.functions as func
 import msgspec
 import pytest
 
-from local import reports
-from local.faults import Effect
-from local.model import Account
-from local.reports import Posted
-from local.senders import GitHubAlert
+from local.network.faults import Effect
+from local.reporters import reports
+from local.reporters.reports import Posted
+from local.tenant.model import Account
+from local.tenant.senders import GitHubAlert
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State

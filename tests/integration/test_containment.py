@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.faults import Effect
-from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
+from local.network.faults import Effect
+from local.tenant.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_storage_key
 from shared.actions import account_key
 from shared.app import Worker
 from shared.cloud.arm_throttle import Kind as ArmCall

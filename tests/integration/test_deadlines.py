@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from local.model import Account
+from local.tenant.model import Account
 from shared.domain.caller import Caller
 from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState

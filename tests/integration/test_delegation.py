@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
+from local.network.faults import Effect
+from local.tenant.model import Account
 from shared.domain.caller import Caller
 from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State
 from shared.domain.target import Lever

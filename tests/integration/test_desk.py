@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account, new_storage_key
+from local.network.faults import Effect
+from local.tenant.model import Account, new_storage_key
 from shared.api.revocations import service as desk_module
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.domain.caller import Caller

@@ -11,8 +11,8 @@ import pytest
 from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 from azure.storage.blob.aio import ContainerClient
 
-from local.cloud import LocalCloud
-from local.model import Account, new_storage_key
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import Account, new_storage_key
 from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks

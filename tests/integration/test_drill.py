@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
+from local.network.faults import Effect
+from local.tenant.model import Account
 from shared.domain.finding import REPORTED, Report
 from shared.domain.revocation import State
 from shared.errors import NotFound, PassingFailure

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from local.model import SECURITY_MAILBOX, Account, Mail
+from local.tenant.model import SECURITY_MAILBOX, Account, Mail
 from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.errors import SasquashError

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from local.faults import Effect
-from local.model import SECURITY_MAILBOX, Account
+from local.network.faults import Effect
+from local.tenant.model import SECURITY_MAILBOX, Account
 from shared import app
 from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.faults import Effect
-from local.keyvault_model import SecretVersion
-from local.model import KEY_VAULT, Account
+from local.network.faults import Effect
+from local.tenant.model import KEY_VAULT, Account
+from local.tenant.vault_model import SecretVersion
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import HandOver, HandOverOutcome, Pull
 from shared.domain.target import Lever

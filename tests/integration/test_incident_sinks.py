@@ -2,10 +2,10 @@
 
 import pytest
 
-from local.faults import Effect
-from local.hostnames import INCIDENTS_HOST
-from local.incident_receiver import PATH
-from local.model import SUBSCRIPTION_ID, Account, Incident
+from local.network.faults import Effect
+from local.network.hostnames import INCIDENTS_HOST
+from local.reporters.incident_receiver import PATH
+from local.tenant.model import SUBSCRIPTION_ID, Account, Incident
 from shared.domain.revocation import Revocation, State
 from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report

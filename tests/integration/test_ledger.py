@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.faults import Effect
-from local.model import new_storage_key
+from local.network.faults import Effect
+from local.tenant.model import new_storage_key
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Reason, Revocation, State

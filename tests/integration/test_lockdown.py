@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
+from local.network.faults import Effect
+from local.tenant.model import Account
 from shared.api.revocations.requests import OrderRequest
 from shared.domain.caller import Caller
 from shared.domain.revocation import Outcome, Reason, Revocation, State

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from local.faults import Effect
-from local.model import STATE_ACCOUNT, Account
+from local.network.faults import Effect
+from local.tenant.model import STATE_ACCOUNT, Account
 from shared.app import Worker
 from shared.containment.service import account_session
 from shared.domain.finding import Finding, read

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from local.cloud import LocalCloud
-from local.model import SUBSCRIPTION_ID, Account, Group, RoleAssignment, User
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import SUBSCRIPTION_ID, Account, Group, RoleAssignment, User
 from shared.followup.owners.parsing import Owners
 from tests.support.driver import OWNER, Driver
 

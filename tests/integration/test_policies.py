@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
+from local.network.faults import Effect
+from local.tenant.model import Account
 from shared.domain import finding as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from local.cloud import LocalCloud
-from local.faults import Effect
-from local.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
+from local.cloud.cloud import LocalCloud
+from local.network.faults import Effect
+from local.tenant.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
 from shared.domain.readiness import Check
 from shared.persistence.readiness import Look
 from tests.support.driver import Driver

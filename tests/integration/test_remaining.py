@@ -7,9 +7,9 @@ import pytest
 from azure.storage.blob import AccessPolicy, PublicAccess
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.cloud import LocalCloud
-from local.faults import Effect
-from local.model import SUBSCRIPTION_ID, Account, ActivityEvent
+from local.cloud.cloud import LocalCloud
+from local.network.faults import Effect
+from local.tenant.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import Lever
 from shared.followup.investigation.other_policies import OtherPolicies

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from local.insights import PUBLISHER
-from local.model import Group, Identity, RoleAssignment
+from local.monitor.insights import PUBLISHER
+from local.tenant.model import Group, Identity, RoleAssignment
 from shared.domain.alert import AlertReference
 from shared.domain.revocation import State
 from shared.domain.target import Lockdown

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.model import new_storage_key
+from local.tenant.model import new_storage_key
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import PassingFailure

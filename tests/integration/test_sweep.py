@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from local.model import Account
+from local.tenant.model import Account
 from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.persistence.accounts import waiting_partition

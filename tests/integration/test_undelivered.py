@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
-from local.model import Account
+from local.tenant.model import Account
 from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
+from local.network.faults import Effect
+from local.tenant.model import Account
 from shared.containment.batch import behind_our_rotation
 from shared.domain.account import AccountKey
 from shared.domain.finding import Finding

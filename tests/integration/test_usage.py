@@ -9,9 +9,9 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.cloud import LocalCloud
-from local.faults import Effect
-from local.model import Account, new_storage_key
+from local.cloud.cloud import LocalCloud
+from local.network.faults import Effect
+from local.tenant.model import Account, new_storage_key
 from shared.domain.revocation import Revocation, State
 from shared.persistence.queues import Message
 from tests.support.cloud_clients import browser, options

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from local.model import Cloud
+from local.tenant.model import Cloud
 from shared.domain.revocation import Reason, Revocation, State
 from tests.simulation.scenario import Kind, PlannedLeak, Scenario
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
-from local.model import Account
+from local.tenant.model import Account
 from tests.simulation.faults import KILLS, Fate, Life, Schedule
 
 LISTING = "/listKeys"

@@ -12,8 +12,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from local import model
-from local.model import STATE_ACCOUNT
+from local.tenant import model
+from local.tenant.model import STATE_ACCOUNT
 from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED
 from shared.domain.revocation import Revocation, State

@@ -20,11 +20,14 @@ from azure.storage.queue.aio import QueueClient
 from azure_functions_runtime.bindings.datumdef import Datum
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from local import arm, graph, hostnames, identities, model
-from local.environment import IdentityEndpoint, app_settings
-from local.event_delivery import Answer as DeliveryAnswer
-from local.event_schemas import parse
-from local.eventgrid import EventGrid
+from local.arm import service as arm
+from local.cloud.environment import IdentityEndpoint, app_settings
+from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES, state_account
+from local.entra.tokens import Entra
+from local.event_grid.delivery import Answer as DeliveryAnswer
+from local.event_grid.schemas import parse
+from local.event_grid.topic import EventGrid
+from local.graph import service as graph
 from local.host.app_loader import EventGridTrigger, Function, QueueTrigger
 from local.host.configuration import MessageEncoding, QueueOptions
 from local.host.eventgrid_webhook import EventGridWebhook
@@ -35,9 +38,9 @@ from local.memory.data_plane import MemoryDataPlane
 from local.memory.exchange import Request, asgi
 from local.memory.storage import MemoryStorage
 from local.memory.transport import InProcessHttpx, InProcessTransport
-from local.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
-from local.provisioning import CONTAINERS, QUEUES, TABLES, state_account
-from local.tokens import Entra
+from local.network import hostnames
+from local.tenant import identities, model
+from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
 from shared.app import Worker
 from shared.cloud import clients
 from shared.cloud.graph import Graph

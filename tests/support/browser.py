@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Playwright
 
-from local.cloud import LocalCloud
+from local.cloud.cloud import LocalCloud
 from tests.support.paths import ROOT
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"

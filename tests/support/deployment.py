@@ -16,8 +16,8 @@ from azure.data.tables.aio import TableServiceClient
 from azure.eventgrid import EventGridEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from local.cloud import LocalCloud
-from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account
 from shared.domain import finding
 from shared.domain.revocation import Revocation, State
 from shared.persistence.revocations import Ledger

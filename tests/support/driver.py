@@ -22,10 +22,10 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 
-from local.cloud import LocalCloud
-from local.environment import IdentityEndpoint, app_settings
-from local.faults import Effect, Fault
-from local.model import Account, Incident, Mail, RecordedRequest
+from local.cloud.cloud import LocalCloud
+from local.cloud.environment import IdentityEndpoint, app_settings
+from local.network.faults import Effect, Fault
+from local.tenant.model import Account, Incident, Mail, RecordedRequest
 from shared.app import Worker
 from shared.cloud.clients import Transport
 from shared.cloud.graph import Graph
@@ -203,7 +203,7 @@ class Driver:
         return account
 
     def fault(self, match: str, effect: Effect = Effect.STATUS, **options: Any) -> Fault:
-        """Have the next request that matches go wrong (`local.faults`)."""
+        """Have the next request that matches go wrong (`local.network.faults`)."""
         fault = Fault(match=match, effect=effect, **options)
         self.cloud.faults.add(fault)
         return fault

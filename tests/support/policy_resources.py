@@ -18,7 +18,7 @@ from azure.storage.queue import AccessPolicy as QueuePolicy
 from azure.storage.queue import generate_queue_sas
 from azure.storage.queue.aio import QueueClient
 
-from local.model import Account
+from local.tenant.model import Account
 from tests.support.deployment import Road
 
 POLICIES = ("partners", "suppliers")

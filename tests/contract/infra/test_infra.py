@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from local import environment, identities
-from local.provisioning import CONTAINERS, QUEUES, TABLES
+from local.cloud import environment
+from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
+from local.tenant import identities
 from shared import app
 from shared.api.auth.access_tokens import Role
 from shared.domain.finding import REPORTED

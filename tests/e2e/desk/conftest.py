@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from local.cloud import LocalCloud
+from local.cloud.cloud import LocalCloud
 from tests.support.browser import Desk, at_the_desk, launched
 from tests.support.deployment import Road
 

@@ -9,8 +9,8 @@ from azure.core.pipeline.transport import AioHttpTransport
 
 from conformance import levers
 from conformance.place import Place, Throwaway
-from local.cloud import LocalCloud
-from local.model import SUBSCRIPTION_ID
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import SUBSCRIPTION_ID
 from shared.cloud.clients import Transport
 from tests.support.cloud_clients import new_account
 from tests.support.deployment import Developer

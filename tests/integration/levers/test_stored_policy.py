@@ -20,8 +20,8 @@ from azure.storage.fileshare import generate_share_sas
 from azure.storage.queue import AccessPolicy as QueuePolicy
 from azure.storage.queue import generate_queue_sas
 
-from local.cloud import LocalCloud
-from local.model import SUBSCRIPTION_ID, Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import SUBSCRIPTION_ID, Account
 from shared.actions.stored_policy import StoredPolicyLever
 from shared.actions.verification import Prover
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 
-from local import graph as local_graph
-from local.entra import Entra
-from local.identities import directory, users
-from local.model import MAIL_SENDER, SECURITY_MAILBOX, SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud
+from local.entra.service import Entra
+from local.graph import service as local_graph
+from local.tenant.identities import directory, users
+from local.tenant.model import MAIL_SENDER, SECURITY_MAILBOX, SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud
 from shared.cloud.graph import Graph
 from shared.errors import Blocked
 from shared.followup.incidents.sharepoint import SharePointIncidents

@@ -14,9 +14,10 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import ASGIApp
 
-from local import arm, identities
-from local.entra import Entra
-from local.model import Account, Cloud
+from local.arm import service
+from local.entra.service import Entra
+from local.tenant import identities
+from local.tenant.model import Account, Cloud
 from shared.actions import delegation_key
 from shared.actions.delegation_key import DelegationKeyLever
 from shared.actions.verification import Prover
@@ -74,7 +75,7 @@ def credential(cloud: Cloud, entra: Entra) -> Credential:
 
 @pytest.fixture
 def wire(cloud: Cloud, entra: Entra) -> Wire:
-    return Wire(arm.app(cloud, entra), on="/revokeUserDelegationKeys")
+    return Wire(service.app(cloud, entra), on="/revokeUserDelegationKeys")
 
 
 @pytest.fixture

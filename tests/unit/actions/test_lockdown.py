@@ -14,9 +14,10 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.types import ASGIApp
 
-from local import arm, identities
-from local.entra import Entra
-from local.model import Account, Cloud
+from local.arm import service
+from local.entra.service import Entra
+from local.tenant import identities
+from local.tenant.model import Account, Cloud
 from shared.actions import lockdown
 from shared.actions.lockdown import LockdownLever
 from shared.cloud.accounts import AccountRef, Accounts
@@ -70,7 +71,7 @@ def entra(cloud: Cloud, entra_key: rsa.RSAPrivateKey) -> Entra:
 
 @pytest.fixture
 def wire(cloud: Cloud, entra: Entra) -> Wire:
-    return Wire(arm.app(cloud, entra), on=PATCH)
+    return Wire(service.app(cloud, entra), on=PATCH)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import pytest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
-from local import arm, identities
-from local.entra import Entra
-from local.model import Account, Cloud
+from local.arm import service
+from local.entra.service import Entra
+from local.tenant import identities
+from local.tenant.model import Account, Cloud
 from shared.cloud.accounts import Access, AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from tests.support.asgi import Credential, Transport
@@ -29,7 +30,7 @@ async def facts(*, tags: dict[str, str] | None = None, **properties: Any) -> Acc
     account.properties |= properties
     cloud = Cloud(accounts={ACCOUNT: account}, identities=identities.directory())
     entra = Entra(cloud)
-    transport = Transport(arm.app(cloud, entra))
+    transport = Transport(service.app(cloud, entra))
     credential = Credential(entra, cloud.identities["responder"])
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=transport) as client:
         accounts = Accounts(lambda _: client, subscriptions=(SUBSCRIPTION,), tag_names=("Owner",), clock=lambda: NOW)

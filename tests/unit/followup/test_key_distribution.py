@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local import identities, keyvault
-from local.entra import Entra
-from local.keyvault_model import SecretVersion, Vault
-from local.model import KEY_VAULT, Cloud
+from local.entra.service import Entra
+from local.key_vault import service
+from local.tenant import identities
+from local.tenant.model import KEY_VAULT, Cloud
+from local.tenant.vault_model import SecretVersion, Vault
 from shared.cloud import key_vault
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName
@@ -125,7 +126,7 @@ def entra(cloud: Cloud, entra_key: rsa.RSAPrivateKey) -> Entra:
 
 @pytest.fixture
 def wire(cloud: Cloud, entra: Entra) -> Wire:
-    return Wire(keyvault.app(cloud, entra))
+    return Wire(service.app(cloud, entra))
 
 
 @pytest.fixture
@@ -770,7 +771,7 @@ async def test_redirect_is_not_followed(
 
 async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: Entra, vault: Vault, arm: Arm) -> None:
     put(vault)
-    wire = Wire(keyvault.app(cloud, entra))
+    wire = Wire(service.app(cloud, entra))
     powerless = Credential(entra, cloud.identities["reader"])
     async with SecretClient(f"https://{KEY_VAULT}.vault.azure.net", powerless, transport=wire) as client:
         with pytest.raises(Blocked) as refused:

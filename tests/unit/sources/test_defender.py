@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from local import graph, identities
-from local.entra import Entra
-from local.model import Cloud
-from local.senders import DefenderAlert
+from local.entra.service import Entra
+from local.graph import service
+from local.tenant import identities
+from local.tenant.model import Cloud
+from local.tenant.senders import DefenderAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.target import Lever
@@ -79,7 +80,7 @@ class Place:
 async def place() -> AsyncIterator[Place]:
     cloud = Cloud(identities=identities.directory(), users=identities.users())
     entra = Entra(cloud)
-    wire = Transport(graph.app(cloud, entra))
+    wire = Transport(service.app(cloud, entra))
     yield Place(cloud, entra, wire)
     await wire.close()
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from local import github as local_github
-from local.model import Cloud
-from local.reports import REPOSITORY, github_alert
-from local.senders import GITHUB_APP, GitHubAlert
+from local.reporters import github as local_github
+from local.reporters.reports import REPOSITORY, github_alert
+from local.tenant.model import Cloud
+from local.tenant.senders import GITHUB_APP, GitHubAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound, PassingFailure

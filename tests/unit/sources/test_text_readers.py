@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.reports import PAYLOADS
+from local.reporters.reports import PAYLOADS
 from shared.api.intake.registry import TEXT_READERS
 from shared.errors import InvalidRequest
 from shared.sas import extract
