@@ -41,7 +41,7 @@ cloud: tools ## start the local cloud and the function app; returns once all is 
 stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop
 
-PURE := tests/sas tests/decide tests/unit/domain/decision/test_evaluation.py
+PURE := tests/unit/sas tests/unit/domain/decision
 
 SOURCE ?= github
 

@@ -18,7 +18,7 @@ def shorten() -> None:
 
     _divide(accounts, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
     from shared.actions import account_key, verification
-    from shared.followup.service import service
+    from shared.followup import service
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
     _divide(step_leases, "CLAIM_TIME")

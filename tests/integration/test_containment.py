@@ -11,7 +11,7 @@ from local.tenant.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, new_stor
 from shared.actions import account_key
 from shared.app import Worker
 from shared.cloud.arm_throttle import Kind as ArmCall
-from shared.containment.service import ingest
+from shared.containment import ingest
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State

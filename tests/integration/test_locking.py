@@ -8,7 +8,7 @@ import pytest
 from local.network.faults import Effect
 from local.tenant.model import STATE_ACCOUNT, Account
 from shared.app import Worker
-from shared.containment.service import account_session
+from shared.containment import account_session
 from shared.domain.finding import Finding, read
 from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError

@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.revocation import State
 from shared.errors import from_status
-from shared.followup.service import traces
+from shared.followup import traces
 from shared.followup.traces import Milestone
 from shared.operations import drill, readiness
 from tests.support import samples

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.containment import dedup_cache
 from shared.containment.dedup_cache import Repeats
-from shared.containment.service import dedup_cache
 from shared.domain.finding import Reported
 from tests.support import samples
 from tests.support.samples import NOW

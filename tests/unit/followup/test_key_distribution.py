@@ -29,8 +29,8 @@ from shared.domain.azure_clouds import CLOUDS, CloudName
 from shared.domain.revocation import HandOver, HandOverOutcome, Pull
 from shared.domain.target import Lever
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
+from shared.followup import key_distribution
 from shared.followup.key_distribution import KeyHandOver
-from shared.followup.service import key_distribution
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.asgi import Credential, Transport
