@@ -55,7 +55,7 @@ test: setup ## run every test; the pure rooms with every branch covered
 	@.venv/bin/python -m pytest $(PURE:%=--ignore=%)
 
 screenshots: setup ## draw the pictures of the desk in docs/images
-	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/desk/test_screenshots.py
+	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)

@@ -96,16 +96,16 @@ async def _cold_kill(road: Road, note: Path) -> ColdKill:
     await road.publish(CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data()))
     seen = await _when_the_lever_is_sent(road.cloud, note)
     await road.settled(found.fingerprint, until=is_closed)
-    lever = next(r for r in reversed(road.cloud.model.requests) if "regenerateKey" in r.url)
-    return ColdKill((served - started).total_seconds(), (lever.at - started).total_seconds(), seen)
+    action = next(r for r in reversed(road.cloud.model.requests) if "regenerateKey" in r.url)
+    return ColdKill((served - started).total_seconds(), (action.at - started).total_seconds(), seen)
 
 
 async def _when_the_lever_is_sent(cloud: LocalCloud, note: Path) -> Seen:
     """Look at the process while ARM is at the regeneration, which the injected latency makes take a while."""
-    lever = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
-    before = lever.hits
+    action = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
+    before = action.hits
     async with asyncio.timeout(_LEVER_SECONDS):
-        while lever.hits == before:  # noqa: ASYNC110 -- the front has no event for it
+        while action.hits == before:  # noqa: ASYNC110 -- the front has no event for it
             await asyncio.sleep(_LOOK_EVERY)
     return await _look_at(cloud, note)
 

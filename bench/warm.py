@@ -73,7 +73,7 @@ class Kill:
 
     sent: float
     proven: float
-    told: float
+    notified: float
     rounds: int
 
 
@@ -121,7 +121,7 @@ def _lines(which: str, kills: Sequence[Kill], floor: float) -> Iterator[Figure]:
     yield Figure(f"event to lever, {which}", median([kill.sent for kill in kills]), "s", floor, "sum of latencies")
     yield Figure(f"rounds before the lever, {which}", median([kill.rounds for kill in kills]), "rounds")
     yield Figure(f"event to proof, {which}", median([kill.proven for kill in kills]), "s")
-    yield Figure(f"event to mail, {which}", median([kill.told for kill in kills]), "s")
+    yield Figure(f"event to mail, {which}", median([kill.notified for kill in kills]), "s")
 
 
 async def _kill(road: Road, account: Account) -> Kill:
@@ -133,14 +133,14 @@ async def _kill(road: Road, account: Account) -> Kill:
     record = await road.settled(found.fingerprint, until=is_closed)
     requests = [request for request in road.cloud.model.requests if request.sequence > first]
     start = next(r.at for r in requests if "eventgrid.azure.net" in r.url)
-    lever = next(r for r in requests if "regenerateKey" in r.url)
+    action = next(r for r in requests if "regenerateKey" in r.url)
     mail = next(r for r in requests if "/sendMail" in r.url)
     proven = next(change.at for change in record.changes if change.state is State.PROVEN)
     return Kill(
-        sent=(lever.at - start).total_seconds(),
+        sent=(action.at - start).total_seconds(),
         proven=(proven - start).total_seconds(),
-        told=(mail.at - start).total_seconds(),
-        rounds=_rounds([r for r in requests if start < r.at and _end(r) < lever.at and _is_the_app_s(r)]),
+        notified=(mail.at - start).total_seconds(),
+        rounds=_rounds([r for r in requests if start < r.at and _end(r) < action.at and _is_the_app_s(r)]),
     )
 
 

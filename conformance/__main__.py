@@ -14,10 +14,10 @@ from azure.core.exceptions import AzureError
 from azure.identity.aio import AzureCliCredential
 
 from conformance import azd
-from conformance.death import StillAlive
 from conformance.deployed import Deployment
 from conformance.facts import BY_HAND, FACTS, Fact
 from conformance.place import RESOURCE_MANAGER, Place
+from conformance.revoked import StillAlive
 from shared.cloud.clients import network
 from shared.redaction import redact
 

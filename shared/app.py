@@ -15,23 +15,23 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
-from shared.actions.account_key import AccountKeyLever
-from shared.actions.delegation_key import DelegationKeyLever
-from shared.actions.lockdown import LockdownLever
-from shared.actions.registry import Levers
-from shared.actions.stored_policy import StoredPolicyLever
-from shared.actions.verification import Prover
+from shared.actions.account_key import AccountKeyAction
+from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.lockdown import LockdownAction
+from shared.actions.registry import Actions
+from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.verification import Verifier
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
-from shared.containment.account_session import LockedWork
+from shared.containment.account_session import AccountSessions
 from shared.containment.batch import UnderLock
-from shared.containment.dedup_cache import Repeats
-from shared.containment.execution import Pulling
-from shared.containment.ingest import Reception
-from shared.containment.rate_limit import Quotas
-from shared.containment.recovery import Takeover
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.execution import PlanExecutor
+from shared.containment.ingest import Ingest
+from shared.containment.rate_limit import RateLimit
+from shared.containment.recovery import Recovery
 from shared.containment.service import Containment
-from shared.containment.verdicts import Conclusion
+from shared.containment.verdicts import VerdictWriter
 from shared.domain.retired_keys import RetiredKeys
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
@@ -44,30 +44,30 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
 
     from shared.api.auth.access_tokens import AccessTokens
-    from shared.api.console.serving import DeskPage
+    from shared.api.console.serving import ConsoleFiles
     from shared.api.intake.routes import Intake
     from shared.api.readiness import ReadinessApi
     from shared.api.revocations.routes import Responder
-    from shared.api.revocations.service import Desk
+    from shared.api.revocations.service import RevocationService
     from shared.cloud.arm import ArmReader
     from shared.cloud.event_grid import Publisher
     from shared.cloud.governance import Governance
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
     from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import Announcer
+    from shared.followup.events import StateEvents
     from shared.followup.incidents.sharepoint import Incidents
-    from shared.followup.investigation.steps import Aftermath
-    from shared.followup.key_distribution import KeyHandOver
-    from shared.followup.mail.digest_store import Digest
+    from shared.followup.investigation.steps import Investigation
+    from shared.followup.key_distribution import KeyDistributor
+    from shared.followup.mail.summary_store import SummaryMail
     from shared.followup.owners.notify import People
     from shared.followup.service import FollowUp
     from shared.followup.traces import Traces
-    from shared.operations.dead_letters import Undelivered
-    from shared.operations.dormant_policies import Dormant
+    from shared.operations.dead_letters import DeadLetters
+    from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
     from shared.operations.readiness import Readiness
-    from shared.operations.sweeper import Sweep
+    from shared.operations.sweeper import Sweeper
     from shared.persistence.readiness import ReadinessTable
     from shared.sources.alert_reader import AlertReader
     from shared.sources.registry import Tools
@@ -99,7 +99,7 @@ def _import_for_people() -> None:
     warm_up()
 
 
-class Worker:
+class App:
     """Everything a function needs. `transport`, `clock` and `new_id` are passed in where a test needs them."""
 
     def __init__(
@@ -143,18 +143,18 @@ class Worker:
         return Queues(contain=self.clients.queue(CONTAIN_QUEUE), follow_up=self.clients.queue(FOLLOW_UP_QUEUE))
 
     @cached_property
-    def _prover(self) -> Prover:
-        return Prover(self._transport, clock=self._clock, new_id=self._new_id)
+    def _verifier(self) -> Verifier:
+        return Verifier(self._transport, clock=self._clock, new_id=self._new_id)
 
     @cached_property
-    def levers(self) -> Levers:
+    def actions(self) -> Actions:
         arm, clock, new_id = self.clients.arm, self._clock, self._new_id
-        return Levers(
-            account_key=AccountKeyLever(arm, self._prover, clock=clock, new_id=new_id),
-            stored_policy=StoredPolicyLever(arm, self._prover, self._transport, clock=clock, new_id=new_id),
-            delegation_key=DelegationKeyLever(
+        return Actions(
+            account_key=AccountKeyAction(arm, self._verifier, clock=clock, new_id=new_id),
+            stored_policy=StoredPolicyAction(arm, self._verifier, self._transport, clock=clock, new_id=new_id),
+            delegation_key=DelegationKeyAction(
                 arm,
-                self._prover,
+                self._verifier,
                 self._transport,
                 credential=self.clients.credential,
                 principal_exists=self._principal_exists,
@@ -162,7 +162,7 @@ class Worker:
                 clock=clock,
                 new_id=new_id,
             ),
-            lockdown=LockdownLever(arm, clock=clock, new_id=new_id),
+            lockdown=LockdownAction(arm, clock=clock, new_id=new_id),
         )
 
     async def _principal_exists(self, object_id: str) -> bool:
@@ -180,8 +180,8 @@ class Worker:
         )
 
     @cached_property
-    def _conclusion(self) -> Conclusion:
-        return Conclusion(ledger=self.ledger, table=self.account_table, queues=self.queues)
+    def _conclusion(self) -> VerdictWriter:
+        return VerdictWriter(ledger=self.ledger, table=self.account_table, queues=self.queues)
 
     @cached_property
     def _under_lock(self) -> UnderLock:
@@ -191,10 +191,10 @@ class Worker:
             ledger=self.ledger,
             table=self.account_table,
             accounts=self.accounts,
-            levers=self.levers,
-            pulling=Pulling(
-                levers=self.levers,
-                prover=self._prover,
+            actions=self.actions,
+            executor=PlanExecutor(
+                actions=self.actions,
+                verifier=self._verifier,
                 ledger=self.ledger,
                 table=self.account_table,
                 retired=retired,
@@ -205,15 +205,15 @@ class Worker:
         )
 
     @cached_property
-    def _work(self) -> LockedWork:
-        takeover = Takeover(
+    def _work(self) -> AccountSessions:
+        takeover = Recovery(
             ledger=self.ledger,
             table=self.account_table,
             accounts=self.accounts,
-            levers=self.levers,
+            actions=self.actions,
             clock=self._clock,
         )
-        return LockedWork(
+        return AccountSessions(
             table=self.account_table,
             takeover=takeover,
             under_lock=self._under_lock,
@@ -222,18 +222,18 @@ class Worker:
         )
 
     @cached_property
-    def _repeats(self) -> Repeats:
-        return Repeats(clock=self._clock)
+    def _repeats(self) -> DedupCache:
+        return DedupCache(clock=self._clock)
 
     @cached_property
-    def reception(self) -> Reception:
-        return Reception(
+    def ingest(self) -> Ingest:
+        return Ingest(
             raw_allowed=self.settings.raw_events,
             ledger=self.ledger,
             conclusion=self._conclusion,
             queues=self.queues,
             containment=self.containment,
-            quotas=Quotas(an_hour=self.settings.source_quota, clock=self._clock),
+            quotas=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
             repeats=self._repeats,
             clock=self._clock,
         )
@@ -248,7 +248,7 @@ class Worker:
             under_lock=self._under_lock,
             work=self._work,
             conclusion=self._conclusion,
-            delegation_key=self.levers.delegation_key,
+            delegation_key=self.actions.delegation_key,
             queues=self.queues,
             repeats=self._repeats,
             pace=self.clients.pace,
@@ -260,28 +260,30 @@ class Worker:
         return WarmUp(ledger=self.ledger, accounts=self.accounts)
 
     @cached_property
-    def sweep(self) -> "Sweep":
-        from shared.operations.approval_deadlines import Deadlines  # noqa: PLC0415 -- not on the way to a kill
-        from shared.operations.sweeper import Sweep  # noqa: PLC0415
+    def sweeper(self) -> "Sweeper":
+        from shared.operations.approval_deadlines import ApprovalDeadlines  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.sweeper import Sweeper  # noqa: PLC0415
 
-        return Sweep(
+        return Sweeper(
             ledger=self.ledger,
             index=self.state_index,
             table=self.account_table,
             queues=self.queues,
-            deadlines=Deadlines(ledger=self.ledger, table=self.account_table, queues=self.queues, clock=self._clock),
+            deadlines=ApprovalDeadlines(
+                ledger=self.ledger, table=self.account_table, queues=self.queues, clock=self._clock
+            ),
             clock=self._clock,
         )
 
     @cached_property
-    def undelivered(self) -> "Undelivered":
-        from shared.operations.dead_letters import Undelivered  # noqa: PLC0415 -- not on the way to a kill
+    def dead_letters(self) -> "DeadLetters":
+        from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
 
-        return Undelivered(
+        return DeadLetters(
             ledger=self.ledger,
             conclusion=self._conclusion,
             queues=self.queues,
-            reception=self.reception,
+            reception=self.ingest,
             dead_letters=lambda: self._dead_letters,
             clock=self._clock,
         )
@@ -291,10 +293,10 @@ class Worker:
         return self.clients.container(DEAD_LETTERS)
 
     @cached_property
-    def digest(self) -> "Digest":
-        from shared.followup.mail.digest_store import Digest  # noqa: PLC0415 -- only the follow-up needs it
+    def summary_mail(self) -> "SummaryMail":
+        from shared.followup.mail.summary_store import SummaryMail  # noqa: PLC0415 -- only the follow-up needs it
 
-        return Digest(
+        return SummaryMail(
             self.clients.tables.get_table_client(DIGEST_TABLE),
             graph=lambda: self._graph,
             warm_up=_import_for_people,
@@ -303,38 +305,38 @@ class Worker:
         )
 
     @cached_property
-    def dormant(self) -> "Dormant":
-        from shared.operations.dormant_policies import Dormant  # noqa: PLC0415 -- not on the way to a kill
+    def dormant_policies(self) -> "DormantPolicies":
+        from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
 
-        return Dormant(
+        return DormantPolicies(
             ledger=self.ledger,
             table=self.account_table,
             queues=self.queues,
-            keys=self.levers.account_key.keys,
-            policies=self.levers.stored_policy,
+            keys=self.actions.account_key.keys,
+            policies=self.actions.stored_policy,
             clock=self._clock,
         )
 
     @cached_property
-    def desk(self) -> "Desk":
-        from shared.api.revocations.account_matching import LooseCredentials  # noqa: PLC0415
-        from shared.api.revocations.service import Desk  # noqa: PLC0415 -- not on the way to a kill
-        from shared.api.revocations.submissions import Reporting  # noqa: PLC0415
+    def revocations(self) -> "RevocationService":
+        from shared.api.revocations.account_matching import AccountMatcher  # noqa: PLC0415
+        from shared.api.revocations.service import RevocationService  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
 
-        return Desk(
+        return RevocationService(
             settings=self.settings,
             containment=self.containment,
             work=self._work,
             ledger=self.ledger,
             table=self.account_table,
             queues=self.queues,
-            reporting=Reporting(
+            reporting=Submissions(
                 containment=self.containment,
                 ledger=self.ledger,
-                loose=LooseCredentials(self.accounts, self.levers.account_key.keys, cloud=self.settings.cloud),
+                loose=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
                 clock=self._clock,
             ),
-            undo=self.levers.lockdown.undo,
+            undo=self.actions.lockdown.undo,
             clock=self._clock,
             new_id=self._new_id,
         )
@@ -373,7 +375,7 @@ class Worker:
         return Drill(
             settings=self.settings,
             accounts=self.accounts,
-            keys=self.levers.account_key.keys,
+            keys=self.actions.account_key.keys,
             publisher=self._publisher,
             ledger=self.ledger,
             table=self.readiness_table,
@@ -388,10 +390,10 @@ class Worker:
         return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
 
     @cached_property
-    def desk_page(self) -> "DeskPage":
-        from shared.api.console.serving import DeskPage  # noqa: PLC0415 -- not on the way to a kill
+    def console(self) -> "ConsoleFiles":
+        from shared.api.console.serving import ConsoleFiles  # noqa: PLC0415 -- not on the way to a kill
 
-        return DeskPage(self.settings)
+        return ConsoleFiles(self.settings)
 
     @cached_property
     def readiness_api(self) -> "ReadinessApi":
@@ -400,10 +402,10 @@ class Worker:
         return ReadinessApi(self.readiness_table, self._access_tokens)
 
     @cached_property
-    def responder(self) -> "Responder":
+    def revocation_api(self) -> "Responder":
         from shared.api.revocations.routes import Responder  # noqa: PLC0415 -- not on the way to a kill
 
-        return Responder(self.desk, self._access_tokens, clock=self._clock)
+        return Responder(self.revocations, self._access_tokens, clock=self._clock)
 
     @cached_property
     def _access_tokens(self) -> "AccessTokens":
@@ -423,7 +425,7 @@ class Worker:
             reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),
             publisher=self._publisher,
             alerts=self.alert_reader,
-            quotas=Quotas(an_hour=self.settings.intake_quota, clock=self._clock),
+            quotas=RateLimit(an_hour=self.settings.intake_quota, clock=self._clock),
             clock=self._clock,
         )
 
@@ -454,12 +456,12 @@ class Worker:
         return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
 
     @cached_property
-    def _hand_over(self) -> "KeyHandOver":
-        from shared.followup.key_distribution import KeyHandOver  # noqa: PLC0415 -- only the follow-up needs it
+    def _key_distribution(self) -> "KeyDistributor":
+        from shared.followup.key_distribution import KeyDistributor  # noqa: PLC0415 -- only the follow-up needs it
 
-        return KeyHandOver(
+        return KeyDistributor(
             self.clients.vault,
-            self.levers.account_key.keys,
+            self.actions.account_key.keys,
             key_vaults=self.settings.key_vaults,
             key_vault_suffix=self.settings.cloud.key_vault_suffix,
             clock=self._clock,
@@ -486,10 +488,10 @@ class Worker:
         return People(self._graph, self._arm_reader, settings=self.settings)
 
     @cached_property
-    def _announcer(self) -> "Announcer":
-        from shared.followup.events import Announcer  # noqa: PLC0415 -- only the follow-up needs it
+    def _announcer(self) -> "StateEvents":
+        from shared.followup.events import StateEvents  # noqa: PLC0415 -- only the follow-up needs it
 
-        return Announcer(self.clients.topic)
+        return StateEvents(self.clients.topic)
 
     def _alert_closer(self) -> "AlertCloser":
         from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
@@ -509,17 +511,17 @@ class Worker:
         )
 
     @cached_property
-    def _aftermath(self) -> "Aftermath":
+    def _aftermath(self) -> "Investigation":
         from shared.cloud.logs import UsageLogs  # noqa: PLC0415
         from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
         from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
-        from shared.followup.investigation.steps import Aftermath  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
 
-        return Aftermath(
+        return Investigation(
             ledger=self.ledger,
             incidents=lambda: self._incidents,
             usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, OtherPolicies(self.levers), self._transport, clock=self._clock),
+            remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
             clock=self._clock,
         )
 
@@ -535,12 +537,12 @@ class Worker:
         return FollowUp(
             ledger=self.ledger,
             queues=self.queues,
-            levers=self.levers,
-            hand_over=lambda: self._hand_over,
+            actions=self.actions,
+            key_distribution=lambda: self._key_distribution,
             announcer=lambda: self._announcer,
             incidents=lambda: self._incidents,
             people=lambda: self._people,
-            digest=lambda: self.digest,
+            summary_mail=lambda: self.summary_mail,
             alerts=self._alert_closer,
             traces=lambda: self.traces,
             aftermath=lambda: self._aftermath,

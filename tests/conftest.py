@@ -1,6 +1,6 @@
 """The two clouds that tests share, each started once a run and only if a test asks for it.
 
-`cloud` has no function app: tests of the local cloud itself, and tests that drive a `Worker` of their own, use it.
+`cloud` has no function app: tests of the local cloud itself, and tests that drive a `App` of their own, use it.
 `deployed` runs the function app on two hosts: tests of whole roads use it.
 """
 

@@ -36,7 +36,7 @@ var charts = [
   {
     title: 'Levers pulled, by account'
     visualization: 'table'
-    query: loadTextContent('../workbook/levers.kql')
+    query: loadTextContent('../workbook/actions.kql')
   }
   {
     title: 'Accounts on which a kill would meet trouble'

@@ -47,11 +47,11 @@ def _timeline(say: Say, control: Control, leak: story.Leak, start: datetime) -> 
         say(f"  {_seconds(at, start):6.2f} s  {what}")
 
     line(start, "found: the event is published")
-    pulled, _ = until(lambda: _when(watch.record(), lambda r: r.pull is not None), "the lever pulled")
-    if pulled.key_name != "key2" or pulled.pull is None or pulled.attributed_at is None:
-        raise DemoError(f"attributed to {pulled.key_name}, not to key2")
-    line(pulled.attributed_at, "attributed to key2, by arithmetic")
-    line(pulled.pull.at, "key2 regenerated")
+    executed, _ = until(lambda: _when(watch.record(), lambda r: r.execution is not None), "the lever pulled")
+    if executed.key_name != "key2" or executed.execution is None or executed.attributed_at is None:
+        raise DemoError(f"attributed to {executed.key_name}, not to key2")
+    line(executed.attributed_at, "attributed to key2, by arithmetic")
+    line(executed.execution.at, "key2 regenerated")
     refused, refused_at = until(lambda: story.refusal(leak.query), "the leaked token refused")
     line(refused_at, f"the attacker is refused: {refused}")
     _, filed_at = until(lambda: control.state()["incidents"] or None, "the incident filed")
@@ -59,11 +59,11 @@ def _timeline(say: Say, control: Control, leak: story.Leak, start: datetime) -> 
     mails, mailed_at = until(lambda: control.state()["mails"] or None, "the mail sent")
     line(mailed_at, f"owner mailed: {', '.join(mails[0]['to'])}")
     closed, closed_at = until(lambda: _when(watch.record(), lambda r: r.state is State.CLOSED), "the record closed")
-    if closed.proof is None:
+    if closed.verification is None:
         raise DemoError("the record is closed without a proof")
-    line(closed_at, f"closed: proven dead at {_seconds(closed.proof.at, start):.2f} s, reported, nothing open")
+    line(closed_at, f"closed: proven dead at {_seconds(closed.verification.at, start):.2f} s, reported, nothing open")
     until(lambda: control.state()["incidents"][0]["Status"] == "closed" or None, "the incident closed")
-    return _seconds(refused_at, start), _seconds(closed.proof.at, start)
+    return _seconds(refused_at, start), _seconds(closed.verification.at, start)
 
 
 def _when(record: Revocation | None, condition: Callable[[Revocation], bool]) -> Revocation | None:

@@ -77,7 +77,7 @@ def plain_text(html: str) -> str:
 
 
 class _Reader(HTMLParser):
-    _BREAKS = frozenset({"p", "tr", "li", "h1", "h2", "h3", "br", "div"})
+    _IMPACT = frozenset({"p", "tr", "li", "h1", "h2", "h3", "br", "div"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Reader(HTMLParser):
         del attrs
         if tag in ("style", "head"):
             self._silent += 1
-        if tag in self._BREAKS:
+        if tag in self._IMPACT:
             self.parts.append("\n- " if tag == "li" else "\n")
         if tag == "td":
             self.parts.append("  ")

@@ -11,17 +11,17 @@ from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
-from shared.actions.verification import Prover
+from shared.actions.verification import Verifier
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Plan, Proof, ProofToken, Pull
-from shared.domain.target import KEY_NAMES, Lever
+from shared.domain.revocation import Execution, Plan, Verification, VerificationToken
+from shared.domain.target import KEY_NAMES, ActionKind
 from shared.errors import PassingFailure, from_account
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 
-_BREAKS = (
+_IMPACT = (
     "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",
     "Every SAS that {key} signed, the leaked one's innocent siblings included.",
     "Function apps, Logic Apps, linked services and mounts that were set up with {key} (AzureWebJobsStorage and "
@@ -29,25 +29,25 @@ _BREAKS = (
 )
 
 
-class AccountKeyLever:
+class AccountKeyAction:
     """Describes, pulls and proves the regeneration of a key."""
 
     def __init__(
         self,
         client_for: Callable[[str], StorageManagementClient],
-        prover: Prover,
+        verifier: Verifier,
         *,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._client_for = client_for
-        self._prover = prover
+        self._verifier = verifier
         self._clock = clock
         self._new_id = new_id
 
     def describe(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return who breaks when key `target` of `account` is regenerated, one English sentence each."""
-        return tuple(line.format(key=target, account=account.name) for line in _BREAKS)
+        return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
         """Return key1 and key2 as ARM has them now, both. Raises AccountGone, PassingFailure or Blocked."""
@@ -68,14 +68,14 @@ class AccountKeyLever:
             raise PassingFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
         return keys
 
-    async def pull(
+    async def execute(
         self,
         plan: Plan,
         account: AccountFacts,
         *,
         keys: Mapping[str, AccountKey],
-        tokens: tuple[ProofToken, ...],
-    ) -> Pull:
+        tokens: tuple[VerificationToken, ...],
+    ) -> Execution:
         """Regenerate key `plan.target`, once.
 
         Meanwhile each proof token is tried, so that the record can say that it was accepted before. Raises Throttled
@@ -84,21 +84,21 @@ class AccountKeyLever:
         if keys[plan.target].sha256 != plan.version:
             raise PassingFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
         correlation_id = self._new_id()
-        async with self._prover.trying(tokens) as tried:
+        async with self._verifier.trying(tokens) as tried:
             after = await self._regenerate(plan, account, correlation_id)
             at = self._clock()
         new_key = after.get(plan.target)
         if new_key is None or new_key.sha256 == plan.version:
             raise PassingFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
-        return Pull(
-            lever=Lever.ACCOUNT_KEY,
+        return Execution(
+            action=ActionKind.ACCOUNT_KEY,
             target=plan.target,
             at=at,
             old_sha256=plan.version,
             new_sha256=new_key.sha256,
             confirmed_by="answer",
             correlation_id=correlation_id,
-            proof_tokens=tuple(tried),
+            verification_tokens=tuple(tried),
         )
 
     async def _regenerate(self, plan: Plan, account: AccountFacts, correlation_id: str) -> dict[str, AccountKey]:
@@ -113,16 +113,18 @@ class AccountKeyLever:
             )
         return _sas_keys(result.keys_property or [])
 
-    async def prove(self, pull: Pull, account: AccountFacts) -> Proof:
+    async def verify(self, execution: Execution, account: AccountFacts) -> Verification:
         """Return what is proven of the old key's death by now: by ARM, and by tokens of our own."""
-        now = (await self.keys(account))[pull.target]
-        return await self._prover.prove(pull, account, changed=now.sha256 != pull.old_sha256, new_key=now.value)
+        now = (await self.keys(account))[execution.target]
+        return await self._verifier.verify(
+            execution, account, changed=now.sha256 != execution.old_sha256, new_key=now.value
+        )
 
 
-def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Pull:
+def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Execution:
     """Return the pull that ARM's list of keys tells of where its answer was lost. `at`: if ARM does not say when."""
-    return Pull(
-        lever=Lever.ACCOUNT_KEY,
+    return Execution(
+        action=ActionKind.ACCOUNT_KEY,
         target=target,
         at=key.created or at,
         old_sha256=old_sha256,

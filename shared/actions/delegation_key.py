@@ -15,12 +15,12 @@ from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.actions.liveness import LivenessCheck, PrincipalExists
 from shared.actions.user_delegation import UserDelegation, mint
-from shared.actions.verification import LIFETIME, Probe, Prover, Subject, object_name
+from shared.actions.verification import LIFETIME, Probe, Subject, Verifier, object_name
 from shared.cloud.arm_write import answered, once
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Liveness, Plan, Proof, ProofToken, Pull
-from shared.domain.target import Lever
+from shared.domain.revocation import Execution, Liveness, Plan, Verification, VerificationToken
+from shared.domain.target import ActionKind
 from shared.errors import SasquashError, from_account
 from shared.sas import Credential, Service
 
@@ -30,7 +30,7 @@ _REVOKE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _MINT_TIMEOUT = 5.0  # seconds; the kill waits for it
 _CLOCK_SKEW = timedelta(minutes=1)
 
-_BREAKS = (
+_IMPACT = (
     "Every user delegation SAS of {account}, whoever issued it: all of them end, not only the leaked one.",
     "Every app that issues such SAS and keeps its user delegation key: it has to get a new one, and what it issues "
     "until then is refused.",
@@ -47,13 +47,13 @@ _NO_TOKENS = (
 )
 
 
-class DelegationKeyLever:
+class DelegationKeyAction:
     """Describes, checks, pulls and proves the revocation of an account's user delegation keys."""
 
     def __init__(
         self,
         client_for: Callable[[str], StorageManagementClient],
-        prover: Prover,
+        verifier: Verifier,
         new_transport: Callable[[], Transport],
         *,
         credential: AsyncTokenCredential,
@@ -64,7 +64,7 @@ class DelegationKeyLever:
     ) -> None:
         """`principal_exists` asks Graph about an object id of the tenant `tenant_id`, which is ours."""
         self._client_for = client_for
-        self._prover = prover
+        self._verifier = verifier
         self._delegation = UserDelegation(credential, new_transport)
         self._liveness = LivenessCheck(
             new_transport, principal_exists=principal_exists, tenant_id=tenant_id, clock=clock, new_id=new_id
@@ -74,13 +74,13 @@ class DelegationKeyLever:
 
     def describe(self, account: AccountFacts) -> tuple[str, ...]:
         """Return who breaks when the user delegation keys of `account` are revoked, one English sentence each."""
-        return tuple(line.format(account=account.name) for line in _BREAKS)
+        return tuple(line.format(account=account.name) for line in _IMPACT)
 
     async def check(self, credential: Credential, token: str, account: AccountFacts) -> Liveness:
         """Ask Azure, once, whether the leaked `token` lives; `credential` is what it is without its secret."""
         return await self._liveness.ask(credential, token, account)
 
-    async def mint(self, account: AccountFacts) -> tuple[ProofToken, ...]:
+    async def mint(self, account: AccountFacts) -> tuple[VerificationToken, ...]:
         """Return a proof token of our own; none where the account or our rights don't allow it."""
         endpoint = account.endpoints.get(Service.BLOB)
         if endpoint is None:
@@ -98,26 +98,26 @@ class DelegationKeyLever:
         except TimeoutError:
             _log.warning("No proof token for the user delegation keys of %s in time.", account.name)
             return ()
-        return (ProofToken(Service.BLOB, f"{endpoint}{name}", query, expires),)
+        return (VerificationToken(Service.BLOB, f"{endpoint}{name}", query, expires),)
 
-    async def pull(self, plan: Plan, account: AccountFacts, *, tokens: tuple[ProofToken, ...]) -> Pull:
+    async def execute(self, plan: Plan, account: AccountFacts, *, tokens: tuple[VerificationToken, ...]) -> Execution:
         """Revoke the account's user delegation keys. Meanwhile each proof token is tried.
 
         Raises Throttled or Blocked (nothing happened), or PassingFailure: it may be pulled again.
         """
         correlation_id = self._new_id()
-        async with self._prover.trying(tokens) as tried:
+        async with self._verifier.trying(tokens) as tried:
             await self._revoke(account, correlation_id)
             at = self._clock()
-        return Pull(
-            lever=Lever.DELEGATION_KEY,
+        return Execution(
+            action=ActionKind.DELEGATION_KEY,
             target=plan.target,
             at=at,
             old_sha256="",
             new_sha256="",
             confirmed_by="answer",
             correlation_id=correlation_id,
-            proof_tokens=tuple(tried),
+            verification_tokens=tuple(tried),
         )
 
     async def _revoke(self, account: AccountFacts, correlation_id: str) -> None:
@@ -128,24 +128,24 @@ class DelegationKeyLever:
                 account.resource_group, account.name, **once(correlation_id)
             )
 
-    async def prove(self, pull: Pull, account: AccountFacts) -> Proof:
+    async def verify(self, execution: Execution, account: AccountFacts) -> Verification:
         """Return what is proven by now: by ARM's answer, and by tokens of our own from before and after it.
 
         Azure caches user delegation keys and role assignments for a time that it does not tell: pending meanwhile.
         """
         shown = f"ARM: the revocation of all user delegation keys of {account.name} was answered with success."
-        if not pull.proof_tokens:
+        if not execution.verification_tokens:
             shown = f"{shown} {_NO_TOKENS}"
-        tokens = [token for token in pull.proof_tokens if token.expires > self._clock()]
+        tokens = [token for token in execution.verification_tokens if token.expires > self._clock()]
         try:
-            probes = [Probe(_SUBJECT, token, await self._control(token, account, pull)) for token in tokens]
+            probes = [Probe(_SUBJECT, token, await self._control(token, account, execution)) for token in tokens]
         except SasquashError as error:
             # Each its own control: what is refused then counts only if it was accepted before.
             probes = [Probe(_SUBJECT, token, token.query) for token in tokens]
             shown = f"{shown} There is nothing to compare with: {error}"
-        return await self._prover.verdict(pull, account, probes, shown=shown)
+        return await self._verifier.verdict(execution, account, probes, shown=shown)
 
-    async def _control(self, token: ProofToken, account: AccountFacts, pull: Pull) -> str:
+    async def _control(self, token: VerificationToken, account: AccountFacts, execution: Execution) -> str:
         """Return the query of the same token by a new key, whose time does not begin before the revocation."""
-        key = await self._delegation.key(account, start=pull.at, expiry=token.expires + _CLOCK_SKEW)
+        key = await self._delegation.key(account, start=execution.at, expiry=token.expires + _CLOCK_SKEW)
         return mint(account, urlsplit(token.url).path.lstrip("/"), expires=token.expires, key=key)

@@ -19,14 +19,14 @@ from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParame
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import LockedDown, Outcome, Plan, Proof, Pull
-from shared.domain.target import Lever, Lockdown
+from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
+from shared.domain.target import ActionKind, Lockdown
 from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
 _NOT_REVOKED = "Nothing is revoked by it: what leaked works again as soon as the lockdown is undone."
-_BREAKS = {
+_IMPACT = {
     Lockdown.SHARED_KEY: (
         "Everything that uses a key of {account}, either one: connection strings, Shared Key requests, and every "
         "account SAS and service SAS, on all services.",
@@ -58,7 +58,7 @@ type _Properties = Mapping[str, Any]
 """What of an account a lockdown is about, as ARM names it: in here only, and as JSON text in a `LockedDown`."""
 
 
-class LockdownLever:
+class LockdownAction:
     """Describes, pulls, proves and undoes a lockdown."""
 
     def __init__(
@@ -74,13 +74,13 @@ class LockdownLever:
 
     def describe(self, account: AccountFacts, kind: Lockdown) -> tuple[str, ...]:
         """Return who breaks when `account` is locked down, and who does not, one English sentence each."""
-        return tuple(line.format(account=account.name) for line in _BREAKS[kind])
+        return tuple(line.format(account=account.name) for line in _IMPACT[kind])
 
     def before(self, account: AccountFacts, kind: Lockdown) -> LockedDown:
         """Return the way back from a lockdown that is about to be. Raises Blocked where it could not be kept."""
         return LockedDown(kind, self._clock(), _text(_current(account, kind)))
 
-    async def pull(self, plan: Plan, account: AccountFacts, locked: LockedDown) -> tuple[Pull, LockedDown]:
+    async def execute(self, plan: Plan, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown]:
         """Lock `account` down; `locked` is what `before` returned, or an earlier attempt's.
 
         Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is. A
@@ -107,10 +107,10 @@ class LockdownLever:
             after, confirmed_by = await self._settled(kind, account, error), "listing"
         if not _is_locked(kind, after):
             raise Blocked(f"{doing}: ARM answered, but it is still open. Look for an Azure policy that opens it.")
-        pull = self._pull(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
-        return pull, replace(locked, before=_text(current), after=_text(after))
+        execution = self._execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
+        return execution, replace(locked, before=_text(current), after=_text(after))
 
-    def standing(self, account: AccountFacts, locked: LockedDown) -> tuple[Pull, LockedDown] | None:
+    def standing(self, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown] | None:
         """Return what `pull` does where `account` is locked already, perhaps by an earlier attempt; None if it isn't.
 
         Raises Blocked.
@@ -121,8 +121,8 @@ class LockdownLever:
             return None
         unchanged = not _differences(current, json.loads(locked.before))
         notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
-        pull = self._pull(kind, confirmed_by="listing", correlation_id=None, notes=notes)
-        return pull, replace(locked, after=_text(current))
+        execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
+        return execution, replace(locked, after=_text(current))
 
     async def _settled(self, kind: Lockdown, account: AccountFacts, lost: PassingFailure) -> _Properties:
         """Return the account's properties after an update whose answer was `lost`.
@@ -137,11 +137,11 @@ class LockdownLever:
             raise PassingFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
         return after
 
-    def _pull(
+    def _execution(
         self, kind: Lockdown, *, confirmed_by: str, correlation_id: str | None, notes: tuple[str, ...] = ()
-    ) -> Pull:
-        return Pull(
-            lever=Lever.LOCKDOWN,
+    ) -> Execution:
+        return Execution(
+            action=ActionKind.LOCKDOWN,
             target=kind,
             at=self._clock(),
             old_sha256="",
@@ -151,18 +151,18 @@ class LockdownLever:
             notes=notes,
         )
 
-    async def prove(self, pull: Pull, account: AccountFacts, locked: LockedDown) -> Proof:
+    async def verify(self, execution: Execution, account: AccountFacts, locked: LockedDown) -> Verification:
         """Return whether the lockdown stands, by ARM. Raises PassingFailure or Blocked."""
-        kind = Lockdown(pull.target)
+        kind = Lockdown(execution.target)
         current = _properties(kind, Access.of(await self._read(account)))
         shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
         if not _is_locked(kind, current):
-            return Proof(Outcome.STILL_ALIVE, self._clock(), (gone,))
+            return Verification(Outcome.STILL_ALIVE, self._clock(), (gone,))
         changed = _differences(current, json.loads(locked.after)) if locked.after else ()
         by_hand = (
             (f"{' and '.join(changed)} changed since: the lockdown can only be undone by hand.",) if changed else ()
         )
-        return Proof(Outcome.ARM_ONLY, self._clock(), (shown, *by_hand, _NOT_REVOKED))
+        return Verification(Outcome.ARM_ONLY, self._clock(), (shown, *by_hand, _NOT_REVOKED))
 
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
         """Put back what the lockdown changed; what had been locked before it stays so. May be done twice.

@@ -2,63 +2,63 @@
 
 from collections.abc import Mapping
 
-from shared.actions.account_key import AccountKeyLever
-from shared.actions.delegation_key import DelegationKeyLever
-from shared.actions.lockdown import LockdownLever
-from shared.actions.stored_policy import StoredPolicyLever
+from shared.actions.account_key import AccountKeyAction
+from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.lockdown import LockdownAction
+from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Proof, Revocation
-from shared.domain.target import KEY_NAMES, Lever, Lockdown, PolicyTarget
+from shared.domain.revocation import Revocation, Verification
+from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
 from shared.errors import Blocked
 
 
-class Levers:
+class Actions:
     """Every lever, by what a plan or a record names."""
 
     def __init__(
         self,
         *,
-        account_key: AccountKeyLever,
-        stored_policy: StoredPolicyLever,
-        delegation_key: DelegationKeyLever,
-        lockdown: LockdownLever,
+        account_key: AccountKeyAction,
+        stored_policy: StoredPolicyAction,
+        delegation_key: DelegationKeyAction,
+        lockdown: LockdownAction,
     ) -> None:
         self.account_key = account_key
         self.stored_policy = stored_policy
         self.delegation_key = delegation_key
         self.lockdown = lockdown
 
-    def describe(self, account: AccountFacts, lever: Lever, target: str) -> tuple[str, ...]:
+    def describe(self, account: AccountFacts, action: ActionKind, target: str) -> tuple[str, ...]:
         """Return who breaks when `lever` is pulled on `target`, one English sentence each."""
-        match lever:
-            case Lever.ACCOUNT_KEY:
+        match action:
+            case ActionKind.ACCOUNT_KEY:
                 return self.account_key.describe(account, target)
-            case Lever.STORED_POLICY:
+            case ActionKind.STORED_POLICY:
                 return self.stored_policy.describe(account, PolicyTarget.parse(target))
-            case Lever.DELEGATION_KEY:
+            case ActionKind.DELEGATION_KEY:
                 return self.delegation_key.describe(account)
-            case Lever.LOCKDOWN:
+            case ActionKind.LOCKDOWN:
                 return self.lockdown.describe(account, Lockdown(target))
 
-    async def prove(self, revocation: Revocation) -> Proof:
+    async def verify(self, revocation: Revocation) -> Verification:
         """Return what is proven by now of what `revocation` pulled. Raises PassingFailure or Blocked."""
-        pull, account = revocation.pull, revocation.account
-        if pull is None or account is None:
+        execution, account = revocation.execution, revocation.account
+        if execution is None or account is None:
             raise ValueError("only what was pulled can be proven")
-        match pull.lever:
-            case Lever.ACCOUNT_KEY:
-                return await self.account_key.prove(pull, account)
-            case Lever.STORED_POLICY:
+        match execution.action:
+            case ActionKind.ACCOUNT_KEY:
+                return await self.account_key.verify(execution, account)
+            case ActionKind.STORED_POLICY:
                 keys = await self.account_key.keys(account)
-                return await self.stored_policy.prove(pull, account, key=signer(keys, revocation.key_name))
-            case Lever.DELEGATION_KEY:
-                return await self.delegation_key.prove(pull, account)
-            case Lever.LOCKDOWN:
+                return await self.stored_policy.verify(execution, account, key=signer(keys, revocation.key_name))
+            case ActionKind.DELEGATION_KEY:
+                return await self.delegation_key.verify(execution, account)
+            case ActionKind.LOCKDOWN:
                 if revocation.lockdown is None:
                     raise Blocked(
                         "The record does not say how the account was before its lockdown. Look at it in ARM."
                     )
-                return await self.lockdown.prove(pull, account, revocation.lockdown)
+                return await self.lockdown.verify(execution, account, revocation.lockdown)
 
 
 def signer(keys: Mapping[str, AccountKey], key_name: str | None) -> AccountKey:

@@ -17,7 +17,7 @@ from shared.actions.acl import arm, verification_tokens
 from shared.actions.acl.arm import ArmAcl
 from shared.actions.acl.data_plane import AclStore, DataPlaneAcl, Overtaken, Unreachable
 from shared.actions.acl.policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
-from shared.actions.verification import LIFETIME, Prover, object_name
+from shared.actions.verification import LIFETIME, Verifier, object_name
 from shared.cloud.data_plane import Transport
 from shared.domain import action_text
 from shared.domain.account import (
@@ -29,15 +29,15 @@ from shared.domain.account import (
     Removal,
     Via,
 )
-from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.errors import NotFound, PassingFailure
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _ROUNDS = 5
 _SECOND = 1.0  # the grain of Last-Modified
 
-_BREAKS = (
+_IMPACT = (
     "Every client that uses a SAS of {policy} in account {account}: the leaked one's innocent siblings included.",
     "Nothing else: SAS of other policies and of other resources, account keys and Entra access go on as before.",
 )
@@ -62,13 +62,13 @@ class _Changed:
     notes: tuple[str, ...]
 
 
-class StoredPolicyLever:
+class StoredPolicyAction:
     """Describes, reads, pulls and proves the end of a stored access policy."""
 
     def __init__(
         self,
         client_for: Callable[[str], StorageManagementClient],
-        prover: Prover,
+        verifier: Verifier,
         new_transport: Callable[[], Transport],
         *,
         clock: Callable[[], datetime],
@@ -76,7 +76,7 @@ class StoredPolicyLever:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client_for = client_for
-        self._prover = prover
+        self._verifier = verifier
         self._new_transport = new_transport
         self._clock = clock
         self._new_id = new_id
@@ -85,7 +85,7 @@ class StoredPolicyLever:
     def describe(self, account: AccountFacts, target: PolicyTarget) -> tuple[str, ...]:
         """Return who breaks when `target` of `account` is ended, one English sentence each."""
         policy = action_text.policy(str(target))
-        return tuple(line.format(policy=policy, account=account.name) for line in _BREAKS)
+        return tuple(line.format(policy=policy, account=account.name) for line in _IMPACT)
 
     async def read(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> PolicyReading:
         """Return the policy as it stands, read by `key`, either of the account's.
@@ -134,7 +134,9 @@ class StoredPolicyLever:
         except NotFound:
             return ()
 
-    def mint(self, account: AccountFacts, reading: PolicyReading, *, key: AccountKey) -> tuple[ProofToken, ...]:
+    def mint(
+        self, account: AccountFacts, reading: PolicyReading, *, key: AccountKey
+    ) -> tuple[VerificationToken, ...]:
         """Return a proof token that hangs on the policy, as `policy_tokens.mint` does; none where it is not live.
 
         Where the policy has an end, the token lives as long: keep it only once the lever was pulled.
@@ -145,15 +147,15 @@ class StoredPolicyLever:
         name = object_name(self._new_id())
         return (verification_tokens.mint(account, reading, name, key=key.value, ends=ends),)
 
-    async def pull(
+    async def execute(
         self,
         plan: Plan,
         account: AccountFacts,
         reading: PolicyReading,
         *,
         key: AccountKey,
-        tokens: tuple[ProofToken, ...],
-    ) -> Pull:
+        tokens: tuple[VerificationToken, ...],
+    ) -> Execution:
         """End the policy: leave a tombstone, or nothing where the account's tag asks for that. Idempotent.
 
         Meanwhile the proof tokens are tried. Raises Blocked (nothing happened), or PassingFailure: try again; its
@@ -179,7 +181,7 @@ class StoredPolicyLever:
             remove = without if account.removal is Removal.DELETE else entombed
             return remove(policies, target.policy)
 
-        async with self._prover.trying(tokens) as tried:
+        async with self._verifier.trying(tokens) as tried:
             try:
                 async with self._store(account, target, reading.via, key=key, request_id=request_id) as store:
                     changed = await self._change(store, ended, doing=f"Ending policy {target} of {account.name}")
@@ -188,15 +190,15 @@ class StoredPolicyLever:
                 raise PassingFailure(message, sent=False) from None
             at = self._clock()
         left = find(changed.policies, target.policy)
-        return Pull(
-            lever=Lever.STORED_POLICY,
+        return Execution(
+            action=ActionKind.STORED_POLICY,
             target=plan.target,
             at=at,
             old_sha256=plan.version,
             new_sha256=left.version if left is not None else "",
             confirmed_by="answer" if changed.answered else "listing",
             correlation_id=request_id if changed.written else None,
-            proof_tokens=tuple(tried),
+            verification_tokens=tuple(tried),
             notes=(
                 *changed.notes,
                 *((_ENDED_BEFORE,) if not changed.written else ()),
@@ -237,16 +239,19 @@ class StoredPolicyLever:
                 return f"No tombstone is needed for {policy}: it is there again, and expired."
         raise Revived(f"It is there again and live: {policy}. It has to be weighed anew.", sent=False)
 
-    async def prove(self, pull: Pull, account: AccountFacts, *, key: AccountKey) -> Proof:
+    async def verify(self, execution: Execution, account: AccountFacts, *, key: AccountKey) -> Verification:
         """Return what is proven of the policy's death by now. `key` is the one that signed the leak, as it is now."""
-        target = PolicyTarget.parse(pull.target)
-        name = action_text.policy(pull.target)
+        target = PolicyTarget.parse(execution.target)
+        name = action_text.policy(execution.target)
         reading = await self.read(account, target, key=key)
         if reading.state is PolicyState.LIVE:
             said = f"It is there and live, whether made anew or never ended: {name}."
-            return Proof(Outcome.STILL_ALIVE, self._clock(), (said,))
-        probes = [verification_tokens.probe(token, target, account, key=key.value) for token in pull.proof_tokens]
-        return await self._prover.verdict(pull, account, probes, shown=_shown(reading, name))
+            return Verification(Outcome.STILL_ALIVE, self._clock(), (said,))
+        probes = [
+            verification_tokens.probe(token, target, account, key=key.value)
+            for token in execution.verification_tokens
+        ]
+        return await self._verifier.verdict(execution, account, probes, shown=_shown(reading, name))
 
     async def _change(
         self, store: AclStore, change: Callable[[Policies], Policies | None], *, doing: str

@@ -20,7 +20,7 @@ from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import KEPT_OUT, Transport, send
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Outcome, Proof, ProofToken, Pull
+from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
@@ -76,7 +76,7 @@ class Probe:
     """One question to the data plane. `control` is the query of a token that must be accepted in its stead."""
 
     subject: Subject
-    token: ProofToken
+    token: VerificationToken
     control: str = field(repr=False)
 
 
@@ -119,7 +119,7 @@ class EndpointResult:
         )
 
 
-class Prover:
+class Verifier:
     """Mints proof tokens and tries them, each on a connection of its own."""
 
     def __init__(
@@ -133,7 +133,7 @@ class Prover:
         self._clock = clock
         self._new_id = new_id
 
-    def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[ProofToken, ...]:
+    def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[VerificationToken, ...]:
         """Return a proof token for each of `services` that the account has an endpoint for."""
         expires = (self._clock() + LIFETIME).replace(microsecond=0)
         name = object_name(self._new_id())
@@ -143,14 +143,14 @@ class Prover:
             if service in account.endpoints
         )
 
-    async def try_before(self, token: ProofToken) -> ProofToken:
+    async def try_before(self, token: VerificationToken) -> VerificationToken:
         """Return the token with what it was worth before the lever was pulled."""
         attempt = await self._try(token.url, token.query)
         known = {Answer.ACCEPTED: True, Answer.REFUSED: False}
         return replace(token, accepted_before=known.get(attempt.answer))
 
     @asynccontextmanager
-    async def trying(self, tokens: Iterable[ProofToken]) -> AsyncIterator[list[ProofToken]]:
+    async def trying(self, tokens: Iterable[VerificationToken]) -> AsyncIterator[list[VerificationToken]]:
         """Try `tokens` while the lever is being pulled; nothing waits for the answers.
 
         After the block, the list that it was given holds the tokens with what is known of them by then.
@@ -166,24 +166,30 @@ class Prover:
             # A try may fail in any way: it is only a sign, and the lever has been pulled.
             tried = await asyncio.gather(*tries, return_exceptions=True)
             pairs = zip(known, tried, strict=True)
-            known[:] = [outcome if isinstance(outcome, ProofToken) else token for token, outcome in pairs]
+            known[:] = [outcome if isinstance(outcome, VerificationToken) else token for token, outcome in pairs]
 
-    async def prove(self, pull: Pull, account: AccountFacts, *, changed: bool, new_key: str) -> Proof:
+    async def verify(
+        self, execution: Execution, account: AccountFacts, *, changed: bool, new_key: str
+    ) -> Verification:
         """Return what is proven by now of a key. `changed`: ARM lists another key than the one that was to die."""
         if not changed:
-            return Proof(Outcome.STILL_ALIVE, self._clock(), (f"ARM still lists the old {pull.target}.",))
-        by_arm = f"ARM: the hash of {pull.target} is no longer that of the leaked credential's key."
-        probes = [Probe(OLD_KEY, token, _by_new_key(token, account, new_key)) for token in pull.proof_tokens]
-        return await self.verdict(pull, account, probes, shown=by_arm)
+            return Verification(Outcome.STILL_ALIVE, self._clock(), (f"ARM still lists the old {execution.target}.",))
+        by_arm = f"ARM: the hash of {execution.target} is no longer that of the leaked credential's key."
+        probes = [
+            Probe(OLD_KEY, token, _by_new_key(token, account, new_key)) for token in execution.verification_tokens
+        ]
+        return await self.verdict(execution, account, probes, shown=by_arm)
 
-    async def verdict(self, pull: Pull, account: AccountFacts, probes: Iterable[Probe], *, shown: str) -> Proof:
+    async def verdict(
+        self, execution: Execution, account: AccountFacts, probes: Iterable[Probe], *, shown: str
+    ) -> Verification:
         """Return what the data plane says by now, beside what is `shown` of the change (one English sentence)."""
         usable = [probe for probe in probes if probe.token.expires - _EXPIRY_MARGIN > self._clock()]
         results = await asyncio.gather(*(self._ask(probe, account) for probe in usable))
         endpoints = [endpoint for group in results for endpoint in group]
         evidence = (shown, *_grouped(endpoints))
         accepted = any(endpoint.alive for endpoint in endpoints)
-        return Proof(judge(pull, endpoints, now=self._clock()), self._clock(), evidence, accepted)
+        return Verification(judge(execution, endpoints, now=self._clock()), self._clock(), evidence, accepted)
 
     async def _ask(self, probe: Probe, account: AccountFacts) -> list[EndpointResult]:
         token = probe.token
@@ -230,10 +236,10 @@ def read_answer(status: int, code: str) -> Try:
     return Try(Answer.UNDECIDED, f"{said}: {hint}" if hint else said)
 
 
-def judge(pull: Pull, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
+def judge(execution: Execution, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
     """Return what the endpoints' answers amount to, given that a change is shown."""
     results = tuple(endpoints)
-    waited = now - pull.at
+    waited = now - execution.at
     if any(result.alive for result in results):
         return Outcome.PENDING if waited < LIFETIME - 3 * _EXPIRY_MARGIN else Outcome.STILL_ALIVE
     undecided = any(not result.dead for result in results)
@@ -255,7 +261,7 @@ def object_name(random_id: str) -> str:
     return f"sasquashproof{random_id.replace('-', '')[:16]}"
 
 
-def _by_new_key(token: ProofToken, account: AccountFacts, new_key: str) -> str:
+def _by_new_key(token: VerificationToken, account: AccountFacts, new_key: str) -> str:
     """Return the query of the same token signed with the new key."""
     name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")
     return _mint(
@@ -263,7 +269,9 @@ def _by_new_key(token: ProofToken, account: AccountFacts, new_key: str) -> str:
     ).query
 
 
-def _mint(service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime) -> ProofToken:
+def _mint(
+    service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime
+) -> VerificationToken:
     resource, path = {
         Service.BLOB: (f"{name}/none", f"{name}/none"),
         Service.FILE: (f"{name}/none", f"{name}/none"),
@@ -271,4 +279,4 @@ def _mint(service: Service, endpoint: str, account: str, name: str, *, key: str,
         Service.TABLE: (name, f"{name}()"),
     }[service]
     query = mint_read_token(service=service, account=account, resource=resource, expires=expires, key=key)
-    return ProofToken(service, f"{endpoint}{path}", query, expires)
+    return VerificationToken(service, f"{endpoint}{path}", query, expires)

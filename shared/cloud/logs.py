@@ -70,7 +70,7 @@ class UsageLogs:
     async def _asked(self, revocation: Revocation, account: AccountFacts) -> Usage:
         now = self._clock()
         lines, others = _lines(revocation)
-        ended = revocation.pull.at if revocation.pull is not None else now
+        ended = revocation.execution.at if revocation.execution is not None else now
         questions = [
             log_queries.totals(lines, ended=ended),
             log_queries.objects(lines),

@@ -13,19 +13,26 @@ from datetime import datetime
 from shared.cloud.accounts import AccountRef
 from shared.containment.batch import UnderLock
 from shared.containment.execution import HeldLock
-from shared.containment.recovery import Takeover
-from shared.containment.verdicts import Conclusion
-from shared.domain.revocation import Pull, Revocation
+from shared.containment.recovery import Recovery
+from shared.containment.verdicts import VerdictWriter
+from shared.domain.revocation import Execution, Revocation
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Blocked, Busy, PassingFailure, SasquashError
-from shared.persistence.accounts import PULL_TIME, REST, AccountLock, AccountTable, Rotation, waiting_partition
+from shared.persistence.accounts import (
+    COOLDOWN,
+    EXECUTION_TIME,
+    AccountLock,
+    AccountTable,
+    Rotation,
+    waiting_partition,
+)
 
 _log = logging.getLogger(__name__)
 
 _AHEAD_PATIENCE = 5.0  # seconds, for a lock that may not be needed
 
 
-class LockAhead:
+class EarlyLock:
     """A lock that was asked for before it is known whether it is needed. Who asked gives it back, if it is not."""
 
     def __init__(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
@@ -56,16 +63,16 @@ class LockAhead:
         return self._acquiring
 
 
-class LockedWork:
+class AccountSessions:
     """Takes an account's lock, has all that waits for it decided, and gives the lock back when the records stand."""
 
     def __init__(
         self,
         *,
         table: AccountTable,
-        takeover: Takeover,
+        takeover: Recovery,
         under_lock: UnderLock,
-        conclusion: Conclusion,
+        conclusion: VerdictWriter,
         clock: Callable[[], datetime],
     ) -> None:
         self._table = table
@@ -75,11 +82,11 @@ class LockedWork:
         self._clock = clock
         self._giving_back: set[asyncio.Task[None]] = set()
 
-    def lock_ahead(self, ref: AccountRef, fingerprint: str) -> LockAhead:
+    def lock_ahead(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
         """Ask for the account's lock, to be taken by `contain` or given back to `give_back`."""
-        return LockAhead(ref, asyncio.create_task(self._table.acquire(ref.name, fingerprint=fingerprint)))
+        return EarlyLock(ref, asyncio.create_task(self._table.acquire(ref.name, fingerprint=fingerprint)))
 
-    async def give_back(self, ahead: LockAhead) -> None:
+    async def give_back(self, ahead: EarlyLock) -> None:
         """Give a lock back that was not needed after all, now or as soon as it is there."""
         acquiring = ahead.unused()
         if acquiring is None:
@@ -104,7 +111,7 @@ class LockedWork:
             _log.info("The lock of %s was not needed: %s", ref.name, error)
 
     async def contain(
-        self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, ahead: LockAhead | None = None
+        self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, ahead: EarlyLock | None = None
     ) -> None:
         """Bring `revocation`, and what else waits for the account, to a verdict.
 
@@ -122,7 +129,7 @@ class LockedWork:
             if decided is not None and revocation.fingerprint not in decided:
                 raise Busy(
                     f"The lever of another leak of {ref.name} came first, or the lock's time was up.",
-                    retry_after=REST.total_seconds(),
+                    retry_after=COOLDOWN.total_seconds(),
                 )
 
     async def _turns(self, held: HeldLock, ref: AccountRef, revocation: Revocation) -> set[str] | None:
@@ -133,9 +140,9 @@ class LockedWork:
         saved: set[str] = set()
         following: Revocation | None = revocation
         keys = None
-        while following is not None and held.lock.intent.deadline - self._clock() > PULL_TIME:
+        while following is not None and held.lock.intent.deadline - self._clock() > EXECUTION_TIME:
             partitions = (ref.name, waiting_partition(following.finding))
-            turn = await self._under_lock.decide_and_pull(held, ref, following, partitions=partitions, keys=keys)
+            turn = await self._under_lock.decide_and_execute(held, ref, following, partitions=partitions, keys=keys)
             if turn is None:
                 return saved or None
             await self._keep(held, ref, turn.records)
@@ -190,8 +197,8 @@ class LockedWork:
         if not decided:
             return
         first, *others = decided
-        if first.pull is not None and first.pull.lever in CUTS_OFF_MANY:
-            await self._table.add_rotation(ref.name, _rotation(first.pull, first.fingerprint))
+        if first.execution is not None and first.execution.action in CUTS_OFF_MANY:
+            await self._table.add_rotation(ref.name, _rotation(first.execution, first.fingerprint))
         await self._conclusion.conclude(first)
         await asyncio.gather(*(self._conclusion.conclude(record) for record in others))
         held.uncertain = False
@@ -204,5 +211,5 @@ class LockedWork:
             _log.warning("The lock of %s stays until it ends: %s", held.lock.account, error)
 
 
-def _rotation(pull: Pull, fingerprint: str) -> Rotation:
-    return Rotation(pull.lever, pull.target, pull.at, fingerprint, pull.new_sha256)
+def _rotation(execution: Execution, fingerprint: str) -> Rotation:
+    return Rotation(execution.action, execution.target, execution.at, fingerprint, execution.new_sha256)

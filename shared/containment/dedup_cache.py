@@ -19,7 +19,7 @@ _MOST = 20_000  # the oldest is forgotten first
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
-class Repeats:
+class DedupCache:
     """Knows what this process has just made durable."""
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:

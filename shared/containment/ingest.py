@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from shared.containment.dedup_cache import Repeats
-from shared.containment.rate_limit import Quotas
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.rate_limit import RateLimit
 from shared.containment.service import INLINE_BUDGET, Containment
-from shared.containment.verdicts import Conclusion
+from shared.containment.verdicts import VerdictWriter
 from shared.domain import finding as findings
 from shared.domain.finding import Report, Reported
 from shared.domain.revocation import Reason, State
@@ -19,7 +19,7 @@ _AT_ONCE = 16  # findings of one report that are taken in side by side
 _LONGEST_WAIT = 15 * 60.0  # seconds, for what is over a source's quota
 
 
-class Reception:
+class Ingest:
     """Takes reports in."""
 
     def __init__(
@@ -27,11 +27,11 @@ class Reception:
         *,
         raw_allowed: bool,
         ledger: Ledger,
-        conclusion: Conclusion,
+        conclusion: VerdictWriter,
         queues: Queues,
         containment: Containment,
-        quotas: Quotas,
-        repeats: Repeats,
+        quotas: RateLimit,
+        repeats: DedupCache,
         clock: Callable[[], datetime],
     ) -> None:
         """`raw_allowed`: whether an event may hold what leaked itself."""

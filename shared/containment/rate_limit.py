@@ -19,7 +19,7 @@ class _Bucket:
     at: datetime
 
 
-class Quotas:
+class RateLimit:
     """Counts what each source brings. `an_hour` is how much it may, at once or spread."""
 
     def __init__(self, *, an_hour: int, clock: Callable[[], datetime]) -> None:

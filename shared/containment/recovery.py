@@ -13,21 +13,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.actions.account_key import by_listing
-from shared.actions.registry import Levers, signer
+from shared.actions.registry import Actions, signer
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.decision import outcomes
 from shared.domain.decision import plan as plans
 from shared.domain.decision.attribution import Verdict, attribute
-from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.persistence.accounts import TAKEOVER_TIME, AccountTable, Attributed, Intent, Rotation, Tenure
 from shared.persistence.revocations import Ledger
 
 _CLOCK_SKEW = timedelta(seconds=5)
 
 
-class Takeover:
+class Recovery:
     """Settles what a predecessor did. Runs under the lock that was taken over; whoever calls saves the records."""
 
     def __init__(
@@ -36,13 +36,13 @@ class Takeover:
         ledger: Ledger,
         table: AccountTable,
         accounts: Accounts,
-        levers: Levers,
+        actions: Actions,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._table = table
         self._accounts = accounts
-        self._levers = levers
+        self._actions = actions
         self._clock = clock
 
     async def settle(self, predecessor: Intent, ref: AccountRef) -> list[Revocation]:
@@ -55,7 +55,7 @@ class Takeover:
         rotated_for = [rotation.fingerprint for rotation in rotations if rotation.at > since - _CLOCK_SKEW]
         suspects = dict.fromkeys((*predecessor.suspects, *rotated_for))
         keys, account, found = await asyncio.gather(
-            self._levers.account_key.keys(ref),
+            self._actions.account_key.keys(ref),
             self._accounts.facts(ref),
             asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in suspects)),
         )
@@ -81,33 +81,33 @@ class Takeover:
         if not predecessor.attributed:
             return []
         noted = predecessor.attributed[0]
-        if noted.lever is Lever.LOCKDOWN:
+        if noted.action is ActionKind.LOCKDOWN:
             return self._locked_down(predecessor, account, keys, records)
-        pull = await self._pull_of(noted, account, keys, rotations, records)
-        return self._noted(predecessor, account, keys, pull, records) if pull is not None else []
+        execution = await self._execution_of(noted, account, keys, rotations, records)
+        return self._noted(predecessor, account, keys, execution, records) if execution is not None else []
 
-    async def _pull_of(
+    async def _execution_of(
         self,
         noted: Attributed,
         account: AccountFacts,
         keys: Mapping[str, AccountKey],
         rotations: Iterable[Rotation],
         records: Iterable[Revocation],
-    ) -> Pull | None:
+    ) -> Execution | None:
         """Return the pull that what is there now tells of, None where it tells of none."""
         now = self._clock()
-        match noted.lever:
-            case Lever.ACCOUNT_KEY:
+        match noted.action:
+            case ActionKind.ACCOUNT_KEY:
                 key = keys.get(noted.target)
                 changed = key is not None and key.sha256 != noted.version
                 return by_listing(noted.target, noted.version, key, at=now) if key is not None and changed else None
-            case Lever.STORED_POLICY:
+            case ActionKind.STORED_POLICY:
                 target = PolicyTarget.parse(noted.target)
-                reading = await self._levers.stored_policy.read(account, target, key=signer(keys, None))
-                return _policy_pull(noted, reading, account.removal, at=now)
-            case Lever.DELEGATION_KEY:
+                reading = await self._actions.stored_policy.read(account, target, key=signer(keys, None))
+                return _policy_execution(noted, reading, account.removal, at=now)
+            case ActionKind.DELEGATION_KEY:
                 return _revocation(noted, rotations, records)
-            case Lever.LOCKDOWN:
+            case ActionKind.LOCKDOWN:
                 return None
 
     def _locked_down(
@@ -121,14 +121,14 @@ class Takeover:
         for record in records:
             if record.state is not State.RECEIVED or record.lockdown is None:
                 continue
-            standing = self._levers.lockdown.standing(account, record.lockdown)
+            standing = self._actions.lockdown.standing(account, record.lockdown)
             if standing is not None:
-                pull, locked = standing
-                noted = Attributed(record.fingerprint, pull.lever, pull.target, version="")
+                execution, locked = standing
+                noted = Attributed(record.fingerprint, execution.action, execution.target, version="")
                 known = self._attributed(
                     replace(record, lockdown=locked), noted, account, keys, at=predecessor.acquired_at
                 )
-                return [outcomes.of_pull(known, pull, account, now=self._clock())]
+                return [outcomes.of_execution(known, execution, account, now=self._clock())]
         return []
 
     def _noted(
@@ -136,14 +136,16 @@ class Takeover:
         predecessor: Intent,
         account: AccountFacts,
         keys: Mapping[str, AccountKey],
-        pull: Pull,
+        execution: Execution,
         records: Iterable[Revocation],
     ) -> list[Revocation]:
         """Return the records of all that the predecessor had noted: it hangs on the same key or policy."""
         proven = predecessor.attributed[0]
         now = self._clock()
         told = any(
-            r.pull is not None and r.pull.lever is pull.lever and r.pull.old_sha256 == pull.old_sha256
+            r.execution is not None
+            and r.execution.action is execution.action
+            and r.execution.old_sha256 == execution.old_sha256
             for r in records
         )
         settled: list[Revocation] = []
@@ -152,9 +154,9 @@ class Takeover:
                 continue
             known = self._attributed(record, proven, account, keys, at=predecessor.acquired_at)
             if told or settled:
-                settled.append(outcomes.of_covered(known, pull, account, now=now))
+                settled.append(outcomes.of_covered(known, execution, account, now=now))
             else:
-                settled.append(outcomes.of_pull(known, pull, account, now=now))
+                settled.append(outcomes.of_execution(known, execution, account, now=now))
         return settled
 
     def _not_noted(
@@ -207,12 +209,12 @@ class Takeover:
         `answered_at` is when ARM answered, None where nobody knows whether it did.
         """
         now = self._clock()
-        pull = by_listing(name, "", keys[name], at=now)
+        execution = by_listing(name, "", keys[name], at=now)
         if answered_at is not None:
-            pull = replace(pull, at=answered_at, confirmed_by="answer")
-        proven = Attributed(record.fingerprint, Lever.ACCOUNT_KEY, name, "")
+            execution = replace(execution, at=answered_at, confirmed_by="answer")
+        proven = Attributed(record.fingerprint, ActionKind.ACCOUNT_KEY, name, "")
         known = self._attributed(record, proven, account, keys, at=None)
-        return outcomes.of_pull(replace(known, key_sha256=None), pull, account, now=now)
+        return outcomes.of_execution(replace(known, key_sha256=None), execution, account, now=now)
 
     def _attributed(
         self,
@@ -226,7 +228,7 @@ class Takeover:
         """Return the record as the predecessor had weighed it; a key that it did not pull is there still."""
         key_name: str | None = proven.target
         key_sha256: str | None = proven.version
-        if proven.lever is not Lever.ACCOUNT_KEY:
+        if proven.action is not ActionKind.ACCOUNT_KEY:
             verdict = _verdict(record, account, keys)
             key_name, key_sha256 = (verdict.key_name, verdict.key_sha256) if verdict is not None else (None, None)
         return replace(
@@ -240,14 +242,16 @@ class Takeover:
 
     def _carried_out(self, noted: Attributed, account: AccountFacts) -> Plan:
         return Plan(
-            lever=noted.lever,
+            action=noted.action,
             account_id=account.id,
             target=noted.target,
             version=noted.version,
             reason="Another worker had decided on it and carried it out, and could not record why.",
             steps=(),
-            breaks=self._levers.describe(account, noted.lever, noted.target),
-            digest=plans.digest(lever=noted.lever, account_id=account.id, target=noted.target, version=noted.version),
+            impact=self._actions.describe(account, noted.action, noted.target),
+            digest=plans.digest(
+                action=noted.action, account_id=account.id, target=noted.target, version=noted.version
+            ),
         )
 
 
@@ -261,13 +265,15 @@ def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]
     return not told and key.created is not None and first <= key.created <= last
 
 
-def _policy_pull(noted: Attributed, reading: PolicyReading, removal: Removal, *, at: datetime) -> Pull | None:
+def _policy_execution(
+    noted: Attributed, reading: PolicyReading, removal: Removal, *, at: datetime
+) -> Execution | None:
     """Return the pull, if what is left of the policy is what ours leaves: if not, somebody else was there."""
     left = PolicyState.GONE if removal is Removal.DELETE else PolicyState.TOMBSTONE
     if reading.state is not left or reading.version == noted.version:
         return None
-    return Pull(
-        lever=Lever.STORED_POLICY,
+    return Execution(
+        action=ActionKind.STORED_POLICY,
         target=noted.target,
         at=at,
         old_sha256=noted.version,
@@ -277,7 +283,7 @@ def _policy_pull(noted: Attributed, reading: PolicyReading, removal: Removal, *,
     )
 
 
-def _revocation(noted: Attributed, rotations: Iterable[Rotation], records: Iterable[Revocation]) -> Pull | None:
+def _revocation(noted: Attributed, rotations: Iterable[Rotation], records: Iterable[Revocation]) -> Execution | None:
     """Return the revocation of delegation keys that was noted for one of `records`, None where none was.
 
     It was noted before a record could tell of it, and after it was asked for: an older one is another.
@@ -285,9 +291,9 @@ def _revocation(noted: Attributed, rotations: Iterable[Rotation], records: Itera
     since = {record.fingerprint: (record.reached(State.RECEIVED) or record.received_at) for record in records}
     for rotation in rotations:
         asked = since.get(rotation.fingerprint)
-        if rotation.lever is noted.lever and asked is not None and rotation.at > asked - _CLOCK_SKEW:
-            return Pull(
-                lever=rotation.lever,
+        if rotation.action is noted.action and asked is not None and rotation.at > asked - _CLOCK_SKEW:
+            return Execution(
+                action=rotation.action,
                 target=rotation.target,
                 at=rotation.at,
                 old_sha256="",

@@ -12,13 +12,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.actions.delegation_key import DelegationKeyLever
+from shared.actions.delegation_key import DelegationKeyAction
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.arm_throttle import ArmPace
-from shared.containment.account_session import LockAhead, LockedWork
+from shared.containment.account_session import AccountSessions, EarlyLock
 from shared.containment.batch import UnderLock
-from shared.containment.dedup_cache import Repeats
-from shared.containment.verdicts import Conclusion
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.verdicts import VerdictWriter
 from shared.domain.decision.attribution import expired
 from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding, Reported
@@ -50,11 +50,11 @@ class Containment:
         table: AccountTable,
         accounts: Accounts,
         under_lock: UnderLock,
-        work: LockedWork,
-        conclusion: Conclusion,
-        delegation_key: DelegationKeyLever,
+        work: AccountSessions,
+        conclusion: VerdictWriter,
+        delegation_key: DelegationKeyAction,
         queues: Queues,
-        repeats: Repeats,
+        repeats: DedupCache,
         pace: ArmPace,
         clock: Callable[[], datetime],
     ) -> None:
@@ -97,7 +97,7 @@ class Containment:
             if ahead is not None:  # beyond the patience, if it must: a lock that nobody needs keeps others waiting
                 await self._work.give_back(ahead)
 
-    def _lock_ahead(self, finding: Finding) -> LockAhead | None:
+    def _lock_ahead(self, finding: Finding) -> EarlyLock | None:
         """Ask for the account's lock at once, if the account is known and the leak new, so that it will be needed.
 
         Azure is asked about a user delegation SAS before the account is locked: that may take long.
@@ -137,7 +137,7 @@ class Containment:
         *,
         token: str | None,
         patience: float,
-        ahead: LockAhead | None,
+        ahead: EarlyLock | None,
     ) -> None:
         """Contain what is durable. A failure is the queue's business: Event Grid's patience is for other findings."""
         name = revocation.fingerprint[:12]
@@ -154,7 +154,7 @@ class Containment:
             except SasquashError as worse:
                 _log.warning("Containing %s waits for its safety net (%s): %s", name, worse.code, worse)
 
-    async def _look(self, finding: Finding, ahead: LockAhead | None = None) -> AccountRef | SasquashError | None:
+    async def _look(self, finding: Finding, ahead: EarlyLock | None = None) -> AccountRef | SasquashError | None:
         """Find the account while the claim is written; a failure is kept for later, since the claim comes first."""
         if ahead is not None:
             return ahead.ref
@@ -236,12 +236,12 @@ class Containment:
             return
         try:
             looked = await self._look(revocation.finding)
-            with self._lever_reserved(revocation, looked):
+            with self._action_reserved(revocation, looked):
                 await self._contain(revocation, looked, urgent=urgent)
         except SasquashError as error:
             await self._again(revocation, message, error)
 
-    def _lever_reserved(
+    def _action_reserved(
         self, revocation: Revocation, looked: AccountRef | SasquashError | None
     ) -> AbstractContextManager[None]:
         """Where a lever was decided on and waits for ARM: have room for it before its keys are listed anew.
@@ -289,7 +289,7 @@ class Containment:
         looked: AccountRef | SasquashError | None,
         *,
         urgent: bool = False,
-        ahead: LockAhead | None = None,
+        ahead: EarlyLock | None = None,
     ) -> None:
         """Bring a `received` record to its verdict. Raises what `_again` handles."""
         if isinstance(looked, SasquashError):

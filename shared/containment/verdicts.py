@@ -11,7 +11,7 @@ from shared.persistence.queues import Queues
 from shared.persistence.revocations import Ledger
 
 
-class Conclusion:
+class VerdictWriter:
     """Ends the wait of a finding."""
 
     def __init__(self, *, ledger: Ledger, table: AccountTable, queues: Queues) -> None:
@@ -39,7 +39,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
 
     A pull is always told of, whatever others decided while it was on its way.
     """
-    if current.state is not State.RECEIVED and (decided.pull is None or current.pull is not None):
+    if current.state is not State.RECEIVED and (decided.execution is None or current.execution is not None):
         return None
     return replace(
         decided,
@@ -47,7 +47,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         sightings=current.sightings,
         claims=current.claims,
         filed=current.filed,
-        told=current.told,
+        notifications=current.notifications,
         announced=current.announced,
         liveness=current.liveness or decided.liveness,
         etag=current.etag,

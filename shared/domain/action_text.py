@@ -1,7 +1,7 @@
 """What a lever does, in words: for records, and for the people who read them. Pure."""
 
-from shared.domain.revocation import Pull
-from shared.domain.target import Lever, Lockdown, PolicyTarget
+from shared.domain.revocation import Execution
+from shared.domain.target import ActionKind, Lockdown, PolicyTarget
 from shared.sas import Service
 
 _RESOURCES = {
@@ -12,19 +12,19 @@ _RESOURCES = {
 }
 
 
-def done(pull: Pull, account: str) -> str:
+def done(execution: Execution, account: str) -> str:
     """Return what pulling the lever did, as one sentence. A policy's id in it is text from outside."""
-    match pull.lever:
-        case Lever.ACCOUNT_KEY:
-            return f"{pull.target} of {account} was regenerated."
-        case Lever.STORED_POLICY:
-            name = policy(pull.target)
+    match execution.action:
+        case ActionKind.ACCOUNT_KEY:
+            return f"{execution.target} of {account} was regenerated."
+        case ActionKind.STORED_POLICY:
+            name = policy(execution.target)
             return f"{name[0].upper()}{name[1:]} of {account} was revoked."
-        case Lever.DELEGATION_KEY:
+        case ActionKind.DELEGATION_KEY:
             return f"All user delegation keys of {account} were revoked."
-        case Lever.LOCKDOWN if pull.target == Lockdown.SHARED_KEY:
+        case ActionKind.LOCKDOWN if execution.target == Lockdown.SHARED_KEY:
             return f"Shared key access of {account} was switched off."
-        case Lever.LOCKDOWN:
+        case ActionKind.LOCKDOWN:
             return f"{account} was closed to public networks."
 
 

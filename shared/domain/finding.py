@@ -13,7 +13,7 @@ from typing import Self
 
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from shared.redaction import redact
 from shared.sas import Credential, InvalidCredential, Leak, extract_leaks
@@ -42,7 +42,7 @@ class Order:
     """
 
     account: str
-    lever: Lever
+    action: ActionKind
     target: str
 
 
@@ -77,7 +77,7 @@ class Finding:
         alert: AlertReference | None,
     ) -> Self:
         """Return the finding that asks for the key to be regenerated that `evidence` names."""
-        order = Order(evidence.account, Lever.ACCOUNT_KEY, evidence.key)
+        order = Order(evidence.account, ActionKind.ACCOUNT_KEY, evidence.key)
         return cls(evidence.fingerprint, None, source, url, detected_at, order, evidence=evidence, alert=alert)
 
     def to_data(self) -> dict[str, object]:

@@ -12,12 +12,12 @@ def of(revocation: Revocation) -> str:
             return _approval(revocation)
         case State.CONTAINED:
             return " ".join(
-                part for part in (_arithmetic(revocation), _approval(revocation), _pull(revocation)) if part
+                part for part in (_arithmetic(revocation), _approval(revocation), _execution(revocation)) if part
             )
         case State.PROVEN:
-            return _proof(revocation)
-        case State.FAILED if revocation.proof is not None:
-            return _proof(revocation)
+            return _verification(revocation)
+        case State.FAILED if revocation.verification is not None:
+            return _verification(revocation)
         case State.CLOSED:
             return ""
         case _:
@@ -26,8 +26,8 @@ def of(revocation: Revocation) -> str:
 
 def correlation_id(revocation: Revocation) -> str | None:
     """Return the id by which Azure's own log knows the change, None where nothing was changed."""
-    pulled = revocation.state is State.CONTAINED and revocation.pull is not None
-    return revocation.pull.correlation_id if pulled and revocation.pull is not None else None
+    executed = revocation.state is State.CONTAINED and revocation.execution is not None
+    return revocation.execution.correlation_id if executed and revocation.execution is not None else None
 
 
 def _arithmetic(revocation: Revocation) -> str:
@@ -48,15 +48,15 @@ def _approval(revocation: Revocation) -> str:
     return f"Approved by {approval.who}: plan {approval.digest[:_SHOWN]}…."
 
 
-def _pull(revocation: Revocation) -> str:
-    pull = revocation.pull
-    if pull is None:
+def _execution(revocation: Revocation) -> str:
+    execution = revocation.execution
+    if execution is None:
         return ""
-    how = "Azure's answer" if pull.confirmed_by == "answer" else "what is there now, as the answer was lost"
-    was = f", from SHA-256 {pull.old_sha256[:_SHOWN]}…" if pull.old_sha256 else ""
-    became = f" to {pull.new_sha256[:_SHOWN]}…" if pull.new_sha256 else ""
+    how = "Azure's answer" if execution.confirmed_by == "answer" else "what is there now, as the answer was lost"
+    was = f", from SHA-256 {execution.old_sha256[:_SHOWN]}…" if execution.old_sha256 else ""
+    became = f" to {execution.new_sha256[:_SHOWN]}…" if execution.new_sha256 else ""
     return f"Shown by {how}{was}{became}."
 
 
-def _proof(revocation: Revocation) -> str:
-    return " ".join(revocation.proof.evidence) if revocation.proof is not None else ""
+def _verification(revocation: Revocation) -> str:
+    return " ".join(revocation.verification.evidence) if revocation.verification is not None else ""

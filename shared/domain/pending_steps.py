@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.alert import AlertReference
-from shared.domain.revocation import Change, Outcome, Proof, Pull, Reason, Revocation, State
-from shared.domain.target import Lever
+from shared.domain.revocation import Change, Execution, Outcome, Reason, Revocation, State, Verification
+from shared.domain.target import ActionKind
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _NOT_ASKED_ABOUT = frozenset({State.RECEIVED, State.DISMISSED})
@@ -48,7 +48,7 @@ def untold(revocation: Revocation) -> bool:
     now = (revocation.state, revocation.reason)
     asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
     return not any(
-        (told.state, told.reason) == now and (asked is None or told.at >= asked) for told in revocation.told
+        (told.state, told.reason) == now and (asked is None or told.at >= asked) for told in revocation.notifications
     )
 
 
@@ -60,7 +60,7 @@ def confirmed(revocation: Revocation) -> bool:
     liveness = revocation.liveness
     return revocation.plan is not None and (
         revocation.key_name is not None
-        or revocation.pull is not None
+        or revocation.execution is not None
         or (revocation.finding.order is not None and revocation.finding.evidence is None)
         or (liveness is not None and liveness.alive is True)
     )
@@ -82,9 +82,11 @@ def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
 
     A lockdown kills nothing; what ended with another leak's key is as dead as that.
     """
-    pull = revocation.pull
+    execution = revocation.execution
     killed = (
-        revocation.state in (State.PROVEN, State.CLOSED) and pull is not None and pull.lever is not Lever.LOCKDOWN
+        revocation.state in (State.PROVEN, State.CLOSED)
+        and execution is not None
+        and execution.action is not ActionKind.LOCKDOWN
     )
     if not killed and revocation.reason is not Reason.COVERED:
         return ()
@@ -101,7 +103,7 @@ def closable(revocation: Revocation) -> bool:
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
-        and any(told.state is State.PROVEN for told in revocation.told)
+        and any(told.state is State.PROVEN for told in revocation.notifications)
         and any(change.state is State.PROVEN for change in revocation.announced)
         and not open_alerts(revocation)
         and (locked is None or not locked.after or locked.undone_at is not None)
@@ -117,10 +119,12 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
         return True
     if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
         return True
-    pull = revocation.pull
-    hand_over_due = pull is not None and pull.lever is Lever.ACCOUNT_KEY and revocation.hand_over is None
+    execution = revocation.execution
+    key_distribution_due = (
+        execution is not None and execution.action is ActionKind.ACCOUNT_KEY and revocation.key_distribution is None
+    )
     news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
-    return hand_over_due or news or bool(open_alerts(revocation)) or closable(revocation)
+    return key_distribution_due or news or bool(open_alerts(revocation)) or closable(revocation)
 
 
 def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
@@ -131,37 +135,41 @@ def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
     """
     if revocation.account is None or revocation.state in _NOT_ASKED_ABOUT or not confirmed(revocation):
         return None
-    usage, pull = revocation.usage, revocation.pull
+    usage, execution = revocation.usage, revocation.execution
     if usage is None:
         return 0.0
-    if usage.unknown or pull is None or usage.at >= pull.at + LOGS_LAG:
+    if usage.unknown or execution is None or usage.at >= execution.at + LOGS_LAG:
         return None
-    return max((pull.at + LOGS_LAG - now).total_seconds(), 0.0)
+    return max((execution.at + LOGS_LAG - now).total_seconds(), 0.0)
 
 
 def remains_unseen(revocation: Revocation) -> bool:
     """Whether it is to be looked at what stays open, now that the leak was revoked. A lockdown closes the account."""
-    pull = revocation.pull
-    return pull is not None and pull.lever is not Lever.LOCKDOWN and revocation.remains is None
+    execution = revocation.execution
+    return execution is not None and execution.action is not ActionKind.LOCKDOWN and revocation.remains is None
 
 
-def with_proof(revocation: Revocation, proof: Proof) -> Revocation | None:
+def with_verification(revocation: Revocation, verification: Verification) -> Revocation | None:
     """Return the record with its proof; the proof tokens have served and go. None when it is not waiting for one."""
-    if revocation.state is not State.CONTAINED or revocation.pull is None:
+    if revocation.state is not State.CONTAINED or revocation.execution is None:
         return None
-    before = revocation.proof
-    if proof.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
+    before = revocation.verification
+    if verification.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
         # The proof tokens expired before anyone could ask again: what was seen last is what counts.
-        evidence = (*proof.evidence, *before.evidence[1:], "No proof token is left to ask again with.")
-        proof = replace(proof, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
-    proven = replace(revocation, proof=proof, pull=replace(revocation.pull, proof_tokens=()))
-    if proof.outcome is Outcome.STILL_ALIVE:
-        detail = f"The lever was pulled, and yet the credential may still be in force. {' '.join(proof.evidence)}"
-        return proven.end(Reason.STILL_ALIVE, now=proof.at, detail=detail)
-    return proven.reach(State.PROVEN, now=proof.at, detail=_proven(revocation.pull, proof))
+        evidence = (*verification.evidence, *before.evidence[1:], "No proof token is left to ask again with.")
+        verification = replace(verification, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
+    proven = replace(
+        revocation, verification=verification, execution=replace(revocation.execution, verification_tokens=())
+    )
+    if verification.outcome is Outcome.STILL_ALIVE:
+        detail = (
+            f"The lever was pulled, and yet the credential may still be in force. {' '.join(verification.evidence)}"
+        )
+        return proven.end(Reason.STILL_ALIVE, now=verification.at, detail=detail)
+    return proven.reach(State.PROVEN, now=verification.at, detail=_proven(revocation.execution, verification))
 
 
-def _proven(pull: Pull, proof: Proof) -> str:
-    if pull.lever is Lever.LOCKDOWN:
+def _proven(execution: Execution, verification: Verification) -> str:
+    if execution.action is ActionKind.LOCKDOWN:
         return "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
-    return f"Proven dead {'by ARM only' if proof.outcome is Outcome.ARM_ONLY else 'by tokens of our own'}."
+    return f"Proven dead {'by ARM only' if verification.outcome is Outcome.ARM_ONLY else 'by tokens of our own'}."

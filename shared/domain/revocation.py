@@ -12,7 +12,7 @@ from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.domain.usage import Usage
 from shared.sas import Service
 
@@ -95,18 +95,18 @@ class Plan:
     stands: with it the digest goes stale. `steps` (in order) and `breaks` are English, one sentence each.
     """
 
-    lever: Lever
+    action: ActionKind
     account_id: str
     target: str
     version: str
     reason: str
     steps: tuple[str, ...]
-    breaks: tuple[str, ...]
+    impact: tuple[str, ...]
     digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class ProofToken:
+class VerificationToken:
     """A token of our own that hangs on what is to die. `query` is the only credential that is stored, once that died.
 
     One by a key reads one object that does not exist, for half an hour; one of a stored access policy may do what the
@@ -121,20 +121,20 @@ class ProofToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Pull:
+class Execution:
     """The lever was pulled. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
 
     `notes` are English, one sentence each: what came with it that a person should know.
     """
 
-    lever: Lever
+    action: ActionKind
     target: str
     at: datetime
     old_sha256: str
     new_sha256: str
     confirmed_by: str  # "answer" | "listing" (by what is there now: the answer was lost, or nothing had to change)
     correlation_id: str | None
-    proof_tokens: tuple[ProofToken, ...] = ()
+    verification_tokens: tuple[VerificationToken, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -148,7 +148,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Verification:
     """What is known of the credential's death. `evidence` is one English sentence an item.
 
     `accepted`: a proof token was accepted at last sight.
@@ -199,7 +199,7 @@ class AtDeadline(StrEnum):
     REVOKE = "revoke"
 
 
-class HandOverOutcome(StrEnum):
+class KeyDistributionOutcome(StrEnum):
     """What came of handing the new key over to its consumers."""
 
     DONE = "done"
@@ -208,10 +208,10 @@ class HandOverOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class KeyDistribution:
     """Whether the new key is where its consumers fetch it. `secret` is the secret's id without a version."""
 
-    outcome: HandOverOutcome
+    outcome: KeyDistributionOutcome
     at: datetime
     said: str  # one English sentence
     secret: str | None = None
@@ -241,7 +241,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Notification:
     """A mail that went out, and what it told."""
 
     state: State
@@ -317,10 +317,10 @@ class Revocation:
     plan: Plan | None = None
     deadline: datetime | None = None
     at_deadline: AtDeadline = AtDeadline.ESCALATE
-    pull: Pull | None = None
-    proof: Proof | None = None
+    execution: Execution | None = None
+    verification: Verification | None = None
     filed: Filed | None = None
-    told: tuple[Told, ...] = ()
+    notifications: tuple[Notification, ...] = ()
     announced: tuple[Change, ...] = ()
     claims: tuple[Claim, ...] = ()
     owners: tuple[Owner, ...] | None = None  # None: not looked up yet
@@ -330,7 +330,7 @@ class Revocation:
     looked_for_account: int = 0
     liveness: Liveness | None = None
     approval: Approval | None = None
-    hand_over: HandOver | None = None
+    key_distribution: KeyDistribution | None = None
     lockdown: LockedDown | None = None
     waits_for_arm: bool = False  # a lever was decided on, and ARM took no more changes
     closed_alerts: tuple[ClosedAlert, ...] = ()

@@ -25,7 +25,7 @@ class InvalidTarget(ValueError):
     """A target that its lever can't be pulled on. The message names the rule and never repeats the text."""
 
 
-class Lever(StrEnum):
+class ActionKind(StrEnum):
     """A way to kill a credential; each has a module in `shared/levers`."""
 
     ACCOUNT_KEY = "account_key"
@@ -34,7 +34,7 @@ class Lever(StrEnum):
     LOCKDOWN = "lockdown"
 
 
-CUTS_OFF_MANY = frozenset({Lever.ACCOUNT_KEY, Lever.DELEGATION_KEY})
+CUTS_OFF_MANY = frozenset({ActionKind.ACCOUNT_KEY, ActionKind.DELEGATION_KEY})
 """The levers that end far more than the leak: they are noted per account, and limits ask a person about more."""
 
 
@@ -81,14 +81,14 @@ class PolicyTarget:
             ) from None
 
 
-def check_target(lever: Lever, target: str) -> None:
+def check_target(action: ActionKind, target: str) -> None:
     """Return if `lever` can be pulled on `target`. Raises InvalidTarget."""
-    match lever:
-        case Lever.ACCOUNT_KEY if target not in KEY_NAMES:
+    match action:
+        case ActionKind.ACCOUNT_KEY if target not in KEY_NAMES:
             raise InvalidTarget("the target of account_key is key1 or key2")
-        case Lever.STORED_POLICY:
+        case ActionKind.STORED_POLICY:
             PolicyTarget.parse(target)
-        case Lever.DELEGATION_KEY if target != DELEGATION_KEYS:
+        case ActionKind.DELEGATION_KEY if target != DELEGATION_KEYS:
             raise InvalidTarget(f"the target of delegation_key is {DELEGATION_KEYS}")
-        case Lever.LOCKDOWN if target not in list(Lockdown):
+        case ActionKind.LOCKDOWN if target not in list(Lockdown):
             raise InvalidTarget("the target of lockdown is shared_key or network")

@@ -65,7 +65,7 @@ def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revo
     overdue = current.deadline is not None and current.deadline < now
     if current.state not in _TRIED_AGAIN and not (current.state is State.AWAITING_APPROVAL and overdue):
         raise _wrong(current, "only what failed, is unresolved, was only observed or is overdue can be retried")
-    if current.pull is not None and current.reason is not Reason.LOCKDOWN_UNDONE:
+    if current.execution is not None and current.reason is not Reason.LOCKDOWN_UNDONE:
         raise WrongState("Its lever was pulled already. What is left of it, its history says.")
     if current.finding.credential is None and current.finding.order is None:
         raise WrongState("It stands for a report that could not be read: send that again, in a form that can be.")

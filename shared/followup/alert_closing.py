@@ -41,10 +41,10 @@ class AlertCloser:
 
 def comment(revocation: Revocation) -> str:
     """Return what is told of a dead leak where it was reported: at most 280 characters, and no secret."""
-    pull, account, credential = revocation.pull, revocation.account, revocation.finding.credential
-    what = done(pull, account.name) if pull is not None and account is not None else revocation.detail
-    proof = revocation.proof
-    if proof is not None and proof.outcome is Outcome.PROVEN:
+    execution, account, credential = revocation.execution, revocation.account, revocation.finding.credential
+    what = done(execution, account.name) if execution is not None and account is not None else revocation.detail
+    verification = revocation.verification
+    if verification is not None and verification.outcome is Outcome.PROVEN:
         how = "Refused, by proof."
     else:
         how = "" if revocation.reason is Reason.COVERED else "Proven by ARM only."

@@ -43,7 +43,7 @@ class Announcement:
                 "reason": change.reason.value if change.reason is not None else None,
                 "account_id": account.id if account is not None else None,
                 "key": record.key_name,
-                "lever": record.plan.lever.value if record.plan is not None else None,
+                "action": record.plan.action.value if record.plan is not None else None,
                 "target": record.plan.target if record.plan is not None else None,
                 "source": record.finding.source,
                 "received_at": record.received_at.isoformat(),
@@ -51,7 +51,7 @@ class Announcement:
         )
 
 
-class Announcer:
+class StateEvents:
     """Publishes states. One call, however many."""
 
     def __init__(self, client: EventGridPublisherClient) -> None:

@@ -18,8 +18,8 @@ from weakref import WeakValueDictionary
 
 from shared.cloud.key_vault import Secret, SecretDisabled
 from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
-from shared.domain.revocation import HandOver, HandOverOutcome, Pull
-from shared.domain.target import Lever
+from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.target import ActionKind
 from shared.errors import NotFound, PassingFailure
 from shared.sas import key_sha256
 
@@ -60,7 +60,7 @@ class _Declined(Exception):
     """Why nothing is written: an English sentence for the record."""
 
 
-class KeyHandOver:
+class KeyDistributor:
     """Puts an account's new key where its consumers fetch it."""
 
     def __init__(
@@ -84,30 +84,30 @@ class KeyHandOver:
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, pull: Pull, account: AccountFacts) -> HandOver:
+    async def run(self, execution: Execution, account: AccountFacts) -> KeyDistribution:
         """Put the key that `pull` made into the secret that `account`'s tag names, and disable the old version.
 
         May be repeated, and takes up what a run before it left undone. Raises AccountGone, Blocked or PassingFailure.
         """
-        if pull.lever is not Lever.ACCOUNT_KEY:
+        if execution.action is not ActionKind.ACCOUNT_KEY:
             return self._ended(
-                HandOverOutcome.NOT_ASKED, "No key was regenerated, and so there is none to hand over."
+                KeyDistributionOutcome.NOT_ASKED, "No key was regenerated, and so there is none to hand over."
             )
         tag = tag_in(account.tags, KEY_VAULT_TAG)
         if not tag:
             return self._ended(
-                HandOverOutcome.NOT_ASKED, f"No tag {KEY_VAULT_TAG} names a secret that holds the key."
+                KeyDistributionOutcome.NOT_ASKED, f"No tag {KEY_VAULT_TAG} names a secret that holds the key."
             )
         secret = None
         try:
             secret = self._named(tag)
-            said = await self._alone(pull, account, secret, _format(account))
+            said = await self._alone(execution, account, secret, _format(account))
         except _Declined as declined:
-            return self._ended(HandOverOutcome.DECLINED, str(declined), secret)
-        return self._ended(HandOverOutcome.DONE, said, secret)
+            return self._ended(KeyDistributionOutcome.DECLINED, str(declined), secret)
+        return self._ended(KeyDistributionOutcome.DONE, said, secret)
 
-    def _ended(self, outcome: HandOverOutcome, said: str, secret: Secret | None = None) -> HandOver:
-        return HandOver(outcome, self._clock(), said, secret.id if secret is not None else None)
+    def _ended(self, outcome: KeyDistributionOutcome, said: str, secret: Secret | None = None) -> KeyDistribution:
+        return KeyDistribution(outcome, self._clock(), said, secret.id if secret is not None else None)
 
     def _named(self, tag: str) -> Secret:
         """The secret that the tag's text names. The host is built of the vault's name, and not taken from the tag."""
@@ -125,39 +125,41 @@ class KeyHandOver:
         url = f"https://{vault}.{self._suffix}"
         return Secret(self._client_for(url), vault=vault, url=url, name=match["name"])
 
-    async def _alone(self, pull: Pull, account: AccountFacts, secret: Secret, form: _Format) -> str:
+    async def _alone(self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format) -> str:
         """One at a time for a secret: many leaks may be behind one pull, and are followed up side by side."""
         lock = self._locks.setdefault(secret.id.lower(), asyncio.Lock())
         try:
             async with asyncio.timeout(_DEADLINE), lock:
-                return await self._hand_over(pull, account, secret, form)
+                return await self._key_distribution(execution, account, secret, form)
         except TimeoutError:
             raise PassingFailure(
-                f"Handing {pull.target} of {account.name} over took more than {_DEADLINE:.0f} s."
+                f"Handing {execution.target} of {account.name} over took more than {_DEADLINE:.0f} s."
             ) from None
 
-    async def _hand_over(self, pull: Pull, account: AccountFacts, secret: Secret, form: _Format) -> str:
+    async def _key_distribution(
+        self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format
+    ) -> str:
         """Return what there is to say once the secret holds the new key. Raises _Declined."""
-        if not pull.old_sha256 or not pull.new_sha256:
-            raise _Declined(f"It is not known what {pull.target} was and became.")
-        current = await self._current(pull, secret, form)
-        if not _holds(current, pull.new_sha256, form):
-            new_key = await self._new_key(pull, account)
+        if not execution.old_sha256 or not execution.new_sha256:
+            raise _Declined(f"It is not known what {execution.target} was and became.")
+        current = await self._current(execution, secret, form)
+        if not _holds(current, execution.new_sha256, form):
+            new_key = await self._new_key(execution, account)
             # Once more, as late as can be: another host may be at it, and one new version is enough.
-            current = await self._current(pull, secret, form)
-            if not _holds(current, pull.new_sha256, form):
-                return await self._replace(pull, secret, current, new_key, form)
-        return await self._finish(pull, secret, current, form)
+            current = await self._current(execution, secret, form)
+            if not _holds(current, execution.new_sha256, form):
+                return await self._replace(execution, secret, current, new_key, form)
+        return await self._finish(execution, secret, current, form)
 
-    async def _current(self, pull: Pull, secret: Secret, form: _Format) -> "KeyVaultSecret":
+    async def _current(self, execution: Execution, secret: Secret, form: _Format) -> "KeyVaultSecret":
         """Return the current version. Raises _Declined unless it has the new key, or the old and may be replaced."""
         current = await _read(secret)
-        if _holds(current, pull.new_sha256, form):
+        if _holds(current, execution.new_sha256, form):
             return current
         if _key_in(current, form) is None:
             raise _Declined(f"The value of {secret.id} {_NO_KEY_IN[form]}.")
-        if not _holds(current, pull.old_sha256, form):
-            raise _Declined(f"{secret.id} does not hold the {pull.target} that was replaced.")
+        if not _holds(current, execution.old_sha256, form):
+            raise _Declined(f"{secret.id} does not hold the {execution.target} that was replaced.")
         properties = current.properties
         if properties.managed or properties.key_id:
             raise _Declined(f"{secret.id} belongs to a certificate, and Key Vault alone writes its versions.")
@@ -166,16 +168,16 @@ class KeyHandOver:
             raise _Declined(f"The current version of {secret.id} has expired.")
         return current
 
-    async def _new_key(self, pull: Pull, account: AccountFacts) -> AccountKey:
-        key = (await self._keys(account))[pull.target]
-        if hmac.compare_digest(key.sha256, pull.old_sha256):
-            raise PassingFailure(f"ARM still lists the old {pull.target} of {account.name}.")
-        if not hmac.compare_digest(key.sha256, pull.new_sha256):
-            raise _Declined(f"{pull.target} of {account.name} was rotated again since.")
+    async def _new_key(self, execution: Execution, account: AccountFacts) -> AccountKey:
+        key = (await self._keys(account))[execution.target]
+        if hmac.compare_digest(key.sha256, execution.old_sha256):
+            raise PassingFailure(f"ARM still lists the old {execution.target} of {account.name}.")
+        if not hmac.compare_digest(key.sha256, execution.new_sha256):
+            raise _Declined(f"{execution.target} of {account.name} was rotated again since.")
         return key
 
     async def _replace(
-        self, pull: Pull, secret: Secret, old: "KeyVaultSecret", new_key: AccountKey, form: _Format
+        self, execution: Execution, secret: Secret, old: "KeyVaultSecret", new_key: AccountKey, form: _Format
     ) -> str:
         try:
             new = await secret.write(_with_key(old, new_key, form), like=old.properties)
@@ -183,26 +185,26 @@ class KeyHandOver:
             if failure.certainly_nothing_happened:
                 raise
             new = await _read(secret)  # the answer is lost; what is there now says whether it happened
-            if not _holds(new, pull.new_sha256, form):
+            if not _holds(new, execution.new_sha256, form):
                 raise
-        if not _holds(new, pull.new_sha256, form):
-            raise PassingFailure(f"Key Vault answered, but not with the new {pull.target} in {secret.id}.")
+        if not _holds(new, execution.new_sha256, form):
+            raise PassingFailure(f"Key Vault answered, but not with the new {execution.target} in {secret.id}.")
         await secret.disable(_version(old))
         return (
-            f"{secret.id} holds the new {pull.target} in version {_version(new)}, and version {_version(old)} with "
-            "the old one is disabled."
+            f"{secret.id} holds the new {execution.target} in version {_version(new)}, and version {_version(old)} "
+            "with the old one is disabled."
         )
 
-    async def _finish(self, pull: Pull, secret: Secret, current: "KeyVaultSecret", form: _Format) -> str:
+    async def _finish(self, execution: Execution, secret: Secret, current: "KeyVaultSecret", form: _Format) -> str:
         """Disable what holds the old key among the newest of the older versions: the run before this one had not."""
         older = (await secret.enabled_before(current.properties))[:_MOST_READ]
-        disabled = [version for version in older if await _disabled(secret, version, pull.old_sha256, form)]
+        disabled = [version for version in older if await _disabled(secret, version, execution.old_sha256, form)]
         rest = (
             f"version {' and '.join(disabled)} with the old one is disabled"
             if disabled
             else f"of the {len(older)} enabled older versions looked at, none holds the old one"
         )
-        return f"{secret.id} holds the new {pull.target} in version {_version(current)}; {rest}."
+        return f"{secret.id} holds the new {execution.target} in version {_version(current)}; {rest}."
 
 
 async def _read(secret: Secret) -> "KeyVaultSecret":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.actions.registry import Levers
+from shared.actions.registry import Actions
 from shared.domain.pending_steps import (
     closable,
     confirmed,
@@ -20,10 +20,19 @@ from shared.domain.pending_steps import (
     unannounced,
     unfiled,
     untold,
-    with_proof,
+    with_verification,
 )
-from shared.domain.revocation import ClosedAlert, Filed, HandOverOutcome, Outcome, Proof, Revocation, State, Told
-from shared.domain.target import Lever
+from shared.domain.revocation import (
+    ClosedAlert,
+    Filed,
+    KeyDistributionOutcome,
+    Notification,
+    Outcome,
+    Revocation,
+    State,
+    Verification,
+)
+from shared.domain.target import ActionKind
 from shared.errors import Conflict, SasquashError
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import Incidents
@@ -33,10 +42,10 @@ from shared.persistence.step_leases import CLAIM_TIME, Claims, unclaimed
 
 if TYPE_CHECKING:
     from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import Announcer
-    from shared.followup.investigation.steps import Aftermath
-    from shared.followup.key_distribution import KeyHandOver
-    from shared.followup.mail.digest_store import Digest
+    from shared.followup.events import StateEvents
+    from shared.followup.investigation.steps import Investigation
+    from shared.followup.key_distribution import KeyDistributor
+    from shared.followup.mail.summary_store import SummaryMail
     from shared.followup.owners.notify import People
     from shared.followup.traces import Traces
 
@@ -69,15 +78,15 @@ class FollowUp:
         *,
         ledger: Ledger,
         queues: Queues,
-        levers: Levers,
-        hand_over: Callable[[], "KeyHandOver"],
-        announcer: Callable[[], "Announcer"],
+        actions: Actions,
+        key_distribution: Callable[[], "KeyDistributor"],
+        announcer: Callable[[], "StateEvents"],
         incidents: Callable[[], Incidents],
         people: Callable[[], "People"],
-        digest: Callable[[], "Digest"],
+        summary_mail: Callable[[], "SummaryMail"],
         alerts: Callable[[], "AlertCloser"],
         traces: Callable[[], "Traces | None"],
-        aftermath: Callable[[], "Aftermath"],
+        aftermath: Callable[[], "Investigation"],
         warm_up: Callable[[], None],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -89,12 +98,12 @@ class FollowUp:
         """
         self._ledger = ledger
         self._queues = queues
-        self._levers = levers
-        self._hand_over = hand_over
+        self._actions = actions
+        self._key_distribution = key_distribution
         self._announcer = announcer
         self._incidents = incidents
         self._people = people
-        self._digest = digest
+        self._summary_mail = summary_mail
         self._alerts = alerts
         self._traces = traces
         self._aftermath = aftermath
@@ -133,8 +142,8 @@ class FollowUp:
 
     async def _pass(self, revocation: Revocation, message: Message) -> tuple[list[_Again], Revocation]:
         """Run every step once; return those that are not done, and the record. The proof gets a head start."""
-        proof = asyncio.create_task(self._guarded("proof", self._prove, revocation, message))
-        await asyncio.wait({proof}, timeout=_HEAD_START)
+        verification = asyncio.create_task(self._guarded("verification", self._verify, revocation, message))
+        await asyncio.wait({verification}, timeout=_HEAD_START)
         if not self._is_warm:
             await asyncio.to_thread(self._warm_up)
             self._is_warm = True
@@ -147,7 +156,7 @@ class FollowUp:
             self._guarded("what remains", self._aftermath().look_at_what_remains, revocation, message),
         )
         revocation = await self._as_it_stands(revocation)
-        second = await asyncio.gather(proof, self._guarded("incident", self._file, revocation, message))
+        second = await asyncio.gather(verification, self._guarded("incident", self._file, revocation, message))
         then = [await self._guarded("mail", self._tell, revocation, message)]
         then.append(await self._guarded("closing of alerts", self._close_alerts, revocation, message))
         if revocation.state is State.PROVEN:
@@ -172,50 +181,60 @@ class FollowUp:
                 return None
             return _Again(backoff(message.attempt, error.retry_after), failed=True)
 
-    async def _prove(self, revocation: Revocation) -> float | None:
-        if revocation.state is not State.CONTAINED or revocation.pull is None or revocation.account is None:
+    async def _verify(self, revocation: Revocation) -> float | None:
+        if revocation.state is not State.CONTAINED or revocation.execution is None or revocation.account is None:
             return None
-        proof = await self._levers.prove(revocation)
-        waited = self._clock() - revocation.pull.at
-        if proof.outcome is Outcome.PENDING:
-            await self._keep_pending(revocation, proof)
+        verification = await self._actions.verify(revocation)
+        waited = self._clock() - revocation.execution.at
+        if verification.outcome is Outcome.PENDING:
+            await self._keep_pending(revocation, verification)
             return min(2.0 + waited.total_seconds() / 4, 30.0)
-        if proof.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
+        if verification.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
             return 5.0
-        what = " ".join(proof.evidence)
+        what = " ".join(verification.evidence)
         await self._ledger.change(
-            revocation.fingerprint, lambda current: with_proof(current, proof), what=what, known=revocation
+            revocation.fingerprint,
+            lambda current: with_verification(current, verification),
+            what=what,
+            known=revocation,
         )
         return None
 
-    async def _keep_pending(self, revocation: Revocation, proof: Proof) -> None:
+    async def _keep_pending(self, revocation: Revocation, verification: Verification) -> None:
         """Note what the data plane says meanwhile: for people, and for when the proof tokens have expired."""
-        known = revocation.proof
-        if known is not None and known.evidence == proof.evidence:
+        known = revocation.verification
+        if known is not None and known.evidence == verification.evidence:
             return
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: replace(current, proof=proof) if current.state is State.CONTAINED else None,
+            lambda current: replace(current, verification=verification) if current.state is State.CONTAINED else None,
             what="",
         )
 
     async def _hand_key_over(self, revocation: Revocation) -> float | None:
         """Put the new key where its consumers fetch it. What runs twice finds the new key there."""
-        pull, account = revocation.pull, revocation.account
-        if pull is None or account is None or pull.lever is not Lever.ACCOUNT_KEY or revocation.hand_over is not None:
+        execution, account = revocation.execution, revocation.account
+        if (
+            execution is None
+            or account is None
+            or execution.action is not ActionKind.ACCOUNT_KEY
+            or revocation.key_distribution is not None
+        ):
             return None
-        claimed = await self._claims.take(revocation, "hand-over", due=lambda current: current.hand_over is None)
+        claimed = await self._claims.take(
+            revocation, "hand-over", due=lambda current: current.key_distribution is None
+        )
         if claimed is None:
             return CLAIM_TIME.total_seconds()
         try:
-            handed = await self._hand_over().run(pull, account)
+            handed = await self._key_distribution().run(execution, account)
         except SasquashError:
             await self._claims.give_back(claimed, "hand-over")
             raise
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: unclaimed(replace(current, hand_over=handed), "hand-over"),
-            what=handed.said if handed.outcome is not HandOverOutcome.NOT_ASKED else "",
+            lambda current: unclaimed(replace(current, key_distribution=handed), "hand-over"),
+            what=handed.said if handed.outcome is not KeyDistributionOutcome.NOT_ASKED else "",
             known=claimed,
         )
         return None
@@ -272,8 +291,8 @@ class FollowUp:
     async def _tell(self, revocation: Revocation) -> float | None:
         if not untold(revocation):
             return None
-        if revocation.state is State.CONTAINED and revocation.pull is not None:
-            left = revocation.pull.at + _MAIL_PATIENCE - self._clock()
+        if revocation.state is State.CONTAINED and revocation.execution is not None:
+            left = revocation.execution.at + _MAIL_PATIENCE - self._clock()
             if left > timedelta(0):
                 return left.total_seconds()
         claimed = await self._claims.take(revocation, "mail", due=untold)
@@ -285,17 +304,17 @@ class FollowUp:
                 to = await self._people().tell(claimed, now=self._clock())
                 what = f"Mail sent to {', '.join(to)}."
             else:
-                await self._digest().add(claimed)
+                await self._summary_mail().add(claimed)
                 to, what = (), "The next digest for the security mailbox tells of it."
         except SasquashError:
             await self._claims.give_back(claimed, "mail")
             raise
-        told = Told(claimed.state, to, self._clock(), claimed.reason)
+        told = Notification(claimed.state, to, self._clock(), claimed.reason)
         if to and (traces := self._traces()) is not None:
             traces.mailed(claimed, told)
         await self._ledger.change(
             revocation.fingerprint,
-            lambda current: unclaimed(replace(current, told=(*current.told, told)), "mail"),
+            lambda current: unclaimed(replace(current, notifications=(*current.notifications, told)), "mail"),
             what=what,
             known=claimed,
         )

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from shared.domain.revocation import Change, Revocation, State, Told
+from shared.domain.revocation import Change, Notification, Revocation, State
 from shared.followup.briefing.text import clean
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _since(revocation: Revocation, change: Change) -> datetime:
     return max((start for start in starts if start <= change.at), default=revocation.received_at)
 
 
-def of_mail(revocation: Revocation, told: Told) -> Milestone:
+def of_mail(revocation: Revocation, told: Notification) -> Milestone:
     """Return what it took from the state that a mail tells of to the mail."""
     return Milestone(_MAIL, revocation.reached(told.state) or revocation.received_at, told.at)
 
@@ -75,7 +75,7 @@ class Traces:
         for milestone in of_changes(revocation, changes):
             self._processor.on_end(_span(revocation, milestone))
 
-    def mailed(self, revocation: Revocation, told: Told) -> None:
+    def mailed(self, revocation: Revocation, told: Notification) -> None:
         """Send within a few seconds that people were mailed. Neither waits nor raises."""
         self._processor.on_end(_span(revocation, of_mail(revocation, told)))
 
@@ -128,7 +128,7 @@ def _attributes(revocation: Revocation, milestone: Milestone) -> dict[str, str]:
         "sasquash.reason": milestone.reason,
         "sasquash.source": clean(revocation.finding.source),
         "sasquash.account": revocation.account.name if revocation.account is not None else "",
-        "sasquash.lever": plan.lever.value if plan is not None else "",
+        "sasquash.lever": plan.action.value if plan is not None else "",
     }
 
 

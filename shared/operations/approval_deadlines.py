@@ -16,7 +16,7 @@ from shared.persistence.revocations import Ledger
 _log = logging.getLogger(__name__)
 
 
-class Deadlines:
+class ApprovalDeadlines:
     """Settles plans past their deadline."""
 
     def __init__(self, *, ledger: Ledger, table: AccountTable, queues: Queues, clock: Callable[[], datetime]) -> None:

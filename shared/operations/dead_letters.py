@@ -15,8 +15,8 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.containment.ingest import Reception
-from shared.containment.verdicts import Conclusion
+from shared.containment.ingest import Ingest
+from shared.containment.verdicts import VerdictWriter
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
@@ -43,16 +43,16 @@ class _DeadLetter:
     why: str
 
 
-class Undelivered:
+class DeadLetters:
     """Takes up what was given up."""
 
     def __init__(
         self,
         *,
         ledger: Ledger,
-        conclusion: Conclusion,
+        conclusion: VerdictWriter,
         queues: Queues,
-        reception: Reception,
+        reception: Ingest,
         dead_letters: Callable[[], ContainerClient],
         clock: Callable[[], datetime],
     ) -> None:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
-from shared.actions.stored_policy import StoredPolicyLever
+from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
 from shared.domain.decision.attribution import expired, named_policy
 from shared.domain.decision.duplicates import reopened
@@ -29,7 +29,7 @@ DORMANT = (Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
 _AT_ONCE = 8  # accounts that are looked at side by side
 
 
-class Dormant:
+class DormantPolicies:
     """Looks at dormant records; each that has something new goes on, the others wait for the next day."""
 
     def __init__(
@@ -39,10 +39,10 @@ class Dormant:
         table: AccountTable,
         queues: Queues,
         keys: Callable[[AccountFacts], Awaitable[Mapping[str, AccountKey]]],
-        policies: StoredPolicyLever,
+        policies: StoredPolicyAction,
         clock: Callable[[], datetime],
     ) -> None:
-        """`keys` lists an account's keys: `AccountKeyLever.keys`."""
+        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
         self._ledger = ledger
         self._table = table
         self._queues = queues

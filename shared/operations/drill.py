@@ -53,7 +53,7 @@ class Drill:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        """`keys` lists an account's keys: `AccountKeyLever.keys`."""
+        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
         self._settings = settings
         self._accounts = accounts
         self._keys = keys

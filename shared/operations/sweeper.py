@@ -32,7 +32,7 @@ class SettlesDeadlines(Protocol):
     async def settle(self, revocation: Revocation) -> None: ...
 
 
-class Sweep:
+class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
     def __init__(

@@ -26,16 +26,16 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.domain.finding import Finding
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import Busy, from_azure
 
 # Everything that is done under a lock ends within WORK_TIME of taking it. A worker that finds the lock of another
 # that died, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.
 WORK_TIME = timedelta(seconds=60)
-PULL_TIME = timedelta(seconds=25)  # of it, that a lever may take; one that could take longer is not begun
+EXECUTION_TIME = timedelta(seconds=25)  # of it, that a lever may take; one that could take longer is not begun
 TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
-REST = timedelta(seconds=10)  # between two listings of an account's keys
+COOLDOWN = timedelta(seconds=10)  # between two listings of an account's keys
 
 _MOST_ATTRIBUTED = 80  # of 350 characters each at the most, in a text column of 32 K
 _MOST_TENURES = 8  # of 200 characters; of as many workers that died with the lock or could not settle it
@@ -49,7 +49,7 @@ class Attributed:
     """
 
     fingerprint: str
-    lever: Lever
+    action: ActionKind
     target: str
     version: str
 
@@ -106,7 +106,7 @@ class Rotation:
     `new_sha256` is of the new key; of delegation keys there is none, and the pull's time stands for it.
     """
 
-    lever: Lever
+    action: ActionKind
     target: str
     at: datetime
     fingerprint: str
@@ -237,10 +237,10 @@ class AccountTable:
 
     async def _give_back(self, account: str, etag: str, listed_at: datetime | None) -> None:
         guard: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-        if listed_at is None or listed_at + REST <= self._clock():
+        if listed_at is None or listed_at + COOLDOWN <= self._clock():
             await self._table.delete_entity(account, "lock", **guard)
         else:
-            resting = {"PartitionKey": account, "RowKey": "lock", "RestsUntil": listed_at + REST}
+            resting = {"PartitionKey": account, "RowKey": "lock", "RestsUntil": listed_at + COOLDOWN}
             await self._table.update_entity(resting, mode=UpdateMode.REPLACE, **guard)
 
     async def add_waiting(self, partition: str, finding: Finding) -> None:

@@ -328,7 +328,7 @@ def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
 def _first_line(finding: Finding) -> str:
     because = f" Reason: {finding.reason}" if finding.reason else ""
     if finding.order is not None and finding.evidence is None:
-        return f"Ordered: {finding.order.lever} on {finding.order.target} of {finding.order.account}.{because}"
+        return f"Ordered: {finding.order.action} on {finding.order.target} of {finding.order.account}.{because}"
     alert = f" ({finding.alert})" if finding.alert is not None else ""
     return f"Reported by {finding.source}{alert}.{because}"
 

@@ -16,7 +16,7 @@ def shorten() -> None:
     """Divide every patience by FACTOR. Who imports a constant later gets the short one."""
     from shared.persistence import accounts, step_leases
 
-    _divide(accounts, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
+    _divide(accounts, "WORK_TIME", "EXECUTION_TIME", "TAKEOVER_TIME", "COOLDOWN")
     from shared.actions import account_key, verification
     from shared.followup import service
 

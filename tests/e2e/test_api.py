@@ -48,7 +48,7 @@ async def test_a_role_that_is_too_small_is_refused(road: Road, who: str, path: s
 
 
 async def test_a_responder_cannot_order(road: Road) -> None:
-    order = {"account": "nobodysaccount", "lever": "account_key", "target": "key1", "reason": "x"}
+    order = {"account": "nobodysaccount", "action": "account_key", "target": "key1", "reason": "x"}
 
     assert (await call(road, "RESPONDER", "POST", "/revocations", order)).status_code == 403
 

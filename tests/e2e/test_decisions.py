@@ -32,7 +32,9 @@ async def test_a_get_decides_nothing(road: Road, path: str) -> None:
     """Mail scanners follow links, and a link must not revoke."""
     account = await road.account()
     reported = await report(road, small(account))
-    await road.settled(reported["id"], until=lambda r: r.filed is not None and bool(r.told) and bool(r.announced))
+    await road.settled(
+        reported["id"], until=lambda r: r.filed is not None and bool(r.notifications) and bool(r.announced)
+    )
     before = await road.record(reported["id"])
 
     answer = await call(road, APPROVER, "GET", f"/revocations/{reported['id']}{path}")
@@ -45,7 +47,7 @@ async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_
     account = await road.account()
 
     reported = await report(road, small(account))
-    await road.settled(reported["id"], until=lambda r: bool(r.told))
+    await road.settled(reported["id"], until=lambda r: bool(r.notifications))
     waiting = road.rotations(account)
     approved = await approve(road, reported)
     await road.settled(reported["id"], until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
@@ -53,7 +55,7 @@ async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_
     record = await read(road, reported)
     assert (reported["state"], waiting) == ("awaiting_approval", [])
     assert (approved.status_code, road.rotations(account)) == (200, ["key2"])
-    assert (record["state"], record["proof"]["outcome"]) == ("closed", "proven")
+    assert (record["state"], record["verification"]["outcome"]) == ("closed", "proven")
     assert (record["reported_by"]["name"], record["approval"]["by"]["name"]) == (REPORTER_NAME, APPROVER_NAME)
     people = {(entry["who"].partition(" ")[0], entry["what"]) for entry in record["history"]}
     assert people >= {

@@ -6,7 +6,7 @@ import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.domain.revocation import State
-from tests.e2e.test_smallest_lever import delegated
+from tests.e2e.test_smallest_action import delegated
 from tests.support.api_calls import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
 from tests.support.deployment import Developer, Road
 from tests.support.policy_resources import REFUSED, Container
@@ -42,13 +42,13 @@ async def answers(place: Container, urls: Urls) -> Answers:
     return {name: await place.answer(url) for name, url in urls.items()}
 
 
-@pytest.mark.parametrize(("lever", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
+@pytest.mark.parametrize(("action", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
 async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
-    road: Road, lever: str, target: str, ends: set[str], refusal: tuple[int, str]
+    road: Road, action: str, target: str, ends: set[str], refusal: tuple[int, str]
 ) -> None:
     place, urls = await made(road)
 
-    ordered = await order(road, place.account.name, lever, target)
+    ordered = await order(road, place.account.name, action, target)
     alone = await approve(road, ordered)
     waiting = await answers(place, urls)
     together = await approve(road, ordered, who=SECOND_APPROVER)
@@ -66,7 +66,7 @@ async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, 
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", kind)
     await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+    await road.settled(ordered["id"], until=lambda record: record.execution is not None)
     locked = await place.answer(urls["key1"])
 
     undone = await act(road, ordered, "undo-lockdown")
@@ -81,7 +81,7 @@ async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(roa
     place, urls = await made(road)
     ordered = await order(road, place.account.name, "lockdown", "network")
     await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+    await road.settled(ordered["id"], until=lambda record: record.execution is not None)
     place.account.properties["networkAcls"]["ipRules"] = [{"value": "203.0.113.7", "action": "Allow"}]
 
     refused = await act(road, ordered, "undo-lockdown")
@@ -96,7 +96,7 @@ async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_k
     ordered = await order(road, place.account.name, "lockdown", "shared_key")
 
     await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+    await road.settled(ordered["id"], until=lambda record: record.execution is not None)
 
     endpoint = f"https://{place.account.name}.blob.core.windows.net"
     async with BlobServiceClient(endpoint, credential=Developer(road.cloud), **road.options) as client:

@@ -95,7 +95,7 @@ def _on(switched_off: dict[str, str]) -> dict[str, str]:
 
 
 async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> None:
-    hosts = (deployed_apart.responder, deployed_apart.intake.url)
+    hosts = (deployed_apart.revocation_api, deployed_apart.intake.url)
     calls = (("GET", "health"), ("GET", "revocations"), ("POST", "intake/wiz"))
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [

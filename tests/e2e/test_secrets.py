@@ -15,8 +15,8 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, Account
 from shared.domain import finding
-from shared.domain.revocation import HandOverOutcome, State
-from tests.e2e.test_smallest_lever import delegated
+from shared.domain.revocation import KeyDistributionOutcome, State
+from tests.e2e.test_smallest_action import delegated
 from tests.support.api_calls import APPROVER, READER, RESPONDER, call, order
 from tests.support.deployment import Developer, Road, forms
 from tests.support.leaks import LEAKS, account_sas
@@ -109,7 +109,7 @@ async def test_what_leaks_over_http_is_written_and_answered_nowhere(road: Road) 
         {"text": [text], "reason": "x"},
         {"text": "nothing", "reason": "x", text: 1},
         {"text": "nothing", "reason": "x", "accounts": [text]},
-        {"account": account.name, "lever": text, "target": text, "reason": text},
+        {"account": account.name, "action": text, "target": text, "reason": text},
     ):
         assert (await run.call(APPROVER, "POST", "/revocations", body)).status_code == 400
     assert (await run.call(READER, "POST", f"/revocations/{'ab' * 32}/retry", {"reason": text})).status_code == 403
@@ -142,12 +142,12 @@ async def test_a_key_that_is_handed_over_is_written_into_its_vault_and_nowhere_e
     await _control(road, "/secrets", {"vault": KEY_VAULT, "name": "shop-key", "value": account.keys["key2"]})
 
     fingerprint = await run.report(account_sas(account.name, account.keys["key2"]))
-    record = await road.settled(fingerprint, until=lambda r: r.hand_over is not None)
+    record = await road.settled(fingerprint, until=lambda r: r.key_distribution is not None)
     run.keys_of(account, "new")
     await road.settled(fingerprint, until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
 
-    assert record.hand_over is not None
-    assert (record.hand_over.outcome, record.hand_over.secret) == (HandOverOutcome.DONE, secret)
+    assert record.key_distribution is not None
+    assert (record.key_distribution.outcome, record.key_distribution.secret) == (KeyDistributionOutcome.DONE, secret)
     versions = road.cloud.model.vaults[KEY_VAULT].secrets["shop-key"].versions
     assert versions[-1].value == account.keys["key2"]
     assert await run.found() == []

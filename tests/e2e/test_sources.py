@@ -100,7 +100,7 @@ async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(r
 
     answers = [await post(road, posted) for _ in range(3)]
     name = await fingerprint(road, account)
-    waiting = await road.settled(name, until=lambda record: bool(record.told))
+    waiting = await road.settled(name, until=lambda record: bool(record.notifications))
     assert (waiting.state, road.rotations(account)) == (State.AWAITING_APPROVAL, [])
     assert waiting.plan is not None
     assert [mail.to for mail in road.mails(account)] == [("security@contoso.com",)]  # nobody has the token

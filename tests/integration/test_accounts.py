@@ -17,7 +17,7 @@ LISTS = "/providers/Microsoft.Storage/storageAccounts?"
 
 @pytest.fixture
 async def accounts(driver: Driver) -> Accounts:
-    return driver.worker().accounts
+    return driver.app().accounts
 
 
 @pytest.mark.parametrize("service", ["blob", "queue", "table", "file", "dfs"])
@@ -187,22 +187,22 @@ async def test_inventory_that_takes_too_long_is_given_up(
 async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.accounts.take_inventory()
+    app = driver.app()
+    await app.accounts.take_inventory()
     account.resource_group = "elsewhere"
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     driver.rest()
-    await worker.containment.resume(Message(finding.fingerprint))
+    await app.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_account_that_is_gone_since_the_inventory_is_looked_for_once_more_later(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.accounts.take_inventory()
+    app = driver.app()
+    await app.accounts.take_inventory()
     del driver.cloud.model.accounts[account.name]
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.looked_for_account) == (State.RECEIVED, 1)
 

@@ -23,7 +23,7 @@ class Call:
     """One remote call: by whom, what, and what became of it."""
 
     at: float
-    worker: str
+    app: str
     line: str
     fate: Fate
 

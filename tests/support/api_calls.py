@@ -27,9 +27,9 @@ async def report(road: Road, text: str, **more: object) -> dict[str, Any]:
     return dict(record)
 
 
-async def order(road: Road, account: str, lever: str, target: str) -> dict[str, Any]:
+async def order(road: Road, account: str, action: str, target: str) -> dict[str, Any]:
     """The record of what an approver orders."""
-    body = {"account": account, "lever": lever, "target": target, "reason": "A laptop was stolen"}
+    body = {"account": account, "action": action, "target": target, "reason": "A laptop was stolen"}
     [record] = (await call(road, APPROVER, "POST", "/revocations", body)).json()["revocations"]
     return dict(record)
 

@@ -47,7 +47,7 @@ def said(response: func.HttpResponse) -> Any:
 
 
 @dataclass
-class MemoryDesk:
+class MemoryRevocations:
     """Does what a desk does, on `records` and at once. With `fails`, every act comes to that.
 
     What is reported is `contained`, and comes to rest when it is waited for and `rests`.
@@ -81,7 +81,7 @@ class MemoryDesk:
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
         self._note(request, caller)
-        order = Order(request.account, request.lever, request.target)
+        order = Order(request.account, request.action, request.target)
         made = Finding(f"{len(self.records):064x}", None, "responder", None, NOW, order, caller, request.reason)
         return self._keep(awaiting(made))
 

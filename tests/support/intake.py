@@ -16,7 +16,7 @@ from shared.api.intake.registry import Reporters
 from shared.api.intake.routes import Intake
 from shared.cloud.event_grid import Publisher
 from shared.cloud.secret_settings import SecretSettings
-from shared.containment.rate_limit import Quotas
+from shared.containment.rate_limit import RateLimit
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding
 from shared.errors import SasquashError
@@ -134,7 +134,7 @@ class Place:
             reporters=Reporters(settings, secrets=secrets, tokens=access_tokens(), clock=self.clock),
             publisher=Publisher(lambda: self.topic),  # type: ignore[arg-type, return-value]
             alerts=self.alerts,
-            quotas=Quotas(an_hour=settings.intake_quota, clock=self.clock),
+            quotas=RateLimit(an_hour=settings.intake_quota, clock=self.clock),
             clock=self.clock,
         )
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shared.actions.verification import Probe, Subject
 from shared.domain.account import AccountFacts, PolicyReading
-from shared.domain.revocation import ProofToken
+from shared.domain.revocation import VerificationToken
 from shared.domain.target import PolicyTarget
 from shared.sas import Service, mint_read_token
 
@@ -23,7 +23,7 @@ _OF_THE_POLICY = Subject(
 )
 
 
-def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, ends: datetime) -> ProofToken:
+def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, ends: datetime) -> VerificationToken:
     """Return a token of the policy for the object `name`, signed by `key` (base64).
 
     It ends at `ends`, or with the policy where that has an end; `expires` is the earlier of the two.
@@ -40,10 +40,10 @@ def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, 
         permissions="r" if reading.permissions is None else None,
     )
     expires = ends if reading.expires is None else min(ends, reading.expires)
-    return ProofToken(target.service, f"{account.endpoints[target.service]}{path}", query, expires)
+    return VerificationToken(target.service, f"{account.endpoints[target.service]}{path}", query, expires)
 
 
-def probe(token: ProofToken, target: PolicyTarget, account: AccountFacts, *, key: str) -> Probe:
+def probe(token: VerificationToken, target: PolicyTarget, account: AccountFacts, *, key: str) -> Probe:
     """Return the question whether `token`, signed by `key` as it is now, is refused for its policy's sake alone.
 
     A token that another key signed would be refused for that: what was known of it is not known of the new one.

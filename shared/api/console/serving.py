@@ -12,8 +12,8 @@ from shared.settings import Settings
 _FOLDER = Path(__file__).parent
 _TYPES = {
     "index.html": "text/html; charset=utf-8",
-    "desk.css": "text/css; charset=utf-8",
-    "desk.js": "text/javascript; charset=utf-8",
+    "console.css": "text/css; charset=utf-8",
+    "console.js": "text/javascript; charset=utf-8",
     "views.js": "text/javascript; charset=utf-8",
     "api.js": "text/javascript; charset=utf-8",
     "sign_in.js": "text/javascript; charset=utf-8",
@@ -22,7 +22,7 @@ _TYPES = {
 _CONFIG = "config.json"
 
 
-class DeskPage:
+class ConsoleFiles:
     """Hands out the page and what it needs. Nothing of it is secret: who sees records is up to the API."""
 
     def __init__(self, settings: Settings) -> None:

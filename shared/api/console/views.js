@@ -59,7 +59,7 @@ export function list(page, { state, onState, onMore }) {
     el('td', { 'data-label': 'Severity' }, (record.severity || '–').toUpperCase()),
     el('td', { 'data-label': 'Leak' }, el('a', { href: `#/record/${record.id}` }, title(record))),
     el('td', { 'data-label': 'State' }, badge(record.state)),
-    el('td', { 'data-label': 'Would pull, or pulled' }, record.lever ? `${words(record.lever)} ${record.target || ''}` : '–'),
+    el('td', { 'data-label': 'Would pull, or pulled' }, record.action ? `${words(record.action)} ${record.target || ''}` : '–'),
     el('td', { 'data-label': 'Reported by' }, record.source),
     el('td', { 'data-label': 'Age' }, age(record.received_at))));
   const head = ['Severity', 'Leak', 'State', 'Lever', 'Reported by', 'Age'].map((name) => el('th', { scope: 'col' }, name));
@@ -84,10 +84,10 @@ function leak(record) {
 
 function plan(record) {
   if (!record.plan) return null;
-  return section(record.pull ? 'What was done' : 'What would be done',
-    facts([['Lever', words(record.plan.lever)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
+  return section(record.execution ? 'What was done' : 'What would be done',
+    facts([['Lever', words(record.plan.action)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
       ['Decision due', record.deadline ? time(record.deadline) : null]]),
-    el('h3', {}, record.pull ? 'What broke' : 'What would break'), bullets(record.plan.breaks));
+    el('h3', {}, record.execution ? 'What broke' : 'What would break'), bullets(record.plan.impact));
 }
 
 function usage(record) {
@@ -114,7 +114,7 @@ export function record(found, acts, onAct) {
     el('p', { class: 'detail' }, found.detail),
     acts.length ? form : null,
     plan(found), leak(found),
-    found.proof ? section('Proof', el('p', {}, words(found.proof.outcome)), bullets(found.proof.evidence)) : null,
+    found.verification ? section('Proof', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
     found.remains?.length ? section('What stays open', bullets(found.remains)) : null,
     usage(found), timeline(found),
   ];

@@ -13,7 +13,7 @@ from shared.api.intake.delivery_cache import Deliveries
 from shared.api.intake.registry import Posted, Reporter, Reporters
 from shared.api.responses import as_json
 from shared.cloud.event_grid import Publisher
-from shared.containment.rate_limit import Quotas
+from shared.containment.rate_limit import RateLimit
 from shared.errors import InvalidRequest, OverQuota, SasquashError, Unauthenticated
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
@@ -51,7 +51,7 @@ class Intake:
         reporters: Reporters,
         publisher: Publisher,
         alerts: AlertReader,
-        quotas: Quotas,
+        quotas: RateLimit,
         clock: Callable[[], datetime],
     ) -> None:
         self._reporters = reporters

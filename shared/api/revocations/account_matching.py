@@ -38,7 +38,7 @@ class _Tried:
     failure: str = ""
 
 
-class LooseCredentials:
+class AccountMatcher:
     """Tries loose credentials under the keys of named accounts."""
 
     def __init__(
@@ -48,7 +48,7 @@ class LooseCredentials:
         *,
         cloud: AzureCloud,
     ) -> None:
-        """`keys` lists an account's keys: `AccountKeyLever.keys`."""
+        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
         self._accounts = accounts
         self._keys = keys
         self._cloud = cloud

@@ -13,7 +13,7 @@ import azure.functions as func
 import msgspec
 
 from shared.domain.revocation import Revocation, State
-from shared.domain.target import InvalidTarget, Lever, check_target
+from shared.domain.target import ActionKind, InvalidTarget, check_target
 from shared.errors import InvalidRequest, NoSuchRecord
 from shared.sources import json_body
 
@@ -44,7 +44,7 @@ _Reason = Annotated[str, _line(500)]
 _Digest = Annotated[str, _rule("a plan's digest: 64 hex digits in lower case", pattern=r"^[0-9a-f]{64}\Z")]
 _Account = Annotated[str, _rule("a storage account's name", pattern=r"^[a-z0-9]{3,24}\Z")]
 _Accounts = Annotated[tuple[_Account, ...], _rule("a list of at most 50 storage accounts' names", max_length=50)]
-_Lever = Annotated[Lever, _rule(f"one of {', '.join(Lever)}")]
+_Lever = Annotated[ActionKind, _rule(f"one of {', '.join(ActionKind)}")]
 _Target = Annotated[str, _line(200)]
 _Switch = Annotated[bool, _rule("true or false")]
 _Wait = Annotated[float, _rule("a number of seconds from 0 to 60", ge=0, le=60)]  # the front end gives up after 230
@@ -74,7 +74,7 @@ class OrderRequest:
     """To pull a lever without a leaked text. `target` is as `targets.check_target` wants it."""
 
     account: _Account
-    lever: _Lever
+    action: _Lever
     target: _Target
     reason: _Reason
 
@@ -117,11 +117,11 @@ def read_submission(request: func.HttpRequest) -> ReportRequest | OrderRequest:
     given = json_body.read(request)
     if "text" in given:
         return _checked(given, ReportRequest)
-    if given.keys().isdisjoint({"account", "lever", "target"}):
+    if given.keys().isdisjoint({"account", "action", "target"}):
         raise InvalidRequest("The body has neither `text`, to report a leak, nor `account`, `lever` and `target`.")
     order = _checked(given, OrderRequest)
     try:
-        check_target(order.lever, order.target)
+        check_target(order.action, order.target)
     except InvalidTarget as error:
         raise InvalidRequest(f"`target` does not fit `lever`: {error}.") from None
     return order

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
-from shared.domain.revocation import LockedDown, Pull, Revocation
+from shared.domain.revocation import Execution, LockedDown, Revocation
 from shared.sas import Credential, assess
 
 type Json = dict[str, object]
@@ -28,7 +28,7 @@ def summary(revocation: Revocation, *, now: datetime) -> Json:
         "c3id": credential.c3id if credential is not None else None,
         "severity": assess(granted, now=now).severity if granted is not None else None,
         "account": revocation.account_name,
-        "lever": plan.lever if plan is not None else None,
+        "action": plan.action if plan is not None else None,
         "target": plan.target if plan is not None else None,
         "source": finding.source,
         "received_at": revocation.received_at,
@@ -39,7 +39,7 @@ def summary(revocation: Revocation, *, now: datetime) -> Json:
 
 def whole(revocation: Revocation, *, now: datetime) -> Json:
     """Return everything that a person may want to know of a record, but for its history."""
-    finding, account, pull = revocation.finding, revocation.account, revocation.pull
+    finding, account, execution = revocation.finding, revocation.account, revocation.execution
     credential = finding.credential
     return summary(revocation, now=now) | {
         "account_id": account.id if account is not None else None,
@@ -63,16 +63,16 @@ def whole(revocation: Revocation, *, now: datetime) -> Json:
         "plan": revocation.plan,
         "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
         "approval": revocation.approval,
-        "pull": _pull(pull) if pull is not None else None,
-        "proof": revocation.proof,
-        "hand_over": revocation.hand_over,
+        "execution": _execution(execution) if execution is not None else None,
+        "verification": revocation.verification,
+        "key_distribution": revocation.key_distribution,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
         "incident": revocation.filed,
         "usage": revocation.usage,
         "remains": revocation.remains,
         "owners": revocation.owners,
         "owners_rejected": revocation.owners_rejected,
-        "told": revocation.told,
+        "notifications": revocation.notifications,
     }
 
 
@@ -104,16 +104,16 @@ def _leak(credential: Credential, granted: Credential, *, now: datetime) -> Json
     }
 
 
-def _pull(pull: Pull) -> Json:
+def _execution(execution: Execution) -> Json:
     return {
-        "lever": pull.lever,
-        "target": pull.target,
-        "at": pull.at,
-        "old_sha256": pull.old_sha256 or None,
-        "new_sha256": pull.new_sha256 or None,
-        "confirmed_by": pull.confirmed_by,
-        "correlation_id": pull.correlation_id,
-        "notes": pull.notes,
+        "action": execution.action,
+        "target": execution.target,
+        "at": execution.at,
+        "old_sha256": execution.old_sha256 or None,
+        "new_sha256": execution.new_sha256 or None,
+        "confirmed_by": execution.confirmed_by,
+        "correlation_id": execution.correlation_id,
+        "notes": execution.notes,
     }
 
 

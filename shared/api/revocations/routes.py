@@ -23,7 +23,7 @@ _APPROVERS = frozenset({Role.APPROVER})
 _UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # something more comes of itself, and soon
 
 
-class Desk(Protocol):
+class RevocationService(Protocol):
     """What people may do to records. All raise SasquashError; what is done stands in the record, with who did it."""
 
     async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
@@ -60,8 +60,8 @@ class Desk(Protocol):
 class Responder:
     """Answers the requests of people and of their programs."""
 
-    def __init__(self, desk: Desk, tokens: AccessTokens, *, clock: Callable[[], datetime]) -> None:
-        self._desk = desk
+    def __init__(self, desk: RevocationService, tokens: AccessTokens, *, clock: Callable[[], datetime]) -> None:
+        self._revocations = desk
         self._tokens = tokens
         self._clock = clock
 
@@ -100,46 +100,48 @@ class Responder:
         asked = requests.read_submission(request)
         if isinstance(asked, OrderRequest):
             require(who, _APPROVERS)
-            return self._several((await self._desk.order(asked, caller=who.caller),), status=202)
+            return self._several((await self._revocations.order(asked, caller=who.caller),), status=202)
         if asked.dry_run:
-            return self._several(await self._desk.dry_run(asked, caller=who.caller), status=200)
+            return self._several(await self._revocations.dry_run(asked, caller=who.caller), status=200)
         until = self._clock() + timedelta(seconds=asked.wait)
-        records = await self._desk.report(asked, caller=who.caller)
+        records = await self._revocations.report(asked, caller=who.caller)
         if records and asked.wait:
             left = max((until - self._clock()).total_seconds(), 0.0)
-            records = await self._desk.wait(tuple(record.fingerprint for record in records), seconds=left)
+            records = await self._revocations.wait(tuple(record.fingerprint for record in records), seconds=left)
             if _UNDER_WAY.isdisjoint(record.state for record in records):
                 return self._several(records, status=200)
         return self._several(records, status=202)
 
     async def _list(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        page = await self._desk.page(requests.read_page_query(request))
+        page = await self._revocations.page(requests.read_page_query(request))
         now = self._clock()
         return as_json(
             {"revocations": [responses.summary(record, now=now) for record in page.revocations], "next": page.next}
         )
 
     async def _read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        record, history = await self._desk.read(requests.read_id(request))
+        record, history = await self._revocations.read(requests.read_id(request))
         return as_json(responses.whole(record, now=self._clock()) | {"history": history})
 
     async def _approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, approval = requests.read_id(request), requests.read_approval(request)
         return self._one(
-            await self._desk.approve(fingerprint, digest=approval.digest, reason=approval.reason, caller=who.caller)
+            await self._revocations.approve(
+                fingerprint, digest=approval.digest, reason=approval.reason, caller=who.caller
+            )
         )
 
     async def _reject(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, reason = requests.read_id(request), requests.read_reason(request)
-        return self._one(await self._desk.reject(fingerprint, reason=reason, caller=who.caller))
+        return self._one(await self._revocations.reject(fingerprint, reason=reason, caller=who.caller))
 
     async def _retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, reason = requests.read_id(request), requests.read_reason(request)
-        return self._one(await self._desk.retry(fingerprint, reason=reason, caller=who.caller))
+        return self._one(await self._revocations.retry(fingerprint, reason=reason, caller=who.caller))
 
     async def _undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, reason = requests.read_id(request), requests.read_reason(request)
-        return self._one(await self._desk.undo_lockdown(fingerprint, reason=reason, caller=who.caller))
+        return self._one(await self._revocations.undo_lockdown(fingerprint, reason=reason, caller=who.caller))
 
     def _one(self, record: Revocation) -> func.HttpResponse:
         return as_json(responses.whole(record, now=self._clock()))

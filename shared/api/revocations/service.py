@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.api.revocations.submissions import Reporting
-from shared.containment.account_session import LockedWork
+from shared.api.revocations.submissions import Submissions
+from shared.containment.account_session import AccountSessions
 from shared.containment.execution import HeldLock
 from shared.containment.service import Containment
 from shared.domain import transitions
@@ -45,7 +45,7 @@ type Act = Callable[[Revocation], Revocation]
 """What an act makes of the record as it stands; raises WrongState or NotPermitted where it may not be done."""
 
 
-class Desk:
+class RevocationService:
     """Does what people ask for, and answers with the records as they stand then."""
 
     def __init__(
@@ -53,11 +53,11 @@ class Desk:
         *,
         settings: Settings,
         containment: Containment,
-        work: LockedWork,
+        work: AccountSessions,
         ledger: Ledger,
         table: AccountTable,
         queues: Queues,
-        reporting: Reporting,
+        reporting: Submissions,
         undo: Callable[[LockedDown, AccountFacts], Awaitable[LockedDown]],
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
@@ -77,11 +77,11 @@ class Desk:
         self._sleep = sleep
 
     async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Take in what leaked in a text, as `Reporting.take_in`."""
+        """Take in what leaked in a text, as `Submissions.take_in`."""
         return await self._reporting.take_in(request, caller=caller)
 
     async def dry_run(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Tell what would come of a text, as `Reporting.preview`."""
+        """Tell what would come of a text, as `Submissions.preview`."""
         return await self._reporting.preview(request, caller=caller)
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
@@ -91,17 +91,17 @@ class Desk:
         that ends nothing; PassingFailure or Blocked where the account can't be looked at.
         """
         try:
-            check_target(request.lever, request.target)
+            check_target(request.action, request.target)
         except InvalidTarget as error:
             raise InvalidRequest(f"target: {error}") from None
-        identity = f"order|{request.account}|{request.lever}|{request.target}|{self._new_id()}"
+        identity = f"order|{request.account}|{request.action}|{request.target}|{self._new_id()}"
         finding = Finding(
             fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
             credential=None,
             source="responder",
             url=None,
             detected_at=self._clock(),
-            order=Order(request.account, request.lever, request.target),
+            order=Order(request.account, request.action, request.target),
             reported_by=caller,
             reason=redact(request.reason),
         )
@@ -146,7 +146,7 @@ class Desk:
             return transitions.rejected(current, by=str(caller), reason=why, now=now)
 
         await self._write(fingerprint, reject, at=now, what=f"Rejected. Reason: {why}", caller=caller)
-        return await self._hand_over(fingerprint)
+        return await self._key_distribution(fingerprint)
 
     async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
         """Look anew at what failed, is unresolved, was only observed, or waited too long. Raises WrongState."""
@@ -174,7 +174,7 @@ class Desk:
                 return transitions.unlocked(current, undone, by=str(caller), reason=why, now=now)
 
             await self._write(fingerprint, unlock, at=now, what=f"Lockdown undone. Reason: {why}", caller=caller)
-        return await self._hand_over(fingerprint)
+        return await self._key_distribution(fingerprint)
 
     async def _after(self, held: HeldLock) -> None:
         """Return if no worker died under this lock with a lever in hand. Raises Busy if one may have.
@@ -234,7 +234,7 @@ class Desk:
                     f"Record {name} could not be written in time. Read it, and try again."
                 ) from error
 
-    async def _hand_over(self, fingerprint: str) -> Revocation:
+    async def _key_distribution(self, fingerprint: str) -> Revocation:
         """Let the follow-up tell of what the record has come to."""
         try:
             await self._queues.follow_up(fingerprint)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.api.revocations.account_matching import LooseCredentials, Placed
+from shared.api.revocations.account_matching import AccountMatcher, Placed
 from shared.api.revocations.requests import ReportRequest
 from shared.containment.service import Containment
 from shared.domain import finding as findings
@@ -24,7 +24,7 @@ _PATIENCE = timedelta(seconds=20)  # for containing them all while the caller wa
 _DRY_RUN_TIME = 60.0  # seconds
 
 
-class Reporting:
+class Submissions:
     """Hands over to containment what is in a text, and answers with the records."""
 
     def __init__(
@@ -32,7 +32,7 @@ class Reporting:
         *,
         containment: Containment,
         ledger: Ledger,
-        loose: LooseCredentials,
+        loose: AccountMatcher,
         clock: Callable[[], datetime],
     ) -> None:
         self._containment = containment

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.domain.account import MODE_TAG, tag_in
-from shared.domain.decision.rules import Action, Rule
+from shared.domain.decision.rules import Rule, RuleOutcome
 from shared.domain.revocation import Approval, AtDeadline, Plan
-from shared.domain.target import CUTS_OFF_MANY, Lever
+from shared.domain.target import CUTS_OFF_MANY, ActionKind
 from shared.settings import Mode, Settings
 
 _DAY = timedelta(hours=24)
@@ -17,16 +17,16 @@ _DAY = timedelta(hours=24)
 class Decision:
     """What may be done without a person, and the English clause that says why."""
 
-    action: Action
+    outcome: RuleOutcome
     why: str
     only_person: bool = False  # no deadline may decide in a person's place
 
 
 @dataclass(frozen=True, slots=True)
-class PastPull:
+class PastExecution:
     """A lever that Sasquash pulled on the account."""
 
-    lever: Lever
+    action: ActionKind
     target: str
     at: datetime
 
@@ -36,7 +36,7 @@ def decide(
     ground: Rule | str,
     *,
     tags: Mapping[str, str],
-    pulls: Iterable[PastPull],
+    executions: Iterable[PastExecution],
     approval: Approval | None,
     settings: Settings,
     now: datetime,
@@ -50,25 +50,25 @@ def decide(
     mode, from_where = effective_mode(tags, settings)
     in_mode = f"(mode {mode}: {from_where})"
     if mode is Mode.OBSERVE:
-        return Decision(Action.OBSERVE, f"the mode is observe ({from_where}): nothing is touched")
+        return Decision(RuleOutcome.OBSERVE, f"the mode is observe ({from_where}): nothing is touched")
     if approval is not None and approval.digest != plan.digest:
         return _ask_person(f"the plan has changed since {approval.who} approved it {in_mode}")
     if approval is not None and approval.by is not None:
-        return Decision(Action.ACT, f"approved by {approval.who}")
+        return Decision(RuleOutcome.ACT, f"approved by {approval.who}")
     if isinstance(ground, str):
         return _ask_person(f"{ground} {in_mode}")
-    limit = _limit(plan, pulls, settings, now)
+    limit = _limit(plan, executions, settings, now)
     if limit is not None:
         return _ask_person(f"{limit} {in_mode}")
     if approval is not None:
-        return Decision(Action.ACT, f"approved by {approval.who}")
+        return Decision(RuleOutcome.ACT, f"approved by {approval.who}")
     if mode is Mode.APPROVE:
-        return Decision(Action.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
+        return Decision(RuleOutcome.ASK, f"the mode is approve ({from_where}): a person decides on every plan")
     return Decision(ground.then, f"rule {ground.name}: {ground.why} {in_mode}")
 
 
 def _ask_person(why: str) -> Decision:
-    return Decision(Action.ASK, why, only_person=True)
+    return Decision(RuleOutcome.ASK, why, only_person=True)
 
 
 def at_deadline(plan: Plan, decision: Decision, *, proven: bool, settings: Settings) -> AtDeadline:
@@ -77,7 +77,7 @@ def at_deadline(plan: Plan, decision: Decision, *, proven: bool, settings: Setti
     `proven`: arithmetic has shown what is behind the leak. A lockdown, and what cuts off the delegation keys of
     everybody, is a person's to decide.
     """
-    smallest = plan.lever in (Lever.ACCOUNT_KEY, Lever.STORED_POLICY)
+    smallest = plan.action in (ActionKind.ACCOUNT_KEY, ActionKind.STORED_POLICY)
     may = proven and smallest and not decision.only_person
     return settings.at_deadline if may else AtDeadline.ESCALATE
 
@@ -96,13 +96,15 @@ def effective_mode(tags: Mapping[str, str], settings: Settings) -> tuple[Mode, s
     return allowed, f"the account's tag {MODE_TAG}"
 
 
-def _limit(plan: Plan, pulls: Iterable[PastPull], settings: Settings, now: datetime) -> str | None:
+def _limit(plan: Plan, executions: Iterable[PastExecution], settings: Settings, now: datetime) -> str | None:
     """Return the limit that asks a person. A stored access policy and a lockdown cut off few, or can be undone."""
-    if plan.lever not in CUTS_OFF_MANY:
+    if plan.action not in CUTS_OFF_MANY:
         return None
-    lately = [pull for pull in pulls if pull.lever in CUTS_OFF_MANY and now - pull.at < _DAY]
-    if plan.lever is Lever.ACCOUNT_KEY and any(
-        pull.lever is Lever.ACCOUNT_KEY and pull.target != plan.target for pull in lately
+    lately = [
+        execution for execution in executions if execution.action in CUTS_OFF_MANY and now - execution.at < _DAY
+    ]
+    if plan.action is ActionKind.ACCOUNT_KEY and any(
+        execution.action is ActionKind.ACCOUNT_KEY and execution.target != plan.target for execution in lately
     ):
         return "the account's other key was rotated within 24 hours: a second rotation could cut off every client"
     if len(lately) >= settings.rotations_a_day:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from shared.domain.account import PolicyReading, PolicyState
 from shared.domain.revocation import Reason
-from shared.domain.target import InvalidTarget, Lever, PolicyTarget
+from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
 
 _UNDECIDABLE = {
@@ -55,7 +55,7 @@ class Verdict:
     """
 
     detail: str
-    lever: Lever | None = None
+    action: ActionKind | None = None
     key_name: str | None = None
     key_sha256: str | None = None
     reason: Reason | None = None
@@ -81,7 +81,7 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
         return Verdict(
             "A user delegation SAS: a key of Microsoft Entra ID signed it, which nobody can read back, so that no "
             "arithmetic tells whether it is genuine. No account key is behind it.",
-            lever=Lever.DELEGATION_KEY,
+            action=ActionKind.DELEGATION_KEY,
         )
     result = verify(credential, account=account, keys=keys)
     if result.undecidable is not None:
@@ -98,14 +98,14 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
         return Verdict(
             f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}', proven by "
             "arithmetic.",
-            lever=Lever.STORED_POLICY,
+            action=ActionKind.STORED_POLICY,
             key_name=result.key,
             key_sha256=signer_sha256,
         )
     what = "Is" if credential.kind is Kind.ACCOUNT_KEY else "Signed by"
     return Verdict(
         f"{what} {result.key} of {account}, proven by arithmetic.",
-        lever=Lever.ACCOUNT_KEY,
+        action=ActionKind.ACCOUNT_KEY,
         key_name=result.key,
         key_sha256=signer_sha256,
     )
@@ -127,7 +127,7 @@ def without_policy_name(verdict: Verdict) -> Verdict:
         f"{verdict.detail} But what leaked names no resource that can have such a policy, so the policy can't be "
         f"looked at. Report it again with the whole URL, or end the token by regenerating {verdict.key_name}."
     )
-    return replace(verdict, lever=None, reason=Reason.PATH_LOST, detail=detail)
+    return replace(verdict, action=None, reason=Reason.PATH_LOST, detail=detail)
 
 
 def dormant(verdict: Verdict, reading: PolicyReading, *, until: datetime | None) -> Verdict | None:
@@ -142,4 +142,4 @@ def dormant(verdict: Verdict, reading: PolicyReading, *, until: datetime | None)
     for_how_long = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""
     for_good = f", or regenerate {verdict.key_name} to end the token for good" if verdict.key_name else ""
     detail = f"{verdict.detail} {state.format(end=end)} would revive them{for_how_long}. {advice}{for_good}."
-    return replace(verdict, lever=None, reason=reason, detail=detail)
+    return replace(verdict, action=None, reason=reason, detail=detail)

@@ -50,7 +50,7 @@ def _reopens(current: Revocation, *, now: datetime) -> bool:
 
 def _may_reopen(current: Revocation) -> bool:
     ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
-    may_live = current.pull is None or current.reason is Reason.LOCKDOWN_UNDONE
+    may_live = current.execution is None or current.reason is Reason.LOCKDOWN_UNDONE
     return ended and may_live
 
 
@@ -74,9 +74,9 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         deadline=None,
         liveness=current.liveness if accepted else None,
         approval=None,
-        pull=None,
-        proof=None,
-        hand_over=None,
+        execution=None,
+        verification=None,
+        key_distribution=None,
         lockdown=None if undone else current.lockdown,
         owners=None,
         owners_rejected=(),

@@ -6,22 +6,22 @@ from datetime import datetime
 from shared.domain.account import AccountFacts
 from shared.domain.action_text import done
 from shared.domain.decision.approval_policy import Decision, at_deadline
-from shared.domain.decision.evaluation import Scene, Weighed, policy_of
-from shared.domain.decision.rules import Action
-from shared.domain.revocation import Plan, Pull, Reason, Revocation, State
-from shared.domain.target import Lever
+from shared.domain.decision.evaluation import Evaluation, Snapshot, policy_of
+from shared.domain.decision.rules import RuleOutcome
+from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
+from shared.domain.target import ActionKind
 from shared.settings import Settings
 
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
 
 
-def with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
+def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Revocation:
     """Return the record with what was found out about its leak."""
     return replace(
         record,
-        account=scene.account,
-        policy=scene.policies.get(str(policy_of(one.finding, scene))),
-        attributed_at=scene.at if one.verdict.key_name is not None else None,
+        account=snapshot.account,
+        policy=snapshot.policies.get(str(policy_of(one.finding, snapshot))),
+        attributed_at=snapshot.at if one.verdict.key_name is not None else None,
         key_name=one.verdict.key_name,
         key_sha256=one.verdict.key_sha256,
         plan=one.plan,
@@ -30,27 +30,27 @@ def with_verdict(record: Revocation, one: Weighed, scene: Scene) -> Revocation:
 
 
 def decided(
-    record: Revocation, one: Weighed, *, pulled: Plan | None, settings: Settings, now: datetime
+    record: Revocation, one: Evaluation, *, executed: Plan | None, settings: Settings, now: datetime
 ) -> Revocation | None:
     """Return the record in the state that its decision makes of it, None where its own turn is still to come.
 
     `pulled` is the plan that was carried out meanwhile for another leak of the account.
     """
     if one.verdict.reason is not None:
-        if pulled is not None and one.verdict.reason is Reason.POLICY_GONE and one.acts:
+        if executed is not None and one.verdict.reason is Reason.POLICY_GONE and one.acts:
             return None  # its tombstone takes a turn with the lock
         # The plan is the tombstone that may be left for a policy that is gone.
         ended = record.end(one.verdict.reason, now=now, detail=one.verdict.detail)
         return replace(ended, plan=one.plan if one.acts else None)
     if one.decision is None or one.plan is None:
         return None
-    if one.decision.action is Action.OBSERVE:
+    if one.decision.outcome is RuleOutcome.OBSERVE:
         return record.reach(State.OBSERVED, now=now, detail=f"Would have acted: {one.plan.reason}")
     decision = one.decision
-    if decision.action is Action.ACT:
-        if pulled is None or {pulled.lever, one.plan.lever} != {Lever.ACCOUNT_KEY}:
+    if decision.outcome is RuleOutcome.ACT:
+        if executed is None or {executed.action, one.plan.action} != {ActionKind.ACCOUNT_KEY}:
             return None  # the lever of another leak came first, or failed
-        decision = Decision(Action.ASK, _SECOND_KEY, only_person=True)
+        decision = Decision(RuleOutcome.ASK, _SECOND_KEY, only_person=True)
     waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {decision.why}.")
     proven = one.verdict.key_name is not None and one.finding.order is None
     return replace(
@@ -62,38 +62,38 @@ def decided(
     )
 
 
-def of_pull(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:
+def of_execution(record: Revocation, execution: Execution, account: AccountFacts, *, now: datetime) -> Revocation:
     """Return the record whose lever was pulled."""
     lost = "Its answer was lost; what is there now shows that it happened."
-    settled = (lost,) if pull.confirmed_by == "listing" else ()
-    detail = " ".join((done(pull, account.name), *settled, *pull.notes))
-    return replace(record, pull=pull).reach(State.CONTAINED, now=now, detail=detail)
+    settled = (lost,) if execution.confirmed_by == "listing" else ()
+    detail = " ".join((done(execution, account.name), *settled, *execution.notes))
+    return replace(record, execution=execution).reach(State.CONTAINED, now=now, detail=detail)
 
 
-def of_covered(record: Revocation, pull: Pull, account: AccountFacts, *, now: datetime) -> Revocation:
+def of_covered(record: Revocation, execution: Execution, account: AccountFacts, *, now: datetime) -> Revocation:
     """Return the record of a leak that was known to hang on what was pulled for another."""
-    what = done(pull, account.name).removesuffix(".")
+    what = done(execution, account.name).removesuffix(".")
     return record.end(Reason.COVERED, now=now, detail=f"{what}, for another leak. This one ended with it.")
 
 
-def ends_with(one: Weighed, plan: Plan) -> bool:
+def ends_with(one: Evaluation, plan: Plan) -> bool:
     """Whether what `one` is about is dead once `plan`'s lever was pulled."""
-    match plan.lever:
-        case Lever.ACCOUNT_KEY:  # whatever the key signed, under a stored access policy or not
+    match plan.action:
+        case ActionKind.ACCOUNT_KEY:  # whatever the key signed, under a stored access policy or not
             return (one.verdict.key_name, one.verdict.key_sha256) == (plan.target, plan.version)
-        case Lever.STORED_POLICY:
+        case ActionKind.STORED_POLICY:
             return one.verdict.reason is None and same_target(one.plan, plan)
-        case Lever.DELEGATION_KEY:  # what was reported before they were revoked had been signed before
-            return one.verdict.lever is Lever.DELEGATION_KEY
-        case Lever.LOCKDOWN:  # it revokes nothing
+        case ActionKind.DELEGATION_KEY:  # what was reported before they were revoked had been signed before
+            return one.verdict.action is ActionKind.DELEGATION_KEY
+        case ActionKind.LOCKDOWN:  # it revokes nothing
             return False
 
 
 def same_target(one: Plan | None, other: Plan) -> bool:
     """Whether two plans pull the same lever on the same target."""
-    return one is not None and (one.lever, one.target) == (other.lever, other.target)
+    return one is not None and (one.action, one.target) == (other.action, other.target)
 
 
-def has_its_own_turn(one: Weighed, record: Revocation) -> bool:
+def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
     """Whether its own record, or whoever received it, knows more about it than was read for all that waits."""
-    return record.approval is not None or one.verdict.lever is Lever.DELEGATION_KEY
+    return record.approval is not None or one.verdict.action is ActionKind.DELEGATION_KEY

@@ -5,7 +5,7 @@ import hashlib
 from shared.domain import action_text
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, Removal, tag_in
 from shared.domain.revocation import Plan
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 
 _TELL = "File the incident and tell the owners."
 _SHARED_KEY_OFF = (
@@ -18,11 +18,11 @@ _LOCKED_ALREADY = " Shared key access to the account is off already."
 def make(
     account: AccountFacts,
     *,
-    lever: Lever,
+    action: ActionKind,
     target: str,
     version: str,
     reason: str,
-    breaks: tuple[str, ...],
+    impact: tuple[str, ...],
     gone: bool = False,
 ) -> Plan:
     """Return the plan to pull `lever` on `target`, whose `version` is what a decision binds to.
@@ -30,20 +30,20 @@ def make(
     `gone`: the stored access policy is not there, and only a tombstone is left for it, which breaks nobody.
     """
     return Plan(
-        lever=lever,
+        action=action,
         account_id=account.id,
         target=target,
         version=version,
-        reason=f"{reason}{_on_shared_key(account, lever, target)}",
-        steps=_tombstone_steps(account, target) if gone else _steps(account, lever, target),
-        breaks=breaks,
-        digest=digest(lever=lever, account_id=account.id, target=target, version=version),
+        reason=f"{reason}{_on_shared_key(account, action, target)}",
+        steps=_tombstone_steps(account, target) if gone else _steps(account, action, target),
+        impact=impact,
+        digest=digest(action=action, account_id=account.id, target=target, version=version),
     )
 
 
-def digest(*, lever: str, account_id: str, target: str, version: str) -> str:
+def digest(*, action: str, account_id: str, target: str, version: str) -> str:
     """Return what a person's decision binds to. It goes stale with what `version` stands for."""
-    parts = (lever, account_id.lower(), version, target)  # the target last: a policy's id may hold any character
+    parts = (action, account_id.lower(), version, target)  # the target last: a policy's id may hold any character
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 
@@ -56,18 +56,18 @@ def lockdown_version(account: AccountFacts, kind: Lockdown) -> str:
     return hashlib.sha256(state.encode()).hexdigest()
 
 
-def _on_shared_key(account: AccountFacts, lever: Lever, target: str) -> str:
-    if account.shared_key_access or lever is Lever.DELEGATION_KEY or target == Lockdown.NETWORK:
+def _on_shared_key(account: AccountFacts, action: ActionKind, target: str) -> str:
+    if account.shared_key_access or action is ActionKind.DELEGATION_KEY or target == Lockdown.NETWORK:
         return ""
-    return _LOCKED_ALREADY if lever is Lever.LOCKDOWN else _SHARED_KEY_OFF
+    return _LOCKED_ALREADY if action is ActionKind.LOCKDOWN else _SHARED_KEY_OFF
 
 
-def _steps(account: AccountFacts, lever: Lever, target: str) -> tuple[str, ...]:
-    if lever is Lever.ACCOUNT_KEY:
+def _steps(account: AccountFacts, action: ActionKind, target: str) -> tuple[str, ...]:
+    if action is ActionKind.ACCOUNT_KEY:
         return _key_steps(account, target)
-    if lever is Lever.LOCKDOWN:
+    if action is ActionKind.LOCKDOWN:
         return _lockdown_steps(account, Lockdown(target))
-    if lever is Lever.STORED_POLICY:
+    if action is ActionKind.STORED_POLICY:
         return (
             _policy_step(account, target),
             "Prove by a token of our own under the policy that it is refused.",
@@ -81,14 +81,14 @@ def _steps(account: AccountFacts, lever: Lever, target: str) -> tuple[str, ...]:
 
 
 def _key_steps(account: AccountFacts, key: str) -> tuple[str, ...]:
-    hand_over = (
+    key_distribution = (
         f"Hand the new {key} over to the key vault's secret that the account's tag {KEY_VAULT_TAG} names, if the "
         "settings allow it and the secret holds the old one."
     )
     return (
         f"Regenerate {key} of {account.name}, once; the other key stays as it is.",
         f"Prove by a token of our own that the old {key} is refused.",
-        *((hand_over,) if tag_in(account.tags, KEY_VAULT_TAG) else ()),
+        *((key_distribution,) if tag_in(account.tags, KEY_VAULT_TAG) else ()),
         _TELL,
     )
 

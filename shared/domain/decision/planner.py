@@ -18,7 +18,7 @@ from shared.domain.decision.effective_permissions import as_granted
 from shared.domain.decision.rules import Rule, first_that_holds
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
-from shared.domain.target import DELEGATION_KEYS, InvalidTarget, Lever, Lockdown, check_target
+from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget, Lockdown, check_target
 from shared.sas import Credential, Kind
 
 _CLOCK_SKEW = timedelta(minutes=1)  # between ARM's clock and the alert's
@@ -45,19 +45,19 @@ class Proposals:
     keys: Mapping[str, AccountKey]
     policies: Mapping[str, PolicyReading]
     last_revocation: datetime | None
-    describe: Callable[[AccountFacts, Lever, str], tuple[str, ...]]
+    describe: Callable[[AccountFacts, ActionKind, str], tuple[str, ...]]
     rules: tuple[Rule, ...]
     tenant_id: str
     now: datetime
 
     def of_leak(self, credential: Credential, verdict: Verdict, liveness: Liveness | None) -> Proposal:
         """Return what to do about a leak, by the verdict on who signed it."""
-        match verdict.lever:
-            case Lever.ACCOUNT_KEY:
+        match verdict.action:
+            case ActionKind.ACCOUNT_KEY:
                 return self._of_key(credential, verdict)
-            case Lever.STORED_POLICY:
+            case ActionKind.STORED_POLICY:
                 return self._of_policy(credential, verdict)
-            case Lever.DELEGATION_KEY:
+            case ActionKind.DELEGATION_KEY:
                 return self._of_delegation(credential, verdict, liveness)
             case _:
                 return Proposal(verdict)
@@ -66,11 +66,11 @@ class Proposals:
         """Return the plan that a person ordered. It awaits a second one, whatever the rules say."""
         said = f"Ordered{f' by {by}' if by is not None else ''}: {reason or 'no reason was given'}."
         try:
-            check_target(order.lever, order.target)
+            check_target(order.action, order.target)
         except InvalidTarget as error:
             return Proposal(Verdict(f"{said} It can't be carried out: {error}.", reason=Reason.PATH_LOST))
-        verdict = Verdict(said, lever=order.lever)
-        if order.lever is Lever.STORED_POLICY:
+        verdict = Verdict(said, action=order.action)
+        if order.action is ActionKind.STORED_POLICY:
             return self._of_policy_order(verdict, order)
         return self._ordered(verdict, order, self._version(order))
 
@@ -89,12 +89,12 @@ class Proposals:
                 "the one before had signed is dead."
             )
             return Proposal(Verdict(detail, reason=Reason.COVERED))
-        verdict = Verdict(said, lever=Lever.ACCOUNT_KEY)
+        verdict = Verdict(said, action=ActionKind.ACCOUNT_KEY)
         reason = (
             f"{said} Nobody has the token, so no arithmetic can confirm it; regenerating that key of "
             f"{self.account.name} would end it."
         )
-        plan = self._plan(Lever.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
+        plan = self._plan(ActionKind.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
         return Proposal(verdict, plan, "an alert is evidence and no proof")
 
     def _of_key(self, credential: Credential, verdict: Verdict) -> Proposal:
@@ -125,22 +125,22 @@ class Proposals:
         if asleep is not None:
             return Proposal(asleep, self._tombstone(reading, signed), rule)
         reason = f"{signed}, and ending that policy revokes it without touching the key."
-        ending = self._plan(Lever.STORED_POLICY, str(target), version=reading.version, reason=reason)
+        ending = self._plan(ActionKind.STORED_POLICY, str(target), version=reading.version, reason=reason)
         return Proposal(verdict, self._lockdown_by(rule) or ending, rule)
 
     def _of_delegation(self, credential: Credential, verdict: Verdict, liveness: Liveness | None) -> Proposal:
         granted = as_granted(credential)
         rule = self._rule(granted)
         doubt = user_delegation.doubt(
-            credential, liveness=liveness, last_pull=self.last_revocation, tenant_id=self.tenant_id
+            credential, liveness=liveness, last_execution=self.last_revocation, tenant_id=self.tenant_id
         )
         end = f"{granted.expires:%Y-%m-%d %H:%M} UTC" if granted.expires is not None else "an end that can't be read"
         reason = (
             f"Only revoking the user delegation keys of {self.account.name} ends the leaked token at once. It ends "
             f"every user delegation SAS of the account; left alone, the leaked one would live until {end}."
         )
-        version = user_delegation.version(credential, last_pull=self.last_revocation)
-        revoking = self._plan(Lever.DELEGATION_KEY, DELEGATION_KEYS, version=version, reason=reason)
+        version = user_delegation.version(credential, last_execution=self.last_revocation)
+        revoking = self._plan(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, version=version, reason=reason)
         if liveness is not None:
             verdict = replace(verdict, detail=f"{verdict.detail} {liveness.said}")
         return Proposal(verdict, self._lockdown_by(rule) or revoking, doubt or rule)
@@ -160,28 +160,28 @@ class Proposals:
 
     def _version(self, order: Order) -> str:
         """Return what an order binds to, but for one of a policy, which has to be looked at first."""
-        if order.lever is Lever.ACCOUNT_KEY:
+        if order.action is ActionKind.ACCOUNT_KEY:
             return self.keys[order.target].sha256
-        if order.lever is Lever.LOCKDOWN:
+        if order.action is ActionKind.LOCKDOWN:
             return plans.lockdown_version(self.account, Lockdown(order.target))
-        return user_delegation.version(None, last_pull=self.last_revocation)
+        return user_delegation.version(None, last_execution=self.last_revocation)
 
     def _ordered(self, verdict: Verdict, order: Order, version: str) -> Proposal:
-        plan = self._plan(order.lever, order.target, version=version, reason=verdict.detail)
+        plan = self._plan(order.action, order.target, version=version, reason=verdict.detail)
         return Proposal(verdict, plan, "an order needs a second person")
 
     def _rule(self, granted: Credential) -> Rule:
         return first_that_holds(self.rules, granted, account=self.account.name, now=self.now)
 
-    def _plan(self, lever: Lever, target: str, *, version: str, reason: str) -> Plan:
-        breaks = self.describe(self.account, lever, target)
-        return plans.make(self.account, lever=lever, target=target, version=version, reason=reason, breaks=breaks)
+    def _plan(self, action: ActionKind, target: str, *, version: str, reason: str) -> Plan:
+        impact = self.describe(self.account, action, target)
+        return plans.make(self.account, action=action, target=target, version=version, reason=reason, impact=impact)
 
     def _key_plan(self, verdict: Verdict, reason: str) -> Plan:
         """Return the plan to regenerate the one key that is behind the leak; the other key is never touched."""
         if verdict.key_name is None or verdict.key_sha256 is None:
             raise ValueError("this plan needs a verdict that names a key")
-        return self._plan(Lever.ACCOUNT_KEY, verdict.key_name, version=verdict.key_sha256, reason=reason)
+        return self._plan(ActionKind.ACCOUNT_KEY, verdict.key_name, version=verdict.key_sha256, reason=reason)
 
     def _lockdown_by(self, rule: Rule) -> Plan | None:
         """Return the lockdown that the rule answers with, None where it leaves it at the smallest lever."""
@@ -190,7 +190,7 @@ class Proposals:
             return None
         reason = f"Rule {rule.name} answers this leak with a lockdown, because {rule.why}."
         version = plans.lockdown_version(self.account, kind)
-        return self._plan(Lever.LOCKDOWN, kind.value, version=version, reason=reason)
+        return self._plan(ActionKind.LOCKDOWN, kind.value, version=version, reason=reason)
 
     def _tombstone(self, reading: PolicyReading, signed: str) -> Plan | None:
         """Return the plan to keep a policy that is gone from coming back, unless a tag wants nothing left of it."""
@@ -198,10 +198,10 @@ class Proposals:
             return None
         return plans.make(
             self.account,
-            lever=Lever.STORED_POLICY,
+            action=ActionKind.STORED_POLICY,
             target=str(reading.target),
             version=reading.version,
             reason=f"{signed}, which is not there: a tombstone keeps whoever makes it anew from reviving the token.",
-            breaks=(),
+            impact=(),
             gone=True,
         )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import combinations
 from typing import Any
 
-from shared.domain.decision.rules import Action, Conditions, Remedy, Rule
+from shared.domain.decision.rules import Conditions, Remedy, Rule, RuleOutcome
 from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
 
@@ -163,7 +163,7 @@ def _accounts(value: object) -> frozenset[str]:
 _RULE: Mapping[str, Callable[[Any], Any]] = {
     "name": _name,
     "when": _object,
-    "then": _one_of(list(Action)),
+    "then": _one_of(list(RuleOutcome)),
     "with": _one_of(list(Remedy)),
     "why": _why,
 }

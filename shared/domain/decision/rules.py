@@ -14,7 +14,7 @@ from shared.sas import Credential, Kind, Service, Severity, assess, is_writable
 _SEVERITIES = tuple(Severity)  # from the lowest
 
 
-class Action(StrEnum):
+class RuleOutcome(StrEnum):
     """What may happen without a person: the lever is pulled, a person is asked, nothing is touched."""
 
     ACT = "act"
@@ -86,7 +86,7 @@ class Rule:
 
     name: str
     when: Conditions
-    then: Action
+    then: RuleOutcome
     remedy: Remedy = Remedy.SMALLEST
     why: str
 
@@ -106,31 +106,31 @@ def default_rules(*, act_alone_hours: int) -> tuple[Rule, ...]:
         Rule(
             name="account-key",
             when=Conditions(kinds=frozenset({Kind.ACCOUNT_KEY})),
-            then=Action.ACT,
+            then=RuleOutcome.ACT,
             why="an account key opens everything in the account",
         ),
         Rule(
             name="account-wide",
             when=Conditions(kinds=frozenset({Kind.ACCOUNT_SAS})),
-            then=Action.ACT,
+            then=RuleOutcome.ACT,
             why="an account SAS reaches every resource of its services",
         ),
         Rule(
             name="writes",
             when=Conditions(writes=True),
-            then=Action.ACT,
+            then=RuleOutcome.ACT,
             why="the token can write or delete",
         ),
         Rule(
             name="lives-long",
             when=Conditions(lives_longer_than_hours=act_alone_hours),
-            then=Action.ACT,
+            then=RuleOutcome.ACT,
             why="the token would live on for longer than the settings let pass",
         ),
         Rule(
             name="small",
             when=Conditions(),
-            then=Action.ASK,
+            then=RuleOutcome.ASK,
             why="the token only reads one resource and ends soon, while revoking it may break production",
         ),
     )

@@ -14,19 +14,19 @@ _LONGEST_LIFE = timedelta(days=7)  # of a user delegation key
 _IDENTITY = ("skoid", "sktid", "skt", "ske")
 
 
-def version(credential: Credential | None, *, last_pull: datetime | None) -> str:
+def version(credential: Credential | None, *, last_execution: datetime | None) -> str:
     """Return what a plan to revoke delegation keys binds to, as SHA-256 (hex).
 
     Which key signed the leak, and the latest revocation of ours: once the keys were revoked for another leak, no
     older yes ends what has been signed since. `credential` is None for an order.
     """
     identity = [credential.parameter(name) or "" for name in _IDENTITY] if credential is not None else []
-    latest = last_pull.isoformat() if last_pull is not None else ""
+    latest = last_execution.isoformat() if last_execution is not None else ""
     return hashlib.sha256("|".join((*identity, latest)).encode()).hexdigest()
 
 
 def doubt(
-    credential: Credential, *, liveness: Liveness | None, last_pull: datetime | None, tenant_id: str
+    credential: Credential, *, liveness: Liveness | None, last_execution: datetime | None, tenant_id: str
 ) -> str | None:
     """Return why a person must decide on a token that has not expired, None if nothing speaks against acting alone.
 
@@ -45,9 +45,9 @@ def doubt(
         return "the start or the end of the token's key can't be read"
     if end - start > _LONGEST_LIFE:
         return "the token's key claims to live for longer than the seven days that Azure lets it"
-    if last_pull is not None and start <= last_pull:
+    if last_execution is not None and start <= last_execution:
         return (
-            f"Sasquash revoked the account's user delegation keys at {last_pull:%Y-%m-%d %H:%M:%S} UTC, after the "
-            "token's key began: the token may be dead already, or the key's start be dated back"
+            f"Sasquash revoked the account's user delegation keys at {last_execution:%Y-%m-%d %H:%M:%S} UTC, "
+            "after the token's key began: the token may be dead already, or the key's start be dated back"
         )
     return None

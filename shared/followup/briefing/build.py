@@ -6,11 +6,11 @@ from shared.domain.action_text import done, policy
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
-from shared.domain.revocation import AtDeadline, HandOverOutcome, Outcome, Reason, Revocation, State
-from shared.domain.target import Lever
+from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, Revocation, State
+from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.briefing.recommendations import hardening, instead
-from shared.followup.investigation.usage_text import also_breaks, used
+from shared.followup.investigation.usage_text import also_affected, used
 from shared.sas import Kind, assess
 
 _KINDS = {
@@ -60,7 +60,7 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         host=credential.host if credential is not None else None,
         key_name=revocation.key_name,
         policy=credential.policy if credential is not None else None,
-        lever=revocation.plan.lever if revocation.plan is not None else None,
+        action=revocation.plan.action if revocation.plan is not None else None,
         target=revocation.plan.target if revocation.plan is not None else None,
         ordered=finding.order is not None and finding.evidence is None,
         expires=granted.expires if granted is not None else _expiry_by_alert(finding),
@@ -73,9 +73,9 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
         done=_done(revocation),
         proven=_proven(revocation),
         used=used(revocation.usage, revocation),
-        breaks=(
-            *(revocation.plan.breaks if revocation.plan is not None else ()),
-            *also_breaks(revocation.usage, revocation),
+        impact=(
+            *(revocation.plan.impact if revocation.plan is not None else ()),
+            *also_affected(revocation.usage, revocation),
         ),
         open_points=tuple(_open_points(revocation)),
         next_steps=tuple(_next_steps(revocation)),
@@ -128,21 +128,21 @@ def _seen(finding: Finding) -> tuple[str, ...]:
 def _done(revocation: Revocation) -> str:
     if revocation.reason is Reason.COVERED:
         return revocation.detail
-    if revocation.pull is None:
+    if revocation.execution is None:
         return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
-    pull = revocation.pull
+    execution = revocation.execution
     name = revocation.account.name if revocation.account is not None else "the account"
-    by = "request" if pull.lever is Lever.STORED_POLICY else "ARM correlation"
-    how = f" ({by} id {pull.correlation_id})" if pull.correlation_id else ""
-    other = "; the other key was not touched" if pull.lever is Lever.ACCOUNT_KEY else ""
+    by = "request" if execution.action is ActionKind.STORED_POLICY else "ARM correlation"
+    how = f" ({by} id {execution.correlation_id})" if execution.correlation_id else ""
+    other = "; the other key was not touched" if execution.action is ActionKind.ACCOUNT_KEY else ""
     seen = "What is there now shows it: Azure's answer was lost, or nothing had to be changed."
     return " ".join(
         (
-            f"{done(pull, name).removesuffix('.')}{how}{other}.",
-            *((seen,) if pull.confirmed_by == "listing" else ()),
-            *pull.notes,
+            f"{done(execution, name).removesuffix('.')}{how}{other}.",
+            *((seen,) if execution.confirmed_by == "listing" else ()),
+            *execution.notes,
             *_decision(revocation),
-            *_hand_over(revocation),
+            *_key_distribution(revocation),
         )
     )
 
@@ -156,37 +156,37 @@ def _decision(revocation: Revocation) -> tuple[str, ...]:
     return (f"It was done without asking: {revocation.decided_by}.",) if revocation.decided_by else ()
 
 
-def _hand_over(revocation: Revocation) -> tuple[str, ...]:
-    handed = revocation.hand_over
-    return (handed.said,) if handed is not None and handed.outcome is HandOverOutcome.DONE else ()
+def _key_distribution(revocation: Revocation) -> tuple[str, ...]:
+    handed = revocation.key_distribution
+    return (handed.said,) if handed is not None and handed.outcome is KeyDistributionOutcome.DONE else ()
 
 
 def _proven(revocation: Revocation) -> str:
     # A worker died before it could note what it had proven: the key that it pulled is known, the signer is not.
-    pull = revocation.pull
-    unsigned = pull is not None and pull.lever is Lever.ACCOUNT_KEY and not pull.old_sha256
+    execution = revocation.execution
+    unsigned = execution is not None and execution.action is ActionKind.ACCOUNT_KEY and not execution.old_sha256
     is_known = revocation.key_name is not None and not unsigned
     signer = f"By arithmetic: {revocation.key_name} is behind it. " if is_known else ""
     if revocation.reason is Reason.COVERED:
         return f"{signer}The proof stands with the leak that it was done for."
-    proof = revocation.proof
-    if proof is None:
-        return f"{signer}{'Not proven dead yet.' if revocation.pull is not None else 'It was not revoked.'}"
-    is_kill = pull is not None and pull.lever is not Lever.LOCKDOWN
-    return " ".join((*((f"{signer}{_PROOF[proof.outcome]}",) if is_kill else ()), *proof.evidence))
+    verification = revocation.verification
+    if verification is None:
+        return f"{signer}{'Not proven dead yet.' if revocation.execution is not None else 'It was not revoked.'}"
+    is_kill = execution is not None and execution.action is not ActionKind.LOCKDOWN
+    return " ".join((*((f"{signer}{_PROOF[verification.outcome]}",) if is_kill else ()), *verification.evidence))
 
 
 def _open_points(revocation: Revocation) -> list[str]:
     points = [f"Not told: {rejected}." for rejected in revocation.owners_rejected]
-    handed, liveness = revocation.hand_over, revocation.liveness
-    if handed is not None and handed.outcome is HandOverOutcome.DECLINED:
+    handed, liveness = revocation.key_distribution, revocation.liveness
+    if handed is not None and handed.outcome is KeyDistributionOutcome.DECLINED:
         points.append(f"The new key was not handed over: {handed.said}")
     if liveness is not None and liveness.alive is not True:
         points.append(liveness.said)
-    if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.pull is not None:
+    if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.execution is not None:
         points.append("The account stays locked down until somebody undoes it.")
-    proof = revocation.proof
-    if proof is not None and proof.outcome is Outcome.ARM_ONLY:
+    verification = revocation.verification
+    if verification is not None and verification.outcome is Outcome.ARM_ONLY:
         points.append("Check from a network that reaches the account that such a token is refused.")
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
@@ -228,20 +228,20 @@ def _at_its_place(finding: Finding) -> tuple[str, ...]:
 
 def _still_to_stop(revocation: Revocation) -> str:
     """Return how to stop by hand what its lever did not."""
-    pull = revocation.pull
-    match pull.lever if pull is not None else None:
-        case Lever.STORED_POLICY if pull is not None:
+    execution = revocation.execution
+    match execution.action if execution is not None else None:
+        case ActionKind.STORED_POLICY if execution is not None:
             return (
-                f"Look at {policy(pull.target)}: end it again if somebody made it anew. If it is over and such "
+                f"Look at {policy(execution.target)}: end it again if somebody made it anew. If it is over and such "
                 f"tokens are accepted all the same, regenerate {revocation.key_name or 'the key that signed them'}, "
                 "which ends everything else that the key signed, too."
             )
-        case Lever.DELEGATION_KEY:
+        case ActionKind.DELEGATION_KEY:
             return (
                 "Take the data roles on the account from whoever issued the token: a user delegation SAS can do no "
                 "more than its issuer. Then open a support request."
             )
-        case Lever.LOCKDOWN:
+        case ActionKind.LOCKDOWN:
             return "Look in the activity log who opened the account again, and revoke the credential itself."
         case _:
             return (
@@ -252,26 +252,26 @@ def _still_to_stop(revocation: Revocation) -> str:
 
 def _recovery(revocation: Revocation) -> list[str]:
     """Return how what broke with the pull gets to work again, and what would undo the pull."""
-    pull = revocation.pull
-    if pull is None:
+    execution = revocation.execution
+    if execution is None:
         return []
-    match pull.lever:
-        case Lever.ACCOUNT_KEY:
+    match execution.action:
+        case ActionKind.ACCOUNT_KEY:
             return [
                 "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
                 "to a user delegation SAS, read-only, for the paths they need, and short."
             ]
-        case Lever.STORED_POLICY:
+        case ActionKind.STORED_POLICY:
             return [
                 "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the "
-                f"paths they need, and short. Never make or extend {policy(pull.target)} again: the leaked token "
-                "would work again."
+                f"paths they need, and short. Never make or extend {policy(execution.target)} again: the leaked "
+                "token would work again."
             ]
-        case Lever.DELEGATION_KEY:
+        case ActionKind.DELEGATION_KEY:
             return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
-        case Lever.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
+        case ActionKind.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
             return ["The lockdown was undone. Revoke the credential itself, if nobody has: it is kept out no longer."]
-        case Lever.LOCKDOWN:
+        case ActionKind.LOCKDOWN:
             return [
                 "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
                 f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
@@ -300,13 +300,13 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
     if revocation.approval is not None:
         entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
-    if revocation.pull is not None:
+    if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
-        entries.append(TimelineEntry(revocation.pull.at, done(revocation.pull, name).removesuffix(".")))
+        entries.append(TimelineEntry(revocation.execution.at, done(revocation.execution, name).removesuffix(".")))
     entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
-    if revocation.hand_over is not None and revocation.hand_over.outcome is HandOverOutcome.DONE:
-        entries.append(TimelineEntry(revocation.hand_over.at, "new key handed over"))
-    skipped = {State.RECEIVED, State.CONTAINED} if revocation.pull is not None else {State.RECEIVED}
+    if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:
+        entries.append(TimelineEntry(revocation.key_distribution.at, "new key handed over"))
+    skipped = {State.RECEIVED, State.CONTAINED} if revocation.execution is not None else {State.RECEIVED}
     entries.extend(
         TimelineEntry(change.at, f"state: {change.state.replace('_', ' ')}")
         for change in revocation.changes

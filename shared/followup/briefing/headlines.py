@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.followup.briefing.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
 from shared.followup.briefing.model import Briefing
 from shared.followup.briefing.text import clean, defang, utc
@@ -28,17 +28,17 @@ class Headline:
 
     label: str
     tone: Tone
-    pulled: bool
+    executed: bool
     lead: str
 
 
 def headline(briefing: Briefing) -> Headline:
     """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
-    exceptions = _LOCKED_DOWN if briefing.lever is Lever.LOCKDOWN else _EXCEPTIONS
+    exceptions = _LOCKED_DOWN if briefing.action is ActionKind.LOCKDOWN else _EXCEPTIONS
     words = exceptions.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
     if words is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
-    return Headline(words.label, words.tone, words.pulled, words.lead(briefing))
+    return Headline(words.label, words.tone, words.executed, words.lead(briefing))
 
 
 def title(briefing: Briefing) -> str:
@@ -67,17 +67,17 @@ def why(briefing: Briefing) -> str | None:
 def command(briefing: Briefing) -> str | None:
     """Return what a person may have to run: what prints the new key, or while the credential works, what kills it."""
     words = headline(briefing)
-    if words.pulled:
-        is_key = briefing.lever is Lever.ACCOUNT_KEY
+    if words.executed:
+        is_key = briefing.action is ActionKind.ACCOUNT_KEY
         return show_key(briefing.account_id, briefing.target) if is_key else None
     if words.tone is not Tone.LIVE:
         return None
-    match briefing.lever:
-        case Lever.ACCOUNT_KEY:
+    match briefing.action:
+        case ActionKind.ACCOUNT_KEY:
             return renew_key(briefing.account_id, briefing.target)
-        case Lever.STORED_POLICY:
+        case ActionKind.STORED_POLICY:
             return expire_policy(briefing.account_id, briefing.target)
-        case Lever.DELEGATION_KEY:
+        case ActionKind.DELEGATION_KEY:
             return revoke_delegation_keys(briefing.account_id)
     return None
 
@@ -86,21 +86,21 @@ def command(briefing: Briefing) -> str | None:
 class _State:
     label: str
     tone: Tone
-    pulled: bool
+    executed: bool
     lead: Callable[[Briefing], str]
 
 
 def _others(briefing: Briefing) -> str:
-    match briefing.lever:
-        case Lever.ACCOUNT_KEY:
+    match briefing.action:
+        case ActionKind.ACCOUNT_KEY:
             used = clean(briefing.target or "the key", limit=40)
-        case Lever.STORED_POLICY:
+        case ActionKind.STORED_POLICY:
             used = f"the stored access policy {clean((briefing.target or '').split('/', 2)[-1], limit=80)}"
-        case Lever.DELEGATION_KEY:
+        case ActionKind.DELEGATION_KEY:
             used = "a user delegation SAS of the account"
-        case Lever.LOCKDOWN if briefing.target == Lockdown.SHARED_KEY:
+        case ActionKind.LOCKDOWN if briefing.target == Lockdown.SHARED_KEY:
             used = "the account's keys, or what they signed,"
-        case Lever.LOCKDOWN:
+        case ActionKind.LOCKDOWN:
             used = "the account from public networks"
         case _:
             return ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.domain.revocation import Owner
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Briefing:
     host: str | None
     key_name: str | None
     policy: str | None
-    lever: Lever | None  # what was pulled, or would be
+    action: ActionKind | None  # what was pulled, or would be
     target: str | None  # of the lever
     ordered: bool  # a responder ordered it: nothing leaked that we know of
     expires: datetime | None
@@ -50,7 +50,7 @@ class Briefing:
     done: str  # what Sasquash did
     proven: str  # what is proven and how, or why it is not
     used: tuple[str, ...]  # what the logs tell of the leak's use, one English sentence each; empty: not asked yet
-    breaks: tuple[str, ...]  # what stops working now, or would
+    impact: tuple[str, ...]  # what stops working now, or would
     open_points: tuple[str, ...]
     next_steps: tuple[str, ...]
     deadline: datetime | None  # of an approval

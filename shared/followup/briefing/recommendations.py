@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.domain.revocation import Revocation
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.followup.briefing.commands import issue_instead
 from shared.sas import ResourceKind
 
@@ -12,8 +12,8 @@ _MOST = 3  # commands
 
 def instead(revocation: Revocation) -> tuple[str, ...]:
     """Return what to issue instead: read-only and short, for the blobs that were really read, or the leaked one."""
-    account, pull = revocation.account, revocation.pull
-    if account is None or pull is None or pull.lever is Lever.LOCKDOWN:
+    account, execution = revocation.account, revocation.execution
+    if account is None or execution is None or execution.action is ActionKind.LOCKDOWN:
         return ()
     commands = (issue_instead(account.id, container, blob) for container, blob in _blobs(revocation))
     told = [command for command in commands if command is not None][:_MOST]
@@ -22,8 +22,13 @@ def instead(revocation: Revocation) -> tuple[str, ...]:
 
 def hardening(revocation: Revocation) -> tuple[str, ...]:
     """Return what keeps the account's keys from signing for years, with what it breaks."""
-    account, pull = revocation.account, revocation.pull
-    if account is None or not account.shared_key_access or pull is None or pull.lever is not Lever.ACCOUNT_KEY:
+    account, execution = revocation.account, revocation.execution
+    if (
+        account is None
+        or not account.shared_key_access
+        or execution is None
+        or execution.action is not ActionKind.ACCOUNT_KEY
+    ):
         return ()
     return (
         "Then keep keys from signing for years. `az storage account update --sas-expiration-period 7.00:00:00` "

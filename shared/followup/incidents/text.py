@@ -25,8 +25,8 @@ def summary(briefing: Briefing) -> str:
         briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
         f"C3ID: {clean(briefing.c3id)}",
         *(f"Use: {prose(point)}" for point in briefing.used),
-        *(f"Breaks: {prose(point)}" for point in briefing.breaks),
-        by_hand and f"{'Prints the new key' if words.pulled else 'Revokes it by hand'}: {by_hand}",
+        *(f"Breaks: {prose(point)}" for point in briefing.impact),
+        by_hand and f"{'Prints the new key' if words.executed else 'Revokes it by hand'}: {by_hand}",
         *(f"Open: {prose(point)}" for point in briefing.open_points),
     )
     return "\n".join(line for line in lines if line)

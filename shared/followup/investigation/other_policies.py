@@ -5,11 +5,11 @@ Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
-from shared.actions.registry import Levers, signer
+from shared.actions.registry import Actions, signer
 from shared.domain import action_text
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.domain.target import KEY_NAMES, InvalidTarget, Lever, PolicyTarget
+from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
 from shared.followup.briefing.commands import list_policies
 from shared.followup.briefing.text import clean, utc
 
@@ -17,18 +17,18 @@ from shared.followup.briefing.text import clean, utc
 class OtherPolicies:
     """Reads the policies of the leaked container, queue, table or share."""
 
-    def __init__(self, levers: Levers) -> None:
-        self._levers = levers
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return at most one sentence, none where no policy lets tokens in. Raises PassingFailure or Blocked."""
         target = _target(revocation)
-        locked_down = revocation.pull is not None and revocation.pull.lever is Lever.LOCKDOWN
+        locked_down = revocation.execution is not None and revocation.execution.action is ActionKind.LOCKDOWN
         if target is None or target.service not in account.endpoints or locked_down or not account.shared_key_access:
             return ()
-        keys = await self._levers.account_key.keys(account)
+        keys = await self._actions.account_key.keys(account)
         try:
-            policies = await self._levers.stored_policy.not_over(account, target, key=signer(keys, None))
+            policies = await self._actions.stored_policy.not_over(account, target, key=signer(keys, None))
         except Unreachable as error:
             return (f"Nobody has looked at the other policies of {action_text.resource(target)}: {error}",)
         ended = _ended(revocation)
@@ -38,14 +38,18 @@ class OtherPolicies:
 
 def _ended(revocation: Revocation) -> str | None:
     """Return the id of the policy that was ended, if one was: it is being proven dead, and not spoken of here."""
-    pull = revocation.pull
-    return PolicyTarget.parse(pull.target).policy if pull is not None and pull.lever is Lever.STORED_POLICY else None
+    execution = revocation.execution
+    return (
+        PolicyTarget.parse(execution.target).policy
+        if execution is not None and execution.action is ActionKind.STORED_POLICY
+        else None
+    )
 
 
 def _target(revocation: Revocation) -> PolicyTarget | None:
     """Return a target on the leaked place, whose policy may be any; None where no place is known."""
     order, credential = revocation.finding.order, revocation.finding.credential
-    if order is not None and order.lever is Lever.STORED_POLICY:
+    if order is not None and order.action is ActionKind.STORED_POLICY:
         return PolicyTarget.parse(order.target)
     if credential is None or credential.service is None or credential.container is None:
         return None
@@ -58,8 +62,8 @@ def _target(revocation: Revocation) -> PolicyTarget | None:
 def _said(
     revocation: Revocation, account: AccountFacts, target: PolicyTarget, others: tuple[SignedIdentifier, ...]
 ) -> str:
-    pull = revocation.pull
-    rotated = pull.target if pull is not None and pull.lever is Lever.ACCOUNT_KEY else None
+    execution = revocation.execution
+    rotated = execution.target if execution is not None and execution.action is ActionKind.ACCOUNT_KEY else None
     signed = f" that {next(key for key in KEY_NAMES if key != rotated)} signed" if rotated is not None else ""
     listing = list_policies(account.id, target)
     how = f": `{listing}`" if listing is not None else ""

@@ -16,7 +16,7 @@ from shared.followup.investigation.usage_text import summary
 from shared.persistence.revocations import Ledger
 
 
-class Aftermath:
+class Investigation:
     """Looks, and writes what it saw into the record. Each returns in how many seconds to look again, or None."""
 
     def __init__(

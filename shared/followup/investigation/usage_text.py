@@ -1,7 +1,7 @@
 """What the logs tell of a leak's use, in English: for the mail, the incident and the history of the record."""
 
 from shared.domain.revocation import Revocation
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.domain.usage import Client, Touched, Usage
 from shared.followup.briefing.text import utc
 
@@ -43,10 +43,10 @@ def used(usage: Usage | None, revocation: Revocation) -> tuple[str, ...]:
     )
 
 
-def also_breaks(usage: Usage | None, revocation: Revocation) -> tuple[str, ...]:
+def also_affected(usage: Usage | None, revocation: Revocation) -> tuple[str, ...]:
     """Return who else uses the key behind the leak, where the key itself is what is revoked."""
     plan = revocation.plan
-    if usage is None or usage.others is None or plan is None or plan.lever is not Lever.ACCOUNT_KEY:
+    if usage is None or usage.others is None or plan is None or plan.action is not ActionKind.ACCOUNT_KEY:
         return ()
     if not usage.others:
         return (f"As far as the logs of the last {usage.days} days know, nobody else used {plan.target}.",)
@@ -63,7 +63,7 @@ def _poison(usage: Usage) -> tuple[str, ...]:
 
 
 def _afterwards(usage: Usage, revocation: Revocation) -> tuple[str, ...]:
-    if revocation.pull is None:
+    if revocation.execution is None:
         return ()
     if usage.served_after:
         return (f"{_times(usage.served_after, 'request')} of them came after the lever was pulled, and were SERVED.",)

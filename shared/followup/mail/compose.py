@@ -118,10 +118,10 @@ def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
 
 
 def _breakage(briefing: Briefing, words: Headline) -> str:
-    if words.tone is Tone.DONE and not words.pulled:
+    if words.tone is Tone.DONE and not words.executed:
         return ""
-    parts = bullets(briefing.breaks) or paragraph("Not known.")
-    if not words.pulled:
+    parts = bullets(briefing.impact) or paragraph("Not known.")
+    if not words.executed:
         return section("What breaks when it is revoked", parts)
     recovery = command(briefing)
     if recovery:
@@ -134,7 +134,7 @@ def _next(briefing: Briefing, words: Headline) -> str:
     parts = bullets(briefing.next_steps, tag="ol")
     if words.tone is Tone.LIVE:
         parts = parts or paragraph("No next step is known. Hand this to the security team now.")
-        kill = None if words.pulled else command(briefing)
+        kill = None if words.executed else command(briefing)
         if kill:
             parts += paragraph("By hand, this revokes it at once, and breaks what is listed below:")
             parts += command_block(kill)

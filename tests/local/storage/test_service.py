@@ -135,7 +135,7 @@ async def test_regenerated_key_is_refused_at_once_and_the_other_is_not(
 async def test_proof_token_on_a_missing_blob_gets_404_until_its_key_is_gone(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
-    proof = generate_blob_sas(
+    verification = generate_blob_sas(
         account.name,
         "none",
         "none",
@@ -143,7 +143,7 @@ async def test_proof_token_on_a_missing_blob_gets_404_until_its_key_is_gone(
         permission=BlobSasPermissions(read=True),
         expiry=datetime.now(UTC) + IN_AN_HOUR,
     )
-    blob = (await clients.blob(account, proof)).get_blob_client("none", "none")
+    blob = (await clients.blob(account, verification)).get_blob_client("none", "none")
     with pytest.raises(ResourceNotFoundError):
         await blob.get_blob_properties()
     await cloud.model.regenerate(account, "key1")

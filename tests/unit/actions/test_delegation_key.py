@@ -19,10 +19,10 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import delegation_key
-from shared.actions.delegation_key import DelegationKeyLever
-from shared.actions.verification import Prover
-from shared.domain.revocation import Outcome, ProofToken, Pull
-from shared.domain.target import DELEGATION_KEYS, Lever
+from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.verification import Verifier
+from shared.domain.revocation import Execution, Outcome, VerificationToken
+from shared.domain.target import DELEGATION_KEYS, ActionKind
 from shared.errors import AccountGone, Blocked, PassingFailure, Throttled
 from shared.sas import Kind, Service, extract_leaks
 from tests.support import samples
@@ -35,7 +35,7 @@ CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
 NAME = "sasquashproof1111111122224333/none"
 HOST = f"{ACCOUNT}.blob.core.windows.net"
 SECONDARY = f"{ACCOUNT}-secondary.blob.core.windows.net"
-PLAN = replace(samples.plan(), lever=Lever.DELEGATION_KEY, target=DELEGATION_KEYS, version="")
+PLAN = replace(samples.plan(), action=ActionKind.DELEGATION_KEY, target=DELEGATION_KEYS, version="")
 
 
 class Clock:
@@ -89,9 +89,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def lever(
+async def action(
     wire: Wire, plane: DelegationPlane, credential: Credential, clock: Clock
-) -> AsyncIterator[DelegationKeyLever]:
+) -> AsyncIterator[DelegationKeyAction]:
     async with StorageManagementClient(
         credential, SUBSCRIPTION, transport=wire, retry_total=2, retry_backoff_factor=0
     ) as client:
@@ -100,13 +100,13 @@ async def lever(
 
 def make(
     client: StorageManagementClient, plane: DelegationPlane, credential: Credential, clock: Clock
-) -> DelegationKeyLever:
+) -> DelegationKeyAction:
     async def principal_exists(object_id: str) -> bool:
         return True
 
-    return DelegationKeyLever(
+    return DelegationKeyAction(
         lambda _: client,
-        Prover(plane.connect, clock=clock, new_id=lambda: CORRELATION_ID),
+        Verifier(plane.connect, clock=clock, new_id=lambda: CORRELATION_ID),
         plane.connect,
         credential=credential,
         principal_exists=principal_exists,
@@ -116,15 +116,15 @@ def make(
     )
 
 
-async def pull(lever: DelegationKeyLever, *tokens: ProofToken) -> Pull:
-    return await lever.pull(PLAN, samples.account(), tokens=tokens)
+async def execution(action: DelegationKeyAction, *tokens: VerificationToken) -> Execution:
+    return await action.execute(PLAN, samples.account(), tokens=tokens)
 
 
 # describe
 
 
-def test_every_line_on_who_breaks_is_filled_in(lever: DelegationKeyLever) -> None:
-    lines = lever.describe(samples.account())
+def test_every_line_on_who_breaks_is_filled_in(action: DelegationKeyAction) -> None:
+    lines = action.describe(samples.account())
 
     assert lines[0].startswith("Every user delegation SAS of robustmodels, whoever issued it")
     assert not any("{" in line for line in lines)
@@ -134,9 +134,9 @@ def test_every_line_on_who_breaks_is_filled_in(lever: DelegationKeyLever) -> Non
 
 
 async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_half_an_hour(
-    lever: DelegationKeyLever, clock: Clock
+    action: DelegationKeyAction, clock: Clock
 ) -> None:
-    [token] = await lever.mint(samples.account())
+    [token] = await action.mint(samples.account())
 
     [leak] = extract_leaks(f"{token.url}?{token.query}")
     minted = leak.credential
@@ -148,9 +148,9 @@ async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_
 
 
 async def test_the_key_of_a_proof_token_lives_as_long_as_the_token(
-    lever: DelegationKeyLever, plane: DelegationPlane, clock: Clock
+    action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
-    [token] = await lever.mint(samples.account())
+    [token] = await action.mint(samples.account())
 
     [key] = plane.issued
     assert datetime.fromisoformat(key.expiry) == token.expires
@@ -158,18 +158,20 @@ async def test_the_key_of_a_proof_token_lives_as_long_as_the_token(
 
 
 async def test_the_key_is_asked_of_the_account_alone_as_whoever_the_app_is(
-    lever: DelegationKeyLever, plane: DelegationPlane, credential: Credential
+    action: DelegationKeyAction, plane: DelegationPlane, credential: Credential
 ) -> None:
-    await lever.mint(samples.account())
+    await action.mint(samples.account())
 
     assert plane.requests == [f"POST https://{HOST}/?restype=service&comp=userdelegationkey"]
     assert credential.scopes == ["https://storage.azure.com/.default"]
 
 
-async def test_an_account_without_blobs_has_no_proof_token(lever: DelegationKeyLever, plane: DelegationPlane) -> None:
+async def test_an_account_without_blobs_has_no_proof_token(
+    action: DelegationKeyAction, plane: DelegationPlane
+) -> None:
     account = replace(samples.account(), endpoints={Service.QUEUE: f"https://{ACCOUNT}.queue.core.windows.net/"})
 
-    assert await lever.mint(account) == ()
+    assert await action.mint(account) == ()
     assert plane.requests == []
 
 
@@ -187,7 +189,7 @@ async def test_an_account_without_blobs_has_no_proof_token(lever: DelegationKeyL
     ],
 )
 async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
-    lever: DelegationKeyLever,
+    action: DelegationKeyAction,
     plane: DelegationPlane,
     caplog: pytest.LogCaptureFixture,
     says: tuple[int, str] | AzureError | str,
@@ -195,7 +197,7 @@ async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
 ) -> None:
     plane.says["key"] = says
 
-    assert await lever.mint(samples.account()) == ()
+    assert await action.mint(samples.account()) == ()
     [record] = caplog.records
     assert reason in record.getMessage()
 
@@ -213,7 +215,7 @@ async def test_without_a_token_for_the_app_there_is_no_proof_token(
 
 
 async def test_a_key_that_does_not_come_delays_the_kill_no_longer(
-    lever: DelegationKeyLever, credential: Credential, monkeypatch: pytest.MonkeyPatch
+    action: DelegationKeyAction, credential: Credential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*scopes: str) -> None:
         await asyncio.Event().wait()
@@ -221,15 +223,15 @@ async def test_a_key_that_does_not_come_delays_the_kill_no_longer(
     monkeypatch.setattr(credential, "get_token", silent)
     monkeypatch.setattr(delegation_key, "_MINT_TIMEOUT", 0.01)
 
-    assert await lever.mint(samples.account()) == ()
+    assert await action.mint(samples.account()) == ()
 
 
 async def test_neither_the_key_nor_the_app_s_token_is_logged_or_shown(
-    lever: DelegationKeyLever, plane: DelegationPlane, caplog: pytest.LogCaptureFixture
+    action: DelegationKeyAction, plane: DelegationPlane, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
-    tokens = await lever.mint(samples.account())
+    tokens = await action.mint(samples.account())
 
     for text in (caplog.text, repr(tokens)):
         assert plane.issued[0].value not in text
@@ -240,38 +242,40 @@ async def test_neither_the_key_nor_the_app_s_token_is_logged_or_shown(
 # pull
 
 
-async def test_what_was_issued_before_is_revoked(lever: DelegationKeyLever, account: Account, clock: Clock) -> None:
+async def test_what_was_issued_before_is_revoked(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
     before = clock()
-    await pull(lever)
+    await execution(action)
 
     assert account.delegation_keys_revoked_at is not None
     assert before <= account.delegation_keys_revoked_at <= clock()
 
 
-async def test_a_pull_says_what_was_done(lever: DelegationKeyLever, account: Account, clock: Clock) -> None:
-    pulled = await pull(lever)
+async def test_a_pull_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
+    executed = await execution(action)
 
-    assert pulled == Pull(Lever.DELEGATION_KEY, DELEGATION_KEYS, pulled.at, "", "", "answer", CORRELATION_ID)
+    assert executed == Execution(
+        ActionKind.DELEGATION_KEY, DELEGATION_KEYS, executed.at, "", "", "answer", CORRELATION_ID
+    )
     assert account.delegation_keys_revoked_at is not None
-    assert account.delegation_keys_revoked_at <= pulled.at <= clock()
+    assert account.delegation_keys_revoked_at <= executed.at <= clock()
 
 
 async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
-    lever: DelegationKeyLever, wire: Wire
+    action: DelegationKeyAction, wire: Wire
 ) -> None:
-    await pull(lever)
+    await execution(action)
 
     [request] = wire.calls
     assert request.headers["x-ms-correlation-request-id"] == CORRELATION_ID
 
 
-async def test_revoking_twice_ends_the_same_way(lever: DelegationKeyLever, wire: Wire) -> None:
+async def test_revoking_twice_ends_the_same_way(action: DelegationKeyAction, wire: Wire) -> None:
     wire.instead, wire.after = answering(503), True
     with pytest.raises(PassingFailure):
-        await pull(lever)
+        await execution(action)
     wire.instead = None
 
-    again = await pull(lever)
+    again = await execution(action)
 
     assert (again.confirmed_by, len(wire.calls)) == ("answer", 2)
 
@@ -290,12 +294,12 @@ async def test_revoking_twice_ends_the_same_way(lever: DelegationKeyLever, wire:
     ids=["408", "429", "500", "503", "reset", "refused", "cut"],
 )
 async def test_a_call_that_fails_in_passing_is_sent_once(
-    lever: DelegationKeyLever, wire: Wire, instead: ASGIApp | AzureError, error: type[PassingFailure], certain: bool
+    action: DelegationKeyAction, wire: Wire, instead: ASGIApp | AzureError, error: type[PassingFailure], certain: bool
 ) -> None:
     wire.instead = instead
 
     with pytest.raises(PassingFailure) as failed:
-        await pull(lever)
+        await execution(action)
 
     assert len(wire.calls) == 1
     assert type(failed.value) is error
@@ -303,23 +307,23 @@ async def test_a_call_that_fails_in_passing_is_sent_once(
 
 
 async def test_a_call_that_is_never_answered_is_sent_once(
-    lever: DelegationKeyLever, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    action: DelegationKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delegation_key, "_REVOKE_TIMEOUT", 0.05)
     wire.instead = asyncio.Event()
 
     with pytest.raises(PassingFailure, match="got no answer within"):
-        await pull(lever)
+        await execution(action)
 
     assert len(wire.calls) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed(lever: DelegationKeyLever, wire: Wire, status: int) -> None:
+async def test_a_redirect_is_not_followed(action: DelegationKeyAction, wire: Wire, status: int) -> None:
     wire.instead = answering(status, location="https://management.azure.com/elsewhere/revokeUserDelegationKeys")
 
     with pytest.raises(Blocked):
-        await pull(lever)
+        await execution(action)
 
     assert len(wire.calls) == 1
 
@@ -329,54 +333,54 @@ async def test_a_redirect_is_not_followed(lever: DelegationKeyLever, wire: Wire,
     [(403, "AuthorizationFailed"), (403, "RequestDisallowedByPolicy"), (409, "ScopeLocked"), (400, "BadRequest")],
 )
 async def test_a_refusal_is_sent_once_and_needs_a_person(
-    lever: DelegationKeyLever, wire: Wire, status: int, code: str
+    action: DelegationKeyAction, wire: Wire, status: int, code: str
 ) -> None:
     wire.instead = answering(status, {"error": {"code": code, "message": "m"}})
 
     with pytest.raises(Blocked, match=f"Revoking the user delegation keys of robustmodels failed: {status} {code}"):
-        await pull(lever)
+        await execution(action)
 
     assert len(wire.calls) == 1
 
 
-async def test_a_read_only_lock_is_named(lever: DelegationKeyLever, account: Account) -> None:
+async def test_a_read_only_lock_is_named(action: DelegationKeyAction, account: Account) -> None:
     account.locks.append("ReadOnly")
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
-        await pull(lever)
+        await execution(action)
 
 
-async def test_an_account_that_is_gone_is_told_apart(lever: DelegationKeyLever, cloud: Cloud) -> None:
+async def test_an_account_that_is_gone_is_told_apart(action: DelegationKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
-        await pull(lever)
+        await execution(action)
 
 
 async def test_a_proof_token_is_tried_before_the_keys_are_revoked(
-    lever: DelegationKeyLever, plane: DelegationPlane
+    action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    tokens = await lever.mint(samples.account())
+    tokens = await action.mint(samples.account())
 
-    pulled = await pull(lever, *tokens)
+    executed = await execution(action, *tokens)
 
-    assert pulled.proof_tokens == (replace(tokens[0], accepted_before=True),)
+    assert executed.verification_tokens == (replace(tokens[0], accepted_before=True),)
     assert len(plane.requests) == 2
 
 
 # prove
 
 
-async def pulled(lever: DelegationKeyLever) -> Pull:
-    return await pull(lever, *await lever.mint(samples.account()))
+async def executed(action: DelegationKeyAction) -> Execution:
+    return await execution(action, *await action.mint(samples.account()))
 
 
-async def test_what_is_refused_while_a_new_key_is_accepted_is_dead(lever: DelegationKeyLever) -> None:
-    proof = await lever.prove(await pulled(lever), samples.account())
+async def test_what_is_refused_while_a_new_key_is_accepted_is_dead(action: DelegationKeyAction) -> None:
+    verification = await action.verify(await executed(action), samples.account())
 
-    assert proof.outcome is Outcome.PROVEN
-    assert not proof.accepted
-    assert proof.evidence == (
+    assert verification.outcome is Outcome.PROVEN
+    assert not verification.accepted
+    assert verification.evidence == (
         "ARM: the revocation of all user delegation keys of robustmodels was answered with success.",
         "blob: a user delegation SAS of our own from before the revocation was accepted before (its signature was "
         "found good) and refused 3 times on fresh connections (403 AuthenticationFailed); one by a user delegation "
@@ -385,10 +389,10 @@ async def test_what_is_refused_while_a_new_key_is_accepted_is_dead(lever: Delega
 
 
 async def test_the_new_key_s_time_does_not_begin_before_the_revocation(
-    lever: DelegationKeyLever, plane: DelegationPlane
+    action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    done = await pulled(lever)
-    await lever.prove(done, samples.account())
+    done = await executed(action)
+    await action.verify(done, samples.account())
 
     old, new = plane.issued
     assert datetime.fromisoformat(new.start) == done.at.replace(microsecond=0)
@@ -404,27 +408,27 @@ async def test_the_new_key_s_time_does_not_begin_before_the_revocation(
     ],
 )
 async def test_a_cached_key_is_waited_for_and_then_said_to_be_alive(
-    lever: DelegationKeyLever, account: Account, clock: Clock, after: timedelta, outcome: Outcome
+    action: DelegationKeyAction, account: Account, clock: Clock, after: timedelta, outcome: Outcome
 ) -> None:
-    done = await pulled(lever)
+    done = await executed(action)
     account.delegation_keys_revoked_at = None
     clock.ahead = after
 
-    proof = await lever.prove(done, samples.account())
+    verification = await action.verify(done, samples.account())
 
-    assert proof.outcome is outcome
-    assert proof.accepted
-    assert "is still accepted" in proof.evidence[1]
+    assert verification.outcome is outcome
+    assert verification.accepted
+    assert "is still accepted" in verification.evidence[1]
 
 
 async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
-    lever: DelegationKeyLever, plane: DelegationPlane
+    action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    proof = await lever.prove(await pull(lever), samples.account())
+    verification = await action.verify(await execution(action), samples.account())
 
-    assert proof.outcome is Outcome.ARM_ONLY
-    assert len(proof.evidence) == 1
-    assert "Storage Blob Delegator" in proof.evidence[0]
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert len(verification.evidence) == 1
+    assert "Storage Blob Delegator" in verification.evidence[0]
     assert plane.requests == []
 
 
@@ -439,60 +443,61 @@ async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
 )
 async def test_without_a_new_key_only_what_was_accepted_before_is_dead(
     *,
-    lever: DelegationKeyLever,
+    action: DelegationKeyAction,
     plane: DelegationPlane,
     clock: Clock,
     accepted_before: bool | None,
     after: timedelta,
     outcome: Outcome,
 ) -> None:
-    done = await pulled(lever)
-    [token] = done.proof_tokens
+    done = await executed(action)
+    [token] = done.verification_tokens
     plane.says["key"] = (403, "AuthorizationPermissionMismatch")
     clock.ahead = after
 
-    proof = await lever.prove(
-        replace(done, proof_tokens=(replace(token, accepted_before=accepted_before),)), samples.account()
+    verification = await action.verify(
+        replace(done, verification_tokens=(replace(token, accepted_before=accepted_before),)), samples.account()
     )
 
-    assert proof.outcome is outcome
+    assert verification.outcome is outcome
     assert (
-        "There is nothing to compare with: Getting a user delegation key of robustmodels failed" in proof.evidence[0]
+        "There is nothing to compare with: Getting a user delegation key of robustmodels failed"
+        in verification.evidence[0]
     )
-    assert "sig=" not in repr(proof)
+    assert "sig=" not in repr(verification)
 
 
 @pytest.mark.parametrize(("after", "outcome"), [(0, Outcome.PENDING), (3, Outcome.ARM_ONLY)])
 async def test_a_firewall_does_not_pass_for_a_revocation(
-    lever: DelegationKeyLever, plane: DelegationPlane, clock: Clock, after: int, outcome: Outcome
+    action: DelegationKeyAction, plane: DelegationPlane, clock: Clock, after: int, outcome: Outcome
 ) -> None:
-    done = await pulled(lever)
+    done = await executed(action)
     plane.says[HOST] = (403, "AuthorizationFailure")
     clock.ahead = timedelta(minutes=after)
 
-    assert (await lever.prove(done, samples.account())).outcome is outcome
+    assert (await action.verify(done, samples.account())).outcome is outcome
 
 
-async def test_the_read_only_copy_has_to_refuse_too(lever: DelegationKeyLever, plane: DelegationPlane) -> None:
-    done = await pulled(lever)
+async def test_the_read_only_copy_has_to_refuse_too(action: DelegationKeyAction, plane: DelegationPlane) -> None:
+    done = await executed(action)
     plane.says[SECONDARY] = (404, "ContainerNotFound")
 
-    proof = await lever.prove(done, samples.account(secondary=True))
+    verification = await action.verify(done, samples.account(secondary=True))
 
-    assert proof.outcome is Outcome.PENDING
-    assert proof.evidence[2].startswith("blob (secondary): ")
+    assert verification.outcome is Outcome.PENDING
+    assert verification.evidence[2].startswith("blob (secondary): ")
 
 
 async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
-    lever: DelegationKeyLever, plane: DelegationPlane, clock: Clock
+    action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
-    done = await pulled(lever)
+    done = await executed(action)
     asked = len(plane.requests)
     clock.ahead = timedelta(minutes=31)
 
-    proof = await lever.prove(done, samples.account())
+    verification = await action.verify(done, samples.account())
 
-    assert proof.outcome is Outcome.ARM_ONLY
+    assert verification.outcome is Outcome.ARM_ONLY
     assert len(plane.requests) == asked
 
 
@@ -500,15 +505,15 @@ async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
 
 
 async def test_a_leaked_token_lives_until_the_keys_are_revoked(
-    lever: DelegationKeyLever, plane: DelegationPlane
+    action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    [ours] = await lever.mint(samples.account())
+    [ours] = await action.mint(samples.account())
     [leak] = extract_leaks(f"{ours.url}?{ours.query}")
     assert leak.token is not None
 
-    before = await lever.check(leak.credential, leak.token, samples.account())
-    await pull(lever)
-    after = await lever.check(leak.credential, leak.token, samples.account())
+    before = await action.check(leak.credential, leak.token, samples.account())
+    await execution(action)
+    after = await action.check(leak.credential, leak.token, samples.account())
 
     assert (before.alive, after.alive) == (True, False)
     sent = [request for request in plane.requests if request.startswith("HEAD ")]

@@ -19,11 +19,11 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import lockdown
-from shared.actions.lockdown import LockdownLever
+from shared.actions.lockdown import LockdownAction
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import LockedDown, Outcome, Plan, Pull
-from shared.domain.target import Lever, Lockdown
+from shared.domain.revocation import Execution, LockedDown, Outcome, Plan
+from shared.domain.target import ActionKind, Lockdown
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled, WrongState
 from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering
@@ -84,8 +84,8 @@ async def client(wire: Wire, cloud: Cloud, entra: Entra) -> AsyncIterator[Storag
 
 
 @pytest.fixture
-def lever(client: StorageManagementClient) -> LockdownLever:
-    return LockdownLever(lambda _: client, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+def action(client: StorageManagementClient) -> LockdownAction:
+    return LockdownAction(lambda _: client, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def accounts(client: StorageManagementClient) -> Accounts:
 
 
 def plan(kind: Lockdown) -> Plan:
-    return replace(samples.plan(), lever=Lever.LOCKDOWN, target=kind, version="")
+    return replace(samples.plan(), action=ActionKind.LOCKDOWN, target=kind, version="")
 
 
 def is_open(account: Account, kind: Lockdown) -> bool:
@@ -103,38 +103,38 @@ def is_open(account: Account, kind: Lockdown) -> bool:
     return bool(account.properties["networkAcls"]["defaultAction"] == "Allow")
 
 
-async def lock(lever: LockdownLever, accounts: Accounts, kind: Lockdown) -> tuple[Pull, LockedDown]:
+async def lock(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> tuple[Execution, LockedDown]:
     facts = await accounts.facts(REF)
-    return await lever.pull(plan(kind), facts, lever.before(facts, kind))
+    return await action.execute(plan(kind), facts, action.before(facts, kind))
 
 
 # describe
 
 
 @both
-def test_every_line_on_who_breaks_is_filled_in(lever: LockdownLever, kind: Lockdown) -> None:
-    lines = lever.describe(samples.account(), kind)
+def test_every_line_on_who_breaks_is_filled_in(action: LockdownAction, kind: Lockdown) -> None:
+    lines = action.describe(samples.account(), kind)
 
     assert ACCOUNT in lines[0]
     assert not any("{" in line for line in lines)
 
 
 @both
-def test_a_lockdown_is_said_to_revoke_nothing(lever: LockdownLever, kind: Lockdown) -> None:
+def test_a_lockdown_is_said_to_revoke_nothing(action: LockdownAction, kind: Lockdown) -> None:
     assert any(
-        "works again as soon as the lockdown is undone" in line for line in lever.describe(samples.account(), kind)
+        "works again as soon as the lockdown is undone" in line for line in action.describe(samples.account(), kind)
     )
 
 
-def test_a_lockdown_of_keys_is_said_to_let_user_delegation_sas_in(lever: LockdownLever) -> None:
-    lines = lever.describe(samples.account(), Lockdown.SHARED_KEY)
+def test_a_lockdown_of_keys_is_said_to_let_user_delegation_sas_in(action: LockdownAction) -> None:
+    lines = action.describe(samples.account(), Lockdown.SHARED_KEY)
 
     assert any(line.startswith("It does not stop user delegation SAS") for line in lines)
 
 
-def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(lever: LockdownLever) -> None:
+def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(action: LockdownAction) -> None:
     [line] = [
-        line for line in lever.describe(samples.account(), Lockdown.NETWORK) if line.startswith("It does not stop")
+        line for line in action.describe(samples.account(), Lockdown.NETWORK) if line.startswith("It does not stop")
     ]
 
     assert all(way in line for way in ("private endpoint", "virtual network", "address", "trusted Azure service"))
@@ -143,9 +143,9 @@ def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(lever: 
 # before
 
 
-async def test_the_way_back_is_what_arm_said_before(lever: LockdownLever, accounts: Accounts) -> None:
+async def test_the_way_back_is_what_arm_said_before(action: LockdownAction, accounts: Accounts) -> None:
     facts = await accounts.facts(REF)
-    keys, network = (lever.before(facts, kind) for kind in Lockdown)
+    keys, network = (action.before(facts, kind) for kind in Lockdown)
 
     assert (json.loads(keys.before), keys.after, keys.undone_at) == ({"allowSharedKeyAccess": True}, "", None)
     assert json.loads(network.before)["publicNetworkAccess"] == "Enabled"
@@ -154,15 +154,15 @@ async def test_the_way_back_is_what_arm_said_before(lever: LockdownLever, accoun
     }
 
 
-def test_network_rules_that_could_not_be_put_back_are_left_alone(lever: LockdownLever) -> None:
+def test_network_rules_that_could_not_be_put_back_are_left_alone(action: LockdownAction) -> None:
     unknown = replace(samples.account(), network_rules="")
 
     with pytest.raises(Blocked, match="by hand"):
-        lever.before(unknown, Lockdown.NETWORK)
+        action.before(unknown, Lockdown.NETWORK)
 
 
-def test_an_account_without_network_rules_is_one_that_lets_everybody_in(lever: LockdownLever) -> None:
-    locked = lever.before(replace(samples.account(), network_rules="{}"), Lockdown.NETWORK)
+def test_an_account_without_network_rules_is_one_that_lets_everybody_in(action: LockdownAction) -> None:
+    locked = action.before(replace(samples.account(), network_rules="{}"), Lockdown.NETWORK)
 
     assert json.loads(locked.before)["networkAcls"] == {"defaultAction": "Allow"}
 
@@ -172,24 +172,24 @@ def test_an_account_without_network_rules_is_one_that_lets_everybody_in(lever: L
 
 @both
 async def test_an_account_is_locked(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
-    await lock(lever, accounts, kind)
+    await lock(action, accounts, kind)
 
     assert not is_open(account, kind)
 
 
 @both
 async def test_one_lockdown_is_not_the_other(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
-    await lock(lever, accounts, kind)
+    await lock(action, accounts, kind)
 
     assert [is_open(account, other) for other in Lockdown if other is not kind] == [True]
 
 
-async def test_a_closed_network_keeps_its_rules(lever: LockdownLever, accounts: Accounts, account: Account) -> None:
-    await lock(lever, accounts, Lockdown.NETWORK)
+async def test_a_closed_network_keeps_its_rules(action: LockdownAction, accounts: Accounts, account: Account) -> None:
+    await lock(action, accounts, Lockdown.NETWORK)
 
     after = json.loads((await accounts.facts(REF)).network_rules)
     assert [after[name] for name in ("bypass", "ipRules", "resourceAccessRules")] == [
@@ -198,28 +198,30 @@ async def test_a_closed_network_keeps_its_rules(lever: LockdownLever, accounts: 
     assert [rule["id"] for rule in after["virtualNetworkRules"]] == [SUBNET]
 
 
-async def test_what_a_lockdown_is_not_about_is_not_sent(lever: LockdownLever, accounts: Accounts, wire: Wire) -> None:
-    await lock(lever, accounts, Lockdown.SHARED_KEY)
-    await lock(lever, accounts, Lockdown.NETWORK)
+async def test_what_a_lockdown_is_not_about_is_not_sent(
+    action: LockdownAction, accounts: Accounts, wire: Wire
+) -> None:
+    await lock(action, accounts, Lockdown.SHARED_KEY)
+    await lock(action, accounts, Lockdown.NETWORK)
 
     sent = [json.loads(body) for method, _, body in wire.sent if method == "PATCH"]
     assert [list(body["properties"]) for body in sent] == [["allowSharedKeyAccess"], ["networkAcls"]]
 
 
 @both
-async def test_a_pull_says_what_was_done(lever: LockdownLever, accounts: Accounts, kind: Lockdown) -> None:
-    pull, locked = await lock(lever, accounts, kind)
+async def test_a_pull_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
+    execution, locked = await lock(action, accounts, kind)
 
-    assert pull == Pull(Lever.LOCKDOWN, kind, NOW, "", "", "answer", CORRELATION_ID)
+    assert execution == Execution(ActionKind.LOCKDOWN, kind, NOW, "", "", "answer", CORRELATION_ID)
     assert (locked.kind, locked.undone_at) == (kind, None)
     assert locked.before != locked.after
 
 
 @both
 async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
-    await lock(lever, accounts, kind)
+    await lock(action, accounts, kind)
 
     [request] = wire.calls
     assert request.headers["x-ms-correlation-request-id"] == CORRELATION_ID
@@ -236,7 +238,7 @@ ALREADY = {
 )
 async def test_what_is_locked_already_is_left_as_it_is(
     *,
-    lever: LockdownLever,
+    action: LockdownAction,
     accounts: Accounts,
     account: Account,
     wire: Wire,
@@ -245,87 +247,87 @@ async def test_what_is_locked_already_is_left_as_it_is(
 ) -> None:
     account.properties |= properties
 
-    pull, locked = await lock(lever, accounts, kind)
+    execution, locked = await lock(action, accounts, kind)
 
     assert wire.calls == []
     assert locked.before == locked.after
-    assert (pull.confirmed_by, pull.correlation_id) == ("listing", None)
-    assert pull.notes == ("robustmodels was locked already: nothing was changed.",)
+    assert (execution.confirmed_by, execution.correlation_id) == ("listing", None)
+    assert execution.notes == ("robustmodels was locked already: nothing was changed.",)
 
 
 @both
 async def test_a_lockdown_whose_answer_was_lost_is_settled_by_reading(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     wire.instead, wire.after = answering(503), True
-    before = lever.before(await accounts.facts(REF), kind)
+    before = action.before(await accounts.facts(REF), kind)
 
-    pull, locked = await lever.pull(plan(kind), await accounts.facts(REF), before)
+    execution, locked = await action.execute(plan(kind), await accounts.facts(REF), before)
 
     assert len(wire.calls) == 1
-    assert (pull.confirmed_by, pull.notes, locked.before) == ("listing", (), before.before)
+    assert (execution.confirmed_by, execution.notes, locked.before) == ("listing", (), before.before)
     assert locked.after not in ("", locked.before)
 
 
 @both
 async def test_a_lockdown_whose_answer_was_lost_and_that_can_t_be_read_may_have_happened(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
-    before = lever.before(facts, kind)
+    before = action.before(facts, kind)
     wire.instead, wire.after, wire.on = answering(503), True, ""
 
     with pytest.raises(PassingFailure) as failed:
-        await lever.pull(plan(kind), facts, before)
+        await action.execute(plan(kind), facts, before)
 
     assert not failed.value.certainly_nothing_happened
 
 
 @both
 async def test_a_lockdown_of_which_no_answer_came_is_found_standing(
-    lever: LockdownLever, accounts: Accounts, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
-    before = lever.before(facts, kind)
-    assert lever.standing(facts, before) is None
-    _, locked = await lever.pull(plan(kind), facts, before)
+    before = action.before(facts, kind)
+    assert action.standing(facts, before) is None
+    _, locked = await action.execute(plan(kind), facts, before)
 
-    standing = lever.standing(await accounts.facts(REF), before)
+    standing = action.standing(await accounts.facts(REF), before)
 
     assert standing is not None
     assert (standing[0].confirmed_by, standing[1]) == ("listing", locked)
 
 
 async def test_the_way_back_of_a_lockdown_that_never_happened_is_read_again(
-    lever: LockdownLever, accounts: Accounts, account: Account
+    action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    earlier = lever.before(await accounts.facts(REF), Lockdown.NETWORK)
+    earlier = action.before(await accounts.facts(REF), Lockdown.NETWORK)
     account.properties["networkAcls"]["ipRules"] = []
 
-    _, locked = await lever.pull(plan(Lockdown.NETWORK), await accounts.facts(REF), earlier)
+    _, locked = await action.execute(plan(Lockdown.NETWORK), await accounts.facts(REF), earlier)
 
     assert json.loads(locked.before)["networkAcls"]["ipRules"] == []
 
 
 async def test_the_way_back_from_one_lockdown_is_not_taken_for_another_s(
-    lever: LockdownLever, accounts: Accounts, wire: Wire
+    action: LockdownAction, accounts: Accounts, wire: Wire
 ) -> None:
     facts = await accounts.facts(REF)
 
     with pytest.raises(Blocked, match="another lockdown"):
-        await lever.pull(plan(Lockdown.NETWORK), facts, lever.before(facts, Lockdown.SHARED_KEY))
+        await action.execute(plan(Lockdown.NETWORK), facts, action.before(facts, Lockdown.SHARED_KEY))
 
     assert wire.calls == []
 
 
 @both
 async def test_a_lockdown_that_does_not_take_needs_a_person(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     wire.instead = answering(200, {"location": "westeurope", "properties": {"networkAcls": RULES}})
 
     with pytest.raises(Blocked, match="still open"):
-        await lock(lever, accounts, kind)
+        await lock(action, accounts, kind)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +347,7 @@ async def test_a_lockdown_that_does_not_take_needs_a_person(
 @both
 async def test_a_call_that_fails_in_passing_is_sent_once(
     *,
-    lever: LockdownLever,
+    action: LockdownAction,
     accounts: Accounts,
     wire: Wire,
     kind: Lockdown,
@@ -355,7 +357,7 @@ async def test_a_call_that_fails_in_passing_is_sent_once(
     wire.instead = instead
 
     with pytest.raises(PassingFailure) as failed:
-        await lock(lever, accounts, kind)
+        await lock(action, accounts, kind)
 
     assert len(wire.calls) == 1
     assert type(failed.value) is error
@@ -363,23 +365,25 @@ async def test_a_call_that_fails_in_passing_is_sent_once(
 
 
 async def test_a_call_that_is_never_answered_is_sent_once(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    action: LockdownAction, accounts: Accounts, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lockdown, "_UPDATE_TIMEOUT", 0.05)
     wire.instead = asyncio.Event()
 
     with pytest.raises(PassingFailure, match="got no answer within"):
-        await lock(lever, accounts, Lockdown.SHARED_KEY)
+        await lock(action, accounts, Lockdown.SHARED_KEY)
 
     assert len(wire.calls) == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_a_redirect_is_not_followed(lever: LockdownLever, accounts: Accounts, wire: Wire, status: int) -> None:
+async def test_a_redirect_is_not_followed(
+    action: LockdownAction, accounts: Accounts, wire: Wire, status: int
+) -> None:
     wire.instead = answering(status, location="https://management.azure.com/elsewhere")
 
     with pytest.raises(Blocked):
-        await lock(lever, accounts, Lockdown.SHARED_KEY)
+        await lock(action, accounts, Lockdown.SHARED_KEY)
 
     assert len(wire.calls) == 1
 
@@ -394,30 +398,32 @@ async def test_a_redirect_is_not_followed(lever: LockdownLever, accounts: Accoun
 )
 @both
 async def test_a_refusal_says_what_to_do(
-    *, lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown, status: int, code: str, what_to_do: str
+    *, action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown, status: int, code: str, what_to_do: str
 ) -> None:
     wire.instead = answering(status, {"error": {"code": code, "message": "m"}})
 
     with pytest.raises(Blocked, match=f"Locking robustmodels down.*{code}.*{what_to_do}"):
-        await lock(lever, accounts, kind)
+        await lock(action, accounts, kind)
 
 
 @both
 async def test_a_read_only_lock_is_named(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     account.locks.append("ReadOnly")
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
-        await lock(lever, accounts, kind)
+        await lock(action, accounts, kind)
 
 
-async def test_an_account_that_is_gone_is_told_apart(lever: LockdownLever, accounts: Accounts, cloud: Cloud) -> None:
+async def test_an_account_that_is_gone_is_told_apart(
+    action: LockdownAction, accounts: Accounts, cloud: Cloud
+) -> None:
     facts = await accounts.facts(REF)
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
-        await lever.pull(plan(Lockdown.NETWORK), facts, lever.before(facts, Lockdown.NETWORK))
+        await action.execute(plan(Lockdown.NETWORK), facts, action.before(facts, Lockdown.NETWORK))
 
 
 # prove
@@ -425,40 +431,40 @@ async def test_an_account_that_is_gone_is_told_apart(lever: LockdownLever, accou
 
 @both
 async def test_a_lockdown_that_stands_is_proven_by_arm_only(
-    lever: LockdownLever, accounts: Accounts, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, kind: Lockdown
 ) -> None:
-    pull, locked = await lock(lever, accounts, kind)
+    execution, locked = await lock(action, accounts, kind)
 
-    proof = await lever.prove(pull, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), locked)
 
-    assert (proof.outcome, proof.at) == (Outcome.ARM_ONLY, NOW)
-    assert proof.evidence[0].startswith("ARM:")
-    assert "Nothing is revoked" in proof.evidence[-1]
+    assert (verification.outcome, verification.at) == (Outcome.ARM_ONLY, NOW)
+    assert verification.evidence[0].startswith("ARM:")
+    assert "Nothing is revoked" in verification.evidence[-1]
 
 
 @both
 async def test_a_lockdown_that_somebody_has_undone_keeps_nothing_out(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
-    pull, locked = await lock(lever, accounts, kind)
+    execution, locked = await lock(action, accounts, kind)
     account.properties |= {"allowSharedKeyAccess": True, "networkAcls": RULES}
 
-    proof = await lever.prove(pull, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), locked)
 
-    assert proof.outcome is Outcome.STILL_ALIVE
-    assert "Somebody has changed it since" in proof.evidence[0]
+    assert verification.outcome is Outcome.STILL_ALIVE
+    assert "Somebody has changed it since" in verification.evidence[0]
 
 
 async def test_rules_that_changed_under_a_lockdown_are_named(
-    lever: LockdownLever, accounts: Accounts, account: Account
+    action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    pull, locked = await lock(lever, accounts, Lockdown.NETWORK)
+    execution, locked = await lock(action, accounts, Lockdown.NETWORK)
     account.properties["networkAcls"] = account.properties["networkAcls"] | {"bypass": "None", "ipRules": []}
 
-    proof = await lever.prove(pull, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), locked)
 
-    assert proof.outcome is Outcome.ARM_ONLY
-    assert proof.evidence[1].startswith("networkAcls.bypass and networkAcls.ipRules changed since")
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert verification.evidence[1].startswith("networkAcls.bypass and networkAcls.ipRules changed since")
 
 
 # undo
@@ -466,12 +472,12 @@ async def test_rules_that_changed_under_a_lockdown_are_named(
 
 @both
 async def test_undoing_restores_what_was(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     was = await accounts.facts(REF)
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
 
-    undone = await lever.undo(locked, REF)
+    undone = await action.undo(locked, REF)
 
     assert undone == replace(locked, undone_at=NOW)
     assert without_state(await accounts.facts(REF)) == without_state(was)
@@ -485,39 +491,39 @@ def without_state(facts: AccountFacts) -> AccountFacts:
 
 @both
 async def test_undoing_takes_the_account_as_a_record_has_it_too(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
 
-    await lever.undo(locked, facts)
+    await action.undo(locked, facts)
 
     assert is_open(account, kind)
 
 
 @both
 async def test_undoing_twice_changes_nothing_more(
-    lever: LockdownLever, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
-    _, locked = await lock(lever, accounts, kind)
-    undone = await lever.undo(locked, REF)
+    _, locked = await lock(action, accounts, kind)
+    undone = await action.undo(locked, REF)
     account.properties |= ALREADY[kind]
 
-    assert await lever.undo(undone, REF) == undone
+    assert await action.undo(undone, REF) == undone
     assert len(wire.calls) == 2
     assert not is_open(account, kind)
 
 
 @both
 async def test_an_undoing_whose_answer_was_lost_is_found_done(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
     wire.instead, wire.after = answering(500), True
     with pytest.raises(PassingFailure):
-        await lever.undo(locked, REF)
+        await action.undo(locked, REF)
 
-    undone = await lever.undo(locked, REF)
+    undone = await action.undo(locked, REF)
 
     assert undone.undone_at == NOW
     assert len(wire.calls) == 2
@@ -525,12 +531,12 @@ async def test_an_undoing_whose_answer_was_lost_is_found_done(
 
 @both
 async def test_what_had_been_locked_before_stays_locked(
-    lever: LockdownLever, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
     account.properties |= ALREADY[kind]
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
 
-    undone = await lever.undo(locked, REF)
+    undone = await action.undo(locked, REF)
 
     assert undone.undone_at == NOW
     assert not is_open(account, kind)
@@ -539,14 +545,14 @@ async def test_what_had_been_locked_before_stays_locked(
 
 @both
 async def test_where_a_lockdown_changed_nothing_there_is_nothing_to_undo(
-    lever: LockdownLever, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
     """Whoever had locked it may have opened it by now: that is theirs to do."""
     account.properties |= ALREADY[kind]
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
     account.properties |= {"allowSharedKeyAccess": True, "networkAcls": RULES}
 
-    assert (await lever.undo(locked, REF)).undone_at == NOW
+    assert (await action.undo(locked, REF)).undone_at == NOW
     assert wire.calls == []
 
 
@@ -562,101 +568,101 @@ async def test_where_a_lockdown_changed_nothing_there_is_nothing_to_undo(
     ],
 )
 async def test_what_somebody_changed_since_is_named_and_not_undone(
-    *, lever: LockdownLever, accounts: Accounts, account: Account, wire: Wire, changed: dict[str, Any], named: str
+    *, action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, changed: dict[str, Any], named: str
 ) -> None:
-    _, locked = await lock(lever, accounts, Lockdown.NETWORK)
+    _, locked = await lock(action, accounts, Lockdown.NETWORK)
     account.properties |= changed
 
     with pytest.raises(WrongState, match=f"^{named} of robustmodels changed since the lockdown"):
-        await lever.undo(locked, REF)
+        await action.undo(locked, REF)
 
     assert len(wire.calls) == 1
     assert account.properties | changed == account.properties
 
 
 async def test_rules_that_are_only_listed_in_another_order_have_not_changed(
-    lever: LockdownLever, accounts: Accounts, account: Account
+    action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    _, locked = await lock(lever, accounts, Lockdown.NETWORK)
+    _, locked = await lock(action, accounts, Lockdown.NETWORK)
     rules = account.properties["networkAcls"]
     account.properties["networkAcls"] = dict(reversed(rules.items())) | {"ipRules": rules["ipRules"][::-1]}
 
-    assert (await lever.undo(locked, REF)).undone_at == NOW
+    assert (await action.undo(locked, REF)).undone_at == NOW
 
 
 async def test_an_empty_list_of_rules_says_no_more_than_none(
-    lever: LockdownLever, accounts: Accounts, account: Account
+    action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    _, locked = await lock(lever, accounts, Lockdown.NETWORK)
+    _, locked = await lock(action, accounts, Lockdown.NETWORK)
     account.properties["networkAcls"]["ipv6Rules"] = []
 
-    assert (await lever.undo(locked, REF)).undone_at == NOW
+    assert (await action.undo(locked, REF)).undone_at == NOW
 
 
 async def test_the_state_of_a_virtual_network_s_rule_is_no_change(
-    lever: LockdownLever, accounts: Accounts, account: Account
+    action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    _, locked = await lock(lever, accounts, Lockdown.NETWORK)
+    _, locked = await lock(action, accounts, Lockdown.NETWORK)
     for rule in account.properties["networkAcls"]["virtualNetworkRules"]:
         rule["state"] = "NetworkSourceDeleted"
 
-    assert (await lever.undo(locked, REF)).undone_at == NOW
+    assert (await action.undo(locked, REF)).undone_at == NOW
 
 
 @both
 async def test_a_lockdown_that_no_answer_confirmed_can_be_undone(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     """Its worker died between the call and the record."""
-    before = lever.before(await accounts.facts(REF), kind)
-    await lock(lever, accounts, kind)
+    before = action.before(await accounts.facts(REF), kind)
+    await lock(action, accounts, kind)
 
-    assert (await lever.undo(before, REF)).undone_at == NOW
+    assert (await action.undo(before, REF)).undone_at == NOW
     assert is_open(account, kind)
 
 
 @both
 async def test_a_lockdown_that_no_answer_confirmed_leaves_locked_what_had_been(
-    lever: LockdownLever, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
     account.properties |= ALREADY[kind]
-    before = lever.before(await accounts.facts(REF), kind)
+    before = action.before(await accounts.facts(REF), kind)
 
-    assert (await lever.undo(before, REF)).undone_at == NOW
+    assert (await action.undo(before, REF)).undone_at == NOW
     assert wire.calls == []
 
 
 @both
 async def test_an_undoing_that_does_not_take_needs_a_person(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
     properties = {"allowSharedKeyAccess": False, "networkAcls": RULES | {"defaultAction": "Deny"}}
     wire.instead = answering(200, {"location": "westeurope", "properties": properties})
 
     with pytest.raises(Blocked, match=r"allowSharedKeyAccess|networkAcls\.defaultAction"):
-        await lever.undo(locked, REF)
+        await action.undo(locked, REF)
 
 
 @both
 async def test_a_lock_that_came_after_the_lockdown_is_named(
-    lever: LockdownLever, accounts: Accounts, account: Account, kind: Lockdown
+    action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
-    _, locked = await lock(lever, accounts, kind)
+    _, locked = await lock(action, accounts, kind)
     account.locks.append("ReadOnly")
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
-        await lever.undo(locked, REF)
+        await action.undo(locked, REF)
 
 
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Blocked), (404, AccountGone), (500, PassingFailure), (429, Throttled)]
 )
 async def test_an_account_that_can_t_be_read_is_not_undone(
-    lever: LockdownLever, accounts: Accounts, wire: Wire, status: int, kind: type[SasquashError]
+    action: LockdownAction, accounts: Accounts, wire: Wire, status: int, kind: type[SasquashError]
 ) -> None:
-    _, locked = await lock(lever, accounts, Lockdown.SHARED_KEY)
+    _, locked = await lock(action, accounts, Lockdown.SHARED_KEY)
     wire.instead, wire.on = answering(status, Retry_After="0"), "GET "
 
     with pytest.raises(kind):
-        await lever.undo(replace(locked, at=NOW - timedelta(hours=1)), REF)
+        await action.undo(replace(locked, at=NOW - timedelta(hours=1)), REF)

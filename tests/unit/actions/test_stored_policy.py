@@ -18,11 +18,11 @@ from shared.actions import stored_policy
 from shared.actions.acl import arm
 from shared.actions.acl.data_plane import DataPlaneAcl
 from shared.actions.acl.policies import NO_POLICY, from_xml
-from shared.actions.stored_policy import StoredPolicyLever
-from shared.actions.verification import Prover
+from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
-from shared.domain.revocation import Outcome, Plan, Proof, ProofToken, Pull
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.errors import Blocked, PassingFailure, SasquashError
 from shared.sas import Service
 from tests.support import samples
@@ -74,15 +74,15 @@ def resource(plane: AclPlane, service: Service = Service.BLOB) -> Resource:
 
 
 @pytest.fixture
-async def lever(plane: AclPlane) -> AsyncIterator[StoredPolicyLever]:
+async def action(plane: AclPlane) -> AsyncIterator[StoredPolicyAction]:
     transport = plane.connect()
     async with StorageManagementClient(
         Token(), SUBSCRIPTION, transport=transport, retry_total=2, retry_backoff_factor=0
     ) as client:
-        prover = Prover(plane.connect, clock=lambda: plane.now, new_id=lambda: ID)
-        yield StoredPolicyLever(
+        verifier = Verifier(plane.connect, clock=lambda: plane.now, new_id=lambda: ID)
+        yield StoredPolicyAction(
             lambda _: client,
-            prover,
+            verifier,
             plane.connect,
             clock=lambda: plane.now,
             new_id=lambda: ID,
@@ -91,26 +91,26 @@ async def lever(plane: AclPlane) -> AsyncIterator[StoredPolicyLever]:
 
 
 async def reading(
-    lever: StoredPolicyLever, service: Service = Service.BLOB, account: AccountFacts | None = None
+    action: StoredPolicyAction, service: Service = Service.BLOB, account: AccountFacts | None = None
 ) -> PolicyReading:
-    return await lever.read(account or samples.account(), target(service), key=KEY)
+    return await action.read(account or samples.account(), target(service), key=KEY)
 
 
 def plan_for(read: PolicyReading) -> Plan:
-    return replace(samples.plan(), lever=Lever.STORED_POLICY, target=str(read.target), version=read.version)
+    return replace(samples.plan(), action=ActionKind.STORED_POLICY, target=str(read.target), version=read.version)
 
 
-async def pull(
-    lever: StoredPolicyLever,
+async def execution(
+    action: StoredPolicyAction,
     service: Service = Service.BLOB,
     *,
     account: AccountFacts | None = None,
     read: PolicyReading | None = None,
-    tokens: tuple[ProofToken, ...] = (),
-) -> Pull:
+    tokens: tuple[VerificationToken, ...] = (),
+) -> Execution:
     account = account or samples.account()
-    read = read or await reading(lever, service)
-    return await lever.pull(plan_for(read), account, read, key=KEY, tokens=tokens)
+    read = read or await reading(action, service)
+    return await action.execute(plan_for(read), account, read, key=KEY, tokens=tokens)
 
 
 NO_CONNECTION = ServiceRequestError(
@@ -127,8 +127,8 @@ async def silent(*_: object, **__: object) -> None:
 # describe
 
 
-def test_who_breaks_is_whoever_uses_that_policy_on_that_resource(lever: StoredPolicyLever) -> None:
-    [who, nobody_else] = lever.describe(samples.account(), target())
+def test_who_breaks_is_whoever_uses_that_policy_on_that_resource(action: StoredPolicyAction) -> None:
+    [who, nobody_else] = action.describe(samples.account(), target())
 
     assert who == (
         "Every client that uses a SAS of the stored access policy 'partners' of container models in account "
@@ -141,8 +141,8 @@ def test_who_breaks_is_whoever_uses_that_policy_on_that_resource(lever: StoredPo
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_live_policy_is_read_with_what_it_says(lever: StoredPolicyLever, service: Service) -> None:
-    assert await reading(lever, service) == PolicyReading(
+async def test_a_live_policy_is_read_with_what_it_says(action: StoredPolicyAction, service: Service) -> None:
+    assert await reading(action, service) == PolicyReading(
         target(service),
         PolicyState.LIVE,
         from_xml(f"<SignedIdentifiers>{LIVE}</SignedIdentifiers>".encode())[0].version,
@@ -164,52 +164,52 @@ async def test_a_live_policy_is_read_with_what_it_says(lever: StoredPolicyLever,
     ],
 )
 async def test_the_state_of_a_policy_is_told(
-    lever: StoredPolicyLever, plane: AclPlane, policy: str, state: PolicyState
+    action: StoredPolicyAction, plane: AclPlane, policy: str, state: PolicyState
 ) -> None:
     resource(plane).acl = [OTHERS[0], policy]
 
-    assert (await reading(lever)).state is state
+    assert (await reading(action)).state is state
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_the_policy_of_a_resource_that_is_not_there_is_gone(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     plane.resources.clear()
 
-    read = await reading(lever, service)
+    read = await reading(action, service)
 
     assert (read.state, read.version) == (PolicyState.GONE, NO_POLICY)
 
 
 async def test_the_policy_of_a_service_that_the_account_lacks_is_gone(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     account = replace(samples.account(), endpoints={})
 
-    assert (await reading(lever, account=account)).state is PolicyState.GONE
+    assert (await reading(action, account=account)).state is PolicyState.GONE
     assert plane.requests == []
 
 
 @pytest.mark.parametrize("name", ["$root", "$web", "$logs"])
 async def test_the_containers_that_azure_makes_are_read_like_others(
-    lever: StoredPolicyLever, plane: AclPlane, name: str
+    action: StoredPolicyAction, plane: AclPlane, name: str
 ) -> None:
     plane.resources[f"blob/{name}"] = Resource([LIVE])
     of_azure = PolicyTarget(Service.BLOB, name, "partners")
 
-    assert (await lever.read(samples.account(), of_azure, key=KEY)).state is PolicyState.LIVE
+    assert (await action.read(samples.account(), of_azure, key=KEY)).state is PolicyState.LIVE
 
 
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
 @pytest.mark.parametrize("code", ["AuthorizationFailure", "KeyBasedAuthenticationNotPermitted"])
 async def test_tables_and_shares_whose_data_plane_keeps_us_out_are_read_through_arm(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, code: str
+    action: StoredPolicyAction, plane: AclPlane, service: Service, code: str
 ) -> None:
-    by_data_plane = await reading(lever, service)
+    by_data_plane = await reading(action, service)
     plane.kept_out = code
 
-    assert await reading(lever, service) == replace(by_data_plane, via=Via.ARM)
+    assert await reading(action, service) == replace(by_data_plane, via=Via.ARM)
 
 
 @pytest.mark.parametrize("service", [Service.BLOB, Service.QUEUE])
@@ -221,11 +221,11 @@ async def test_tables_and_shares_whose_data_plane_keeps_us_out_are_read_through_
     ],
 )
 async def test_containers_and_queues_whose_data_plane_keeps_us_out_are_unreachable(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, code: str, why: str
+    action: StoredPolicyAction, plane: AclPlane, service: Service, code: str, why: str
 ) -> None:
     plane.kept_out = code
 
-    read = await reading(lever, service)
+    read = await reading(action, service)
 
     assert read.state is PolicyState.UNREACHABLE
     assert why in read.detail
@@ -239,11 +239,11 @@ async def test_containers_and_queues_whose_data_plane_keeps_us_out_are_unreachab
     ],
 )
 async def test_a_data_plane_without_a_way_to_it_is_tried_twice(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, state: PolicyState, via: Via
+    action: StoredPolicyAction, plane: AclPlane, service: Service, state: PolicyState, via: Via
 ) -> None:
     plane.meanwhile = [Happening("GET", NO_CONNECTION), Happening("GET", NO_CONNECTION)]
 
-    read = await reading(lever, service)
+    read = await reading(action, service)
 
     assert (read.state, read.via) == (state, via)
     assert len(plane.of("GET", f".{service}.")) == 2
@@ -251,11 +251,11 @@ async def test_a_data_plane_without_a_way_to_it_is_tried_twice(
 
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), NO_CONNECTION, RESET, CUT])
 async def test_a_failure_that_passes_is_passed_over(
-    lever: StoredPolicyLever, plane: AclPlane, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.meanwhile = [Happening("GET", failure)]
 
-    assert (await reading(lever)).state is PolicyState.LIVE
+    assert (await reading(action)).state is PolicyState.LIVE
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ async def test_a_failure_that_passes_is_passed_over(
     ],
 )
 async def test_what_can_t_be_read_is_no_state(
-    lever: StoredPolicyLever,
+    action: StoredPolicyAction,
     plane: AclPlane,
     failure: tuple[int, str] | AzureError,
     error: type[SasquashError],
@@ -282,21 +282,21 @@ async def test_what_can_t_be_read_is_no_state(
     plane.meanwhile = [Happening("GET", failure), Happening("GET", failure)]
 
     with pytest.raises(error):
-        await reading(lever)
+        await reading(action)
 
 
-async def test_an_answer_that_is_no_list_of_policies_is_no_state(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_an_answer_that_is_no_list_of_policies_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = ["<SignedIdentifier/>"]
 
     with pytest.raises(PassingFailure, match="has no id"):
-        await reading(lever)
+        await reading(action)
 
 
-async def test_a_missing_right_on_arm_needs_a_person(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_missing_right_on_arm_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_rights = "AuthorizationFailure", False
 
     with pytest.raises(Blocked, match="AuthorizationFailed"):
-        await reading(lever, Service.TABLE)
+        await reading(action, Service.TABLE)
 
 
 # mint
@@ -313,26 +313,26 @@ async def test_a_missing_right_on_arm_needs_a_person(lever: StoredPolicyLever, p
     ],
 )
 async def test_a_proof_token_says_what_its_policy_does_not_and_is_accepted(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, policy: str, own: set[str]
+    action: StoredPolicyAction, plane: AclPlane, service: Service, policy: str, own: set[str]
 ) -> None:
     resource(plane, service).acl = [written(policy)]
-    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
+    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
 
     assert {"se", "sp"} & parse_qs(token.query).keys() == own
     assert (await accepted_before(plane, token)) is True
 
 
-async def accepted_before(plane: AclPlane, token: ProofToken) -> bool | None:
-    prover = Prover(plane.connect, clock=lambda: plane.now, new_id=lambda: ID)
-    return (await prover.try_before(token)).accepted_before
+async def accepted_before(plane: AclPlane, token: VerificationToken) -> bool | None:
+    verifier = Verifier(plane.connect, clock=lambda: plane.now, new_id=lambda: ID)
+    return (await verifier.try_before(token)).accepted_before
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     resource(plane, service).acl = [written("<Permission>a</Permission>")]
-    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
+    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
 
     assert (await accepted_before(plane, token)) is True
 
@@ -350,9 +350,9 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
     ],
 )
 async def test_a_proof_token_reads_nothing_of_the_customer_s(
-    lever: StoredPolicyLever, service: Service, path: str
+    action: StoredPolicyAction, service: Service, path: str
 ) -> None:
-    [token] = lever.mint(samples.account(), await reading(lever, service), key=KEY)
+    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
 
     assert token.url == f"https://{ACCOUNT}.{service}.core.windows.net/{path}"
 
@@ -366,19 +366,19 @@ async def test_a_proof_token_reads_nothing_of_the_customer_s(
     ],
 )
 async def test_a_proof_token_serves_for_half_an_hour_at_most(
-    lever: StoredPolicyLever, plane: AclPlane, policy: str, expires: datetime
+    action: StoredPolicyAction, plane: AclPlane, policy: str, expires: datetime
 ) -> None:
     resource(plane).acl = [written(policy)]
-    [token] = lever.mint(samples.account(), await reading(lever), key=KEY)
+    [token] = action.mint(samples.account(), await reading(action), key=KEY)
 
     assert token.expires == expires
 
 
 @pytest.mark.parametrize("state", [state for state in PolicyState if state is not PolicyState.LIVE])
-def test_what_is_not_live_has_no_proof_token(lever: StoredPolicyLever, state: PolicyState) -> None:
+def test_what_is_not_live_has_no_proof_token(action: StoredPolicyAction, state: PolicyState) -> None:
     read = PolicyReading(target(), state, NO_POLICY, Via.DATA_PLANE)
 
-    assert lever.mint(samples.account(), read, key=KEY) == ()
+    assert action.mint(samples.account(), read, key=KEY) == ()
 
 
 # pull
@@ -386,173 +386,173 @@ def test_what_is_not_live_has_no_proof_token(lever: StoredPolicyLever, state: Po
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_tombstone_is_left_and_all_else_is_as_it_was(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
-    await pull(lever, service)
+    await execution(action, service)
 
     assert acl(plane, service) == [OTHERS[0], BURIED, OTHERS[1]]
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_policy_is_deleted_where_the_tag_asks_for_it(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
-    pulled = await pull(lever, service, account=samples.account(tags=TAGGED))
+    executed = await execution(action, service, account=samples.account(tags=TAGGED))
 
     assert acl(plane, service) == OTHERS
-    assert pulled.new_sha256 == ""
-    assert pulled.notes[0].startswith("The policy is gone, as the account's tag sasquash-policy-removal asks")
+    assert executed.new_sha256 == ""
+    assert executed.notes[0].startswith("The policy is gone, as the account's tag sasquash-policy-removal asks")
 
 
-async def test_a_pull_says_what_was_done(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    read = await reading(lever)
-    pulled = await pull(lever, read=read)
+async def test_a_pull_says_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
+    read = await reading(action)
+    executed = await execution(action, read=read)
 
-    assert pulled == Pull(
-        lever=Lever.STORED_POLICY,
+    assert executed == Execution(
+        action=ActionKind.STORED_POLICY,
         target="blob/models/partners",
         at=NOW,
         old_sha256=read.version,
-        new_sha256=(await reading(lever)).version,
+        new_sha256=(await reading(action)).version,
         confirmed_by="answer",
         correlation_id=ID,
     )
 
 
 async def test_storage_is_told_the_id_under_which_the_record_names_the_call(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    await pull(lever)
+    await execution(action)
 
     assert [request.headers["x-ms-client-request-id"] for request in plane.of("PUT")] == [ID]
 
 
 @pytest.mark.parametrize("level", ["blob", "container", None])
 async def test_a_container_stays_as_public_as_it_was(
-    lever: StoredPolicyLever, plane: AclPlane, level: str | None
+    action: StoredPolicyAction, plane: AclPlane, level: str | None
 ) -> None:
     resource(plane).public_access = level
 
-    await pull(lever)
+    await execution(action)
 
     assert resource(plane).public_access == level
 
 
-async def test_a_level_that_the_account_forbids_spares_no_policy(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_level_that_the_account_forbids_spares_no_policy(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).public_access, plane.public_access_allowed = "blob", False
 
-    pulled = await pull(lever)
+    executed = await execution(action)
 
     assert acl(plane)[1] == BURIED
-    assert pulled.notes[0].startswith('Its public-access level "blob" could not be kept')
+    assert executed.notes[0].startswith('Its public-access level "blob" could not be kept')
 
 
 @pytest.mark.parametrize("service", [Service.BLOB, Service.FILE])
-async def test_a_lease_is_broken(lever: StoredPolicyLever, plane: AclPlane, service: Service) -> None:
+async def test_a_lease_is_broken(action: StoredPolicyAction, plane: AclPlane, service: Service) -> None:
     resource(plane, service).leased = True
 
-    pulled = await pull(lever, service)
+    executed = await execution(action, service)
 
     assert acl(plane, service)[1] == BURIED
-    assert pulled.notes == ("The lease on it was broken, since it kept the policies from being changed.",)
+    assert executed.notes == ("The lease on it was broken, since it kept the policies from being changed.",)
 
 
 async def test_a_lease_that_somebody_takes_again_and_again_is_not_broken_for_ever(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", do=lambda: setattr(resource(plane), "leased", True)) for _ in range(50)]
 
     with pytest.raises(PassingFailure, match="somebody else keeps changing"):
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
 
-async def test_a_lease_that_ended_by_itself_needs_no_breaking(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_lease_that_ended_by_itself_needs_no_breaking(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.meanwhile = [
         Happening("PUT", (412, "LeaseIdMissing")),
         Happening("PUT", (409, "LeaseNotPresentWithLeaseOperation")),
     ]
 
-    assert (await pull(lever)).notes == ()
+    assert (await execution(action)).notes == ()
     assert acl(plane)[1] == BURIED
 
 
-async def test_a_lease_that_can_t_be_broken_needs_a_person(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_lease_that_can_t_be_broken_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.meanwhile = [Happening("PUT", (412, "LeaseIdMissing")), Happening("PUT", (400, "InvalidHeaderValue"))]
 
     with pytest.raises(Blocked, match="Breaking the lease"):
-        await pull(lever)
+        await execution(action)
 
 
 async def test_a_lease_and_a_forbidden_level_together_spare_no_policy(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     resource(plane).public_access, plane.public_access_allowed = "blob", False
     resource(plane).leased = True
 
-    assert len((await pull(lever)).notes) == 2
+    assert len((await execution(action)).notes) == 2
     assert acl(plane)[1] == BURIED
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_second_pull_finds_the_tombstone_and_writes_nothing(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
-    read = await reading(lever, service)
-    await pull(lever, service, read=read)
+    read = await reading(action, service)
+    await execution(action, service, read=read)
     plane.requests.clear()
 
-    again = await pull(lever, service, read=read)
+    again = await execution(action, service, read=read)
 
     assert plane.of("PUT") == []
     assert (again.confirmed_by, again.correlation_id) == ("listing", None)
     assert again.notes == ("The policy had been ended before: nothing was changed.",)
 
 
-async def test_a_second_pull_finds_that_the_policy_was_deleted(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_second_pull_finds_that_the_policy_was_deleted(action: StoredPolicyAction, plane: AclPlane) -> None:
     account = samples.account(tags=TAGGED)
-    read = await reading(lever)
-    await pull(lever, read=read, account=account)
+    read = await reading(action)
+    await execution(action, read=read, account=account)
     plane.requests.clear()
 
-    assert (await pull(lever, read=read, account=account)).new_sha256 == ""
+    assert (await execution(action, read=read, account=account)).new_sha256 == ""
     assert plane.of("PUT") == []
 
 
 @pytest.mark.parametrize("now", [written("<Permission>r</Permission>"), written("<Expiry>2026-01-01</Expiry>"), ""])
 async def test_a_policy_that_changed_since_the_plan_is_left_alone(
-    lever: StoredPolicyLever, plane: AclPlane, now: str
+    action: StoredPolicyAction, plane: AclPlane, now: str
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     resource(plane).acl = [now]
 
     with pytest.raises(PassingFailure, match="changed since the plan was made") as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened
     assert plane.of("PUT") == []
 
 
 async def test_a_container_that_is_gone_since_the_plan_is_weighed_anew(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.resources.clear()
 
     with pytest.raises(PassingFailure, match="gone since the plan was made") as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened
 
 
 async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.kept_out = "AuthorizationFailure"
 
     with pytest.raises(PassingFailure) as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened
 
@@ -564,18 +564,18 @@ NEW = written("<Permission>w</Permission>", policy="new")
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_what_others_wrote_since_the_plan_survives(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
-    read = await reading(lever, service)
+    read = await reading(action, service)
     acl(plane, service).insert(0, NEW)
 
-    await pull(lever, service, read=read)
+    await execution(action, service, read=read)
 
     assert acl(plane, service) == [NEW, OTHERS[0], BURIED, OTHERS[1]]
 
 
 async def test_what_others_wrote_to_a_container_between_reading_and_writing_survives(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     def others() -> None:
         resource(plane).acl.insert(0, NEW)
@@ -583,21 +583,21 @@ async def test_what_others_wrote_to_a_container_between_reading_and_writing_surv
 
     plane.meanwhile = [Happening("PUT", do=others)]
 
-    pulled = await pull(lever)
+    executed = await execution(action)
 
     assert acl(plane) == [NEW, OTHERS[0], BURIED, OTHERS[1]]
-    assert pulled.confirmed_by == "answer"
+    assert executed.confirmed_by == "answer"
 
 
 async def test_a_change_that_hides_in_the_second_of_the_last_one_is_not_lost(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     """Last-Modified has whole seconds: a second change within one can't be told from the first."""
     resource(plane).changed = plane.now
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [Happening("GET"), Happening("GET", do=lambda: resource(plane).acl.insert(0, NEW))]
 
-    await pull(lever, read=read)
+    await execution(action, read=read)
 
     assert acl(plane) == [NEW, OTHERS[0], BURIED, OTHERS[1]]
     assert plane.now == NOW + timedelta(seconds=1)
@@ -605,48 +605,48 @@ async def test_a_change_that_hides_in_the_second_of_the_last_one_is_not_lost(
 
 @pytest.mark.parametrize("service", [Service.QUEUE, Service.TABLE, Service.FILE])
 async def test_a_list_that_replaced_ours_is_kept_and_ours_written_on_top(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     def others() -> None:
         if acl(plane, service)[1] == BURIED:
             resource(plane, service).acl = [NEW, LIVE]
 
-    read = await reading(lever, service)
+    read = await reading(action, service)
     plane.meanwhile = [Happening("GET"), Happening("GET", do=others)]
 
-    await pull(lever, service, read=read)
+    await execution(action, service, read=read)
 
     assert acl(plane, service) == [NEW, BURIED]
     assert len(plane.of("PUT")) == 2
 
 
 async def test_a_last_change_is_waited_out_once_whatever_azure_says_of_the_time(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     resource(plane).changed = plane.now + timedelta(seconds=10)  # a clock that is behind that of another server
 
-    await pull(lever)
+    await execution(action)
 
     assert acl(plane)[1] == BURIED
     assert plane.now == NOW + timedelta(seconds=1)
 
 
 async def test_a_container_without_a_time_of_its_last_change_is_written_all_the_same(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     plane.says_when = False
 
-    await pull(lever)
+    await execution(action)
 
     assert acl(plane)[1] == BURIED
 
 
-async def test_others_who_never_stop_are_not_waited_for_for_ever(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    read = await reading(lever)
+async def test_others_who_never_stop_are_not_waited_for_for_ever(action: StoredPolicyAction, plane: AclPlane) -> None:
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", (412, "ConditionNotMet")) for _ in range(50)]
 
     with pytest.raises(PassingFailure, match="somebody else keeps changing") as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened
     assert len(plane.of("PUT")) == 5
@@ -658,25 +658,25 @@ async def test_others_who_never_stop_are_not_waited_for_for_ever(lever: StoredPo
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), RESET, CUT], ids=str)
 async def test_a_lost_answer_is_settled_by_reading(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.meanwhile = [Happening("PUT", failure, after=True)]
 
-    pulled = await pull(lever, service)
+    executed = await execution(action, service)
 
-    assert (pulled.confirmed_by, pulled.correlation_id) == ("listing", ID)
+    assert (executed.confirmed_by, executed.correlation_id) == ("listing", ID)
     assert len(plane.of("PUT")) == 1
 
 
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), RESET, CUT], ids=str)
 async def test_a_write_that_failed_is_tried_again_later(
-    lever: StoredPolicyLever, plane: AclPlane, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
     with pytest.raises(PassingFailure) as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened, "reading shows that it did not"
     assert len(plane.of("PUT")) == 1
@@ -684,21 +684,21 @@ async def test_a_write_that_failed_is_tried_again_later(
 
 @pytest.mark.parametrize("failure", [(429, "TooManyRequests"), NO_CONNECTION], ids=str)
 async def test_a_write_that_never_was_says_so(
-    lever: StoredPolicyLever, plane: AclPlane, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
     with pytest.raises(PassingFailure) as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert failed.value.certainly_nothing_happened
 
 
 async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [
         Happening("PUT", CUT, after=True),
         *(Happening("GET") for _ in range(1)),
@@ -706,44 +706,46 @@ async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
     ]
 
     with pytest.raises(PassingFailure) as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert not failed.value.certainly_nothing_happened
 
 
 @pytest.mark.parametrize("failure", [(400, "InvalidXmlDocument"), (403, "AccountIsDisabled"), (307, "")], ids=str)
-async def test_a_refusal_needs_a_person(lever: StoredPolicyLever, plane: AclPlane, failure: tuple[int, str]) -> None:
-    read = await reading(lever)
+async def test_a_refusal_needs_a_person(
+    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str]
+) -> None:
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
     with pytest.raises(Blocked, match=str(failure[0])):
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert len(plane.of("PUT")) == 1
 
 
 async def test_a_silence_has_an_end(
-    lever: StoredPolicyLever, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
+    action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     monkeypatch.setattr(stored_policy, "_PULL_TIMEOUT", 0.05)
     monkeypatch.setattr(DataPlaneAcl, "write", silent)
 
     with pytest.raises(PassingFailure, match="was not done within") as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     assert not failed.value.certainly_nothing_happened
 
 
 @pytest.mark.parametrize("failure", [(400, "Code"), (500, "Code"), CUT], ids=str)
 async def test_no_failure_repeats_a_key(
-    lever: StoredPolicyLever, plane: AclPlane, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
-    read = await reading(lever)
+    read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
     with pytest.raises(SasquashError) as failed:
-        await pull(lever, read=read)
+        await execution(action, read=read)
 
     told = f"{failed.value} {failed.value!r} {failed.value.__cause__!r}"
     assert not any(secret in told for secret in (*KEYS.values(), "SharedKey ", "sig="))
@@ -754,26 +756,26 @@ async def test_no_failure_repeats_a_key(
 
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
 async def test_a_policy_is_ended_through_arm_where_the_data_plane_keeps_us_out(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
 
-    pulled = await pull(lever, service)
+    executed = await execution(action, service)
 
-    assert (await reading(lever, service)).state is PolicyState.TOMBSTONE
-    assert pulled.notes == ("It was changed through ARM, since the data plane can't be reached.",)
+    assert (await reading(action, service)).state is PolicyState.TOMBSTONE
+    assert executed.notes == ("It was changed through ARM, since the data plane can't be reached.",)
     [request] = plane.of("PATCH")
     assert request.headers["x-ms-correlation-request-id"] == ID
 
 
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
 async def test_other_policies_survive_the_way_through_arm(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service
+    action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     before = from_xml(resource(plane, service).document)
     plane.kept_out = "AuthorizationFailure"
 
-    await pull(lever, service)
+    await execution(action, service)
 
     after = from_xml(resource(plane, service).document)
     assert [policy.version for policy in after[::2]] == [policy.version for policy in before[::2]]
@@ -782,80 +784,80 @@ async def test_other_policies_survive_the_way_through_arm(
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
 @pytest.mark.parametrize("failure", [(503, "ServerBusy"), RESET], ids=str)
 async def test_an_answer_of_arm_s_that_is_lost_is_settled_by_reading(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
+    action: StoredPolicyAction, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
     plane.meanwhile = [Happening("PATCH", failure, after=True)]
 
-    pulled = await pull(lever, service)
+    executed = await execution(action, service)
 
-    assert pulled.confirmed_by == "listing"
+    assert executed.confirmed_by == "listing"
     assert len(plane.of("PATCH")) == 1
 
 
-async def test_arm_is_asked_to_change_once(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_arm_is_asked_to_change_once(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out = "AuthorizationFailure"
-    read = await reading(lever, Service.FILE)
+    read = await reading(action, Service.FILE)
     plane.meanwhile = [Happening("PATCH", (500, "InternalError"))]
 
     with pytest.raises(PassingFailure):
-        await pull(lever, Service.FILE, read=read)
+        await execution(action, Service.FILE, read=read)
 
     assert len(plane.of("PATCH")) == 1
 
 
 async def test_a_silence_of_arm_s_has_an_end(
-    lever: StoredPolicyLever, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
+    action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
-    read = await reading(lever, Service.TABLE)
+    read = await reading(action, Service.TABLE)
     monkeypatch.setattr(arm, "_UPDATE_TIMEOUT", 0.05)
     monkeypatch.setattr(TableOperations, "update", silent)
 
     with pytest.raises(PassingFailure, match="got no answer within"):
-        await pull(lever, Service.TABLE, read=read)
+        await execution(action, Service.TABLE, read=read)
 
 
-async def test_an_answer_of_arm_s_of_another_shape_is_no_state(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_an_answer_of_arm_s_of_another_shape_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_says = "AuthorizationFailure", {"properties": {"signedIdentifiers": [{}]}}
 
     with pytest.raises(PassingFailure, match="not of the documented shape"):
-        await reading(lever, Service.TABLE)
+        await reading(action, Service.TABLE)
 
 
 # the proof tokens, tried meanwhile
 
 
 async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    read = await reading(lever)
-    tokens = lever.mint(samples.account(), read, key=KEY)
+    read = await reading(action)
+    tokens = action.mint(samples.account(), read, key=KEY)
 
-    pulled = await pull(lever, read=read, tokens=tokens)
+    executed = await execution(action, read=read, tokens=tokens)
 
-    assert pulled.proof_tokens == (replace(tokens[0], accepted_before=True),)
+    assert executed.verification_tokens == (replace(tokens[0], accepted_before=True),)
 
 
 async def test_a_token_that_can_t_be_tried_spares_no_policy(
-    lever: StoredPolicyLever, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
+    action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_: Prover, token: ProofToken) -> ProofToken:
+    async def broken(_: Verifier, token: VerificationToken) -> VerificationToken:
         raise RuntimeError("nobody foresaw this")
 
-    monkeypatch.setattr(Prover, "try_before", broken)
-    read = await reading(lever)
-    tokens = lever.mint(samples.account(), read, key=KEY)
+    monkeypatch.setattr(Verifier, "try_before", broken)
+    read = await reading(action)
+    tokens = action.mint(samples.account(), read, key=KEY)
 
-    assert (await pull(lever, read=read, tokens=tokens)).proof_tokens == tokens
+    assert (await execution(action, read=read, tokens=tokens)).verification_tokens == tokens
     assert acl(plane)[1] == BURIED
 
 
 # bury
 
 
-async def bury(lever: StoredPolicyLever, service: Service = Service.BLOB) -> str:
-    return await lever.bury(target(service), samples.account(), await reading(lever, service), key=KEY)
+async def bury(action: StoredPolicyAction, service: Service = Service.BLOB) -> str:
+    return await action.bury(target(service), samples.account(), await reading(action, service), key=KEY)
 
 
 @pytest.mark.parametrize(
@@ -867,28 +869,28 @@ async def bury(lever: StoredPolicyLever, service: Service = Service.BLOB) -> str
     ],
 )
 async def test_a_policy_that_is_gone_is_left_a_tombstone(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, kept_out: str
+    action: StoredPolicyAction, plane: AclPlane, service: Service, kept_out: str
 ) -> None:
     resource(plane, service).acl, plane.kept_out = list(OTHERS), kept_out
 
-    said = await bury(lever, service)
+    said = await bury(action, service)
 
     assert said.startswith("A tombstone was left for the stored access policy 'partners'")
-    assert (await reading(lever, service)).state is PolicyState.TOMBSTONE
+    assert (await reading(action, service)).state is PolicyState.TOMBSTONE
     assert len(acl(plane, service)) == 3
 
 
-async def test_five_policies_leave_no_room_for_a_tombstone(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_five_policies_leave_no_room_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = [written("", policy=str(number)) for number in range(5)]
 
-    assert "there are 5 other policies" in await bury(lever)
+    assert "there are 5 other policies" in await bury(action)
     assert plane.of("PUT") == []
 
 
-async def test_where_there_is_no_container_there_is_no_tombstone(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_where_there_is_no_container_there_is_no_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.resources.clear()
 
-    assert "what it was on is not there either" in await bury(lever)
+    assert "what it was on is not there either" in await bury(action)
 
 
 @pytest.mark.parametrize(
@@ -899,23 +901,25 @@ async def test_where_there_is_no_container_there_is_no_tombstone(lever: StoredPo
     ],
 )
 async def test_what_refuses_every_token_needs_no_burial(
-    lever: StoredPolicyLever, plane: AclPlane, there: str, said: str
+    action: StoredPolicyAction, plane: AclPlane, there: str, said: str
 ) -> None:
     resource(plane).acl = [there]
 
-    assert (await bury(lever)).startswith(said)
+    assert (await bury(action)).startswith(said)
     assert plane.of("PUT") == []
 
 
-async def test_a_policy_that_is_live_again_is_not_buried(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
     with pytest.raises(PassingFailure, match="there again and live") as failed:
-        await bury(lever)
+        await bury(action)
 
     assert failed.value.certainly_nothing_happened
     assert acl(plane)[1] == LIVE
 
 
-async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(lever: StoredPolicyLever, plane: AclPlane) -> None:
+async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(
+    action: StoredPolicyAction, plane: AclPlane
+) -> None:
     def others() -> None:
         resource(plane).acl.append(LIVE)
         resource(plane).changed = plane.now
@@ -924,138 +928,140 @@ async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(lever: Stored
     plane.meanwhile = [Happening("PUT", do=others)]
 
     with pytest.raises(PassingFailure, match="there again and live"):
-        await bury(lever)
+        await bury(action)
 
 
 # prove
 
 
-async def pulled(lever: StoredPolicyLever, service: Service = Service.BLOB) -> Pull:
-    read = await reading(lever, service)
-    tokens = lever.mint(samples.account(), read, key=KEY)
-    return await pull(lever, service, read=read, tokens=tokens)
+async def executed(action: StoredPolicyAction, service: Service = Service.BLOB) -> Execution:
+    read = await reading(action, service)
+    tokens = action.mint(samples.account(), read, key=KEY)
+    return await execution(action, service, read=read, tokens=tokens)
 
 
-async def prove(lever: StoredPolicyLever, done: Pull, *, key: AccountKey = KEY, secondary: bool = False) -> Proof:
-    return await lever.prove(done, samples.account(secondary=secondary), key=key)
+async def verify(
+    action: StoredPolicyAction, done: Execution, *, key: AccountKey = KEY, secondary: bool = False
+) -> Verification:
+    return await action.verify(done, samples.account(secondary=secondary), key=key)
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_an_ended_policy_is_proven_dead(lever: StoredPolicyLever, service: Service) -> None:
-    proof = await prove(lever, await pulled(lever, service), secondary=True)
+async def test_an_ended_policy_is_proven_dead(action: StoredPolicyAction, service: Service) -> None:
+    verification = await verify(action, await executed(action, service), secondary=True)
 
-    assert proof.outcome is Outcome.PROVEN
-    assert "is a tombstone, whose end is in the past" in proof.evidence[0]
+    assert verification.outcome is Outcome.PROVEN
+    assert "is a tombstone, whose end is in the past" in verification.evidence[0]
     assert (
         "was accepted before (its signature was found good) and refused 3 times on fresh connections"
-        in proof.evidence[1]
+        in verification.evidence[1]
     )
-    assert "a token without the policy, signed by the same key, is accepted" in proof.evidence[1]
+    assert "a token without the policy, signed by the same key, is accepted" in verification.evidence[1]
 
 
-async def test_a_policy_that_was_deleted_is_proven_dead(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    done = await pulled(lever)
+async def test_a_policy_that_was_deleted_is_proven_dead(action: StoredPolicyAction, plane: AclPlane) -> None:
+    done = await executed(action)
     resource(plane).acl = list(OTHERS)
 
-    proof = await prove(lever, done)
+    verification = await verify(action, done)
 
-    assert proof.outcome is Outcome.PROVEN
-    assert "is gone" in proof.evidence[0]
+    assert verification.outcome is Outcome.PROVEN
+    assert "is gone" in verification.evidence[0]
 
 
 async def test_a_policy_whose_end_was_moved_into_the_past_is_proven_dead(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    done = await pulled(lever)
+    done = await executed(action)
     resource(plane).acl = [written("<Expiry>2026-01-01</Expiry>")]
 
-    proof = await prove(lever, done)
+    verification = await verify(action, done)
 
-    assert proof.outcome is Outcome.PROVEN
-    assert "is expired" in proof.evidence[0]
+    assert verification.outcome is Outcome.PROVEN
+    assert "is expired" in verification.evidence[0]
 
 
 @pytest.mark.parametrize("there", [LIVE, written("<Permission>w</Permission>")])
-async def test_a_policy_that_is_there_again_is_alive(lever: StoredPolicyLever, plane: AclPlane, there: str) -> None:
-    done = await pulled(lever)
+async def test_a_policy_that_is_there_again_is_alive(action: StoredPolicyAction, plane: AclPlane, there: str) -> None:
+    done = await executed(action)
     resource(plane).acl = [there]
 
-    assert (await prove(lever, done)).outcome is Outcome.STILL_ALIVE
+    assert (await verify(action, done)).outcome is Outcome.STILL_ALIVE
 
 
-async def test_a_copy_that_lags_keeps_the_proof_open(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    done = await pulled(lever)
+async def test_a_copy_that_lags_keeps_the_proof_open(action: StoredPolicyAction, plane: AclPlane) -> None:
+    done = await executed(action)
     plane.copy["blob/models"] = [LIVE]
 
-    proof = await prove(lever, done, secondary=True)
+    verification = await verify(action, done, secondary=True)
 
-    assert (proof.outcome, proof.accepted) == (Outcome.PENDING, True)
-    assert "blob (secondary): a token of the policy is still accepted." in proof.evidence
+    assert (verification.outcome, verification.accepted) == (Outcome.PENDING, True)
+    assert "blob (secondary): a token of the policy is still accepted." in verification.evidence
 
 
-async def test_a_key_that_is_no_longer_accepted_proves_nothing(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    done = await pulled(lever)
+async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+    done = await executed(action)
     plane.keys = {"key2": KEYS["key2"]}
 
     with pytest.raises(PassingFailure, match="the key is not accepted"):
-        await prove(lever, done)
+        await verify(action, done)
 
 
-async def test_a_refusal_that_its_control_shares_proves_nothing(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    done = await pulled(lever)
+async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+    done = await executed(action)
     refused = [Happening("GET", (403, "AuthenticationFailed")) for _ in range(4)]
     plane.meanwhile = [Happening("GET"), *refused]  # the list can be read
 
-    proof = await prove(lever, done)
+    verification = await verify(action, done)
 
-    assert done.proof_tokens[0].accepted_before is True
-    assert proof.outcome is Outcome.PENDING
+    assert done.verification_tokens[0].accepted_before is True
+    assert verification.outcome is Outcome.PENDING
 
 
 async def test_after_a_rotation_the_proof_goes_by_the_key_as_it_is_now(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    done = await pulled(lever)
+    done = await executed(action)
     fresh = samples.key("rotated")
     plane.keys["key1"] = fresh
 
-    proof = await prove(lever, done, key=AccountKey(fresh, None))
+    verification = await verify(action, done, key=AccountKey(fresh, None))
 
-    assert proof.outcome is Outcome.PROVEN
-    assert "accepted before" not in proof.evidence[1]
+    assert verification.outcome is Outcome.PROVEN
+    assert "accepted before" not in verification.evidence[1]
 
 
 async def test_a_policy_that_still_accepts_is_not_passed_off_as_dead_by_a_rotated_key(
-    lever: StoredPolicyLever, plane: AclPlane
+    action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     """The token that was minted before the rotation would be refused, for its key's sake."""
-    done = await pulled(lever)
+    done = await executed(action)
     fresh = samples.key("rotated")
     plane.keys["key1"] = fresh
     plane.copy["blob/models"] = [LIVE]
 
-    proof = await prove(lever, done, key=AccountKey(fresh, None), secondary=True)
+    verification = await verify(action, done, key=AccountKey(fresh, None), secondary=True)
 
-    assert proof.accepted
+    assert verification.accepted
 
 
 @pytest.mark.parametrize(("after", "outcome"), [(1, Outcome.PENDING), (180, Outcome.ARM_ONLY)])
 @pytest.mark.parametrize("service", [Service.BLOB, Service.FILE])
 async def test_a_firewall_does_not_pass_for_a_dead_policy(
-    lever: StoredPolicyLever, plane: AclPlane, service: Service, after: int, outcome: Outcome
+    action: StoredPolicyAction, plane: AclPlane, service: Service, after: int, outcome: Outcome
 ) -> None:
-    done = await pulled(lever, service)
+    done = await executed(action, service)
     plane.kept_out = "AuthorizationFailure"
     plane.now += timedelta(seconds=after)
 
-    assert (await prove(lever, done)).outcome is outcome
+    assert (await verify(action, done)).outcome is outcome
 
 
-async def test_what_is_proven_is_told_without_a_token(lever: StoredPolicyLever, plane: AclPlane) -> None:
-    proof = await prove(lever, await pulled(lever))
+async def test_what_is_proven_is_told_without_a_token(action: StoredPolicyAction, plane: AclPlane) -> None:
+    verification = await verify(action, await executed(action))
 
-    assert "sig=" not in repr(proof)
-    assert not any(signature in repr(proof) for signature in signatures(plane.requests))
+    assert "sig=" not in repr(verification)
+    assert not any(signature in repr(verification) for signature in signatures(plane.requests))
 
 
 def signatures(requests: list[HttpRequest]) -> list[str]:

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
-from shared.actions.verification import LIFETIME, Answer, EndpointResult, Prover, Subject, Try, judge, read_answer
+from shared.actions.verification import LIFETIME, Answer, EndpointResult, Subject, Try, Verifier, judge, read_answer
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Outcome, Proof, ProofToken, Pull
+from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
 from shared.sas import Service, verify
 from tests.support import samples
 from tests.support.data_plane import NEW_KEY, DataPlane
@@ -26,20 +26,20 @@ def plane() -> DataPlane:
     return DataPlane()
 
 
-def prover(plane: DataPlane, *, now: datetime = NOW) -> Prover:
-    return Prover(plane.connect, clock=lambda: now, new_id=lambda: "11111111-2222-4333-8444-555555555555")
+def verifier(plane: DataPlane, *, now: datetime = NOW) -> Verifier:
+    return Verifier(plane.connect, clock=lambda: now, new_id=lambda: "11111111-2222-4333-8444-555555555555")
 
 
-async def prove(
+async def verified(
     plane: DataPlane,
-    *tokens: ProofToken,
+    *tokens: VerificationToken,
     account: AccountFacts | None = None,
     changed: bool = True,
     after: timedelta = timedelta(seconds=1),
-) -> Proof:
-    pull = samples.pull(*(tokens or (samples.proof_token(),)))
-    asked = prover(plane, now=NOW + after)
-    return await asked.prove(pull, account or samples.account(), changed=changed, new_key=NEW_KEY)
+) -> Verification:
+    execution = samples.execution(*(tokens or (samples.verification_token(),)))
+    asked = verifier(plane, now=NOW + after)
+    return await asked.verify(execution, account or samples.account(), changed=changed, new_key=NEW_KEY)
 
 
 def endpoint(*tries: Try, control: Try = ACCEPTED, accepted_before: bool | None = None) -> EndpointResult:
@@ -173,7 +173,7 @@ SECOND = timedelta(seconds=1)
 def test_the_outcome_is_no_more_than_the_endpoints_show(
     endpoints: list[EndpointResult], waited: timedelta, outcome: Outcome
 ) -> None:
-    assert judge(samples.pull(), endpoints, now=NOW + waited) is outcome
+    assert judge(samples.execution(), endpoints, now=NOW + waited) is outcome
 
 
 # minting
@@ -181,7 +181,7 @@ def test_the_outcome_is_no_more_than_the_endpoints_show(
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_proof_token_is_signed_by_the_key_that_is_to_die(plane: DataPlane, service: Service) -> None:
-    [token] = prover(plane).mint(samples.account(), [service], key=KEYS["key2"])
+    [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     minted = samples.leak(f"{token.url}{'&' if '?' in token.url else '?'}{token.query}")
     assert verify(minted, account=ACCOUNT, keys=KEYS).key == "key2"
@@ -189,7 +189,7 @@ def test_a_proof_token_is_signed_by_the_key_that_is_to_die(plane: DataPlane, ser
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_proof_token_may_read_one_thing_over_https_for_half_an_hour(plane: DataPlane, service: Service) -> None:
-    [token] = prover(plane).mint(samples.account(), [service], key=KEYS["key2"])
+    [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     query = parse_qs(token.query)
     assert (query["sp"], query["spr"], query["se"]) == (["r"], ["https"], ["2026-11-21T10:30:00Z"])
@@ -200,7 +200,7 @@ def test_a_proof_token_may_read_one_thing_over_https_for_half_an_hour(plane: Dat
 def test_a_proof_token_lives_no_longer_than_half_an_hour_and_in_whole_seconds(plane: DataPlane) -> None:
     """The service reads the end with the token's own precision, and the record must say the same."""
     odd = NOW.replace(microsecond=999_999)
-    [token] = prover(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
+    [token] = verifier(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
 
     assert token.expires == (odd + LIFETIME).replace(microsecond=0)
 
@@ -209,14 +209,14 @@ def test_there_is_a_proof_token_for_each_service_that_the_leak_opened_and_the_ac
     account = samples.account()
     without_files = replace(account, endpoints={s: u for s, u in account.endpoints.items() if s is not Service.FILE})
 
-    tokens = prover(plane).mint(without_files, [Service.TABLE, Service.FILE, Service.BLOB], key=KEYS["key2"])
+    tokens = verifier(plane).mint(without_files, [Service.TABLE, Service.FILE, Service.BLOB], key=KEYS["key2"])
 
     assert [token.service for token in tokens] == [Service.BLOB, Service.TABLE]
 
 
 def test_what_a_proof_token_reads_has_a_name_of_its_own(plane: DataPlane) -> None:
     ids = iter(("aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"))
-    two = Prover(plane.connect, clock=lambda: NOW, new_id=lambda: next(ids))
+    two = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: next(ids))
 
     one, other = (two.mint(samples.account(), [Service.BLOB], key=KEYS["key2"])[0].url for _ in range(2))
 
@@ -241,9 +241,9 @@ async def test_a_token_is_tried_before_the_lever_is_pulled(
 ) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = says
 
-    tried = await prover(plane).try_before(samples.proof_token())
+    tried = await verifier(plane).try_before(samples.verification_token())
 
-    assert tried == samples.proof_token(accepted_before=accepted)
+    assert tried == samples.verification_token(accepted_before=accepted)
 
 
 # prove
@@ -253,44 +253,44 @@ async def test_a_token_is_tried_before_the_lever_is_pulled(
 async def test_a_key_that_is_refused_while_the_new_one_is_accepted_is_dead(
     plane: DataPlane, service: Service
 ) -> None:
-    proof = await prove(plane, samples.proof_token(service))
+    verification = await verified(plane, samples.verification_token(service))
 
-    assert proof.outcome is Outcome.PROVEN
-    assert "refused 3 times" in proof.evidence[1]
+    assert verification.outcome is Outcome.PROVEN
+    assert "refused 3 times" in verification.evidence[1]
 
 
 async def test_the_table_service_says_its_codes_in_the_body_alone(plane: DataPlane) -> None:
     plane.in_body = True
 
-    assert (await prove(plane, samples.proof_token(Service.TABLE))).outcome is Outcome.PROVEN
+    assert (await verified(plane, samples.verification_token(Service.TABLE))).outcome is Outcome.PROVEN
 
 
 async def test_a_key_that_is_still_accepted_is_not_dead(plane: DataPlane) -> None:
     plane.keys.append(KEYS["key2"])
 
-    proof = await prove(plane)
+    verification = await verified(plane)
 
-    assert proof.outcome is Outcome.PENDING
-    assert proof.evidence[1] == "blob: a token signed by the old key is still accepted."
+    assert verification.outcome is Outcome.PENDING
+    assert verification.evidence[1] == "blob: a token signed by the old key is still accepted."
 
 
 @pytest.mark.parametrize("accepted", [True, False])
 async def test_a_proof_says_whether_the_old_key_was_accepted_at_last_sight(plane: DataPlane, accepted: bool) -> None:
     plane.keys += [KEYS["key2"]] * accepted
 
-    assert (await prove(plane)).accepted is accepted
+    assert (await verified(plane)).accepted is accepted
 
 
 async def test_a_key_that_outlives_all_patience_is_said_to_be_alive(plane: DataPlane) -> None:
     plane.keys.append(KEYS["key2"])
 
-    assert (await prove(plane, after=timedelta(minutes=28))).outcome is Outcome.STILL_ALIVE
+    assert (await verified(plane, after=timedelta(minutes=28))).outcome is Outcome.STILL_ALIVE
 
 
 async def test_an_unchanged_key_is_alive_whatever_the_data_plane_says(plane: DataPlane) -> None:
-    proof = await prove(plane, changed=False)
+    verification = await verified(plane, changed=False)
 
-    assert proof.outcome is Outcome.STILL_ALIVE
+    assert verification.outcome is Outcome.STILL_ALIVE
     assert plane.requests == []
 
 
@@ -303,47 +303,47 @@ async def test_a_firewall_does_not_pass_for_a_dead_key(
 ) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, code)
 
-    assert (await prove(plane, after=after)).outcome is outcome
+    assert (await verified(plane, after=after)).outcome is outcome
 
 
 async def test_a_request_that_no_key_could_pass_does_not_pass_for_a_dead_key(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, "AuthenticationFailed")
 
-    assert (await prove(plane)).outcome is Outcome.PENDING
+    assert (await verified(plane)).outcome is Outcome.PENDING
 
 
 @pytest.mark.parametrize("error", [ServiceRequestError("no route"), ServiceResponseError("reset")])
 async def test_a_data_plane_that_cannot_be_reached_leaves_arm_s_word(plane: DataPlane, error: AzureError) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = error
 
-    proof = await prove(plane, after=timedelta(minutes=3))
+    verification = await verified(plane, after=timedelta(minutes=3))
 
-    assert proof.outcome is Outcome.ARM_ONLY
-    assert type(error).__name__ in proof.evidence[1]
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert type(error).__name__ in verification.evidence[1]
 
 
 async def test_the_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = (404, "ContainerNotFound")
 
-    proof = await prove(plane, account=samples.account(secondary=True))
+    verification = await verified(plane, account=samples.account(secondary=True))
 
-    assert proof.outcome is Outcome.PENDING
-    assert proof.evidence[2].startswith("blob (secondary): a token signed by the old key is still accepted")
+    assert verification.outcome is Outcome.PENDING
+    assert verification.evidence[2].startswith("blob (secondary): a token signed by the old key is still accepted")
 
 
 async def test_a_copy_that_is_not_reached_keeps_the_proof_open(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = ServiceResponseError("reset")
 
-    assert (await prove(plane, account=samples.account(secondary=True))).outcome is Outcome.PENDING
+    assert (await verified(plane, account=samples.account(secondary=True))).outcome is Outcome.PENDING
 
 
 async def test_every_service_and_its_copy_are_asked(plane: DataPlane) -> None:
-    tokens = [samples.proof_token(service) for service in SERVICES]
+    tokens = [samples.verification_token(service) for service in SERVICES]
 
-    proof = await prove(plane, *tokens, account=samples.account(secondary=True))
+    verification = await verified(plane, *tokens, account=samples.account(secondary=True))
 
-    assert proof.outcome is Outcome.PROVEN
-    [of_all] = proof.evidence[1:]  # one sentence where the same is to be said of all
+    assert verification.outcome is Outcome.PROVEN
+    [of_all] = verification.evidence[1:]  # one sentence where the same is to be said of all
     assert of_all.split(":")[0].split(", ") == [
         "blob",
         "blob (secondary)",
@@ -356,20 +356,20 @@ async def test_every_service_and_its_copy_are_asked(plane: DataPlane) -> None:
 
 
 async def test_each_try_has_a_connection_of_its_own_which_is_closed(plane: DataPlane) -> None:
-    await prove(plane)
+    await verified(plane)
 
     assert (plane.opened, plane.closed, len(plane.requests)) == (4, 4, 4)
 
 
 async def test_a_connection_is_closed_when_its_try_fails(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = ServiceResponseError("reset")
-    await prove(plane)
+    await verified(plane)
 
     assert plane.opened == plane.closed
 
 
 async def test_only_reads_of_one_thing_that_does_not_exist_are_sent(plane: DataPlane) -> None:
-    await prove(plane)
+    await verified(plane)
 
     assert {(request.method, urlsplit(request.url).path) for request in plane.requests} == {
         ("GET", "/sasquashproof1/none")
@@ -383,25 +383,27 @@ async def test_only_reads_of_one_thing_that_does_not_exist_are_sent(plane: DataP
 async def test_a_proof_token_that_may_be_refused_for_its_age_is_not_asked(
     plane: DataPlane, left: timedelta, asked: bool
 ) -> None:
-    proof = await prove(plane, samples.proof_token(life=timedelta(minutes=3) + left), after=timedelta(minutes=3))
+    verification = await verified(
+        plane, samples.verification_token(life=timedelta(minutes=3) + left), after=timedelta(minutes=3)
+    )
 
     assert bool(plane.requests) is asked
-    assert proof.outcome is (Outcome.PROVEN if asked else Outcome.ARM_ONLY)
+    assert verification.outcome is (Outcome.PROVEN if asked else Outcome.ARM_ONLY)
 
 
 async def test_without_proof_tokens_arm_s_word_is_all_there_is(plane: DataPlane) -> None:
-    pull: Pull = samples.pull(confirmed_by="listing")
+    execution: Execution = samples.execution(confirmed_by="listing")
 
-    proof = await prover(plane).prove(pull, samples.account(), changed=True, new_key=NEW_KEY)
+    verification = await verifier(plane).verify(execution, samples.account(), changed=True, new_key=NEW_KEY)
 
-    assert proof.outcome is Outcome.ARM_ONLY
-    assert proof.evidence == ("ARM: the hash of key2 is no longer that of the leaked credential's key.",)
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert verification.evidence == ("ARM: the hash of key2 is no longer that of the leaked credential's key.",)
 
 
 async def test_what_is_proven_is_told_without_a_token(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.file.core.windows.net"] = ServiceResponseError("https://x/?sig=abc")
-    proof = await prove(plane, *(samples.proof_token(service) for service in SERVICES))
+    verification = await verified(plane, *(samples.verification_token(service) for service in SERVICES))
 
     signatures = [parse_qs(urlsplit(request.url).query)["sig"][0] for request in plane.requests]
     assert signatures
-    assert not any(signature in repr(proof) for signature in (*signatures, "sig="))
+    assert not any(signature in repr(verification) for signature in (*signatures, "sig="))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.containment import dedup_cache
-from shared.containment.dedup_cache import Repeats
+from shared.containment.dedup_cache import DedupCache
 from shared.domain.finding import Reported
 from tests.support import samples
 from tests.support.samples import NOW
@@ -23,15 +23,15 @@ class Clock:
         return self.now
 
 
-def noted(reported: Reported = REPORTED) -> tuple[Repeats, Clock]:
+def noted(reported: Reported = REPORTED) -> tuple[DedupCache, Clock]:
     clock = Clock()
-    known = Repeats(clock=clock)
+    known = DedupCache(clock=clock)
     known.durable(reported, until=UNTIL)
     return known, clock
 
 
 def test_what_nobody_reported_is_no_repeat() -> None:
-    assert not Repeats(clock=Clock()).is_one(REPORTED)
+    assert not DedupCache(clock=Clock()).is_one(REPORTED)
 
 
 def test_the_same_report_is_a_repeat_whenever_it_was_detected() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.containment.rate_limit import _MOST_SOURCES, Quotas
+from shared.containment.rate_limit import _MOST_SOURCES, RateLimit
 from tests.support.samples import NOW
 
 
@@ -17,9 +17,9 @@ class Clock:
         return self.now
 
 
-def quotas(an_hour: int) -> tuple[Quotas, Clock]:
+def quotas(an_hour: int) -> tuple[RateLimit, Clock]:
     clock = Clock()
-    return Quotas(an_hour=an_hour, clock=clock), clock  # type: ignore[arg-type]
+    return RateLimit(an_hour=an_hour, clock=clock), clock  # type: ignore[arg-type]
 
 
 def test_what_is_within_the_quota_is_dealt_with_at_once() -> None:

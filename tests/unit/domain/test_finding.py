@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from tests.support import samples
 from tests.support.samples import KEYS, NOW, leak
@@ -347,4 +347,4 @@ def test_evidence_out_of_form_is_told_of_without_being_repeated(evidence: object
 
 def test_a_persons_order_is_not_published() -> None:
     with pytest.raises(ValueError, match="person's order"):
-        samples.ordered(Lever.ACCOUNT_KEY, "key1").to_data()
+        samples.ordered(ActionKind.ACCOUNT_KEY, "key1").to_data()

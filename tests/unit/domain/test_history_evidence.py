@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain import history_evidence
-from shared.domain.revocation import Approval, Outcome, Proof, Reason, Revocation, State
+from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State, Verification
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.samples import NOW, PERSON
@@ -19,14 +19,14 @@ def reach(record: Revocation, state: State) -> Revocation:
 
 
 def test_pull_rests_on_arithmetic_and_azure_s_answer() -> None:
-    said = history_evidence.of(reach(replace(KNOWN, pull=samples.pull()), State.CONTAINED))
+    said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
 
     assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
     assert "Shown by Azure's answer" in said
 
 
 def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
-    record = replace(KNOWN, pull=samples.pull(confirmed_by="listing"))
+    record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
 
     assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
 
@@ -34,7 +34,7 @@ def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
 @pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (its deadline passed")])
 def test_pull_that_was_approved_says_by_whom(by: object, who: str) -> None:
     approval = Approval(by, NOW, "d" * 64, "Ours.")  # type: ignore[arg-type]
-    record = replace(KNOWN, pull=samples.pull(), approval=approval)
+    record = replace(KNOWN, execution=samples.execution(), approval=approval)
 
     assert f"Approved by {who}" in history_evidence.of(reach(record, State.CONTAINED))
 
@@ -47,7 +47,7 @@ def test_approval_itself_names_the_plan() -> None:
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
 def test_proof_rests_on_what_was_seen(state: State) -> None:
-    record = replace(KNOWN, proof=Proof(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
+    record = replace(KNOWN, verification=Verification(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
 
     assert history_evidence.of(reach(record, state)) == "blob: refused. queue: refused."
 
@@ -64,7 +64,7 @@ def test_what_rests_on_nothing_says_nothing(state: State) -> None:
 
 
 def test_only_a_pull_has_azure_s_correlation_id() -> None:
-    record = replace(KNOWN, pull=samples.pull())
+    record = replace(KNOWN, execution=samples.execution())
 
     assert history_evidence.correlation_id(reach(record, State.CONTAINED)) == "11111111-2222-4333-8444-555555555555"
     assert history_evidence.correlation_id(reach(record, State.PROVEN)) is None

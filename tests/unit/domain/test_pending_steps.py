@@ -15,7 +15,7 @@ from shared.domain.pending_steps import (
     unannounced,
     unfiled,
     untold,
-    with_proof,
+    with_verification,
 )
 from shared.domain.revocation import (
     Claim,
@@ -23,15 +23,15 @@ from shared.domain.revocation import (
     Filed,
     Liveness,
     LockedDown,
+    Notification,
     Outcome,
-    Proof,
     Reason,
     Revocation,
     Sighting,
     State,
-    Told,
+    Verification,
 )
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.persistence.step_leases import unclaimed
 from tests.support import samples
 from tests.support.samples import NOW
@@ -67,7 +67,7 @@ def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
         record,
         announced=record.changes,
         filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
-        told=(Told(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+        notifications=(Notification(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
     )
 
     news = reopened(known, Reason.PATH_LOST)
@@ -81,7 +81,7 @@ def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
     known = replace(
         ended(Reason.NO_KEY_MATCHES),
         filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
-        told=(Told(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+        notifications=(Notification(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
     )
 
     again = reopened(known, Reason.NO_KEY_MATCHES)
@@ -121,21 +121,21 @@ def test_a_claim_is_given_up_and_the_others_stay() -> None:
     ],
 )
 def test_a_proof_ends_the_wait_and_takes_the_proof_tokens_with_it(outcome: Outcome, state: State) -> None:
-    record = samples.revocation(state=State.CONTAINED, pull=samples.pull(samples.proof_token()))
+    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(samples.verification_token()))
 
-    proven = with_proof(record, Proof(outcome, LATER, ("seen",)))
+    proven = with_verification(record, Verification(outcome, LATER, ("seen",)))
 
     assert proven is not None
     assert proven.state is state
-    assert proven.pull is not None
-    assert proven.pull.proof_tokens == ()
+    assert proven.execution is not None
+    assert proven.execution.verification_tokens == ()
 
 
 def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone() -> None:
-    before = Proof(Outcome.PENDING, NOW, ("ARM: changed.", "blob: accepted."), accepted=True)
-    record = samples.revocation(state=State.CONTAINED, pull=samples.pull(), proof=before)
+    before = Verification(Outcome.PENDING, NOW, ("ARM: changed.", "blob: accepted."), accepted=True)
+    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(), verification=before)
 
-    proven = with_proof(record, Proof(Outcome.ARM_ONLY, LATER, ("ARM: changed.",)))
+    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ("ARM: changed.",)))
 
     assert proven is not None
     assert proven.reason is Reason.STILL_ALIVE
@@ -143,16 +143,16 @@ def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone()
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED, State.FAILED])
 def test_a_proof_that_comes_too_late_changes_nothing(state: State) -> None:
-    record = samples.revocation(state=state, pull=samples.pull())
+    record = samples.revocation(state=state, execution=samples.execution())
 
-    assert with_proof(record, Proof(Outcome.PROVEN, LATER, ())) is None
+    assert with_verification(record, Verification(Outcome.PROVEN, LATER, ())) is None
 
 
 def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
-    locked = replace(samples.pull(), lever=Lever.LOCKDOWN, target="shared_key")
-    record = samples.revocation(state=State.CONTAINED, pull=locked)
+    locked = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="shared_key")
+    record = samples.revocation(state=State.CONTAINED, execution=locked)
 
-    proven = with_proof(record, Proof(Outcome.ARM_ONLY, LATER, ()))
+    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ()))
 
     assert proven is not None
     assert proven.detail == "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
@@ -161,8 +161,8 @@ def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
 def asked() -> Revocation:
     """A record whose plan awaits approval, and of whom everybody knows."""
     record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
-    told = Told(State.AWAITING_APPROVAL, (), NOW)
-    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), told=(told,))
+    told = Notification(State.AWAITING_APPROVAL, (), NOW)
+    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), notifications=(told,))
 
 
 def test_who_was_asked_once_is_not_asked_again() -> None:
@@ -184,9 +184,9 @@ def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> Non
     ("facts", "hear"),
     [
         ({"key_name": "key1"}, True),
-        ({"pull": samples.pull()}, True),
+        ({"execution": samples.execution()}, True),
         ({"liveness": Liveness(NOW, True, "Accepted.")}, True),
-        ({"finding": samples.ordered(Lever.ACCOUNT_KEY, "key1")}, True),
+        ({"finding": samples.ordered(ActionKind.ACCOUNT_KEY, "key1")}, True),
         ({"liveness": Liveness(NOW, False, "Refused.")}, False),
         ({"liveness": Liveness(NOW, None, "Not asked.")}, False),
         ({}, False),
@@ -200,9 +200,9 @@ def test_owners_hear_only_of_what_is_confirmed(facts: dict[str, Any], hear: bool
 def done(**changed: Any) -> Revocation:
     """A record about which nothing is left to do."""
     record = samples.revocation().reach(State.PROVEN, now=NOW, detail="")
-    told = (Told(State.PROVEN, (), NOW),)
+    told = (Notification(State.PROVEN, (), NOW),)
     return replace(
-        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), told=told),
+        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), notifications=told),
         **changed,
     )
 
@@ -212,7 +212,8 @@ def test_what_has_nothing_open_closes() -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", [{"filed": None}, {"told": ()}, {"announced": ()}, {"state": State.CONTAINED}, {"state": State.CLOSED}]
+    "missing",
+    [{"filed": None}, {"notifications": ()}, {"announced": ()}, {"state": State.CONTAINED}, {"state": State.CLOSED}],
 )
 def test_what_has_something_open_does_not_close(missing: dict[str, Any]) -> None:
     assert not closable(done(**missing))
@@ -237,7 +238,7 @@ def all_told(record: Revocation) -> Revocation:
         record,
         announced=record.changes,
         filed=Filed("7", record.state, record.reason),
-        told=(Told(record.state, (), NOW, record.reason),),
+        notifications=(Notification(record.state, (), NOW, record.reason),),
     )
 
 
@@ -251,7 +252,7 @@ def test_what_is_filed_told_and_announced_is_not(state: State) -> None:
     assert not outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
 
 
-@pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"told": ()}])
+@pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"notifications": ()}])
 def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
     record = all_told(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
 
@@ -259,7 +260,7 @@ def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
 
 
 def test_key_that_was_not_handed_over_yet_is_outstanding() -> None:
-    record = all_told(samples.revocation(pull=samples.pull()).reach(State.CLOSED, now=NOW, detail=""))
+    record = all_told(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
 
     assert outstanding(record, now=NOW)
 
@@ -293,7 +294,11 @@ def test_what_arithmetic_has_proven_is_told_at_once() -> None:
 def with_alerts(**changed: Any) -> Revocation:
     other = Sighting("azure-devops", None, NOW, replace(samples.ALERT, alert="43"))
     finding = replace(samples.finding(), alert=samples.ALERT)
-    given = {"finding": finding, "sightings": (other, Sighting("wiz", None, NOW), other), "pull": samples.pull()}
+    given = {
+        "finding": finding,
+        "sightings": (other, Sighting("wiz", None, NOW), other),
+        "execution": samples.execution(),
+    }
     return done(**(given | changed))
 
 
@@ -315,7 +320,7 @@ def test_before_a_leak_is_proven_dead_no_alert_is_closed(state: State) -> None:
 
 
 def test_what_ended_with_another_leaks_key_is_dead_too() -> None:
-    covered = replace(with_alerts(pull=None), state=State.DISMISSED, reason=Reason.COVERED)
+    covered = replace(with_alerts(execution=None), state=State.DISMISSED, reason=Reason.COVERED)
 
     assert len(open_alerts(covered)) == 2
     assert outstanding(all_told(covered), now=NOW)
@@ -323,13 +328,13 @@ def test_what_ended_with_another_leaks_key_is_dead_too() -> None:
 
 @pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.NOT_OURS, Reason.REJECTED, Reason.INVALID])
 def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason: Reason) -> None:
-    assert open_alerts(replace(with_alerts(pull=None), state=State.DISMISSED, reason=reason)) == ()
+    assert open_alerts(replace(with_alerts(execution=None), state=State.DISMISSED, reason=reason)) == ()
 
 
 def test_a_lockdown_kills_nothing_and_closes_no_alert() -> None:
-    pull = replace(samples.pull(), lever=Lever.LOCKDOWN, target="network")
+    execution = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="network")
 
-    assert open_alerts(with_alerts(pull=pull)) == ()
+    assert open_alerts(with_alerts(execution=execution)) == ()
 
 
 def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
@@ -346,4 +351,4 @@ def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() 
     record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
 
     assert (told_at_once(record), confirmed(record)) == (True, False)
-    assert confirmed(replace(record, pull=samples.pull()))
+    assert confirmed(replace(record, execution=samples.execution()))

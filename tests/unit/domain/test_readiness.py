@@ -26,13 +26,13 @@ REGENERATE = "Microsoft.Storage/storageAccounts/regeneratekey/action"
 
 def test_what_is_needed_is_what_the_roles_have_but_for_what_is_optional() -> None:
     by_name = {role["name"]: set(role["actions"]) for role in roles()}
-    levers = set().union(
-        *(actions for name, actions in by_name.items() if "Lever" in name and "Lockdown" not in name)
+    actions = set().union(
+        *(actions for name, actions in by_name.items() if "Action" in name and "Lockdown" not in name)
     )
     optional = {"Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"}
     list_keys = {"Microsoft.Storage/storageAccounts/listkeys/action"}
 
-    assert set(NEEDED) == levers - optional | list_keys
+    assert set(NEEDED) == actions - optional | list_keys
     assert list_keys < by_name["Sasquash Attribution"]
 
 

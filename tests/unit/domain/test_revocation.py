@@ -10,14 +10,14 @@ from shared.domain.revocation import (
     Change,
     Claim,
     Filed,
+    Notification,
     Outcome,
     Owner,
-    Proof,
     Reason,
     Revocation,
     Sighting,
     State,
-    Told,
+    Verification,
 )
 from tests.support import samples
 from tests.support.samples import KEYS, NOW
@@ -113,16 +113,16 @@ def test_a_leak_that_is_reopened_every_minute_does_not_outgrow_its_record() -> N
 
 
 def test_a_record_survives_its_json() -> None:
-    pull = samples.pull(samples.proof_token(accepted_before=True))
+    execution = samples.execution(samples.verification_token(accepted_before=True))
     record = samples.revocation(
         state=State.PROVEN,
         account=samples.account(tags={"owner": "a@contoso.com"}, secondary=True),
         plan=samples.plan(),
         deadline=LATER,
-        pull=pull,
-        proof=Proof(Outcome.PROVEN, LATER, ("dead",)),
+        execution=execution,
+        verification=Verification(Outcome.PROVEN, LATER, ("dead",)),
         filed=Filed("7", State.FAILED, Reason.BLOCKED),
-        told=(Told(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
+        notifications=(Notification(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
         announced=(Change(State.FAILED, NOW, Reason.BLOCKED),),
         claims=(Claim("mail", LATER),),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
@@ -133,14 +133,14 @@ def test_a_record_survives_its_json() -> None:
 
 
 def test_a_proof_token_shows_its_query_to_nobody_who_prints_it() -> None:
-    token = samples.proof_token()
-    record = samples.revocation(pull=samples.pull(token))
+    token = samples.verification_token()
+    record = samples.revocation(execution=samples.execution(token))
 
     assert token.query.partition("sig=")[2] not in f"{token} {token!r} {record}"
 
 
 def test_a_record_shows_no_key_and_no_leaked_signature() -> None:
-    record = samples.revocation(plan=samples.plan(), account=samples.account(), pull=samples.pull())
+    record = samples.revocation(plan=samples.plan(), account=samples.account(), execution=samples.execution())
 
     signature = samples.account_sas().partition("sig=")[2].split("&")[0]
     assert signature not in repr(record)

@@ -9,7 +9,7 @@ from shared.domain import transitions
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.errors import NotPermitted, WrongState
 from tests.support import samples
 from tests.support.samples import NOW
@@ -31,7 +31,7 @@ def awaiting(*, reported_by: Caller | None = None) -> Revocation:
 
 
 def order(*, reported_by: Caller = ADA) -> Finding:
-    wanted = Order(samples.ACCOUNT, Lever.ACCOUNT_KEY, "key2")
+    wanted = Order(samples.ACCOUNT, ActionKind.ACCOUNT_KEY, "key2")
     return Finding("0" * 64, None, "responder", None, NOW, order=wanted, reported_by=reported_by)
 
 
@@ -139,12 +139,12 @@ def test_plan_that_nobody_approved_in_time_is_weighed_anew(hours: int, possible:
 
 def test_lever_that_was_pulled_is_not_pulled_again_by_a_retry() -> None:
     with pytest.raises(WrongState, match="pulled already"):
-        transitions.retried(in_state(State.FAILED, pull=samples.pull()), by="Bob", reason="", now=LATER)
+        transitions.retried(in_state(State.FAILED, execution=samples.execution()), by="Bob", reason="", now=LATER)
 
 
 def test_leak_that_an_undone_lockdown_lets_in_again_is_retried() -> None:
     known = replace(
-        samples.revocation(pull=samples.pull()).end(Reason.LOCKDOWN_UNDONE, now=NOW, detail=""),
+        samples.revocation(execution=samples.execution()).end(Reason.LOCKDOWN_UNDONE, now=NOW, detail=""),
         lockdown=replace(LOCKED, undone_at=NOW),
     )
     assert transitions.retried(known, by="Bob", reason="", now=LATER).state is State.RECEIVED

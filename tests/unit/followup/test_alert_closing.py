@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.revocation import Outcome, Proof, Reason, Revocation, State
+from shared.domain.revocation import Outcome, Reason, Revocation, State, Verification
 from shared.errors import Blocked, NotFound
 from shared.followup.alert_closing import AlertCloser, comment
 from shared.sas import extract
@@ -14,7 +14,9 @@ ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 
 
 def dead(outcome: Outcome = Outcome.PROVEN) -> Revocation:
-    record = samples.revocation(account=samples.account(), pull=samples.pull(), proof=Proof(outcome, NOW, ("So.",)))
+    record = samples.revocation(
+        account=samples.account(), execution=samples.execution(), verification=Verification(outcome, NOW, ("So.",))
+    )
     return record.reach(State.PROVEN, now=NOW, detail="Dead.")
 
 
@@ -69,11 +71,11 @@ def test_a_comment_does_not_overclaim() -> None:
     assert "Proven by ARM only." in comment(dead(Outcome.ARM_ONLY))
     covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="key2 was regenerated for another leak.")
     assert "key2 was regenerated for another leak." in comment(covered)
-    assert "proof" not in comment(covered)
+    assert "verification" not in comment(covered)
 
 
 def test_a_comment_is_as_short_as_github_wants_it_and_ends_with_its_ids() -> None:
-    long = replace(dead(), pull=replace(samples.pull(), notes=("x" * 500,)))
+    long = replace(dead(), execution=replace(samples.execution(), notes=("x" * 500,)))
     covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="y" * 500)
 
     assert all(len(comment(record)) <= 280 for record in (dead(), long, covered))

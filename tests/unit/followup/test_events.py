@@ -11,7 +11,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from shared.domain.finding import REPORTED
 from shared.domain.revocation import Change, Reason, Revocation, State
 from shared.errors import Blocked, PassingFailure, Throttled
-from shared.followup.events import Announcement, Announcer
+from shared.followup.events import Announcement, StateEvents
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID, KEYS, NOW
 
@@ -86,7 +86,7 @@ def test_an_announcement_says_what_stands_where() -> None:
         "reason": "blocked",
         "account_id": ACCOUNT_ID,
         "key": "key2",
-        "lever": "account_key",
+        "action": "account_key",
         "target": "key2",
         "source": "github",
         "received_at": "2026-11-21T10:00:00+00:00",
@@ -133,12 +133,13 @@ def test_two_announcements_are_two_events(other: Announcement) -> None:
 
 
 def test_an_announcement_holds_nothing_usable() -> None:
-    full = record(pull=samples.pull(samples.proof_token()), plan=samples.plan())
+    full = record(execution=samples.execution(samples.verification_token()), plan=samples.plan())
     event = Announcement(full, Change(State.CONTAINED, NOW)).to_event()
 
     said = json.dumps(event.data) + repr(event) + f"{event.id}{event.subject}"
     signatures = [
-        text.partition("sig=")[2].split("&")[0] for text in (samples.account_sas(), samples.proof_token().query)
+        text.partition("sig=")[2].split("&")[0]
+        for text in (samples.account_sas(), samples.verification_token().query)
     ]
     assert not any(secret.rstrip("=") in said for secret in (*signatures, *KEYS.values()))
 
@@ -146,7 +147,7 @@ def test_an_announcement_holds_nothing_usable() -> None:
 async def test_all_states_go_out_in_one_call() -> None:
     publisher = Publisher()
 
-    await Announcer(publisher).announce(record(), [Change(State.CONTAINED, NOW), Change(State.PROVEN, NOW)])
+    await StateEvents(publisher).announce(record(), [Change(State.CONTAINED, NOW), Change(State.PROVEN, NOW)])
 
     [events] = publisher.sent
     assert [event.type for event in events] == ["Sasquash.Revocation.Contained.v1", "Sasquash.Revocation.Proven.v1"]
@@ -165,7 +166,7 @@ async def test_all_states_go_out_in_one_call() -> None:
 )
 async def test_a_failure_is_told_in_our_words(error: Exception, raised: type[Exception]) -> None:
     with pytest.raises(raised, match="Announcing a state on the Event Grid topic"):
-        await Announcer(Publisher(error)).announce(record(), [Change(State.PROVEN, NOW)])
+        await StateEvents(Publisher(error)).announce(record(), [Change(State.PROVEN, NOW)])
 
 
 def test_an_announcement_of_a_record_that_moved_on_is_of_the_state_reached() -> None:

@@ -26,11 +26,11 @@ from local.tenant.vault_model import SecretVersion, Vault
 from shared.cloud import key_vault
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName
-from shared.domain.revocation import HandOver, HandOverOutcome, Pull
-from shared.domain.target import Lever
+from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.target import ActionKind
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
 from shared.followup import key_distribution
-from shared.followup.key_distribution import KeyHandOver
+from shared.followup.key_distribution import KeyDistributor
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.asgi import Credential, Transport
@@ -143,16 +143,16 @@ async def client(cloud: Cloud, entra: Entra, wire: Wire) -> AsyncIterator[Secret
 
 
 @pytest.fixture
-def handing(client: SecretClient, arm: Arm) -> KeyHandOver:
+def handing(client: SecretClient, arm: Arm) -> KeyDistributor:
     return making(client, arm)
 
 
-def making(client: SecretClient, arm: Arm) -> KeyHandOver:
+def making(client: SecretClient, arm: Arm) -> KeyDistributor:
     def client_for(url: str) -> SecretClient:
         assert url == client.vault_url, "a vault that is not allowed was asked"
         return client
 
-    return KeyHandOver(
+    return KeyDistributor(
         client_for, arm.keys, key_vaults=(KEY_VAULT,), key_vault_suffix="vault.azure.net", clock=lambda: NOW
     )
 
@@ -161,8 +161,8 @@ def account(tag: str = ID, form: str | None = None) -> AccountFacts:
     return samples.account(tags={TAG: tag} | ({FORMAT: form} if form is not None else {}))
 
 
-def pull(**changed: Any) -> Pull:
-    return replace(samples.pull(), **changed)
+def execution(**changed: Any) -> Execution:
+    return replace(samples.execution(), **changed)
 
 
 def put(vault: Vault, value: str = OLD, *, age: float = 0, **properties: Any) -> SecretVersion:
@@ -193,15 +193,15 @@ REPLACED = [(OLD, False), (NEW, True)]
 
 
 async def test_secret_with_the_old_key_gets_the_new_one_and_its_old_version_is_disabled(
-    handing: KeyHandOver, vault: Vault
+    handing: KeyDistributor, vault: Vault
 ) -> None:
     old = put(vault)
 
-    done = await handing.run(pull(), account())
+    done = await handing.run(execution(), account())
 
     assert shown(vault) == REPLACED
-    assert done == HandOver(
-        HandOverOutcome.DONE,
+    assert done == KeyDistribution(
+        KeyDistributionOutcome.DONE,
         NOW,
         f"{ID} holds the new key2 in version {versions(vault)[1].version}, and version {old.version} with the old "
         "one is disabled.",
@@ -209,7 +209,7 @@ async def test_secret_with_the_old_key_gets_the_new_one_and_its_old_version_is_d
     )
 
 
-async def test_all_else_of_the_secret_survives(handing: KeyHandOver, vault: Vault) -> None:
+async def test_all_else_of_the_secret_survives(handing: KeyDistributor, vault: Vault) -> None:
     properties: dict[str, Any] = {
         "content_type": "application/x-storage-key",
         "tags": {"team": "research"},
@@ -218,16 +218,16 @@ async def test_all_else_of_the_secret_survives(handing: KeyHandOver, vault: Vaul
     }
     old = put(vault, **properties)
 
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     for version in (old, versions(vault)[1]):
         assert {name: getattr(version, name) for name in properties} == properties
 
 
-async def test_secret_without_any_properties_gets_none(handing: KeyHandOver, vault: Vault) -> None:
+async def test_secret_without_any_properties_gets_none(handing: KeyDistributor, vault: Vault) -> None:
     put(vault)
 
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     new = versions(vault)[1]
     assert (new.content_type, new.tags, new.not_before, new.expires) == (None, None, None, None)
@@ -244,19 +244,19 @@ async def test_secret_without_any_properties_gets_none(handing: KeyHandOver, vau
     ],
 )
 async def test_id_may_be_written_in_each_way_that_azure_shows_it(
-    handing: KeyHandOver, vault: Vault, tag: str
+    handing: KeyDistributor, vault: Vault, tag: str
 ) -> None:
     put(vault)
 
-    assert (await handing.run(pull(), account(tag))).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account(tag))).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == REPLACED
 
 
-async def test_tags_are_known_by_any_case_of_their_names(handing: KeyHandOver, vault: Vault) -> None:
+async def test_tags_are_known_by_any_case_of_their_names(handing: KeyDistributor, vault: Vault) -> None:
     put(vault, connection_string(OLD))
     tagged = samples.account(tags={"Sasquash-Key-Vault": ID, "SASQUASH-KEY-VAULT-FORMAT": " Connection-String "})
 
-    assert (await handing.run(pull(), tagged)).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), tagged)).outcome is KeyDistributionOutcome.DONE
 
 
 @pytest.mark.parametrize(
@@ -276,11 +276,11 @@ async def test_tags_are_known_by_any_case_of_their_names(handing: KeyHandOver, v
     ],
 )
 async def test_only_the_key_changes_in_the_value(
-    handing: KeyHandOver, vault: Vault, form: str | None, value: str
+    handing: KeyDistributor, vault: Vault, form: str | None, value: str
 ) -> None:
     put(vault, value.format(OLD))
 
-    assert (await handing.run(pull(), account(form=form))).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account(form=form))).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == [(value.format(OLD), False), (value.format(NEW), True)]
 
 
@@ -292,14 +292,14 @@ _PARTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters=";"), 
 @given(before=_PARTS, after=_PARTS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_stands_around_the_key_is_kept(
-    handing: KeyHandOver, vault: Vault, before: list[str], after: list[str]
+    handing: KeyDistributor, vault: Vault, before: list[str], after: list[str]
 ) -> None:
     vault.secrets.clear()
     value = ";".join([*before, "AccountKey={key}", *after])
     around = value.split("{key}")
     put(vault, OLD.join(around))
 
-    await handing.run(pull(), account(form="connection-string"))
+    await handing.run(execution(), account(form="connection-string"))
 
     assert shown(vault) == [(OLD.join(around), False), (NEW.join(around), True)]
 
@@ -307,24 +307,24 @@ async def test_whatever_stands_around_the_key_is_kept(
 # not asked
 
 
-@pytest.mark.parametrize("lever", [lever for lever in Lever if lever is not Lever.ACCOUNT_KEY])
+@pytest.mark.parametrize("action", [action for action in ActionKind if action is not ActionKind.ACCOUNT_KEY])
 async def test_pull_of_another_lever_hands_nothing_over(
-    handing: KeyHandOver, vault: Vault, wire: Wire, lever: Lever
+    handing: KeyDistributor, vault: Vault, wire: Wire, action: ActionKind
 ) -> None:
     put(vault)
 
-    result = await handing.run(pull(lever=lever), account())
+    result = await handing.run(execution(action=action), account())
 
-    assert (result.outcome, result.secret, wire.lines) == (HandOverOutcome.NOT_ASKED, None, [])
+    assert (result.outcome, result.secret, wire.lines) == (KeyDistributionOutcome.NOT_ASKED, None, [])
 
 
 @pytest.mark.parametrize("tags", [{}, {TAG: "  "}, {FORMAT: "key"}, {"sasquash-key-vaults": ID}])
 async def test_account_without_the_tag_hands_nothing_over(
-    handing: KeyHandOver, wire: Wire, arm: Arm, tags: dict[str, str]
+    handing: KeyDistributor, wire: Wire, arm: Arm, tags: dict[str, str]
 ) -> None:
-    result = await handing.run(pull(), samples.account(tags=tags))
+    result = await handing.run(execution(), samples.account(tags=tags))
 
-    assert (result.outcome, wire.lines, arm.asked) == (HandOverOutcome.NOT_ASKED, [], 0)
+    assert (result.outcome, wire.lines, arm.asked) == (KeyDistributionOutcome.NOT_ASKED, [], 0)
     assert result.said == "No tag sasquash-key-vault names a secret that holds the key."
 
 
@@ -361,11 +361,11 @@ async def test_account_without_the_tag_hands_nothing_over(
     ],
 )
 async def test_tag_that_names_no_secret_in_an_allowed_vault_is_declined_without_a_call(
-    handing: KeyHandOver, wire: Wire, arm: Arm, tag: str, said: str
+    handing: KeyDistributor, wire: Wire, arm: Arm, tag: str, said: str
 ) -> None:
-    result = await handing.run(pull(), account(tag))
+    result = await handing.run(execution(), account(tag))
 
-    assert (result.outcome, result.secret, wire.lines, arm.asked) == (HandOverOutcome.DECLINED, None, [], 0)
+    assert (result.outcome, result.secret, wire.lines, arm.asked) == (KeyDistributionOutcome.DECLINED, None, [], 0)
     assert said in result.said
     assert "evil" not in result.said
     assert "<script>" not in result.said
@@ -375,33 +375,33 @@ async def test_tag_that_names_no_secret_in_an_allowed_vault_is_declined_without_
     tag=st.one_of(st.text(), st.from_regex(key_distribution._SECRET_ID), st.builds("".join, st.permutations([*ID])))
 )
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_no_text_leads_to_a_vault_that_is_not_allowed(handing: KeyHandOver, wire: Wire, tag: str) -> None:
-    await handing.run(pull(), account(tag))
+async def test_no_text_leads_to_a_vault_that_is_not_allowed(handing: KeyDistributor, wire: Wire, tag: str) -> None:
+    await handing.run(execution(), account(tag))
 
     assert all(line.startswith(f"GET https://{KEY_VAULT}.vault.azure.net/secrets/") for line in wire.lines)
 
 
 @pytest.mark.parametrize("form", ["json", "connection string", "key;"])
 async def test_unknown_format_is_declined_without_a_call(
-    handing: KeyHandOver, vault: Vault, wire: Wire, form: str
+    handing: KeyDistributor, vault: Vault, wire: Wire, form: str
 ) -> None:
     put(vault)
 
-    result = await handing.run(pull(), account(form=form))
+    result = await handing.run(execution(), account(form=form))
 
-    assert (result.outcome, result.secret, wire.lines) == (HandOverOutcome.DECLINED, ID, [])
+    assert (result.outcome, result.secret, wire.lines) == (KeyDistributionOutcome.DECLINED, ID, [])
     assert result.said == "The tag sasquash-key-vault-format is neither key nor connection-string."
 
 
 @pytest.mark.parametrize("unknown", ["old_sha256", "new_sha256"])
 async def test_key_that_is_not_known_is_declined_without_a_call(
-    handing: KeyHandOver, vault: Vault, wire: Wire, unknown: str
+    handing: KeyDistributor, vault: Vault, wire: Wire, unknown: str
 ) -> None:
     put(vault, "")
 
-    result = await handing.run(pull(**{unknown: ""}), account())
+    result = await handing.run(execution(**{unknown: ""}), account())
 
-    assert (result.outcome, wire.lines) == (HandOverOutcome.DECLINED, [])
+    assert (result.outcome, wire.lines) == (KeyDistributionOutcome.DECLINED, [])
     assert result.said == "It is not known what key2 was and became."
 
 
@@ -437,51 +437,51 @@ LEFT = {
 
 @pytest.mark.parametrize("left", LEFT.values(), ids=LEFT)
 async def test_secret_that_must_not_be_replaced_is_left_as_it_is(
-    handing: KeyHandOver, vault: Vault, wire: Wire, arm: Arm, left: Left
+    handing: KeyDistributor, vault: Vault, wire: Wire, arm: Arm, left: Left
 ) -> None:
     old = put(vault, left.value, **left.properties)
 
-    result = await handing.run(pull(), account(form=left.form))
+    result = await handing.run(execution(), account(form=left.form))
 
-    assert (result.outcome, result.secret, result.at) == (HandOverOutcome.DECLINED, ID, NOW)
+    assert (result.outcome, result.secret, result.at) == (KeyDistributionOutcome.DECLINED, ID, NOW)
     assert left.said in result.said
     assert shown(vault) == [(left.value, old.enabled)]
     assert (wire.count("PUT"), wire.count("PATCH"), arm.asked) == (0, 0, 0)
 
 
-async def test_old_key_in_an_older_version_alone_is_no_reason_to_write(handing: KeyHandOver, vault: Vault) -> None:
+async def test_old_key_in_an_older_version_alone_is_no_reason_to_write(handing: KeyDistributor, vault: Vault) -> None:
     put(vault)
     put(vault, THIRD)
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DECLINED
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DECLINED
     assert shown(vault) == [(OLD, True), (THIRD, True)]
 
 
-async def test_secret_that_does_not_exist_is_not_made(handing: KeyHandOver, vault: Vault) -> None:
-    result = await handing.run(pull(), account())
+async def test_secret_that_does_not_exist_is_not_made(handing: KeyDistributor, vault: Vault) -> None:
+    result = await handing.run(execution(), account())
 
-    assert (result.outcome, result.said) == (HandOverOutcome.DECLINED, f"{ID} does not exist, or was deleted.")
+    assert (result.outcome, result.said) == (KeyDistributionOutcome.DECLINED, f"{ID} does not exist, or was deleted.")
     assert vault.secrets == {}
 
 
-async def test_secret_that_was_deleted_stays_deleted(handing: KeyHandOver, vault: Vault) -> None:
+async def test_secret_that_was_deleted_stays_deleted(handing: KeyDistributor, vault: Vault) -> None:
     put(vault)
     vault.secrets[NAME].deleted = True
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DECLINED
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DECLINED
     assert shown(vault) == [(OLD, True)]
 
 
 async def test_key_that_was_rotated_again_since_is_not_handed_over(
-    handing: KeyHandOver, vault: Vault, arm: Arm
+    handing: KeyDistributor, vault: Vault, arm: Arm
 ) -> None:
     put(vault)
     arm.key2 = THIRD
 
-    result = await handing.run(pull(), account())
+    result = await handing.run(execution(), account())
 
     assert (result.outcome, result.said) == (
-        HandOverOutcome.DECLINED,
+        KeyDistributionOutcome.DECLINED,
         "key2 of robustmodels was rotated again since.",
     )
     assert shown(vault) == [(OLD, True)]
@@ -490,35 +490,35 @@ async def test_key_that_was_rotated_again_since_is_not_handed_over(
 # done again: by a second run, or after one that was cut short
 
 
-async def test_second_run_writes_nothing_and_says_so(handing: KeyHandOver, vault: Vault, arm: Arm) -> None:
+async def test_second_run_writes_nothing_and_says_so(handing: KeyDistributor, vault: Vault, arm: Arm) -> None:
     put(vault)
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
     before = shown(vault)
 
-    again = await handing.run(pull(), account())
+    again = await handing.run(execution(), account())
 
     assert shown(vault) == before == REPLACED
     assert (again.outcome, again.said, arm.asked) == (
-        HandOverOutcome.DONE,
+        KeyDistributionOutcome.DONE,
         f"{ID} holds the new key2 in version {versions(vault)[1].version}; of the 0 enabled older versions looked "
         "at, none holds the old one.",
         1,
     )
 
 
-async def test_old_version_that_was_left_enabled_is_disabled(handing: KeyHandOver, vault: Vault) -> None:
+async def test_old_version_that_was_left_enabled_is_disabled(handing: KeyDistributor, vault: Vault) -> None:
     old = put(vault)
     put(vault, NEW)
 
-    done = await handing.run(pull(), account())
+    done = await handing.run(execution(), account())
 
     assert shown(vault) == REPLACED
-    assert done.outcome is HandOverOutcome.DONE
+    assert done.outcome is KeyDistributionOutcome.DONE
     assert done.said.endswith(f"; version {old.version} with the old one is disabled.")
 
 
 async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(
-    handing: KeyHandOver, vault: Vault
+    handing: KeyDistributor, vault: Vault
 ) -> None:
     put(vault, THIRD, age=4)
     put(vault, OLD, age=3)
@@ -526,13 +526,13 @@ async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(
     put(vault, OLD, age=1, enabled=False)
     put(vault, NEW)
 
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     assert [version.enabled for version in versions(vault)] == [True, False, True, False, True]
 
 
 async def test_what_is_newer_than_the_new_key_is_not_looked_at(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     put(vault, NEW)
 
@@ -541,40 +541,40 @@ async def test_what_is_newer_than_the_new_key_is_not_looked_at(
             put(vault, OLD, age=-60)
 
     wire.before = meanwhile
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     assert shown(vault) == [(NEW, True), (OLD, True)]
 
 
 async def test_newest_versions_are_looked_at_and_no_more_than_a_few(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     for age in range(100, 60, -1):
         put(vault, THIRD, age=age)
     put(vault, OLD, age=1)
     put(vault, NEW)
 
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     assert shown(vault)[-2:] == REPLACED
     assert wire.count("GET") == 1 + 2 + key_distribution._MOST_READ  # the current one, two pages, and the older ones
 
 
 async def test_list_of_versions_ends_somewhere(
-    handing: KeyHandOver, vault: Vault, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    handing: KeyDistributor, vault: Vault, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_vault, "_MOST_LISTED", 25)
     for age in range(100, 0, -1):
         put(vault, THIRD, age=age)
     put(vault, NEW)
 
-    await handing.run(pull(), account())
+    await handing.run(execution(), account())
 
     assert sum("/versions" in line for line in wire.lines) == 1
 
 
 async def test_older_version_that_somebody_disables_meanwhile_is_done(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     old = put(vault)
     put(vault, NEW)
@@ -585,11 +585,11 @@ async def test_older_version_that_somebody_disables_meanwhile_is_done(
 
     wire.before = meanwhile
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DONE
     assert wire.count("PATCH") == 0
 
 
-async def test_runs_side_by_side_write_one_version(handing: KeyHandOver, vault: Vault, wire: Wire) -> None:
+async def test_runs_side_by_side_write_one_version(handing: KeyDistributor, vault: Vault, wire: Wire) -> None:
     put(vault)
     send, writing, go = wire.send, asyncio.Event(), asyncio.Event()
 
@@ -600,20 +600,20 @@ async def test_runs_side_by_side_write_one_version(handing: KeyHandOver, vault: 
         return await send(request, **options)
 
     wire.send = held  # type: ignore[method-assign]
-    first = asyncio.create_task(handing.run(pull(), account()))
+    first = asyncio.create_task(handing.run(execution(), account()))
     await writing.wait()
-    second = asyncio.create_task(handing.run(pull(), account(ID.replace(NAME, NAME.upper()))))
+    second = asyncio.create_task(handing.run(execution(), account(ID.replace(NAME, NAME.upper()))))
     for _ in range(200):  # all the turns that it would need to come to a write of its own
         await asyncio.sleep(0)
     go.set()
 
-    assert {(await run).outcome for run in (first, second)} == {HandOverOutcome.DONE}
+    assert {(await run).outcome for run in (first, second)} == {KeyDistributionOutcome.DONE}
     assert shown(vault) == REPLACED
     assert wire.count("PUT") == 1
 
 
 async def test_what_another_host_wrote_while_arm_was_asked_is_not_written_again(
-    handing: KeyHandOver, vault: Vault, arm: Arm, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    handing: KeyDistributor, vault: Vault, arm: Arm, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(vault)
     listing = arm.keys
@@ -624,7 +624,7 @@ async def test_what_another_host_wrote_while_arm_was_asked_is_not_written_again(
 
     monkeypatch.setattr(handing, "_keys", slow)
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == REPLACED
     assert wire.count("PUT") == 0
 
@@ -644,9 +644,9 @@ async def test_hosts_that_write_at_the_same_moment_leave_the_new_key_and_no_old_
     wire.send = together  # type: ignore[method-assign]
     hosts = [making(client, arm) for _ in range(2)]
 
-    done = await asyncio.gather(*(host.run(pull(), account()) for host in hosts))
+    done = await asyncio.gather(*(host.run(execution(), account()) for host in hosts))
 
-    assert {result.outcome for result in done} == {HandOverOutcome.DONE}
+    assert {result.outcome for result in done} == {KeyDistributionOutcome.DONE}
     assert shown(vault) == [(OLD, False), (NEW, True), (NEW, True)]
 
 
@@ -668,67 +668,69 @@ FAILURES: dict[str, tuple[ASGIApp | AzureError, type[SasquashError]]] = {
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_failure_is_told_and_the_next_run_does_what_is_left(
-    handing: KeyHandOver, vault: Vault, wire: Wire, method: str, failure: str
+    handing: KeyDistributor, vault: Vault, wire: Wire, method: str, failure: str
 ) -> None:
     put(vault)
     (wire.instead, error), wire.method = FAILURES[failure], method
 
     with pytest.raises(error) as failed:
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert type(failed.value) is error
     assert wire.count("PUT") == {"GET": 0, "PUT": 1, "PATCH": 1}[method]
     wire.instead = None
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == REPLACED
 
 
 async def test_write_that_is_refused_for_now_is_not_looked_for(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     put(vault)
     wire.instead, wire.method = answering(429, Retry_After="7"), "PUT"
 
     with pytest.raises(Throttled) as failed:
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert failed.value.retry_after == 7
     assert wire.lines[-1].startswith("PUT")
 
 
 async def test_write_that_did_not_happen_fails_with_what_key_vault_said(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     put(vault)
     wire.instead, wire.method = answering(503), "PUT"
 
     with pytest.raises(PassingFailure, match=f"Writing a version of {ID} failed: 503 Code"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
 
 @pytest.mark.parametrize("instead", [answering(503), ServiceResponseError("cut")], ids=["503", "cut"])
 async def test_answer_that_is_lost_costs_no_second_version(
-    handing: KeyHandOver, vault: Vault, wire: Wire, instead: ASGIApp | AzureError
+    handing: KeyDistributor, vault: Vault, wire: Wire, instead: ASGIApp | AzureError
 ) -> None:
     put(vault)
     wire.instead, wire.method, wire.after = instead, "PUT", True
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == REPLACED
     assert wire.count("PUT") == 1
 
 
-async def test_answer_that_shows_no_new_key_disables_nothing(handing: KeyHandOver, vault: Vault, wire: Wire) -> None:
+async def test_answer_that_shows_no_new_key_disables_nothing(
+    handing: KeyDistributor, vault: Vault, wire: Wire
+) -> None:
     put(vault)
     wire.instead, wire.method = answering(200, {"value": OLD, "id": f"{ID}/{'0' * 32}"}), "PUT"
 
     with pytest.raises(PassingFailure, match="Key Vault answered, but not with the new key2"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
 
 
-async def test_disabling_is_tried_again_at_once(handing: KeyHandOver, vault: Vault, wire: Wire) -> None:
+async def test_disabling_is_tried_again_at_once(handing: KeyDistributor, vault: Vault, wire: Wire) -> None:
     put(vault)
     wire.instead, wire.method = ServiceResponseError("cut"), "PATCH"
 
@@ -738,33 +740,33 @@ async def test_disabling_is_tried_again_at_once(handing: KeyHandOver, vault: Vau
 
     wire.before = heal
 
-    assert (await handing.run(pull(), account())).outcome is HandOverOutcome.DONE
+    assert (await handing.run(execution(), account())).outcome is KeyDistributionOutcome.DONE
     assert shown(vault) == REPLACED
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 async def test_silence_ends_the_run(
-    handing: KeyHandOver, vault: Vault, wire: Wire, method: str, monkeypatch: pytest.MonkeyPatch
+    handing: KeyDistributor, vault: Vault, wire: Wire, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_distribution, "_DEADLINE", 0.2)
     put(vault)
     wire.instead, wire.method = asyncio.Event(), method
 
     with pytest.raises(PassingFailure, match="Handing key2 of robustmodels over took more than"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 async def test_redirect_is_not_followed(
-    handing: KeyHandOver, vault: Vault, wire: Wire, method: str, status: int
+    handing: KeyDistributor, vault: Vault, wire: Wire, method: str, status: int
 ) -> None:
     put(vault)
     wire.instead = answering(status, location="https://evil.example/")
     wire.method = method
 
     with pytest.raises(Blocked):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert all(f"https://{KEY_VAULT}." in line for line in wire.lines)
 
@@ -775,7 +777,7 @@ async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: En
     powerless = Credential(entra, cloud.identities["reader"])
     async with SecretClient(f"https://{KEY_VAULT}.vault.azure.net", powerless, transport=wire) as client:
         with pytest.raises(Blocked) as refused:
-            await making(client, arm).run(pull(), account())
+            await making(client, arm).run(execution(), account())
 
     assert '403 ForbiddenByRbac: the app\'s identity lacks the role "Key Vault Secrets Officer"' in str(refused.value)
     assert f"on key vault {KEY_VAULT}" in str(refused.value)
@@ -783,48 +785,48 @@ async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: En
 
 @pytest.mark.parametrize("code", ["ForbiddenByFirewall", "ForbiddenByConnection"])
 async def test_closed_vault_needs_a_person_and_is_told_apart(
-    handing: KeyHandOver, vault: Vault, wire: Wire, code: str
+    handing: KeyDistributor, vault: Vault, wire: Wire, code: str
 ) -> None:
     put(vault)
     wire.instead = answering(403, {"error": {"code": "Forbidden", "message": "m", "innererror": {"code": code}}})
 
     with pytest.raises(Blocked, match=f"403 {code}. Key vault {KEY_VAULT} is closed to the network"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
 
 @pytest.mark.parametrize("body", [{}, {"error": {}}, {"error": {"innererror": None}}, {"error": "no"}, "text"])
 async def test_refusal_without_a_reason_needs_a_person(
-    handing: KeyHandOver, vault: Vault, wire: Wire, body: object
+    handing: KeyDistributor, vault: Vault, wire: Wire, body: object
 ) -> None:
     put(vault)
     wire.instead = answering(403, body)
 
     with pytest.raises(Blocked, match="Key Vault Secrets Officer"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
 
 async def test_arm_that_still_lists_the_old_key_is_asked_again_later(
-    handing: KeyHandOver, vault: Vault, arm: Arm
+    handing: KeyDistributor, vault: Vault, arm: Arm
 ) -> None:
     put(vault)
     arm.key2 = OLD
 
     with pytest.raises(PassingFailure, match="ARM still lists the old key2 of robustmodels"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
 
 
-async def test_account_that_is_gone_ends_the_run(handing: KeyHandOver, vault: Vault, arm: Arm) -> None:
+async def test_account_that_is_gone_ends_the_run(handing: KeyDistributor, vault: Vault, arm: Arm) -> None:
     put(vault)
     arm.fails = AccountGone("Listing the keys of robustmodels failed: 404.")
 
     with pytest.raises(AccountGone):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
 
 async def test_secret_that_is_deleted_before_the_write_is_not_made_again(
-    handing: KeyHandOver, vault: Vault, wire: Wire
+    handing: KeyDistributor, vault: Vault, wire: Wire
 ) -> None:
     put(vault)
 
@@ -834,7 +836,7 @@ async def test_secret_that_is_deleted_before_the_write_is_not_made_again(
     wire.before = meanwhile
 
     with pytest.raises(Blocked, match="409"):
-        await handing.run(pull(), account())
+        await handing.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
 
@@ -845,14 +847,14 @@ async def test_secret_that_is_deleted_before_the_write_is_not_made_again(
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 @pytest.mark.parametrize("status", [200, 400, 403, 409, 429, 500])
 async def test_no_failure_repeats_a_key_or_what_key_vault_said(
-    handing: KeyHandOver, vault: Vault, wire: Wire, method: str, status: int
+    handing: KeyDistributor, vault: Vault, wire: Wire, method: str, status: int
 ) -> None:
     put(vault)
     said = {"error": {"code": OLD, "message": f"the key is {NEW}", "innererror": {"code": NEW}}}
     wire.instead, wire.method = answering(status, said), method
 
     try:
-        told = repr(await handing.run(pull(), account()))
+        told = repr(await handing.run(execution(), account()))
     except SasquashError as failed:
         told = f"{failed} {failed!r}"
 
@@ -860,14 +862,14 @@ async def test_no_failure_repeats_a_key_or_what_key_vault_said(
 
 
 async def test_nothing_of_the_secret_is_logged_or_recorded(
-    handing: KeyHandOver, vault: Vault, caplog: pytest.LogCaptureFixture
+    handing: KeyDistributor, vault: Vault, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     put(vault, connection_string(OLD))
 
-    done = await handing.run(pull(), account(form="connection-string"))
+    done = await handing.run(execution(), account(form="connection-string"))
 
-    assert done.outcome is HandOverOutcome.DONE
+    assert done.outcome is KeyDistributionOutcome.DONE
     assert not any(key.rstrip("=") in f"{caplog.text} {done!r}" for key in (OLD, NEW))
 
 
@@ -880,4 +882,4 @@ def test_each_cloud_says_where_its_vaults_are(name: CloudName) -> None:
 
 
 def test_old_and_new_key_are_what_the_pull_says() -> None:
-    assert (pull().old_sha256, pull().new_sha256) == (key_sha256(OLD), key_sha256(NEW))
+    assert (execution().old_sha256, execution().new_sha256) == (key_sha256(OLD), key_sha256(NEW))

@@ -19,13 +19,13 @@ from shared import redaction
 from shared.api.intake.registry import TEXT_READERS
 from shared.api.revocations import responses
 from shared.domain.alert import cleaned
-from shared.domain.revocation import Change, Outcome, Proof, Reason, Revocation, Sighting, State
+from shared.domain.revocation import Change, Outcome, Reason, Revocation, Sighting, State, Verification
 from shared.followup.alert_closing import comment
 from shared.followup.briefing.build import brief
 from shared.followup.events import Announcement
 from shared.followup.incidents.sharepoint import _columns
 from shared.followup.mail.compose import compose
-from shared.followup.mail.digest import DigestLine, compose_digest
+from shared.followup.mail.summary import SummaryLine, compose_summary
 from shared.persistence.revocations import _first_line
 from shared.sas import extract
 from shared.sources import generic
@@ -60,7 +60,12 @@ def records(leak: str) -> Iterator[Revocation]:
         sightings=(Sighting(redaction.redact(leak), redaction.redact(leak), NOW),),
         owners_rejected=(cleaned(leak),),
     )
-    dead = replace(record, pull=samples.pull(), proof=Proof(Outcome.PROVEN, NOW, ("Refused.",)), key_name="key2")
+    dead = replace(
+        record,
+        execution=samples.execution(),
+        verification=Verification(Outcome.PROVEN, NOW, ("Refused.",)),
+        key_name="key2",
+    )
     yield record.reach(State.OBSERVED, now=NOW, detail="Would have acted.")
     yield record.reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")
     yield dead.reach(State.CONTAINED, now=NOW, detail="Done.")
@@ -76,7 +81,7 @@ def notices(record: Revocation) -> Iterator[tuple[str, str]]:
     yield "mail", message.html
     yield "mail as text", unescape(re.sub(r"<[^>]+>", " ", message.html))
     yield "subject", message.subject
-    yield "digest", compose_digest([DigestLine.of(record)], security_mailbox=MAILBOX).html
+    yield "digest", compose_summary([SummaryLine.of(record)], security_mailbox=MAILBOX).html
     yield "incident", "\n".join(_columns(briefing).values())
     yield "incident as JSON", json.dumps(_columns(briefing))
     yield "comment", comment(record)

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from shared.domain.revocation import Change, Reason, Revocation, State, Told
+from shared.domain.revocation import Change, Notification, Reason, Revocation, State
 from shared.followup.traces import Traces
 from tests.support import samples
 from tests.support.samples import NOW
@@ -25,12 +25,12 @@ def record(*changes: Change, **changed: object) -> Revocation:
 CONTAINED, PROVEN = Change(State.CONTAINED, NOW + 2 * SECOND), Change(State.PROVEN, NOW + 5 * SECOND)
 
 
-def sent(revocation: Revocation, *changes: Change, told: Told | None = None) -> list[ReadableSpan]:
+def sent(revocation: Revocation, *changes: Change, mailed: Notification | None = None) -> list[ReadableSpan]:
     exporter = InMemorySpanExporter()
     traces = Traces(exporter)
     traces.reached(revocation, changes)
-    if told is not None:
-        traces.mailed(revocation, told)
+    if mailed is not None:
+        traces.mailed(revocation, mailed)
     traces.flush()
     return list(exporter.get_finished_spans())
 
@@ -70,9 +70,9 @@ def test_a_record_that_was_opened_again_counts_from_then() -> None:
 
 
 def test_all_are_of_one_trace_below_the_finding() -> None:
-    told = Told(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
+    told = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 
-    root, *others = sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN, told=told)
+    root, *others = sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN, mailed=told)
 
     assert root.parent is None
     assert root.kind is SpanKind.CONSUMER
@@ -86,9 +86,9 @@ def test_the_finding_is_sent_with_the_first_decision_only() -> None:
 
 
 def test_a_mail_says_how_long_it_took_from_what_it_tells() -> None:
-    told = Told(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
+    told = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 
-    [*_, mail] = sent(record(CONTAINED, PROVEN), told=told)
+    [*_, mail] = sent(record(CONTAINED, PROVEN), mailed=told)
 
     assert (mail.name, seconds(mail)) == ("mail", 1.0)
 

@@ -15,7 +15,7 @@ from local.tenant.model import Cloud
 from local.tenant.senders import DefenderAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import Blocked, NotFound
 from shared.sources import defender
 from shared.sources.defender import Defender
@@ -96,7 +96,7 @@ async def test_an_alert_says_which_key_signed_the_token(place: Place, reference:
     assert (evidence.permissions, evidence.services) == (("Read", "Write", "List"), ("Blob",))
     assert (evidence.signature_sha256, evidence.seen_at) == ("ab" * 32, made.created_at.replace(microsecond=0))
     assert finding.order is not None
-    assert (finding.order.lever, finding.order.target) == (Lever.ACCOUNT_KEY, "key2")
+    assert (finding.order.action, finding.order.target) == (ActionKind.ACCOUNT_KEY, "key2")
     assert (finding.source, finding.alert, finding.credential) == ("defender", ALERT, None)
 
 

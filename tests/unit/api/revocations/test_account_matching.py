@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.api.revocations import account_matching as module
-from shared.api.revocations.account_matching import LooseCredentials
+from shared.api.revocations.account_matching import AccountMatcher
 from shared.cloud.accounts import AccountRef
 from shared.domain import finding as findings
 from shared.domain.account import AccountKey
@@ -51,8 +51,8 @@ class Tenant:
             raise self.broken[ref.name]
         return {name: AccountKey(value, None) for name, value in self.keys[ref.name].items()}
 
-    def rooms(self) -> LooseCredentials:
-        return LooseCredentials(self, self.list_keys, cloud=CLOUDS[CloudName.PUBLIC])  # type: ignore[arg-type]
+    def rooms(self) -> AccountMatcher:
+        return AccountMatcher(self, self.list_keys, cloud=CLOUDS[CloudName.PUBLIC])  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from shared.api.revocations.requests import (
     read_submission,
 )
 from shared.domain.revocation import State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import InvalidRequest, NoSuchRecord
 from tests.support.api_requests import request
 
@@ -25,7 +25,7 @@ SECRET = "sv=2023-11-03&sig=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2Vj%3D"
 REPORT: dict[str, Any] = {"text": SECRET, "reason": "Found on GitHub"}
 ORDER: dict[str, Any] = {
     "account": "robustmodels",
-    "lever": "account_key",
+    "action": "account_key",
     "target": "key2",
     "reason": "Seen in a screenshot",
 }
@@ -148,7 +148,7 @@ def test_an_unknown_field_is_refused_and_not_named(base: dict[str, Any]) -> None
 
 @pytest.mark.parametrize(
     ("base", "field"),
-    [(REPORT, "reason"), (ORDER, "account"), (ORDER, "lever"), (ORDER, "target"), (ORDER, "reason")],
+    [(REPORT, "reason"), (ORDER, "account"), (ORDER, "action"), (ORDER, "target"), (ORDER, "reason")],
 )
 def test_a_field_that_is_not_there_is_named(base: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidRequest, match=f"`{field}`.* must be there"):
@@ -170,7 +170,7 @@ def test_a_report_is_not_an_order_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lever", "target"),
+    ("action", "target"),
     [
         ("account_key", "key1"),
         ("stored_policy", "blob/models/partners"),
@@ -178,10 +178,10 @@ def test_a_report_is_not_an_order_as_well() -> None:
         ("lockdown", "network"),
     ],
 )
-def test_an_order_names_account_lever_and_target(lever: str, target: str) -> None:
-    read = read_submission(request(body=ORDER | {"lever": lever, "target": target}))
+def test_an_order_names_account_lever_and_target(action: str, target: str) -> None:
+    read = read_submission(request(body=ORDER | {"action": action, "target": target}))
 
-    assert read == OrderRequest("robustmodels", Lever(lever), target, "Seen in a screenshot")
+    assert read == OrderRequest("robustmodels", ActionKind(action), target, "Seen in a screenshot")
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_an_order_names_account_lever_and_target(lever: str, target: str) -> Non
         ("account", "Robust"),
         ("account", "a/../b"),
         ("account", 1),
-        ("lever", "reboot"),
-        ("lever", None),
+        ("action", "reboot"),
+        ("action", None),
         ("target", "key3"),
         ("target", "kerb1"),
         ("target", "key1\n"),
@@ -204,7 +204,7 @@ def test_an_order_that_breaks_a_rule_is_refused(field: str, value: object) -> No
     with pytest.raises(InvalidRequest, match=f"^`{field}` ") as refused:
         read_submission(request(body=ORDER | {field: value}))
 
-    assert not value or str(value).strip() not in str(refused.value) or field == "lever"
+    assert not value or str(value).strip() not in str(refused.value) or field == "action"
 
 
 # Decisions

@@ -13,20 +13,20 @@ from shared.domain.finding import Finding, Order
 from shared.domain.revocation import (
     Approval,
     Filed,
-    HandOver,
-    HandOverOutcome,
+    KeyDistribution,
+    KeyDistributionOutcome,
     Liveness,
     LockedDown,
+    Notification,
     Outcome,
     Owner,
-    Proof,
     Reason,
     Revocation,
     Sighting,
     State,
-    Told,
+    Verification,
 )
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service, key_sha256
 from tests.support import samples
@@ -39,7 +39,7 @@ RAVN = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")
 
 def full() -> Revocation:
     """A record in which everything has happened."""
-    token = samples.proof_token(Service.BLOB, accepted_before=True)
+    token = samples.verification_token(Service.BLOB, accepted_before=True)
     record = replace(
         samples.revocation(),
         finding=replace(samples.finding(), reported_by=RAVN, reason="Found on GitHub"),
@@ -61,21 +61,23 @@ def full() -> Revocation:
             clients=(Client("203.0.113.9", "curl", 2),),
             others=(Client("198.51.100.1", "billing", 3),),
         ),
-        pull=samples.pull(token),
-        proof=Proof(Outcome.PROVEN, NOW, ("blob: refused 3 times.",)),
-        hand_over=HandOver(HandOverOutcome.DONE, NOW, "It is there.", "https://v.vault.azure.net/secrets/s"),
+        execution=samples.execution(token),
+        verification=Verification(Outcome.PROVEN, NOW, ("blob: refused 3 times.",)),
+        key_distribution=KeyDistribution(
+            KeyDistributionOutcome.DONE, NOW, "It is there.", "https://v.vault.azure.net/secrets/s"
+        ),
         lockdown=LockedDown(Lockdown.SHARED_KEY, NOW, '{"allowSharedKeyAccess": true}', '{"a": {}}', NOW),
         filed=Filed("7", State.PROVEN),
         owners=(Owner("owner@contoso.com", None, "tag sasquash-owner"),),
         owners_rejected=("someone@example.com: not a domain of ours",),
-        told=(Told(State.PROVEN, ("owner@contoso.com",), NOW),),
+        notifications=(Notification(State.PROVEN, ("owner@contoso.com",), NOW),),
         sightings=(Sighting("scanner", None, NOW),),
     )
     return record.reach(State.CLOSED, now=NOW, detail="Nothing is open.")
 
 
 def order() -> Revocation:
-    ordered = Order("robustmodels", Lever.LOCKDOWN, "network")
+    ordered = Order("robustmodels", ActionKind.LOCKDOWN, "network")
     return Revocation.of(Finding("ab" * 32, None, "responder", None, NOW, ordered, RAVN, "Both keys leaked"), now=NOW)
 
 
@@ -109,8 +111,8 @@ def test_what_is_shown_is_what_the_description_says_and_no_field_more(name: str)
 
 
 def test_no_proof_token_is_shown() -> None:
-    token = samples.proof_token(Service.BLOB)
-    text = json.dumps(shown(samples.revocation(pull=samples.pull(token))))
+    token = samples.verification_token(Service.BLOB)
+    text = json.dumps(shown(samples.revocation(execution=samples.execution(token))))
 
     assert token.query not in text
     assert "sig=" not in text

@@ -13,17 +13,17 @@ from shared.api.revocations.requests import OrderRequest, PageQuery, ReportReque
 from shared.api.revocations.routes import Responder
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import Blocked, Busy, InvalidRequest, PassingFailure
 from tests.support import samples
-from tests.support.api_requests import MemoryDesk, awaiting, request, said
+from tests.support.api_requests import MemoryRevocations, awaiting, request, said
 from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 from tests.support.samples import NOW
 
 ME = Caller(NAME, OBJECT_ID)
 SOMEBODY = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")
 REPORT = {"text": samples.account_sas(), "reason": "Found on GitHub"}
-ORDER = {"account": "robustmodels", "lever": "account_key", "target": "key2", "reason": "Seen in a screenshot"}
+ORDER = {"account": "robustmodels", "action": "account_key", "target": "key2", "reason": "Seen in a screenshot"}
 APPROVAL = {"digest": "d" * 64, "reason": "The owner agrees"}
 BECAUSE = {"reason": "The lock is gone"}
 
@@ -44,12 +44,12 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 }
 
 
-def responder(desk: MemoryDesk, server: KeyServer | None = None) -> Responder:
+def responder(desk: MemoryRevocations, server: KeyServer | None = None) -> Responder:
     return Responder(desk, access_tokens(server), clock=lambda: NOW)
 
 
-def holding(record: Revocation) -> MemoryDesk:
-    return MemoryDesk({record.fingerprint: record})
+def holding(record: Revocation) -> MemoryRevocations:
+    return MemoryRevocations({record.fingerprint: record})
 
 
 def in_state(state: State) -> Revocation:
@@ -63,7 +63,7 @@ def in_state(state: State) -> Revocation:
 @pytest.mark.parametrize("roles", [(), ("Other.Role",), READER, RESPONDER, APPROVER])
 async def test_a_route_is_open_to_its_roles_and_to_no_other(name: str, roles: tuple[str, ...]) -> None:
     route, method, body, may = ROUTES[name]
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await route(responder(desk))(request(method, body=body, fingerprint="ab" * 32, roles=roles))
 
@@ -79,7 +79,7 @@ async def test_a_route_is_open_to_its_roles_and_to_no_other(name: str, roles: tu
 )
 async def test_without_a_good_token_a_route_is_closed(name: str, authorization: str, error: str | None) -> None:
     route, method, body, _ = ROUTES[name]
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await route(responder(desk))(
         request(method, body=body, fingerprint="ab" * 32, headers={"authorization": authorization})
@@ -102,7 +102,9 @@ async def test_headers_that_name_a_principal_are_not_believed(name: str) -> None
         "x-ms-token-aad-access-token": token(),
     }
 
-    answer = await route(responder(MemoryDesk()))(request(method, body=body, fingerprint="ab" * 32, headers=forged))
+    answer = await route(responder(MemoryRevocations()))(
+        request(method, body=body, fingerprint="ab" * 32, headers=forged)
+    )
 
     assert answer.status_code == 401
 
@@ -110,14 +112,14 @@ async def test_headers_that_name_a_principal_are_not_believed(name: str) -> None
 async def test_a_body_is_not_looked_at_before_the_caller_is_known() -> None:
     refused = request(raw=b"not json", roles=READER, headers={"content-type": "text/plain"})
 
-    assert (await responder(MemoryDesk()).submit(refused)).status_code == 403
+    assert (await responder(MemoryRevocations()).submit(refused)).status_code == 403
 
 
 async def test_when_tokens_cannot_be_checked_it_is_to_be_tried_again() -> None:
     server = KeyServer()
     server.fails = ServiceRequestError("no way")
 
-    answer = await responder(MemoryDesk(), server).list_revocations(request("GET"))
+    answer = await responder(MemoryRevocations(), server).list_revocations(request("GET"))
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
@@ -126,7 +128,7 @@ async def test_when_tokens_cannot_be_checked_it_is_to_be_tried_again() -> None:
 
 
 async def test_a_report_is_accepted_with_its_record_and_where_that_is() -> None:
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await responder(desk).submit(request(body=REPORT))
 
@@ -140,7 +142,7 @@ async def test_a_report_is_accepted_with_its_record_and_where_that_is() -> None:
 async def test_several_credentials_are_several_records() -> None:
     text = f"{samples.account_sas()}\n{samples.blob_sas()}"
 
-    answer = await responder(MemoryDesk()).submit(request(body=REPORT | {"text": text}))
+    answer = await responder(MemoryRevocations()).submit(request(body=REPORT | {"text": text}))
 
     assert len(said(answer)["revocations"]) == 2
     assert "Location" not in answer.headers
@@ -148,13 +150,13 @@ async def test_several_credentials_are_several_records() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"dry_run": True}, {"wait": 1}])
 async def test_a_text_without_a_credential_is_no_report(more: dict[str, object]) -> None:
-    answer = await responder(MemoryDesk()).submit(request(body=REPORT | {"text": "hello"} | more))
+    answer = await responder(MemoryRevocations()).submit(request(body=REPORT | {"text": "hello"} | more))
 
     assert (answer.status_code, said(answer)["code"]) == (422, "no_credential_found")
 
 
 async def test_a_dry_run_shows_the_records_and_makes_none() -> None:
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await responder(desk).submit(request(body=REPORT | {"dry_run": True, "wait": 10}))
 
@@ -165,7 +167,7 @@ async def test_a_dry_run_shows_the_records_and_makes_none() -> None:
 
 
 async def test_what_comes_to_rest_in_time_is_answered_as_done() -> None:
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await responder(desk).submit(request(body=REPORT | {"wait": 2.5}))
 
@@ -174,7 +176,7 @@ async def test_what_comes_to_rest_in_time_is_answered_as_done() -> None:
 
 
 async def test_what_is_still_under_way_is_answered_as_accepted() -> None:
-    answer = await responder(MemoryDesk(rests=False)).submit(request(body=REPORT | {"wait": 2.5}))
+    answer = await responder(MemoryRevocations(rests=False)).submit(request(body=REPORT | {"wait": 2.5}))
 
     assert answer.status_code == 202
     assert said(answer)["revocations"][0]["state"] == "contained"
@@ -183,7 +185,7 @@ async def test_what_is_still_under_way_is_answered_as_accepted() -> None:
 async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
     clock = Clock()
 
-    class Slow(MemoryDesk):
+    class Slow(MemoryRevocations):
         async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
             clock.advance(timedelta(seconds=20))
             return await super().report(request, caller=caller)
@@ -195,7 +197,7 @@ async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
 
 
 async def test_without_wait_nothing_is_waited_for() -> None:
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     await responder(desk).submit(request(body=REPORT))
 
@@ -206,12 +208,12 @@ async def test_without_wait_nothing_is_waited_for() -> None:
 
 
 async def test_an_order_is_accepted_and_waits() -> None:
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
 
     answer = await responder(desk).submit(request(body=ORDER))
 
     assert answer.status_code == 202
-    assert desk.asked == [OrderRequest("robustmodels", Lever.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
+    assert desk.asked == [OrderRequest("robustmodels", ActionKind.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
     assert desk.callers == [ME]
     [record] = said(answer)["revocations"]
     assert (record["state"], record["kind"]) == ("awaiting_approval", "order")
@@ -242,7 +244,7 @@ async def test_a_record_is_read_with_its_history() -> None:
 
 @pytest.mark.parametrize("fingerprint", ["ab" * 32, "nonsense"])
 async def test_a_record_that_is_not_there_is_404(fingerprint: str) -> None:
-    answer = await responder(MemoryDesk()).read(request("GET", fingerprint=fingerprint))
+    answer = await responder(MemoryRevocations()).read(request("GET", fingerprint=fingerprint))
 
     assert (answer.status_code, said(answer)["code"]) == (404, "no_such_record")
 
@@ -261,7 +263,7 @@ async def test_records_are_listed_by_what_the_query_says() -> None:
 
 async def test_a_page_says_where_the_next_one_begins() -> None:
     one = in_state(State.FAILED)
-    desk = MemoryDesk(dict.fromkeys("ab", one))
+    desk = MemoryRevocations(dict.fromkeys("ab", one))
 
     answer = await responder(desk).list_revocations(request("GET", query="?limit=1"))
     await responder(desk).list_revocations(request("GET", query=f"?limit=1&after={said(answer)['next']}"))
@@ -337,7 +339,7 @@ async def test_what_takes_a_second_person_is_not_permitted_to_the_first() -> Non
 async def test_what_the_desk_cannot_do_is_a_problem(name: str, fails: Exception, status: int) -> None:
     route, method, body, _ = ROUTES[name]
 
-    answer = await route(responder(MemoryDesk(fails=fails)))(request(method, body=body, fingerprint="ab" * 32))
+    answer = await route(responder(MemoryRevocations(fails=fails)))(request(method, body=body, fingerprint="ab" * 32))
 
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
     assert said(answer)["detail"] == str(fails)
@@ -346,7 +348,7 @@ async def test_what_the_desk_cannot_do_is_a_problem(name: str, fails: Exception,
 @pytest.mark.parametrize("name", [name for name, (_, method, _, _) in ROUTES.items() if method == "POST"])
 async def test_a_body_that_is_no_json_is_refused(name: str) -> None:
     route, method, _, _ = ROUTES[name]
-    desk = MemoryDesk()
+    desk = MemoryRevocations()
     api = responder(desk)
 
     answers = [
@@ -360,7 +362,7 @@ async def test_a_body_that_is_no_json_is_refused(name: str) -> None:
 
 
 async def test_what_nobody_foresaw_is_not_hidden() -> None:
-    class Broken(MemoryDesk):
+    class Broken(MemoryRevocations):
         async def page(self, query: PageQuery) -> None:  # type: ignore[override]
             raise KeyError("bug")
 
@@ -372,7 +374,7 @@ async def test_what_nobody_foresaw_is_not_hidden() -> None:
 async def test_no_answer_is_kept_on_the_way(name: str) -> None:
     route, method, body, _ = ROUTES[name]
 
-    answer = await route(responder(MemoryDesk()))(request(method, body=body, fingerprint="ab" * 32))
+    answer = await route(responder(MemoryRevocations()))(request(method, body=body, fingerprint="ab" * 32))
 
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -402,7 +404,7 @@ async def test_what_leaked_is_in_no_answer_and_in_no_log(
     signature = samples.account_sas().partition("sig=")[2][:30]
     caplog.set_level(logging.DEBUG)
 
-    answer = await responder(MemoryDesk()).submit(request(body=REPORT | changed))
+    answer = await responder(MemoryRevocations()).submit(request(body=REPORT | changed))
 
     assert signature not in answer.get_body().decode()
     assert signature not in str(dict(answer.headers))
@@ -413,7 +415,7 @@ async def test_a_token_is_in_no_answer_and_in_no_log(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.DEBUG)
     expired = token(exp=1)
 
-    answer = await responder(MemoryDesk()).read(request("GET", headers={"authorization": f"Bearer {expired}"}))
+    answer = await responder(MemoryRevocations()).read(request("GET", headers={"authorization": f"Bearer {expired}"}))
 
     for part in expired.split("."):
         assert part not in answer.get_body().decode() + str(dict(answer.headers)) + caplog.text

@@ -9,7 +9,7 @@ import pytest
 from shared.api.revocations import submissions
 from shared.api.revocations.account_matching import Placed
 from shared.api.revocations.requests import ReportRequest
-from shared.api.revocations.submissions import Reporting
+from shared.api.revocations.submissions import Submissions
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Reported
 from shared.domain.revocation import Revocation, State
@@ -35,8 +35,8 @@ class Rooms:
     records: dict[str, Revocation] = field(default_factory=dict)
     patience: list[float] = field(default_factory=list)
 
-    def reporting(self) -> Reporting:
-        return Reporting(containment=self, ledger=self, loose=self, clock=self.clock)  # type: ignore[arg-type]
+    def reporting(self) -> Submissions:
+        return Submissions(containment=self, ledger=self, loose=self, clock=self.clock)  # type: ignore[arg-type]
 
     async def place(self, found: tuple[Reported, ...], names: tuple[str, ...]) -> tuple[Placed, ...]:
         return tuple(Placed(reported) for reported in found)

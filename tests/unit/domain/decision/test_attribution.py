@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.domain.account import PolicyState
 from shared.domain.decision.attribution import Verdict, attribute, dormant, expired, named_policy, without_policy_name
 from shared.domain.revocation import STATE_OF, Reason, State
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Credential, Service, key_sha256, signature_sha256
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW, leak
@@ -103,13 +103,13 @@ def test_a_token_without_its_host_is_not_called_forged() -> None:
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_the_smallest_lever_for_an_ad_hoc_token_is_its_key(make: Callable[..., str]) -> None:
-    assert judged(make()).lever is Lever.ACCOUNT_KEY
+    assert judged(make()).action is ActionKind.ACCOUNT_KEY
 
 
 def test_a_user_delegation_token_hangs_on_no_account_key() -> None:
     verdict = judged(samples.delegation_sas())
 
-    assert (verdict.lever, verdict.key_name, verdict.reason) == (Lever.DELEGATION_KEY, None, None)
+    assert (verdict.action, verdict.key_name, verdict.reason) == (ActionKind.DELEGATION_KEY, None, None)
 
 
 @pytest.mark.parametrize("service", samples.SERVICES)
@@ -117,7 +117,7 @@ def test_a_policy_token_names_its_key_and_the_smaller_lever(service: Service) ->
     """Both at once: the key is proven, and regenerating it would be more than is needed."""
     verdict = judged(samples.policy_sas(key_name="key2", service=service))
 
-    assert (verdict.lever, verdict.key_name, verdict.reason) == (Lever.STORED_POLICY, "key2", None)
+    assert (verdict.action, verdict.key_name, verdict.reason) == (ActionKind.STORED_POLICY, "key2", None)
     assert "stored access policy 'partners'" in verdict.detail
 
 
@@ -256,7 +256,7 @@ def test_no_policy_is_named_where_azure_can_have_none(credential: Credential) ->
 def test_a_proven_token_whose_policy_is_not_told_needs_a_person_who_reads_which_key_it_is() -> None:
     verdict = without_policy_name(judged(samples.policy_sas(key_name="key2")))
 
-    assert (verdict.lever, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
+    assert (verdict.action, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
     assert "end the token by regenerating key2" in verdict.detail
 
 
@@ -282,7 +282,7 @@ def test_what_a_policy_keeps_out_is_told_with_what_would_revive_it_and_what_ends
     verdict = dormant(judged(samples.policy_sas()), samples.reading(state), until=NOW + timedelta(days=1))
 
     assert verdict is not None
-    assert (verdict.reason, verdict.lever, verdict.key_name) == (reason, None, "key1")
+    assert (verdict.reason, verdict.action, verdict.key_name) == (reason, None, "key1")
     assert f"{revives} them until 2026-11-22 10:00 UTC." in verdict.detail
     assert "regenerate key1" in verdict.detail
 

@@ -8,16 +8,16 @@ import pytest
 from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding
 from shared.domain.revocation import (
-    HandOver,
-    HandOverOutcome,
+    KeyDistribution,
+    KeyDistributionOutcome,
     LockedDown,
+    Notification,
     Outcome,
     Owner,
-    Proof,
     Reason,
     Revocation,
     State,
-    Told,
+    Verification,
 )
 from shared.domain.target import Lockdown
 from tests.support import samples
@@ -101,7 +101,7 @@ def test_a_report_within_a_minute_is_the_same_report() -> None:
 
 
 def test_what_a_pull_ended_stays_ended() -> None:
-    record = ended(Reason.STILL_ALIVE, pull=samples.pull())
+    record = ended(Reason.STILL_ALIVE, execution=samples.execution())
 
     assert reported(record).state is State.FAILED
 
@@ -109,14 +109,14 @@ def test_what_a_pull_ended_stays_ended() -> None:
 def test_what_an_undone_lockdown_had_kept_out_is_looked_at_anew() -> None:
     record = ended(
         Reason.LOCKDOWN_UNDONE,
-        pull=samples.pull(),
-        proof=Proof(Outcome.ARM_ONLY, NOW, ()),
+        execution=samples.execution(),
+        verification=Verification(Outcome.ARM_ONLY, NOW, ()),
         lockdown=replace(LOCKED, undone_at=NOW),
     )
 
     anew = reported(record)
 
-    assert (anew.state, anew.pull, anew.proof, anew.lockdown) == (State.RECEIVED, None, None, None)
+    assert (anew.state, anew.execution, anew.verification, anew.lockdown) == (State.RECEIVED, None, None, None)
 
 
 def test_the_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
@@ -134,16 +134,18 @@ def test_what_was_thought_before_is_forgotten_and_who_was_told_is_not() -> None:
         deadline=LATER,
         approval=samples.approval("d" * 64),
         liveness=samples.liveness(False),
-        hand_over=HandOver(HandOverOutcome.NOT_ASKED, NOW, "No tag names a secret."),
+        key_distribution=KeyDistribution(KeyDistributionOutcome.NOT_ASKED, NOW, "No tag names a secret."),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         owners_rejected=("b@example.com",),
         looked_for_account=1,
-        told=(Told(State.FAILED, ("a@contoso.com",), NOW),),
+        notifications=(Notification(State.FAILED, ("a@contoso.com",), NOW),),
     )
 
     anew = reported(record)
 
-    assert replace(anew, changes=(), sightings=(), detail="") == Revocation(record.finding, NOW, told=record.told)
+    assert replace(anew, changes=(), sightings=(), detail="") == Revocation(
+        record.finding, NOW, notifications=record.notifications
+    )
 
 
 @pytest.mark.parametrize(("alive", "is_kept"), [(True, True), (False, False), (None, False)])

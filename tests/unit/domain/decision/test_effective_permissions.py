@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.decision.effective_permissions import as_granted, of_record
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from tests.support import samples
 from tests.support.samples import NOW, leak
 
@@ -66,4 +66,4 @@ def test_a_record_tells_what_its_policy_gave() -> None:
 
 
 def test_a_record_without_a_credential_grants_nothing() -> None:
-    assert of_record(samples.revocation(finding=samples.ordered(Lever.ACCOUNT_KEY, "key1"))) is None
+    assert of_record(samples.revocation(finding=samples.ordered(ActionKind.ACCOUNT_KEY, "key1"))) is None

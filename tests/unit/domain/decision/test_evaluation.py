@@ -9,13 +9,13 @@ from itertools import product
 import pytest
 
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
-from shared.domain.decision.approval_policy import PastPull
-from shared.domain.decision.evaluation import Known, Scene, Weighed, policy_of, weigh
-from shared.domain.decision.rules import Action
+from shared.domain.decision.approval_policy import PastExecution
+from shared.domain.decision.evaluation import Evaluation, Known, Snapshot, evaluate, policy_of
+from shared.domain.decision.rules import RuleOutcome
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason
-from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, Lever, PolicyTarget
+from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, ActionKind, PolicyTarget
 from shared.sas import Kind, Service
 from tests.support import samples
 from tests.support.samples import KEYS, NOW, POLICY
@@ -25,94 +25,94 @@ UNKNOWN = Known()
 NEW_KEYS = {"key1": samples.key("new1"), "key2": samples.key("new2")}
 
 
-def scene(
-    *pulls: PastPull,
+def snapshot(
+    *executions: PastExecution,
     keys: dict[str, str] = KEYS,
     readings: tuple[PolicyReading, ...] = (),
     tags: dict[str, str] | None = None,
-) -> Scene:
+) -> Snapshot:
     listed = {name: AccountKey(value, NOW) for name, value in keys.items()}
     policies = {str(reading.target): reading for reading in readings}
-    return Scene(samples.account(tags=tags), listed, (), pulls, NOW, policies)
+    return Snapshot(samples.account(tags=tags), listed, (), executions, NOW, policies)
 
 
-def weighed(
+def evaluated(
     finding: Finding | str,
-    in_scene: Scene,
+    in_scene: Snapshot,
     *retired: RetiredKey,
     known: Known = UNKNOWN,
     mode: str = "auto",
-) -> Weighed:
+) -> Evaluation:
     kept = RetiredKeys(clock=lambda: NOW)
     for key in retired:
         kept.add(samples.account().name, key)
-    return weigh(
+    return evaluate(
         samples.finding(finding) if isinstance(finding, str) else finding,
         in_scene,
         known=known,
         retired=kept,
-        describe=lambda account, lever, target: (f"{lever} {target} of {account.name}",),
+        describe=lambda account, action, target: (f"{action} {target} of {account.name}",),
         settings=samples.settings(mode=mode),
         now=NOW,
     )
 
 
-def rotated(key_name: str, *, ago: timedelta = MINUTE) -> PastPull:
-    return PastPull(Lever.ACCOUNT_KEY, key_name, NOW - ago)
+def rotated(key_name: str, *, ago: timedelta = MINUTE) -> PastExecution:
+    return PastExecution(ActionKind.ACCOUNT_KEY, key_name, NOW - ago)
 
 
 # weigh
 
 
 def test_a_proven_key_brings_a_plan_that_says_who_breaks_and_who_decides() -> None:
-    one = weighed(samples.account_sas(key_name="key2"), scene())
+    one = evaluated(samples.account_sas(key_name="key2"), snapshot())
 
     assert one.plan is not None
-    assert (one.plan.target, one.plan.breaks) == ("key2", (f"account_key key2 of {samples.account().name}",))
+    assert (one.plan.target, one.plan.impact) == ("key2", (f"account_key key2 of {samples.account().name}",))
     assert one.acts
 
 
 def test_a_plan_that_asks_does_not_act() -> None:
-    one = weighed(samples.blob_sas(permissions="r", life=timedelta(hours=1)), scene())
+    one = evaluated(samples.blob_sas(permissions="r", life=timedelta(hours=1)), snapshot())
 
     assert one.decision is not None
-    assert one.decision.action is Action.ASK
+    assert one.decision.outcome is RuleOutcome.ASK
     assert not one.acts
 
 
 def test_what_has_expired_is_not_weighed_further() -> None:
-    one = weighed(samples.blob_sas(life=-MINUTE), scene())
+    one = evaluated(samples.blob_sas(life=-MINUTE), snapshot())
 
     assert (one.verdict.reason, one.plan) == (Reason.EXPIRED, None)
 
 
 def test_a_report_that_could_not_be_read_is_never_weighed() -> None:
     with pytest.raises(ValueError, match="never waits for an account"):
-        weighed(replace(samples.finding(), credential=None), scene())
+        evaluated(replace(samples.finding(), credential=None), snapshot())
 
 
 def test_what_a_retired_key_had_signed_is_covered() -> None:
-    one = weighed(
-        samples.account_sas(key_name="key2"), scene(keys=NEW_KEYS), RetiredKey("key2", KEYS["key2"], NOW - MINUTE)
+    one = evaluated(
+        samples.account_sas(key_name="key2"), snapshot(keys=NEW_KEYS), RetiredKey("key2", KEYS["key2"], NOW - MINUTE)
     )
 
     assert (one.verdict.reason, one.verdict.key_name, one.plan) == (Reason.COVERED, "key2", None)
 
 
 @pytest.mark.parametrize(
-    ("pulls", "named"),
+    ("executions", "named"),
     [
         ((rotated("key2"),), True),
         ((rotated("key1", ago=2 * MINUTE), rotated("key2")), True),
         ((rotated("key2", ago=timedelta(hours=1)),), False),
-        ((PastPull(Lever.DELEGATION_KEY, DELEGATION_KEYS, NOW - MINUTE),), False),
+        ((PastExecution(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, NOW - MINUTE),), False),
         ((), False),
     ],
 )
 def test_a_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
-    pulls: tuple[PastPull, ...], named: bool
+    executions: tuple[PastExecution, ...], named: bool
 ) -> None:
-    one = weighed(samples.account_sas(key_name="key2"), scene(*pulls, keys=NEW_KEYS))
+    one = evaluated(samples.account_sas(key_name="key2"), snapshot(*executions, keys=NEW_KEYS))
 
     assert one.verdict.reason is Reason.NO_KEY_MATCHES
     assert ("Sasquash itself regenerated key2" in one.verdict.detail) is named
@@ -120,27 +120,29 @@ def test_a_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
 
 
 def test_the_latest_revocation_of_ours_casts_doubt_on_a_key_that_began_before_it() -> None:
-    before, after = (PastPull(Lever.DELEGATION_KEY, DELEGATION_KEYS, NOW - timedelta(days=days)) for days in (9, 1))
+    before, after = (
+        PastExecution(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, NOW - timedelta(days=days)) for days in (9, 1)
+    )
     text, known = samples.delegation_sas(permissions="w"), Known(liveness=samples.liveness())
 
-    assert weighed(text, scene(before), known=known).acts
-    assert not weighed(text, scene(before, after), known=known).acts
-    assert not weighed(text, scene(after, before), known=known).acts
+    assert evaluated(text, snapshot(before), known=known).acts
+    assert not evaluated(text, snapshot(before, after), known=known).acts
+    assert not evaluated(text, snapshot(after, before), known=known).acts
 
 
 def test_a_rotated_key_casts_no_doubt_on_a_delegation_key() -> None:
     text, known = samples.delegation_sas(permissions="w"), Known(liveness=samples.liveness())
 
-    assert weighed(text, scene(rotated("key1")), known=known).acts
+    assert evaluated(text, snapshot(rotated("key1")), known=known).acts
 
 
 def test_an_approved_order_is_carried_out() -> None:
-    order = samples.ordered(Lever.LOCKDOWN, "network")
-    asked = weighed(order, scene())
+    order = samples.ordered(ActionKind.LOCKDOWN, "network")
+    asked = evaluated(order, snapshot())
     assert asked.plan is not None
     assert not asked.acts
 
-    assert weighed(order, scene(), known=Known(approval=samples.approval(asked.plan.digest))).acts
+    assert evaluated(order, snapshot(), known=Known(approval=samples.approval(asked.plan.digest))).acts
 
 
 # policy_of
@@ -153,35 +155,36 @@ def test_an_approved_order_is_carried_out() -> None:
 def test_the_policy_of_a_proven_token_must_be_read(service: Service, target: str) -> None:
     finding = samples.finding(samples.policy_sas(service=service))
 
-    assert policy_of(finding, scene()) == PolicyTarget.parse(target)
+    assert policy_of(finding, snapshot()) == PolicyTarget.parse(target)
 
 
 def test_a_forged_token_makes_nobody_look_at_a_policy() -> None:
-    assert policy_of(samples.finding(samples.policy_sas()), scene(keys=NEW_KEYS)) is None
+    assert policy_of(samples.finding(samples.policy_sas()), snapshot(keys=NEW_KEYS)) is None
 
 
 def test_the_policy_of_a_token_that_is_over_need_not_be_read() -> None:
-    assert policy_of(samples.finding(samples.policy_sas(life=-MINUTE)), scene()) is None
+    assert policy_of(samples.finding(samples.policy_sas(life=-MINUTE)), snapshot()) is None
 
 
 @pytest.mark.parametrize("make", [samples.blob_sas, samples.connection_string, samples.delegation_sas])
 def test_what_names_no_policy_needs_none(make: object) -> None:
-    assert policy_of(samples.finding(make()), scene()) is None
+    assert policy_of(samples.finding(make()), snapshot()) is None
 
 
 def test_the_policy_of_an_order_must_be_read() -> None:
-    assert policy_of(samples.ordered(Lever.STORED_POLICY, str(POLICY)), scene()) == POLICY
+    assert policy_of(samples.ordered(ActionKind.STORED_POLICY, str(POLICY)), snapshot()) == POLICY
 
 
 @pytest.mark.parametrize(
-    ("lever", "target"), [(Lever.STORED_POLICY, "models"), (Lever.ACCOUNT_KEY, "key1"), (Lever.LOCKDOWN, "network")]
+    ("action", "target"),
+    [(ActionKind.STORED_POLICY, "models"), (ActionKind.ACCOUNT_KEY, "key1"), (ActionKind.LOCKDOWN, "network")],
 )
-def test_an_order_for_no_policy_needs_none(lever: Lever, target: str) -> None:
-    assert policy_of(samples.ordered(lever, target), scene()) is None
+def test_an_order_for_no_policy_needs_none(action: ActionKind, target: str) -> None:
+    assert policy_of(samples.ordered(action, target), snapshot()) is None
 
 
 def test_a_report_that_could_not_be_read_needs_no_policy() -> None:
-    assert policy_of(replace(samples.finding(), credential=None), scene()) is None
+    assert policy_of(replace(samples.finding(), credential=None), snapshot()) is None
 
 
 # every kind by lever by verdict by mode by liveness by policy by approval
@@ -192,7 +195,7 @@ class Case:
     """One row of the generated table. `approved`: exactly this plan, another one, or none."""
 
     text: str
-    order: tuple[Lever, str] | None
+    order: tuple[ActionKind, str] | None
     genuine: bool
     mode: str
     liveness: Liveness | None
@@ -203,22 +206,22 @@ class Case:
     def finding(self) -> Finding:
         return samples.ordered(*self.order) if self.order else samples.finding(self.text)
 
-    def weighed(self, known: Known) -> Weighed:
+    def evaluated(self, known: Known) -> Evaluation:
         readings = (samples.reading(self.state),) if self.state is not None else ()
-        return weighed(
+        return evaluated(
             self.finding,
-            scene(keys=KEYS if self.genuine else NEW_KEYS, readings=readings),
+            snapshot(keys=KEYS if self.genuine else NEW_KEYS, readings=readings),
             known=known,
             mode=self.mode,
         )
 
     @property
-    def result(self) -> Weighed:
-        unapproved = self.weighed(Known(liveness=self.liveness))
+    def result(self) -> Evaluation:
+        unapproved = self.evaluated(Known(liveness=self.liveness))
         if self.approved == "no" or unapproved.plan is None:
             return unapproved
         digest = unapproved.plan.digest if self.approved == "this" else "0" * 64
-        return self.weighed(Known(samples.approval(digest), self.liveness))
+        return self.evaluated(Known(samples.approval(digest), self.liveness))
 
 
 def cases() -> Iterator[Case]:
@@ -255,36 +258,36 @@ def cases() -> Iterator[Case]:
     ):
         yield Case(text, None, True, mode, alive, None, approved)
     orders = (
-        *((Lever.ACCOUNT_KEY, key) for key in (*KEY_NAMES, "kerb1")),
-        (Lever.STORED_POLICY, str(POLICY)),
-        (Lever.DELEGATION_KEY, DELEGATION_KEYS),
-        (Lever.LOCKDOWN, "network"),
-        (Lever.LOCKDOWN, "shared_key"),
+        *((ActionKind.ACCOUNT_KEY, key) for key in (*KEY_NAMES, "kerb1")),
+        (ActionKind.STORED_POLICY, str(POLICY)),
+        (ActionKind.DELEGATION_KEY, DELEGATION_KEYS),
+        (ActionKind.LOCKDOWN, "network"),
+        (ActionKind.LOCKDOWN, "shared_key"),
     )
     for order, mode, state, approved in product(orders, modes, (None, *PolicyState), approvals):
         yield Case("", order, True, mode, None, state, approved)
 
 
 @cache
-def table() -> tuple[tuple[Case, Weighed], ...]:
+def table() -> tuple[tuple[Case, Evaluation], ...]:
     return tuple((case, case.result) for case in cases())
 
 
 SMALLEST = {
-    Kind.ACCOUNT_KEY: Lever.ACCOUNT_KEY,
-    Kind.ACCOUNT_SAS: Lever.ACCOUNT_KEY,
-    Kind.SERVICE_SAS: Lever.ACCOUNT_KEY,
-    Kind.POLICY_SAS: Lever.STORED_POLICY,
-    Kind.USER_DELEGATION_SAS: Lever.DELEGATION_KEY,
+    Kind.ACCOUNT_KEY: ActionKind.ACCOUNT_KEY,
+    Kind.ACCOUNT_SAS: ActionKind.ACCOUNT_KEY,
+    Kind.SERVICE_SAS: ActionKind.ACCOUNT_KEY,
+    Kind.POLICY_SAS: ActionKind.STORED_POLICY,
+    Kind.USER_DELEGATION_SAS: ActionKind.DELEGATION_KEY,
 }
 
 
 def test_the_table_has_every_kind_lever_mode_policy_and_action() -> None:
     kinds = {case.finding.credential.kind for case, _ in table() if case.finding.credential}
-    plans = {one.plan.lever for _, one in table() if one.plan}
-    actions = {one.decision.action for _, one in table() if one.decision}
+    plans = {one.plan.action for _, one in table() if one.plan}
+    actions = {one.decision.outcome for _, one in table() if one.decision}
 
-    assert (kinds, plans, actions) == (set(Kind), set(Lever), set(Action))
+    assert (kinds, plans, actions) == (set(Kind), set(ActionKind), set(RuleOutcome))
 
 
 def test_in_mode_observe_nothing_ever_acts() -> None:
@@ -327,7 +330,7 @@ def test_a_policy_that_cannot_be_reached_never_acts_alone() -> None:
         for case, one in table()
         if case.state is PolicyState.UNREACHABLE
         and case.approved != "this"
-        and one.verdict.lever is Lever.STORED_POLICY
+        and one.verdict.action is ActionKind.STORED_POLICY
     ]
 
     assert unreached
@@ -340,7 +343,7 @@ def test_the_lever_is_the_smallest_for_the_kind() -> None:
         for case, one in table()
         if one.plan
         and one.finding.credential
-        and one.plan.lever is not SMALLEST[one.finding.credential.kind]
+        and one.plan.action is not SMALLEST[one.finding.credential.kind]
         and case.state is not PolicyState.UNREACHABLE
     ]
 
@@ -349,7 +352,7 @@ def test_the_lever_is_the_smallest_for_the_kind() -> None:
 
 def test_an_order_is_planned_as_it_was_given_or_not_at_all() -> None:
     assert [
-        case for case, one in table() if case.order and one.plan and (one.plan.lever, one.plan.target) != case.order
+        case for case, one in table() if case.order and one.plan and (one.plan.action, one.plan.target) != case.order
     ] == []
 
 
@@ -359,7 +362,7 @@ def test_a_plan_never_touches_a_key_that_is_not_behind_the_leak() -> None:
         for case, one in table()
         if one.plan
         and not case.order
-        and one.plan.lever is Lever.ACCOUNT_KEY
+        and one.plan.action is ActionKind.ACCOUNT_KEY
         and one.plan.target != one.verdict.key_name
     ]
 
@@ -369,7 +372,7 @@ def test_a_plan_never_touches_a_key_that_is_not_behind_the_leak() -> None:
 def test_a_finding_ends_with_a_reason_or_has_a_plan_unless_its_policy_was_not_read() -> None:
     open_ends = [case for case, one in table() if one.plan is None and one.verdict.reason is None]
 
-    assert [case for case in open_ends if case.state is not None or not policy_of(case.finding, scene())] == []
+    assert [case for case in open_ends if case.state is not None or not policy_of(case.finding, snapshot())] == []
 
 
 def test_a_reason_comes_with_a_plan_only_for_a_policy_that_is_gone() -> None:
@@ -385,7 +388,7 @@ def test_a_plan_always_has_a_decision_that_says_why() -> None:
 
 def test_one_digest_is_one_account_lever_target_and_version() -> None:
     bound = {
-        (one.plan.account_id, one.plan.lever, one.plan.target, one.plan.version) for _, one in table() if one.plan
+        (one.plan.account_id, one.plan.action, one.plan.target, one.plan.version) for _, one in table() if one.plan
     }
 
     assert len({one.plan.digest for _, one in table() if one.plan}) == len(bound)
@@ -393,9 +396,9 @@ def test_one_digest_is_one_account_lever_target_and_version() -> None:
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
 def test_an_alerts_evidence_waits_for_a_person_whatever_the_mode(mode: str) -> None:
-    one = weighed(samples.alerted(), scene(), mode=mode)
+    one = evaluated(samples.alerted(), snapshot(), mode=mode)
 
     assert one.decision is not None
-    assert (one.decision.action, one.decision.only_person) == (Action.ASK, True)
+    assert (one.decision.outcome, one.decision.only_person) == (RuleOutcome.ASK, True)
     assert one.plan is not None
     assert one.plan.target == "key2"

@@ -5,23 +5,23 @@ import pytest
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts
 from shared.domain.decision import plan as plans
 from shared.domain.revocation import Plan
-from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown
+from shared.domain.target import DELEGATION_KEYS, ActionKind, Lockdown
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID
 
-BREAKS = ("Every client that uses it.",)
+IMPACT = ("Every client that uses it.",)
 POLICY = "blob/models/partners"
 TARGETS = [
-    (Lever.ACCOUNT_KEY, "key2"),
-    (Lever.STORED_POLICY, POLICY),
-    (Lever.DELEGATION_KEY, DELEGATION_KEYS),
-    (Lever.LOCKDOWN, Lockdown.SHARED_KEY.value),
-    (Lever.LOCKDOWN, Lockdown.NETWORK.value),
+    (ActionKind.ACCOUNT_KEY, "key2"),
+    (ActionKind.STORED_POLICY, POLICY),
+    (ActionKind.DELEGATION_KEY, DELEGATION_KEYS),
+    (ActionKind.LOCKDOWN, Lockdown.SHARED_KEY.value),
+    (ActionKind.LOCKDOWN, Lockdown.NETWORK.value),
 ]
 
 
 def planned(
-    lever: Lever = Lever.ACCOUNT_KEY,
+    action: ActionKind = ActionKind.ACCOUNT_KEY,
     target: str = "key2",
     *,
     account: AccountFacts | None = None,
@@ -30,48 +30,52 @@ def planned(
 ) -> Plan:
     return plans.make(
         account or samples.account(),
-        lever=lever,
+        action=action,
         target=target,
         version="a" * 64,
         reason=reason,
-        breaks=BREAKS,
+        impact=IMPACT,
         gone=gone,
     )
 
 
-@pytest.mark.parametrize(("lever", "target"), TARGETS)
-def test_a_plan_is_to_pull_one_lever_on_one_target(lever: Lever, target: str) -> None:
-    plan = planned(lever, target)
+@pytest.mark.parametrize(("action", "target"), TARGETS)
+def test_a_plan_is_to_pull_one_lever_on_one_target(action: ActionKind, target: str) -> None:
+    plan = planned(action, target)
 
-    assert (plan.lever, plan.account_id, plan.target, plan.version) == (lever, ACCOUNT_ID, target, "a" * 64)
+    assert (plan.action, plan.account_id, plan.target, plan.version) == (action, ACCOUNT_ID, target, "a" * 64)
 
 
 def test_a_plan_says_who_breaks_and_why() -> None:
     plan = planned()
 
-    assert (plan.breaks, plan.reason) == (BREAKS, "It leaked.")
+    assert (plan.impact, plan.reason) == (IMPACT, "It leaked.")
 
 
 # steps
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "step"),
+    ("action", "target", "step"),
     [
-        (Lever.ACCOUNT_KEY, "key2", "Regenerate key2 of robustmodels, once; the other key stays as it is."),
-        (Lever.STORED_POLICY, POLICY, "End the stored access policy 'partners' of container models by a tombstone"),
-        (Lever.DELEGATION_KEY, DELEGATION_KEYS, "Revoke all user delegation keys of robustmodels, once."),
-        (Lever.LOCKDOWN, "shared_key", "Switch shared key access to robustmodels off."),
-        (Lever.LOCKDOWN, "network", "Close robustmodels to public networks"),
+        (ActionKind.ACCOUNT_KEY, "key2", "Regenerate key2 of robustmodels, once; the other key stays as it is."),
+        (
+            ActionKind.STORED_POLICY,
+            POLICY,
+            "End the stored access policy 'partners' of container models by a tombstone",
+        ),
+        (ActionKind.DELEGATION_KEY, DELEGATION_KEYS, "Revoke all user delegation keys of robustmodels, once."),
+        (ActionKind.LOCKDOWN, "shared_key", "Switch shared key access to robustmodels off."),
+        (ActionKind.LOCKDOWN, "network", "Close robustmodels to public networks"),
     ],
 )
-def test_the_steps_name_the_lever_and_its_target(lever: Lever, target: str, step: str) -> None:
-    assert any(line.startswith(step) for line in planned(lever, target).steps)
+def test_the_steps_name_the_lever_and_its_target(action: ActionKind, target: str, step: str) -> None:
+    assert any(line.startswith(step) for line in planned(action, target).steps)
 
 
-@pytest.mark.parametrize(("lever", "target"), TARGETS)
-def test_every_plan_tells_the_owners(lever: Lever, target: str) -> None:
-    assert "File the incident and tell the owners." in planned(lever, target).steps
+@pytest.mark.parametrize(("action", "target"), TARGETS)
+def test_every_plan_tells_the_owners(action: ActionKind, target: str) -> None:
+    assert "File the incident and tell the owners." in planned(action, target).steps
 
 
 def test_no_step_names_the_key_that_is_not_touched() -> None:
@@ -79,7 +83,7 @@ def test_no_step_names_the_key_that_is_not_touched() -> None:
 
 
 def test_a_lockdown_notes_the_way_back_before_anything_else() -> None:
-    assert planned(Lever.LOCKDOWN, "network").steps[0].startswith("Note how robustmodels stands now")
+    assert planned(ActionKind.LOCKDOWN, "network").steps[0].startswith("Note how robustmodels stands now")
 
 
 @pytest.mark.parametrize("name", [KEY_VAULT_TAG, "Sasquash-Key-Vault"])
@@ -98,12 +102,14 @@ def test_a_policy_is_deleted_where_the_accounts_tag_asks_for_it() -> None:
     account = samples.account(tags={"sasquash-policy-removal": "delete"})
 
     assert (
-        planned(Lever.STORED_POLICY, POLICY, account=account).steps[0].startswith("Delete the stored access policy")
+        planned(ActionKind.STORED_POLICY, POLICY, account=account)
+        .steps[0]
+        .startswith("Delete the stored access policy")
     )
 
 
 def test_for_a_policy_that_is_gone_only_a_tombstone_is_left() -> None:
-    assert planned(Lever.STORED_POLICY, POLICY, gone=True).steps == (
+    assert planned(ActionKind.STORED_POLICY, POLICY, gone=True).steps == (
         "Leave a tombstone for the stored access policy 'partners' of container models of robustmodels: the same id "
         "with an end in the past.",
         "File the incident and tell the owners.",
@@ -114,24 +120,28 @@ def test_for_a_policy_that_is_gone_only_a_tombstone_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "said"),
+    ("action", "target", "said"),
     [
-        (Lever.ACCOUNT_KEY, "key2", " is off at the moment: "),
-        (Lever.STORED_POLICY, POLICY, " is off at the moment: "),
-        (Lever.LOCKDOWN, "shared_key", " is off already."),
+        (ActionKind.ACCOUNT_KEY, "key2", " is off at the moment: "),
+        (ActionKind.STORED_POLICY, POLICY, " is off at the moment: "),
+        (ActionKind.LOCKDOWN, "shared_key", " is off already."),
     ],
 )
-def test_a_plan_says_that_shared_key_access_is_off(lever: Lever, target: str, said: str) -> None:
+def test_a_plan_says_that_shared_key_access_is_off(action: ActionKind, target: str, said: str) -> None:
     closed = replace(samples.account(), shared_key_access=False)
 
-    assert f"Shared key access to the account{said}" in planned(lever, target, account=closed).reason
+    assert f"Shared key access to the account{said}" in planned(action, target, account=closed).reason
 
 
-@pytest.mark.parametrize(("lever", "target"), [(Lever.DELEGATION_KEY, DELEGATION_KEYS), (Lever.LOCKDOWN, "network")])
-def test_a_plan_that_shared_key_access_does_not_matter_to_does_not_mention_it(lever: Lever, target: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "target"), [(ActionKind.DELEGATION_KEY, DELEGATION_KEYS), (ActionKind.LOCKDOWN, "network")]
+)
+def test_a_plan_that_shared_key_access_does_not_matter_to_does_not_mention_it(
+    action: ActionKind, target: str
+) -> None:
     closed = replace(samples.account(), shared_key_access=False)
 
-    assert planned(lever, target, account=closed).reason == "It leaked."
+    assert planned(action, target, account=closed).reason == "It leaked."
 
 
 def test_that_shared_key_access_is_off_makes_no_other_plan() -> None:
@@ -157,7 +167,7 @@ def test_the_digest_does_not_depend_on_how_arm_spells_the_id() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"lever": "stored_policy"},
+        {"action": "stored_policy"},
         {"account_id": f"{ACCOUNT_ID}2"},
         {"target": "key1"},
         {"version": "1" * 64},
@@ -165,13 +175,13 @@ def test_the_digest_does_not_depend_on_how_arm_spells_the_id() -> None:
     ids=lambda changed: next(iter(changed)),
 )
 def test_a_digest_goes_stale_with_each_thing_that_a_decision_binds_to(changed: dict[str, str]) -> None:
-    bound = {"lever": "account_key", "account_id": ACCOUNT_ID, "target": "key2", "version": "0" * 64}
+    bound = {"action": "account_key", "account_id": ACCOUNT_ID, "target": "key2", "version": "0" * 64}
 
     assert plans.digest(**(bound | changed)) != plans.digest(**bound)
 
 
 def test_a_policys_id_cannot_pass_for_another_version() -> None:
-    bound = {"lever": "stored_policy", "account_id": ACCOUNT_ID}
+    bound = {"action": "stored_policy", "account_id": ACCOUNT_ID}
 
     assert plans.digest(**bound, target="t|0", version="1") != plans.digest(**bound, target="t", version="0|1")
 

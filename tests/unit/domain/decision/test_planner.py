@@ -14,7 +14,7 @@ from shared.domain.decision.rule_parser import parse
 from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
-from shared.domain.target import DELEGATION_KEYS, Lever, Lockdown
+from shared.domain.target import DELEGATION_KEYS, ActionKind, Lockdown
 from shared.sas import Service, key_sha256
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW, PERSON, POLICY, leak
@@ -40,7 +40,7 @@ def proposals(
         keys={name: AccountKey(value, NOW) for name, value in KEYS.items()},
         policies={str(reading.target): reading for reading in readings},
         last_revocation=last_revocation,
-        describe=lambda account, lever, target: (f"{lever} {target} of {account.name}",),
+        describe=lambda account, action, target: (f"{action} {target} of {account.name}",),
         rules=rules,
         tenant_id=samples.TENANT,
         now=NOW,
@@ -59,9 +59,9 @@ def of_leak(
     return proposals(*readings, **rest).of_leak(credential, verdict, liveness)
 
 
-def of_order(lever: Lever, target: str, *readings: PolicyReading, **rest: object) -> Proposal:
+def of_order(action: ActionKind, target: str, *readings: PolicyReading, **rest: object) -> Proposal:
     return proposals(*readings, **rest).of_order(
-        Order(ACCOUNT, lever, target), by=PERSON, reason="The laptop is gone"
+        Order(ACCOUNT, action, target), by=PERSON, reason="The laptop is gone"
     )
 
 
@@ -88,15 +88,15 @@ def rule_of(proposal: Proposal) -> str:
 def test_the_one_key_that_is_behind_a_leak_is_regenerated(text: str, why: str) -> None:
     plan = plan_of(of_leak(text))
 
-    assert (plan.lever, plan.target, plan.version) == (Lever.ACCOUNT_KEY, "key1", key_sha256(KEYS["key1"]))
+    assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, "key1", key_sha256(KEYS["key1"]))
     assert plan.reason.startswith(why)
-    assert plan.breaks == ("account_key key1 of robustmodels",)
+    assert plan.impact == ("account_key key1 of robustmodels",)
 
 
 @pytest.mark.parametrize("verdict", [Verdict("", key_name="key1"), Verdict("", key_sha256="0" * 64), Verdict("")])
 def test_no_key_is_regenerated_that_arithmetic_did_not_name(verdict: Verdict) -> None:
     with pytest.raises(ValueError, match="a verdict that names a key"):
-        proposals().of_leak(leak(samples.account_sas()), replace(verdict, lever=Lever.ACCOUNT_KEY), None)
+        proposals().of_leak(leak(samples.account_sas()), replace(verdict, action=ActionKind.ACCOUNT_KEY), None)
 
 
 def test_what_no_key_fits_gets_no_plan() -> None:
@@ -123,8 +123,8 @@ def test_a_policy_that_lives_is_ended_and_its_key_is_left_alone(service: Service
     )
     plan = plan_of(of_leak(samples.policy_sas(service=service), samples.reading(target=target, version="b" * 64)))
 
-    assert (plan.lever, plan.target, plan.version) == (Lever.STORED_POLICY, str(target), "b" * 64)
-    assert plan.breaks == (f"stored_policy {target} of robustmodels",)
+    assert (plan.action, plan.target, plan.version) == (ActionKind.STORED_POLICY, str(target), "b" * 64)
+    assert plan.impact == (f"stored_policy {target} of robustmodels",)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_a_policy_that_is_gone_gets_a_tombstone_which_breaks_nobody() -> None:
     proposal = of_leak(samples.policy_sas(), samples.reading(PolicyState.GONE))
     plan = plan_of(proposal)
 
-    assert (proposal.verdict.reason, plan.lever, plan.target) == (
+    assert (proposal.verdict.reason, plan.action, plan.target) == (
         Reason.POLICY_GONE,
-        Lever.STORED_POLICY,
+        ActionKind.STORED_POLICY,
         str(POLICY),
     )
     assert plan.steps[0].startswith("Leave a tombstone")
-    assert plan.breaks == ()
+    assert plan.impact == ()
 
 
 def test_no_tombstone_is_left_where_the_accounts_tag_wants_nothing_left() -> None:
@@ -173,7 +173,7 @@ def test_where_the_policy_cannot_be_reached_a_person_decides_on_the_key() -> Non
     proposal = of_leak(samples.policy_sas(key_name="key2"), samples.reading(PolicyState.UNREACHABLE))
     plan = plan_of(proposal)
 
-    assert (plan.lever, plan.target, proposal.verdict.reason) == (Lever.ACCOUNT_KEY, "key2", None)
+    assert (plan.action, plan.target, proposal.verdict.reason) == (ActionKind.ACCOUNT_KEY, "key2", None)
     assert proposal.ground == (
         "the stored access policy 'partners' of container models can't be reached: The account's firewall lets "
         "nobody in; what is left is to rotate key2, which ends everything else that the key signed, too"
@@ -188,7 +188,7 @@ def test_a_policy_that_was_not_read_is_left_undecided() -> None:
 
 def test_a_policy_that_what_leaked_does_not_tell_needs_a_person() -> None:
     credential = replace(leak(samples.policy_sas()), path="No/such/container")
-    verdict = Verdict("Signed by key1.", lever=Lever.STORED_POLICY, key_name="key1", key_sha256="0" * 64)
+    verdict = Verdict("Signed by key1.", action=ActionKind.STORED_POLICY, key_name="key1", key_sha256="0" * 64)
 
     proposal = proposals().of_leak(credential, verdict, None)
 
@@ -201,7 +201,7 @@ def test_a_policy_that_what_leaked_does_not_tell_needs_a_person() -> None:
 def test_a_user_delegation_sas_beyond_doubt_is_left_to_the_rules() -> None:
     proposal = of_leak(samples.delegation_sas(permissions="w"), liveness=ALIVE)
 
-    assert (plan_of(proposal).lever, plan_of(proposal).target) == (Lever.DELEGATION_KEY, DELEGATION_KEYS)
+    assert (plan_of(proposal).action, plan_of(proposal).target) == (ActionKind.DELEGATION_KEY, DELEGATION_KEYS)
     assert rule_of(proposal) == "writes"
 
 
@@ -260,15 +260,15 @@ def test_a_rule_may_answer_a_leak_with_a_lockdown(text: str, kind: str, liveness
     proposal = of_leak(text, samples.reading(), liveness=liveness, rules=locking("lockdown_network", kind))
     plan = plan_of(proposal)
 
-    assert (plan.lever, plan.target, rule_of(proposal)) == (Lever.LOCKDOWN, Lockdown.NETWORK, "lock")
+    assert (plan.action, plan.target, rule_of(proposal)) == (ActionKind.LOCKDOWN, Lockdown.NETWORK, "lock")
     assert plan.reason == "Rule lock answers this leak with a lockdown, because it is the law."
-    assert plan.breaks == ("lockdown network of robustmodels",)
+    assert plan.impact == ("lockdown network of robustmodels",)
 
 
 def test_a_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> None:
     proposal = of_leak(samples.delegation_sas(), rules=locking("lockdown_network", "user_delegation_sas"))
 
-    assert plan_of(proposal).lever is Lever.LOCKDOWN
+    assert plan_of(proposal).action is ActionKind.LOCKDOWN
     assert isinstance(proposal.ground, str)
 
 
@@ -276,59 +276,61 @@ def test_a_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> Non
 
 
 @pytest.mark.parametrize(
-    ("lever", "target"),
+    ("action", "target"),
     [
-        (Lever.ACCOUNT_KEY, "key1"),
-        (Lever.ACCOUNT_KEY, "key2"),
-        (Lever.STORED_POLICY, str(POLICY)),
-        (Lever.DELEGATION_KEY, DELEGATION_KEYS),
-        (Lever.LOCKDOWN, "shared_key"),
-        (Lever.LOCKDOWN, "network"),
+        (ActionKind.ACCOUNT_KEY, "key1"),
+        (ActionKind.ACCOUNT_KEY, "key2"),
+        (ActionKind.STORED_POLICY, str(POLICY)),
+        (ActionKind.DELEGATION_KEY, DELEGATION_KEYS),
+        (ActionKind.LOCKDOWN, "shared_key"),
+        (ActionKind.LOCKDOWN, "network"),
     ],
 )
-def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(lever: Lever, target: str) -> None:
-    proposal = of_order(lever, target, samples.reading())
+def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: ActionKind, target: str) -> None:
+    proposal = of_order(action, target, samples.reading())
     plan = plan_of(proposal)
 
-    assert (plan.lever, plan.target, proposal.verdict.lever) == (lever, target, lever)
+    assert (plan.action, plan.target, proposal.verdict.action) == (action, target, action)
     assert proposal.ground == "an order needs a second person"
     assert plan.reason == f"Ordered by {PERSON}: The laptop is gone."
-    assert plan.breaks == (f"{lever} {target} of robustmodels",)
+    assert plan.impact == (f"{action} {target} of robustmodels",)
 
 
 def test_an_order_names_no_key_that_arithmetic_proved() -> None:
-    verdict = of_order(Lever.ACCOUNT_KEY, "key1").verdict
+    verdict = of_order(ActionKind.ACCOUNT_KEY, "key1").verdict
 
     assert (verdict.key_name, verdict.key_sha256) == (None, None)
 
 
 def test_an_order_binds_to_the_key_as_it_is() -> None:
-    assert plan_of(of_order(Lever.ACCOUNT_KEY, "key1")).version == key_sha256(KEYS["key1"])
+    assert plan_of(of_order(ActionKind.ACCOUNT_KEY, "key1")).version == key_sha256(KEYS["key1"])
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "changed"),
+    ("action", "target", "changed"),
     [
-        (Lever.LOCKDOWN, "network", {"account": replace(samples.account(), public_network_access="Disabled")}),
-        (Lever.DELEGATION_KEY, DELEGATION_KEYS, {"last_revocation": NOW}),
+        (ActionKind.LOCKDOWN, "network", {"account": replace(samples.account(), public_network_access="Disabled")}),
+        (ActionKind.DELEGATION_KEY, DELEGATION_KEYS, {"last_revocation": NOW}),
     ],
 )
-def test_an_order_goes_stale_with_what_it_is_about(lever: Lever, target: str, changed: dict[str, object]) -> None:
-    assert plan_of(of_order(lever, target, **changed)).digest != plan_of(of_order(lever, target)).digest
+def test_an_order_goes_stale_with_what_it_is_about(
+    action: ActionKind, target: str, changed: dict[str, object]
+) -> None:
+    assert plan_of(of_order(action, target, **changed)).digest != plan_of(of_order(action, target)).digest
 
 
 @pytest.mark.parametrize(
-    ("lever", "target"),
+    ("action", "target"),
     [
-        (Lever.ACCOUNT_KEY, "kerb1"),
-        (Lever.STORED_POLICY, "blob/x/y"),
-        (Lever.STORED_POLICY, "models"),
-        (Lever.DELEGATION_KEY, "key1"),
-        (Lever.LOCKDOWN, "all"),
+        (ActionKind.ACCOUNT_KEY, "kerb1"),
+        (ActionKind.STORED_POLICY, "blob/x/y"),
+        (ActionKind.STORED_POLICY, "models"),
+        (ActionKind.DELEGATION_KEY, "key1"),
+        (ActionKind.LOCKDOWN, "all"),
     ],
 )
-def test_an_order_that_cannot_be_carried_out_needs_a_person(lever: Lever, target: str) -> None:
-    proposal = of_order(lever, target, samples.reading())
+def test_an_order_that_cannot_be_carried_out_needs_a_person(action: ActionKind, target: str) -> None:
+    proposal = of_order(action, target, samples.reading())
 
     assert (proposal.plan, proposal.verdict.reason) == (None, Reason.PATH_LOST)
     assert "It can't be carried out: " in proposal.verdict.detail
@@ -344,19 +346,19 @@ def test_an_order_that_cannot_be_carried_out_needs_a_person(lever: Lever, target
     ],
 )
 def test_an_order_for_a_policy_that_cannot_be_ended_says_how_it_stands(state: PolicyState, reason: Reason) -> None:
-    proposal = of_order(Lever.STORED_POLICY, str(POLICY), samples.reading(state))
+    proposal = of_order(ActionKind.STORED_POLICY, str(POLICY), samples.reading(state))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, reason)
 
 
 def test_an_order_for_a_policy_that_was_not_read_is_left_undecided() -> None:
-    proposal = of_order(Lever.STORED_POLICY, str(POLICY))
+    proposal = of_order(ActionKind.STORED_POLICY, str(POLICY))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, None)
 
 
 def test_an_order_without_a_name_or_a_reason_is_still_an_order() -> None:
-    proposal = proposals().of_order(Order(ACCOUNT, Lever.ACCOUNT_KEY, "key1"), by=None, reason="")
+    proposal = proposals().of_order(Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"), by=None, reason="")
 
     assert plan_of(proposal).reason == "Ordered: no reason was given."
 
@@ -369,7 +371,7 @@ def test_an_alerts_evidence_asks_for_the_key_that_it_names_and_no_rule_may_decid
     proposal = proposals().of_evidence(samples.evidence(key=key))
 
     plan = plan_of(proposal)
-    assert (plan.lever, plan.target, plan.version) == (Lever.ACCOUNT_KEY, key, key_sha256(KEYS[key]))
+    assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, key, key_sha256(KEYS[key]))
     assert proposal.ground == "an alert is evidence and no proof"
     assert proposal.verdict.key_name is None
     assert "Nobody has the token" in plan.reason

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.decision.rule_parser import parse
-from shared.domain.decision.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.decision.rules import Conditions, Remedy, RuleOutcome, default_rules, first_that_holds
 from shared.domain.target import Lockdown
 from shared.sas import Kind, Service, Severity
 from tests.support import samples
@@ -64,7 +64,7 @@ def test_a_rule_has_every_condition_that_it_names() -> None:
 
     rule, _ = parse(table({**RULE, "when": when, "with": "lockdown_shared_key"}, LAST))
 
-    assert (rule.then, rule.remedy, rule.why) == (Action.ACT, Remedy.LOCKDOWN_SHARED_KEY, "it writes")
+    assert (rule.then, rule.remedy, rule.why) == (RuleOutcome.ACT, Remedy.LOCKDOWN_SHARED_KEY, "it writes")
     assert rule.when == Conditions(
         kinds=frozenset({Kind.POLICY_SAS, Kind.SERVICE_SAS}),
         services=frozenset({Service.BLOB, Service.QUEUE}),
@@ -259,7 +259,7 @@ def test_no_json_is_more_than_refused_and_in_one_line(value: object) -> None:
 
 
 _GOOD_RULES = st.fixed_dictionaries(
-    {"then": st.sampled_from(list(Action)), "why": st.just("it is so")},
+    {"then": st.sampled_from(list(RuleOutcome)), "why": st.just("it is so")},
     optional={
         "with": st.sampled_from(list(Remedy)),
         "when": st.fixed_dictionaries(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.decision.rules import Action, Conditions, Remedy, default_rules, first_that_holds
+from shared.domain.decision.rules import Conditions, Remedy, RuleOutcome, default_rules, first_that_holds
 from shared.domain.target import Lockdown
 from shared.sas import Credential, Kind, Service, Severity, assess
 from tests.support import samples
@@ -55,24 +55,24 @@ def holds(credential: Credential, **conditions: object) -> bool:
 @pytest.mark.parametrize(
     ("credential", "rule", "action"),
     [
-        (KEY, "account-key", Action.ACT),
-        (leak(samples.account_sas(permissions="r", life=timedelta(minutes=5))), "account-wide", Action.ACT),
-        (blob_sas("w"), "writes", Action.ACT),
-        (blob_sas("d"), "writes", Action.ACT),
-        (blob_sas("rc"), "writes", Action.ACT),
-        (leak(samples.policy_sas()), "writes", Action.ACT),  # for all we know
-        (blob_sas("r", 2 * DAY), "lives-long", Action.ACT),
-        (blob_sas("r", DAY + SECOND), "lives-long", Action.ACT),
-        (endless(SMALL), "lives-long", Action.ACT),
-        (blob_sas("r", DAY), "small", Action.ASK),
-        (blob_sas("r", DAY - SECOND), "small", Action.ASK),
-        (leak(samples.queue_sas()), "small", Action.ASK),
-        (leak(samples.table_sas()), "small", Action.ASK),
-        (leak(samples.file_sas()), "small", Action.ASK),
-        (leak(samples.delegation_sas()), "small", Action.ASK),
+        (KEY, "account-key", RuleOutcome.ACT),
+        (leak(samples.account_sas(permissions="r", life=timedelta(minutes=5))), "account-wide", RuleOutcome.ACT),
+        (blob_sas("w"), "writes", RuleOutcome.ACT),
+        (blob_sas("d"), "writes", RuleOutcome.ACT),
+        (blob_sas("rc"), "writes", RuleOutcome.ACT),
+        (leak(samples.policy_sas()), "writes", RuleOutcome.ACT),  # for all we know
+        (blob_sas("r", 2 * DAY), "lives-long", RuleOutcome.ACT),
+        (blob_sas("r", DAY + SECOND), "lives-long", RuleOutcome.ACT),
+        (endless(SMALL), "lives-long", RuleOutcome.ACT),
+        (blob_sas("r", DAY), "small", RuleOutcome.ASK),
+        (blob_sas("r", DAY - SECOND), "small", RuleOutcome.ASK),
+        (leak(samples.queue_sas()), "small", RuleOutcome.ASK),
+        (leak(samples.table_sas()), "small", RuleOutcome.ASK),
+        (leak(samples.file_sas()), "small", RuleOutcome.ASK),
+        (leak(samples.delegation_sas()), "small", RuleOutcome.ASK),
     ],
 )
-def test_the_first_rule_that_applies_decides(credential: Credential, rule: str, action: Action) -> None:
+def test_the_first_rule_that_applies_decides(credential: Credential, rule: str, action: RuleOutcome) -> None:
     decided = first_that_holds(RULES, credential, account=ACCOUNT, now=NOW)
 
     assert (decided.name, decided.then) == (rule, action)

@@ -23,10 +23,10 @@ def doubted(
     credential: Credential = LEAK,
     *,
     liveness: Liveness | None = ALIVE,
-    last_pull: datetime | None = None,
+    last_execution: datetime | None = None,
     tenant_id: str = TENANT,
 ) -> str | None:
-    return user_delegation.doubt(credential, liveness=liveness, last_pull=last_pull, tenant_id=tenant_id)
+    return user_delegation.doubt(credential, liveness=liveness, last_execution=last_execution, tenant_id=tenant_id)
 
 
 # doubt
@@ -68,14 +68,14 @@ def test_a_key_whose_times_cannot_be_read_is_doubted(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("last_pull", "is_doubted"), [(START - SECOND, False), (START, True), (START + SECOND, True)]
+    ("last_execution", "is_doubted"), [(START - SECOND, False), (START, True), (START + SECOND, True)]
 )
-def test_a_key_that_began_before_our_latest_revocation_is_doubted(last_pull: datetime, is_doubted: bool) -> None:
-    assert (doubted(last_pull=last_pull) is not None) is is_doubted
+def test_a_key_that_began_before_our_latest_revocation_is_doubted(last_execution: datetime, is_doubted: bool) -> None:
+    assert (doubted(last_execution=last_execution) is not None) is is_doubted
 
 
 def test_the_revocation_that_is_in_doubt_is_told() -> None:
-    assert "at 2026-11-21 10:00:00 UTC" in (doubted(last_pull=NOW) or "")
+    assert "at 2026-11-21 10:00:00 UTC" in (doubted(last_execution=NOW) or "")
 
 
 def test_a_token_that_needs_a_sign_in_is_doubted_even_if_azure_accepted_it() -> None:
@@ -89,11 +89,11 @@ def test_a_token_that_needs_a_sign_in_is_doubted_even_if_azure_accepted_it() -> 
 def test_a_plan_goes_stale_with_the_key_that_signed_the_leak(name: str) -> None:
     other = altered(**{name: "2026-11-19T00:00:00Z"})
 
-    assert user_delegation.version(other, last_pull=None) != user_delegation.version(LEAK, last_pull=None)
+    assert user_delegation.version(other, last_execution=None) != user_delegation.version(LEAK, last_execution=None)
 
 
 def test_a_plan_goes_stale_with_another_revocation_of_ours() -> None:
-    versions = {user_delegation.version(LEAK, last_pull=at) for at in (None, START, NOW)}
+    versions = {user_delegation.version(LEAK, last_execution=at) for at in (None, START, NOW)}
 
     assert len(versions) == 3
 
@@ -101,8 +101,8 @@ def test_a_plan_goes_stale_with_another_revocation_of_ours() -> None:
 def test_two_leaks_of_one_delegation_key_share_a_plan() -> None:
     other = leak(samples.delegation_sas(permissions="w"))
 
-    assert user_delegation.version(other, last_pull=NOW) == user_delegation.version(LEAK, last_pull=NOW)
+    assert user_delegation.version(other, last_execution=NOW) == user_delegation.version(LEAK, last_execution=NOW)
 
 
 def test_an_order_goes_stale_with_another_revocation_of_ours() -> None:
-    assert user_delegation.version(None, last_pull=None) != user_delegation.version(None, last_pull=NOW)
+    assert user_delegation.version(None, last_execution=None) != user_delegation.version(None, last_execution=NOW)

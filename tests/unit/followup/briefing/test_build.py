@@ -12,19 +12,19 @@ from shared.domain.revocation import (
     Approval,
     Change,
     ClosedAlert,
-    HandOver,
-    HandOverOutcome,
+    KeyDistribution,
+    KeyDistributionOutcome,
     Liveness,
     LockedDown,
     Outcome,
     Owner,
-    Proof,
     Reason,
     Revocation,
     Sighting,
     State,
+    Verification,
 )
-from shared.domain.target import Lever, Lockdown
+from shared.domain.target import ActionKind, Lockdown
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.mail.compose import compose
@@ -46,13 +46,13 @@ def contained(**changed: Any) -> Briefing:
         "key_name": "key2",
         "attributed_at": NOW + SECOND,
         "plan": samples.plan(),
-        "pull": samples.pull(at=NOW + 2 * SECOND),
+        "execution": samples.execution(at=NOW + 2 * SECOND),
     }
     return told(**(facts | changed))
 
 
-def proof(outcome: Outcome) -> Proof:
-    return Proof(outcome, NOW, ("blob: refused.", "queue: refused."))
+def verification(outcome: Outcome) -> Verification:
+    return Verification(outcome, NOW, ("blob: refused.", "queue: refused."))
 
 
 UNREADABLE = Finding("ab" * 32, None, "/scanner", None, NOW)
@@ -108,7 +108,7 @@ def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
 
 
 def test_a_pull_without_an_answer_says_how_it_is_known() -> None:
-    done = contained(pull=samples.pull(confirmed_by="listing")).done
+    done = contained(execution=samples.execution(confirmed_by="listing")).done
 
     assert done.endswith("What is there now shows it: Azure's answer was lost, or nothing had to be changed.")
     assert "correlation id" not in done
@@ -146,7 +146,7 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
     ],
 )
 def test_each_outcome_is_told_with_its_evidence(outcome: Outcome, said: str) -> None:
-    proven = contained(proof=proof(outcome)).proven
+    proven = contained(verification=verification(outcome)).proven
 
     assert proven == f"By arithmetic: key2 is behind it. {said} blob: refused. queue: refused."
 
@@ -156,9 +156,9 @@ def test_what_was_pulled_and_not_proven_does_not_pass_for_proven() -> None:
 
 
 def test_a_key_that_a_dead_worker_pulled_does_not_pass_for_a_proven_signer() -> None:
-    unsigned = replace(samples.pull(confirmed_by="listing"), old_sha256="")
+    unsigned = replace(samples.execution(confirmed_by="listing"), old_sha256="")
 
-    assert contained(pull=unsigned).proven == "Not proven dead yet."
+    assert contained(execution=unsigned).proven == "Not proven dead yet."
 
 
 def test_what_was_not_pulled_does_not_pass_for_revoked() -> None:
@@ -166,8 +166,11 @@ def test_what_was_not_pulled_does_not_pass_for_revoked() -> None:
 
 
 def test_arm_s_word_alone_leaves_something_open() -> None:
-    assert any("Check from a network" in point for point in contained(proof=proof(Outcome.ARM_ONLY)).open_points)
-    assert contained(proof=proof(Outcome.PROVEN)).open_points == ()
+    assert any(
+        "Check from a network" in point
+        for point in contained(verification=verification(Outcome.ARM_ONLY)).open_points
+    )
+    assert contained(verification=verification(Outcome.PROVEN)).open_points == ()
 
 
 # who, what next, when
@@ -211,28 +214,32 @@ def test_whatever_needs_a_person_tells_what_to_do_next(reason: Reason) -> None:
 
 
 def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
-    briefing = contained(state=State.FAILED, reason=Reason.STILL_ALIVE, proof=proof(Outcome.STILL_ALIVE))
+    briefing = contained(
+        state=State.FAILED, reason=Reason.STILL_ALIVE, verification=verification(Outcome.STILL_ALIVE)
+    )
 
     assert "--allow-shared-key-access false" in briefing.next_steps[0]
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "step"),
+    ("action", "target", "step"),
     [
-        (Lever.STORED_POLICY, "blob/models/partners", "regenerate key2"),
-        (Lever.DELEGATION_KEY, "all", "Take the data roles"),
-        (Lever.LOCKDOWN, "network", "who opened the account again"),
+        (ActionKind.STORED_POLICY, "blob/models/partners", "regenerate key2"),
+        (ActionKind.DELEGATION_KEY, "all", "Take the data roles"),
+        (ActionKind.LOCKDOWN, "network", "who opened the account again"),
     ],
 )
-def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(lever: Lever, target: str, step: str) -> None:
+def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(
+    action: ActionKind, target: str, step: str
+) -> None:
     """No switch of keys stops a user delegation SAS, and only production would notice."""
-    briefing = pulled(
-        lever,
+    briefing = executed(
+        action,
         target,
         state=State.FAILED,
         reason=Reason.STILL_ALIVE,
         key_name="key2",
-        proof=proof(Outcome.STILL_ALIVE),
+        verification=verification(Outcome.STILL_ALIVE),
     )
 
     assert step in briefing.next_steps[0]
@@ -249,7 +256,7 @@ def test_what_is_over_asks_nothing_of_anybody() -> None:
 
 
 def test_what_breaks_is_the_plan_s() -> None:
-    assert (told().breaks, contained().breaks) == ((), ("Every client that uses key2.",))
+    assert (told().impact, contained().impact) == ((), ("Every client that uses key2.",))
 
 
 def test_the_timeline_tells_each_thing_once() -> None:
@@ -286,38 +293,45 @@ def test_what_a_token_allowed_is_what_its_policy_gave_it() -> None:
 # by lever
 
 
-def pulled(lever: Lever, target: str, **changed: Any) -> Briefing:
-    plan = replace(samples.plan(), lever=lever, target=target)
-    pull = replace(samples.pull(at=NOW), lever=lever, target=target, notes=("A note.",))
-    return contained(plan=plan, pull=pull, **changed)
+def executed(action: ActionKind, target: str, **changed: Any) -> Briefing:
+    plan = replace(samples.plan(), action=action, target=target)
+    execution = replace(samples.execution(at=NOW), action=action, target=target, notes=("A note.",))
+    return contained(plan=plan, execution=execution, **changed)
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "done", "recovery"),
+    ("action", "target", "done", "recovery"),
     [
         (
-            Lever.STORED_POLICY,
+            ActionKind.STORED_POLICY,
             "blob/models/partners",
             "The stored access policy 'partners' of container models of robustmodels was revoked",
             "Never make or extend the stored access policy 'partners'",
         ),
         (
-            Lever.DELEGATION_KEY,
+            ActionKind.DELEGATION_KEY,
             "all",
             "All user delegation keys of robustmodels were revoked",
             "get a new user delegation key",
         ),
         (
-            Lever.LOCKDOWN,
+            ActionKind.LOCKDOWN,
             "shared_key",
             "Shared key access of robustmodels was switched off",
             "Revoke the credential itself",
         ),
-        (Lever.LOCKDOWN, "network", "robustmodels was closed to public networks", "Revoke the credential itself"),
+        (
+            ActionKind.LOCKDOWN,
+            "network",
+            "robustmodels was closed to public networks",
+            "Revoke the credential itself",
+        ),
     ],
 )
-def test_each_lever_tells_what_it_did_and_how_to_recover(lever: Lever, target: str, done: str, recovery: str) -> None:
-    briefing = pulled(lever, target)
+def test_each_lever_tells_what_it_did_and_how_to_recover(
+    action: ActionKind, target: str, done: str, recovery: str
+) -> None:
+    briefing = executed(action, target)
 
     assert briefing.done.startswith(done)
     assert briefing.done.endswith("A note.")
@@ -349,11 +363,11 @@ def test_a_plan_that_waits_says_how_to_decide() -> None:
 
 
 def test_a_key_that_was_handed_over_is_told_and_one_that_was_not_is_open() -> None:
-    done = HandOver(HandOverOutcome.DONE, NOW, "The new key is in the vault.")
-    declined = replace(done, outcome=HandOverOutcome.DECLINED, said="The secret holds another value.")
+    done = KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.")
+    declined = replace(done, outcome=KeyDistributionOutcome.DECLINED, said="The secret holds another value.")
 
-    assert contained(hand_over=done).done.endswith("The new key is in the vault.")
-    assert contained(hand_over=declined).open_points == (
+    assert contained(key_distribution=done).done.endswith("The new key is in the vault.")
+    assert contained(key_distribution=declined).open_points == (
         "The new key was not handed over: The secret holds another value.",
     )
 
@@ -369,20 +383,20 @@ def test_a_token_that_did_not_show_that_it_lives_is_open(alive: bool | None, ope
 def test_a_lockdown_is_open_until_it_is_undone() -> None:
     locked = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}")
 
-    assert pulled(Lever.LOCKDOWN, "shared_key", lockdown=locked).open_points
-    assert not pulled(Lever.LOCKDOWN, "shared_key", lockdown=replace(locked, undone_at=NOW)).open_points
+    assert executed(ActionKind.LOCKDOWN, "shared_key", lockdown=locked).open_points
+    assert not executed(ActionKind.LOCKDOWN, "shared_key", lockdown=replace(locked, undone_at=NOW)).open_points
 
 
 def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
     undone = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}", undone_at=NOW)
 
-    steps = pulled(Lever.LOCKDOWN, "shared_key", state=State.CLOSED, lockdown=undone).next_steps
+    steps = executed(ActionKind.LOCKDOWN, "shared_key", state=State.CLOSED, lockdown=undone).next_steps
 
     assert not any("undo-lockdown" in step for step in steps)
 
 
 def test_what_a_lockdown_proves_is_no_death() -> None:
-    proven = pulled(Lever.LOCKDOWN, "shared_key", proof=proof(Outcome.ARM_ONLY)).proven
+    proven = executed(ActionKind.LOCKDOWN, "shared_key", verification=verification(Outcome.ARM_ONLY)).proven
 
     assert proven == "blob: refused. queue: refused."
 
@@ -395,7 +409,7 @@ def test_whoever_reported_it_is_named_with_what_they_said() -> None:
 
 
 def test_an_order_is_told_as_what_it_is() -> None:
-    ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, Lever.ACCOUNT_KEY, "key1"))
+    ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"))
     briefing = told(finding=ordered)
 
     assert (briefing.kind, briefing.account, briefing.ordered) == ("order of a responder", ACCOUNT, True)
@@ -403,7 +417,7 @@ def test_an_order_is_told_as_what_it_is() -> None:
 
 
 def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
-    ordered = samples.ordered(Lever.ACCOUNT_KEY, "key1")
+    ordered = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
 
     assert not any("Take the credential out" in step for step in contained(finding=ordered).next_steps)
 
@@ -434,9 +448,11 @@ def test_a_briefing_holds_nothing_usable(text: str) -> None:
     found = samples.finding(text)
     assert found.credential is not None
     verdict = attribute(found.credential, account=ACCOUNT, keys=KEYS)
-    briefing = contained(finding=found, detail=verdict.detail, pull=samples.pull(samples.proof_token()))
+    briefing = contained(
+        finding=found, detail=verdict.detail, execution=samples.execution(samples.verification_token())
+    )
 
-    proof_signature = samples.proof_token().query.partition("sig=")[2]
+    proof_signature = samples.verification_token().query.partition("sig=")[2]
     leaked = text.partition("sig=")[2].split("&")[0]
     secrets = [proof_signature, leaked, *(key.rstrip("=") for key in KEYS.values())]
     assert not any(secret in repr(briefing) for secret in secrets if secret)
@@ -476,7 +492,7 @@ def test_an_alert_that_says_little_is_shown_with_that() -> None:
 
 
 def test_after_a_kill_by_evidence_people_are_to_look_where_it_leaked() -> None:
-    shown = alerted(state=State.PROVEN, pull=samples.pull())
+    shown = alerted(state=State.PROVEN, execution=samples.execution())
 
     assert "Find out where the token leaked: the alert only says that it was used." in shown.next_steps
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.domain.revocation import Reason, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.followup.briefing.headlines import Tone, command, headline, subject_of, title, why
 from tests.support.briefings import RECEIVED, briefing
 
@@ -15,7 +15,7 @@ def test_each_state_has_a_lead_of_its_own() -> None:
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed", "received"])
 def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
     words = headline(briefing(state=state))
-    assert (words.tone, words.pulled) == (Tone.LIVE, False)
+    assert (words.tone, words.executed) == (Tone.LIVE, False)
 
 
 def test_a_revocation_without_proof_does_not_claim_one() -> None:
@@ -29,7 +29,7 @@ def test_the_lead_of_a_revocation_names_what_broke() -> None:
 
 
 def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
-    policy = briefing(state="proven", lever=Lever.STORED_POLICY, target="blob/models/partners")
+    policy = briefing(state="proven", action=ActionKind.STORED_POLICY, target="blob/models/partners")
     lead = headline(policy).lead
     assert "the stored access policy partners" in lead
     assert "key2" not in lead
@@ -38,7 +38,7 @@ def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
 def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
     words = headline(briefing(state="failed", reason="still_alive"))
     assert "STILL ACCEPTED" in words.lead
-    assert (words.tone, words.pulled) == (Tone.LIVE, True)
+    assert (words.tone, words.executed) == (Tone.LIVE, True)
 
 
 def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
@@ -84,29 +84,29 @@ def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: 
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "used"),
+    ("action", "target", "used"),
     [
-        (Lever.ACCOUNT_KEY, "key1", "used key1 stopped"),
-        (Lever.STORED_POLICY, "queue/jobs/a/b", "used the stored access policy a/b stopped"),
-        (Lever.DELEGATION_KEY, "all", "used a user delegation SAS of the account stopped"),
-        (Lever.LOCKDOWN, "shared_key", "used the account's keys, or what they signed, stopped"),
-        (Lever.LOCKDOWN, "network", "used the account from public networks stopped"),
+        (ActionKind.ACCOUNT_KEY, "key1", "used key1 stopped"),
+        (ActionKind.STORED_POLICY, "queue/jobs/a/b", "used the stored access policy a/b stopped"),
+        (ActionKind.DELEGATION_KEY, "all", "used a user delegation SAS of the account stopped"),
+        (ActionKind.LOCKDOWN, "shared_key", "used the account's keys, or what they signed, stopped"),
+        (ActionKind.LOCKDOWN, "network", "used the account from public networks stopped"),
     ],
 )
-def test_each_lever_names_what_broke_with_it(lever: Lever, target: str, used: str) -> None:
-    assert used in headline(briefing(state="proven", lever=lever, target=target)).lead
+def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, used: str) -> None:
+    assert used in headline(briefing(state="proven", action=action, target=target)).lead
 
 
 @pytest.mark.parametrize(
-    ("lever", "target", "starts"),
+    ("action", "target", "starts"),
     [
-        (Lever.ACCOUNT_KEY, "key1", "az storage account keys renew "),
-        (Lever.STORED_POLICY, "blob/models/partners", "az storage container policy update "),
-        (Lever.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
+        (ActionKind.ACCOUNT_KEY, "key1", "az storage account keys renew "),
+        (ActionKind.STORED_POLICY, "blob/models/partners", "az storage container policy update "),
+        (ActionKind.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
     ],
 )
-def test_a_live_credential_is_killed_by_its_own_lever(lever: Lever, target: str, starts: str) -> None:
-    text = command(briefing(state="awaiting_approval", lever=lever, target=target))
+def test_a_live_credential_is_killed_by_its_own_lever(action: ActionKind, target: str, starts: str) -> None:
+    text = command(briefing(state="awaiting_approval", action=action, target=target))
     assert text is not None
     assert text.startswith(starts)
 
@@ -114,9 +114,9 @@ def test_a_live_credential_is_killed_by_its_own_lever(lever: Lever, target: str,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"lever": None, "target": None, "state": "unresolved"},
-        {"lever": Lever.LOCKDOWN, "target": "network", "state": "awaiting_approval"},
-        {"lever": Lever.STORED_POLICY, "target": "blob/models/partners", "state": "proven"},
+        {"action": None, "target": None, "state": "unresolved"},
+        {"action": ActionKind.LOCKDOWN, "target": "network", "state": "awaiting_approval"},
+        {"action": ActionKind.STORED_POLICY, "target": "blob/models/partners", "state": "proven"},
         {"state": "dismissed"},
     ],
 )
@@ -139,12 +139,12 @@ def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -
 
 @pytest.mark.parametrize(("state", "reason"), [("contained", None), ("proven", None), ("closed", None)])
 def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
-    words = headline(briefing(state=state, reason=reason, lever=Lever.LOCKDOWN, target="shared_key"))
+    words = headline(briefing(state=state, reason=reason, action=ActionKind.LOCKDOWN, target="shared_key"))
     assert "revokes nothing" in words.lead
     assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "nothing is open"))
 
 
 def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
-    words = headline(briefing(state="failed", reason="still_alive", lever=Lever.LOCKDOWN, target="network"))
+    words = headline(briefing(state="failed", reason="still_alive", action=ActionKind.LOCKDOWN, target="network"))
     assert "does NOT STAND" in words.lead
     assert words.tone is Tone.LIVE

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from shared.domain.revocation import Revocation
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.domain.usage import Touched, Usage
 from shared.followup.briefing.commands import issue_instead
 from shared.followup.briefing.recommendations import hardening, instead
@@ -15,11 +15,11 @@ from tests.support import samples
 from tests.support.samples import NOW
 
 
-def killed(*objects: Touched, text: str | None = None, lever: Lever = Lever.ACCOUNT_KEY) -> Revocation:
+def killed(*objects: Touched, text: str | None = None, action: ActionKind = ActionKind.ACCOUNT_KEY) -> Revocation:
     usage = Usage(NOW, requests=9, objects=objects) if objects else None
     finding = samples.finding(text)
-    pull = replace(samples.pull(), lever=lever)
-    return samples.revocation(finding=finding, account=samples.account(), pull=pull, usage=usage)
+    execution = replace(samples.execution(), action=action)
+    return samples.revocation(finding=finding, account=samples.account(), execution=execution, usage=usage)
 
 
 def test_what_was_read_and_not_written_gets_a_token_each() -> None:
@@ -53,7 +53,7 @@ def test_a_hostile_name_makes_no_command(blob: str) -> None:
 
 
 def test_a_lockdown_leaves_nothing_to_issue() -> None:
-    assert instead(killed(Touched("/acct/models/a", 1, 0), lever=Lever.LOCKDOWN)) == ()
+    assert instead(killed(Touched("/acct/models/a", 1, 0), action=ActionKind.LOCKDOWN)) == ()
 
 
 def test_hardening_is_for_keys_that_may_still_sign() -> None:
@@ -61,4 +61,4 @@ def test_hardening_is_for_keys_that_may_still_sign() -> None:
     off = replace(record, account=replace(samples.account(), shared_key_access=False))
 
     assert "--sas-expiration-period" in hardening(record)[0]
-    assert hardening(off) == hardening(killed(lever=Lever.STORED_POLICY)) == ()
+    assert hardening(off) == hardening(killed(action=ActionKind.STORED_POLICY)) == ()

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.domain.usage import Client, Touched, Usage
-from shared.followup.investigation.usage_text import also_breaks, summary, used
+from shared.followup.investigation.usage_text import also_affected, summary, used
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -63,7 +63,7 @@ def test_models_scripts_and_programs_run(name: str, runs: bool) -> None:
     [(0, "None was served after the lever was pulled."), (3, "3 requests of them came after the lever was pulled")],
 )
 def test_what_came_after_the_kill_is_told_apart(served_after: int, says: str) -> None:
-    assert says in said(replace(USED, served_after=served_after), pull=samples.pull())
+    assert says in said(replace(USED, served_after=served_after), execution=samples.execution())
 
 
 def test_many_clients_and_objects_are_cut_with_their_number() -> None:
@@ -74,13 +74,13 @@ def test_many_clients_and_objects_are_cut_with_their_number() -> None:
 
 def test_who_else_uses_the_key_breaks_only_where_the_key_is_revoked() -> None:
     usage = replace(USED, others=(Client("198.51.100.1", "billing", 40),))
-    by_key, by_policy = samples.plan(), replace(samples.plan(), lever=Lever.STORED_POLICY)
+    by_key, by_policy = samples.plan(), replace(samples.plan(), action=ActionKind.STORED_POLICY)
 
-    [line] = also_breaks(usage, samples.revocation(plan=by_key))
+    [line] = also_affected(usage, samples.revocation(plan=by_key))
 
     assert "key2 is also used by 198.51.100.1 (billing, 40)" in line
-    assert also_breaks(usage, samples.revocation(plan=by_policy)) == ()
-    assert "nobody else used key2" in also_breaks(replace(usage, others=()), samples.revocation(plan=by_key))[0]
+    assert also_affected(usage, samples.revocation(plan=by_policy)) == ()
+    assert "nobody else used key2" in also_affected(replace(usage, others=()), samples.revocation(plan=by_key))[0]
 
 
 @pytest.mark.parametrize(

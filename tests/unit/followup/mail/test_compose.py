@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.revocation import Owner
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.mail.compose import Message, compose
 from tests.support.briefings import RECEIVED, SECURITY, STATES, briefing
@@ -146,7 +146,7 @@ def test_a_live_credential_comes_with_the_command_that_kills_it(state: str) -> N
 
 @pytest.mark.parametrize("state", ["proven", "failed"])
 def test_no_key_command_is_given_for_a_token_of_a_stored_policy(state: str) -> None:
-    policy = briefing(state=state, policy="partners", lever=Lever.STORED_POLICY, target="blob/models/partners")
+    policy = briefing(state=state, policy="partners", action=ActionKind.STORED_POLICY, target="blob/models/partners")
     assert "az storage account keys" not in _as_text(_mail(policy))
 
 

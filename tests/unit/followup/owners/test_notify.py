@@ -48,7 +48,7 @@ async def tell(people: People, *owners: str, **changed: Any) -> tuple[str, ...]:
     record = samples.revocation(
         state=State.PROVEN,
         account=samples.account(),
-        pull=samples.pull(samples.proof_token()),
+        execution=samples.execution(samples.verification_token()),
         owners=tuple(Owner(address, None, "tag owner") for address in owners),
         **changed,
     )
@@ -170,7 +170,8 @@ async def test_the_mail_holds_neither_the_leak_nor_our_own_token(people: People,
 
     sent = b"".join(request.content for request in service.requests).decode()
     signatures = [
-        text.partition("sig=")[2].split("&")[0] for text in (samples.account_sas(), samples.proof_token().query)
+        text.partition("sig=")[2].split("&")[0]
+        for text in (samples.account_sas(), samples.verification_token().query)
     ]
     assert "robustmodels" in sent
     assert not any(signature in sent for signature in signatures)

@@ -1,4 +1,4 @@
-"""How long a credential lives on: the last answer that let it in counts, and a few refusals are no death."""
+"""How long a credential lives on: the last answer that let it in counts, and a few refusals are no revoked."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from conformance import death
-from conformance.death import StillAlive, until_dead
+from conformance import revoked
+from conformance.revoked import StillAlive, until_dead
 from shared.cloud.data_plane import Answer
 
 LIVE, DEAD, GONE = Answer(200, "", {}, b""), Answer(403, "AuthenticationFailed", {}, b""), Answer(404, "", {}, b"")
@@ -18,7 +18,7 @@ class Time:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(death.asyncio, "sleep", self.sleep)
+        monkeypatch.setattr(revoked.asyncio, "sleep", self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -48,20 +48,20 @@ def answering(*answers: Answer | Exception, then: Answer = DEAD) -> Callable[[],
     return ask
 
 
-async def pulled() -> None:
+async def executed() -> None:
     """A lever that answers at once."""
 
 
 async def test_it_is_dead_when_it_was_let_in_last(time: Time) -> None:
     died = await until_dead(
-        answering(LIVE, LIVE, DEAD, GONE, DEAD), pulled, steady=10, patience=60, pause=1, now=lambda: time.now
+        answering(LIVE, LIVE, DEAD, GONE, DEAD), executed, steady=10, patience=60, pause=1, now=lambda: time.now
     )
 
     assert (died.accepted_until, died.said) == (2.0, "403 AuthenticationFailed")
 
 
 async def test_what_is_refused_at_once_is_dead_at_once(time: Time) -> None:
-    died = await until_dead(answering(LIVE), pulled, steady=10, patience=60, pause=1, now=lambda: time.now)
+    died = await until_dead(answering(LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
     assert died.accepted_until == 0.0
     assert time.now >= 10
@@ -70,19 +70,21 @@ async def test_what_is_refused_at_once_is_dead_at_once(time: Time) -> None:
 async def test_no_answer_shows_neither(time: Time) -> None:
     lost = ServiceRequestError("no connection")
 
-    died = await until_dead(answering(LIVE, lost, LIVE), pulled, steady=5, patience=60, pause=1, now=lambda: time.now)
+    died = await until_dead(
+        answering(LIVE, lost, LIVE), executed, steady=5, patience=60, pause=1, now=lambda: time.now
+    )
 
     assert died.said == "403 AuthenticationFailed"
 
 
 async def test_what_lives_on_is_told_of(time: Time) -> None:
     with pytest.raises(StillAlive, match="accepted 61 s after"):
-        await until_dead(answering(then=LIVE), pulled, steady=10, patience=60, pause=1, now=lambda: time.now)
+        await until_dead(answering(then=LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
 
 async def test_what_was_never_let_in_shows_nothing(time: Time) -> None:
     with pytest.raises(ValueError, match="was not accepted within 60 s: 403 AuthenticationFailed"):
-        await until_dead(answering(), pulled, steady=10, patience=60, pause=1, now=lambda: time.now)
+        await until_dead(answering(), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
 
 async def test_a_lever_that_fails_is_told_of(time: Time) -> None:

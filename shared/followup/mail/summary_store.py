@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 from shared.cloud.graph import Graph
 from shared.domain.revocation import Revocation
 from shared.errors import from_azure
-from shared.followup.mail.digest import DigestLine, compose_digest
+from shared.followup.mail.summary import SummaryLine, compose_summary
 from shared.settings import Settings
 
 _LINE, _LOCK = "line", "lock"
@@ -32,7 +32,7 @@ _BATCH = 100  # changes in one transaction
 _HEADER = "digest"
 
 
-class Digest:
+class SummaryMail:
     """The only reader and writer of table `digest`."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Digest:
 
     async def add(self, revocation: Revocation) -> None:
         """Have the next digest tell of the record as it stands. Idempotent. Raises PassingFailure or Blocked."""
-        line = DigestLine.of(revocation)
+        line = SummaryLine.of(revocation)
         row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
         try:
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
@@ -67,17 +67,17 @@ class Digest:
             return
         try:
             await asyncio.to_thread(self._warm_up)
-            message = compose_digest(lines, security_mailbox=self._settings.security_mailbox)
+            message = compose_summary(lines, security_mailbox=self._settings.security_mailbox)
             await self._graph().send_mail(self._settings.mail_sender, message, finding_id=_HEADER)
             await self._remove(line.key for line in lines)
         finally:
             await self._unclaim()
 
-    async def _lines(self) -> list[DigestLine]:
-        found: list[DigestLine] = []
+    async def _lines(self) -> list[SummaryLine]:
+        found: list[SummaryLine] = []
         try:
             async for row in self._table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
-                found.append(msgspec.json.decode(row["Line"], type=DigestLine))
+                found.append(msgspec.json.decode(row["Line"], type=SummaryLine))
                 if len(found) == _MOST:
                     break
         except AzureError as error:

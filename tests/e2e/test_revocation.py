@@ -24,8 +24,8 @@ async def test_a_leak_ends_closed_with_its_own_key_rotated_once(road: Road, leak
 
     assert record.state is State.CLOSED, record.detail
     assert road.rotations(account) == [key]
-    assert record.proof is not None
-    assert record.proof.outcome is Outcome.PROVEN
+    assert record.verification is not None
+    assert record.verification.outcome is Outcome.PROVEN
 
 
 async def test_the_leaked_token_is_refused_and_the_other_key_still_works(road: Road) -> None:
@@ -33,7 +33,7 @@ async def test_the_leaked_token_is_refused_and_the_other_key_still_works(road: R
     leaked = account_sas(account.name, account.keys["key2"])
 
     [fingerprint] = await road.report(leaked)
-    await road.settled(fingerprint, until=lambda record: record.pull is not None)
+    await road.settled(fingerprint, until=lambda record: record.execution is not None)
 
     with pytest.raises(HttpResponseError) as refused:
         await _containers(road, leaked)
@@ -95,7 +95,7 @@ async def test_a_missing_right_is_a_failure_that_says_what_to_do(road: Road) -> 
     account.locks.append("ReadOnly")
 
     [fingerprint] = await road.report(account_sas(account.name, account.keys["key2"]))
-    record = await road.settled(fingerprint, until=lambda r: r.state is State.FAILED and bool(r.told))
+    record = await road.settled(fingerprint, until=lambda r: r.state is State.FAILED and bool(r.notifications))
 
     assert record.reason is Reason.BLOCKED
     assert "lock" in record.detail

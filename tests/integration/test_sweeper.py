@@ -30,17 +30,17 @@ async def account(driver: Driver) -> Account:
 async def stuck(driver: Driver, account: Account) -> Finding:
     """A leak that was claimed by a worker that died before it had sent a message."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().ledger.claim(finding)
+    await driver.app().ledger.claim(finding)
     return finding
 
 
 async def swept(driver: Driver, *, minutes: float = 21) -> None:
     driver.clock.advance(minutes=minutes)
-    await driver.worker().sweep.run()
+    await driver.app().sweeper.run()
 
 
 async def is_open(driver: Driver, finding: Finding) -> bool:
-    table = driver.worker().state_index._table
+    table = driver.app().state_index._table
     rows = table.query_entities("PartitionKey eq 'open' and RowKey eq @f", parameters={"f": finding.fingerprint})
     return bool([row async for row in rows])
 
@@ -76,22 +76,22 @@ async def test_record_is_swept_every_six_hours_after_a_day(driver: Driver, stuck
 
 async def test_message_of_the_sweep_that_fails_adds_no_other(driver: Driver, stuck: Finding) -> None:
     driver.fault("/listKeys", times=None)
-    await driver.worker().containment.resume(Message(stuck.fingerprint, swept=True))
+    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
     assert driver.messages("contain", stuck.fingerprint) == []
 
 
 async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_its_own(
     driver: Driver, account: Account, stuck: Finding
 ) -> None:
-    await driver.worker().account_table.acquire(account.name, fingerprint="another")
-    await driver.worker().containment.resume(Message(stuck.fingerprint, swept=True))
+    await driver.app().account_table.acquire(account.name, fingerprint="another")
+    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
     [sent] = [s.message for s in driver.sent if s.message.fingerprint == stuck.fingerprint]
     assert sent.swept
 
 
 async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     driver.sent.clear()
     await swept(driver)
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
@@ -99,9 +99,9 @@ async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, acco
 
 async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
-    await worker.follow_up.run(Message(finding.fingerprint))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     await swept(driver)
     assert not await is_open(driver, finding)
@@ -110,9 +110,9 @@ async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Acc
 
 async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker(mode="approve")
-    await worker.reception.receive(report(finding))
-    await worker.follow_up.run(Message(finding.fingerprint))
+    app = driver.app(mode="approve")
+    await app.ingest.receive(report(finding))
+    await app.follow_up.run(Message(finding.fingerprint))
     await swept(driver)
     assert await is_open(driver, finding)
     assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
@@ -123,7 +123,7 @@ async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driv
 async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: Driver, account: Account) -> None:
     """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker(mode="approve").reception.receive(report(finding))
+    await driver.app(mode="approve").ingest.receive(report(finding))
     for _ in range(11):
         await swept(driver)
     await swept(driver, minutes=10)
@@ -133,7 +133,7 @@ async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: 
 async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stuck: Finding) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().ledger.claim(other)
+    await driver.app().ledger.claim(other)
     driver.fault(f"RowKey='{stuck.fingerprint}'", times=None)
     await swept(driver)
     assert driver.messages("contain", other.fingerprint) == [(0.0, 0)]
@@ -147,15 +147,15 @@ async def test_sweep_that_is_killed_at_any_call_is_made_up_for(
     while died:
         number += 1
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
-        await driver.worker().ledger.claim(finding)
+        await driver.app().ledger.claim(finding)
         driver.clock.advance(minutes=21)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.worker(life).sweep.run()
+            await driver.app(life).sweeper.run()
         except Killed:
             died = True
         await swept(driver)
         assert driver.messages("contain", finding.fingerprint), f"killed at call {number}"
-        await driver.worker().containment.resume(Message(finding.fingerprint))
+        await driver.app().containment.resume(Message(finding.fingerprint))
         driver.rest()
     assert number > 4

@@ -12,7 +12,7 @@ from shared.containment.batch import behind_our_rotation
 from shared.domain.account import AccountKey
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
@@ -31,7 +31,7 @@ def rotated(account: Account) -> list[str]:
 async def left_waiting(driver: Driver, finding: Finding) -> None:
     """Have `finding` received and durable, and nothing done about it."""
     driver.fault("/listKeys", times=3)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     driver.cloud.faults.clear()
     driver.rest()
 
@@ -43,9 +43,9 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
     """It is there for a moment whenever a known leak is reported again."""
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker(mode="approve").reception.receive(report(decided))
-    await driver.worker().account_table.add_waiting(account.name, decided)
-    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app(mode="approve").ingest.receive(report(decided))
+    await driver.app().account_table.add_waiting(account.name, decided)
+    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
 
@@ -53,8 +53,8 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
 async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().account_table.add_waiting(account.name, unclaimed)
-    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app().account_table.add_waiting(account.name, unclaimed)
+    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
 
@@ -62,7 +62,7 @@ async def test_another_leak_that_waits_is_killed_on_the_way(driver: Driver) -> N
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
-    await driver.worker().reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert ((await driver.record(waits.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -71,9 +71,9 @@ async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(dr
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
     late = Life(stops_at="POST https://sasquashstate.table.core.windows.net/accounts")  # the lock
-    resuming = asyncio.create_task(driver.worker(late).containment.resume(Message(finding.fingerprint)))
+    resuming = asyncio.create_task(driver.app(late).containment.resume(Message(finding.fingerprint)))
     await late.stopped.wait()
-    await driver.worker(mode="observe").containment.resume(Message(finding.fingerprint))
+    await driver.app(mode="observe").containment.resume(Message(finding.fingerprint))
     late.go.set()
     await resuming
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.OBSERVED, [])
@@ -83,7 +83,7 @@ async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driv
     account = await driver.account()
     small = found(small_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, small)
-    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
 
 
@@ -92,7 +92,7 @@ async def test_blocked_lever_fails_every_leak_that_it_was_for(driver: Driver) ->
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     driver.fault(REGENERATE, status=403)
-    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(waits.fingerprint)).reason is Reason.BLOCKED
 
 
@@ -101,7 +101,7 @@ async def test_leak_of_the_other_key_keeps_its_turn_when_the_first_lever_is_bloc
     other = found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, other)
     driver.fault(REGENERATE, status=403)
-    await driver.worker().reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(other.fingerprint)).state is State.RECEIVED
 
 
@@ -112,30 +112,30 @@ async def test_worker_that_died_before_its_pull_is_succeeded_by_one_that_pulls(d
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE))
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
-    assert record.pull is not None
-    assert record.pull.confirmed_by == "answer"
+    assert record.execution is not None
+    assert record.execution.confirmed_by == "answer"
 
 
 async def test_worker_that_died_after_its_pull_is_told_of(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
-    assert record.pull is not None
+    assert record.execution is not None
     assert record.attributed_at is not None
-    assert record.attributed_at <= record.pull.at
+    assert record.attributed_at <= record.execution.at
 
 
 async def test_lock_of_a_dead_worker_is_not_taken_before_its_time(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE), minutes=2)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert rotated(account) == []
     [*_, (delay, _)] = driver.messages("contain", finding.fingerprint)
     assert 55 < delay <= 61
@@ -147,7 +147,7 @@ async def test_what_the_dead_worker_had_proven_is_covered_for_all_of_it(driver: 
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
-    await driver.worker().containment.resume(Message(waits.fingerprint))
+    await driver.app().containment.resume(Message(waits.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
 
@@ -161,7 +161,7 @@ async def test_successor_that_dies_too_takes_no_knowledge_with_it(driver: Driver
         number += 1
         life = Life(ends_at=number)
         try:
-            await driver.worker(life).containment.resume(Message(finding.fingerprint))
+            await driver.app(life).containment.resume(Message(finding.fingerprint))
         except Killed:
             driver.clock.advance(minutes=4)
         died = life.ended
@@ -175,10 +175,10 @@ async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: 
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     driver.fault("/$batch", times=None)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -190,9 +190,9 @@ async def test_one_rotation_is_counted_once_and_told_of_by_one_record(driver: Dr
     # The record of the pull stands, the covered one's does not.
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
     await dies(driver, finding, life)
-    await driver.worker().containment.resume(Message(waits.fingerprint))
+    await driver.app().containment.resume(Message(waits.fingerprint))
     records = [await driver.record(f.fingerprint) for f in (finding, waits)]
-    assert [r.pull is not None for r in records] == [True, False]
+    assert [r.execution is not None for r in records] == [True, False]
     assert records[1].reason is Reason.COVERED
     assert sum(key.startswith("rotation~") for key in await driver.rows(account.name)) == 1
 
@@ -206,10 +206,10 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     # The first writing of the lock's row is its note, the second gives it back.
     life = Life(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
     with pytest.raises(Killed):
-        await driver.worker(life).reception.receive(report(finding))
+        await driver.app(life).ingest.receive(report(finding))
     driver.clock.advance(days=30)
     again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
-    await driver.worker().reception.receive(report(again))
+    await driver.app().ingest.receive(report(again))
     assert ((await driver.record(again.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1", key])
 
 
@@ -218,7 +218,7 @@ async def test_new_leak_is_decided_after_a_predecessor_s_pull_was_settled(driver
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     again = found(account_sas(account.name, account.keys["key2"]))
-    await driver.worker().reception.receive(report(again))
+    await driver.app().ingest.receive(report(again))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(again.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == ["key1"]
@@ -235,7 +235,7 @@ async def test_key_made_under_an_unnoted_lock_tells_of_the_pull(driver: Driver) 
     await driver.cloud.model.regenerate(account, "key1")  # the dead worker's call
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert record.attributed_at is None, "nobody can prove any more which key it was"
@@ -249,7 +249,7 @@ async def test_key_made_after_an_unnoted_lock_s_time_tells_of_nothing(driver: Dr
     await driver.cloud.model.regenerate(account, "key1")
     account.key_created["key1"] += timedelta(minutes=10)
     driver.clock.advance(minutes=20)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -258,14 +258,14 @@ async def test_rotation_that_is_told_of_is_not_told_of_again_for_the_next_who_di
     account = await driver.account()
     told = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(told))
+    await driver.app().ingest.receive(report(told))
     await left_waiting(driver, late)
     account.key_created["key1"] = driver.clock()  # as if regenerating it had taken all of its time
     await locked_and_dead(driver, account, late)
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(late.fingerprint))
+    await driver.app().containment.resume(Message(late.fingerprint))
     record = await driver.record(late.fingerprint)
-    assert (record.reason, record.pull) == (Reason.NO_KEY_MATCHES, None)
+    assert (record.reason, record.execution) == (Reason.NO_KEY_MATCHES, None)
 
 
 async def test_unnoted_pull_is_told_of_though_the_successor_died_too(driver: Driver) -> None:
@@ -281,7 +281,7 @@ async def test_unnoted_pull_is_told_of_though_the_successor_died_too(driver: Dri
         driver.clock.advance(minutes=4)
         await locked_and_dead(driver, account, second)
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(second.fingerprint))
+    await driver.app().containment.resume(Message(second.fingerprint))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     assert (await driver.record(second.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
@@ -296,14 +296,14 @@ async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecess
     # The first writing of the lock's row takes it over, the second would have been its note.
     life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
     with pytest.raises(Killed):
-        await driver.worker(life).reception.receive(report(second))
+        await driver.app(life).ingest.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     await driver.cloud.model.regenerate(account, "key2")  # the second worker's call
     account.key_created["key2"] = driver.clock()
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(second.fingerprint))
+    await driver.app().containment.resume(Message(second.fingerprint))
     record = await driver.record(second.fingerprint)
-    assert (record.state, record.pull and record.pull.target) == (State.CONTAINED, "key2")
+    assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key2")
 
 
 async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_record(driver: Driver) -> None:
@@ -314,12 +314,12 @@ async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_re
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
     life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
     with pytest.raises(Killed):
-        await driver.worker(life).reception.receive(report(forged))
+        await driver.app(life).ingest.receive(report(forged))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(forged.fingerprint))
+    await driver.app().containment.resume(Message(forged.fingerprint))
     record = await driver.record(waits.fingerprint)
-    assert (record.state, record.pull and record.pull.target) == (State.CONTAINED, "key1")
+    assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key1")
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -330,7 +330,7 @@ async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contai
     await left_waiting(driver, finding)
     await locked_and_dead(driver, account, finding)
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -340,7 +340,7 @@ async def test_live_leak_under_an_unnoted_lock_is_killed(driver: Driver) -> None
     await left_waiting(driver, finding)
     await locked_and_dead(driver, account, finding)
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -351,7 +351,7 @@ async def test_lever_is_pulled_though_the_lock_could_not_be_noted_on(driver: Dri
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -359,18 +359,18 @@ async def test_lock_is_given_back_though_the_answer_to_its_note_was_lost(driver:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=3, after=True)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
 async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
     """Have a worker take `finding` and die where `life` stops it; then let its lock's time pass."""
-    task = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
+    task = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     stopped = asyncio.create_task(life.stopped.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     assert stopped.done(), "the worker never came to where it should die"
-    await noted_if_it_pulls(driver, finding)
+    await noted_if_it_executes(driver, finding)
     life.ended = True
     life.go.set()
     with pytest.raises(Killed):
@@ -378,7 +378,7 @@ async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float =
     driver.clock.advance(minutes=minutes)
 
 
-async def noted_if_it_pulls(driver: Driver, finding: Finding) -> None:
+async def noted_if_it_executes(driver: Driver, finding: Finding) -> None:
     """Wait until the lock says what its holder proved: it is written while the lever is being pulled."""
     account = finding.credential.account if finding.credential else None
     async with asyncio.timeout(5):
@@ -388,7 +388,7 @@ async def noted_if_it_pulls(driver: Driver, finding: Finding) -> None:
 
 async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
     """The lock as a worker leaves it that died between its call to ARM and its note."""
-    await driver.worker().account_table.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.app().account_table.acquire(account.name, fingerprint=finding.fingerprint)
 
 
 # --- a list of keys that lags
@@ -412,7 +412,7 @@ def key_of(name: str, *, made: datetime | None) -> AccountKey:
 )
 def test_key_as_it_was_before_our_rotation_is_behind(value: str, made: timedelta | None, behind: str | None) -> None:
     at = datetime(2026, 11, 20, 3, tzinfo=UTC)
-    ours = Rotation(Lever.ACCOUNT_KEY, "key1", at, "f" * 64, key_of("new", made=None).sha256)
+    ours = Rotation(ActionKind.ACCOUNT_KEY, "key1", at, "f" * 64, key_of("new", made=None).sha256)
     keys = {"key1": key_of(value, made=at + made if made is not None else None), "key2": key_of("x", made=at)}
     assert behind_our_rotation(keys, [ours]) == behind
 
@@ -420,7 +420,9 @@ def test_key_as_it_was_before_our_rotation_is_behind(value: str, made: timedelta
 def test_only_our_latest_rotation_of_a_key_counts() -> None:
     at = datetime(2026, 11, 20, 3, tzinfo=UTC)
     rotations = [
-        Rotation(Lever.ACCOUNT_KEY, "key1", at + timedelta(hours=n), "f" * 64, key_of(f"new{n}", made=None).sha256)
+        Rotation(
+            ActionKind.ACCOUNT_KEY, "key1", at + timedelta(hours=n), "f" * 64, key_of(f"new{n}", made=None).sha256
+        )
         for n in (1, 2)
     ]
     keys = {"key1": key_of("new2", made=at + timedelta(hours=2))}
@@ -431,16 +433,16 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
     account = await driver.account()
     first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
     old = (dict(account.keys), dict(account.key_created))
-    worker = driver.worker()
-    await worker.reception.receive(report(first))
+    app = driver.app()
+    await app.ingest.receive(report(first))
     new = (dict(account.keys), dict(account.key_created))
     account.keys, account.key_created = old  # what ARM still lists
     driver.rest()
-    await worker.reception.receive(report(second))
+    await app.ingest.receive(report(second))
     assert (await driver.record(second.fingerprint)).state is State.RECEIVED
     account.keys, account.key_created = new
     driver.rest()
-    await worker.containment.resume(Message(second.fingerprint))
+    await app.containment.resume(Message(second.fingerprint))
     assert (await driver.record(second.fingerprint)).reason is Reason.COVERED
     assert len(account.rotations) == 1
 
@@ -449,7 +451,7 @@ async def test_lever_is_not_pulled_when_too_little_is_left_of_the_lock(driver: D
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Life(stops_at="/listKeys", carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
+    containing = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(seconds=40)
     life.go.set()
@@ -465,21 +467,21 @@ async def test_leak_that_comes_after_the_rotation_is_covered_by_whoever_rotated(
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.reception.receive(report(first))
+    app = driver.app()
+    await app.ingest.receive(report(first))
     driver.rest()
-    await worker.reception.receive(report(late))
+    await app.ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.DISMISSED, Reason.COVERED, ["key1"])
 
 
 async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) -> None:
     account = await driver.account()
-    worker = driver.worker()
-    await worker.reception.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    app = driver.app()
+    await app.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.rest()
     forged = found(unusual_leaks.forged(account.name, ""))
-    await worker.reception.receive(report(forged))
+    await app.ingest.receive(report(forged))
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -488,9 +490,9 @@ async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     life = Life(stops_at=REGENERATE)
-    rotating = asyncio.create_task(driver.worker(life).reception.receive(report(first)))
+    rotating = asyncio.create_task(driver.app(life).ingest.receive(report(first)))
     await life.stopped.wait()
-    await driver.worker().reception.receive(report(late))
+    await driver.app().ingest.receive(report(late))
     life.go.set()
     await rotating
     assert (await driver.record(late.fingerprint)).reason is Reason.COVERED
@@ -503,9 +505,9 @@ async def test_leak_that_comes_late_to_another_worker_is_told_with_the_rotation_
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(first))
+    await driver.app().ingest.receive(report(first))
     driver.rest()
-    await driver.worker().reception.receive(report(late))
+    await driver.app().ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert record.reason is Reason.NO_KEY_MATCHES
     assert "Sasquash itself regenerated key1" in record.detail

@@ -24,21 +24,21 @@ class Death:
     not any more. `said` is the status and the code of the refusal.
     """
 
-    pulled: float
+    executed: float
     accepted_until: float
     said: str
     asked: int
 
     def __str__(self) -> str:
         return (
-            f"dead after {self.accepted_until:.1f} s (the lever took {self.pulled:.1f} s; {self.asked} requests, "
+            f"dead after {self.accepted_until:.1f} s (the lever took {self.executed:.1f} s; {self.asked} requests, "
             f"then {self.said})"
         )
 
 
 async def until_dead(
     ask: Ask,
-    pull: Callable[[], Awaitable[object]],
+    execution: Callable[[], Awaitable[object]],
     *,
     steady: float = 60.0,
     patience: float = 900.0,
@@ -51,13 +51,13 @@ async def until_dead(
     """
     last = await until_accepted(ask, patience=patience, pause=pause, now=now)
     start = now()
-    pulling = asyncio.ensure_future(pull())
-    pulled, accepted_at, asked = None, 0.0, 0
+    executor = asyncio.ensure_future(execution())
+    executed, accepted_at, asked = None, 0.0, 0
     try:
-        while pulled is None or now() - start - max(accepted_at, pulled) < steady:
-            if pulled is None and pulling.done():
-                pulling.result()
-                pulled = now() - start
+        while executed is None or now() - start - max(accepted_at, executed) < steady:
+            if executed is None and executor.done():
+                executor.result()
+                executed = now() - start
             try:
                 last = await ask()
             except AzureError:
@@ -69,8 +69,8 @@ async def until_dead(
                 raise StillAlive(f"It was accepted {accepted_at:.0f} s after the lever had been pulled.")
             await asyncio.sleep(pause)
     finally:
-        pulling.cancel()
-    return Death(pulled, accepted_at, _said(last), asked)
+        executor.cancel()
+    return Death(executed, accepted_at, _said(last), asked)
 
 
 async def until_accepted(ask: Ask, *, patience: float, pause: float, now: Now) -> Answer:

@@ -40,7 +40,7 @@ function acts(record) {
   if (record.state === 'awaiting_approval' && approver) {
     found.push({ name: 'approve', label: 'Approve: revoke it', danger: true }, { name: 'reject', label: 'Reject' });
   }
-  if (['failed', 'unresolved', 'observed'].includes(record.state) && !record.pull && (approver || roles.has('Responder'))) {
+  if (['failed', 'unresolved', 'observed'].includes(record.state) && !record.execution && (approver || roles.has('Responder'))) {
     found.push({ name: 'retry', label: 'Try again' });
   }
   if (record.lockdown && !record.lockdown.undone_at && approver) {

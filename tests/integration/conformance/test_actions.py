@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
-from conformance import levers
+from conformance import actions
 from conformance.place import Place, Throwaway
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import SUBSCRIPTION_ID
@@ -53,23 +53,23 @@ async def place(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 @pytest.mark.parametrize(
-    ("lever", "said"),
+    ("action", "said"),
     [
-        (levers.account_key, "403 AuthenticationFailed"),
-        (levers.stored_policy, "403 AuthenticationFailed"),
-        (levers.delegation_keys, "403 AuthenticationFailed"),
-        (levers.shared_key_off, "403 KeyBasedAuthenticationNotPermitted"),
-        (levers.network_closed, "403 AuthorizationFailure); who shows no credential is told AuthorizationFailure"),
-        (levers.policy_made_anew, "alive again"),
+        (actions.account_key, "403 AuthenticationFailed"),
+        (actions.stored_policy, "403 AuthenticationFailed"),
+        (actions.delegation_keys, "403 AuthenticationFailed"),
+        (actions.shared_key_off, "403 KeyBasedAuthenticationNotPermitted"),
+        (actions.network_closed, "403 AuthorizationFailure); who shows no credential is told AuthorizationFailure"),
+        (actions.policy_made_anew, "alive again"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_a_lever_is_seen_to_kill(place: LocalPlace, lever: object, said: str) -> None:
-    seen = await lever(place, **QUICK)  # type: ignore[operator]
+async def test_a_lever_is_seen_to_kill(place: LocalPlace, action: object, said: str) -> None:
+    seen = await action(place, **QUICK)  # type: ignore[operator]
 
     assert seen.startswith("dead after ")
     assert said in seen
 
 
 async def test_a_policy_without_an_end_is_said_to_be_accepted_or_not(place: LocalPlace) -> None:
-    assert (await levers.policy_without_an_end(place)).startswith("it is ")
+    assert (await actions.policy_without_an_end(place)).startswith("it is ")

@@ -19,9 +19,9 @@ async def test_the_views_are_drawn(browser: Browser, road: Road, tmp_path: Path)
     [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
     await road.settled(fingerprint, until=is_closed)
     for view, address, scheme in (("record", f"#/record/{fingerprint}", "light"), ("list", "#/", "dark")):
-        async with at_the_desk(browser, road.cloud.hosts[0], color_scheme=scheme, **WIDE) as desk:
-            await desk.open(address, as_="approver")
-            await desk.page.wait_for_selector(".timeline, table")
-            await desk.page.screenshot(path=folder / f"desk-{view}-{scheme}.png")
+        async with at_the_desk(browser, road.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
+            await console.open(address, as_="approver")
+            await console.page.wait_for_selector(".timeline, table")
+            await console.page.screenshot(path=folder / f"desk-{view}-{scheme}.png")
 
     assert all((folder / name).stat().st_size > 5000 for name in ("desk-record-light.png", "desk-list-dark.png"))

@@ -38,10 +38,10 @@ async def account(driver: Driver) -> Account:
 
 
 async def owners(driver: Driver, account: Account, **settings: str) -> Owners:
-    worker = driver.worker(**settings)
-    ref = await worker.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    app = driver.app(**settings)
+    ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
-    return await worker._people.find(await worker.accounts.facts(ref))
+    return await app._people.find(await app.accounts.facts(ref))
 
 
 def addresses(found: Owners) -> list[tuple[str, str]]:
@@ -140,7 +140,7 @@ async def test_guests_and_people_without_a_mailbox_are_not_told(driver: Driver, 
     assert any("fabrikam" in reason for reason in found.rejected)
 
 
-@pytest.mark.parametrize(("setting", "told"), [("on", [OWNER]), ("off", [])])
+@pytest.mark.parametrize(("setting", "notifications"), [("on", [OWNER]), ("off", [])])
 async def test_the_owners_of_an_app_are_told_where_the_settings_say_so(
     driver: Driver, account: Account, setting: str, told: list[str]
 ) -> None:

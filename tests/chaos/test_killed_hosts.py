@@ -111,7 +111,7 @@ async def test_leak_is_closed_by_others_when_its_host_is_killed(road: Road, matc
 # --- faults that a lever can have
 
 
-LEVER_FAULTS = {
+ACTION_FAULTS = {
     "503": (Effect.STATUS, False),
     "503, carried out": (Effect.STATUS, True),
     "hang": (Effect.HANG, False),
@@ -131,8 +131,8 @@ async def test_lever_with_any_fault_rotates_once_and_the_token_is_dead(road: Roa
         await closed(road, fingerprint)
         return road.rotations(account), account.keys["key1"] != old
 
-    came = await asyncio.gather(*(case(effect, after=after) for effect, after in LEVER_FAULTS.values()))
-    assert dict(zip(LEVER_FAULTS, came, strict=True)) == dict.fromkeys(LEVER_FAULTS, (["key1"], True))
+    came = await asyncio.gather(*(case(effect, after=after) for effect, after in ACTION_FAULTS.values()))
+    assert dict(zip(ACTION_FAULTS, came, strict=True)) == dict.fromkeys(ACTION_FAULTS, (["key1"], True))
 
 
 async def test_graph_that_is_down_delays_no_kill_and_is_told_once_it_is_back(road: Road) -> None:

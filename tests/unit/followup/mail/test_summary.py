@@ -4,24 +4,24 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared.domain.revocation import Reason, State
-from shared.followup.mail.digest import DigestLine, compose_digest
+from shared.followup.mail.summary import SummaryLine, compose_summary
 from tests.support import samples
 from tests.support.samples import NOW
 
 MAILBOX = "security@contoso.com"
-LINE = DigestLine.of(samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail=""))
+LINE = SummaryLine.of(samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail=""))
 
 
-def lines(count: int, **changed: object) -> list[DigestLine]:
+def lines(count: int, **changed: object) -> list[SummaryLine]:
     return [replace(LINE, fingerprint=f"{n:064x}", c3id=f"c3id{n}", **changed) for n in range(count)]  # type: ignore[arg-type]
 
 
-def body(*several: DigestLine) -> str:
-    return compose_digest(several, security_mailbox=MAILBOX).html
+def body(*several: SummaryLine) -> str:
+    return compose_summary(several, security_mailbox=MAILBOX).html
 
 
 def test_it_goes_to_the_security_mailbox_alone() -> None:
-    message = compose_digest([LINE], security_mailbox=MAILBOX)
+    message = compose_summary([LINE], security_mailbox=MAILBOX)
 
     assert (message.to, message.cc) == ((MAILBOX,), ())
 
@@ -29,7 +29,7 @@ def test_it_goes_to_the_security_mailbox_alone() -> None:
 def test_subject_tells_how_many_and_what_can_t_wait() -> None:
     several = [*lines(3), replace(LINE, state=State.FAILED), replace(LINE, state=State.AWAITING_APPROVAL)]
 
-    subject = compose_digest(several, security_mailbox=MAILBOX).subject
+    subject = compose_summary(several, security_mailbox=MAILBOX).subject
 
     assert subject == "[DIGEST] 5 unconfirmed findings: 1 FAILED, 1 waiting for a decision"
 
@@ -74,5 +74,5 @@ def test_record_is_told_of_once_for_each_state_and_reason() -> None:
     record = samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="")
     again = record.end(Reason.PATH_LOST, now=NOW, detail="")
 
-    assert DigestLine.of(record).key == LINE.key
-    assert DigestLine.of(again).key != LINE.key
+    assert SummaryLine.of(record).key == LINE.key
+    assert SummaryLine.of(again).key != LINE.key

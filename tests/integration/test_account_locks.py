@@ -5,11 +5,11 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import new_storage_key
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.errors import Blocked, Busy, PassingFailure
 from shared.persistence.accounts import (
     _MOST_ATTRIBUTED,
-    REST,
+    COOLDOWN,
     TAKEOVER_TIME,
     WORK_TIME,
     AccountTable,
@@ -28,7 +28,7 @@ DELETE = "DELETE https://sasquashstate.table.core.windows.net/accounts("
 
 @pytest.fixture
 async def table(driver: Driver) -> AccountTable:
-    return driver.worker().account_table
+    return driver.app().account_table
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def account(request: pytest.FixtureRequest) -> str:
 def proven(number: int) -> Attributed:
     """What takes most room: the longest target, of characters that JSON doubles."""
     target = str(PolicyTarget(Service.QUEUE, "q" * 63, '"' * 64))
-    return Attributed(f"{number:064x}", Lever.STORED_POLICY, target, "f" * 64)
+    return Attributed(f"{number:064x}", ActionKind.STORED_POLICY, target, "f" * 64)
 
 
 async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:
@@ -60,7 +60,7 @@ async def test_account_whose_keys_were_listed_just_now_rests(
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     with pytest.raises(Busy) as caught:
         await table.acquire(account, fingerprint="b")
-    assert 0 < caught.value.retry_after <= REST.total_seconds()
+    assert 0 < caught.value.retry_after <= COOLDOWN.total_seconds()
 
 
 async def test_account_that_has_rested_is_free(driver: Driver, table: AccountTable, account: str) -> None:
@@ -237,9 +237,9 @@ async def test_rotation_is_counted_once_however_often_it_is_told(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     at = driver.clock()
-    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at, "f", "new"))
-    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at - timedelta(seconds=1), "f", "new"))
-    await table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", at, "f", "newer"))
+    await table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", at, "f", "new"))
+    await table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", at - timedelta(seconds=1), "f", "new"))
+    await table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", at, "f", "newer"))
     assert len((await table.rows([account])).rotations) == 2
 
 
@@ -258,7 +258,7 @@ async def test_table_that_is_down_is_a_passing_failure(
         table.acquire(account, fingerprint="a"),
         table.rows([account]),
         table.remove_waiting(account, "a"),
-        table.add_rotation(account, Rotation(Lever.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
+        table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
     ):
         with pytest.raises(PassingFailure):
             await call

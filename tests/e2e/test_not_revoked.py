@@ -56,7 +56,7 @@ async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(road: Road) ->
     account = await road.account()
 
     [fingerprint] = await road.report(forged(account))
-    await road.settled(fingerprint, until=lambda record: bool(record.told))
+    await road.settled(fingerprint, until=lambda record: bool(record.notifications))
 
     assert road.mails(account) == []
     assert road.incident(fingerprint)["Status"] == "unresolved"

@@ -18,8 +18,8 @@ from azure.storage.blob import (
 )
 from azure.storage.blob.aio import BlobServiceClient
 
-from conformance.death import accepted, until_accepted, until_dead
 from conformance.place import BLOB, CONTAINER, Place, Throwaway
+from conformance.revoked import accepted, until_accepted, until_dead
 
 POLICY = "partners"
 
@@ -105,8 +105,8 @@ async def policy_without_an_end(place: Place) -> str:
     return f"it is {'accepted' if accepted(answer) else 'refused'} ({answer.status} {answer.code})"
 
 
-async def _dies(place: Place, url: str, pull: Callable[[], Awaitable[object]], **patience: float) -> str:
-    return str(await until_dead(lambda: place.ask(url), pull, now=time.monotonic, **patience))
+async def _dies(place: Place, url: str, execution: Callable[[], Awaitable[object]], **patience: float) -> str:
+    return str(await until_dead(lambda: place.ask(url), execution, now=time.monotonic, **patience))
 
 
 async def _comes_back(place: Place, url: str, *, patience: float = 900.0, pause: float = 0.5, **_: float) -> str:

@@ -11,8 +11,8 @@ from local.network.faults import Effect
 from local.tenant.model import KEY_VAULT, Account
 from local.tenant.vault_model import SecretVersion
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import HandOver, HandOverOutcome, Pull
-from shared.domain.target import Lever
+from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.target import ActionKind
 from shared.errors import Blocked, PassingFailure
 from shared.sas import key_sha256
 from tests.support.driver import Driver, Killed, Life
@@ -49,10 +49,10 @@ class Rotated:
     def writes(self) -> int:
         return len(self.driver.requests(f"PUT https://{KEY_VAULT}.vault.azure.net/secrets/{self.name}"))
 
-    async def hand_over(self, life: Life | None = None) -> HandOver:
+    async def key_distribution(self, life: Life | None = None) -> KeyDistribution:
         """What a host of its own makes of it."""
-        pull = Pull(
-            lever=Lever.ACCOUNT_KEY,
+        execution = Execution(
+            action=ActionKind.ACCOUNT_KEY,
             target="key1",
             at=datetime.now(UTC),
             old_sha256=key_sha256(self.old),
@@ -69,7 +69,7 @@ class Rotated:
             endpoints={},
             secondary_endpoints={},
         )
-        return await self.driver.worker(life)._hand_over.run(pull, facts)
+        return await self.driver.app(life)._key_distribution.run(execution, facts)
 
 
 async def rotate(driver: Driver) -> Rotated:
@@ -87,15 +87,15 @@ async def rotated(driver: Driver) -> Rotated:
 
 
 async def test_secret_has_the_new_key_and_its_old_version_is_disabled(rotated: Rotated) -> None:
-    done = await rotated.hand_over()
-    assert (done.outcome, rotated.shown) == (HandOverOutcome.DONE, rotated.replaced)
+    done = await rotated.key_distribution()
+    assert (done.outcome, rotated.shown) == (KeyDistributionOutcome.DONE, rotated.replaced)
 
 
 async def test_client_that_knows_no_challenge_yet_is_challenged(driver: Driver, rotated: Rotated) -> None:
     from azure.keyvault.secrets._shared.http_challenge_cache import clear
 
     clear()
-    await rotated.hand_over()
+    await rotated.key_distribution()
     statuses = [r.status for r in driver.requests(f"/secrets/{rotated.name}")]
     assert statuses == [401, 200, 200, 200, 200]
 
@@ -108,10 +108,10 @@ async def test_host_killed_at_any_call_leaves_what_the_next_one_finishes(driver:
         rotated = await rotate(driver)
         life = Life(ends_at=number, carried_out=carried_out)
         try:
-            await rotated.hand_over(life)
+            await rotated.key_distribution(life)
         except Killed:
-            done = await rotated.hand_over()
-            assert done.outcome is HandOverOutcome.DONE, f"killed at call {number}"
+            done = await rotated.key_distribution()
+            assert done.outcome is KeyDistributionOutcome.DONE, f"killed at call {number}"
         assert rotated.shown == rotated.replaced, f"killed at call {number}"
         assert rotated.writes() == 1, f"killed at call {number}"
         if not life.ended:
@@ -122,7 +122,7 @@ async def test_host_killed_at_any_call_leaves_what_the_next_one_finishes(driver:
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
 async def test_write_whose_answer_is_lost_is_not_repeated(driver: Driver, rotated: Rotated, effect: Effect) -> None:
     driver.fault("PUT https://sasquash-vault.", effect, after=True)
-    assert (await rotated.hand_over()).outcome is HandOverOutcome.DONE
+    assert (await rotated.key_distribution()).outcome is KeyDistributionOutcome.DONE
     assert (rotated.shown, rotated.writes()) == (rotated.replaced, 1)
 
 
@@ -132,9 +132,9 @@ async def test_write_that_never_arrived_is_left_to_the_next_run(
 ) -> None:
     driver.fault("PUT https://sasquash-vault.", effect)
     with pytest.raises(PassingFailure):
-        await rotated.hand_over()
+        await rotated.key_distribution()
     assert rotated.shown == [(rotated.old, True)]
-    assert (await rotated.hand_over()).outcome is HandOverOutcome.DONE
+    assert (await rotated.key_distribution()).outcome is KeyDistributionOutcome.DONE
     assert rotated.shown == rotated.replaced
 
 
@@ -142,38 +142,38 @@ async def test_write_that_never_arrived_is_left_to_the_next_run(
 @pytest.mark.parametrize("call", ["GET", "PATCH"])
 async def test_what_may_be_repeated_is(driver: Driver, rotated: Rotated, call: str, effect: Effect) -> None:
     driver.fault(f"{call} https://sasquash-vault.", effect, times=2)
-    assert (await rotated.hand_over()).outcome is HandOverOutcome.DONE
+    assert (await rotated.key_distribution()).outcome is KeyDistributionOutcome.DONE
     assert rotated.shown == rotated.replaced
 
 
 async def test_second_host_finds_the_work_done(rotated: Rotated) -> None:
-    await rotated.hand_over()
-    assert (await rotated.hand_over()).outcome is HandOverOutcome.DONE
+    await rotated.key_distribution()
+    assert (await rotated.key_distribution()).outcome is KeyDistributionOutcome.DONE
     assert (rotated.shown, rotated.writes()) == (rotated.replaced, 1)
 
 
 async def test_host_that_was_overtaken_before_its_second_look_writes_nothing(rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
-    slow = asyncio.create_task(rotated.hand_over(life))
+    slow = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
-    await rotated.hand_over()
+    await rotated.key_distribution()
     life.go.set()
-    assert (await slow).outcome is HandOverOutcome.DONE
+    assert (await slow).outcome is KeyDistributionOutcome.DONE
     assert (rotated.shown, rotated.writes()) == (rotated.replaced, 1)
 
 
 async def test_closed_vault_needs_a_person(driver: Driver, rotated: Rotated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver.cloud.model.vaults[KEY_VAULT], "closed", True)
     with pytest.raises(Blocked, match="closed to the network"):
-        await rotated.hand_over()
+        await rotated.key_distribution()
     assert rotated.shown == [(rotated.old, True)]
 
 
 async def test_key_that_was_rotated_again_is_not_handed_over(driver: Driver, rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
-    running = asyncio.create_task(rotated.hand_over(life))
+    running = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
     await driver.cloud.model.regenerate(rotated.account, "key1")
     life.go.set()
-    assert (await running).outcome is HandOverOutcome.DECLINED
+    assert (await running).outcome is KeyDistributionOutcome.DECLINED
     assert rotated.shown == [(rotated.old, True)]

@@ -10,7 +10,7 @@ from local.tenant.model import new_storage_key
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Reason, Revocation, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.errors import Conflict, InvalidRequest, PassingFailure
 from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, found
@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.worker().ledger
+    return driver.app().ledger
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_first_claim_is_new_and_later_ones_find_it(ledger: Ledger, finding
 
 
 async def test_one_of_many_claims_at_once_is_new(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.worker().ledger for _ in range(4)]
+    ledgers = [driver.app().ledger for _ in range(4)]
     claims = await asyncio.gather(*(ledger.claim(finding) for ledger in ledgers for _ in range(4)))
     assert [is_new for _, is_new in claims].count(True) == 1
 
@@ -70,7 +70,7 @@ async def test_record_that_others_changed_is_not_overwritten(ledger: Ledger, fin
 
 
 async def test_changes_at_once_are_all_kept(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.worker().ledger for _ in range(2)]
+    ledgers = [driver.app().ledger for _ in range(2)]
     await ledgers[0].claim(finding)
 
     def more(current: Revocation) -> Revocation:
@@ -113,7 +113,7 @@ async def test_history_begins_with_who_reported_it_and_why(ledger: Ledger, findi
 
 
 async def test_history_of_an_order_begins_with_what_was_ordered(ledger: Ledger, finding: Finding) -> None:
-    wanted = Order("contosodata", Lever.ACCOUNT_KEY, "key2")
+    wanted = Order("contosodata", ActionKind.ACCOUNT_KEY, "key2")
     await ledger.claim(replace(finding, credential=None, order=wanted, reported_by=ADA, reason="A laptop was lost."))
     [first] = await ledger.history(finding.fingerprint)
     assert first.what == "Ordered: account_key on key2 of contosodata. Reason: A laptop was lost."
@@ -246,7 +246,7 @@ async def test_page_of_a_state_holds_no_other(ledger: Ledger, account: str) -> N
 async def test_record_is_listed_by_the_account_that_its_order_names(
     ledger: Ledger, finding: Finding, account: str
 ) -> None:
-    wanted = Order(account, Lever.ACCOUNT_KEY, "key1")
+    wanted = Order(account, ActionKind.ACCOUNT_KEY, "key1")
     await ledger.claim(replace(finding, credential=None, order=wanted))
     [record], _ = await ledger.page(state=None, account=account, limit=10, after=None)
     assert record.fingerprint == finding.fingerprint

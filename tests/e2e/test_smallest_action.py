@@ -10,7 +10,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from shared.domain import finding
 from shared.domain.revocation import Outcome, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from tests.support.deployment import Developer, Road
 from tests.support.policy_resources import PLACES, REFUSED, Container, Place
 
@@ -50,8 +50,11 @@ async def test_a_policy_leaves_a_tombstone_and_is_proven_dead(road: Road, kind: 
     record = await road.settled(fingerprint)
 
     after = await place.policies()
-    assert record.proof is not None
-    assert (record.proof.outcome, record.plan and record.plan.lever) == (Outcome.PROVEN, Lever.STORED_POLICY)
+    assert record.verification is not None
+    assert (record.verification.outcome, record.plan and record.plan.action) == (
+        Outcome.PROVEN,
+        ActionKind.STORED_POLICY,
+    )
     assert after["suppliers"] == before["suppliers"]
     ended = after["partners"]
     assert ended is not None

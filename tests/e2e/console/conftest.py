@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from local.cloud.cloud import LocalCloud
-from tests.support.browser import Desk, at_the_desk, launched
+from tests.support.browser import RevocationService, at_the_desk, launched
 from tests.support.deployment import Road
 
 
@@ -17,7 +17,7 @@ async def browser(deployed: LocalCloud) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def desk(browser: Browser, deployed: LocalCloud) -> AsyncIterator[Desk]:
+async def console(browser: Browser, deployed: LocalCloud) -> AsyncIterator[RevocationService]:
     async with at_the_desk(browser, deployed.hosts[0]) as opened:
         yield opened
 

@@ -33,7 +33,7 @@ async def account(driver: Driver) -> Account:
 @pytest.fixture
 async def container(driver: Driver) -> ContainerClient:
     """The dead letters, of which there are none but the test's."""
-    client = driver.worker()._dead_letters
+    client = driver.app()._dead_letters
     async for blob in client.list_blobs():
         await client.delete_blob(blob.name)
     return client
@@ -73,7 +73,7 @@ async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
 async def test_leak_in_a_dead_letter_is_killed(driver: Driver, account: Account, container: ContainerClient) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding))
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert [key for key, _ in account.rotations] == ["key1"]
 
@@ -93,7 +93,7 @@ async def test_event_in_the_event_grid_schema_is_read(
         "deliveryAttempts": 12,
     }
     await put(container, event)
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -101,18 +101,18 @@ async def test_dead_letter_is_a_failed_record_that_says_why(
     driver: Driver, account: Account, container: ContainerClient
 ) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     assert (record.state, "MaxDeliveryAttemptsExceeded; attempts: 30" in record.detail) == (State.FAILED, True)
 
 
 async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account, container: ContainerClient) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
-    worker = driver.worker()
-    await worker.undelivered.collect()
+    app = driver.app()
+    await app.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     before = len(driver.cloud.model.mails)
-    await worker.follow_up.run(Message(record.fingerprint))
+    await app.follow_up.run(Message(record.fingerprint))
     assert len(driver.incidents(record.fingerprint)) == 1
     [mail] = driver.cloud.model.mails[before:]
     assert "FAILED to be delivered" in mail.subject
@@ -122,7 +122,7 @@ async def test_dead_letter_that_was_taken_in_is_deleted(
     driver: Driver, account: Account, container: ContainerClient
 ) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     assert await names(container) == []
 
 
@@ -131,12 +131,12 @@ async def test_dead_letter_that_can_t_be_read_is_kept_and_told_of_once(
     driver: Driver, container: ContainerClient, content: bytes
 ) -> None:
     await container.upload_blob(f"odd/{len(content)}-{content[:1].hex()}.json", content)
-    worker = driver.worker()
-    await worker.undelivered.collect()
+    app = driver.app()
+    await app.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
-    await worker.follow_up.run(Message(record.fingerprint))
+    await app.follow_up.run(Message(record.fingerprint))
     driver.sent.clear()
-    await worker.undelivered.collect()
+    await app.dead_letters.collect()
     [kept] = await names(container)
     assert (driver.sent, kept.startswith("kept/")) == ([], True)
     assert f"kept in container dead-letters as {kept}" in record.detail
@@ -147,7 +147,7 @@ async def test_blob_of_which_one_event_can_t_be_read_is_kept_and_the_others_are_
 ) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding), {"no": "event"})
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     [kept] = await names(container)
     assert kept.startswith("kept/")
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -160,7 +160,7 @@ async def test_one_that_fails_does_not_stop_the_others(
     await put(container, letter(finding), name="a.json")
     await put(container, letter(finding), name="b.json")
     driver.fault("/dead-letters/a.json", times=None)
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     assert await names(container) == ["a.json"]
 
 
@@ -169,7 +169,7 @@ async def test_event_grid_s_own_words_are_not_trusted(
 ) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding, deadletterreason="<b>x</b>" * 50))
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     assert "<" not in record.detail
 
@@ -187,13 +187,13 @@ async def test_collector_that_is_killed_at_any_call_loses_nothing(
         life, died = Life(ends_at=number, carried_out=carried_out), False
         driver.sent.clear()
         try:
-            await driver.worker(life).undelivered.collect()
+            await driver.app(life).dead_letters.collect()
         except Killed:
             died = True
             driver.clock.advance(minutes=5)
-            await driver.worker().undelivered.collect()
+            await driver.app().dead_letters.collect()
         driver.clock.advance(minutes=5)
-        await driver.worker().containment.resume(Message(finding.fingerprint))
+        await driver.app().containment.resume(Message(finding.fingerprint))
         assert [key for key, _ in other.rotations] == ["key1"], f"killed at call {number}"
         assert await names(container) == [], f"killed at call {number}"
         assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"killed at call {number}"
@@ -205,9 +205,9 @@ async def test_collector_that_is_killed_at_any_call_loses_nothing(
 
 async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.ledger.claim(finding)
-    await worker.undelivered.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    app = driver.app()
+    await app.ledger.claim(finding)
+    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)
     assert driver.messages("follow-up", finding.fingerprint)
@@ -215,40 +215,40 @@ async def test_record_that_containment_crashed_on_has_failed(driver: Driver, acc
 
 async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
-    await worker.undelivered.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_follow_up_that_crashed_is_told_of_by_a_record_of_its_own(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
-    await worker.undelivered.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.dead_letters.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
 
 
 async def test_message_that_is_none_of_ours_is_told_of_without_its_text(driver: Driver) -> None:
-    await driver.worker().undelivered.poisoned("contain", "sig=leaked")
+    await driver.app().dead_letters.poisoned("contain", "sig=leaked")
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert "leaked" not in record.detail
 
 
 async def test_message_that_comes_twice_is_told_of_once(driver: Driver) -> None:
-    worker = driver.worker()
-    await worker.undelivered.poisoned("contain", "twice")
+    app = driver.app()
+    await app.dead_letters.poisoned("contain", "twice")
     [record] = await of_trouble(driver, Reason.CRASHED)
-    await worker.follow_up.run(Message(record.fingerprint))
+    await app.follow_up.run(Message(record.fingerprint))
     driver.sent.clear()
-    await worker.undelivered.poisoned("contain", "twice")
+    await app.dead_letters.poisoned("contain", "twice")
     assert driver.sent == []
 
 
 async def test_retry_of_a_record_of_our_own_is_refused(driver: Driver) -> None:
-    await driver.worker().undelivered.poisoned("contain", "retried")
+    await driver.app().dead_letters.poisoned("contain", "retried")
     [record] = await of_trouble(driver, Reason.CRASHED)
     with pytest.raises(WrongState):
-        await driver.worker().desk.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))
+        await driver.app().revocations.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))

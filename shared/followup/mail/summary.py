@@ -26,7 +26,7 @@ _OTHERS = "Others"
 
 
 @dataclass(frozen=True, slots=True)
-class DigestLine:
+class SummaryLine:
     """What the digest says of one record. Nothing in it could be used; the texts are as they came."""
 
     fingerprint: str
@@ -41,7 +41,7 @@ class DigestLine:
     deadline: datetime | None
 
     @classmethod
-    def of(cls, revocation: Revocation) -> "DigestLine":
+    def of(cls, revocation: Revocation) -> "SummaryLine":
         """Return the line for a record as it stands."""
         finding, credential = revocation.finding, revocation.finding.credential
         return cls(
@@ -63,7 +63,7 @@ class DigestLine:
         return f"{self.fingerprint}~{self.state}~{self.reason or ''}"
 
 
-def compose_digest(lines: Sequence[DigestLine], *, security_mailbox: str) -> Message:
+def compose_summary(lines: Sequence[SummaryLine], *, security_mailbox: str) -> Message:
     """Return the mail that tells of `lines`, of which there is at least one."""
     subject = f"[DIGEST] {len(lines)} unconfirmed findings{_headline(lines)}"
     shown, sections = 0, []
@@ -82,7 +82,7 @@ def compose_digest(lines: Sequence[DigestLine], *, security_mailbox: str) -> Mes
     )
 
 
-def _headline(lines: Sequence[DigestLine]) -> str:
+def _headline(lines: Sequence[SummaryLine]) -> str:
     failed = sum(line.state is State.FAILED for line in lines)
     waiting = sum(line.state is State.AWAITING_APPROVAL for line in lines)
     told = [f"{failed} FAILED"] if failed else []
@@ -90,18 +90,18 @@ def _headline(lines: Sequence[DigestLine]) -> str:
     return f": {', '.join(told)}" if told else ""
 
 
-def _counted(lines: Sequence[DigestLine]) -> list[tuple[str, str]]:
+def _counted(lines: Sequence[SummaryLine]) -> list[tuple[str, str]]:
     counts = Counter((_where(line), line.reason or line.state) for line in lines)
     return [(f"{count} x {why}", where) for (where, why), count in counts.most_common(20)]
 
 
-def _where(line: DigestLine) -> str:
+def _where(line: SummaryLine) -> str:
     if line.account:
         return f"storage account {clean(line.account, limit=60)}"
     return defang(line.host, limit=120) if line.host else "no account known"
 
 
-def _group(lines: Sequence[DigestLine], room: int) -> str:
+def _group(lines: Sequence[SummaryLine], room: int) -> str:
     # In parts, since a list shows twenty.
     shown = [_line(line) for line in lines[:room]]
     parts = "".join(bullets(shown[start : start + 20]) for start in range(0, len(shown), 20))
@@ -109,7 +109,7 @@ def _group(lines: Sequence[DigestLine], room: int) -> str:
     return parts + (paragraph(f"and {left} more: GET /api/revocations lists them all.") if left else "")
 
 
-def _line(line: DigestLine) -> str:
+def _line(line: SummaryLine) -> str:
     found = f", found at {defang(line.url, limit=200)}" if line.url else ""
     until = f", to be decided by {utc(line.deadline)}" if line.deadline else ""
     who = defang(line.source, limit=80)

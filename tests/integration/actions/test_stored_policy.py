@@ -22,11 +22,11 @@ from azure.storage.queue import generate_queue_sas
 
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import SUBSCRIPTION_ID, Account
-from shared.actions.stored_policy import StoredPolicyLever
-from shared.actions.verification import Prover
+from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
-from shared.domain.revocation import Outcome, Plan, Pull
-from shared.domain.target import Lever, PolicyTarget
+from shared.domain.revocation import Execution, Outcome, Plan
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Service
 from tests.support.cloud_clients import browser, new_account, options
 from tests.support.samples import SERVICES
@@ -138,7 +138,7 @@ class Proxied(AioHttpTransport):  # type: ignore[misc]  # untyped
 
 
 @pytest.fixture
-async def lever(cloud: LocalCloud) -> AsyncIterator[StoredPolicyLever]:
+async def action(cloud: LocalCloud) -> AsyncIterator[StoredPolicyAction]:
     def transport() -> Proxied:
         return Proxied(cloud)
 
@@ -150,92 +150,92 @@ async def lever(cloud: LocalCloud) -> AsyncIterator[StoredPolicyLever]:
 
     credential = Token(cloud, "responder", audience="https://management.azure.com")
     async with StorageManagementClient(credential, SUBSCRIPTION_ID, **options(cloud)) as client:
-        prover = Prover(transport, clock=clock, new_id=new_id)
-        yield StoredPolicyLever(lambda _: client, prover, transport, clock=clock, new_id=new_id)
+        verifier = Verifier(transport, clock=clock, new_id=new_id)
+        yield StoredPolicyAction(lambda _: client, verifier, transport, clock=clock, new_id=new_id)
 
 
-async def pull(lever: StoredPolicyLever, setting: Setting, account: AccountFacts | None = None) -> Pull:
+async def execution(action: StoredPolicyAction, setting: Setting, account: AccountFacts | None = None) -> Execution:
     account = account or setting.facts
-    read = await lever.read(account, setting.target, key=setting.key)
-    tokens = lever.mint(account, read, key=setting.key)
-    return await lever.pull(plan_for(account, read), account, read, key=setting.key, tokens=tokens)
+    read = await action.read(account, setting.target, key=setting.key)
+    tokens = action.mint(account, read, key=setting.key)
+    return await action.execute(plan_for(account, read), account, read, key=setting.key, tokens=tokens)
 
 
 def plan_for(account: AccountFacts, read: PolicyReading) -> Plan:
     return Plan(
-        lever=Lever.STORED_POLICY,
+        action=ActionKind.STORED_POLICY,
         account_id=account.id,
         target=str(read.target),
         version=read.version,
         reason="It leaked.",
         steps=(),
-        breaks=(),
+        impact=(),
         digest="d" * 64,
     )
 
 
-async def test_the_leak_dies_and_its_neighbor_lives(lever: StoredPolicyLever, setting: Setting) -> None:
+async def test_the_leak_dies_and_its_neighbor_lives(action: StoredPolicyAction, setting: Setting) -> None:
     before = [await setting.status(policy) for policy in (LEAKED, OTHER)]
 
-    await pull(lever, setting)
+    await execution(action, setting)
 
     lives = 200 if setting.service is Service.QUEUE else 404
     assert before == [lives, lives]
     assert [await setting.status(policy) for policy in (LEAKED, OTHER)] == [403, lives]
 
 
-async def test_its_death_is_proven(lever: StoredPolicyLever, setting: Setting) -> None:
-    proof = await lever.prove(await pull(lever, setting), setting.facts, key=setting.key)
+async def test_its_death_is_proven(action: StoredPolicyAction, setting: Setting) -> None:
+    verification = await action.verify(await execution(action, setting), setting.facts, key=setting.key)
 
-    assert proof.outcome is Outcome.PROVEN, proof.evidence
+    assert verification.outcome is Outcome.PROVEN, verification.evidence
 
 
-async def test_a_policy_is_deleted_where_the_tag_asks_for_it(lever: StoredPolicyLever, setting: Setting) -> None:
+async def test_a_policy_is_deleted_where_the_tag_asks_for_it(action: StoredPolicyAction, setting: Setting) -> None:
     tagged = facts(setting.account, tags={"Sasquash-Policy-Removal": "delete"})
 
-    done = await pull(lever, setting, tagged)
+    done = await execution(action, setting, tagged)
 
     assert done.new_sha256 == ""
-    assert (await lever.read(tagged, setting.target, key=setting.key)).state is PolicyState.GONE
+    assert (await action.read(tagged, setting.target, key=setting.key)).state is PolicyState.GONE
     assert await setting.status(LEAKED) == 403
 
 
-async def test_a_policy_that_is_gone_is_buried(lever: StoredPolicyLever, setting: Setting) -> None:
+async def test_a_policy_that_is_gone_is_buried(action: StoredPolicyAction, setting: Setting) -> None:
     other = PolicyTarget(setting.service, "models", "never-there")
-    read = await lever.read(setting.facts, other, key=setting.key)
+    read = await action.read(setting.facts, other, key=setting.key)
 
-    said = await lever.bury(other, setting.facts, read, key=setting.key)
+    said = await action.bury(other, setting.facts, read, key=setting.key)
 
     assert said.startswith("A tombstone was left")
-    again = await lever.read(setting.facts, other, key=setting.key)
+    again = await action.read(setting.facts, other, key=setting.key)
     assert (read.state, again.state) == (PolicyState.GONE, PolicyState.TOMBSTONE)
 
 
 async def test_where_the_data_plane_is_closed_arm_is_the_way_or_there_is_none(
-    lever: StoredPolicyLever, setting: Setting
+    action: StoredPolicyAction, setting: Setting
 ) -> None:
     open_ = dict(setting.account.properties)
-    before = await lever.read(setting.facts, setting.target, key=setting.key)
+    before = await action.read(setting.facts, setting.target, key=setting.key)
     setting.account.properties["publicNetworkAccess"] = "Disabled"
-    read = await lever.read(setting.facts, setting.target, key=setting.key)
+    read = await action.read(setting.facts, setting.target, key=setting.key)
 
     if setting.service in (Service.BLOB, Service.QUEUE):
         assert (read.state, read.detail != "") == (PolicyState.UNREACHABLE, True)
         return
     assert (read.state, read.via) == (PolicyState.LIVE, Via.ARM)
-    await lever.pull(plan_for(setting.facts, read), setting.facts, read, key=setting.key, tokens=())
+    await action.execute(plan_for(setting.facts, read), setting.facts, read, key=setting.key, tokens=())
     setting.account.properties = open_
     assert await setting.status(LEAKED) == 403
     assert await setting.status(OTHER) == 404
     assert before.permissions == read.permissions
 
 
-async def test_a_container_stays_as_public_as_it_was(cloud: LocalCloud, lever: StoredPolicyLever) -> None:
+async def test_a_container_stays_as_public_as_it_was(cloud: LocalCloud, action: StoredPolicyAction) -> None:
     account = await new_account(cloud, allowBlobPublicAccess=True)
     async with AsyncExitStack() as stack, browser(cloud) as http:
         clients = Clients(cloud, stack)
         await make(clients, account, Service.BLOB)
-        await pull(lever, Setting(account, Service.BLOB, facts(account), http))
+        await execution(action, Setting(account, Service.BLOB, facts(account), http))
         blob = await clients.blob(account, account.keys["key1"])
         properties = await blob.get_container_client("models").get_container_properties()
 

@@ -11,7 +11,7 @@ from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
 from local.tenant.model import SUBSCRIPTION_ID, Account, ActivityEvent
 from shared.domain.revocation import Revocation, State
-from shared.domain.target import Lever
+from shared.domain.target import ActionKind
 from shared.followup.investigation.other_policies import OtherPolicies
 from shared.persistence.queues import Message
 from tests.support import shares
@@ -29,8 +29,8 @@ async def account(driver: Driver) -> Account:
 
 async def followed(driver: Driver, account: Account, text: str | None = None, **settings: str) -> Revocation:
     finding = found(text or account_sas(account.name, account.keys["key1"]))
-    await driver.worker(**settings).reception.receive(report(finding))
-    await driver.worker(**settings).follow_up.run(Message(finding.fingerprint))
+    await driver.app(**settings).ingest.receive(report(finding))
+    await driver.app(**settings).follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -209,15 +209,15 @@ async def test_a_policy_that_was_not_ended_is_named_although_the_leak_was_under_
     """It could not be reached, so that the key was regenerated: tokens that the other key signed live on."""
     await shares.under_policies(driver, account, "partners")
     finding = found(shares.leak(account))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
-    assert record.pull is not None
+    assert record.execution is not None
     assert record.account is not None
     await shares.under_policies(driver, account, "partners", "suppliers")
-    rotated = replace(record, pull=replace(record.pull, lever=Lever.ACCOUNT_KEY, target="key1"))
+    rotated = replace(record, execution=replace(record.execution, action=ActionKind.ACCOUNT_KEY, target="key1"))
 
-    [said] = await OtherPolicies(worker.levers).of(rotated, record.account)
+    [said] = await OtherPolicies(app.actions).of(rotated, record.account)
 
     assert "partners" in said
     assert "that key2 signed" in said
