@@ -128,7 +128,7 @@ def _attributes(revocation: Revocation, milestone: Milestone) -> dict[str, str]:
         "sasquash.reason": milestone.reason,
         "sasquash.source": clean(revocation.finding.source),
         "sasquash.account": revocation.account.name if revocation.account is not None else "",
-        "sasquash.lever": plan.action.value if plan is not None else "",
+        "sasquash.action": plan.action.value if plan is not None else "",
     }
 
 

@@ -10,7 +10,7 @@ from local.tenant.model import Account, new_storage_key
 from shared.domain import finding
 from shared.domain.finding import Report
 from shared.domain.revocation import Reason, State
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, blob_sas
 
 
@@ -40,43 +40,43 @@ def expired(account: Account) -> str:
     ],
 )
 async def test_ends_without_a_rotation(
-    road: Road, leak: Callable[[Account], str], state: State, reason: Reason
+    deployment: Deployment, leak: Callable[[Account], str], state: State, reason: Reason
 ) -> None:
-    account = await road.account()
+    account = await deployment.account()
 
-    [fingerprint] = await road.report(leak(account))
-    record = await road.settled(fingerprint)
+    [fingerprint] = await deployment.report(leak(account))
+    record = await deployment.settled(fingerprint)
 
     assert (record.state, record.reason) == (state, reason)
-    assert road.rotations(account) == []
-    assert not road.requests(f"/{account.name}/regenerateKey")
+    assert deployment.rotations(account) == []
+    assert not deployment.requests(f"/{account.name}/regenerateKey")
 
 
-async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(road: Road) -> None:
-    account = await road.account()
+async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(deployment: Deployment) -> None:
+    account = await deployment.account()
 
-    [fingerprint] = await road.report(forged(account))
-    await road.settled(fingerprint, until=lambda record: bool(record.notifications))
+    [fingerprint] = await deployment.report(forged(account))
+    await deployment.settled(fingerprint, until=lambda record: bool(record.notifications))
 
-    assert road.mails(account) == []
-    assert road.incident(fingerprint)["Status"] == "unresolved"
+    assert deployment.mails(account) == []
+    assert deployment.incident(fingerprint)["Status"] == "unresolved"
 
 
-async def test_a_foreign_account_is_looked_for_and_nothing_of_it_is_touched(road: Road) -> None:
-    [fingerprint] = await road.report(account_sas("nobodysaccount", new_storage_key()))
+async def test_a_foreign_account_is_looked_for_and_nothing_of_it_is_touched(deployment: Deployment) -> None:
+    [fingerprint] = await deployment.report(account_sas("nobodysaccount", new_storage_key()))
 
-    record = await road.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
+    record = await deployment.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
 
     assert record.state is State.RECEIVED  # a second look follows
-    assert not road.requests("//nobodysaccount.")
-    assert not road.requests("storageAccounts/nobodysaccount")
+    assert not deployment.requests("//nobodysaccount.")
+    assert not deployment.requests("storageAccounts/nobodysaccount")
 
 
-async def test_an_event_that_is_not_a_finding_becomes_an_incident(road: Road) -> None:
+async def test_an_event_that_is_not_a_finding_becomes_an_incident(deployment: Deployment) -> None:
     event = CloudEvent(source="/tests", type=finding.REPORTED, id="no-finding", data={"credential": {"kind": "?"}})
     stand_in = finding.unreadable(Report("no-finding", "", "/tests", None), now=datetime.now(UTC))
 
-    await road.publish(event)
-    record = await road.settled(stand_in.fingerprint, until=lambda r: r.filed is not None)
+    await deployment.publish(event)
+    record = await deployment.settled(stand_in.fingerprint, until=lambda r: r.filed is not None)
 
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.MALFORMED)

@@ -15,7 +15,7 @@ import pytest
 from local.cloud.cloud import LocalCloud, running
 from local.reporters import reports
 from tests.support.bicep import ROOT, variable
-from tests.support.deployment import Road, is_closed
+from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import HostProcess, running_host
 from tests.support.leaks import account_sas
 
@@ -108,18 +108,18 @@ async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> N
 
 
 async def test_a_leak_that_the_intake_takes_is_killed_by_the_responder(deployed_apart: Deployed) -> None:
-    road = Road(deployed_apart.cloud)
-    account = await road.account()
+    deployment = Deployment(deployed_apart.cloud)
+    account = await deployment.account()
     leak = account_sas(account.name, account.keys["key2"])
-    posted = reports.make(road.cloud.model, road.cloud.entra, source="github", text=leak)
+    posted = reports.make(deployment.cloud.model, deployment.cloud.entra, source="github", text=leak)
 
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         url = f"{deployed_apart.intake.url}/api/intake/github"
         answer = await client.post(url, content=posted.body, headers=posted.headers)
     [fingerprint] = answer.json()["items"][0]["findings"]
-    record = await road.settled(fingerprint, until=is_closed)
+    record = await deployment.settled(fingerprint, until=is_closed)
 
     assert answer.status_code == 202
-    assert road.rotations(account) == ["key2"]
-    assert road.cloud.model.alerts.github[-1].resolution == "revoked"
+    assert deployment.rotations(account) == ["key2"]
+    assert deployment.cloud.model.alerts.github[-1].resolution == "revoked"
     assert record.closed_alerts

@@ -13,7 +13,7 @@ from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas, blob_sas, share_sas
 from tests.support.policy_resources import PLACES, REFUSED
@@ -203,7 +203,7 @@ async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: 
 @pytest.mark.parametrize("kind", PLACES)
 async def test_token_dies_with_its_policy_on_every_kind_of_resource(driver: Driver, kind: str) -> None:
     account = await driver.account()
-    place = PLACES[kind](Road(driver.cloud), account, "models")
+    place = PLACES[kind](Deployment(driver.cloud), account, "models")
     await place.make()
     url = place.url(policy="partners")
     await driver.app().ingest.receive(report(found(url)))

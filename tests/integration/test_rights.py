@@ -18,7 +18,7 @@ from shared.persistence.queues import Message
 from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Clock, Driver, found, raw_report, report
 from tests.support.leaks import account_sas
 from tests.support.policy_resources import PLACES
@@ -87,7 +87,7 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
     """A share's policy and a table's, which are ended through ARM."""
     account = await driver.account()
     await shares.under_policies(driver, account, "partners")
-    place = PLACES["table"](Road(driver.cloud), account, "models")
+    place = PLACES["table"](Deployment(driver.cloud), account, "models")
     await place.make()
     account.properties["publicNetworkAccess"] = "Disabled"
     for text in (shares.leak(account), place.url(policy="partners")):

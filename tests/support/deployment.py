@@ -49,7 +49,7 @@ class Developer:
 
 
 @dataclass(frozen=True)
-class Road:
+class Deployment:
     """One deployed Sasquash and the ways to it."""
 
     cloud: LocalCloud

@@ -5,7 +5,7 @@ from playwright.async_api import Browser, async_playwright
 
 from local.cloud.cloud import LocalCloud
 from tests.support.browser import RevocationService, at_the_desk, launched
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +23,5 @@ async def console(browser: Browser, deployed: LocalCloud) -> AsyncIterator[Revoc
 
 
 @pytest.fixture
-def road(deployed: LocalCloud) -> Road:
-    return Road(deployed)
+def deployment(deployed: LocalCloud) -> Deployment:
+    return Deployment(deployed)

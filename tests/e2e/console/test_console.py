@@ -11,14 +11,14 @@ from playwright.async_api import Browser, expect
 from shared.domain import finding
 from shared.domain.revocation import State
 from tests.support.browser import ROOT, RevocationService, at_the_desk
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, small_sas
 
 
 async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
-    console: RevocationService, road: Road
+    console: RevocationService, deployment: Deployment
 ) -> None:
-    account = await road.account()
+    account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
     await console.open("#/report", as_="approver")
 
@@ -27,42 +27,42 @@ async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
     await console.page.get_by_role("button", name="See what would happen").click()
     await expect(console.page.locator("#results")).to_contain_text(f"Account SAS of {account.name}")
     await expect(console.page.locator("#results")).to_contain_text("What would break")
-    assert road.rotations(account) == []
+    assert deployment.rotations(account) == []
 
     await console.page.get_by_role("button", name="Revoke").click()
     await expect(console.page.locator("h1")).to_have_text(f"Account SAS of {account.name}")
     await expect(console.page.locator(".badge").first).to_have_text("closed")
     await expect(console.page.get_by_role("heading", name="Verification")).to_be_visible()
 
-    assert road.rotations(account) == ["key1"]
+    assert deployment.rotations(account) == ["key1"]
     assert console.troubles == []
     assert await console.violations() == []
 
 
-async def awaiting(road: Road, **tags: str) -> tuple[str, str]:
+async def awaiting(deployment: Deployment, **tags: str) -> tuple[str, str]:
     """A read-only token of hours, which a person decides on: the account's name and the record's id."""
-    account = await road.account(**tags)
-    [fingerprint] = await road.report(small_sas(account.name, account.keys["key1"]))
-    record = await road.settled(fingerprint)
+    account = await deployment.account(**tags)
+    [fingerprint] = await deployment.report(small_sas(account.name, account.keys["key1"]))
+    record = await deployment.settled(fingerprint)
     assert record.state is State.AWAITING_APPROVAL
     return account.name, fingerprint
 
 
-async def link_in_the_mail(road: Road, fingerprint: str) -> str:
+async def link_in_the_mail(deployment: Deployment, fingerprint: str) -> str:
     """The URL in the mail about a record, once it was sent."""
     async with asyncio.timeout(30):
         while True:
-            for mail in road.cloud.model.mails:
+            for mail in deployment.cloud.model.mails:
                 found = re.search(rf'href="(https://[^"]+#/record/{fingerprint})"', mail.body)
                 if found:
                     return found[1]
             await asyncio.sleep(0.1)  # another process sends it
 
 
-async def test_approve_from_the_link_in_the_mail(console: RevocationService, road: Road) -> None:
-    name, fingerprint = await awaiting(road)
+async def test_approve_from_the_link_in_the_mail(console: RevocationService, deployment: Deployment) -> None:
+    name, fingerprint = await awaiting(deployment)
 
-    await console.page.goto(await link_in_the_mail(road, fingerprint))
+    await console.page.goto(await link_in_the_mail(deployment, fingerprint))
     await console.page.locator("button[value='approver']").click()
     await expect(console.page.locator(".badge").first).to_have_text("awaiting approval")
     await expect(console.page.get_by_role("heading", name="What would break")).to_be_visible()
@@ -70,14 +70,16 @@ async def test_approve_from_the_link_in_the_mail(console: RevocationService, roa
     await console.page.get_by_role("button", name="Approve").click()
     await expect(console.page.locator(".badge").first).to_have_text("closed")
 
-    account = road.cloud.model.accounts[name]
-    assert road.rotations(account) == ["key1"]
+    account = deployment.cloud.model.accounts[name]
+    assert deployment.rotations(account) == ["key1"]
     assert console.troubles == []
     assert await console.violations() == []
 
 
-async def test_reject_with_a_reason_and_find_it_in_the_timeline(console: RevocationService, road: Road) -> None:
-    _, fingerprint = await awaiting(road)
+async def test_reject_with_a_reason_and_find_it_in_the_timeline(
+    console: RevocationService, deployment: Deployment
+) -> None:
+    _, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
 
     await console.page.get_by_label("Why").fill("A test of ours.")
@@ -88,8 +90,8 @@ async def test_reject_with_a_reason_and_find_it_in_the_timeline(console: Revocat
     assert console.troubles == []
 
 
-async def test_who_may_only_read_is_offered_nothing_to_do(console: RevocationService, road: Road) -> None:
-    _, fingerprint = await awaiting(road)
+async def test_who_may_only_read_is_offered_nothing_to_do(console: RevocationService, deployment: Deployment) -> None:
+    _, fingerprint = await awaiting(deployment)
 
     await console.open(f"#/record/{fingerprint}", as_="reader")
 
@@ -97,7 +99,7 @@ async def test_who_may_only_read_is_offered_nothing_to_do(console: RevocationSer
     assert await console.page.locator("form.acts").count() == 0
 
 
-async def test_what_the_api_refuses_is_said_in_its_words(console: RevocationService, road: Road) -> None:
+async def test_what_the_api_refuses_is_said_in_its_words(console: RevocationService, deployment: Deployment) -> None:
     await console.open("#/report", as_="reader")
 
     await console.page.get_by_label("What leaked").fill("nothing to see")
@@ -107,8 +109,8 @@ async def test_what_the_api_refuses_is_said_in_its_words(console: RevocationServ
     await expect(console.page.get_by_role("status")).to_contain_text("none of the app roles")
 
 
-async def test_the_list_shows_states_and_ages_and_filters(console: RevocationService, road: Road) -> None:
-    name, _ = await awaiting(road)
+async def test_the_list_shows_states_and_ages_and_filters(console: RevocationService, deployment: Deployment) -> None:
+    name, _ = await awaiting(deployment)
     await console.open(as_="reader")
 
     await expect(console.page.locator("tbody tr", has_text=name)).to_contain_text("awaiting approval")
@@ -118,8 +120,8 @@ async def test_the_list_shows_states_and_ages_and_filters(console: RevocationSer
     assert await console.violations() == []
 
 
-async def test_hostile_text_stays_text(console: RevocationService, road: Road) -> None:
-    account = await road.account()
+async def test_hostile_text_stays_text(console: RevocationService, deployment: Deployment) -> None:
+    account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
     [found] = finding.in_text(
         leaked,
@@ -128,8 +130,8 @@ async def test_hostile_text_stays_text(console: RevocationService, road: Road) -
         detected_at=datetime.now(UTC),
     )
     data = found.finding.to_data()
-    await road.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
-    await road.settled(found.finding.fingerprint)
+    await deployment.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
+    await deployment.settled(found.finding.fingerprint)
 
     await console.open(f"#/record/{found.finding.fingerprint}", as_="reader")
 
@@ -138,8 +140,8 @@ async def test_hostile_text_stays_text(console: RevocationService, road: Road) -
     assert console.troubles == []
 
 
-async def test_all_of_it_works_by_keyboard(console: RevocationService, road: Road) -> None:
-    name, fingerprint = await awaiting(road)
+async def test_all_of_it_works_by_keyboard(console: RevocationService, deployment: Deployment) -> None:
+    name, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
     keyboard = console.page.keyboard
 
@@ -149,13 +151,13 @@ async def test_all_of_it_works_by_keyboard(console: RevocationService, road: Roa
     await keyboard.press("Enter")
 
     await expect(console.page.locator(".badge").first).to_have_text("closed")
-    assert road.rotations(road.cloud.model.accounts[name]) == ["key1"]
+    assert deployment.rotations(deployment.cloud.model.accounts[name]) == ["key1"]
 
 
-async def test_it_fits_a_phone_in_the_dark(browser: Browser, road: Road) -> None:
-    _, fingerprint = await awaiting(road)
+async def test_it_fits_a_phone_in_the_dark(browser: Browser, deployment: Deployment) -> None:
+    _, fingerprint = await awaiting(deployment)
     phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
-    async with at_the_desk(browser, road.cloud.hosts[0], **phone) as console:
+    async with at_the_desk(browser, deployment.cloud.hosts[0], **phone) as console:
         await console.open(as_="approver")
         for address in ("#/", f"#/record/{fingerprint}", "#/report", "#/readiness"):
             await console.page.goto(f"{console.url}{address}")
@@ -166,7 +168,9 @@ async def test_it_fits_a_phone_in_the_dark(browser: Browser, road: Road) -> None
         assert console.troubles == []
 
 
-async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(console: RevocationService, road: Road) -> None:
+async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(
+    console: RevocationService, deployment: Deployment
+) -> None:
     asked: set[str] = set()
     console.page.on("request", lambda request: asked.add(urlsplit(request.url).hostname or ""))
 

@@ -6,20 +6,20 @@ from pathlib import Path
 from playwright.async_api import Browser
 
 from tests.support.browser import at_the_desk
-from tests.support.deployment import Road, is_closed
+from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 
 FOLDER = os.environ.get("DESK_SCREENSHOTS", "")
 WIDE = {"viewport": {"width": 1100, "height": 820}}
 
 
-async def test_the_views_are_drawn(browser: Browser, road: Road, tmp_path: Path) -> None:
+async def test_the_views_are_drawn(browser: Browser, deployment: Deployment, tmp_path: Path) -> None:
     folder = Path(FOLDER) if FOLDER else tmp_path
-    account = await road.account(called="robustmodels")
-    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
-    await road.settled(fingerprint, until=is_closed)
+    account = await deployment.account(called="robustmodels")
+    [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
+    await deployment.settled(fingerprint, until=is_closed)
     for view, address, scheme in (("record", f"#/record/{fingerprint}", "light"), ("list", "#/", "dark")):
-        async with at_the_desk(browser, road.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
+        async with at_the_desk(browser, deployment.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
             await console.open(address, as_="approver")
             await console.page.wait_for_selector(".timeline, table")
             await console.page.screenshot(path=folder / f"desk-{view}-{scheme}.png")
