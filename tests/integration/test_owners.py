@@ -140,7 +140,7 @@ async def test_guests_and_people_without_a_mailbox_are_not_told(driver: Driver, 
     assert any("fabrikam" in reason for reason in found.rejected)
 
 
-@pytest.mark.parametrize(("setting", "notifications"), [("on", [OWNER]), ("off", [])])
+@pytest.mark.parametrize(("setting", "told"), [("on", [OWNER]), ("off", [])])
 async def test_the_owners_of_an_app_are_told_where_the_settings_say_so(
     driver: Driver, account: Account, setting: str, told: list[str]
 ) -> None:

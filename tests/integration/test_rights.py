@@ -15,7 +15,7 @@ from shared.domain.alert import AlertReference
 from shared.domain.revocation import State
 from shared.domain.target import Lockdown
 from shared.persistence.queues import Message
-from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
+from tests.integration import test_alerts, test_incident_sinks, test_key_distribution, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles
 from tests.support.deployment import Deployment
@@ -131,7 +131,7 @@ async def alerts(driver: Driver) -> None:
 
 async def key_distribution(driver: Driver) -> None:
     """A new key, put where its consumers fetch it."""
-    await (await test_hand_over.rotate(driver)).key_distribution()
+    await (await test_key_distribution.rotate(driver)).key_distribution()
 
 
 async def what_the_platform_gave_up_on(driver: Driver) -> None:

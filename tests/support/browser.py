@@ -27,7 +27,7 @@ async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
 
 
 @dataclass
-class RevocationService:
+class ConsolePage:
     """One person's tab. `troubles` are errors of the console, of the page, and violations of its policy."""
 
     page: Page
@@ -48,12 +48,12 @@ class RevocationService:
 
 
 @asynccontextmanager
-async def at_the_desk(browser: Browser, host: str, **options: Any) -> AsyncIterator[RevocationService]:
+async def console_page(browser: Browser, host: str, **options: Any) -> AsyncIterator[ConsolePage]:
     """A tab of its own, with no memory of others."""
     context = await browser.new_context(ignore_https_errors=True, **options)
     page = await context.new_page()
     page.set_default_timeout(PATIENCE)
-    console = RevocationService(page, f"{host}/api/desk")
+    console = ConsolePage(page, f"{host}/api/desk")
     page.on("console", lambda said: console.troubles.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: console.troubles.append(str(error)))
     try:

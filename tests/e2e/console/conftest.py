@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import Browser, async_playwright
 
 from local.cloud.cloud import LocalCloud
-from tests.support.browser import RevocationService, at_the_desk, launched
+from tests.support.browser import ConsolePage, console_page, launched
 from tests.support.deployment import Deployment
 
 
@@ -17,8 +17,8 @@ async def browser(deployed: LocalCloud) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def console(browser: Browser, deployed: LocalCloud) -> AsyncIterator[RevocationService]:
-    async with at_the_desk(browser, deployed.hosts[0]) as opened:
+async def console(browser: Browser, deployed: LocalCloud) -> AsyncIterator[ConsolePage]:
+    async with console_page(browser, deployed.hosts[0]) as opened:
         yield opened
 
 

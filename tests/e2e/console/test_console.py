@@ -10,13 +10,13 @@ from playwright.async_api import Browser, expect
 
 from shared.domain import finding
 from shared.domain.revocation import State
-from tests.support.browser import ROOT, RevocationService, at_the_desk
+from tests.support.browser import ROOT, ConsolePage, console_page
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, small_sas
 
 
 async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
-    console: RevocationService, deployment: Deployment
+    console: ConsolePage, deployment: Deployment
 ) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
@@ -59,7 +59,7 @@ async def link_in_the_mail(deployment: Deployment, fingerprint: str) -> str:
             await asyncio.sleep(0.1)  # another process sends it
 
 
-async def test_approve_from_the_link_in_the_mail(console: RevocationService, deployment: Deployment) -> None:
+async def test_approve_from_the_link_in_the_mail(console: ConsolePage, deployment: Deployment) -> None:
     name, fingerprint = await awaiting(deployment)
 
     await console.page.goto(await link_in_the_mail(deployment, fingerprint))
@@ -76,9 +76,7 @@ async def test_approve_from_the_link_in_the_mail(console: RevocationService, dep
     assert await console.violations() == []
 
 
-async def test_reject_with_a_reason_and_find_it_in_the_timeline(
-    console: RevocationService, deployment: Deployment
-) -> None:
+async def test_reject_with_a_reason_and_find_it_in_the_timeline(console: ConsolePage, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
 
@@ -90,7 +88,7 @@ async def test_reject_with_a_reason_and_find_it_in_the_timeline(
     assert console.troubles == []
 
 
-async def test_who_may_only_read_is_offered_nothing_to_do(console: RevocationService, deployment: Deployment) -> None:
+async def test_who_may_only_read_is_offered_nothing_to_do(console: ConsolePage, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
 
     await console.open(f"#/record/{fingerprint}", as_="reader")
@@ -99,7 +97,7 @@ async def test_who_may_only_read_is_offered_nothing_to_do(console: RevocationSer
     assert await console.page.locator("form.acts").count() == 0
 
 
-async def test_what_the_api_refuses_is_said_in_its_words(console: RevocationService, deployment: Deployment) -> None:
+async def test_what_the_api_refuses_is_said_in_its_words(console: ConsolePage, deployment: Deployment) -> None:
     await console.open("#/report", as_="reader")
 
     await console.page.get_by_label("What leaked").fill("nothing to see")
@@ -109,7 +107,7 @@ async def test_what_the_api_refuses_is_said_in_its_words(console: RevocationServ
     await expect(console.page.get_by_role("status")).to_contain_text("none of the app roles")
 
 
-async def test_the_list_shows_states_and_ages_and_filters(console: RevocationService, deployment: Deployment) -> None:
+async def test_the_list_shows_states_and_ages_and_filters(console: ConsolePage, deployment: Deployment) -> None:
     name, _ = await awaiting(deployment)
     await console.open(as_="reader")
 
@@ -120,7 +118,7 @@ async def test_the_list_shows_states_and_ages_and_filters(console: RevocationSer
     assert await console.violations() == []
 
 
-async def test_hostile_text_stays_text(console: RevocationService, deployment: Deployment) -> None:
+async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
     [found] = finding.in_text(
@@ -140,7 +138,7 @@ async def test_hostile_text_stays_text(console: RevocationService, deployment: D
     assert console.troubles == []
 
 
-async def test_all_of_it_works_by_keyboard(console: RevocationService, deployment: Deployment) -> None:
+async def test_all_of_it_works_by_keyboard(console: ConsolePage, deployment: Deployment) -> None:
     name, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
     keyboard = console.page.keyboard
@@ -157,7 +155,7 @@ async def test_all_of_it_works_by_keyboard(console: RevocationService, deploymen
 async def test_it_fits_a_phone_in_the_dark(browser: Browser, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
     phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
-    async with at_the_desk(browser, deployment.cloud.hosts[0], **phone) as console:
+    async with console_page(browser, deployment.cloud.hosts[0], **phone) as console:
         await console.open(as_="approver")
         for address in ("#/", f"#/record/{fingerprint}", "#/report", "#/readiness"):
             await console.page.goto(f"{console.url}{address}")
@@ -169,7 +167,7 @@ async def test_it_fits_a_phone_in_the_dark(browser: Browser, deployment: Deploym
 
 
 async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(
-    console: RevocationService, deployment: Deployment
+    console: ConsolePage, deployment: Deployment
 ) -> None:
     asked: set[str] = set()
     console.page.on("request", lambda request: asked.add(urlsplit(request.url).hostname or ""))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.async_api import Browser
 
-from tests.support.browser import at_the_desk
+from tests.support.browser import console_page
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 
@@ -19,7 +19,7 @@ async def test_the_views_are_drawn(browser: Browser, deployment: Deployment, tmp
     [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
     await deployment.settled(fingerprint, until=is_closed)
     for view, address, scheme in (("record", f"#/record/{fingerprint}", "light"), ("list", "#/", "dark")):
-        async with at_the_desk(browser, deployment.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
+        async with console_page(browser, deployment.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
             await console.open(address, as_="approver")
             await console.page.wait_for_selector(".timeline, table")
             await console.page.screenshot(path=folder / f"desk-{view}-{scheme}.png")
