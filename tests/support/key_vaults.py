@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.tenant.model import KEY_VAULT
-from local.tenant.vault_model import SecretVersion, Vault
+from local.tenant.model.vault import SecretVersion, Vault
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Execution
 from shared.errors import SasquashError

@@ -10,7 +10,7 @@ from local.entra.service import Entra
 from local.key_vault import service
 from local.tenant import identities
 from local.tenant.model import KEY_VAULT, Cloud
-from local.tenant.vault_model import Vault
+from local.tenant.model.vault import Vault
 from shared.followup.key_distribution import KeyDistributor
 from tests.support.asgi import Credential
 from tests.support.key_vaults import Arm, FaultyTransport, distributor_for

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.tenant.model import KEY_VAULT
-from local.tenant.vault_model import Vault
+from local.tenant.model.vault import Vault
 from shared.domain.revocation import KeyDistributionOutcome
 from shared.domain.target import ActionKind
 from shared.followup import key_distribution

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.tenant.model import KEY_VAULT
-from local.tenant.vault_model import Vault
+from local.tenant.model.vault import Vault
 from shared.domain.azure_clouds import CLOUDS, CloudName
 from shared.domain.revocation import KeyDistribution, KeyDistributionOutcome
 from shared.followup.key_distribution import KeyDistributor

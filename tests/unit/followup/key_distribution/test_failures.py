@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from local.entra.service import Entra
 from local.key_vault import service
 from local.tenant.model import KEY_VAULT, Cloud
-from local.tenant.vault_model import Vault
+from local.tenant.model.vault import Vault
 from shared.domain.revocation import KeyDistributionOutcome
 from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
 from shared.followup import key_distribution

@@ -7,7 +7,7 @@ import pytest
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.keyvault.secrets.aio import SecretClient
 
-from local.tenant.vault_model import Vault
+from local.tenant.model.vault import Vault
 from shared.cloud import key_vault
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import KeyDistributionOutcome
