@@ -25,9 +25,7 @@ _MAIL_LINES = 24
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.demo", description="Replay the SAS leak of 2023")
-    parser.add_argument(
-        "--folder", type=Path, default=ROOT / ".local" / "demo", help="folder for logs and mail"
-    )
+    parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "demo", help="folder for logs and mail")
     folder = parser.parse_args().folder.resolve()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
