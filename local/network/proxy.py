@@ -132,7 +132,7 @@ class _ClientSide(_Side):
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def _acknowledge(self) -> None:
-        """Send the TCP ACK at once: otherwise Nagle's algorithm in urllib3 delays each request with a body by 40 ms."""
+        """Send the TCP ACK at once: otherwise Nagle's algorithm in urllib3 delays requests with a body by 40 ms."""
         if sys.platform == "linux":
             connection = cast(asyncio.Transport, self.transport).get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
