@@ -27,7 +27,7 @@ class MalformedEvent(SasquashError):
     code = "malformed_event"
 
 
-class PassingFailure(SasquashError):
+class TransientFailure(SasquashError):
     """A remote call failed in a way that passes: try again.
 
     `retry_after` is what the service asked for, in seconds. `sent` is False when the request certainly never
@@ -42,21 +42,21 @@ class PassingFailure(SasquashError):
         self.sent = sent
 
     @property
-    def certainly_nothing_happened(self) -> bool:
+    def had_no_effect(self) -> bool:
         return not self.sent
 
 
-class Throttled(PassingFailure):
+class Throttled(TransientFailure):
     """The service refused for now (429) and did nothing."""
 
     code = "throttled"
 
     @property
-    def certainly_nothing_happened(self) -> bool:
+    def had_no_effect(self) -> bool:
         return True
 
 
-class NoMoreChanges(Throttled):
+class WritesThrottled(Throttled):
     """Azure Resource Manager takes no more changes for now: a lever that was decided on has to wait."""
 
 
@@ -78,7 +78,7 @@ class AccountGone(NotFound):
     code = "account_gone"
 
 
-class Busy(SasquashError):
+class AccountBusy(SasquashError):
     """Another worker holds the account's lock; `retry_after` seconds from now is a good time to look again."""
 
     code = "busy"
@@ -107,7 +107,7 @@ class NoSuchSource(SasquashError):
     code = "no_such_source"
 
 
-class OverQuota(SasquashError):
+class QuotaExceeded(SasquashError):
     """A source reports more than it may; `retry_after` seconds from now is a good time to send it again."""
 
     code = "over_quota"

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from shared.cloud.errors import from_azure, translate_errors
-from shared.errors import PassingFailure, SasquashError
+from shared.errors import SasquashError, TransientFailure
 
 
 def once(correlation_id: str) -> dict[str, Any]:
@@ -24,11 +24,11 @@ async def answered(
 ) -> AsyncIterator[None]:
     """Translate errors of the call inside, as `translate_errors` does, and end it after `within` seconds.
 
-    Raises PassingFailure where no answer came: it may have happened.
+    Raises TransientFailure where no answer came: it may have happened.
     """
     with translate_errors(doing, meaning=meaning):
         try:
             async with asyncio.timeout(within):
                 yield
         except TimeoutError:
-            raise PassingFailure(f"{doing} got no answer within {within:.0f} s.") from None
+            raise TransientFailure(f"{doing} got no answer within {within:.0f} s.") from None

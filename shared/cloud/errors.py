@@ -11,7 +11,7 @@ from azure.core.exceptions import (
     ServiceRequestTimeoutError,
 )
 
-from shared.errors import AccountGone, Blocked, NotFound, PassingFailure, SasquashError, Throttled
+from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 from shared.redaction import redact
 
 # Transient 409s of the storage resource provider, which mean that nothing was done.
@@ -59,12 +59,12 @@ def from_azure(error: AzureError, *, doing: str) -> SasquashError:
         headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
         return from_status(error.status_code, code, doing=doing, retry_after=retry_after(headers))
     if isinstance(error, ClientAuthenticationError):
-        return PassingFailure(
+        return TransientFailure(
             f"{doing} failed: no token for the app's identity. If this stays, check SASQUASH_CLIENT_ID "
             "and that the identity is assigned to the app.",
             sent=False,
         )
-    return PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).", sent=not _never_left(error))
+    return TransientFailure(f"{doing} failed: no answer ({type(error).__name__}).", sent=not _never_left(error))
 
 
 def _never_left(error: AzureError) -> bool:
@@ -97,11 +97,11 @@ def from_status(
     if status == 429:
         return Throttled(f"{said}.", retry_after=retry_after)
     if status in _TRANSIENT_STATUS:
-        return PassingFailure(f"{said}.", retry_after=retry_after)
+        return TransientFailure(f"{said}.", retry_after=retry_after)
     if status == 404:
         return NotFound(f"{said}. Check that it still exists and that the app's identity has {right}.")
     if code in _REFUSED_FOR_NOW:
-        return PassingFailure(f"{said}: another operation on it is under way.", sent=False)
+        return TransientFailure(f"{said}: another operation on it is under way.", sent=False)
     if code in _FIXES:
         return Blocked(f"{said}: {_FIXES[code]}")
     if status in (401, 403):

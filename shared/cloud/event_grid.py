@@ -9,7 +9,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.cloud.errors import from_azure, translate_errors
 from shared.domain.finding import REPORTED, Finding
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included
 _MOST = 500  # events of one request
@@ -24,7 +24,7 @@ class Publisher:
         self._client = client
 
     async def publish(self, findings: Iterable[Finding], *, source: str) -> None:
-        """Publish what the source `source` reported. Raises PassingFailure: then it is to be reported again.
+        """Publish what the source `source` reported. Raises TransientFailure: then it is to be reported again.
 
         Some of it may be published by then; twice is once.
         """
@@ -36,7 +36,7 @@ class Publisher:
 def _retryable(error: AzureError, *, doing: str) -> SasquashError:
     """Return a transient failure even where Azure refuses: the reporter keeps its report and sends it again."""
     meaning = from_azure(error, doing=doing)
-    return PassingFailure(str(meaning)) if isinstance(meaning, Blocked) else meaning
+    return TransientFailure(str(meaning)) if isinstance(meaning, Blocked) else meaning
 
 
 def _event(finding: Finding, *, source: str) -> Event:
