@@ -103,7 +103,7 @@ class DelegationKeyAction:
     async def execute(self, plan: Plan, account: AccountFacts, *, tokens: tuple[VerificationToken, ...]) -> Execution:
         """Revoke the account's user delegation keys. Meanwhile each proof token is tried.
 
-        Raises Throttled or Blocked (nothing happened), or PassingFailure: it may be pulled again.
+        Raises Throttled or Blocked (nothing happened), or TransientFailure: it may be pulled again.
         """
         correlation_id = self._new_id()
         async with self._verifier.trying(tokens) as tried:

@@ -15,7 +15,7 @@ from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
 from shared.domain.account import AccountFacts
-from shared.errors import PassingFailure, from_azure, from_status, retry_after
+from shared.errors import TransientFailure, from_azure, from_status, retry_after
 from shared.sas import DelegationKey, Service, mint_delegation_token
 
 _SCOPE = "https://storage.azure.com/.default"  # the same in every cloud
@@ -39,7 +39,7 @@ class UserDelegation:
         self._new_transport = new_transport
 
     async def key(self, account: AccountFacts, *, start: datetime, expiry: datetime) -> DelegationKey:
-        """Return a new key of `account`, which must have a blob endpoint. Raises PassingFailure or Blocked."""
+        """Return a new key of `account`, which must have a blob endpoint. Raises TransientFailure or Blocked."""
         doing = f"Getting a user delegation key of {account.name}"
         period = f"<KeyInfo><Start>{_moment(start)}</Start><Expiry>{_moment(expiry)}</Expiry></KeyInfo>"
         try:
@@ -70,11 +70,11 @@ class UserDelegation:
 
 
 def mint(account: AccountFacts, name: str, *, expires: datetime, key: DelegationKey) -> str:
-    """Return the query of a SAS for the blob `name` ("container/name"). Raises PassingFailure for an unusable key."""
+    """Return the query of a SAS for the blob `name` ("container/name"). Raises TransientFailure on a bad key."""
     try:
         return mint_delegation_token(account=account.name, resource=name, expires=expires, key=key)
     except ValueError:
-        raise PassingFailure(f"The user delegation key that {account.name} gave can't sign.") from None
+        raise TransientFailure(f"The user delegation key that {account.name} gave can't sign.") from None
 
 
 def _moment(moment: datetime) -> str:
@@ -85,5 +85,5 @@ def _read(body: bytes, *, doing: str) -> DelegationKey:
     try:
         root = ET.fromstring(body)  # noqa: S314 -- Azure's own answer, over TLS
     except ET.ParseError:
-        raise PassingFailure(f"{doing} failed: the answer is not XML.") from None
+        raise TransientFailure(f"{doing} failed: the answer is not XML.") from None
     return DelegationKey(**{name: root.findtext(tag) or "" for name, tag in _FIELDS.items()})

@@ -102,7 +102,7 @@ class Accounts:
     async def find(self, host: str, account: str | None) -> AccountRef | None:
         """Return the account that `host` belongs to; None when ARM's lists don't have it either.
 
-        `account` is the name that the host spells, None for a custom domain. Raises PassingFailure or Blocked.
+        `account` is the name that the host spells, None for a custom domain. Raises TransientFailure or Blocked.
         """
         known = self.known(host, account)
         if known is not None:
@@ -216,7 +216,7 @@ class Accounts:
         return self._facts(ref, account)
 
     async def every(self, subscription: str) -> AsyncIterator[AccountFacts]:
-        """Yield what ARM says of each account of a subscription. Raises PassingFailure or Blocked."""
+        """Yield what ARM says of each account of a subscription. Raises TransientFailure or Blocked."""
         async for ref, account in self._listed(subscription):
             yield self._facts(ref, account)
 

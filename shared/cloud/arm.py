@@ -16,7 +16,7 @@ _MOST_PAGES = 1000
 
 
 class ArmReader:
-    """Reads resources and lists of them. Both raise PassingFailure or Blocked."""
+    """Reads resources and lists of them. Both raise TransientFailure or Blocked."""
 
     def __init__(self, client_for: Callable[[str], StorageManagementClient], *, resource_manager: str) -> None:
         """`resource_manager` is ARM's URL."""
@@ -49,7 +49,7 @@ async def json_of(
 ) -> Mapping[str, Any]:
     """Return what ARM answers to a request that no SDK here has; `options` are the pipeline's.
 
-    Raises PassingFailure or Blocked.
+    Raises TransientFailure or Blocked.
     """
     try:
         response = await client.send_request(request, **options)

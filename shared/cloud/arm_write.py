@@ -7,7 +7,7 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
-from shared.errors import PassingFailure, SasquashError, from_azure
+from shared.errors import SasquashError, TransientFailure, from_azure
 
 
 def once(correlation_id: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ async def answered(
     """Turn what goes wrong with the call inside into our errors. `within` is in seconds.
 
     `doing` and `meaning` are as in `errors.from_azure`; `errors.from_account` is for a call about an account itself.
-    Raises PassingFailure where no answer came: it may have happened.
+    Raises TransientFailure where no answer came: it may have happened.
     """
     try:
         async with asyncio.timeout(within):
@@ -34,4 +34,4 @@ async def answered(
     except AzureError as error:
         raise meaning(error, doing=doing) from error
     except TimeoutError:
-        raise PassingFailure(f"{doing} got no answer within {within:.0f} s.") from None
+        raise TransientFailure(f"{doing} got no answer within {within:.0f} s.") from None

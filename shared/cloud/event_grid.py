@@ -8,7 +8,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.domain.finding import REPORTED, Finding
-from shared.errors import Blocked, PassingFailure, from_azure
+from shared.errors import Blocked, TransientFailure, from_azure
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included
 _MOST = 500  # events of one request
@@ -23,7 +23,7 @@ class Publisher:
         self._client = client
 
     async def publish(self, findings: Iterable[Finding], *, source: str) -> None:
-        """Publish what the source `source` reported. Raises PassingFailure: then it is to be reported again.
+        """Publish what the source `source` reported. Raises TransientFailure: then it is to be reported again.
 
         Some of it may be published by then; twice is once.
         """
@@ -34,7 +34,7 @@ class Publisher:
             except AzureError as error:
                 meaning = from_azure(error, doing=doing)
                 if isinstance(meaning, Blocked):  # it passes for whoever reports: they have to keep it until then
-                    raise PassingFailure(str(meaning)) from error
+                    raise TransientFailure(str(meaning)) from error
                 raise meaning from error
 
 

@@ -22,7 +22,7 @@ _LOCK_OF = f"{_AUTHORIZATION}/locks/"
 
 
 class Governance:
-    """Reads what governs the accounts. All raise PassingFailure or Blocked."""
+    """Reads what governs the accounts. All raise TransientFailure or Blocked."""
 
     def __init__(self, arm: ArmReader, credential: AsyncTokenCredential, *, resource_manager: str) -> None:
         """`resource_manager` is ARM's URL."""

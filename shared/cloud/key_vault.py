@@ -32,7 +32,7 @@ class SecretDisabled(Blocked):
 class Secret:
     """A secret by the name of its vault and its own. `client` is the vault's.
 
-    What is called of Azure raises NotFound, Blocked or PassingFailure; the messages name the vault and the secret,
+    What is called of Azure raises NotFound, Blocked or TransientFailure; the messages name the vault and the secret,
     which have to be checked before.
     """
 

@@ -17,7 +17,7 @@ from shared.cloud import log_queries
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Client, Touched, Usage, tell_of_reads
-from shared.errors import PassingFailure, from_azure
+from shared.errors import TransientFailure, from_azure
 from shared.followup.briefing.text import clean
 from shared.sas import Kind, Service
 
@@ -41,7 +41,7 @@ class UsageLogs:
         self._clock = clock
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> Usage:
-        """Return what the logs tell of a record's leak. Raises PassingFailure or Blocked."""
+        """Return what the logs tell of a record's leak. Raises TransientFailure or Blocked."""
         silent = await self._silent(revocation, account)
         if silent:
             return Usage(self._clock(), unknown=silent)
@@ -49,7 +49,7 @@ class UsageLogs:
             async with asyncio.timeout(_TIMEOUT):
                 return await self._asked(revocation, account)
         except TimeoutError:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"Asking the logs of {account.name} brought no answer in {_TIMEOUT:.0f} s."
             ) from None
         except AzureError as error:
@@ -105,7 +105,7 @@ class UsageLogs:
             account.id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT
         )
         if not isinstance(result, LogsQueryResult):
-            raise PassingFailure(f"The logs of {account.name} answered in part only.")
+            raise TransientFailure(f"The logs of {account.name} answered in part only.")
         [table] = result.tables
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 

@@ -58,7 +58,7 @@ class StateEvents:
         self._client = client
 
     async def announce(self, revocation: Revocation, changes: Iterable[Change]) -> None:
-        """Publish that `revocation` reached each of these states. Raises PassingFailure or Blocked."""
+        """Publish that `revocation` reached each of these states. Raises TransientFailure or Blocked."""
         try:
             await self._client.send([Announcement(revocation, change).to_event() for change in changes])
         except AzureError as error:

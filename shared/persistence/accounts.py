@@ -27,7 +27,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.domain.finding import Finding
 from shared.domain.target import ActionKind
-from shared.errors import Busy, from_azure
+from shared.errors import AccountBusy, from_azure
 
 # Everything that is done under a lock ends within WORK_TIME of taking it. A worker that finds the lock of another
 # that died, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.
@@ -130,7 +130,7 @@ class AccountTable:
         self._new_id = new_id
 
     async def acquire(self, account: str, *, fingerprint: str, urgent: bool = False) -> AccountLock:
-        """Take the account's lock, writing what for. Raises Busy while another worker may be using it.
+        """Take the account's lock, writing what for. Raises AccountBusy while another worker may be using it.
 
         Also while the account rests, unless this is `urgent`: a person has decided, and people are no flood.
         """
@@ -146,7 +146,7 @@ class AccountTable:
         return AccountLock(account, intent, None, answer["etag"])
 
     async def _take_over(self, account: str, intent: Intent, *, urgent: bool) -> AccountLock:
-        """Take a lock that rests, or that of a worker that has had all its time and more. Raises Busy before that."""
+        """Take a lock that rests, or that of a worker that has had all its time and more. Else raises AccountBusy."""
         predecessor: Intent | None = None
         try:
             held = await self._table.get_entity(account, "lock")
@@ -162,7 +162,7 @@ class AccountTable:
             if intent.acquired_at < free_at:
                 left = (free_at - intent.acquired_at).total_seconds()
                 at_work = intent.acquired_at < predecessor.deadline
-                raise Busy(
+                raise AccountBusy(
                     f"Account {account} is locked until {free_at:%H:%M:%S} at the latest.",
                     retry_after=min(left, _BUSY_RETRY) if at_work else left,
                 )
@@ -190,7 +190,7 @@ class AccountTable:
         )
 
     async def _perhaps_ours(self, account: str, intent: Intent, predecessor: Intent | None) -> AccountLock:
-        """Return the lock that we took over although the answer to a first attempt was lost. Raises Busy."""
+        """Return the lock that we took over although the answer to a first attempt was lost. Raises AccountBusy."""
         try:
             held = await self._table.get_entity(account, "lock")
         except ResourceNotFoundError:
@@ -310,14 +310,14 @@ def _is_held_by(row: Mapping[str, Any], intent: Intent) -> bool:
 
 def _raise_if_resting(account: str, until: datetime, *, now: datetime) -> None:
     if now < until:
-        raise Busy(
+        raise AccountBusy(
             f"The keys of {account} were listed just now; what waits for it is decided at {until:%H:%M:%S}.",
             retry_after=(until - now).total_seconds(),
         )
 
 
-def _changed_hands(account: str) -> Busy:
-    return Busy(f"Account {account}'s lock just changed hands.", retry_after=_BUSY_RETRY)
+def _changed_hands(account: str) -> AccountBusy:
+    return AccountBusy(f"Account {account}'s lock just changed hands.", retry_after=_BUSY_RETRY)
 
 
 def _text(value: object) -> str:

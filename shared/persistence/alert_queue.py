@@ -36,7 +36,7 @@ def read(text: str) -> AlertMessage:
 
 
 class AlertQueue:
-    """Sends messages to ourselves, and to whoever looks at what can't be read. Raises PassingFailure or Blocked."""
+    """Sends messages to ourselves, and to whoever looks at what can't be read. Raises TransientFailure or Blocked."""
 
     def __init__(self, queue: QueueClient, poison: QueueClient) -> None:
         self._queue = queue

@@ -59,7 +59,7 @@ class DrillRun:
 
 
 class ReadinessTable:
-    """The only reader and writer of table `readiness`. All raise PassingFailure or Blocked."""
+    """The only reader and writer of table `readiness`. All raise TransientFailure or Blocked."""
 
     def __init__(self, table: TableClient) -> None:
         self._table = table

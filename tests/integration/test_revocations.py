@@ -11,7 +11,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind
-from shared.errors import Conflict, InvalidRequest, PassingFailure
+from shared.errors import Conflict, InvalidRequest, TransientFailure
 from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
@@ -137,7 +137,7 @@ async def test_record_is_not_changed_where_its_history_cannot_be_written(
 ) -> None:
     revocation, _ = await ledger.claim(finding)
     driver.fault(BATCH, Effect.RESET, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.save(ended(revocation), what="Ended.")
     assert (await ledger.read(finding.fingerprint)) == revocation
 
@@ -172,7 +172,7 @@ async def test_record_with_all_that_a_hostile_report_may_hold_fits(driver: Drive
 
 async def test_ping_raises_while_the_table_is_down(driver: Driver, ledger: Ledger) -> None:
     driver.fault("/revocations(", times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.ping()
 
 
@@ -264,9 +264,9 @@ async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:
 
 async def test_listing_from_a_table_that_is_down_is_a_passing_failure(driver: Driver, ledger: Ledger) -> None:
     driver.fault(QUERY, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.page(state=None, account=None, limit=10, after=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         [record async for record in ledger.ended_for(Reason.POLICY_GONE)]
 
 

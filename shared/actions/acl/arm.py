@@ -12,7 +12,7 @@ from shared.actions.acl.policies import MalformedPolicies, Policies, from_arm, t
 from shared.cloud.arm_write import answered, once
 from shared.domain.account import AccountFacts
 from shared.domain.target import PolicyTarget
-from shared.errors import PassingFailure, from_azure
+from shared.errors import TransientFailure, from_azure
 from shared.sas import Service
 
 SERVICES = frozenset({Service.TABLE, Service.FILE})
@@ -33,7 +33,7 @@ class ArmAcl:
         self._correlation_id = correlation_id
 
     async def read(self) -> AccessControlList:
-        """Return the list. Raises NotFound, PassingFailure or Blocked."""
+        """Return the list. Raises NotFound, TransientFailure or Blocked."""
         doing = f"Reading the access policies of {self._name} through ARM"
         resource = self._client.table if self._is_table else self._client.file_shares
         try:
@@ -43,7 +43,7 @@ class ArmAcl:
         try:
             return AccessControlList(from_arm(found.get("properties")))
         except MalformedPolicies as error:
-            raise PassingFailure(f"{doing} failed: {error}.") from None
+            raise TransientFailure(f"{doing} failed: {error}.") from None
 
     async def write(self, read: AccessControlList, policies: Policies) -> None:  # noqa: ARG002 -- ARM has no condition
         """Put `policies` in the place of those there are. Raises as `read` does.

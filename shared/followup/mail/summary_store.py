@@ -52,7 +52,7 @@ class SummaryMail:
         self._clock = clock
 
     async def add(self, revocation: Revocation) -> None:
-        """Have the next digest tell of the record as it stands. Idempotent. Raises PassingFailure or Blocked."""
+        """Have the next digest tell of the record as it stands. Idempotent. Raises TransientFailure or Blocked."""
         line = SummaryLine.of(revocation)
         row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
         try:
@@ -61,7 +61,7 @@ class SummaryMail:
             raise from_azure(error, doing="Putting a line into the digest") from error
 
     async def send(self) -> None:
-        """Send what there is to tell, if no other worker is at it. Raises PassingFailure or Blocked."""
+        """Send what there is to tell, if no other worker is at it. Raises TransientFailure or Blocked."""
         lines = await self._lines()
         if not lines or not await self._claimed():
             return

@@ -23,7 +23,7 @@ from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
 from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
 from shared.domain.target import ActionKind, PolicyTarget
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening, Resource, Token
@@ -261,13 +261,13 @@ async def test_a_failure_that_passes_is_passed_over(
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
-        ((500, "InternalError"), PassingFailure),
-        ((503, "ServerBusy"), PassingFailure),
-        ((429, "TooManyRequests"), PassingFailure),
-        ((409, "ContainerBeingDeleted"), PassingFailure),
-        ((403, "AuthenticationFailed"), PassingFailure),
-        (RESET, PassingFailure),
-        (CUT, PassingFailure),
+        ((500, "InternalError"), TransientFailure),
+        ((503, "ServerBusy"), TransientFailure),
+        ((429, "TooManyRequests"), TransientFailure),
+        ((409, "ContainerBeingDeleted"), TransientFailure),
+        ((403, "AuthenticationFailed"), TransientFailure),
+        (RESET, TransientFailure),
+        (CUT, TransientFailure),
         ((400, "InvalidHeaderValue"), Blocked),
         ((403, "AccountIsDisabled"), Blocked),
         ((307, ""), Blocked),
@@ -288,7 +288,7 @@ async def test_what_can_t_be_read_is_no_state(
 async def test_an_answer_that_is_no_list_of_policies_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = ["<SignedIdentifier/>"]
 
-    with pytest.raises(PassingFailure, match="has no id"):
+    with pytest.raises(TransientFailure, match="has no id"):
         await reading(action)
 
 
@@ -463,7 +463,7 @@ async def test_a_lease_that_somebody_takes_again_and_again_is_not_broken_for_eve
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", do=lambda: setattr(resource(plane), "leased", True)) for _ in range(50)]
 
-    with pytest.raises(PassingFailure, match="somebody else keeps changing"):
+    with pytest.raises(TransientFailure, match="somebody else keeps changing"):
         await execution(action, read=read)
 
 
@@ -526,10 +526,10 @@ async def test_a_policy_that_changed_since_the_plan_is_left_alone(
     read = await reading(action)
     resource(plane).acl = [now]
 
-    with pytest.raises(PassingFailure, match="changed since the plan was made") as failed:
+    with pytest.raises(TransientFailure, match="changed since the plan was made") as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert plane.of("PUT") == []
 
 
@@ -539,10 +539,10 @@ async def test_a_container_that_is_gone_since_the_plan_is_weighed_anew(
     read = await reading(action)
     plane.resources.clear()
 
-    with pytest.raises(PassingFailure, match="gone since the plan was made") as failed:
+    with pytest.raises(TransientFailure, match="gone since the plan was made") as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
 
 
 async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
@@ -551,10 +551,10 @@ async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
     read = await reading(action)
     plane.kept_out = "AuthorizationFailure"
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
 
 
 # pull, while others write
@@ -645,10 +645,10 @@ async def test_others_who_never_stop_are_not_waited_for_for_ever(action: StoredP
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", (412, "ConditionNotMet")) for _ in range(50)]
 
-    with pytest.raises(PassingFailure, match="somebody else keeps changing") as failed:
+    with pytest.raises(TransientFailure, match="somebody else keeps changing") as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert len(plane.of("PUT")) == 5
 
 
@@ -675,10 +675,10 @@ async def test_a_write_that_failed_is_tried_again_later(
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened, "reading shows that it did not"
+    assert failed.value.had_no_effect, "reading shows that it did not"
     assert len(plane.of("PUT")) == 1
 
 
@@ -689,10 +689,10 @@ async def test_a_write_that_never_was_says_so(
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
 
 
 async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
@@ -705,10 +705,10 @@ async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
         *(Happening("GET", NO_CONNECTION) for _ in range(2)),
     ]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action, read=read)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("failure", [(400, "InvalidXmlDocument"), (403, "AccountIsDisabled"), (307, "")], ids=str)
@@ -731,10 +731,10 @@ async def test_a_silence_has_an_end(
     monkeypatch.setattr(stored_policy, "_PULL_TIMEOUT", 0.05)
     monkeypatch.setattr(DataPlaneAcl, "write", silent)
 
-    with pytest.raises(PassingFailure, match="was not done within") as failed:
+    with pytest.raises(TransientFailure, match="was not done within") as failed:
         await execution(action, read=read)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("failure", [(400, "Code"), (500, "Code"), CUT], ids=str)
@@ -800,7 +800,7 @@ async def test_arm_is_asked_to_change_once(action: StoredPolicyAction, plane: Ac
     read = await reading(action, Service.FILE)
     plane.meanwhile = [Happening("PATCH", (500, "InternalError"))]
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await execution(action, Service.FILE, read=read)
 
     assert len(plane.of("PATCH")) == 1
@@ -814,14 +814,14 @@ async def test_a_silence_of_arm_s_has_an_end(
     monkeypatch.setattr(arm, "_UPDATE_TIMEOUT", 0.05)
     monkeypatch.setattr(TableOperations, "update", silent)
 
-    with pytest.raises(PassingFailure, match="got no answer within"):
+    with pytest.raises(TransientFailure, match="got no answer within"):
         await execution(action, Service.TABLE, read=read)
 
 
 async def test_an_answer_of_arm_s_of_another_shape_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_says = "AuthorizationFailure", {"properties": {"signedIdentifiers": [{}]}}
 
-    with pytest.raises(PassingFailure, match="not of the documented shape"):
+    with pytest.raises(TransientFailure, match="not of the documented shape"):
         await reading(action, Service.TABLE)
 
 
@@ -910,10 +910,10 @@ async def test_what_refuses_every_token_needs_no_burial(
 
 
 async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
-    with pytest.raises(PassingFailure, match="there again and live") as failed:
+    with pytest.raises(TransientFailure, match="there again and live") as failed:
         await bury(action)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert acl(plane)[1] == LIVE
 
 
@@ -927,7 +927,7 @@ async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(
     resource(plane).acl = list(OTHERS)
     plane.meanwhile = [Happening("PUT", do=others)]
 
-    with pytest.raises(PassingFailure, match="there again and live"):
+    with pytest.raises(TransientFailure, match="there again and live"):
         await bury(action)
 
 
@@ -1003,7 +1003,7 @@ async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPol
     done = await executed(action)
     plane.keys = {"key2": KEYS["key2"]}
 
-    with pytest.raises(PassingFailure, match="the key is not accepted"):
+    with pytest.raises(TransientFailure, match="the key is not accepted"):
         await verify(action, done)
 
 
