@@ -1,14 +1,33 @@
-"""The errors of Sasquash. Every message says what happened, to what, and what to do; none holds a secret.
+"""The errors of Sasquash. Each message says what happened, to what, and what to do. No message holds a secret.
 
-Azure's exceptions become these where a call is made (`cloud.errors`), so that callers decide on three questions
-only: can it be retried, may it have happened, does a person have to act.
+    SasquashError
+    ├── SettingsError          a setting is missing or malformed: the app does not start
+    ├── MalformedEvent         an event that is not a finding of ours
+    ├── TransientFailure       a remote call failed; try it again
+    │   └── Throttled          429: refused for now, nothing was done
+    │       └── WritesThrottled    Azure Resource Manager accepts no more writes for now
+    ├── Blocked                Azure refuses until a person changes something
+    │   └── NotFound           the resource of the call does not exist
+    │       └── AccountGone    the storage account does not exist
+    ├── AccountBusy            another process holds the account's lock
+    ├── Conflict               a record changed since it was read
+    ├── InvalidRequest         a responder's request is malformed or can't be done
+    ├── NoSuchSource           the intake has no such source
+    ├── QuotaExceeded          a source sends more reports than its quota
+    ├── Unauthenticated        an access token or a report's signature is missing or invalid
+    ├── NotPermitted           the caller lacks a role, or a second person is required
+    ├── NoSuchRecord           there is no revocation with this id
+    └── WrongState             the record's state or plan does not allow it
+
+Callers ask three questions: can the call be repeated, may it have had an effect, does it require a person.
+`cloud.errors` translates Azure's exceptions to these.
 """
 
 
 class SasquashError(Exception):
-    """Base of all. `code` is stable: the log lines of failures carry it.
+    """Base class. `code` is stable: problem details and log lines carry it.
 
-    `retry_after` is in how many seconds it is worth to try again, None where nobody said.
+    `retry_after` is the time to wait before the next attempt, in seconds; None if unknown.
     """
 
     code = "error"
@@ -22,19 +41,19 @@ class SettingsError(SasquashError):
 
 
 class MalformedEvent(SasquashError):
-    """An event is not one of ours. The message names the field and the rule, never the value."""
+    """An event is not a valid finding. The message names the field and the rule, never the value."""
 
     code = "malformed_event"
 
 
 class TransientFailure(SasquashError):
-    """A remote call failed in a way that passes: try again.
+    """A remote call failed, and the next attempt may succeed.
 
-    `retry_after` is what the service asked for, in seconds. `sent` is False when the request certainly never
-    reached the service, so that even a call that must not be repeated may be.
+    `retry_after` is the service's own value, in seconds. `sent` is False when the request certainly never reached
+    the service, so that even a call that is not idempotent can be repeated.
     """
 
-    code = "passing"
+    code = "transient"
 
     def __init__(self, message: str, *, retry_after: float | None = None, sent: bool = True) -> None:
         super().__init__(message)
@@ -43,11 +62,12 @@ class TransientFailure(SasquashError):
 
     @property
     def had_no_effect(self) -> bool:
+        """Whether the call certainly changed nothing."""
         return not self.sent
 
 
 class Throttled(TransientFailure):
-    """The service refused for now (429) and did nothing."""
+    """The service refused the request for now (429). It had no effect."""
 
     code = "throttled"
 
@@ -57,29 +77,29 @@ class Throttled(TransientFailure):
 
 
 class WritesThrottled(Throttled):
-    """Azure Resource Manager takes no more changes for now: a lever that was decided on has to wait."""
+    """Azure Resource Manager accepts no more writes for now: the planned action has to wait."""
 
 
 class Blocked(SasquashError):
-    """Azure refuses, and will go on refusing until a person changes something (a right, a lock, a policy)."""
+    """Azure refuses until a person changes something: a role assignment, a lock or a policy."""
 
     code = "blocked"
 
 
 class NotFound(Blocked):
-    """What the call was for is not there."""
+    """The resource of the call does not exist."""
 
     code = "not_found"
 
 
 class AccountGone(NotFound):
-    """ARM no longer has the storage account."""
+    """The storage account no longer exists."""
 
     code = "account_gone"
 
 
 class AccountBusy(SasquashError):
-    """Another worker holds the account's lock; `retry_after` seconds from now is a good time to look again."""
+    """Another process holds the account's lock. Try again after `retry_after` seconds."""
 
     code = "busy"
     retry_after: float
@@ -90,25 +110,25 @@ class AccountBusy(SasquashError):
 
 
 class Conflict(SasquashError):
-    """A record changed under our hands. Read it again and decide anew."""
+    """A record changed since it was read. Read it again and decide again."""
 
     code = "conflict"
 
 
 class InvalidRequest(SasquashError):
-    """A responder's request can't be done as it is. The message names the field and the rule, never the value."""
+    """A responder's request is malformed or can't be done. The message names the field and the rule, no value."""
 
     code = "invalid_request"
 
 
 class NoSuchSource(SasquashError):
-    """The intake knows no source of this name, or its settings have nothing to know its reports by."""
+    """The intake has no source of this name, or no setting to authenticate its reports."""
 
     code = "no_such_source"
 
 
 class QuotaExceeded(SasquashError):
-    """A source reports more than it may; `retry_after` seconds from now is a good time to send it again."""
+    """A source exceeds its quota of reports. Send the report again after `retry_after` seconds."""
 
     code = "over_quota"
     retry_after: float
@@ -119,24 +139,24 @@ class QuotaExceeded(SasquashError):
 
 
 class Unauthenticated(SasquashError):
-    """A caller's access token is missing, or not one that this app may believe; or a report's signature is."""
+    """A caller's access token, or a report's signature, is missing or invalid."""
 
     code = "unauthenticated"
 
 
 class NotPermitted(SasquashError):
-    """The caller is known and may not do this: the role is missing, or a second person is needed."""
+    """The caller is authenticated but not permitted: a role is missing, or a second person is required."""
 
     code = "not_permitted"
 
 
 class NoSuchRecord(SasquashError):
-    """There is no revocation of this id."""
+    """There is no revocation with this id."""
 
     code = "no_such_record"
 
 
 class WrongState(SasquashError):
-    """The record is not in a state, or the plan no longer the one, in which this can be done."""
+    """The record's state does not allow this, or the plan changed since it was shown."""
 
     code = "wrong_state"

@@ -68,7 +68,7 @@ class UserDelegation:
 
 
 def mint(account: AccountFacts, name: str, *, expires: datetime, key: DelegationKey) -> str:
-    """Return the query of a SAS for the blob `name` ("container/name"). Raises TransientFailure for an unusable key."""
+    """Return the query of a SAS for the blob `name` ("container/name"). Raises TransientFailure on a bad key."""
     try:
         return mint_delegation_token(account=account.name, resource=name, expires=expires, key=key)
     except ValueError:

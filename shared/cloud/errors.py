@@ -14,13 +14,13 @@ from azure.core.exceptions import (
 from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 from shared.redaction import redact
 
-# Transient 409s of the storage resource provider, which mean that nothing was done.
+# 409s of the storage resource provider that are transient: the request was refused and had no effect.
 _REFUSED_FOR_NOW = frozenset(
     {"StorageAccountOperationInProgress", "OperationInProgress", "AnotherOperationInProgress"}
 )
-# Error codes that Azure Resource Manager returns until somebody changes something, and the change needed
+# Error codes of Azure Resource Manager that last until a person changes something, with the change to make
 # ("Troubleshoot common Azure deployment errors").
-_FIXES = {
+_REMEDIES = {
     "ScopeLocked": "a ReadOnly lock forbids it. Remove the lock (az lock list / az lock delete).",
     "RequestDisallowedByPolicy": "an Azure Policy denies it. Have its owner exempt the account "
     "(az policy exemption create).",
@@ -102,11 +102,11 @@ def from_status(
         return NotFound(f"{said}. Check that it still exists and that the app's identity has {right}.")
     if code in _REFUSED_FOR_NOW:
         return TransientFailure(f"{said}: another operation on it is under way.", sent=False)
-    if code in _FIXES:
-        return Blocked(f"{said}: {_FIXES[code]}")
+    if code in _REMEDIES:
+        return Blocked(f"{said}: {_REMEDIES[code]}")
     if status in (401, 403):
         return Blocked(f"{said}: the app's identity lacks {right}, or a policy denies it. See docs/rights.md.")
-    return Blocked(f"{said}. A person has to look.")
+    return Blocked(f"{said}. Check it in Azure.")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -116,7 +116,9 @@ class AccountSessions:
         """Bring `revocation`, and what else waits for the account, to a verdict.
 
         What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. `ahead`
-        is the account's lock, if it was asked for already. Raises AccountBusy, TransientFailure, AccountGone or Blocked.
+        is the account's lock, if it was asked for already.
+
+        Raises AccountBusy, TransientFailure, AccountGone or Blocked.
         """
         urgent = urgent or revocation.approval is not None
         if ahead is not None:

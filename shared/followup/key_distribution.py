@@ -87,7 +87,9 @@ class KeyDistributor:
     async def run(self, execution: Execution, account: AccountFacts) -> KeyDistribution:
         """Put the key that `pull` made into the secret that `account`'s tag names, and disable the old version.
 
-        May be repeated, and takes up what a run before it left undone. Raises AccountGone, Blocked or TransientFailure.
+        May be repeated, and takes up what a run before it left undone.
+
+        Raises AccountGone, Blocked or TransientFailure.
         """
         if execution.action is not ActionKind.ACCOUNT_KEY:
             return self._ended(

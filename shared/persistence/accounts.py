@@ -146,7 +146,7 @@ class AccountTable:
         return AccountLock(account, intent, None, answer["etag"])
 
     async def _take_over(self, account: str, intent: Intent, *, urgent: bool) -> AccountLock:
-        """Take a lock that rests, or that of a worker that has had all its time and more. Raises AccountBusy before that."""
+        """Take a lock that rests, or that of a worker that has had all its time and more. Else raises AccountBusy."""
         predecessor: Intent | None = None
         try:
             held = await self._table.get_entity(account, "lock")

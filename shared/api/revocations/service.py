@@ -160,8 +160,8 @@ class RevocationService:
     async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
         """Put back what a lockdown changed, while no containment runs on the account.
 
-        Raises WrongState, also where somebody changed the account since; AccountBusy, TransientFailure or Blocked. It may be
-        asked for again.
+        Raises WrongState, also where somebody changed the account since; AccountBusy, TransientFailure or Blocked.
+        It may be asked for again.
         """
         why, now = redact(reason), self._clock()
         _, account = transitions.way_back(await self._standing(fingerprint))

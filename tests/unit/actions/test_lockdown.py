@@ -393,7 +393,7 @@ async def test_a_redirect_is_not_followed(
     [
         (403, "AuthorizationFailed", r"lacks the right"),
         (403, "RequestDisallowedByPolicy", r"exempt the account"),
-        (400, "InvalidValuesForRequestParameters", r"A person has to look"),
+        (400, "InvalidValuesForRequestParameters", r"Check it in Azure"),
     ],
 )
 @both
