@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright
+from playwright.async_api import Browser, Page, Playwright, expect
 
 from local.cloud import LocalCloud
 from tests.support.paths import ROOT
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 PATIENCE = 20_000  # milliseconds
+expect.set_options(timeout=PATIENCE)  # Playwright's own 5 s are not enough on a machine under load
 
 
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
