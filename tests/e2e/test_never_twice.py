@@ -11,6 +11,7 @@ from local.model import STATE_ACCOUNT
 from shared.finding import REPORTED, in_text
 from tests.support.deployment import Developer, Road, is_closed
 from tests.support.leaks import account_sas
+from tests.support.patience import PATIENCE
 
 COPIES = 200
 
@@ -43,6 +44,6 @@ async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_
         filed = any(incident.fields["Status"] == "failed" for incident in road.cloud.model.incidents)
         return mailed and filed
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await told():  # noqa: ASYNC110 -- another process decides when
             await asyncio.sleep(0.1)

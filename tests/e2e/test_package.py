@@ -17,6 +17,7 @@ from tests.support.bicep import ROOT, variable
 from tests.support.deployment import Road, is_closed
 from tests.support.function_host import HostProcess, running_host
 from tests.support.leaks import account_sas
+from tests.support.patience import PATIENCE
 
 PACKAGES = ".python_packages/lib/site-packages"  # where the platform's build puts them
 
@@ -103,7 +104,7 @@ async def test_a_leak_that_the_intake_takes_is_killed_by_the_responder(deployed_
     leak = account_sas(account.name, account.keys["key2"])
     posted = reports.make(road.cloud.model, road.cloud.entra, source="github", text=leak)
 
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         url = f"{deployed_apart.intake.url}/api/intake/github"
         answer = await client.post(url, content=posted.body, headers=posted.headers)
     [fingerprint] = answer.json()["items"][0]["findings"]

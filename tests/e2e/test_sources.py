@@ -21,6 +21,7 @@ from tests.support.deployment import Road, is_closed
 from tests.support.intake import generic
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
 TELLS = ("github", "azure-devops", "defender")
@@ -33,7 +34,7 @@ def made(road: Road, source: str, account: Account, leak: Leak = account_sas, ke
 
 
 async def post(road: Road, posted: Posted, *, host: int = 0, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=road.cloud.hosts[host], trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=road.cloud.hosts[host], trust_env=False, timeout=PATIENCE) as client:
         return await client.post(
             f"/api/intake/{posted.source}", content=posted.body, headers=posted.headers | headers
         )
@@ -41,7 +42,7 @@ async def post(road: Road, posted: Posted, *, host: int = 0, **headers: str) -> 
 
 async def fingerprint(road: Road, account: Account) -> str:
     """The one record about an account, once its finding was published."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             events = [
                 e for e in road.cloud.model.events if account.name in str(e) and "intake" in str(e.get("source"))

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from tests.support.deployment import Road
+from tests.support.patience import PATIENCE
 
 READER, RESPONDER, APPROVER, SECOND_APPROVER = "READER", "RESPONDER", "APPROVER", "SECOND_APPROVER"
 REPORTER_NAME, APPROVER_NAME, SECOND_NAME = (
@@ -16,7 +17,7 @@ async def call(road: Road, who: str | None, method: str, path: str, body: object
     """Call the API as READER, RESPONDER, APPROVER, SECOND_APPROVER, with a token of one's own, or without any."""
     token = road.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
+    async with httpx.AsyncClient(base_url=f"{road.cloud.hosts[0]}/api", trust_env=False, timeout=PATIENCE) as client:
         return await client.request(method, path, headers=headers, json=body)
 
 

@@ -10,10 +10,10 @@ from playwright.async_api import Browser, Page, Playwright, expect
 
 from local.cloud import LocalCloud
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-PATIENCE = 20_000  # milliseconds
-expect.set_options(timeout=PATIENCE)  # Playwright's own 5 s are not enough on a machine under load
+expect.set_options(timeout=PATIENCE * 1000)  # Playwright's own 5 s are not enough on a machine under load
 
 
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
@@ -53,7 +53,7 @@ async def at_the_desk(browser: Browser, host: str, **options: Any) -> AsyncItera
     """A tab of its own, with no memory of others."""
     context = await browser.new_context(ignore_https_errors=True, **options)
     page = await context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(PATIENCE * 1000)
     desk = Desk(page, f"{host}/api/desk")
     page.on("console", lambda said: desk.troubles.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: desk.troubles.append(str(error)))

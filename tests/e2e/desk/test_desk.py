@@ -13,6 +13,7 @@ from shared.revocation import State
 from tests.support.browser import ROOT, Desk, at_the_desk
 from tests.support.deployment import Road
 from tests.support.leaks import account_sas, small_sas
+from tests.support.patience import PATIENCE
 
 
 async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(desk: Desk, road: Road) -> None:
@@ -48,7 +49,7 @@ async def awaiting(road: Road, **tags: str) -> tuple[str, str]:
 
 async def link_in_the_mail(road: Road, fingerprint: str) -> str:
     """The URL in the mail about a record, once it was sent."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for mail in road.cloud.model.mails:
                 found = re.search(rf'href="(https://[^"]+#/record/{fingerprint})"', mail.body)
