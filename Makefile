@@ -17,6 +17,8 @@ TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 # Processes of `make test`, which tests/support/spreading.py spreads its tests over. More than cores: many tests wait.
 WORKERS ?= 4
+# Of the tests: `-p randomly` shuffles them.
+ORDER ?=
 # The processes of a run, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -54,12 +56,12 @@ report: tools ## have a source report a leak to what `make cloud` started (SOURC
 
 unit: .venv/installed ## run the tests of single modules, without a socket; every branch of the pure packages is covered
 	@.venv/bin/python -m coverage erase
-	@.venv/bin/python -m coverage run -m pytest -q -n auto tests/unit
+	@.venv/bin/python -m coverage run -m pytest -q -n auto $(ORDER) tests/unit
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
 
 test: setup unit ## run every test (but those of tools-test)
-	@.venv/bin/python -m pytest -q -n $(WORKERS) --ignore=tests/unit --ignore=tests/tools
+	@.venv/bin/python -m pytest -q -n $(WORKERS) $(ORDER) --ignore=tests/unit --ignore=tests/tools
 
 tools-test: .venv/installed ## run the tests that need Azure's own tools, as far as those are on the PATH (bicep, pwsh)
 	@.venv/bin/python -m pytest -q tests/tools
