@@ -17,15 +17,21 @@ def rooms() -> list[list[str]]:
     return [found for first in firsts if (found := _PATH.findall(first))]
 
 
+@cache
 def files() -> list[str]:
     found = [*(ROOT / "shared").rglob("*.py"), ROOT / "function_app.py"]
     return sorted(str(file.relative_to(ROOT)) for file in found if file.name != "__init__.py")
 
 
+@cache
+def numbers() -> dict[str, int]:
+    """The row of each path."""
+    return {path: number for number, row in enumerate(rooms()) for path in row}
+
+
 def row_of(file: str) -> int | None:
     """The row that names a file, or else its folder."""
-    by_path = {path: number for number, row in enumerate(rooms()) for path in row}
-    return by_path.get(file, by_path.get(f"{file.rpartition('/')[0]}/"))
+    return numbers().get(file, numbers().get(f"{file.rpartition('/')[0]}/"))
 
 
 def imported(file: str) -> set[str]:
