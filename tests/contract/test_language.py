@@ -1,4 +1,4 @@
-"""The repository uses the field's standard terms, not those of the project's first version (tests/support/phrases.py)."""
+"""The repository uses standard terms, not those of the project's first version (tests/support/phrases.py)."""
 
 import pytest
 

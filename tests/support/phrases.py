@@ -1,8 +1,8 @@
 """The texts of the repository, and the phrases of the project's old language that none of them may use.
 
-The first version of Sasquash had a language of its own ("lever", "kill", "proof of death"). Readers did not know it, so
-every such phrase has a standard term now. `PHRASES` pairs each phrase, as this product meant it, with that term. The
-patterns match whole words: "deadline" does not match "dead".
+The first version of Sasquash had a language of its own ("lever", "kill", "proof of death"). Readers did not know it,
+so every such phrase has a standard term now. `PHRASES` pairs each phrase, as this product meant it, with that term.
+The patterns match whole words: "deadline" does not match "dead".
 """
 
 import ast
@@ -52,7 +52,7 @@ STAYS: dict[str, str] = {
     r"/desk\b": "a route",
     r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b": "the stored value of a reason; people read 'unattributed'",
     r"\bSIGKILL\b|\bos\.kill\w*|\bkill -\S+|\.kill\(": "a signal",
-    r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "names of functions: app settings disable them by name",
+    r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
     r"\bSASQUASH_\w+|\bFUNCTIONS_WORKER\w*": "names of app settings",
     r"\bplan\.digest\b": "a field that clients read",
 }
@@ -110,7 +110,7 @@ def _hits(text: Text) -> Iterator[Hit]:
 
 
 def texts_of(*patterns: str) -> Iterator[Text]:
-    """The texts of the files that glob patterns match, from the root of the checkout: Python's by kind, others whole."""
+    """The texts of the files that glob patterns match: of Python modules by kind, of other files as a whole."""
     for file in sorted({file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file()}):
         path = str(file.relative_to(ROOT))
         if path in VENDORED:
