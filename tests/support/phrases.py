@@ -27,7 +27,7 @@ PHRASES: dict[str, str] = {
     r"desk": "console",
     r"rooms?|floors?|house('s)?|roads?|walk(s|ed|ing)?": "module; layer; codebase; path",
     r"told|tells|tell of|telling of": "notified; logged; recorded; says",
-    r"look(s|ed|ing)?(?! (up|like)\b)": "check; recheck; read",
+    r"look(s|ed|ing)?(?! (up|like|the same)\b)": "check; recheck; read",
     r"loose": "unattributed",
     r"hand(s|ed|ing)?( \w+)?[ -]over": "key distribution (Key Vault); enqueue (a record)",
     r"passing failures?": "transient failure",
