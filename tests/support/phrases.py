@@ -48,7 +48,7 @@ PHRASES: dict[str, str] = {
 """Pattern of a phrase → what to say instead."""
 
 STAYS: dict[str, str] = {
-    r"dead[-_ ]?letter\w*": "Event Grid's own term",
+    r"(?i:dead[-_ ]?letter\w*)": "Event Grid's own term",
     r"/desk\b": "a route",
     r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b": "the stored value of a reason; people read 'unattributed'",
     r"\bSIGKILL\b|\bos\.kill\w*|\bkill -\S+|\.kill\(": "a signal",
