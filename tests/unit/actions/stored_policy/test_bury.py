@@ -4,7 +4,7 @@ import pytest
 
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import PolicyState
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening
@@ -66,10 +66,10 @@ async def test_what_refuses_every_token_needs_no_burial(
 
 
 async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
-    with pytest.raises(PassingFailure, match="there again and live") as failed:
+    with pytest.raises(TransientFailure, match="there again and live") as failed:
         await bury(action)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert acl(plane)[1] == LIVE
 
 
@@ -83,5 +83,5 @@ async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(
     resource(plane).acl = list(OTHERS)
     plane.meanwhile = [Happening("PUT", do=others)]
 
-    with pytest.raises(PassingFailure, match="there again and live"):
+    with pytest.raises(TransientFailure, match="there again and live"):
         await bury(action)

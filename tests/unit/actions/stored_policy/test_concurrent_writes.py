@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support.acl_service import AclPlane, Happening
 from tests.support.samples import NOW, SERVICES
@@ -97,8 +97,8 @@ async def test_others_who_never_stop_are_not_waited_for_for_ever(action: StoredP
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", (412, "ConditionNotMet")) for _ in range(50)]
 
-    with pytest.raises(PassingFailure, match="somebody else keeps changing") as failed:
+    with pytest.raises(TransientFailure, match="somebody else keeps changing") as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert len(plane.of("PUT")) == 5

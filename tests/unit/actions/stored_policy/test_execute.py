@@ -5,7 +5,7 @@ import pytest
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.revocation import Execution
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening
@@ -92,7 +92,7 @@ async def test_a_lease_that_somebody_takes_again_and_again_is_not_broken_for_eve
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", do=lambda: setattr(resource(plane), "leased", True)) for _ in range(50)]
 
-    with pytest.raises(PassingFailure, match="somebody else keeps changing"):
+    with pytest.raises(TransientFailure, match="somebody else keeps changing"):
         await execute(action, read=read)
 
 
@@ -155,10 +155,10 @@ async def test_a_policy_that_changed_since_the_plan_is_left_alone(
     read = await reading(action)
     resource(plane).acl = [now]
 
-    with pytest.raises(PassingFailure, match="changed since the plan was made") as failed:
+    with pytest.raises(TransientFailure, match="changed since the plan was made") as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert plane.of("PUT") == []
 
 
@@ -168,10 +168,10 @@ async def test_a_container_that_is_gone_since_the_plan_is_weighed_anew(
     read = await reading(action)
     plane.resources.clear()
 
-    with pytest.raises(PassingFailure, match="gone since the plan was made") as failed:
+    with pytest.raises(TransientFailure, match="gone since the plan was made") as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
 
 
 async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
@@ -180,7 +180,7 @@ async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
     read = await reading(action)
     plane.kept_out = "AuthorizationFailure"
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect

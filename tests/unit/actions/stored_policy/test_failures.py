@@ -6,7 +6,7 @@ from azure.core.exceptions import AzureError
 from shared.actions import stored_policy
 from shared.actions.acl.data_plane import DataPlaneAcl
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Service
 from tests.support.acl_service import AclPlane, Happening
 from tests.support.samples import KEYS, SERVICES
@@ -33,10 +33,10 @@ async def test_a_write_that_failed_is_tried_again_later(
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened, "reading shows that it did not"
+    assert failed.value.had_no_effect, "reading shows that it did not"
     assert len(plane.of("PUT")) == 1
 
 
@@ -47,10 +47,10 @@ async def test_a_write_that_never_was_says_so(
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execute(action, read=read)
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
 
 
 async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
@@ -63,10 +63,10 @@ async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
         *(Happening("GET", NO_CONNECTION) for _ in range(2)),
     ]
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execute(action, read=read)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("failure", [(400, "InvalidXmlDocument"), (403, "AccountIsDisabled"), (307, "")], ids=str)
@@ -89,10 +89,10 @@ async def test_a_silence_has_an_end(
     monkeypatch.setattr(stored_policy, "_PULL_TIMEOUT", 0.05)
     monkeypatch.setattr(DataPlaneAcl, "write", silent)
 
-    with pytest.raises(PassingFailure, match="was not done within") as failed:
+    with pytest.raises(TransientFailure, match="was not done within") as failed:
         await execute(action, read=read)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("failure", [(400, "Code"), (500, "Code"), CUT], ids=str)

@@ -10,7 +10,7 @@ from shared.actions.acl.policies import NO_POLICY, from_xml
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import PolicyReading, PolicyState, Via
 from shared.domain.target import PolicyTarget
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening, Resource
@@ -161,13 +161,13 @@ async def test_a_failure_that_passes_is_passed_over(
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
-        ((500, "InternalError"), PassingFailure),
-        ((503, "ServerBusy"), PassingFailure),
-        ((429, "TooManyRequests"), PassingFailure),
-        ((409, "ContainerBeingDeleted"), PassingFailure),
-        ((403, "AuthenticationFailed"), PassingFailure),
-        (RESET, PassingFailure),
-        (CUT, PassingFailure),
+        ((500, "InternalError"), TransientFailure),
+        ((503, "ServerBusy"), TransientFailure),
+        ((429, "TooManyRequests"), TransientFailure),
+        ((409, "ContainerBeingDeleted"), TransientFailure),
+        ((403, "AuthenticationFailed"), TransientFailure),
+        (RESET, TransientFailure),
+        (CUT, TransientFailure),
         ((400, "InvalidHeaderValue"), Blocked),
         ((403, "AccountIsDisabled"), Blocked),
         ((307, ""), Blocked),
@@ -188,7 +188,7 @@ async def test_what_can_t_be_read_is_no_state(
 async def test_an_answer_that_is_no_list_of_policies_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = ["<SignedIdentifier/>"]
 
-    with pytest.raises(PassingFailure, match="has no id"):
+    with pytest.raises(TransientFailure, match="has no id"):
         await reading(action)
 
 

@@ -8,7 +8,7 @@ from shared.actions.acl import arm
 from shared.actions.acl.policies import from_xml
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import PolicyState
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support.acl_service import AclPlane, Happening
 from tests.support.stored_policies import ID, RESET, execute, reading, resource, silent
@@ -60,7 +60,7 @@ async def test_arm_is_asked_to_change_once(action: StoredPolicyAction, plane: Ac
     read = await reading(action, Service.FILE)
     plane.meanwhile = [Happening("PATCH", (500, "InternalError"))]
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await execute(action, Service.FILE, read=read)
 
     assert len(plane.of("PATCH")) == 1
@@ -74,12 +74,12 @@ async def test_a_silence_of_arm_s_has_an_end(
     monkeypatch.setattr(arm, "_UPDATE_TIMEOUT", 0.05)
     monkeypatch.setattr(TableOperations, "update", silent)
 
-    with pytest.raises(PassingFailure, match="got no answer within"):
+    with pytest.raises(TransientFailure, match="got no answer within"):
         await execute(action, Service.TABLE, read=read)
 
 
 async def test_an_answer_of_arm_s_of_another_shape_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_says = "AuthorizationFailure", {"properties": {"signedIdentifiers": [{}]}}
 
-    with pytest.raises(PassingFailure, match="not of the documented shape"):
+    with pytest.raises(TransientFailure, match="not of the documented shape"):
         await reading(action, Service.TABLE)

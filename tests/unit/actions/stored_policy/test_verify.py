@@ -9,7 +9,7 @@ from azure.core.rest import HttpRequest
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Execution, Outcome, Verification
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Happening
@@ -80,7 +80,7 @@ async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPol
     done = await revoked(action)
     plane.keys = {"key2": KEYS["key2"]}
 
-    with pytest.raises(PassingFailure, match="the key is not accepted"):
+    with pytest.raises(TransientFailure, match="the key is not accepted"):
         await verify(action, done)
 
 

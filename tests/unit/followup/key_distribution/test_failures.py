@@ -14,7 +14,7 @@ from local.key_vault import service
 from local.tenant.model import KEY_VAULT, Cloud
 from local.tenant.model.vault import Vault
 from shared.domain.revocation import KeyDistributionOutcome
-from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
+from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure
 from shared.followup import key_distribution
 from shared.followup.key_distribution import KeyDistributor
 from tests.support.asgi import Credential
@@ -36,12 +36,12 @@ from tests.support.key_vaults import (
 )
 
 FAILURES: dict[str, tuple[ASGIApp | AzureError, type[SasquashError]]] = {
-    "408": (answering(408), PassingFailure),
+    "408": (answering(408), TransientFailure),
     "429": (answering(429, Retry_After="0"), Throttled),
-    "500": (answering(500), PassingFailure),
-    "503": (answering(503, Retry_After="0"), PassingFailure),
-    "reset": (ServiceRequestError("reset"), PassingFailure),
-    "cut": (ServiceResponseError("cut"), PassingFailure),
+    "500": (answering(500), TransientFailure),
+    "503": (answering(503, Retry_After="0"), TransientFailure),
+    "reset": (ServiceRequestError("reset"), TransientFailure),
+    "cut": (ServiceResponseError("cut"), TransientFailure),
     "400": (answering(400), Blocked),
     "409": (answering(409), Blocked),
 }
@@ -84,7 +84,7 @@ async def test_write_that_did_not_happen_fails_with_what_key_vault_said(
     put(vault)
     wire.instead, wire.method = answering(503), "PUT"
 
-    with pytest.raises(PassingFailure, match=f"Writing a version of {ID} failed: 503 Code"):
+    with pytest.raises(TransientFailure, match=f"Writing a version of {ID} failed: 503 Code"):
         await distributor.run(execution(), account())
 
 
@@ -106,7 +106,7 @@ async def test_answer_that_shows_no_new_key_disables_nothing(
     put(vault)
     wire.instead, wire.method = answering(200, {"value": OLD, "id": f"{ID}/{'0' * 32}"}), "PUT"
 
-    with pytest.raises(PassingFailure, match="Key Vault answered, but not with the new key2"):
+    with pytest.raises(TransientFailure, match="Key Vault answered, but not with the new key2"):
         await distributor.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
@@ -136,7 +136,7 @@ async def test_silence_ends_the_run(
     put(vault)
     wire.instead, wire.method = asyncio.Event(), method
 
-    with pytest.raises(PassingFailure, match="Handing key2 of robustmodels over took more than"):
+    with pytest.raises(TransientFailure, match="Handing key2 of robustmodels over took more than"):
         await distributor.run(execution(), account())
 
 
@@ -195,7 +195,7 @@ async def test_arm_that_still_lists_the_old_key_is_asked_again_later(
     put(vault)
     arm.key2 = OLD
 
-    with pytest.raises(PassingFailure, match="ARM still lists the old key2 of robustmodels"):
+    with pytest.raises(TransientFailure, match="ARM still lists the old key2 of robustmodels"):
         await distributor.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
