@@ -215,7 +215,7 @@ async def test_a_report_can_be_tried_by_hand(deployment: Deployment, source: str
     assert code == 0, err
     assert f"as {source} posts it" in out
     assert ("awaiting_approval" if source == "defender" else "closed: ") in out
-    assert (f"At its source ({source} alert" in out) is (source != "sarif")
+    assert (f"Alert at the source ({source} alert" in out) is (source != "sarif")
 
 
 # What the page says
