@@ -52,7 +52,7 @@ SOURCE ?= github
 
 report: tools ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
-	@. .local/env && .venv/bin/python -m local.send_report $(SOURCE)
+	@. .local/env && .venv/bin/python -m local.reporters.send_report $(SOURCE)
 
 unit: .venv/installed ## run the tests of single modules, without a socket; every branch of the pure packages is covered
 	@.venv/bin/python -m coverage erase
@@ -67,7 +67,7 @@ tools-test: .venv/installed ## run the tests that need Azure's own tools, as far
 	@.venv/bin/python -m pytest -q tests/tools
 
 screenshots: setup ## draw the pictures of the desk in docs/images
-	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/desk/test_screenshots.py
+	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)

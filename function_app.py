@@ -5,11 +5,12 @@ from functools import cache
 
 import azure.functions as func
 
-from shared import health, queues, warm_up
-from shared.finding import Report
-from shared.intake import alert_queue
+from shared.api import health
+from shared.app import App
+from shared.domain.finding import Report
+from shared.operations import warmup
+from shared.persistence import alert_queue, queues
 from shared.settings import Settings, is_switched_off
-from shared.worker import Worker
 
 app = func.FunctionApp()
 
@@ -18,17 +19,17 @@ SETTINGS = Settings.read(os.environ)
 
 
 @cache
-def worker() -> Worker:
+def sasquash() -> App:
     """The one worker of this process, made when it warms up or, where it does not, when the first trigger fires."""
-    return Worker(SETTINGS)
+    return App(SETTINGS)
 
 
 async def _warm_up() -> None:
-    await worker().warm_up.run()
+    await sasquash().warm_up.run()
 
 
 # Kept, so that it is not collected. Where `on_finding` is switched off, nothing is to be killed.
-WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warm_up.begin(_warm_up)
+WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warmup.begin(_warm_up)
 
 
 @app.event_grid_trigger(arg_name="event")
@@ -37,26 +38,26 @@ async def on_finding(event: func.EventGridEvent) -> None:
 
     The inventory is taken anew afterwards, if it is old: where accounts leak, accounts are made.
     """
-    await worker().reception.receive(_report(event))
-    await worker().accounts.take_inventory()
+    await sasquash().ingest.receive(_report(event))
+    await sasquash().accounts.take_inventory()
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE, connection="SASQUASH_STORAGE")
 async def contain(message: func.QueueMessage) -> None:
     """A record whose containment did not finish when its event came."""
-    await worker().containment.resume(queues.read(message.get_body().decode()))
+    await sasquash().containment.resume(queues.read(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE, connection="SASQUASH_STORAGE")
 async def follow_up(message: func.QueueMessage) -> None:
     """A decided record: proof, incident, people."""
-    await worker().follow_up.run(queues.read(message.get_body().decode()))
+    await sasquash().follow_up.run(queues.read(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def contain_poison(message: func.QueueMessage) -> None:
     """What `contain` failed on each time."""
-    await worker().undelivered.poisoned(queues.CONTAIN_QUEUE, _text(message))
+    await sasquash().dead_letters.poisoned(queues.CONTAIN_QUEUE, _text(message))
 
 
 @app.queue_trigger(
@@ -64,55 +65,55 @@ async def contain_poison(message: func.QueueMessage) -> None:
 )
 async def follow_up_poison(message: func.QueueMessage) -> None:
     """What `follow_up` failed on each time."""
-    await worker().undelivered.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
+    await sasquash().dead_letters.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def intake_poison(message: func.QueueMessage) -> None:
     """An alert that could not be read at all."""
-    await worker().undelivered.unread(_text(message))
+    await sasquash().dead_letters.unread(_text(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
 async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """What Event Grid gave up on."""
-    await worker().undelivered.collect()
+    await sasquash().dead_letters.collect()
 
 
 @app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Each minute: records that are stuck, and approvals past their deadline."""
-    await worker().sweep.run()
+    await sasquash().sweeper.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """One mail about all findings that nobody confirmed."""
-    await worker().digest.send()
+    await sasquash().summary_mail.send()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Once a day: the leaks whose stored access policy is missing, for it may be back."""
-    await worker().dormant.look_again()
+    await sasquash().dormant_policies.look_again()
 
 
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Each account once a day: what would stand in the way of a kill."""
-    await worker().readiness.look()
+    await sasquash().readiness.look()
 
 
 @app.timer_trigger(arg_name="timer", schedule="40 */15 * * * *")
 async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Once a week: a leak on the drill account, and whether it was revoked and proven."""
-    await worker().drill.run()
+    await sasquash().drill.run()
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
-    return await health.answer(worker().ledger)
+    return await health.answer(sasquash().store.revocations)
 
 
 # The responders' API. A caller is known by an access token, which it checks itself: a key of the host names nobody.
@@ -121,55 +122,55 @@ async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 @app.route("revocations", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def submit_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """A leak to revoke, or an order to pull a lever."""
-    return await worker().responder.submit(req)
+    return await sasquash().revocation_api.submit(req)
 
 
 @app.route("revocations", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def list_revocations(req: func.HttpRequest) -> func.HttpResponse:
     """The records, a page at a time."""
-    return await worker().responder.list_revocations(req)
+    return await sasquash().revocation_api.list_revocations(req)
 
 
 @app.route("revocations/{id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """One record, with its history."""
-    return await worker().responder.read(req)
+    return await sasquash().revocation_api.read(req)
 
 
 @app.route("revocations/{id}/approve", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def approve_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """A person's yes to a plan."""
-    return await worker().responder.approve(req)
+    return await sasquash().revocation_api.approve(req)
 
 
 @app.route("revocations/{id}/reject", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def reject_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """A person's no to a plan."""
-    return await worker().responder.reject(req)
+    return await sasquash().revocation_api.reject(req)
 
 
 @app.route("revocations/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """To decide anew on a record that ended without a kill."""
-    return await worker().responder.retry(req)
+    return await sasquash().revocation_api.retry(req)
 
 
 @app.route("revocations/{id}/undo-lockdown", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
     """To give an account back what a lockdown took."""
-    return await worker().responder.undo_lockdown(req)
+    return await sasquash().revocation_api.undo_lockdown(req)
 
 
 @app.route("readiness", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """What would stand in the way of a kill, and how the drills went."""
-    return await worker().readiness_api.read(req)
+    return await sasquash().readiness_api.read(req)
 
 
 @app.route("desk/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
     """The desk in the browser. Its files are nobody's secret; what they show comes from the API."""
-    return worker().desk_page.answer(req)
+    return sasquash().console.answer(req)
 
 
 # The intake. It may be an app of its own, with these two functions and no others (docs/sources.md).
@@ -178,13 +179,13 @@ async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("intake/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def take_report(req: func.HttpRequest) -> func.HttpResponse:
     """A report of another tool, which shows itself who it comes from."""
-    return await worker().intake.receive(req)
+    return await sasquash().intake.receive(req)
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE, connection="SASQUASH_STORAGE")
 async def read_alert(message: func.QueueMessage) -> None:
     """An alert that could not be read when its report came."""
-    await worker().alert_reader.resume(alert_queue.read(message.get_body().decode()))
+    await sasquash().alert_reader.resume(alert_queue.read(message.get_body().decode()))
 
 
 def _text(message: func.QueueMessage) -> str:

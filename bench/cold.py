@@ -17,9 +17,9 @@ from azure.core.messaging import CloudEvent
 
 from bench.figures import Figure, median
 from bench.warm import Latencies
-from local.cloud import ROOT, LocalCloud, running
-from shared import finding
-from tests.support.deployment import Road, is_closed
+from local.cloud.cloud import ROOT, LocalCloud, running
+from shared.domain import finding
+from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 from tests.support.samples import ENVIRONMENT
 
@@ -78,34 +78,36 @@ async def kills_of_new_processes(folder: Path, latencies: Latencies, *, runs: in
     note = folder / "seen.json"
     settings = {"BENCH_SEEN": str(note)} | {f"AzureWebJobs.{name}.Disabled": "true" for name in _TIMERS}
     async with running(folder=folder / "app", hosts=1, host_module=_HOST, settings=settings) as cloud:
-        road = Road(cloud)
+        deployment = Deployment(cloud)
         latencies.inject(cloud)
-        return [await _cold_kill(road, note) for _ in range(runs)]
+        return [await _cold_kill(deployment, note) for _ in range(runs)]
 
 
-async def _cold_kill(road: Road, note: Path) -> ColdKill:
-    account = await road.account()
+async def _cold_kill(deployment: Deployment, note: Path) -> ColdKill:
+    account = await deployment.account()
     [reported] = finding.in_text(
         account_sas(account.name, account.keys["key1"]), source="bench", url=None, detected_at=datetime.now(UTC)
     )
     found = reported.finding
-    await road.cloud.kill_host(0)
+    await deployment.cloud.kill_host(0)
     started = datetime.now(UTC)
-    await road.cloud.start_host(0)
+    await deployment.cloud.start_host(0)
     served = datetime.now(UTC)
-    await road.publish(CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data()))
-    seen = await _when_the_lever_is_sent(road.cloud, note)
-    await road.settled(found.fingerprint, until=is_closed)
-    lever = next(r for r in reversed(road.cloud.model.requests) if "regenerateKey" in r.url)
-    return ColdKill((served - started).total_seconds(), (lever.at - started).total_seconds(), seen)
+    await deployment.publish(
+        CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data())
+    )
+    seen = await _when_the_lever_is_sent(deployment.cloud, note)
+    await deployment.settled(found.fingerprint, until=is_closed)
+    action = next(r for r in reversed(deployment.cloud.model.requests) if "regenerateKey" in r.url)
+    return ColdKill((served - started).total_seconds(), (action.at - started).total_seconds(), seen)
 
 
 async def _when_the_lever_is_sent(cloud: LocalCloud, note: Path) -> Seen:
     """Look at the process while ARM is at the regeneration, which the injected latency makes take a while."""
-    lever = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
-    before = lever.hits
+    action = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
+    before = action.hits
     async with asyncio.timeout(_LEVER_SECONDS):
-        while lever.hits == before:  # noqa: ASYNC110 -- the front has no event for it
+        while action.hits == before:  # noqa: ASYNC110 -- the front has no event for it
             await asyncio.sleep(_LOOK_EVERY)
     return await _look_at(cloud, note)
 

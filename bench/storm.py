@@ -23,7 +23,7 @@ from bench.figures import Figure
 from bench.memory import peak_mb
 from bench.warm import Latencies
 from local.memory.exchange import Answer, Request, Service
-from shared.finding import REPORTED, Finding, in_text
+from shared.domain.finding import REPORTED, Finding, in_text
 from tests.simulation.faults import Fate, Schedule
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.run import bury

@@ -8,7 +8,7 @@ from functools import partial
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from bench.figures import Figure, median
-from local.model import new_storage_key
+from local.tenant.model import new_storage_key
 from shared.sas import Credential, extract, verify
 
 _ACCOUNT = "contosodata"

@@ -15,12 +15,12 @@ from pathlib import Path
 from azure.core.messaging import CloudEvent
 
 from bench.figures import Figure, median
-from local.cloud import LocalCloud, running
-from local.faults import Effect, Fault
-from local.model import Account, RecordedRequest
-from shared import finding
-from shared.revocation import State
-from tests.support.deployment import Road, is_closed
+from local.cloud.cloud import LocalCloud, running
+from local.network.faults import Effect, Fault
+from local.tenant.model import Account, RecordedRequest
+from shared.domain import finding
+from shared.domain.revocation import State
+from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
 
 _WARM_UP_SECONDS = 30.0
@@ -73,7 +73,7 @@ class Kill:
 
     sent: float
     proven: float
-    told: float
+    notified: float
     rounds: int
 
 
@@ -81,14 +81,14 @@ async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
     """Yield medians of so many kills: of accounts that are not known, of known ones, and of new processes."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(folder=Path(folder), hosts=1) as cloud:
-            road = Road(cloud)
-            accounts = [await road.account() for _ in range(runs)]
+            deployment = Deployment(cloud)
+            accounts = [await deployment.account() for _ in range(runs)]
             await warmed_up_anew(cloud)
-            await _kill(road, await road.account())  # the first one makes connections
+            await _kill(deployment, await deployment.account())  # the first one makes connections
             latencies.inject(cloud)
-            known = [await _kill(road, account) for account in accounts]
-            unknown = [await _kill(road, await road.account()) for _ in range(runs)]
-            first = [await _first_kill(road) for _ in range(runs)]
+            known = [await _kill(deployment, account) for account in accounts]
+            unknown = [await _kill(deployment, await deployment.account()) for _ in range(runs)]
+            first = [await _first_kill(deployment) for _ in range(runs)]
     for line in _lines("account not known", unknown, latencies.unknown_floor):
         yield line
     for line in _lines("account known", known, latencies.known_floor):
@@ -111,36 +111,38 @@ def _inventories(cloud: LocalCloud) -> list[RecordedRequest]:
     return [request for request in cloud.model.requests if "Microsoft.ResourceGraph" in request.url]
 
 
-async def _first_kill(road: Road) -> Kill:
-    account = await road.account()
-    await warmed_up_anew(road.cloud)
-    return await _kill(road, account)
+async def _first_kill(deployment: Deployment) -> Kill:
+    account = await deployment.account()
+    await warmed_up_anew(deployment.cloud)
+    return await _kill(deployment, account)
 
 
 def _lines(which: str, kills: Sequence[Kill], floor: float) -> Iterator[Figure]:
     yield Figure(f"event to lever, {which}", median([kill.sent for kill in kills]), "s", floor, "sum of latencies")
     yield Figure(f"rounds before the lever, {which}", median([kill.rounds for kill in kills]), "rounds")
     yield Figure(f"event to proof, {which}", median([kill.proven for kill in kills]), "s")
-    yield Figure(f"event to mail, {which}", median([kill.told for kill in kills]), "s")
+    yield Figure(f"event to mail, {which}", median([kill.notified for kill in kills]), "s")
 
 
-async def _kill(road: Road, account: Account) -> Kill:
-    first = road.cloud.model.requests[-1].sequence if road.cloud.model.requests else 0
+async def _kill(deployment: Deployment, account: Account) -> Kill:
+    first = deployment.cloud.model.requests[-1].sequence if deployment.cloud.model.requests else 0
     leak = account_sas(account.name, account.keys["key1"])
     [reported] = finding.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))
     found = reported.finding
-    await road.publish(CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data()))
-    record = await road.settled(found.fingerprint, until=is_closed)
-    requests = [request for request in road.cloud.model.requests if request.sequence > first]
+    await deployment.publish(
+        CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data())
+    )
+    record = await deployment.settled(found.fingerprint, until=is_closed)
+    requests = [request for request in deployment.cloud.model.requests if request.sequence > first]
     start = next(r.at for r in requests if "eventgrid.azure.net" in r.url)
-    lever = next(r for r in requests if "regenerateKey" in r.url)
+    action = next(r for r in requests if "regenerateKey" in r.url)
     mail = next(r for r in requests if "/sendMail" in r.url)
     proven = next(change.at for change in record.changes if change.state is State.PROVEN)
     return Kill(
-        sent=(lever.at - start).total_seconds(),
+        sent=(action.at - start).total_seconds(),
         proven=(proven - start).total_seconds(),
-        told=(mail.at - start).total_seconds(),
-        rounds=_rounds([r for r in requests if start < r.at and _end(r) < lever.at and _is_the_app_s(r)]),
+        notified=(mail.at - start).total_seconds(),
+        rounds=_rounds([r for r in requests if start < r.at and _end(r) < action.at and _is_the_app_s(r)]),
     )
 
 

@@ -14,11 +14,11 @@ from azure.core.exceptions import AzureError
 from azure.identity.aio import AzureCliCredential
 
 from conformance import azd
-from conformance.death import StillAlive
 from conformance.deployed import Deployment
 from conformance.facts import BY_HAND, FACTS, Fact
 from conformance.place import RESOURCE_MANAGER, Place
-from shared.clients import network
+from conformance.revoked import StillAlive
+from shared.cloud.clients import network
 from shared.redaction import redact
 
 _BLOB_DATA_READER = "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"  # "Azure built-in roles"

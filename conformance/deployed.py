@@ -15,7 +15,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from conformance import azd
 from conformance.place import RESOURCE_MANAGER, Place
-from shared.finding import REPORTED, in_text
+from shared.domain.finding import REPORTED, in_text
 
 _ROLES = Path(__file__).resolve().parent.parent / "infra/roles.json"
 _WAIT = 900.0

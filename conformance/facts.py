@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from conformance import deployed, levers, logs
+from conformance import actions, deployed, logs
 from conformance.deployed import Deployment
 from conformance.place import Place
 
@@ -37,43 +37,43 @@ FACTS = (
         "account key",
         "what a regenerated key had signed is refused everywhere within ten minutes",
         "Manage storage account access keys (2019)",
-        of_azure=levers.account_key,
+        of_azure=actions.account_key,
     ),
     Fact(
         "stored access policy",
         "a token dies with its policy within thirty seconds",
         "REST: Define a stored access policy",
-        of_azure=levers.stored_policy,
+        of_azure=actions.stored_policy,
     ),
     Fact(
         "user delegation keys",
         "tokens of user delegation die when the account's delegation keys are revoked",
         "REST: Revoke a user delegation SAS",
-        of_azure=levers.delegation_keys,
+        of_azure=actions.delegation_keys,
     ),
     Fact(
         "lockdown: shared key",
         "no token that a key signs is accepted once shared keys are off",
         "Prevent Shared Key authorization",
-        of_azure=levers.shared_key_off,
+        of_azure=actions.shared_key_off,
     ),
     Fact(
         "lockdown: network",
         "network rules refuse before a signature is looked at, and with AuthorizationFailure",
         "seen on emulators only",
-        of_azure=levers.network_closed,
+        of_azure=actions.network_closed,
     ),
     Fact(
         "policy made anew",
         "a policy of the same id brings its tokens back to life",
         "REST: Create a service SAS",
-        of_azure=levers.policy_made_anew,
+        of_azure=actions.policy_made_anew,
     ),
     Fact(
         "policy without an end",
         "a token without an expiry lives for ever under such a policy",
         "one unofficial source says that Azure refuses it",
-        of_azure=levers.policy_without_an_end,
+        of_azure=actions.policy_without_an_end,
     ),
     Fact(
         "hashes in storage logs",

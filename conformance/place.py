@@ -16,7 +16,7 @@ from azure.mgmt.storage.models import Sku, StorageAccountCreateParameters
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.levers.data_plane import Answer, Transport, send
+from shared.cloud.data_plane import Answer, Transport, send
 
 RESOURCE_MANAGER = "https://management.azure.com"
 CONTAINER, BLOB = "models", "model.ckpt"

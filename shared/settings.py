@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from shared.clouds import CLOUDS, AzureCloud, CloudName
-from shared.decide.rule_table import parse as parse_rules
-from shared.decide.rules import Rule, default_rules
+from shared.domain.azure_clouds import CLOUDS, AzureCloud, CloudName
+from shared.domain.decision.rule_parser import parse as parse_rules
+from shared.domain.decision.rules import Rule, default_rules
+from shared.domain.revocation import AtDeadline
 from shared.errors import SettingsError
-from shared.revocation import AtDeadline
-from shared.setting_values import (
+from shared.setting_parsers import (
     SecretSetting,
     account_name,
     address,

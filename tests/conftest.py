@@ -1,8 +1,8 @@
 """What every tier shares: markers, how tests are spread over processes, and the two clouds.
 
 A cloud is started once a process, and only if a test asks for it. `cloud` has no function app: tests of the local
-cloud itself, and tests that drive a `Worker` of their own, use it. `deployed` runs the function app on two hosts:
-tests of whole roads use it.
+cloud itself, and tests that drive an `App` of their own, use it. `deployed` runs the function app on two hosts:
+end-to-end tests use it.
 """
 
 import shlex
@@ -14,7 +14,7 @@ import pytest
 from tests.support.spreading import TIERS, Spreading, tier_of
 
 if TYPE_CHECKING:
-    from local.cloud import LocalCloud
+    from local.cloud.cloud import LocalCloud
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["LocalCloud"]:
-    from local.cloud import running  # not above: unit tests need none of it
+    from local.cloud.cloud import running  # not above: unit tests need none of it
 
     async with running(folder=tmp_path_factory.mktemp("cloud"), hosts=0) as running_cloud:
         yield running_cloud
@@ -51,7 +51,7 @@ async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["Loca
 
 @pytest.fixture(scope="session")
 async def deployed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator["LocalCloud"]:
-    from local.cloud import running  # not above: unit tests need none of it
+    from local.cloud.cloud import running  # not above: unit tests need none of it
 
     async with running(folder=tmp_path_factory.mktemp("deployed"), hosts=2) as running_cloud:
         yield running_cloud

@@ -1,4 +1,4 @@
-"""What ARM sees, and makes, of the data that is kept in memory: `local.model.Tables`."""
+"""What ARM sees, and makes, of the data that is kept in memory: `local.tenant.model.Tables`."""
 
 from local.memory.storage import MemoryStorage
 

@@ -9,18 +9,18 @@ from datetime import datetime
 
 from starlette.datastructures import Headers
 
-from local.entra import Entra
-from local.hostnames import StorageHost
+from local.entra.service import Entra
 from local.memory.blobs import Blobs
 from local.memory.errors import ServiceError
 from local.memory.exchange import Answer, Request
 from local.memory.queues import Queues
 from local.memory.tables import Tables
-from local.model import Account, Cloud
-from local.storage_access import Credentials, StorageRequest, check, unauthenticated
-from local.storage_errors import Refusal
-from local.storage_forwarding import key_of
-from local.storage_sas import granted
+from local.network.hostnames import StorageHost
+from local.storage.access import Credentials, StorageRequest, check, unauthenticated
+from local.storage.errors import Refusal
+from local.storage.forwarding import key_of
+from local.storage.sas import granted
+from local.tenant.model import Account, Cloud
 
 
 class MemoryStorage:

@@ -18,14 +18,14 @@ from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
 from shared import redaction
-from shared.clouds import CLOUDS
+from shared.api.intake.registry import TEXT_READERS
+from shared.cloud.event_grid import Publisher
+from shared.domain.azure_clouds import CLOUDS
 from shared.errors import SasquashError
-from shared.intake.publishing import Publisher
-from shared.intake.reading import Item, Result, items_of
-from shared.intake.reporters import TEXT_READERS
 from shared.settings import read_one
 from shared.sources import generic
 from shared.sources.entries import InvalidPayload
+from shared.sources.parsing import Item, Result, items_of
 
 _GENERIC = "generic"
 

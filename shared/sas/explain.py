@@ -14,7 +14,7 @@ _TITLES = {
     Kind.USER_DELEGATION_SAS: "User delegation SAS, signed with a key of Microsoft Entra ID",
     Kind.ACCOUNT_KEY: "Account key",
 }
-_LEVERS = {
+_ACTIONS = {
     Kind.ACCOUNT_SAS: "Regenerate the account key that signed it.",
     Kind.SERVICE_SAS: "Regenerate the account key that signed it.",
     Kind.POLICY_SAS: "Remove or expire the stored access policy; the account key can stay.",
@@ -45,7 +45,7 @@ def _lines(credential: Credential, risk: Risk) -> Iterator[str]:
         ("leaked for", _address(credential)),
         ("policy", credential.policy),
         ("version", credential.version),
-        ("to end it", _LEVERS[credential.kind]),
+        ("to end it", _ACTIONS[credential.kind]),
         ("C3ID", credential.c3id),
         ("fingerprint", credential.fingerprint),
     ]
@@ -70,7 +70,7 @@ def _object(credential: Credential, risk: Risk) -> dict[str, object]:
         "grants": risk.grants,
         "reasons": list(risk.reasons),
         "notes": list(risk.notes),
-        "lever": _LEVERS[credential.kind],
+        "action": _ACTIONS[credential.kind],
         "c3id": credential.c3id,
         "fingerprint": credential.fingerprint,
     }

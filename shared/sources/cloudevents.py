@@ -7,10 +7,10 @@ nothing (design decision 4).
 
 from collections.abc import Iterator, Mapping
 
+from shared.domain.finding import REPORTED, report_of_event
 from shared.errors import MalformedEvent
-from shared.finding import REPORTED, report_of_event
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, text_of
-from shared.web.json_body import parse
+from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from shared.alerts import AlertReference
+from shared.domain.alert import AlertReference
 
 
 class Skip(StrEnum):

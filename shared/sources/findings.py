@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.alerts import moment_in
-from shared.finding import Finding, Reported
+from shared.domain.alert import moment_in
+from shared.domain.finding import Finding, Reported
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ docs/sources.md describes it. Further fields are allowed, and ignored.
 from collections.abc import Iterator, Mapping
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, text_of
-from shared.web.json_body import parse
+from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:

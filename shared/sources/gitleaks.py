@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, text_of
-from shared.web.json_body import parse
+from shared.sources.json_body import parse
 
 _MASK = "REDACTED"  # what --redact leaves of a secret
 

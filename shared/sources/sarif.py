@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Text, list_of, object_of, text_of
-from shared.web.json_body import parse
+from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:

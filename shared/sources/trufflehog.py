@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, object_of, text_of
-from shared.web.json_body import parse
+from shared.sources.json_body import parse
 
 _NOT_AN_OBJECT = Invalid("The line is not a JSON object.")
 _PLACES = ("link", "repository", "file", "path", "url", "bucket", "image")

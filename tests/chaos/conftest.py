@@ -2,9 +2,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from local.cloud import LocalCloud, running
+from local.cloud.cloud import LocalCloud, running
 from tests.chaos.host import QUEUE_FACTOR
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,6 @@ async def mortal(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Loca
 
 
 @pytest.fixture
-async def road(mortal: LocalCloud) -> AsyncIterator[Road]:
-    yield Road(mortal)
+async def deployment(mortal: LocalCloud) -> AsyncIterator[Deployment]:
+    yield Deployment(mortal)
     mortal.faults.clear()

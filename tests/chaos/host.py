@@ -14,16 +14,16 @@ QUEUE_FACTOR = 30  # of the local cloud: a host that was killed keeps its messag
 
 def shorten() -> None:
     """Divide every patience by FACTOR. Who imports a constant later gets the short one."""
-    from shared import account_table, claims
+    from shared.persistence import accounts, step_leases
 
-    _divide(account_table, "WORK_TIME", "PULL_TIME", "TAKEOVER_TIME", "REST")
-    from shared import followup
-    from shared.levers import account_key, proof
+    _divide(accounts, "WORK_TIME", "EXECUTION_TIME", "TAKEOVER_TIME", "COOLDOWN")
+    from shared.actions import account_key, verification
+    from shared.followup import service
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
-    _divide(claims, "CLAIM_TIME")
-    _divide(followup, "CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
-    _divide(proof, "_PATIENCE")
+    _divide(step_leases, "CLAIM_TIME")
+    _divide(service, "CLAIM_TIME", "_MAIL_PATIENCE", "_ARM_LAG")
+    _divide(verification, "_PATIENCE")
 
 
 def _divide(module: object, *names: str) -> None:

@@ -1,17 +1,17 @@
 """The app and docs/openapi.yaml agree, whatever is sent: schemathesis tries it on the app's own routes."""
 
-from local.listener import Listener
-from shared.web.tokens import Role
+from local.network.listener import Listener
+from shared.api.auth.access_tokens import Role
 from tests.support import samples
-from tests.support.api_requests import MemoryDesk, awaiting
+from tests.support.api_requests import MemoryRevocations, awaiting
 from tests.support.entra import token
-from tests.support.http_functions import Worker, hosting
+from tests.support.http_functions import App, hosting
 from tests.support.schemathesis import disagreements
 
 
 async def test_whatever_is_sent_is_answered_as_described() -> None:
     record = awaiting(samples.finding())
-    with hosting(Worker(MemoryDesk({record.fingerprint: record}))) as app:
+    with hosting(App(MemoryRevocations({record.fingerprint: record}))) as app:
         listener = Listener(app)
         await listener.start()
         try:

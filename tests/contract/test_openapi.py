@@ -9,22 +9,22 @@ from typing import Any
 import httpx
 import pytest
 
-from shared import finding
-from shared.alerts import AlertSource
-from shared.caller import Caller
+from shared.api.auth.access_tokens import Role
+from shared.api.revocations import requests
+from shared.domain import finding
+from shared.domain.alert import AlertSource
+from shared.domain.caller import Caller
+from shared.domain.readiness import Check
+from shared.domain.revocation import KeyDistributionOutcome, Outcome, Reason, Revocation, State, Verification
+from shared.domain.target import ActionKind, Lockdown
 from shared.errors import Blocked
-from shared.intake.reading import Result
-from shared.readiness.checks import Check
-from shared.readiness.table import DrillOutcome
-from shared.responder import requests
-from shared.revocation import HandOverOutcome, Outcome, Proof, Reason, Revocation, State
+from shared.persistence.readiness import DrillOutcome
 from shared.sas import Kind, Service, Severity, key_sha256
-from shared.targets import Lever, Lockdown
-from shared.web.tokens import Role
+from shared.sources.parsing import Result
 from tests.support import samples
-from tests.support.api_requests import MemoryDesk, awaiting
+from tests.support.api_requests import MemoryRevocations, awaiting
 from tests.support.entra import token
-from tests.support.http_functions import Ledger, Worker, hosting
+from tests.support.http_functions import App, Ledger, hosting
 from tests.support.openapi import described, document
 from tests.support.samples import NOW
 
@@ -57,7 +57,7 @@ def enumerated(schema: str) -> list[str]:
 
 
 def routes_of_the_app() -> set[tuple[str, str]]:
-    with hosting(Worker(MemoryDesk())) as app:
+    with hosting(App(MemoryRevocations())) as app:
         routes: list[Any] = list(app.routes)
         return {
             (m, r.path.removeprefix("/api").replace("?}", "}")) for r in routes for m in r.methods if m != "HEAD"
@@ -83,7 +83,7 @@ def test_every_call_but_health_and_the_page_needs_a_token() -> None:
     [
         ("State", State),
         ("EndReason", Reason),
-        ("Lever", Lever),
+        ("ActionKind", ActionKind),
         ("Lockdown", Lockdown),
         ("Check", Check),
         ("DrillOutcome", DrillOutcome),
@@ -99,8 +99,8 @@ def test_the_words_inside_a_record_are_the_codes() -> None:
 
     assert summary["kind"]["enum"] == [*Kind, "alert", "order", "unreadable_report"]
     assert summary["severity"]["enum"] == [*Severity, None]
-    assert details["proof"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(Outcome)
-    assert details["hand_over"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(HandOverOutcome)
+    assert details["verification"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(Outcome)
+    assert details["key_distribution"]["anyOf"][0]["properties"]["outcome"]["enum"] == list(KeyDistributionOutcome)
     item = schemas["Reported"]["properties"]["items"]["items"]["properties"]
     assert item["result"]["enum"] == list(Result)
     assert schemas["Alert"]["properties"]["source"]["enum"] == list(AlertSource)
@@ -136,21 +136,21 @@ def record_shown() -> Revocation:
         attributed_at=NOW,
         decided_by="rule lives longer than a day",
         plan=samples.plan(),
-        pull=samples.pull(samples.proof_token()),
-        proof=Proof(Outcome.PROVEN, NOW, ("blob: a token signed by the old key was refused 3 times.",)),
+        execution=samples.execution(samples.verification_token()),
+        verification=Verification(Outcome.PROVEN, NOW, ("blob: a token signed by the old key was refused 3 times.",)),
     )
     return record.reach(State.PROVEN, now=NOW + timedelta(seconds=1), detail="It is refused.")
 
 
 @pytest.fixture
-def desk() -> MemoryDesk:
+def desk() -> MemoryRevocations:
     shown = record_shown()
-    return MemoryDesk({shown.fingerprint: shown})
+    return MemoryRevocations({shown.fingerprint: shown})
 
 
 @pytest.fixture
-async def client(desk: MemoryDesk) -> AsyncIterator[httpx.AsyncClient]:
-    with hosting(Worker(desk)) as app:
+async def client(desk: MemoryRevocations) -> AsyncIterator[httpx.AsyncClient]:
+    with hosting(App(desk)) as app:
         transport = httpx.ASGITransport(app=app)
         headers = {"Authorization": f"Bearer {token(roles=list(Role))}"}
         async with httpx.AsyncClient(transport=transport, base_url="https://x/api", headers=headers) as made:
@@ -159,7 +159,7 @@ async def client(desk: MemoryDesk) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize(("method", "path", "body"), list(requests_shown()))
 async def test_a_request_that_is_shown_is_accepted(
-    client: httpx.AsyncClient, desk: MemoryDesk, method: str, path: str, body: object
+    client: httpx.AsyncClient, desk: MemoryRevocations, method: str, path: str, body: object
 ) -> None:
     record = {
         "/revocations/{id}/retry": samples.revocation().reach(State.FAILED, now=NOW, detail=""),
@@ -184,7 +184,7 @@ async def test_an_answer_that_is_shown_is_the_one_that_comes(client: httpx.Async
 
 @pytest.mark.parametrize(("ledger", "status"), [(Ledger(), "200"), (Ledger(Blocked("No right.")), "503")])
 async def test_health_is_answered_as_shown(ledger: Ledger, status: str) -> None:
-    with hosting(Worker(MemoryDesk(), ledger)) as app:
+    with hosting(App(MemoryRevocations(), ledger)) as app:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="https://x") as made:
             answer = await made.get("/api/health")

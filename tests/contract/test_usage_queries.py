@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.report import usage_queries
+from shared.cloud import log_queries
 from tests.contract.infra import test_queries
 
 HASH = "ab" * 32
@@ -14,9 +14,9 @@ COLUMNS = (
 )
 TABLES = dict.fromkeys(("StorageBlobLogs", "StorageQueueLogs", "StorageTableLogs", "StorageFileLogs"), COLUMNS)
 LINES = {
-    "token": usage_queries.by_token(HASH),
-    "key": usage_queries.by_key("key2"),
-    "others": usage_queries.without_token(usage_queries.by_key("key1"), HASH),
+    "token": log_queries.by_token(HASH),
+    "key": log_queries.by_key("key2"),
+    "others": log_queries.without_token(log_queries.by_key("key1"), HASH),
 }
 
 
@@ -25,8 +25,8 @@ def test_every_question_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {
         f"{name} {question.__name__}": question(lines)
         for name, lines in LINES.items()
-        for question in (usage_queries.objects, usage_queries.clients)
-    } | {f"{name} totals": usage_queries.totals(lines, ended=datetime.now(UTC)) for name, lines in LINES.items()}
+        for question in (log_queries.objects, log_queries.clients)
+    } | {f"{name} totals": log_queries.totals(lines, ended=datetime.now(UTC)) for name, lines in LINES.items()}
 
     assert test_queries.checked(asked) == {name: [] for name in asked}
 
@@ -34,12 +34,12 @@ def test_every_question_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("hostile", ["", "ab' or true or '", HASH.upper(), HASH + "0", f"{HASH}\n", "é" * 64])
 def test_nothing_but_a_hash_goes_in(hostile: str) -> None:
     with pytest.raises(ValueError, match="64 hex digits"):
-        usage_queries.by_token(hostile)
+        log_queries.by_token(hostile)
     with pytest.raises(ValueError, match="64 hex digits"):
-        usage_queries.without_token(LINES["key"], hostile)
+        log_queries.without_token(LINES["key"], hostile)
 
 
 @pytest.mark.parametrize("hostile", ["key3", "kerb1", "key1' or true", "KEY1", ""])
 def test_nothing_but_a_key_goes_in(hostile: str) -> None:
     with pytest.raises(ValueError, match="key1 or key2"):
-        usage_queries.by_key(hostile)
+        log_queries.by_key(hostile)

@@ -1,9 +1,9 @@
 import pytest
 
-from local.cloud import LocalCloud
-from tests.support.deployment import Road
+from local.cloud.cloud import LocalCloud
+from tests.support.deployment import Deployment
 
 
 @pytest.fixture(scope="session")
-async def road(deployed: LocalCloud) -> Road:
-    return Road(deployed)
+async def deployment(deployed: LocalCloud) -> Deployment:
+    return Deployment(deployed)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from local.model import Account
+from local.tenant.model import Account
 from tests.support.api_calls import call
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas
 from tests.support.openapi import document
 from tests.support.schemathesis import disagreements
@@ -22,16 +22,18 @@ FOR_RESPONDERS = ["/revocations", f"/revocations/{UNKNOWN}/retry"]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_without_a_token_every_route_but_health_is_closed(road: Road, method: str, path: str) -> None:
-    answer = await call(road, None, method, path, {})
+async def test_without_a_token_every_route_but_health_is_closed(
+    deployment: Deployment, method: str, path: str
+) -> None:
+    answer = await call(deployment, None, method, path, {})
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer ")
     assert answer.headers["content-type"].startswith("application/problem+json")
 
 
-async def test_health_is_open_to_all(road: Road) -> None:
-    answer = await call(road, None, "GET", "/health")
+async def test_health_is_open_to_all(deployment: Deployment) -> None:
+    answer = await call(deployment, None, "GET", "/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
@@ -43,76 +45,78 @@ async def test_health_is_open_to_all(road: Road) -> None:
         *(("RESPONDER", path) for path in FOR_APPROVERS),
     ],
 )
-async def test_a_role_that_is_too_small_is_refused(road: Road, who: str, path: str) -> None:
-    assert (await call(road, who, "POST", path, {})).status_code == 403
+async def test_a_role_that_is_too_small_is_refused(deployment: Deployment, who: str, path: str) -> None:
+    assert (await call(deployment, who, "POST", path, {})).status_code == 403
 
 
-async def test_a_responder_cannot_order(road: Road) -> None:
-    order = {"account": "nobodysaccount", "lever": "account_key", "target": "key1", "reason": "x"}
+async def test_a_responder_cannot_order(deployment: Deployment) -> None:
+    order = {"account": "nobodysaccount", "action": "account_key", "target": "key1", "reason": "x"}
 
-    assert (await call(road, "RESPONDER", "POST", "/revocations", order)).status_code == 403
+    assert (await call(deployment, "RESPONDER", "POST", "/revocations", order)).status_code == 403
 
 
 @pytest.mark.parametrize("who", ["READER", "RESPONDER", "APPROVER"])
-async def test_every_role_may_read(road: Road, who: str) -> None:
-    assert (await call(road, who, "GET", "/revocations?limit=1")).status_code == 200
-    assert (await call(road, who, "GET", f"/revocations/{UNKNOWN}")).status_code == 404
+async def test_every_role_may_read(deployment: Deployment, who: str) -> None:
+    assert (await call(deployment, who, "GET", "/revocations?limit=1")).status_code == 200
+    assert (await call(deployment, who, "GET", f"/revocations/{UNKNOWN}")).status_code == 404
 
 
-async def test_a_token_for_another_audience_is_refused(road: Road) -> None:
-    token = road.cloud.entra.mint(road.cloud.model.identities["approver"], audience="https://management.azure.com")
+async def test_a_token_for_another_audience_is_refused(deployment: Deployment) -> None:
+    token = deployment.cloud.entra.mint(
+        deployment.cloud.model.identities["approver"], audience="https://management.azure.com"
+    )
 
-    assert (await call(road, token, "GET", "/revocations")).status_code == 401
+    assert (await call(deployment, token, "GET", "/revocations")).status_code == 401
 
 
-async def test_a_report_kills_and_the_record_says_who_reported_it(road: Road) -> None:
-    account = await road.account()
+async def test_a_report_kills_and_the_record_says_who_reported_it(deployment: Deployment) -> None:
+    account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
     report = {"text": f"see {leaked}", "reason": "Found in a wiki", "wait": 60}
 
-    answer = await call(road, "RESPONDER", "POST", "/revocations", report)
+    answer = await call(deployment, "RESPONDER", "POST", "/revocations", report)
 
     [record] = answer.json()["revocations"]
     assert (answer.status_code, record["state"]) in [(200, "proven"), (200, "closed")], record["detail"]
-    assert road.rotations(account) == ["key2"]
-    read = (await call(road, "READER", "GET", f"/revocations/{record['id']}")).json()
+    assert deployment.rotations(account) == ["key2"]
+    read = (await call(deployment, "READER", "GET", f"/revocations/{record['id']}")).json()
     assert read["reported_by"]["name"] == "responder@contoso.com"
     assert read["history"][0]["state"] == "received"
     assert leaked.partition("sig=")[2] not in answer.text
 
 
-async def test_a_dry_run_says_what_would_be_done_and_does_nothing(road: Road) -> None:
-    account = await road.account()
+async def test_a_dry_run_says_what_would_be_done_and_does_nothing(deployment: Deployment) -> None:
+    account = await deployment.account()
     report = {
         "text": account_sas(account.name, account.keys["key2"]),
         "reason": "Only looking",
         "dry_run": True,
     }
 
-    answer = await call(road, "RESPONDER", "POST", "/revocations", report)
+    answer = await call(deployment, "RESPONDER", "POST", "/revocations", report)
 
     [record] = answer.json()["revocations"]
     assert (answer.status_code, record["plan"]["target"]) == (200, "key2")
-    assert road.rotations(account) == []
-    assert await road.record(record["id"]) is None
+    assert deployment.rotations(account) == []
+    assert await deployment.record(record["id"]) is None
 
 
-async def test_records_are_listed_by_account(road: Road) -> None:
-    account = await road.account()
-    [fingerprint] = await road.report(account_sas(account.name, account.keys["key1"]))
-    await road.settled(fingerprint)
+async def test_records_are_listed_by_account(deployment: Deployment) -> None:
+    account = await deployment.account()
+    [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
+    await deployment.settled(fingerprint)
 
-    answer = await call(road, "READER", "GET", f"/revocations?account={account.name}")
+    answer = await call(deployment, "READER", "GET", f"/revocations?account={account.name}")
 
     assert [record["id"] for record in answer.json()["revocations"]] == [fingerprint]
 
 
-async def test_whatever_is_sent_is_answered_as_described(road: Road) -> None:
-    model = road.cloud.model
+async def test_whatever_is_sent_is_answered_as_described(deployment: Deployment) -> None:
+    model = deployment.cloud.model
     model.accounts["robustmodels"] = Account("robustmodels", "roads", {})  # which the examples are of
     await model.keys_changed()
-    token = road.cloud.environment["SASQUASH_TOKEN_APPROVER"]
+    token = deployment.cloud.environment["SASQUASH_TOKEN_APPROVER"]
 
-    found = await disagreements(f"{road.cloud.hosts[0]}/api", token=token, examples=5)
+    found = await disagreements(f"{deployment.cloud.hosts[0]}/api", token=token, examples=5)
 
     assert not found, found

@@ -2,8 +2,8 @@
 
 import pytest
 
-from local.model import Account
-from shared.revocation import State
+from local.tenant.model import Account
+from shared.domain.revocation import State
 from tests.support.api_calls import (
     APPROVER,
     APPROVER_NAME,
@@ -15,7 +15,7 @@ from tests.support.api_calls import (
     read,
     report,
 )
-from tests.support.deployment import OWNER, Road
+from tests.support.deployment import OWNER, Deployment
 from tests.support.leaks import account_sas, small_sas
 from tests.support.policy_resources import REFUSED, Container
 
@@ -28,53 +28,59 @@ def small(account: Account) -> str:
 
 
 @pytest.mark.parametrize("path", ["", "/approve", "/reject", "/retry", "/undo-lockdown"])
-async def test_a_get_decides_nothing(road: Road, path: str) -> None:
+async def test_a_get_decides_nothing(deployment: Deployment, path: str) -> None:
     """Mail scanners follow links, and a link must not revoke."""
-    account = await road.account()
-    reported = await report(road, small(account))
-    await road.settled(reported["id"], until=lambda r: r.filed is not None and bool(r.told) and bool(r.announced))
-    before = await road.record(reported["id"])
+    account = await deployment.account()
+    reported = await report(deployment, small(account))
+    await deployment.settled(
+        reported["id"], until=lambda r: r.filed is not None and bool(r.notifications) and bool(r.announced)
+    )
+    before = await deployment.record(reported["id"])
 
-    answer = await call(road, APPROVER, "GET", f"/revocations/{reported['id']}{path}")
+    answer = await call(deployment, APPROVER, "GET", f"/revocations/{reported['id']}{path}")
 
     assert answer.status_code == (404 if path else 200)
-    assert await road.record(reported["id"]) == before
+    assert await deployment.record(reported["id"]) == before
 
 
-async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_who_decided(road: Road) -> None:
-    account = await road.account()
+async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_who_decided(
+    deployment: Deployment,
+) -> None:
+    account = await deployment.account()
 
-    reported = await report(road, small(account))
-    await road.settled(reported["id"], until=lambda r: bool(r.told))
-    waiting = road.rotations(account)
-    approved = await approve(road, reported)
-    await road.settled(reported["id"], until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
+    reported = await report(deployment, small(account))
+    await deployment.settled(reported["id"], until=lambda r: bool(r.notifications))
+    waiting = deployment.rotations(account)
+    approved = await approve(deployment, reported)
+    await deployment.settled(reported["id"], until=lambda r: r.filed is not None and r.filed.state is State.CLOSED)
 
-    record = await read(road, reported)
+    record = await read(deployment, reported)
     assert (reported["state"], waiting) == ("awaiting_approval", [])
-    assert (approved.status_code, road.rotations(account)) == (200, ["key2"])
-    assert (record["state"], record["proof"]["outcome"]) == ("closed", "proven")
+    assert (approved.status_code, deployment.rotations(account)) == (200, ["key2"])
+    assert (record["state"], record["verification"]["outcome"]) == ("closed", "proven")
     assert (record["reported_by"]["name"], record["approval"]["by"]["name"]) == (REPORTER_NAME, APPROVER_NAME)
     people = {(entry["who"].partition(" ")[0], entry["what"]) for entry in record["history"]}
     assert people >= {
         (REPORTER_NAME, "Reported by responder. Reason: Found in a wiki"),
         (APPROVER_NAME, "Approved. Reason: The owner agrees"),
     }
-    ask, tell = road.mails(account)
+    ask, tell = deployment.mails(account)
     assert ask.to == tell.to == (OWNER,)
     assert reported["plan"]["digest"] in ask.body
     assert f"{APPROVER_NAME} approved it" in tell.body
-    assert APPROVER_NAME in road.incident(reported["id"])["Summary"]
+    assert APPROVER_NAME in deployment.incident(reported["id"])["Summary"]
 
 
-async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported_again(road: Road) -> None:
-    account = await road.account()
+async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported_again(
+    deployment: Deployment,
+) -> None:
+    account = await deployment.account()
     leaked = small(account)
 
-    reported = await report(road, leaked)
-    rejected = (await act(road, reported, "reject")).json()
-    again = await report(road, leaked)
-    late = await approve(road, reported)
+    reported = await report(deployment, leaked)
+    rejected = (await act(deployment, reported, "reject")).json()
+    again = await report(deployment, leaked)
+    late = await approve(deployment, reported)
 
     assert (reported["state"], rejected["state"], rejected["reason"]) == (
         "awaiting_approval",
@@ -82,48 +88,48 @@ async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported
         "rejected",
     )
     assert (again["id"], again["state"], late.status_code) == (reported["id"], "dismissed", 409)
-    assert road.rotations(account) == []
+    assert deployment.rotations(account) == []
 
 
-async def test_a_plan_is_not_carried_out_on_the_key_that_came_after_it(road: Road) -> None:
-    account = await road.account()
+async def test_a_plan_is_not_carried_out_on_the_key_that_came_after_it(deployment: Deployment) -> None:
+    account = await deployment.account()
 
-    reported = await report(road, small(account))
-    await road.cloud.model.regenerate(account, "key2")  # somebody was faster, by hand
-    approved = await approve(road, reported)
+    reported = await report(deployment, small(account))
+    await deployment.cloud.model.regenerate(account, "key2")  # somebody was faster, by hand
+    approved = await approve(deployment, reported)
 
     assert (approved.status_code, approved.json()["reason"]) == (200, "no_key_matches")
-    assert road.rotations(account) == ["key2"]
+    assert deployment.rotations(account) == ["key2"]
 
 
-async def test_what_a_lock_had_blocked_is_revoked_by_a_retry_once_the_lock_is_gone(road: Road) -> None:
-    account = await road.account()
+async def test_what_a_lock_had_blocked_is_revoked_by_a_retry_once_the_lock_is_gone(deployment: Deployment) -> None:
+    account = await deployment.account()
     account.locks.append("ReadOnly")
 
-    failed = await report(road, account_sas(account.name, account.keys["key1"]))
+    failed = await report(deployment, account_sas(account.name, account.keys["key1"]))
     account.locks.clear()
-    retried = await act(road, failed, "retry", who=RESPONDER)
+    retried = await act(deployment, failed, "retry", who=RESPONDER)
 
     assert (failed["state"], failed["reason"]) == ("failed", "blocked")
-    assert (retried.status_code, road.rotations(account)) == (200, ["key1"])
-    await road.settled(failed["id"], until=lambda r: r.state is State.CLOSED)
+    assert (retried.status_code, deployment.rotations(account)) == (200, ["key1"])
+    await deployment.settled(failed["id"], until=lambda r: r.state is State.CLOSED)
 
 
 async def test_a_token_without_its_account_is_tried_on_the_accounts_that_are_named_and_no_other(
-    road: Road,
+    deployment: Deployment,
 ) -> None:
-    theirs, ours, other = [await road.account() for _ in range(3)]
-    place = Container(road, ours, "models")
+    theirs, ours, other = [await deployment.account() for _ in range(3)]
+    place = Container(deployment, ours, "models")
     await place.make()
     leaked = account_sas(ours.name, ours.keys["key2"]).partition("?")[2]
 
-    lost = await report(road, f"the token is ?{leaked}", accounts=[theirs.name])
-    found = await report(road, f"the token is ?{leaked}", accounts=[theirs.name, ours.name])
+    lost = await report(deployment, f"the token is ?{leaked}", accounts=[theirs.name])
+    found = await report(deployment, f"the token is ?{leaked}", accounts=[theirs.name, ours.name])
 
     assert (lost["state"], lost["reason"]) == ("unresolved", "loose")
     assert f"{theirs.name}" in lost["detail"]
     assert found["account"] == ours.name
-    assert [road.rotations(account) for account in (theirs, ours, other)] == [[], ["key2"], []]
-    assert not road.requests(f"/{other.name}/listKeys")
+    assert [deployment.rotations(account) for account in (theirs, ours, other)] == [[], ["key2"], []]
+    assert not deployment.requests(f"/{other.name}/listKeys")
     assert await place.answer(place.url(policy=None, key="key1")) == WORKS
     assert await place.answer(f"https://{ours.name}.blob.core.windows.net/models?{leaked}") == REFUSED

@@ -7,41 +7,47 @@ from azure.core.messaging import CloudEvent
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
-from local.model import STATE_ACCOUNT
-from shared.finding import REPORTED, in_text
-from tests.support.deployment import Developer, Road, is_closed
+from local.tenant.model import STATE_ACCOUNT
+from shared.domain.finding import REPORTED, in_text
+from tests.support.deployment import Deployment, Developer, is_closed
 from tests.support.leaks import account_sas
 from tests.support.patience import PATIENCE
 
 COPIES = 200
 
 
-async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_mail(road: Road) -> None:
-    account = await road.account()
+async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_mail(deployment: Deployment) -> None:
+    account = await deployment.account()
     text = account_sas(account.name, account.keys["key1"])
     [reported] = in_text(text, source="github", url=None, detected_at=datetime.now(UTC))
     data, fingerprint = reported.finding.to_data(), reported.finding.fingerprint
     events = [CloudEvent(source="/tests", type=REPORTED, id=f"{fingerprint}-{n}", data=data) for n in range(COPIES)]
-    await asyncio.gather(*(road.publish(*events[start : start + 20]) for start in range(0, COPIES, 20)))
-    await road.settled(fingerprint, until=is_closed)
-    assert len(road.requests(f"/{account.name}/regenerateKey")) == 1
-    assert road.rotations(account) == ["key1"]
-    assert road.incident(fingerprint)["Status"] == "closed"
-    assert len(road.mails(account)) == 1
+    await asyncio.gather(*(deployment.publish(*events[start : start + 20]) for start in range(0, COPIES, 20)))
+    await deployment.settled(fingerprint, until=is_closed)
+    assert len(deployment.requests(f"/{account.name}/regenerateKey")) == 1
+    assert deployment.rotations(account) == ["key1"]
+    assert deployment.incident(fingerprint)["Status"] == "closed"
+    assert len(deployment.mails(account)) == 1
 
 
-async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_and_a_mail(road: Road) -> None:
+async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_and_a_mail(
+    deployment: Deployment,
+) -> None:
     endpoint = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
     policy = TextBase64EncodePolicy()
     async with QueueClient(
-        endpoint, "contain-poison", credential=Developer(road.cloud), message_encode_policy=policy, **road.options
+        endpoint,
+        "contain-poison",
+        credential=Developer(deployment.cloud),
+        message_encode_policy=policy,
+        **deployment.options,
     ) as queue:
         await queue.create_queue()
         await queue.send_message("none of ours")
 
     async def told() -> bool:
-        mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in road.cloud.model.mails)
-        filed = any(incident.fields["Status"] == "failed" for incident in road.cloud.model.incidents)
+        mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in deployment.cloud.model.mails)
+        filed = any(incident.fields["Status"] == "failed" for incident in deployment.cloud.model.incidents)
         return mailed and filed
 
     async with asyncio.timeout(PATIENCE):

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.revocation import State
-from tests.e2e.test_smallest_lever import delegated
+from shared.domain.revocation import State
+from tests.e2e.test_smallest_action import delegated
 from tests.support.api_calls import APPROVER_NAME, SECOND_APPROVER, SECOND_NAME, act, approve, order, read
-from tests.support.deployment import Developer, Road
+from tests.support.deployment import Deployment, Developer
 from tests.support.policy_resources import REFUSED, Container
 
 WORKS = (None, None)
@@ -26,15 +26,15 @@ type Urls = dict[str, str]
 type Answers = dict[str, tuple[int | None, str | None]]
 
 
-async def made(road: Road) -> tuple[Container, Urls]:
+async def made(deployment: Deployment) -> tuple[Container, Urls]:
     """A container, and URLs that open it: one a kind of token."""
-    place = Container(road, await road.account(), "models")
+    place = Container(deployment, await deployment.account(), "models")
     await place.make()
     return place, {
         "key1": place.url(policy=None, key="key1"),
         "key2": place.url(policy=None, key="key2"),
         "policy": place.url(policy="partners", key="key2"),
-        "delegated": await delegated(road, place),
+        "delegated": await delegated(deployment, place),
     }
 
 
@@ -42,34 +42,34 @@ async def answers(place: Container, urls: Urls) -> Answers:
     return {name: await place.answer(url) for name, url in urls.items()}
 
 
-@pytest.mark.parametrize(("lever", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
+@pytest.mark.parametrize(("action", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
 async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
-    road: Road, lever: str, target: str, ends: set[str], refusal: tuple[int, str]
+    deployment: Deployment, action: str, target: str, ends: set[str], refusal: tuple[int, str]
 ) -> None:
-    place, urls = await made(road)
+    place, urls = await made(deployment)
 
-    ordered = await order(road, place.account.name, lever, target)
-    alone = await approve(road, ordered)
+    ordered = await order(deployment, place.account.name, action, target)
+    alone = await approve(deployment, ordered)
     waiting = await answers(place, urls)
-    together = await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
+    together = await approve(deployment, ordered, who=SECOND_APPROVER)
+    await deployment.settled(ordered["id"], until=lambda r: r.state in (State.PROVEN, State.CLOSED))
 
     assert (ordered["state"], alone.status_code, together.status_code) == ("awaiting_approval", 403, 200)
     assert waiting == dict.fromkeys(urls, WORKS)
     assert await answers(place, urls) == {name: refusal if name in ends else WORKS for name in urls}
-    record = await read(road, ordered)
+    record = await read(deployment, ordered)
     assert (record["reported_by"]["name"], record["approval"]["by"]["name"]) == (APPROVER_NAME, SECOND_NAME)
 
 
 @pytest.mark.parametrize("kind", ["shared_key", "network"])
-async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, kind: str) -> None:
-    place, urls = await made(road)
-    ordered = await order(road, place.account.name, "lockdown", kind)
-    await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+async def test_an_undone_lockdown_gives_everybody_their_access_back(deployment: Deployment, kind: str) -> None:
+    place, urls = await made(deployment)
+    ordered = await order(deployment, place.account.name, "lockdown", kind)
+    await approve(deployment, ordered, who=SECOND_APPROVER)
+    await deployment.settled(ordered["id"], until=lambda record: record.execution is not None)
     locked = await place.answer(urls["key1"])
 
-    undone = await act(road, ordered, "undo-lockdown")
+    undone = await act(deployment, ordered, "undo-lockdown")
 
     assert locked != WORKS
     assert (undone.status_code, undone.json()["state"]) == (200, "closed")
@@ -77,27 +77,29 @@ async def test_an_undone_lockdown_gives_everybody_their_access_back(road: Road, 
     assert await answers(place, urls) == dict.fromkeys(urls, WORKS)
 
 
-async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(road: Road) -> None:
-    place, urls = await made(road)
-    ordered = await order(road, place.account.name, "lockdown", "network")
-    await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(deployment: Deployment) -> None:
+    place, urls = await made(deployment)
+    ordered = await order(deployment, place.account.name, "lockdown", "network")
+    await approve(deployment, ordered, who=SECOND_APPROVER)
+    await deployment.settled(ordered["id"], until=lambda record: record.execution is not None)
     place.account.properties["networkAcls"]["ipRules"] = [{"value": "203.0.113.7", "action": "Allow"}]
 
-    refused = await act(road, ordered, "undo-lockdown")
+    refused = await act(deployment, ordered, "undo-lockdown")
 
     assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
     assert "networkAcls.ipRules" in refused.json()["detail"]
     assert await place.answer(urls["key1"]) == NO_PUBLIC_NETWORK
 
 
-async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_keys_off(road: Road) -> None:
-    place, _ = await made(road)
-    ordered = await order(road, place.account.name, "lockdown", "shared_key")
+async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_keys_off(
+    deployment: Deployment,
+) -> None:
+    place, _ = await made(deployment)
+    ordered = await order(deployment, place.account.name, "lockdown", "shared_key")
 
-    await approve(road, ordered, who=SECOND_APPROVER)
-    await road.settled(ordered["id"], until=lambda record: record.pull is not None)
+    await approve(deployment, ordered, who=SECOND_APPROVER)
+    await deployment.settled(ordered["id"], until=lambda record: record.execution is not None)
 
     endpoint = f"https://{place.account.name}.blob.core.windows.net"
-    async with BlobServiceClient(endpoint, credential=Developer(road.cloud), **road.options) as client:
+    async with BlobServiceClient(endpoint, credential=Developer(deployment.cloud), **deployment.options) as client:
         assert [container.name async for container in client.list_containers()] == ["models"]

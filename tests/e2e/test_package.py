@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local import reports
-from local.cloud import LocalCloud, running
-from shared import finding
+from local.cloud.cloud import LocalCloud, running
+from local.reporters import reports
+from shared.domain import finding
 from tests.support.bicep import ROOT, variable
-from tests.support.deployment import Road, is_closed
+from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import HostProcess, running_host
 from tests.support.leaks import account_sas
 from tests.support.patience import PATIENCE
@@ -88,7 +88,7 @@ def _on(switched_off: dict[str, str]) -> dict[str, str]:
 
 
 async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> None:
-    hosts = (deployed_apart.responder, deployed_apart.intake.url)
+    hosts = (deployed_apart.revocation_api, deployed_apart.intake.url)
     calls = (("GET", "health"), ("GET", "revocations"), ("POST", "intake/wiz"))
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [
@@ -101,19 +101,19 @@ async def test_what_one_app_has_the_other_has_not(deployed_apart: Deployed) -> N
 
 
 async def test_a_leak_that_the_intake_takes_is_killed_by_the_responder(deployed_apart: Deployed) -> None:
-    road = Road(deployed_apart.cloud)
-    account = await road.account()
+    deployment = Deployment(deployed_apart.cloud)
+    account = await deployment.account()
     leak = account_sas(account.name, account.keys["key2"])
-    posted = reports.make(road.cloud.model, road.cloud.entra, source="github", text=leak)
+    posted = reports.make(deployment.cloud.model, deployment.cloud.entra, source="github", text=leak)
 
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         url = f"{deployed_apart.intake.url}/api/intake/github"
         answer = await client.post(url, content=posted.body, headers=posted.headers)
-    # Not from the answer: where reading the alert takes long, that comes before it is read.
+    # Not from the answer: where reading the alert takes long, the answer comes first.
     [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
-    record = await road.settled(reported.finding.fingerprint, until=is_closed)
+    record = await deployment.settled(reported.finding.fingerprint, until=is_closed)
 
     assert answer.status_code == 202
-    assert road.rotations(account) == ["key2"]
-    assert road.cloud.model.alerts.github[-1].resolution == "revoked"
+    assert deployment.rotations(account) == ["key2"]
+    assert deployment.cloud.model.alerts.github[-1].resolution == "revoked"
     assert record.closed_alerts

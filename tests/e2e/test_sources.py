@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from local import reports
-from local.model import Account, new_storage_key
-from local.reports import Posted
-from shared.intake.reporters import TEXT_READERS
-from shared.revocation import State
+from local.reporters import reports
+from local.reporters.reports import Posted
+from local.tenant.model import Account, new_storage_key
+from shared.api.intake.registry import TEXT_READERS
+from shared.domain.revocation import State
 from tests.support.api_calls import APPROVER, approve
-from tests.support.deployment import Road, is_closed
+from tests.support.deployment import Deployment, is_closed
 from tests.support.intake import generic
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.support.paths import ROOT
@@ -27,34 +27,38 @@ DIRECT = [source for source in reports.SOURCES if source != "defender"]
 TELLS = ("github", "azure-devops", "defender")
 
 
-def made(road: Road, source: str, account: Account, leak: Leak = account_sas, key: str = "key2") -> Posted:
+def made(
+    deployment: Deployment, source: str, account: Account, leak: Leak = account_sas, key: str = "key2"
+) -> Posted:
     """A report about a leak of the account, as the source posts it."""
     text = leak(account.name, account.keys[key])
-    return reports.make(road.cloud.model, road.cloud.entra, source=source, text=text)
+    return reports.make(deployment.cloud.model, deployment.cloud.entra, source=source, text=text)
 
 
-async def post(road: Road, posted: Posted, *, host: int = 0, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=road.cloud.hosts[host], trust_env=False, timeout=PATIENCE) as client:
+async def post(deployment: Deployment, posted: Posted, *, host: int = 0, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=deployment.cloud.hosts[host], trust_env=False, timeout=PATIENCE) as client:
         return await client.post(
             f"/api/intake/{posted.source}", content=posted.body, headers=posted.headers | headers
         )
 
 
-async def fingerprint(road: Road, account: Account) -> str:
+async def fingerprint(deployment: Deployment, account: Account) -> str:
     """The one record about an account, once its finding was published."""
     async with asyncio.timeout(PATIENCE):
         while True:
             events = [
-                e for e in road.cloud.model.events if account.name in str(e) and "intake" in str(e.get("source"))
+                e
+                for e in deployment.cloud.model.events
+                if account.name in str(e) and "intake" in str(e.get("source"))
             ]
             if events:
                 return str(events[0]["id"])
             await asyncio.sleep(0.1)  # another process decides when
 
 
-def told(road: Road, source: str) -> list[Any]:
+def told(deployment: Deployment, source: str) -> list[Any]:
     """The alerts that a source keeps, as (state, resolution, comment)."""
-    alerts = road.cloud.model.alerts
+    alerts = deployment.cloud.model.alerts
     match source:
         case "github":
             return [(a.state, a.resolution, a.comment) for a in alerts.github]
@@ -65,20 +69,20 @@ def told(road: Road, source: str) -> list[Any]:
 
 @pytest.mark.parametrize("source", DIRECT)
 async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_is_told(
-    road: Road, source: str
+    deployment: Deployment, source: str
 ) -> None:
-    account = await road.account()
-    posted = made(road, source, account)
+    account = await deployment.account()
+    posted = made(deployment, source, account)
 
-    answers = [await post(road, posted, host=number % 2) for number in range(3)]
-    record = await road.settled(await fingerprint(road, account), until=is_closed)
+    answers = [await post(deployment, posted, host=number % 2) for number in range(3)]
+    record = await deployment.settled(await fingerprint(deployment, account), until=is_closed)
 
     assert {answer.status_code for answer in answers} == {202}
-    assert road.rotations(account) == ["key2"]
+    assert deployment.rotations(account) == ["key2"]
     assert record.state is State.CLOSED
-    assert len(road.mails(account)) == 1
+    assert len(deployment.mails(account)) == 1
     if source in TELLS:
-        state, resolution, comment = told(road, source)[-1]
+        state, resolution, comment = told(deployment, source)[-1]
         assert (state, resolution) in [("resolved", "revoked"), ("dismissed", "fixed")]
         assert record.fingerprint[:12] in comment
         assert [closed.alert for closed in record.closed_alerts] == list(record.alerts)
@@ -86,47 +90,47 @@ async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_
 
 @pytest.mark.parametrize("leak", [blob_sas, raw_key], ids=lambda leak: leak.__name__)
 @pytest.mark.parametrize("source", ["github", "azure-devops", "trufflehog", "sarif"])
-async def test_other_leaks_are_put_together_again_as_well(road: Road, source: str, leak: Leak) -> None:
-    account = await road.account()
+async def test_other_leaks_are_put_together_again_as_well(deployment: Deployment, source: str, leak: Leak) -> None:
+    account = await deployment.account()
 
-    await post(road, made(road, source, account, leak, "key1"))
-    await road.settled(await fingerprint(road, account), until=is_closed)
+    await post(deployment, made(deployment, source, account, leak, "key1"))
+    await deployment.settled(await fingerprint(deployment, account), until=is_closed)
 
-    assert road.rotations(account) == ["key1"]
+    assert deployment.rotations(account) == ["key1"]
 
 
-async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(road: Road) -> None:
-    account = await road.account()
-    posted = made(road, "defender", account)
+async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(deployment: Deployment) -> None:
+    account = await deployment.account()
+    posted = made(deployment, "defender", account)
 
-    answers = [await post(road, posted) for _ in range(3)]
-    name = await fingerprint(road, account)
-    waiting = await road.settled(name, until=lambda record: bool(record.told))
-    assert (waiting.state, road.rotations(account)) == (State.AWAITING_APPROVAL, [])
+    answers = [await post(deployment, posted) for _ in range(3)]
+    name = await fingerprint(deployment, account)
+    waiting = await deployment.settled(name, until=lambda record: bool(record.notifications))
+    assert (waiting.state, deployment.rotations(account)) == (State.AWAITING_APPROVAL, [])
     assert waiting.plan is not None
-    assert [mail.to for mail in road.mails(account)] == [("security@contoso.com",)]  # nobody has the token
-    approved = await approve(road, {"id": name, "plan": {"digest": waiting.plan.digest}}, who=APPROVER)
-    record = await road.settled(name, until=is_closed)
+    assert [mail.to for mail in deployment.mails(account)] == [("security@contoso.com",)]  # nobody has the token
+    approved = await approve(deployment, {"id": name, "plan": {"digest": waiting.plan.digest}}, who=APPROVER)
+    record = await deployment.settled(name, until=is_closed)
 
     assert [answer.status_code for answer in answers] == [202, 202, 202]
     assert approved.status_code == 200
-    assert road.rotations(account) == ["key2"]
+    assert deployment.rotations(account) == ["key2"]
     assert record.finding.evidence is not None
-    [state, classification, comment] = told(road, "defender")[-1]
+    [state, classification, comment] = told(deployment, "defender")[-1]
     assert (state, classification) == ("resolved", "truePositive")
     assert record.fingerprint[:12] in comment
 
 
 @pytest.mark.parametrize("source", [s for s in reports.SOURCES if s not in ("azure-devops", "defender")])
-async def test_an_altered_body_is_refused_and_nothing_is_published(road: Road, source: str) -> None:
-    account = await road.account()
-    posted = made(road, source, account)
+async def test_an_altered_body_is_refused_and_nothing_is_published(deployment: Deployment, source: str) -> None:
+    account = await deployment.account()
+    posted = made(deployment, source, account)
 
     altered = Posted(source, posted.headers, posted.body.replace(b"README", b"readme") + b" ")
-    answer = await post(road, altered)
+    answer = await post(deployment, altered)
 
     assert (answer.status_code, answer.json()["code"]) == (401, "not_signed")
-    assert not [event for event in road.cloud.model.events if account.name in str(event)]
+    assert not [event for event in deployment.cloud.model.events if account.name in str(event)]
 
 
 @pytest.mark.parametrize(
@@ -138,25 +142,27 @@ async def test_an_altered_body_is_refused_and_nothing_is_published(road: Road, s
     ],
 )
 async def test_who_does_not_show_who_they_are_is_refused(
-    road: Road, source: str, authorization: str, status: int
+    deployment: Deployment, source: str, authorization: str, status: int
 ) -> None:
-    account = await road.account()
+    account = await deployment.account()
 
-    answer = await post(road, made(road, source, account), Authorization=authorization)
+    answer = await post(deployment, made(deployment, source, account), Authorization=authorization)
 
     assert answer.status_code == status
-    assert not [event for event in road.cloud.model.events if account.name in str(event)]
+    assert not [event for event in deployment.cloud.model.events if account.name in str(event)]
 
 
 # By hand
 
 
-async def ran(road: Road, *arguments: str, given: bytes = b"", **environment: str) -> tuple[int, str, str]:
+async def ran(
+    deployment: Deployment, *arguments: str, given: bytes = b"", **environment: str
+) -> tuple[int, str, str]:
     """Run Python in a process of its own, with what `.local/env` exports; its exit code and what it wrote."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *arguments),
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **road.cloud.environment, **environment},
+        env={"PATH": os.environ["PATH"], **deployment.cloud.environment, **environment},
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -166,28 +172,28 @@ async def ran(road: Road, *arguments: str, given: bytes = b"", **environment: st
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(road: Road) -> None:
-    account = await road.account()
+async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(deployment: Deployment) -> None:
+    account = await deployment.account()
     leak = account_sas(account.name, account.keys["key1"])
     line = json.dumps({"Raw": leak, "SourceMetadata": {"Data": {"Filesystem": {"file": "a.py", "line": 3}}}})
 
-    code, out, err = await ran(road, "-m", "shared.intake", "trufflehog", given=f"{line}\nnot json\n".encode())
+    code, out, err = await ran(deployment, "-m", "shared.intake", "trufflehog", given=f"{line}\nnot json\n".encode())
     items = [json.loads(written) for written in out.splitlines()]
     [fingerprint] = items[0]["findings"]
-    record = await road.settled(fingerprint, until=is_closed)
+    record = await deployment.settled(fingerprint, until=is_closed)
 
     assert (code, err) == (1, "1 accepted, 0 ignored, 1 invalid\n")
     assert (record.finding.source, record.finding.url) == ("trufflehog", "a.py:3")
-    assert road.rotations(account) == ["key1"]
+    assert deployment.rotations(account) == ["key1"]
     assert "sig=" not in out
 
 
-async def test_a_pipe_that_can_not_publish_says_so(road: Road) -> None:
+async def test_a_pipe_that_can_not_publish_says_so(deployment: Deployment) -> None:
     leak = account_sas("robustmodels", new_storage_key())
     topic = "https://nosuchtopic.westeurope-1.eventgrid.azure.net/api/events"
 
     code, out, err = await ran(
-        road, "-m", "shared.intake", "generic", given=generic(leak), SASQUASH_TOPIC_ENDPOINT=topic
+        deployment, "-m", "shared.intake", "generic", given=generic(leak), SASQUASH_TOPIC_ENDPOINT=topic
     )
 
     assert (code, out) == (2, "")
@@ -195,16 +201,16 @@ async def test_a_pipe_that_can_not_publish_says_so(road: Road) -> None:
 
 
 @pytest.mark.parametrize(("given", "why"), [(b"{}", "`findings`"), (b"\xff", "UTF-8")])
-async def test_a_pipe_of_something_else_says_so(road: Road, given: bytes, why: str) -> None:
-    code, _, err = await ran(road, "-m", "shared.intake", "generic", given=given)
+async def test_a_pipe_of_something_else_says_so(deployment: Deployment, given: bytes, why: str) -> None:
+    code, _, err = await ran(deployment, "-m", "shared.intake", "generic", given=given)
 
     assert code == 2
     assert why in err
 
 
 @pytest.mark.parametrize("source", ["github", "defender", "sarif"])
-async def test_a_report_can_be_tried_by_hand(road: Road, source: str) -> None:
-    code, out, err = await ran(road, "-m", "local.send_report", source)
+async def test_a_report_can_be_tried_by_hand(deployment: Deployment, source: str) -> None:
+    code, out, err = await ran(deployment, "-m", "local.reporters.send_report", source)
 
     assert code == 0, err
     assert f"as {source} posts it" in out
@@ -225,10 +231,10 @@ def test_the_page_names_every_source_that_has_a_reader_of_its_own() -> None:
     assert {"github", "azure-devops", "defender", *TEXT_READERS} <= named
 
 
-async def test_the_signing_that_is_shown_is_accepted(road: Road) -> None:
+async def test_the_signing_that_is_shown_is_accepted(deployment: Deployment) -> None:
     [shown] = re.findall(r"python - <<'EOF'\n(.*?)\nEOF\n", page(), re.DOTALL)
 
-    code, out, err = await ran(road, "-", given=shown.encode())
+    code, out, err = await ran(deployment, "-", given=shown.encode())
 
     assert code == 0, err
     assert json.loads(out)["ignored"] == 1

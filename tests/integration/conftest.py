@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from azure.identity.aio import ManagedIdentityCredential
 
-from local.cloud import LocalCloud
-from shared import clients
-from shared.report.graph import Graph
+from local.cloud.cloud import LocalCloud
+from shared.cloud import clients
+from shared.cloud.graph import Graph
 from tests.support.driver import Driver, driving
 
 

@@ -2,12 +2,12 @@ import asyncio
 
 import pytest
 
-from local import arm_storage
-from local.faults import Effect
-from shared.accounts import AccountRef, Accounts
-from shared.errors import Blocked, NotFound, PassingFailure
-from shared.queues import Message
-from shared.revocation import State
+from local.arm import storage_accounts
+from local.network.faults import Effect
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.domain.revocation import State
+from shared.errors import Blocked, NotFound, TransientFailure
+from shared.persistence.queues import Message
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas
 
@@ -17,7 +17,7 @@ LISTS = "/providers/Microsoft.Storage/storageAccounts?"
 
 @pytest.fixture
 async def accounts(driver: Driver) -> Accounts:
-    return driver.worker().accounts
+    return driver.app().accounts
 
 
 @pytest.mark.parametrize("service", ["blob", "queue", "table", "file", "dfs"])
@@ -39,7 +39,7 @@ async def test_account_that_resource_graph_does_not_know_yet_is_found_in_arm_s_l
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = await driver.account()
-    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    monkeypatch.setattr("local.arm.resource_graph._Search.finds", lambda *_: False)
     ref = await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     assert ref.name == account.name
@@ -73,10 +73,10 @@ async def test_account_on_the_last_page_is_found(
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = await driver.account(name="zzzlast")
-    monkeypatch.setattr(arm_storage, "PAGE_SIZE", 2)
+    monkeypatch.setattr(storage_accounts, "PAGE_SIZE", 2)
     await driver.account()
     await driver.account()
-    monkeypatch.setattr("local.resource_graph._Search.finds", lambda *_: False)
+    monkeypatch.setattr("local.arm.resource_graph._Search.finds", lambda *_: False)
     assert await accounts.find(f"{account.name}.blob.core.windows.net", account.name) is not None
     assert len(driver.requests("storageAccounts?")) > 1
 
@@ -153,7 +153,7 @@ async def test_inventory_that_is_asked_for_twice_at_once_is_taken_once(driver: D
 
 async def test_inventory_has_every_page(driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     made = [await driver.account() for _ in range(5)]
-    monkeypatch.setattr("shared.accounts._PAGE", len(driver.cloud.model.accounts) // 4 + 1)
+    monkeypatch.setattr("shared.cloud.accounts._PAGE", len(driver.cloud.model.accounts) // 4 + 1)
     await accounts.take_inventory()
     pages = len(driver.requests(GRAPH))
     for account in made:
@@ -178,7 +178,7 @@ async def test_inventory_that_cannot_be_taken_fails_nothing_and_is_taken_the_nex
 async def test_inventory_that_takes_too_long_is_given_up(
     driver: Driver, accounts: Accounts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("shared.accounts._INVENTORY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.cloud.accounts._INVENTORY_SECONDS", 0.05)
     driver.fault(GRAPH, Effect.HANG)
     await accounts.take_inventory()
     assert "No inventory of storage accounts was taken: it took too long." in caplog.text
@@ -187,22 +187,22 @@ async def test_inventory_that_takes_too_long_is_given_up(
 async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.accounts.take_inventory()
+    app = driver.app()
+    await app.accounts.take_inventory()
     account.resource_group = "elsewhere"
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     driver.rest()
-    await worker.containment.resume(Message(finding.fingerprint))
+    await app.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_account_that_is_gone_since_the_inventory_is_looked_for_once_more_later(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.accounts.take_inventory()
+    app = driver.app()
+    await app.accounts.take_inventory()
     del driver.cloud.model.accounts[account.name]
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.looked_for_account) == (State.RECEIVED, 1)
 
@@ -223,13 +223,13 @@ async def test_resource_graph_that_is_down_is_a_passing_failure(
     driver: Driver, accounts: Accounts, effect: Effect
 ) -> None:
     driver.fault(GRAPH, effect, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await accounts.find("contosodata.blob.core.windows.net", "contosodata")
 
 
 async def test_arm_list_that_is_down_is_not_taken_for_an_empty_one(driver: Driver, accounts: Accounts) -> None:
     driver.fault(LISTS, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await accounts.find("notourdata.blob.core.windows.net", "notourdata")
 
 

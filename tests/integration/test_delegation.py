@@ -6,12 +6,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
-from shared.caller import Caller
-from shared.queues import Message
-from shared.revocation import Approval, Outcome, Reason, Revocation, State
-from shared.targets import Lever
+from local.network.faults import Effect
+from local.tenant.model import Account
+from shared.domain.caller import Caller
+from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State
+from shared.domain.target import ActionKind
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas
@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
     """The record after a raw report of the token, by a worker of its own."""
-    await driver.worker(**settings).reception.receive(raw_report(leaked))
+    await driver.app(**settings).ingest.receive(raw_report(leaked))
     driver.rest()
     return await driver.record(found(leaked).fingerprint)
 
@@ -32,7 +32,7 @@ async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
 async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
     finding = found(await user_delegation.url(driver, account))
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     driver.rest()
     return await driver.record(finding.fingerprint)
 
@@ -43,8 +43,8 @@ async def approve(driver: Driver, record: Revocation) -> Message:
     now = driver.clock()
     approval = Approval(ADA, now, record.plan.digest, "It is ours.")
     approved = replace(record, approval=approval).reach(State.RECEIVED, now=now, detail="Approved.")
-    await driver.worker().account_table.add_waiting(record.account.name if record.account else "", record.finding)
-    await driver.worker().ledger.save(approved, what="Approved.")
+    await driver.app().store.accounts.add_waiting(record.account.name if record.account else "", record.finding)
+    await driver.app().store.revocations.save(approved, what="Approved.")
     return Message(record.fingerprint)
 
 
@@ -117,7 +117,7 @@ async def test_token_that_is_bound_to_a_user_is_never_sent(driver: Driver) -> No
 async def test_token_that_came_without_its_secret_waits_for_a_person(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.DELEGATION_KEY)
+    assert (record.state, record.plan and record.plan.action) == (State.AWAITING_APPROVAL, ActionKind.DELEGATION_KEY)
     assert (asked(driver), revoked(driver, account)) == ([], 0)
 
 
@@ -173,7 +173,7 @@ async def test_key_that_is_dated_back_behind_our_last_revocation_makes_a_person_
 async def test_approved_revocation_is_carried_out(driver: Driver) -> None:
     account = await driver.account()
     message = await approve(driver, await awaiting(driver, account))
-    await driver.worker().containment.resume(message)
+    await driver.app().containment.resume(message)
     record = await driver.record(message.fingerprint)
     assert (record.state, revoked(driver, account)) == (State.CONTAINED, 1)
     assert record.decided_by == f"approved by {ADA}"
@@ -183,7 +183,7 @@ async def test_approval_of_before_another_revocation_is_void(driver: Driver) -> 
     account = await driver.account()
     record = await awaiting(driver, account)
     await reported(driver, await user_delegation.url(driver, account))
-    await driver.worker().containment.resume(await approve(driver, record))
+    await driver.app().containment.resume(await approve(driver, record))
     after = await driver.record(record.fingerprint)
     assert (after.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
     assert "the plan has changed since" in after.detail
@@ -193,7 +193,7 @@ async def test_approved_revocation_whose_answer_was_lost_is_done_again(driver: D
     account = await driver.account()
     message = await approve(driver, await awaiting(driver, account))
     driver.fault(REVOKE, Effect.RESET, after=True)
-    await driver.worker().containment.resume(message)
+    await driver.app().containment.resume(message)
     assert (await ended(driver, message.fingerprint)).state is State.CONTAINED
     assert revoked(driver, account) == 1  # and one whose answer nobody saw
 
@@ -209,14 +209,16 @@ async def test_worker_killed_at_any_call_does_what_was_approved_and_tells_of_it(
         message = await approve(driver, await awaiting(driver, account))
         died = await killed(driver, message, Life(ends_at=number, carried_out=carried_out))
         record = await ended(driver, message.fingerprint)
-        assert (record.state, record.pull is None) == (State.CONTAINED, False), f"at call {number}: {record.detail}"
+        assert (record.state, record.execution is None) == (State.CONTAINED, False), (
+            f"at call {number}: {record.detail}"
+        )
     assert number > 8
 
 
 async def killed(driver: Driver, message: Message, life: Life) -> bool:
     """Go on with a message in a life that may end; return whether it did."""
     try:
-        await driver.worker(life).containment.resume(message)
+        await driver.app(life).containment.resume(message)
     except Killed:
         driver.clock.advance(minutes=1)
     return life.ended
@@ -228,12 +230,12 @@ async def killed(driver: Driver, message: Message, life: Life) -> bool:
 async def test_several_leaks_of_one_account_take_one_revocation(driver: Driver) -> None:
     account = await driver.account()
     several = [await user_delegation.url(driver, account, kind) for kind in user_delegation.KINDS]
-    await driver.worker().reception.receive(raw_report("\n".join(several)))
+    await driver.app().ingest.receive(raw_report("\n".join(several)))
     records = [await ended(driver, found(one).fingerprint) for one in several]
     reasons = {record.reason for record in records if record.state is State.DISMISSED}
     assert sorted({record.state for record in records}) == [State.CONTAINED, State.DISMISSED]
     assert (reasons, revoked(driver, account)) == ({Reason.COVERED}, 1)
-    assert sum(record.pull is not None for record in records) == 1
+    assert sum(record.execution is not None for record in records) == 1
 
 
 async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> None:
@@ -241,10 +243,10 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     leaked = await user_delegation.url(driver, account)
     waits = found(leaked)
     driver.fault("/listKeys", times=3)
-    await driver.worker().reception.receive(report(waits))
+    await driver.app().ingest.receive(report(waits))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.worker().reception.receive(raw_report(account_sas(account.name, account.keys["key1"])))
+    await driver.app().ingest.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
     assert await user_delegation.accepted(driver.cloud, leaked)
@@ -262,13 +264,13 @@ async def test_worker_killed_at_any_call_leaves_the_leak_to_the_queue_and_a_reco
         leaked = await user_delegation.url(driver, account)
         life, one, died = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
-            await driver.worker(life).reception.receive(one)
+            await driver.app(life).ingest.receive(one)
         except Killed:
             died = True
             driver.clock.advance(minutes=1)
-            await driver.worker().reception.receive(one)  # it was not acknowledged
+            await driver.app().ingest.receive(one)  # it was not acknowledged
         record = await ended(driver, found(leaked).fingerprint)
-        told = (record.state, record.pull is not None, revoked(driver, account) > 0)
+        told = (record.state, record.execution is not None, revoked(driver, account) > 0)
         proven = record.liveness is not None and record.liveness.alive is True
         done, waits = (State.CONTAINED, True, True), (State.AWAITING_APPROVAL, False, False)
         assert told == (done if proven else waits), f"killed at call {number}: {record.detail}"
@@ -281,25 +283,25 @@ async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_t
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
     life = Life(stops_at=REVOKE, carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).reception.receive(raw_report(leaked)))
+    containing = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     driver.fault(BATCH, times=None)
     life.go.set()
     await containing
     driver.cloud.faults.clear()
     record = await ended(driver, found(leaked).fingerprint)
-    assert (record.state, record.pull is not None, revoked(driver, account)) == (State.CONTAINED, True, 1)
+    assert (record.state, record.execution is not None, revoked(driver, account)) == (State.CONTAINED, True, 1)
 
 
 async def test_others_that_ended_with_it_are_covered_though_the_worker_died_before_it_said_so(driver: Driver) -> None:
     account = await driver.account()
     waits, leaked = found(await user_delegation.url(driver, account)), await user_delegation.url(driver, account)
     driver.fault("/listKeys", times=3)
-    await driver.worker().reception.receive(report(waits))
+    await driver.app().ingest.receive(report(waits))
     driver.cloud.faults.clear()
     driver.rest()
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
-    dying = asyncio.create_task(driver.worker(life).reception.receive(raw_report(leaked)))
+    dying = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     life.ended = True
     life.go.set()
@@ -324,14 +326,14 @@ async def test_missing_right_is_a_failure_that_names_it(driver: Driver) -> None:
 async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
     before = await reported(driver, await user_delegation.url(driver, account))
-    await driver.worker().follow_up.run(Message(before.fingerprint))
+    await driver.app().follow_up.run(Message(before.fingerprint))
     record = await driver.record(before.fingerprint)
-    assert before.pull is not None
-    assert record.pull is not None
-    assert record.proof is not None
-    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.PROVEN)
-    assert (len(before.pull.proof_tokens), record.pull.proof_tokens) == (1, ())
-    assert "one by a user delegation key from after it is accepted" in " ".join(record.proof.evidence)
+    assert before.execution is not None
+    assert record.execution is not None
+    assert record.verification is not None
+    assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.PROVEN)
+    assert (len(before.execution.verification_tokens), record.execution.verification_tokens) == (1, ())
+    assert "one by a user delegation key from after it is accepted" in " ".join(record.verification.evidence)
     [mail] = driver.mails(account.name)
     assert mail.to == (OWNER,)
 
@@ -341,11 +343,11 @@ async def test_revocation_without_a_proof_token_is_proven_by_arm_alone(driver: D
     leaked = await user_delegation.url(driver, account)
     driver.fault("comp=userdelegationkey", status=403, code="AuthorizationPermissionMismatch", times=None)
     record = await reported(driver, leaked)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
-    assert record.proof is not None
-    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.ARM_ONLY)
-    assert "Storage Blob Delegator" in record.proof.evidence[0]
+    assert record.verification is not None
+    assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.ARM_ONLY)
+    assert "Storage Blob Delegator" in record.verification.evidence[0]
 
 
 async def test_revocation_that_azure_does_not_heed_is_a_failure_in_the_end(driver: Driver) -> None:
@@ -353,10 +355,10 @@ async def test_revocation_that_azure_does_not_heed_is_a_failure_in_the_end(drive
     record = await reported(driver, await user_delegation.url(driver, account))
     account.delegation_keys_revoked_at = None  # a cache that forgets nothing
     driver.clock.advance(minutes=1)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     assert (await driver.record(record.fingerprint)).state is State.CONTAINED
     driver.clock.advance(minutes=27)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 

@@ -4,13 +4,13 @@ import logging
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
-from shared.errors import NotFound, PassingFailure
-from shared.finding import REPORTED, Report
-from shared.queues import Message
-from shared.readiness.table import DrillOutcome, DrillRun
-from shared.revocation import State
+from local.network.faults import Effect
+from local.tenant.model import Account
+from shared.domain.finding import REPORTED, Report
+from shared.domain.revocation import State
+from shared.errors import NotFound, TransientFailure
+from shared.persistence.queues import Message
+from shared.persistence.readiness import DrillOutcome, DrillRun
 from tests.support.driver import Driver
 
 WEEK = 7 * 24
@@ -18,7 +18,7 @@ WEEK = 7 * 24
 
 @pytest.fixture(autouse=True)
 async def no_drill_yet(driver: Driver) -> None:
-    table = driver.worker().readiness_table._table
+    table = driver.app().readiness_table._table
     async for row in table.query_entities("PartitionKey eq 'drill'"):
         await table.delete_entity("drill", row["RowKey"])
 
@@ -30,17 +30,17 @@ async def account(driver: Driver) -> Account:
 
 async def ran(driver: Driver, account: Account, **settings: str) -> list[DrillRun]:
     """Every drill, once the timer has come."""
-    worker = driver.worker(drill_account=account.name, **settings)
-    await worker.drill.run()
-    return await worker.readiness_table.drills()
+    app = driver.app(drill_account=account.name, **settings)
+    await app.drill.run()
+    return await app.readiness_table.drills()
 
 
 async def dealt_with(driver: Driver, run: DrillRun, **settings: str) -> None:
     """Do what the functions do with the event of a drill."""
     [event] = [e for e in driver.cloud.model.events if e.get("id") == run.revocation]
     report = Report(event["id"], event["type"], event["source"], event["data"])
-    await driver.worker(**settings).reception.receive(report)
-    await driver.worker(**settings).follow_up.run(Message(run.revocation))
+    await driver.app(**settings).ingest.receive(report)
+    await driver.app(**settings).follow_up.run(Message(run.revocation))
 
 
 async def test_it_publishes_a_finding_that_holds_nothing_to_be_used(driver: Driver, account: Account) -> None:
@@ -125,7 +125,7 @@ async def test_the_next_one_is_a_week_later(driver: Driver, account: Account) ->
 
 async def test_a_drill_whose_publishing_failed_is_not_begun_again(driver: Driver, account: Account) -> None:
     driver.fault("eventgrid.azure.net/api/events", Effect.STATUS, status=503, times=9)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ran(driver, account)
     driver.cloud.faults.clear()
 
@@ -133,11 +133,11 @@ async def test_a_drill_whose_publishing_failed_is_not_begun_again(driver: Driver
 
 
 async def test_without_a_drill_account_there_is_none(driver: Driver) -> None:
-    await driver.worker().drill.run()
+    await driver.app().drill.run()
 
-    assert await driver.worker().readiness_table.drills() == []
+    assert await driver.app().readiness_table.drills() == []
 
 
 async def test_a_drill_account_out_of_scope_is_an_error(driver: Driver) -> None:
     with pytest.raises(NotFound, match="nosuchaccount is in none of the subscriptions"):
-        await driver.worker(drill_account="nosuchaccount").drill.run()
+        await driver.app(drill_account="nosuchaccount").drill.run()

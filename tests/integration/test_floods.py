@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from local.model import SECURITY_MAILBOX, Account, Mail
+from local.tenant.model import SECURITY_MAILBOX, Account, Mail
+from shared.domain.finding import Finding
+from shared.domain.revocation import State
 from shared.errors import SasquashError
-from shared.finding import Finding
-from shared.queues import Message
-from shared.revocation import State
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import account_sas
@@ -19,7 +19,7 @@ SEND_MAIL = "/sendMail"
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
     """The digest has nothing to tell but what the test brings."""
-    table = driver.worker().digest._table
+    table = driver.app().summary_mail._table
     async for row in table.list_entities():
         await table.delete_entity(row["PartitionKey"], row["RowKey"])
 
@@ -27,9 +27,9 @@ async def quiet(driver: Driver) -> None:
 async def unconfirmed(driver: Driver, account: Account) -> Finding:
     """A forged leak, decided and followed up."""
     finding = found(unusual_leaks.forged(account.name, ""))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
-    await worker.follow_up.run(Message(finding.fingerprint))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.follow_up.run(Message(finding.fingerprint))
     driver.rest()
     return finding
 
@@ -41,14 +41,14 @@ def digests(driver: Driver, account: Account) -> list[Mail]:
 async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
     texts = [unusual_leaks.forged(account.name, "") for _ in range(60)]
-    worker = driver.worker()
-    await worker.reception.receive(raw_report("\n".join(texts)))
+    app = driver.app()
+    await app.ingest.receive(raw_report("\n".join(texts)))
     driver.rest()
     fingerprints = [found(text).fingerprint for text in texts]
     for fingerprint in fingerprints:
-        await worker.containment.resume(Message(fingerprint))
-    await asyncio.gather(*(worker.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
-    await worker.digest.send()
+        await app.containment.resume(Message(fingerprint))
+    await asyncio.gather(*(app.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
+    await app.summary_mail.send()
     [mail] = driver.mails(account.name)
     assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
 
@@ -56,21 +56,21 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
 async def test_digest_tells_once(driver: Driver) -> None:
     account = await driver.account()
     await unconfirmed(driver, account)
-    await driver.worker().digest.send()
-    await driver.worker().digest.send()
+    await driver.app().summary_mail.send()
+    await driver.app().summary_mail.send()
     assert len(digests(driver, account)) == 1
 
 
 async def test_digests_at_once_are_one(driver: Driver) -> None:
     account = await driver.account()
     await unconfirmed(driver, account)
-    await asyncio.gather(*(driver.worker().digest.send() for _ in range(4)))
+    await asyncio.gather(*(driver.app().summary_mail.send() for _ in range(4)))
     assert len(digests(driver, account)) == 1
 
 
 async def test_no_news_is_no_mail(driver: Driver) -> None:
     before = len(driver.requests(SEND_MAIL))
-    await driver.worker().digest.send()
+    await driver.app().summary_mail.send()
     assert len(driver.requests(SEND_MAIL)) == before
 
 
@@ -83,34 +83,34 @@ async def test_digest_that_is_killed_at_any_call_is_sent_by_the_next(driver: Dri
         await unconfirmed(driver, account)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.worker(life).digest.send()
+            await driver.app(life).summary_mail.send()
         except Killed:
             died = True
         driver.clock.advance(minutes=5)
-        await driver.worker().digest.send()
+        await driver.app().summary_mail.send()
         assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"
     assert number > 3
 
 
 async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
     before = len(driver.cloud.model.mails)
-    await driver.worker().undelivered.poisoned("contain", "none of ours, at all")
+    await driver.app().dead_letters.poisoned("contain", "none of ours, at all")
     [sent] = [s for s in driver.sent if s.queue == "follow-up"]
-    await driver.worker().follow_up.run(sent.message)
+    await driver.app().follow_up.run(sent.message)
     [mail] = driver.cloud.model.mails[before:]
     assert "FAILED, an error stopped Sasquash" in mail.subject
 
 
 async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(driver: Driver) -> None:
     account = await driver.account()
-    worker = driver.worker(source_quota="1")
+    app = driver.app(source_quota="1")
     first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
-    await worker.reception.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await app.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     driver.rest()
-    await worker.reception.receive(report(first))
+    await app.ingest.receive(report(first))
     assert (await driver.record(first.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", first.fingerprint)[0][0] > 45
-    await worker.reception.receive(report(second))
+    await app.ingest.receive(report(second))
     assert driver.messages("contain", second.fingerprint)[0][0] == 900
 
 
@@ -118,11 +118,11 @@ async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault("/listKeys", status=429)
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
     driver.rest()
     before = len(driver.requests("/listKeys"))
-    await worker.containment.resume(Message(finding.fingerprint))
+    await app.containment.resume(Message(finding.fingerprint))
     assert len(driver.requests("/listKeys")) == before + 1  # the ten seconds of a 429 that names none are over
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
@@ -130,43 +130,43 @@ async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None
 async def test_repeat_within_half_a_minute_costs_no_remote_call(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
-    await worker.reception.receive(report(finding))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
     before = len(driver.requests())
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     assert len(driver.requests()) == before
 
 
 async def test_report_that_was_not_made_durable_is_taken_in_when_it_comes_again(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
+    app = driver.app()
     driver.fault("/revocations", times=None)
     driver.fault("$batch", times=None)
     with pytest.raises(SasquashError):
-        await worker.reception.receive(report(finding))
+        await app.ingest.receive(report(finding))
     driver.cloud.faults.clear()
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_same_leak_from_elsewhere_is_noted_at_once(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key1"])
-    worker = driver.worker()
-    await worker.reception.receive(report(found(text)))
-    await worker.reception.receive(report(found(text, source="gitlab")))
+    app = driver.app()
+    await app.ingest.receive(report(found(text)))
+    await app.ingest.receive(report(found(text, source="gitlab")))
     assert [s.source for s in (await driver.record(found(text).fingerprint)).sightings] == ["gitlab"]
 
 
 async def test_what_is_blocked_is_looked_at_anew_a_minute_later_however_often_it_was_repeated(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    worker = driver.worker()
+    app = driver.app()
     account.locks.append("ReadOnly")
-    await worker.reception.receive(report(finding))
+    await app.ingest.receive(report(finding))
     account.locks.clear()
     for seconds in (29, 29, 4):
         driver.clock.advance(seconds=seconds)
-        await worker.reception.receive(report(finding))
+        await app.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED

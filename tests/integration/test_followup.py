@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 
-from local.faults import Effect
-from local.model import SECURITY_MAILBOX, Account
-from shared import worker
-from shared.finding import Finding
-from shared.queues import Message
-from shared.revocation import Outcome, Reason, Revocation, State
+from local.network.faults import Effect
+from local.tenant.model import SECURITY_MAILBOX, Account
+from shared import app
+from shared.domain.finding import Finding
+from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
@@ -34,13 +34,13 @@ async def account(driver: Driver) -> Account:
 async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
     """A leak on `account` that the fast path is done with, killed or not."""
     finding = found(leak or blob_sas(account.name, account.keys["key1"]))
-    await driver.worker(**settings).reception.receive(report(finding))
+    await driver.app(**settings).ingest.receive(report(finding))
     return finding
 
 
 async def followed(driver: Driver, finding: Finding) -> Revocation:
     """The record after one message of the follow-up."""
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -59,8 +59,8 @@ async def test_killed_leak_is_proven_filed_told_announced_and_closed_in_one_go(
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
-    assert record.proof is not None
-    assert record.proof.outcome is Outcome.PROVEN
+    assert record.verification is not None
+    assert record.verification.outcome is Outcome.PROVEN
     assert [incident.fields["Status"] for incident in driver.incidents(finding.fingerprint)] == ["closed"]
     [mail] = driver.mails(account.name)
     assert (mail.to, mail.cc) == ((OWNER,), (SECURITY_MAILBOX,))
@@ -86,15 +86,15 @@ async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Drive
     finding = await contained(driver, account)
     before = await driver.record(finding.fingerprint)
     after = await followed(driver, finding)
-    assert before.pull is not None
-    assert after.pull is not None
-    assert (len(before.pull.proof_tokens), after.pull.proof_tokens) == (1, ())
+    assert before.execution is not None
+    assert after.execution is not None
+    assert (len(before.execution.verification_tokens), after.execution.verification_tokens) == (1, ())
 
 
 async def test_proof_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
     record = await followed(driver, await contained(driver, account, raw_key(account.name, account.keys["key1"])))
-    assert record.proof is not None
-    lines = [line.split(":")[0] for line in record.proof.evidence if "AuthenticationFailed" in line]
+    assert record.verification is not None
+    lines = [line.split(":")[0] for line in record.verification.evidence if "AuthenticationFailed" in line]
     proven = {name for line in lines for name in line.split(", ")}
     primary = {"blob", "file", "queue", "table"}
     assert proven == primary | {f"{service} (secondary)" for service in primary - {"file"}}
@@ -109,8 +109,8 @@ async def test_key_that_is_still_accepted_is_proven_later(driver: Driver, accoun
     new = await in_force(driver, account, old)
     first = await followed(driver, finding)
     assert first.state is State.CONTAINED
-    assert first.proof is not None
-    assert (first.proof.outcome, first.proof.accepted) == (Outcome.PENDING, True)
+    assert first.verification is not None
+    assert (first.verification.outcome, first.verification.accepted) == (Outcome.PENDING, True)
     assert len(left(driver, finding)) == 1
     await in_force(driver, account, new)
     assert (await followed(driver, finding)).state is State.CLOSED
@@ -174,7 +174,7 @@ async def test_still_alive_leak_that_is_reported_again_keeps_its_record(driver: 
     driver.clock.advance(minutes=3)
     await followed(driver, finding)
     driver.clock.advance(minutes=3)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.STILL_ALIVE
 
 
@@ -193,9 +193,9 @@ async def test_closed_data_plane_is_proven_by_arm_alone_and_only_after_a_while(
     assert (await followed(driver, finding)).state is State.CONTAINED
     driver.clock.advance(minutes=2, seconds=1)
     record = await followed(driver, finding)
-    assert record.proof is not None
-    assert record.proof.outcome is Outcome.ARM_ONLY
-    assert any(why in line for line in record.proof.evidence)
+    assert record.verification is not None
+    assert record.verification.outcome is Outcome.ARM_ONLY
+    assert any(why in line for line in record.verification.evidence)
     assert "by ARM only" in driver.mails(account.name)[-1].body
 
 
@@ -203,7 +203,7 @@ async def test_firewall_s_refusal_is_not_taken_for_a_dead_key(driver: Driver, ac
     finding = await contained(driver, account)
     account.properties |= DENY
     record = await followed(driver, finding)
-    assert (record.state, record.proof and record.proof.outcome) == (State.CONTAINED, Outcome.PENDING)
+    assert (record.state, record.verification and record.verification.outcome) == (State.CONTAINED, Outcome.PENDING)
 
 
 async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Driver) -> None:
@@ -235,8 +235,8 @@ async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
 
 async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
-    workers = [driver.worker() for _ in range(3)]
-    await asyncio.gather(*(worker.follow_up.run(Message(finding.fingerprint)) for worker in workers))
+    apps = [driver.app() for _ in range(3)]
+    await asyncio.gather(*(each.follow_up.run(Message(finding.fingerprint)) for each in apps))
     driver.clock.advance(minutes=3)
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
@@ -250,7 +250,7 @@ async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_sec
 ) -> None:
     """The race without luck: this one has just read that nobody was told, and stands still."""
     finding = await contained(driver, account, small_sas(account.name, account.keys["key1"]))
-    slow = driver.worker()
+    slow = driver.app()
     stale = await driver.record(finding.fingerprint)
     await followed(driver, finding)
     assert len(driver.mails(account.name)) == 1
@@ -310,7 +310,7 @@ async def test_message_of_the_sweep_that_fails_is_not_put_back(driver: Driver, a
     finding = await contained(driver, account)
     driver.fault(SEND_MAIL, times=None)
     before = len(left(driver, finding))
-    await driver.worker().follow_up.run(Message(finding.fingerprint, swept=True))
+    await driver.app().follow_up.run(Message(finding.fingerprint, swept=True))
     assert len(left(driver, finding)) == before
 
 
@@ -321,7 +321,7 @@ async def test_message_of_the_sweep_does_what_was_given_up_after_a_day(driver: D
     driver.clock.advance(hours=25)
     await followed(driver, finding)
     fault.times = 0
-    await driver.worker().follow_up.run(Message(finding.fingerprint, swept=True))
+    await driver.app().follow_up.run(Message(finding.fingerprint, swept=True))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert len(driver.mails(account.name)) == 1
 
@@ -329,7 +329,7 @@ async def test_message_of_the_sweep_does_what_was_given_up_after_a_day(driver: D
 async def test_ledger_that_is_down_puts_the_message_back(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     driver.fault("/revocations(", times=None)
-    await driver.worker().follow_up.run(Message(finding.fingerprint, attempt=2))
+    await driver.app().follow_up.run(Message(finding.fingerprint, attempt=2))
     assert left(driver, finding) == [(4.0, 3)]
 
 
@@ -376,7 +376,7 @@ async def test_worker_killed_after_a_change_of_the_record_leaves_it_to_be_closed
 async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
     """Follow up with a worker of this life, and have its message come again to others."""
     with contextlib.suppress(Killed):
-        await driver.worker(life).follow_up.run(Message(finding.fingerprint))
+        await driver.app(life).follow_up.run(Message(finding.fingerprint))
     for _ in range(2):
         driver.clock.advance(minutes=3)
         await followed(driver, finding)
@@ -413,7 +413,7 @@ async def test_owners_hear_nothing_of_what_arithmetic_did_not_confirm(
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
     await followed(driver, finding)
     assert driver.mails(account.name) == []
-    await driver.worker().digest.send()
+    await driver.app().summary_mail.send()
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
 
 
@@ -424,7 +424,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
     await followed(driver, finding)
     await driver.cloud.model.regenerate(account, "key1")  # its owner did it
     driver.clock.advance(minutes=5)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     await followed(driver, finding)
     assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
     assert (await driver.record(finding.fingerprint)).owners is None
@@ -465,11 +465,11 @@ async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: 
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
     assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
-    assert [told.state for told in record.told] == [State.OBSERVED, State.PROVEN]
+    assert [told.state for told in record.notifications] == [State.OBSERVED, State.PROVEN]
 
 
 # --- nothing that is written down could be used
@@ -485,7 +485,7 @@ async def test_nothing_that_is_written_holds_what_leaked(
     driver.fault("/regenerateKey", Effect.RESET, after=True)
     driver.fault("graph.microsoft.com", times=2)
     finding = found(text)
-    await driver.worker().reception.receive(raw_report(text))
+    await driver.app().ingest.receive(raw_report(text))
     for _ in range(2):
         await followed(driver, finding)
     signature = parse_qs(text.partition("?")[2]).get("sig", [keys["key1"]])[0]
@@ -507,8 +507,8 @@ async def test_nothing_that_is_written_holds_what_leaked(
 
 
 async def tables(driver: Driver) -> AsyncIterator[str]:
-    worker = driver.worker()
-    for table in (worker.ledger._table, worker.account_table._table):
+    driven = driver.app()
+    for table in (driven.store.revocations._table, driven.store.accounts._table):
         async for row in table.list_entities():
             yield str(dict(row))
 
@@ -536,7 +536,7 @@ async def test_what_people_are_told_with_is_not_imported_on_the_event_loop(
     """It takes seconds, and the loop has other leaks to kill."""
     finding = await contained(driver, account)
     importing: list[threading.Thread] = []
-    monkeypatch.setattr(worker, "_import_for_people", lambda: importing.append(threading.current_thread()))
+    monkeypatch.setattr(app, "_import_for_people", lambda: importing.append(threading.current_thread()))
     await followed(driver, finding)
     assert importing
     assert threading.main_thread() not in importing

@@ -2,12 +2,12 @@
 
 import pytest
 
-from local.faults import Effect
-from local.hostnames import INCIDENTS_HOST
-from local.incident_receiver import PATH
-from local.model import SUBSCRIPTION_ID, Account, Incident
-from shared.queues import Message
-from shared.revocation import Revocation, State
+from local.network.faults import Effect
+from local.network.hostnames import INCIDENTS_HOST
+from local.reporters.incident_receiver import PATH
+from local.tenant.model import SUBSCRIPTION_ID, Account, Incident
+from shared.domain.revocation import Revocation, State
+from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
 
@@ -46,10 +46,10 @@ def mine(driver: Driver, account: Account, sink: str) -> list[Incident]:
 async def followed(driver: Driver, account: Account, sink: str, *, mode: str = "auto", times: int = 1) -> Revocation:
     finding = found(account_sas(account.name, account.keys["key1"]))
     chosen = settings(driver, sink) | {"mode": mode}
-    await driver.worker(**chosen).reception.receive(report(finding))
+    await driver.app(**chosen).ingest.receive(report(finding))
     for _ in range(times):
         driver.clock.advance(seconds=40)  # Azure's, and a receiver's, stands still
-        await driver.worker(**chosen).follow_up.run(Message(finding.fingerprint))
+        await driver.app(**chosen).follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
-from shared.caller import Caller
+from local.network.faults import Effect
+from local.tenant.model import Account
+from shared.api.revocations.requests import OrderRequest
+from shared.domain.caller import Caller
+from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.domain.target import ActionKind, Lockdown
 from shared.errors import SasquashError, WrongState
-from shared.queues import Message
-from shared.responder.requests import OrderRequest
-from shared.revocation import Outcome, Reason, Revocation, State
-from shared.targets import Lever, Lockdown
+from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
 from tests.support.leaks import account_sas
 
@@ -62,7 +62,7 @@ def is_locked(account: Account, kind: Lockdown) -> bool:
 async def contained(driver: Driver, account: Account, kind: Lockdown, key: str = "key1") -> Revocation:
     """The record of a leak that a rule answers with a lockdown."""
     finding = found(account_sas(account.name, account.keys[key]))
-    await driver.worker(rules=by_rule(kind)).reception.receive(report(finding))
+    await driver.app(rules=by_rule(kind)).ingest.receive(report(finding))
     return await driver.record(finding.fingerprint)
 
 
@@ -80,7 +80,7 @@ async def test_lockdown_that_a_rule_asks_for_keeps_the_leak_out_and_the_keys_as_
 ) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, kind)
-    assert (record.state, record.pull and record.pull.lever) == (State.CONTAINED, Lever.LOCKDOWN)
+    assert (record.state, record.execution and record.execution.action) == (State.CONTAINED, ActionKind.LOCKDOWN)
     assert (is_locked(account, kind), account.rotations) == (True, [])
     assert account.properties["networkAcls"]["ipRules"] == RULES["ipRules"]
 
@@ -90,7 +90,7 @@ async def test_undoing_gives_back_exactly_what_there_was(driver: Driver, kind: L
     account = await open_account(driver)
     before = json.loads(json.dumps(account.properties))
     record = await contained(driver, account, kind)
-    undone = await driver.worker().desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    undone = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
     assert account.properties == before
     assert (undone.state, undone.reason) == (State.UNRESOLVED, Reason.LOCKDOWN_UNDONE)
 
@@ -101,7 +101,7 @@ async def test_lockdown_that_somebody_changed_since_is_not_undone(driver: Driver
     record = await contained(driver, account, kind)
     account.properties["networkAcls"]["ipRules"] = [{"value": "198.51.100.7", "action": "Allow"}]
     account.properties["allowSharedKeyAccess"] = kind is Lockdown.SHARED_KEY
-    desk = driver.worker().desk
+    desk = driver.app().revocations
     if kind is Lockdown.NETWORK:
         with pytest.raises(WrongState, match=r"networkAcls\.ipRules"):
             await desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
@@ -121,17 +121,17 @@ async def test_account_that_is_locked_already_is_left_as_it_is_and_stays_so(driv
     record = await contained(driver, account, kind)
     assert (record.state, driver.requests(PATCH)) == (State.CONTAINED, [])
     assert "was locked already: nothing was changed" in record.detail
-    await driver.worker().desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    await driver.app().revocations.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
     assert is_locked(account, kind)
 
 
 async def test_lockdown_is_proven_by_arm_told_as_no_kill_and_open_until_it_is_undone(driver: Driver) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, Lockdown.SHARED_KEY)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
-    assert record.proof is not None
-    assert (record.state, record.proof.outcome) == (State.PROVEN, Outcome.ARM_ONLY)
+    assert record.verification is not None
+    assert (record.state, record.verification.outcome) == (State.PROVEN, Outcome.ARM_ONLY)
     [mail] = driver.mails(account.name)
     assert (mail.to, "Nothing is revoked by it" in mail.body) == ((OWNER,), True)
 
@@ -141,7 +141,7 @@ async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Dri
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     account.properties["allowSharedKeyAccess"] = True
     driver.clock.advance(minutes=5)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 
@@ -151,9 +151,9 @@ async def test_leak_that_a_lockdown_kept_out_is_killed_by_its_key_when_it_is_rep
 ) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, Lockdown.SHARED_KEY)
-    await driver.worker().desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
+    await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
     driver.clock.advance(minutes=5)
-    await driver.worker().reception.receive(report(record.finding))
+    await driver.app().ingest.receive(report(record.finding))
     after = await driver.record(record.fingerprint)
     assert (after.state, after.lockdown) == (State.CONTAINED, None)
     assert [key for key, _ in account.rotations] == ["key1"]
@@ -224,15 +224,15 @@ async def test_worker_killed_at_any_call_never_loses_the_way_back(
         finding = found(account_sas(account.name, account.keys["key1"]))
         life, one = Life(ends_at=number, carried_out=carried_out), report(finding)
         try:
-            await driver.worker(life, rules=by_rule(kind)).reception.receive(one)
+            await driver.app(life, rules=by_rule(kind)).ingest.receive(one)
         except Killed:
             driver.clock.advance(minutes=1)
-            await driver.worker(rules=by_rule(kind)).reception.receive(one)
+            await driver.app(rules=by_rule(kind)).ingest.receive(one)
         died = life.ended
         record = await ended(driver, finding.fingerprint, rules=by_rule(kind))
         assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True), f"at call {number}"
         driver.clock.advance(minutes=4)  # the lock of the dead one may be there still
-        await driver.worker().desk.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
+        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
         assert account.properties == before, f"at call {number}"
     assert number > 12
 
@@ -241,15 +241,15 @@ async def test_worker_killed_at_any_call_never_loses_the_way_back(
 
 
 async def ordered(driver: Driver, account: Account, kind: Lockdown) -> Revocation:
-    request = OrderRequest(account.name, Lever.LOCKDOWN, kind, "We don't know which key.")
-    record = await driver.worker().desk.order(request, caller=ADA)
+    request = OrderRequest(account.name, ActionKind.LOCKDOWN, kind, "We don't know which key.")
+    record = await driver.app().revocations.order(request, caller=ADA)
     assert (record.state, is_locked(account, kind)) == (State.AWAITING_APPROVAL, False)
     return record
 
 
 async def approved(driver: Driver, record: Revocation, life: Life | None = None) -> None:
     assert record.plan is not None
-    desk = driver.worker(life).desk
+    desk = driver.app(life).revocations
     await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
 
 
@@ -284,7 +284,7 @@ async def test_approved_lockdown_of_a_worker_killed_at_any_call_is_not_given_or_
             raise AssertionError(f"at call {number}") from error
         died = life.ended
         after = await ended(driver, record.fingerprint)
-        told = (after.state, after.pull is not None, is_locked(account, kind))
+        told = (after.state, after.execution is not None, is_locked(account, kind))
         done, not_given = (State.CONTAINED, True, True), (State.AWAITING_APPROVAL, False, False)
         assert told == (done if after.approval is not None else not_given), f"at call {number}: {after.detail}"
         if after.state is State.CONTAINED:
@@ -300,9 +300,11 @@ async def test_follow_up_that_writes_at_the_same_moment_does_not_hold_up_an_appr
     await approved(driver, record)
     driver.cloud.faults.clear()
     life = Life(stops_at="/$batch")  # the first is the way back
-    pulling = asyncio.create_task(driver.worker(life).containment.resume(Message(record.fingerprint)))
+    executor = asyncio.create_task(driver.app(life).containment.resume(Message(record.fingerprint)))
     await life.stopped.wait()
-    await driver.worker().ledger.change(record.fingerprint, lambda current: replace(current, told=()), what="")
+    await driver.app().store.revocations.change(
+        record.fingerprint, lambda current: replace(current, notifications=()), what=""
+    )
     life.go.set()
-    await pulling
+    await executor
     assert is_locked(account, Lockdown.SHARED_KEY)

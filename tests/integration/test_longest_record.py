@@ -6,34 +6,34 @@ from datetime import timedelta
 
 import pytest
 
-from shared.alerts import AlertReference, AlertSource
-from shared.caller import Caller
-from shared.decide import plan as plans
-from shared.facts import TAGS, AccountFacts, PolicyState
-from shared.levers.levers import Levers
-from shared.revocation import (
+from shared.actions.registry import Actions
+from shared.domain.account import TAGS, AccountFacts, PolicyState
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.caller import Caller
+from shared.domain.decision import plan as plans
+from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
     Claim,
     ClosedAlert,
+    Execution,
     Filed,
-    HandOver,
-    HandOverOutcome,
+    KeyDistribution,
+    KeyDistributionOutcome,
     Liveness,
+    Notification,
     Outcome,
     Owner,
-    Proof,
-    Pull,
     Reason,
     Revocation,
     Sighting,
     State,
-    Told,
+    Verification,
 )
+from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
+from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service
-from shared.targets import KEY_NAMES, Lever, Lockdown, PolicyTarget
-from shared.usage import Client, Touched, Usage
 from tests.support import samples
 from tests.support.driver import Driver
 from tests.support.samples import NOW
@@ -70,24 +70,24 @@ def account() -> AccountFacts:
     )
 
 
-def pulled(levers: Levers, lever: Lever) -> tuple[str, Pull]:
+def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
     """A target of the lever, and its pull with all that may stand in it."""
     target = {
-        Lever.ACCOUNT_KEY: KEY_NAMES[0],
-        Lever.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
-        Lever.DELEGATION_KEY: "all",
-        Lever.LOCKDOWN: Lockdown.NETWORK.value,
-    }[lever]
-    tokens = () if lever is Lever.LOCKDOWN else tuple(samples.pull().proof_tokens) * 4
+        ActionKind.ACCOUNT_KEY: KEY_NAMES[0],
+        ActionKind.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
+        ActionKind.DELEGATION_KEY: "all",
+        ActionKind.LOCKDOWN: Lockdown.NETWORK.value,
+    }[action]
+    tokens = () if action is ActionKind.LOCKDOWN else tuple(samples.execution().verification_tokens) * 4
     notes = ("It was changed, and this tells what a person should know of that." * 3,) * 3
-    return target, Pull(lever, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
+    return target, Execution(action, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
 
 
-def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
+def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocation:
     facts = account()
-    target, pull = pulled(levers, lever)
-    before = levers.lockdown.before(facts, Lockdown.NETWORK)
-    breaks = levers.describe(facts, lever, target)
+    target, execution = executed(actions, action)
+    before = actions.lockdown.before(facts, Lockdown.NETWORK)
+    impact = actions.describe(facts, action, target)
     return replace(
         record,
         state=State.UNRESOLVED,
@@ -104,12 +104,14 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
             detail="Why it can't be reached, and what to do. " * 12,
         ),
         decided_by="of this and that " * 25,
-        plan=plans.make(facts, lever=lever, target=target, version=DIGEST, reason="because " * 60, breaks=breaks),
+        plan=plans.make(facts, action=action, target=target, version=DIGEST, reason="because " * 60, impact=impact),
         deadline=LATER,
-        pull=pull,
-        proof=Proof(Outcome.STILL_ALIVE, LATER, ("What was seen at one endpoint, in a sentence. " * 6,) * 9),
+        execution=execution,
+        verification=Verification(
+            Outcome.STILL_ALIVE, LATER, ("What was seen at one endpoint, in a sentence. " * 6,) * 9
+        ),
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
-        told=tuple(Told(state, PEOPLE, LATER, reason) for state, reason in STATES),
+        notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
         claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
@@ -119,8 +121,8 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
         changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
-        hand_over=HandOver(
-            HandOverOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
+        key_distribution=KeyDistribution(
+            KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
         lockdown=replace(before, after=before.before, undone_at=LATER),
         remains=("Container models is public. " * 12,) * 12,
@@ -138,13 +140,13 @@ def longest(levers: Levers, lever: Lever, record: Revocation) -> Revocation:
     )
 
 
-@pytest.mark.parametrize("lever", list(Lever))
-async def test_longest_record_is_saved_and_read_back(driver: Driver, lever: Lever) -> None:
-    worker = driver.worker()
-    finding = replace(samples.revocation().finding, fingerprint=f"{list(Lever).index(lever):064x}")
-    claimed, _ = await worker.ledger.claim(finding)
-    record = longest(worker.levers, lever, claimed)
+@pytest.mark.parametrize("action", list(ActionKind))
+async def test_longest_record_is_saved_and_read_back(driver: Driver, action: ActionKind) -> None:
+    app = driver.app()
+    finding = replace(samples.revocation().finding, fingerprint=f"{list(ActionKind).index(action):064x}")
+    claimed, _ = await app.store.revocations.claim(finding)
+    record = longest(app.actions, action, claimed)
     empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
     assert empty == []
-    saved = await worker.ledger.save(record, what="All that there is to tell.")
-    assert await worker.ledger.read(finding.fingerprint) == saved
+    saved = await app.store.revocations.save(record, what="All that there is to tell.")
+    assert await app.store.revocations.read(finding.fingerprint) == saved

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from local.faults import Effect
-from local.model import Account
-from shared import finding as findings
-from shared.caller import Caller
-from shared.finding import Finding
-from shared.queues import Message
-from shared.revocation import Outcome, Reason, Revocation, State
-from shared.targets import Lever
+from local.network.faults import Effect
+from local.tenant.model import Account
+from shared.domain import finding as findings
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding
+from shared.domain.revocation import Outcome, Reason, Revocation, State
+from shared.domain.target import ActionKind
+from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas, blob_sas, share_sas
 from tests.support.patience import PATIENCE
@@ -42,9 +42,9 @@ async def leaked(
 async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
     account, text = await leaked(driver)
     finding = found(text)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
-    assert (record.state, record.pull and record.pull.lever) == (State.CONTAINED, Lever.STORED_POLICY)
+    assert (record.state, record.execution and record.execution.action) == (State.CONTAINED, ActionKind.STORED_POLICY)
     ends = shares.policies(account)
     assert (ends["partners"] or "").startswith(TOMBSTONE)
     assert not (ends["suppliers"] or TOMBSTONE).startswith(TOMBSTONE)
@@ -54,14 +54,14 @@ async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
 async def test_record_tells_what_the_policy_gave(driver: Driver) -> None:
     _, text = await leaked(driver)
     finding = found(text)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.policy and record.policy.permissions) == "rw"
 
 
 async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Driver) -> None:
     account, text = await leaked(driver, tag="delete")
-    await driver.worker().reception.receive(report(found(text)))
+    await driver.app().ingest.receive(report(found(text)))
     assert list(shares.policies(account)) == ["suppliers"]
 
 
@@ -69,27 +69,27 @@ async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -
     account, text = await leaked(driver)
     account.tags["sasquash-owner"] = OWNER
     finding = found(text)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     before = await driver.record(finding.fingerprint)
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
-    assert before.pull is not None
-    assert record.pull is not None
-    assert record.proof is not None
-    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.PROVEN)
-    assert (len(before.pull.proof_tokens), record.pull.proof_tokens) == (1, ())
+    assert before.execution is not None
+    assert record.execution is not None
+    assert record.verification is not None
+    assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.PROVEN)
+    assert (len(before.execution.verification_tokens), record.execution.verification_tokens) == (1, ())
     [mail] = driver.mails(account.name)
     assert mail.to == (OWNER,)
 
 
 async def test_policy_that_is_made_anew_before_it_is_proven_dead_is_a_failure_in_the_end(driver: Driver) -> None:
     account, text = await leaked(driver)
-    await driver.worker().reception.receive(report(found(text)))
+    await driver.app().ingest.receive(report(found(text)))
     await shares.under_policies(driver, account, "partners")
-    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    await driver.app().follow_up.run(Message(found(text).fingerprint))
     assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
     driver.clock.advance(minutes=3)
-    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    await driver.app().follow_up.run(Message(found(text).fingerprint))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 
@@ -98,7 +98,7 @@ async def test_two_leaks_of_one_policy_end_it_once(driver: Driver) -> None:
     _, text = await leaked(driver)
     other = text.replace("/readme.txt?", "/another.txt?")
     both = {found(one).fingerprint for one in (text, other)}
-    await driver.worker().reception.receive(raw_report(f"{text}\n{other}\n"))
+    await driver.app().ingest.receive(raw_report(f"{text}\n{other}\n"))
     states = sorted([(await ended(driver, fingerprint)).state for fingerprint in both])
     assert states in ([State.CONTAINED], [State.CONTAINED, State.DISMISSED])
     assert len(driver.requests(f"PUT https://{found(text).credential.host}/homes?restype=share&{SET_ACL}")) == 2
@@ -108,10 +108,10 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
     account, text = await leaked(driver)
     policy, key = found(text), found(account_sas(account.name, account.keys["key1"]))
     driver.fault("/listKeys", times=3)
-    await driver.worker().reception.receive(report(policy))
+    await driver.app().ingest.receive(report(policy))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.worker().reception.receive(report(key))
+    await driver.app().ingest.receive(report(key))
     record = await driver.record(policy.fingerprint)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
     assert not any((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
@@ -120,7 +120,7 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
 async def test_policy_and_the_other_key_are_both_ended(driver: Driver) -> None:
     account, text = await leaked(driver)
     key = found(share_sas(account.name, account.keys["key2"]))
-    await driver.worker().reception.receive(raw_report(f"{text}\n{share_sas(account.name, account.keys['key2'])}"))
+    await driver.app().ingest.receive(raw_report(f"{text}\n{share_sas(account.name, account.keys['key2'])}"))
     assert (await ended(driver, found(text).fingerprint)).state is State.CONTAINED
     assert (await ended(driver, key.fingerprint)).state is State.CONTAINED
     assert [name for name, _ in account.rotations] == ["key2"]
@@ -133,16 +133,16 @@ async def test_policy_that_is_gone_is_dormant_under_a_tombstone(
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, *ids)
     finding = found(text)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
-    assert (record.state, record.reason, record.pull) == (State.UNRESOLVED, reason, None)
+    assert (record.state, record.reason, record.execution) == (State.UNRESOLVED, reason, None)
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
 async def test_observing_leaves_no_tombstone(driver: Driver) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
-    await driver.worker(mode="observe").reception.receive(report(found(text)))
+    await driver.app(mode="observe").ingest.receive(report(found(text)))
     assert list(shares.policies(account)) == ["suppliers"]
 
 
@@ -150,7 +150,7 @@ async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> 
     account, text = await leaked(driver)
     account.properties["publicNetworkAccess"] = "Disabled"
     finding = found(text)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.CONTAINED, record.detail
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
@@ -159,9 +159,9 @@ async def test_policy_behind_a_firewall_is_ended_through_arm(driver: Driver) -> 
 async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation(driver: Driver) -> None:
     account = await driver.account(properties={"publicNetworkAccess": "Disabled"})
     finding = found(unusual_leaks.under_a_policy(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
-    assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.ACCOUNT_KEY)
+    assert (record.state, record.plan and record.plan.action) == (State.AWAITING_APPROVAL, ActionKind.ACCOUNT_KEY)
     assert account.rotations == []
 
 
@@ -176,10 +176,10 @@ async def test_worker_killed_at_any_call_leaves_the_policy_ended_and_a_record_th
         one = report(found(text))
         life = Life(ends_at=number, carried_out=carried_out)
         try:
-            await driver.worker(life).reception.receive(one)
+            await driver.app(life).ingest.receive(one)
         except Killed:
             driver.clock.advance(minutes=1)
-            await driver.worker().reception.receive(one)  # it was not acknowledged
+            await driver.app().ingest.receive(one)  # it was not acknowledged
         if not life.ended:
             break
         record = await ended(driver, found(text).fingerprint)
@@ -194,7 +194,7 @@ async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: 
     _, text = await leaked(driver)
     finding = found(text)
     driver.fault("PUT https://" + (finding.credential.host or ""), effect, after=after)
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
 
 
@@ -204,10 +204,10 @@ async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: 
 @pytest.mark.parametrize("kind", PLACES)
 async def test_token_dies_with_its_policy_on_every_kind_of_resource(driver: Driver, kind: str) -> None:
     account = await driver.account()
-    place = PLACES[kind](Road(driver.cloud), account, "models")
+    place = PLACES[kind](Deployment(driver.cloud), account, "models")
     await place.make()
     url = place.url(policy="partners")
-    await driver.worker().reception.receive(report(found(url)))
+    await driver.app().ingest.receive(report(found(url)))
     record = await driver.record(found(url).fingerprint)
     assert (record.state, account.rotations) == (State.CONTAINED, []), record.detail
     assert await place.answer(url) == REFUSED
@@ -218,7 +218,7 @@ async def test_leak_whose_share_is_deleted_is_dormant(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.shares.clear()
     account.policies.clear()
-    await driver.worker().reception.receive(report(found(text)))
+    await driver.app().ingest.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
     assert "what it was on is not there either" in record.detail
@@ -249,7 +249,7 @@ def get_acl(account: Account) -> str:
 async def meanwhile(driver: Driver, account: Account, text: str, others: object) -> Revocation:
     """The record, where `others` happens after the worker has read the policies, and before it has made a plan."""
     life = Life(stops_at=get_acl(account), carried_out=True)
-    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
+    containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     await others  # type: ignore[misc]
     life.go.set()
@@ -278,20 +278,20 @@ async def test_policy_that_comes_back_while_its_tombstone_is_made_is_killed(driv
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
     record = await meanwhile(driver, account, text, shares.under_policies(driver, account, "partners", "suppliers"))
-    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+    assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
 async def approve(driver: Driver, record: Revocation) -> Revocation:
     assert record.plan is not None
-    desk = driver.worker(mode="approve").desk
+    desk = driver.app(mode="approve").revocations
     return await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=ADA)
 
 
 async def awaiting(driver: Driver, text: str) -> Revocation:
-    await driver.worker(mode="approve").reception.receive(report(found(text)))
+    await driver.app(mode="approve").ingest.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
-    assert (record.state, record.plan and record.plan.lever) == (State.AWAITING_APPROVAL, Lever.STORED_POLICY)
+    assert (record.state, record.plan and record.plan.action) == (State.AWAITING_APPROVAL, ActionKind.STORED_POLICY)
     return record
 
 
@@ -323,7 +323,7 @@ async def test_approval_outlives_a_change_of_its_neighbors(driver: Driver) -> No
 # --- several leaks, several workers
 
 
-async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) -> list[Revocation]:
+async def drained(driver: Driver, found_: list[Finding], *, apps: int = 3) -> list[Revocation]:
     """The records once the queue has had its way, by several workers at once."""
     for _ in range(80):
         records = [await driver.record(finding.fingerprint) for finding in found_]
@@ -332,7 +332,7 @@ async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) ->
             return records
         driver.rest()
         await asyncio.gather(
-            *(driver.worker().containment.resume(Message(record.fingerprint)) for record in left[:workers])
+            *(driver.app().containment.resume(Message(record.fingerprint)) for record in left[:apps])
         )
     raise AssertionError(f"{len(left)} are still received")
 
@@ -340,7 +340,7 @@ async def drained(driver: Driver, found_: list[Finding], *, workers: int = 3) ->
 async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, key="key2")]
-    await asyncio.gather(*(driver.worker().reception.receive(report(found(one))) for one in both))
+    await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
     records = await drained(driver, [found(one) for one in both])
     assert sorted(record.state for record in records) == [State.CONTAINED, State.DISMISSED]
     assert sum(r.method == "PUT" for r in driver.requests(set_acl(account))) == 2  # the test's own, and one
@@ -349,7 +349,7 @@ async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
 async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, "suppliers", key="key2")]
-    await asyncio.gather(*(driver.worker().reception.receive(report(found(one))) for one in both))
+    await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
     records = await drained(driver, [found(one) for one in both])
     assert [record.state for record in records] == [State.CONTAINED] * 2
     assert all((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
@@ -358,7 +358,7 @@ async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver
 async def test_policy_and_key_of_one_account_are_ended_by_two_workers_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [found(text), found(account_sas(account.name, account.keys["key2"]))]
-    await asyncio.gather(*(driver.worker().reception.receive(report(one)) for one in both))
+    await asyncio.gather(*(driver.app().ingest.receive(report(one)) for one in both))
     records = await drained(driver, both)
     assert [record.state for record in records] == [State.CONTAINED] * 2
     assert [name for name, _ in account.rotations] == ["key2"]
@@ -369,12 +369,12 @@ async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Dri
     policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, policy, key)
     driver.sent.clear()
-    await driver.worker().containment.resume(Message(policy.fingerprint))
+    await driver.app().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(key.fingerprint)).state is State.CONTAINED
     assert (await driver.record(policy.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", policy.fingerprint) == [(10.0, 0)]
     driver.rest()
-    await driver.worker().containment.resume(Message(policy.fingerprint))
+    await driver.app().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
@@ -383,20 +383,20 @@ async def test_leak_of_a_policy_is_ended_though_the_lever_before_it_was_blocked(
     policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, policy, key)
     driver.fault(REGENERATE, status=403)
-    await driver.worker().containment.resume(Message(policy.fingerprint))
+    await driver.app().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(key.fingerprint)).reason is Reason.BLOCKED
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
-@pytest.mark.parametrize("pulled", ["suppliers", "key2"])
+@pytest.mark.parametrize("executed", ["suppliers", "key2"])
 async def test_policy_that_is_gone_gets_its_tombstone_though_another_lever_was_pulled_first(
-    driver: Driver, pulled: str
+    driver: Driver, executed: str
 ) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
-    other = account_sas(account.name, account.keys["key2"]) if pulled == "key2" else shares.leak(account, pulled)
+    other = account_sas(account.name, account.keys["key2"]) if executed == "key2" else shares.leak(account, executed)
     await left_waiting(driver, found(text), found(other))
-    await driver.worker().containment.resume(Message(found(other).fingerprint))
+    await driver.app().containment.resume(Message(found(other).fingerprint))
     assert (await driver.record(found(other).fingerprint)).state is State.CONTAINED
     record = await ended(driver, found(text).fingerprint)
     assert (record.reason, "A tombstone was left" in record.detail) == (Reason.POLICY_GONE, True)
@@ -407,7 +407,7 @@ async def left_waiting(driver: Driver, *several: Finding) -> None:
     """Have findings received and durable, and nothing done about them."""
     driver.fault(LIST_KEYS, times=None)
     for finding in several:
-        await driver.worker().reception.receive(report(finding))
+        await driver.app().ingest.receive(report(finding))
     driver.cloud.faults.clear()
     driver.rest()
 
@@ -421,11 +421,11 @@ async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver:
         shares.leak(account, policy, share=name, key=key) for name in names for policy in "abcde" for key in KEYS
     ]
     flood = [found(text) for text in texts]
-    await driver.worker().reception.receive(raw_report("\n".join(texts)))
+    await driver.app().ingest.receive(raw_report("\n".join(texts)))
     records = await drained(driver, flood)
     assert len(records) == 40
-    assert sum(record.pull is not None for record in records) == 20  # more than are read under one lock
-    assert {record.reason for record in records if record.pull is None} == {Reason.COVERED}
+    assert sum(record.execution is not None for record in records) == 20  # more than are read under one lock
+    assert {record.reason for record in records if record.execution is None} == {Reason.COVERED}
     ends = [end for name in names for end in shares.policies(account, name).values()]
     assert all((end or "").startswith(TOMBSTONE) for end in ends)
     assert [key for key in await driver.rows(account.name) if key.startswith("waiting")] == []
@@ -437,7 +437,7 @@ async def test_leaks_of_two_policies_are_ended_under_one_lock_with_keys_listed_o
     both = [found(shares.leak(account, policy)) for policy in ("partners", "suppliers")]
     await left_waiting(driver, *both)
     listed = len(driver.requests(LIST_KEYS))
-    await driver.worker().containment.resume(Message(both[0].fingerprint))
+    await driver.app().containment.resume(Message(both[0].fingerprint))
     states = [(await driver.record(finding.fingerprint)).state for finding in both]
     assert (states, len(driver.requests(LIST_KEYS)) - listed) == ([State.CONTAINED] * 2, 1)
 
@@ -449,16 +449,16 @@ async def test_slow_data_plane_leaves_the_rest_to_the_queue(driver: Driver) -> N
     account, text = await leaked(driver)
     [reported] = findings.in_text(text, source="x", url=None, detected_at=driver.clock())
     driver.fault(set_acl(account), Effect.NONE, delay_ms=600)
-    await driver.worker().containment.take(reported, patience=0.4)
+    await driver.app().containment.take(reported, patience=0.4)
     assert (await driver.record(found(text).fingerprint)).state is State.RECEIVED
     record = await ended(driver, found(text).fingerprint)
-    assert (record.state, record.pull is None) == (State.CONTAINED, False)
+    assert (record.state, record.execution is None) == (State.CONTAINED, False)
 
 
 async def test_key_that_the_data_plane_no_longer_takes_is_read_again(driver: Driver) -> None:
     account, text = await leaked(driver)
     driver.fault(get_acl(account), status=403, code="AuthenticationFailed")
-    await driver.worker().reception.receive(report(found(text)))
+    await driver.app().ingest.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert record.state is State.RECEIVED
     assert (await ended(driver, record.fingerprint)).state is State.CONTAINED
@@ -467,7 +467,7 @@ async def test_key_that_the_data_plane_no_longer_takes_is_read_again(driver: Dri
 async def test_read_only_lock_that_hides_the_keys_is_a_failure_that_names_it(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.locks.append("ReadOnly")
-    await driver.worker().reception.receive(report(found(text)))
+    await driver.app().ingest.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason, "ReadOnly lock" in record.detail) == (State.FAILED, Reason.BLOCKED, True)
 
@@ -477,7 +477,7 @@ async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop
 ) -> None:
     account, text = await leaked(driver)
     life = Life(stops_at=get_acl(account))
-    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
+    containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     account.locks.append("ReadOnly")
     life.go.set()
@@ -488,14 +488,14 @@ async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop
 async def test_policy_behind_a_firewall_that_opens_again_is_proven_on_the_data_plane(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.properties["publicNetworkAccess"] = "Disabled"
-    await driver.worker().reception.receive(report(found(text)))
-    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    await driver.app().ingest.receive(report(found(text)))
+    await driver.app().follow_up.run(Message(found(text).fingerprint))
     assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
     account.properties["publicNetworkAccess"] = "Enabled"
-    await driver.worker().follow_up.run(Message(found(text).fingerprint))
+    await driver.app().follow_up.run(Message(found(text).fingerprint))
     record = await driver.record(found(text).fingerprint)
-    assert record.proof is not None
-    assert (record.state, record.proof.outcome) == (State.CLOSED, Outcome.PROVEN)
+    assert record.verification is not None
+    assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.PROVEN)
 
 
 async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_the_next_worker(
@@ -503,14 +503,14 @@ async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_
 ) -> None:
     account, text = await leaked(driver)
     life = Life(stops_at=set_acl(account))
-    containing = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
+    containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     driver.fault(set_acl(account), Effect.RESET, after=True)
     driver.fault(get_acl(account), times=2)
     life.go.set()
     await containing
     record = await ended(driver, found(text).fingerprint)
-    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+    assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
 
 
 # --- the lock of a worker that died, or that lost it
@@ -519,7 +519,7 @@ async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_
 async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
     """Have a worker die at the call `at`, once the lock says what for; then let its lock's time pass."""
     life = Life(stops_at=at, carried_out=carried_out)
-    task = asyncio.create_task(driver.worker(life).reception.receive(report(found(text))))
+    task = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
         while 'attributed":[{' not in (await driver.rows(account.name))["lock"]["Intent"]:
@@ -531,18 +531,18 @@ async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_
     driver.clock.advance(minutes=4)
 
 
-@pytest.mark.parametrize("lever", ["policy", "key"])
+@pytest.mark.parametrize("action", ["policy", "key"])
 async def test_what_a_dead_worker_did_is_told_though_the_first_who_asked_got_no_answer(
-    driver: Driver, lever: str
+    driver: Driver, action: str
 ) -> None:
     account, text = await leaked(driver)
-    text = text if lever == "policy" else blob_sas(account.name, account.keys["key1"])
-    await dead(driver, account, text, set_acl(account) if lever == "policy" else REGENERATE)
+    text = text if action == "policy" else blob_sas(account.name, account.keys["key1"])
+    await dead(driver, account, text, set_acl(account) if action == "policy" else REGENERATE)
     driver.fault(LIST_KEYS, times=3)
-    await driver.worker().containment.resume(Message(found(text).fingerprint))
+    await driver.app().containment.resume(Message(found(text).fingerprint))
     driver.cloud.faults.clear()
     record = await ended(driver, found(text).fingerprint)
-    assert (record.state, record.pull is None) == (State.CONTAINED, False), record.detail
+    assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
 
 
 async def test_policy_that_a_dead_worker_ended_is_told_with_the_key_that_had_signed(driver: Driver) -> None:
@@ -559,7 +559,7 @@ async def test_policy_that_somebody_removed_after_a_worker_died_is_not_taken_for
     await dead(driver, account, text, set_acl(account), carried_out=False)
     await shares.under_policies(driver, account, "suppliers")
     record = await ended(driver, found(text).fingerprint)
-    assert (record.reason, record.pull) == (Reason.POLICY_GONE, None)
+    assert (record.reason, record.execution) == (Reason.POLICY_GONE, None)
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
@@ -567,10 +567,10 @@ async def test_worker_that_lost_its_lock_to_another_ends_nothing_twice(driver: D
     account, text = await leaked(driver)
     finding = found(text)
     life = Life(stops_at=set_acl(account))
-    slow = asyncio.create_task(driver.worker(life).reception.receive(report(finding)))
+    slow = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(minutes=4)
-    await driver.worker().containment.resume(Message(finding.fingerprint))
+    await driver.app().containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     life.go.set()
     await slow

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from local.insights import PUBLISHER
-from local.model import Group, Identity, RoleAssignment
-from shared.alerts import AlertReference
-from shared.queues import Message
-from shared.revocation import State
-from shared.targets import Lockdown
-from tests.integration import test_alerts, test_hand_over, test_incident_sinks, test_lockdown
+from local.monitor.insights import PUBLISHER
+from local.tenant.model import Group, Identity, RoleAssignment
+from shared.domain.alert import AlertReference
+from shared.domain.revocation import State
+from shared.domain.target import Lockdown
+from shared.persistence.queues import Message
+from tests.integration import test_alerts, test_incident_sinks, test_key_distribution, test_lockdown
 from tests.support import shares, user_delegation
 from tests.support.bicep import ROOT, roles
-from tests.support.deployment import Road
+from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Clock, Driver, found, raw_report, report
 from tests.support.leaks import account_sas
 from tests.support.policy_resources import PLACES
@@ -45,8 +45,8 @@ async def key_of_an_account(driver: Driver) -> None:
     """A leak that ends with its key: revoked, proven, filed, mailed to its owner and announced."""
     account = await driver.account(tags={"sasquash-owner": OWNER})
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(finding))
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().ingest.receive(report(finding))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
 
 
@@ -55,8 +55,8 @@ async def usage(driver: Driver) -> None:
     account = await driver.account()
     account.logged["blob"] = ("StorageRead",)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(finding))
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().ingest.receive(report(finding))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).usage is not None
 
 
@@ -71,14 +71,14 @@ async def incidents_elsewhere(driver: Driver) -> None:
 async def owner_by_rights(driver: Driver) -> None:
     """Owners of an account whose tags say nothing: a group on it, and whom Defender is to tell."""
     account, model = await driver.account(), driver.cloud.model
-    worker = driver.worker()
-    ref = await worker.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    app = driver.app()
+    ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     group = Group("11111111-1111-4111-8111-111111111111")
     model.groups[group.object_id] = group
     assignment = RoleAssignment(group.object_id, "Group", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", account.id)
     model.role_assignments.append(assignment)
-    await worker._people.find(await worker.accounts.facts(ref))
+    await app._people.find(await app.accounts.facts(ref))
     model.role_assignments.remove(assignment)
     del model.groups[group.object_id]
 
@@ -87,11 +87,11 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
     """A share's policy and a table's, which are ended through ARM."""
     account = await driver.account()
     await shares.under_policies(driver, account, "partners")
-    place = PLACES["table"](Road(driver.cloud), account, "models")
+    place = PLACES["table"](Deployment(driver.cloud), account, "models")
     await place.make()
     account.properties["publicNetworkAccess"] = "Disabled"
     for text in (shares.leak(account), place.url(policy="partners")):
-        await driver.worker().reception.receive(report(found(text)))
+        await driver.app().ingest.receive(report(found(text)))
         driver.rest()
         assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
 
@@ -100,13 +100,13 @@ async def delegation_keys(driver: Driver) -> None:
     """A token of user delegation; its issuer may be a person or an app."""
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
-    await driver.worker().reception.receive(raw_report(leaked))
+    await driver.app().ingest.receive(raw_report(leaked))
     driver.rest()
-    await driver.worker().follow_up.run(Message(found(leaked).fingerprint))
+    await driver.app().follow_up.run(Message(found(leaked).fingerprint))
     record = await driver.record(found(leaked).fingerprint)
-    assert record.state is State.CLOSED, record.proof
+    assert record.state is State.CLOSED, record.verification
     app = driver.cloud.model.identities["reporter"]
-    assert await driver.worker()._principal_exists(app.object_id)
+    assert await driver.app()._principal_exists(app.object_id)
 
 
 async def lockdown(driver: Driver) -> None:
@@ -119,28 +119,28 @@ async def alerts(driver: Driver) -> None:
     """Alerts of other tools: read, and closed in the end."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.worker().reception.receive(report(finding))
+    await driver.app().ingest.receive(report(finding))
     killed = await driver.record(finding.fingerprint)
     for source in ("defender", "azure-devops"):
         posted = test_alerts.made(driver, account, source=source, key="key2")
-        answer = await driver.worker().intake.receive(test_alerts.request(posted))
+        answer = await driver.app().intake.receive(test_alerts.request(posted))
         assert answer.status_code == 202
         alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
-        await driver.worker()._alert_closer().close(alert, killed)
+        await driver.app()._alert_closer().close(alert, killed)
 
 
-async def hand_over(driver: Driver) -> None:
+async def key_distribution(driver: Driver) -> None:
     """A new key, put where its consumers fetch it."""
-    await (await test_hand_over.rotate(driver)).hand_over()
+    await (await test_key_distribution.rotate(driver)).key_distribution()
 
 
 async def what_the_platform_gave_up_on(driver: Driver) -> None:
-    await driver.worker().undelivered.collect()
+    await driver.app().dead_letters.collect()
 
 
 async def readiness(driver: Driver) -> None:
     await driver.account()
-    await driver.worker().readiness.look()
+    await driver.app().readiness.look()
 
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
@@ -152,7 +152,7 @@ WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (
     delegation_keys,
     lockdown,
     alerts,
-    hand_over,
+    key_distribution,
     what_the_platform_gave_up_on,
     readiness,
 )

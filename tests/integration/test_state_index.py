@@ -2,11 +2,11 @@
 
 import pytest
 
-from local.model import new_storage_key
-from shared.errors import PassingFailure
-from shared.finding import Finding
-from shared.ledger import Ledger
-from shared.revocation import Reason, Revocation, State
+from local.tenant.model import new_storage_key
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation, State
+from shared.errors import TransientFailure
+from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, Killed, Life, found
 from tests.support.leaks import account_sas
 
@@ -15,7 +15,7 @@ STATES = "/states("
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.worker().ledger
+    return driver.app().store.revocations
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def finding() -> Finding:
 
 async def index(driver: Driver, finding: Finding) -> list[tuple[str, str]]:
     """The rows of the index about a record: partition, and whether it is the record's own state."""
-    table = driver.worker().state_index._table
+    table = driver.app().state_index._table
     rows = [row async for row in table.list_entities()]
     return sorted(
         (row["PartitionKey"], row.get("Reason", "")) for row in rows if finding.fingerprint in row["RowKey"]
@@ -71,13 +71,13 @@ async def test_duplicate_claim_leaves_the_index_as_it_was(driver: Driver, ledger
 
 async def test_claim_that_can_t_be_indexed_has_failed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(STATES, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.claim(finding)
 
 
 async def test_claim_that_comes_again_is_indexed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(STATES, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.claim(finding)
     driver.cloud.faults.clear()
     driver.clock.advance(seconds=10)
@@ -101,7 +101,7 @@ async def test_record_whose_new_state_could_not_be_indexed_is_found_by_its_old_o
 async def test_row_without_a_record_is_kept_for_an_hour_and_then_removed(
     driver: Driver, ledger: Ledger, finding: Finding
 ) -> None:
-    await driver.worker().state_index.note(Revocation.of(finding, now=driver.clock()))
+    await driver.app().state_index.note(Revocation.of(finding, now=driver.clock()))
     assert not await listed(ledger, State.RECEIVED, finding)
     assert ("received", "") in await index(driver, finding)
     driver.clock.advance(hours=2)
@@ -120,7 +120,7 @@ async def test_worker_killed_at_any_call_leaves_a_record_that_is_found(
         record, _ = await ledger.claim(finding)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.worker(life).ledger.save(ended(driver, record), what="Ended.")
+            await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
         except Killed:
             died = True
         now = (await driver.record(finding.fingerprint)).state

@@ -9,11 +9,11 @@ import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from local.cloud import LocalCloud
-from local.faults import Effect
-from local.model import Account, new_storage_key
-from shared.queues import Message
-from shared.revocation import Revocation, State
+from local.cloud.cloud import LocalCloud
+from local.network.faults import Effect
+from local.tenant.model import Account, new_storage_key
+from shared.domain.revocation import Revocation, State
+from shared.persistence.queues import Message
 from tests.support.cloud_clients import browser, options
 from tests.support.driver import OWNER, Driver, found, report
 
@@ -62,8 +62,8 @@ async def attacked(account: Account, cloud: LocalCloud, client: httpx.AsyncClien
 
 async def killed(driver: Driver, account: Account, leaked: str) -> Revocation:
     finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
-    await driver.worker().reception.receive(report(finding))
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().ingest.receive(report(finding))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -113,8 +113,8 @@ async def test_who_else_uses_the_key_is_told_before_anybody_decides(
     ) as service:
         await service.create_container("invoices")
     finding = found(f"{url}/?{leaked}")
-    await driver.worker(mode="approve").reception.receive(report(finding))
-    await driver.worker(mode="approve").follow_up.run(Message(finding.fingerprint))
+    await driver.app(mode="approve").ingest.receive(report(finding))
+    await driver.app(mode="approve").follow_up.run(Message(finding.fingerprint))
 
     record = await driver.record(finding.fingerprint)
     [mail] = driver.mails(account.name)
@@ -158,7 +158,7 @@ async def test_it_is_looked_at_once_more_when_the_logs_have_caught_up_and_nobody
     [*_, (delay, _)] = driver.messages("follow-up", record.fingerprint)
 
     driver.clock.advance(minutes=21)
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     again = await driver.record(record.fingerprint)
 
     assert 19 * 60 < delay <= 20 * 60
@@ -166,7 +166,7 @@ async def test_it_is_looked_at_once_more_when_the_logs_have_caught_up_and_nobody
     assert again.usage.at > first.at
     assert len(driver.mails(account.name)) == 1
     asked = len(driver.requests(LOGS))
-    await driver.worker().follow_up.run(Message(record.fingerprint))
+    await driver.app().follow_up.run(Message(record.fingerprint))
     assert len(driver.requests(LOGS)) == asked
 
 
@@ -195,7 +195,7 @@ async def test_a_right_that_is_missing_is_told_of_and_not_tried_for_ever(driver:
 async def test_a_leak_that_nobody_confirmed_is_not_asked_about(driver: Driver, account: Account) -> None:
     elsewhere = replace(account, keys={"key1": new_storage_key()})
     finding = found(f"https://{account.name}.blob.core.windows.net/?{token(elsewhere)}")
-    await driver.worker().reception.receive(report(finding))
-    await driver.worker().follow_up.run(Message(finding.fingerprint))
+    await driver.app().ingest.receive(report(finding))
+    await driver.app().follow_up.run(Message(finding.fingerprint))
 
     assert (await driver.record(finding.fingerprint)).usage is None

@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from local.cloud import LocalCloud
-from local.model import Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import Account
 from tests.support.cloud_clients import new_account
 from tests.support.storage_clients import Clients
 

@@ -17,7 +17,7 @@ NOT_BEFORE_A_KILL = (
     "azure.eventgrid",
     "opentelemetry",
     "httpx",
-    "shared.followup",
+    "shared.followup.service",
     "shared.report",
 )
 
@@ -69,5 +69,5 @@ def test_what_is_written_down_does_not_grow_with_reports(storms: tuple[Storm, St
 async def test_a_kill_imports_nothing_of_what_only_the_follow_up_needs(tmp_path: Path) -> None:
     [kill] = await cold.kills_of_new_processes(tmp_path, Latencies(), runs=1)
 
-    assert "shared.levers.account_key" in kill.seen.modules
+    assert "shared.actions.account_key" in kill.seen.modules
     assert [name for name in NOT_BEFORE_A_KILL if name in kill.seen.modules] == []

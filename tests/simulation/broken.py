@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
-from shared.account_table import AccountLock, AccountTable, Intent
-from shared.containment import Containment
+from shared.actions.account_key import AccountKeyAction
+from shared.containment.execution import PlanExecutor
+from shared.containment.service import Containment
+from shared.domain.account import AccountKey
+from shared.domain.revocation import Execution, Revocation, State
+from shared.domain.target import ActionKind
 from shared.errors import SasquashError
-from shared.facts import AccountKey
-from shared.levers.account_key import AccountKeyLever
-from shared.pulling import Pulling
-from shared.revocation import Pull, Revocation, State
-from shared.targets import Lever
+from shared.persistence.accounts import AccountLock, AccountTable, Intent
 
 type Build = Callable[[], Any]
 
@@ -40,7 +40,7 @@ def without_a_lock() -> Iterator[None]:
 @contextmanager
 def without_verifying_again() -> Iterator[None]:
     """A worker lists the keys of an account once, and believes them ever after."""
-    real = AccountKeyLever.keys
+    real = AccountKeyAction.keys
 
     async def keys(self: Any, account: Any) -> dict[str, AccountKey]:
         listed: dict[str, dict[str, AccountKey]] = vars(self).setdefault("_listed", {})
@@ -48,25 +48,25 @@ def without_verifying_again() -> Iterator[None]:
             listed[account.name] = await real(self, account)
         return listed[account.name]
 
-    with patch.object(AccountKeyLever, "keys", keys):
+    with patch.object(AccountKeyAction, "keys", keys):
         yield
 
 
 @contextmanager
-def recording_before_pulling() -> Iterator[None]:
+def recording_before_executing() -> Iterator[None]:
     """A record says that its lever was pulled before it is."""
-    real = Pulling.pull
+    real = PlanExecutor.execution
 
-    async def pull(self: Any, held: Any, scene: Any, chosen: Any, record: Revocation, *, ends: Any) -> Any:
+    async def execution(self: Any, held: Any, snapshot: Any, chosen: Any, record: Revocation, *, ends: Any) -> Any:
         plan, now = chosen.plan, self._clock()
-        if plan is None or plan.lever is not Lever.ACCOUNT_KEY:
-            return await real(self, held, scene, chosen, record, ends=ends)
-        told = Pull(plan.lever, plan.target, now, plan.version, "", "answer", None)
-        early = replace(record, pull=told, account=scene.account, plan=plan)
+        if plan is None or plan.action is not ActionKind.ACCOUNT_KEY:
+            return await real(self, held, snapshot, chosen, record, ends=ends)
+        told = Execution(plan.action, plan.target, now, plan.version, "", "answer", None)
+        early = replace(record, execution=told, account=snapshot.account, plan=plan)
         await self._ledger.save(early.reach(State.CONTAINED, now=now, detail="Pulled."), what="Pulled.")
-        return await real(self, held, scene, chosen, record, ends=ends)
+        return await real(self, held, snapshot, chosen, record, ends=ends)
 
-    with patch.object(Pulling, "pull", pull):
+    with patch.object(PlanExecutor, "execution", execution):
         yield
 
 
@@ -84,7 +84,7 @@ def swallowing_duplicates() -> Iterator[None]:
 @contextmanager
 def giving_up_at_the_first_failure() -> Iterator[None]:
     """What fails in passing is not tried again, and nothing looks for what is stuck."""
-    from shared.sweep import Sweep
+    from shared.operations.sweeper import Sweeper
 
     async def again(self: Any, revocation: Revocation, message: Any, error: SasquashError) -> None:
         return
@@ -92,14 +92,14 @@ def giving_up_at_the_first_failure() -> Iterator[None]:
     async def run(self: Any) -> None:
         return
 
-    with patch.object(Containment, "_again", again), patch.object(Sweep, "run", run):
+    with patch.object(Containment, "_again", again), patch.object(Sweeper, "run", run):
         yield
 
 
 BUILDS: tuple[Build, ...] = (
     without_a_lock,
     without_verifying_again,
-    recording_before_pulling,
+    recording_before_executing,
     swallowing_duplicates,
     giving_up_at_the_first_failure,
 )

@@ -33,13 +33,13 @@ ANSWER_LOST = frozenset({Fate.KILLED_AFTER, Fate.FAILED_AFTER, Fate.RESET_AFTER,
 
 _ANYWHERE = tuple(fate for fate in Fate if fate not in (Fate.DONE, Fate.STALE))
 _LISTING = "/listKeys"
-_LEVER = "/regenerateKey"
+_ACTION = "/regenerateKey"
 _MOST_KILLS = 4
 
 # A call to ARM that was lost may be carried out this much later. A successor looks three minutes after the lock was
 # taken; a list lags a minute behind, and the call is sent 35 s after the lock was taken at the latest. What is later
 # than this is the risk that design decision 9 states.
-LATEST_LEVER = 80.0
+LATEST_ACTION = 80.0
 LATEST_WRITE = 30.0
 LONGEST_LAG = 60.0
 
@@ -69,16 +69,16 @@ class Schedule:
     rate: float
     kinds: tuple[Fate, ...]
     lag: bool  # whether ARM's list of keys may lag
-    latest_lever: float = LATEST_LEVER
+    latest_action: float = LATEST_ACTION
     kills: int = 0
     injected: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, rng: random.Random, *, until: float, latest_lever: float = LATEST_LEVER) -> "Schedule":
+    def of(cls, rng: random.Random, *, until: float, latest_action: float = LATEST_ACTION) -> "Schedule":
         """Return a schedule that `rng` decides on."""
         rate = rng.choice((0.0, 0.01, 0.03, 0.06, 0.12))
         kinds = tuple(fate for fate in _ANYWHERE if rng.random() < 0.45) or (Fate.KILLED_AFTER,)
-        return cls(rng, until, rate, kinds, lag=rng.random() < 0.5, latest_lever=latest_lever)
+        return cls(rng, until, rate, kinds, lag=rng.random() < 0.5, latest_action=latest_action)
 
     def fate(self, line: str, *, at: float) -> Fate:
         """Return what becomes of the call "METHOD url" at this moment."""
@@ -97,12 +97,12 @@ class Schedule:
         if self.lag and _LISTING in line and self.rng.random() < 0.3:
             return Fate.STALE
         # The lever is where a fault hurts most.
-        rate = min(1.0, self.rate * 5) if _LEVER in line else self.rate
+        rate = min(1.0, self.rate * 5) if _ACTION in line else self.rate
         return self.rng.choice(self.kinds) if self.rng.random() < rate else Fate.DONE
 
     def delay(self, line: str) -> float:
         """Return how much later a lost call is carried out, in seconds."""
-        return self.rng.uniform(0.5, self.latest_lever if _LEVER in line else LATEST_WRITE)
+        return self.rng.uniform(0.5, self.latest_action if _ACTION in line else LATEST_WRITE)
 
     def lag_seconds(self) -> float:
         """Return how far behind a stale answer is."""

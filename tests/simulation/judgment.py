@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs, urlsplit
 
-from local.model import Cloud
-from shared.revocation import Reason, Revocation, State
+from local.tenant.model import Cloud
+from shared.domain.revocation import Reason, Revocation, State
 from tests.simulation.scenario import Kind, PlannedLeak, Scenario
 
 _ENDS = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
@@ -39,16 +39,16 @@ def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocatio
                 yield f"{key} of {planned.name} was rotated, and no leak is behind it"
             if count > 1:
                 yield f"{key} of {planned.name} was rotated {count} times"
-            pulls = [
+            executions = [
                 r
                 for r in records.values()
-                if r.pull is not None and r.account_name == planned.name and r.pull.target == key
+                if r.execution is not None and r.account_name == planned.name and r.execution.target == key
             ]
-            if count and len(pulls) != 1:
-                yield f"{len(pulls)} records tell of the rotation of {key} of {planned.name}"
+            if count and len(executions) != 1:
+                yield f"{len(executions)} records tell of the rotation of {key} of {planned.name}"
         for record in records.values():
-            told = record.pull is not None and record.account_name == planned.name
-            if told and record.pull is not None and record.pull.target not in times:
+            told = record.execution is not None and record.account_name == planned.name
+            if told and record.execution is not None and record.execution.target not in times:
                 yield f"record {record.fingerprint[:12]} tells of a rotation that never was"
 
 
@@ -57,8 +57,8 @@ def _second_keys(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocat
     for planned in scenario.accounts:
         if len({key for key, _ in cloud.accounts[planned.name].rotations}) < 2:
             continue
-        pulled = [r for r in records.values() if r.pull is not None and r.account_name == planned.name]
-        if not any(r.approval is not None and r.approval.by is not None for r in pulled):
+        executed = [r for r in records.values() if r.execution is not None and r.account_name == planned.name]
+        if not any(r.approval is not None and r.approval.by is not None for r in executed):
             yield f"both keys of {planned.name} were rotated, and nobody had approved"
 
 
@@ -118,7 +118,7 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
     if repeated > excused:
         yield f"{repeated} mails told what had been told, of which {excused} are excused: {dict(subjects)}"
     for record in records.values():
-        if record.pull is None or record.finding.credential is None:
+        if record.execution is None or record.finding.credential is None:
             continue
         c3id = record.finding.credential.c3id
         if not any(c3id in mail.subject and "proven dead" in mail.subject and len(mail.to) for mail in cloud.mails):

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
-from local.model import Account
+from local.tenant.model import Account
 from tests.simulation.faults import KILLS, Fate, Life, Schedule
 
 LISTING = "/listKeys"
@@ -23,7 +23,7 @@ class Call:
     """One remote call: by whom, what, and what became of it."""
 
     at: float
-    worker: str
+    app: str
     line: str
     fate: Fate
 

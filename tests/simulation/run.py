@@ -12,14 +12,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from local import model
-from local.model import STATE_ACCOUNT
-from shared.caller import Caller
+from local.tenant.model import STATE_ACCOUNT, storage
+from shared.domain.caller import Caller
+from shared.domain.finding import REPORTED
+from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
-from shared.finding import REPORTED
-from shared.revocation import Revocation, State
 from tests.simulation import judgment
-from tests.simulation.faults import LATEST_LEVER, Schedule
+from tests.simulation.faults import LATEST_ACTION, Schedule
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import REGENERATE
 from tests.simulation.scenario import Decision, Scenario, new_key, plan
@@ -64,7 +63,7 @@ def _first(moments: Iterable[datetime]) -> float | None:
     return min(((moment - EPOCH).total_seconds() for moment in moments), default=None)
 
 
-def run(seed: int, *, latest_lever: float = LATEST_LEVER, graph_down_until: float | None = None) -> Result:
+def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: float | None = None) -> Result:
     """Run one seed. `latest_lever`: how much later ARM may carry out a lost call, in seconds.
 
     `graph_down_until` has Graph answer nothing until then, whatever the seed says.
@@ -75,18 +74,18 @@ def run(seed: int, *, latest_lever: float = LATEST_LEVER, graph_down_until: floa
     scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"))
     if graph_down_until is not None:
         scenario = replace(scenario, graph_down_until=graph_down_until)
-    schedule = Schedule.of(rng, until=scenario.faults_until, latest_lever=latest_lever)
+    schedule = Schedule.of(rng, until=scenario.faults_until, latest_action=latest_action)
     loop = JumpingLoop()
     loop.set_exception_handler(lambda _loop, _context: None)  # killed workers leave tasks behind
     keys = random.Random(f"{seed}/new keys")
-    real_key = model.new_storage_key
-    model.new_storage_key = lambda: new_key(keys)
+    real_key = storage.new_storage_key
+    storage.new_storage_key = lambda: new_key(keys)
     try:
         asyncio.set_event_loop(loop)
         with simulated_time(loop):
             return loop.run_until_complete(_run(seed, scenario, schedule, tokens, functions))
     finally:
-        model.new_storage_key = real_key
+        storage.new_storage_key = real_key
         bury(loop)
         asyncio.set_event_loop(None)
         logging.disable(logging.NOTSET)
@@ -128,7 +127,7 @@ async def _run(
     found = judgment.violations(world.cloud, scenario, records, excused_mails=world.network.excused_mails)
     found += judgment.written(world.cloud, _stored(world), _secrets(scenario))
     found += [f"a function failed: {failure}" for failure in world.failures if "still" in failure]
-    lines = [f"{c.at:9.3f} {c.worker} {_RANDOM.sub('…', c.line)} {c.fate}" for c in world.network.calls]
+    lines = [f"{c.at:9.3f} {c.app} {_RANDOM.sub('…', c.line)} {c.fate}" for c in world.network.calls]
     return Result(
         seed=seed,
         violations=tuple(found),
@@ -188,24 +187,24 @@ async def _decide(world: World, scenario: Scenario) -> None:
         return
     for leak in scenario.leaks:
         host = await world.any_host()
-        deciding = asyncio.create_task(_decide_on(host.worker, leak.finding.fingerprint, scenario.decision))
+        deciding = asyncio.create_task(_decide_on(host.app, leak.finding.fingerprint, scenario.decision))
         dying = asyncio.create_task(host.life.over.wait())
         await asyncio.wait({deciding, dying}, return_when=asyncio.FIRST_COMPLETED)
         dying.cancel()
 
 
-async def _decide_on(worker: Any, fingerprint: str, decision: Decision) -> None:
+async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
     try:
-        record = await worker.ledger.read(fingerprint)
+        record = await app.store.revocations.read(fingerprint)
         if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
             return
         acts = []
         if decision is not Decision.REJECT:
             acts.append(
-                worker.desk.approve(fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0])
+                app.revocations.approve(fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0])
             )
         if decision is not Decision.APPROVE:
-            acts.append(worker.desk.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
+            acts.append(app.revocations.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
         await asyncio.gather(*acts, return_exceptions=True)
     except SasquashError:
         return  # a person who is told that it failed: the plan waits on
@@ -227,7 +226,7 @@ async def _records(world: World) -> dict[str, Revocation]:
     host = await world.any_host()
     rows = world.storage.tables(STATE_ACCOUNT).tables["revocations"]
     fingerprints = [key for held in rows.values() for key in held if "~" not in key]
-    found = [await host.worker.ledger.read(fingerprint) for fingerprint in fingerprints]
+    found = [await host.app.store.revocations.read(fingerprint) for fingerprint in fingerprints]
     return {record.fingerprint: record for record in found if record is not None}
 
 

@@ -14,7 +14,7 @@ from azure.storage.blob import (
     generate_blob_sas,
 )
 
-from shared.finding import Finding, in_text
+from shared.domain.finding import Finding, in_text
 from tests.simulation.loop import EPOCH
 
 OWNERS = ("model-owner@contoso.com", "storage-team@contoso.com")

@@ -20,11 +20,14 @@ from azure.storage.queue.aio import QueueClient
 from azure_functions_runtime.bindings.datumdef import Datum
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from local import arm, graph, hostnames, identities, model
-from local.environment import IdentityEndpoint, app_settings
-from local.event_delivery import Answer as DeliveryAnswer
-from local.event_schemas import parse
-from local.eventgrid import EventGrid
+from local.arm import service as arm
+from local.cloud.environment import IdentityEndpoint, app_settings
+from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES, state_account
+from local.entra.tokens import Entra
+from local.event_grid.delivery import Answer as DeliveryAnswer
+from local.event_grid.schemas import parse
+from local.event_grid.topic import EventGrid
+from local.graph import service as graph
 from local.host.app_loader import EventGridTrigger, Function, QueueTrigger
 from local.host.configuration import MessageEncoding, QueueOptions
 from local.host.eventgrid_webhook import EventGridWebhook
@@ -35,13 +38,13 @@ from local.memory.data_plane import MemoryDataPlane
 from local.memory.exchange import Request, asgi
 from local.memory.storage import MemoryStorage
 from local.memory.transport import InProcessHttpx, InProcessTransport
-from local.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
-from local.provisioning import CONTAINERS, QUEUES, TABLES, state_account
-from local.tokens import Entra
-from shared import clients
-from shared.report.graph import Graph
+from local.network import hostnames
+from local.tenant import identities, model
+from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account, Cloud, Identity
+from shared.app import App
+from shared.cloud import clients
+from shared.cloud.graph import Graph
 from shared.settings import Settings
-from shared.worker import Worker
 from tests.simulation.faults import Life, Schedule
 from tests.simulation.loop import JumpingLoop
 from tests.simulation.network import Network
@@ -52,7 +55,7 @@ _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 _OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.BASE64)
-_current: ContextVar[Worker] = ContextVar("worker")
+_current: ContextVar[App] = ContextVar("worker")
 
 
 class CachingEntra(Entra):
@@ -104,7 +107,7 @@ def load_app() -> dict[str, Callable[[Any], Any]]:
     finally:
         os.environ.clear()
         os.environ.update(kept)
-    function_app.worker = _current.get  # type: ignore[assignment]
+    function_app.app = _current.get  # type: ignore[assignment]
     return {str(f.get_function_name()): f.get_user_function() for f in function_app.app.get_functions()}
 
 
@@ -136,21 +139,21 @@ class SimulatedHost:
         network = world.network.service(self.life)
         settings = Settings.read(world.environment)
         rng = random.Random(f"{world.seed}/{number}")
-        self.worker = Worker(
+        self.app = App(
             settings,
             credential=world.tokens,
             transport=lambda: InProcessTransport(network),
             clock=world.loop.utc_now,
             new_id=lambda: str(uuid.UUID(int=rng.getrandbits(128))),
         )
-        vars(self.worker)["_graph"] = Graph(
+        vars(self.app)["_graph"] = Graph(
             world.tokens, base_url="https://graph.microsoft.com", transport=InProcessHttpx(network)
         )
         functions = [Function("on_finding", "on_finding", "event", EventGridTrigger.INSTANCE)]
         invoker: Any = SimulatedInvoker(self)
         self.webhook = asgi(EventGridWebhook(functions, keys=Keys(system=_SYSTEM_KEY), invoker=invoker))
         if rng.random() < 0.5:  # it knows the accounts before the first leak, as most do
-            self.knowing = asyncio.create_task(self.worker.accounts.take_inventory())
+            self.knowing = asyncio.create_task(self.app.accounts.take_inventory())
         self.stopping = asyncio.Event()
         self.listeners = [self._listener(name, queue, network, invoker) for name, queue in world.app_queues]
         self.tasks = [asyncio.create_task(listener.run(self.stopping)) for listener in self.listeners]
@@ -180,7 +183,7 @@ class SimulatedHost:
 
     async def run(self, name: str, argument: Any) -> bool:
         """Call one of the app's functions; whether it succeeded."""
-        _current.set(self.worker)
+        _current.set(self.app)
         self.invocations += 1
         try:
             async with asyncio.timeout(300):

@@ -20,9 +20,9 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from multidict import CIMultiDict
 
-from shared.facts import PolicyState
-from shared.levers.access_policies import find, from_arm, from_xml, to_arm, to_xml
-from shared.levers.shared_key import authorization
+from shared.actions.acl.policies import find, from_arm, from_xml, to_arm, to_xml
+from shared.cloud.shared_key import authorization
+from shared.domain.account import PolicyState
 from shared.sas import Kind, Service, verify
 from tests.support import samples
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import azure.functions as func
 
-from shared import finding
-from shared.caller import Caller
+from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
+from shared.domain import finding
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Approval, Reason, Revocation, State
 from shared.errors import InvalidRequest, NoSuchRecord, NotPermitted, SasquashError, WrongState
-from shared.finding import Finding, Order
-from shared.ledger import HistoryEntry
-from shared.responder.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.revocation import Approval, Reason, Revocation, State
+from shared.persistence.revocations import HistoryEntry
 from tests.support import samples
 from tests.support.entra import token
 from tests.support.samples import NOW
@@ -47,7 +47,7 @@ def said(response: func.HttpResponse) -> Any:
 
 
 @dataclass
-class MemoryDesk:
+class MemoryRevocations:
     """Does what a desk does, on `records` and at once. With `fails`, every act comes to that.
 
     What is reported is `contained`, and comes to rest when it is waited for and `rests`.
@@ -81,7 +81,7 @@ class MemoryDesk:
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
         self._note(request, caller)
-        order = Order(request.account, request.lever, request.target)
+        order = Order(request.account, request.action, request.target)
         made = Finding(f"{len(self.records):064x}", None, "responder", None, NOW, order, caller, request.reason)
         return self._keep(awaiting(made))
 

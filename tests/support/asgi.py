@@ -11,8 +11,8 @@ from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from starlette.types import ASGIApp
 
-from local.model import Identity
-from local.tokens import Entra
+from local.entra.tokens import Entra
+from local.tenant.model import Identity
 
 
 def client(app: ASGIApp, host: str, *, token: str | None = None) -> httpx.AsyncClient:

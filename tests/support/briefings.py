@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.report.briefing import Briefing, TimelineEntry
-from shared.revocation import Owner
-from shared.targets import Lever
+from shared.domain.revocation import Owner
+from shared.domain.target import ActionKind
+from shared.followup.briefing.model import Briefing, TimelineEntry
 
 RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
 SECURITY = "security@contoso.com"
@@ -40,7 +40,7 @@ _BRIEFING = Briefing(
     host="robustmodels.blob.core.windows.net",
     key_name="key2",
     policy=None,
-    lever=Lever.ACCOUNT_KEY,
+    action=ActionKind.ACCOUNT_KEY,
     target="key2",
     ordered=False,
     expires=datetime(2051, 10, 6, tzinfo=UTC),
@@ -53,7 +53,7 @@ _BRIEFING = Briefing(
     done="key2 was regenerated 2.1 s after the event arrived.",
     proven="A token of our own was accepted before and refused 6 times after.",
     used=(),
-    breaks=("Every SAS and connection string made with key2.",),
+    impact=("Every SAS and connection string made with key2.",),
     open_points=("Who used it is not known: the account has no logs.",),
     next_steps=("Remove it from the README: `git rm README.md`",),
     deadline=None,

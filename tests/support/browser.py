@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, Playwright, expect
 
-from local.cloud import LocalCloud
+from local.cloud.cloud import LocalCloud
 from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE
 
@@ -28,7 +28,7 @@ async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
 
 
 @dataclass
-class Desk:
+class ConsolePage:
     """One person's tab. `troubles` are errors of the console, of the page, and violations of its policy."""
 
     page: Page
@@ -49,15 +49,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def at_the_desk(browser: Browser, host: str, **options: Any) -> AsyncIterator[Desk]:
+async def console_page(browser: Browser, host: str, **options: Any) -> AsyncIterator[ConsolePage]:
     """A tab of its own, with no memory of others."""
     context = await browser.new_context(ignore_https_errors=True, **options)
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
-    desk = Desk(page, f"{host}/api/desk")
-    page.on("console", lambda said: desk.troubles.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: desk.troubles.append(str(error)))
+    console = ConsolePage(page, f"{host}/api/desk")
+    page.on("console", lambda said: console.troubles.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: console.troubles.append(str(error)))
     try:
-        yield desk
+        yield console
     finally:
         await context.close()

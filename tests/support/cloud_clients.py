@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from local.cloud import LocalCloud
-from local.model import Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import Account
 
 _NUMBERS = itertools.count(1)
 

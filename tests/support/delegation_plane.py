@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from local.entra import Entra, Unauthorized
-from local.model import Account
+from local.entra.service import Entra, Unauthorized
+from local.tenant.model import Account
 from tests.support.asgi import Transport
 from tests.support.samples import TENANT
 

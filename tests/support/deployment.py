@@ -16,12 +16,12 @@ from azure.data.tables.aio import TableServiceClient
 from azure.eventgrid import EventGridEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from local.cloud import LocalCloud
-from local.model import STATE_ACCOUNT, TOPIC_HOST, Account
-from shared import finding
-from shared.ledger import Ledger
-from shared.revocation import Revocation, State
-from shared.state_index import StateIndex
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Account
+from shared.domain import finding
+from shared.domain.revocation import Revocation, State
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import StateIndex
 from tests.support.patience import PATIENCE
 
 OWNER = "model-owner@contoso.com"
@@ -49,7 +49,7 @@ class Developer:
 
 
 @dataclass(frozen=True)
-class Road:
+class Deployment:
     """One deployed Sasquash and the ways to it."""
 
     cloud: LocalCloud

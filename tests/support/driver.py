@@ -22,20 +22,20 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
 
-from local.cloud import LocalCloud
-from local.environment import IdentityEndpoint, app_settings
-from local.faults import Effect, Fault
-from local.model import Account, Incident, Mail, RecordedRequest
-from shared import finding as findings
-from shared.account_table import REST
-from shared.clients import Transport
-from shared.finding import REPORTED, Finding, Report
-from shared.ledger import HistoryEntry
-from shared.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
-from shared.report.graph import Graph
-from shared.revocation import Revocation, State
+from local.cloud.cloud import LocalCloud
+from local.cloud.environment import IdentityEndpoint, app_settings
+from local.network.faults import Effect, Fault
+from local.tenant.model import Account, Incident, Mail, RecordedRequest
+from shared.app import App
+from shared.cloud.clients import Transport
+from shared.cloud.graph import Graph
+from shared.domain import finding as findings
+from shared.domain.finding import REPORTED, Finding, Report
+from shared.domain.revocation import Revocation, State
+from shared.persistence.accounts import COOLDOWN
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
+from shared.persistence.revocations import HistoryEntry
 from shared.settings import Settings
-from shared.worker import Worker
 from tests.support.samples import WITHOUT_TRACES
 
 _NUMBERS = itertools.count(1)
@@ -158,23 +158,23 @@ class Driver:
         requests = self.cloud.model.requests
         self._first_request = requests[-1].sequence if requests else 0
 
-    def worker(
+    def app(
         self, life: Life | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
-    ) -> Worker:
+    ) -> App:
         """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`.
 
         It is the deployed app, unless it has a `credential` of its own.
         """
         environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES
         changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
-        worker = Worker(
+        app = App(
             Settings.read(environment | changed),
             credential=credential or self.credential,
             transport=lambda: self.transport(life or Life()),
             clock=self.clock,
         )
-        vars(worker)["_graph"] = self.graph  # one for all: to make its client takes longer than a test
-        return worker
+        vars(app)["_graph"] = self.graph  # one for all: to make its client takes longer than a test
+        return app
 
     def transport(self, life: Life) -> Transport:
         """A transport into the local cloud that lives as long as `life`."""
@@ -203,7 +203,7 @@ class Driver:
         return account
 
     def fault(self, match: str, effect: Effect = Effect.STATUS, **options: Any) -> Fault:
-        """Have the next request that matches go wrong (`local.faults`)."""
+        """Have the next request that matches go wrong (`local.network.faults`)."""
         fault = Fault(match=match, effect=effect, **options)
         self.cloud.faults.add(fault)
         return fault
@@ -220,26 +220,26 @@ class Driver:
 
     def rest(self) -> None:
         """Let the seconds pass in which the keys of an account are not listed again."""
-        self.clock.advance(seconds=REST.total_seconds())
+        self.clock.advance(seconds=COOLDOWN.total_seconds())
 
     async def record(self, fingerprint: str) -> Revocation:
         """The ledger's record."""
-        found = await self.worker().ledger.read(fingerprint)
+        found = await self.app().store.revocations.read(fingerprint)
         assert found is not None, "no record"
         return found
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
-        return await self.worker().ledger.history(fingerprint)
+        return await self.app().store.revocations.history(fingerprint)
 
     async def rows(self, partition: str) -> dict[str, dict[str, Any]]:
         """The rows of one partition of table `accounts`, by row key."""
-        table = self.worker().account_table._table  # the table as it is, not as the product reads it
+        table = self.app().store.accounts._table  # the table as it is, not as the product reads it
         found = table.query_entities("PartitionKey eq @p", parameters={"p": partition})
         return {row["RowKey"]: dict(row) async for row in found}
 
     async def nothing_open(self) -> None:
         """Take from the sweep what other tests have left to it."""
-        table = self.worker().state_index._table
+        table = self.app().state_index._table
         async for row in table.query_entities("PartitionKey eq 'open'"):
             await table.delete_entity("open", row["RowKey"])
 
@@ -277,7 +277,7 @@ async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings
         if record.state is not State.RECEIVED:
             return record
         driver.clock.advance(minutes=4)
-        await driver.worker(**settings).containment.resume(Message(fingerprint))
+        await driver.app(**settings).containment.resume(Message(fingerprint))
     raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
 
 

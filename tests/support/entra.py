@@ -15,8 +15,8 @@ from azure.core.rest._http_response_impl_async import AsyncHttpResponseImpl
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from shared.web.signing_keys import SigningKeys
-from shared.web.tokens import AccessTokens, Role
+from shared.api.auth.access_tokens import AccessTokens, Role
+from shared.api.auth.signing_keys import SigningKeys
 from tests.support import samples
 from tests.support.samples import NOW
 

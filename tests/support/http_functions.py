@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -14,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared.desk_page.serving import DeskPage
+from shared.api.console.serving import ConsoleFiles
+from shared.api.readiness import ReadinessApi
+from shared.api.revocations.routes import Responder, RevocationService
+from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
-from shared.readiness.api import ReadinessApi
-from shared.readiness.checks import Lock, of_locks
-from shared.readiness.table import DrillOutcome, DrillRun, Look
-from shared.responder.api import Desk, Responder
+from shared.persistence.readiness import DrillOutcome, DrillRun, Look
 from tests.support import samples
 from tests.support.entra import access_tokens
 from tests.support.intake import Place
@@ -59,25 +60,25 @@ class Readings:
         return [DrillRun(NOW, "sasquashdrill", "ab" * 32, DrillOutcome.PASSED, said, 2.4, 3.1)]
 
 
-class Worker:
+class App:
     """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
 
-    def __init__(self, desk: Desk, ledger: Ledger | None = None) -> None:
-        self.responder = Responder(desk, access_tokens(), clock=lambda: NOW)
+    def __init__(self, desk: RevocationService, ledger: Ledger | None = None) -> None:
+        self.revocation_api = Responder(desk, access_tokens(), clock=lambda: NOW)
         self.intake = Place().intake()
-        self.desk_page = DeskPage(samples.settings())
+        self.console = ConsoleFiles(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())
-        self.ledger = ledger or Ledger()
+        self.store = SimpleNamespace(revocations=ledger or Ledger())
 
 
 @contextmanager
-def hosting(worker: Worker) -> Iterator[Starlette]:
-    """Every function with an HTTP trigger, under the host's route prefix, with `worker` behind it."""
+def hosting(app: App) -> Iterator[Starlette]:
+    """Every function with an HTTP trigger, under the host's route prefix, with `app` behind it."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         module = importlib.import_module("function_app")
-        patch.setattr(module, "worker", lambda: worker)
+        patch.setattr(module, "sasquash", lambda: app)
         try:
             yield Starlette(routes=[route for function in module.app.get_functions() for route in _routes(function)])
         finally:

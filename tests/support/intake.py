@@ -12,16 +12,16 @@ from typing import Any
 import azure.functions as func
 from azure.core.messaging import CloudEvent
 
-from shared.alerts import AlertReference, AlertSource
+from shared.api.intake.registry import Reporters
+from shared.api.intake.routes import Intake
+from shared.cloud.event_grid import Publisher
+from shared.cloud.secret_settings import SecretSettings
+from shared.containment.rate_limit import RateLimit
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
 from shared.errors import SasquashError
-from shared.finding import Finding
-from shared.intake.alert_queue import AlertMessage
-from shared.intake.alert_reading import AlertReader
-from shared.intake.api import Intake
-from shared.intake.publishing import Publisher
-from shared.intake.reporters import Reporters
-from shared.quotas import Quotas
-from shared.secret_settings import SecretSettings
+from shared.persistence.alert_queue import AlertMessage
+from shared.sources.alert_reader import AlertReader
 from shared.sources.findings import Found
 from tests.support import samples
 from tests.support.entra import access_tokens
@@ -134,7 +134,7 @@ class Place:
             reporters=Reporters(settings, secrets=secrets, tokens=access_tokens(), clock=self.clock),
             publisher=Publisher(lambda: self.topic),  # type: ignore[arg-type, return-value]
             alerts=self.alerts,
-            quotas=Quotas(an_hour=settings.intake_quota, clock=self.clock),
+            quotas=RateLimit(an_hour=settings.intake_quota, clock=self.clock),
             clock=self.clock,
         )
 
@@ -196,7 +196,7 @@ def results(response: func.HttpResponse) -> list[tuple[str, str | None]]:
 
 def leaked(findings: Iterable[str]) -> tuple[Finding, ...]:
     """Findings of an alert about these texts."""
-    from shared.finding import in_text
+    from shared.domain.finding import in_text
 
     return tuple(
         reported.finding

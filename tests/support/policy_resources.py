@@ -18,8 +18,8 @@ from azure.storage.queue import AccessPolicy as QueuePolicy
 from azure.storage.queue import generate_queue_sas
 from azure.storage.queue.aio import QueueClient
 
-from local.model import Account
-from tests.support.deployment import Road
+from local.tenant.model import Account
+from tests.support.deployment import Deployment
 
 POLICIES = ("partners", "suppliers")
 REFUSED = (403, "AuthenticationFailed")
@@ -33,7 +33,7 @@ def _end() -> datetime:
 class Place(ABC):
     """One resource of an account, with the policies POLICIES on it."""
 
-    road: Road
+    deployment: Deployment
     account: Account
     name: str
 
@@ -64,7 +64,7 @@ class Place(ABC):
 class Container(Place):
     def _client(self) -> ContainerClient:
         endpoint = f"https://{self.account.name}.blob.core.windows.net"
-        return ContainerClient(endpoint, self.name, credential=self.account.keys["key1"], **self.road.options)
+        return ContainerClient(endpoint, self.name, credential=self.account.keys["key1"], **self.deployment.options)
 
     async def make(self) -> None:
         async with self._client() as client:
@@ -78,7 +78,7 @@ class Container(Place):
         return f"https://{self.account.name}.blob.core.windows.net/{self.name}?{query}"
 
     async def use(self, url: str) -> None:
-        async with ContainerClient.from_container_url(url, **self.road.options) as client:
+        async with ContainerClient.from_container_url(url, **self.deployment.options) as client:
             [blob async for blob in client.list_blobs()]
 
     async def policies(self) -> dict[str, datetime | None]:
@@ -91,7 +91,7 @@ class Container(Place):
 class Queue(Place):
     def _client(self) -> QueueClient:
         endpoint = f"https://{self.account.name}.queue.core.windows.net"
-        return QueueClient(endpoint, self.name, credential=self.account.keys["key1"], **self.road.options)
+        return QueueClient(endpoint, self.name, credential=self.account.keys["key1"], **self.deployment.options)
 
     async def make(self) -> None:
         async with self._client() as client:
@@ -105,7 +105,7 @@ class Queue(Place):
         return f"https://{self.account.name}.queue.core.windows.net/{self.name}?{query}"
 
     async def use(self, url: str) -> None:
-        async with QueueClient.from_queue_url(url, **self.road.options) as client:
+        async with QueueClient.from_queue_url(url, **self.deployment.options) as client:
             await client.peek_messages()
 
     async def policies(self) -> dict[str, datetime | None]:
@@ -118,7 +118,7 @@ class Table(Place):
     def _client(self) -> TableClient:
         signer = AzureNamedKeyCredential(self.account.name, self.account.keys["key1"])
         endpoint = f"https://{self.account.name}.table.core.windows.net"
-        return TableClient(endpoint, self.name, credential=signer, **self.road.options)
+        return TableClient(endpoint, self.name, credential=signer, **self.deployment.options)
 
     async def make(self) -> None:
         async with self._client() as client:
@@ -133,7 +133,7 @@ class Table(Place):
         return f"https://{self.account.name}.table.core.windows.net/{self.name}?{query}"
 
     async def use(self, url: str) -> None:
-        async with TableClient.from_table_url(url, **self.road.options) as client:
+        async with TableClient.from_table_url(url, **self.deployment.options) as client:
             [entity async for entity in client.list_entities()]
 
     async def policies(self) -> dict[str, datetime | None]:
@@ -147,7 +147,7 @@ class Share(Place):
 
     def _client(self) -> ShareClient:
         endpoint = f"https://{self.account.name}.file.core.windows.net"
-        return ShareClient(endpoint, self.name, credential=self.account.keys["key1"], **self.road.options)
+        return ShareClient(endpoint, self.name, credential=self.account.keys["key1"], **self.deployment.options)
 
     async def make(self) -> None:
         async with self._client() as client:
@@ -161,7 +161,7 @@ class Share(Place):
         return f"https://{self.account.name}.file.core.windows.net/{self.name}/readme.txt?{query}"
 
     async def use(self, url: str) -> None:
-        async with ShareFileClient.from_file_url(url, **self.road.options) as client:
+        async with ShareFileClient.from_file_url(url, **self.deployment.options) as client:
             try:
                 await client.get_file_properties()
             except ResourceNotFoundError:

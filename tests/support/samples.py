@@ -17,14 +17,14 @@ from azure.storage.blob import (
 from azure.storage.fileshare import generate_file_sas, generate_share_sas
 from azure.storage.queue import generate_queue_sas
 
-from shared.alerts import AlertEvidence, AlertReference, AlertSource
-from shared.caller import Caller
-from shared.facts import AccountFacts, PolicyReading, PolicyState, Via
-from shared.finding import Finding, Order
-from shared.revocation import Approval, Liveness, Plan, ProofToken, Pull, Revocation
+from shared.domain.account import AccountFacts, PolicyReading, PolicyState, Via
+from shared.domain.alert import AlertEvidence, AlertReference, AlertSource
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Approval, Execution, Liveness, Plan, Revocation, VerificationToken
+from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Credential, Service, extract, key_sha256, mint_read_token
 from shared.settings import Settings
-from shared.targets import Lever, PolicyTarget
 
 NOW = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 ACCOUNT = "robustmodels"
@@ -199,20 +199,20 @@ def connection_string(*, key_name: str = "key1") -> str:
 def plan(*, target: str = "key2") -> Plan:
     """A plan to regenerate `target` as it is in KEYS."""
     return Plan(
-        lever=Lever.ACCOUNT_KEY,
+        action=ActionKind.ACCOUNT_KEY,
         account_id=ACCOUNT_ID,
         target=target,
         version=key_sha256(KEYS[target]),
         reason=f"The leaked token was signed by {target}.",
         steps=(f"Regenerate {target}.",),
-        breaks=(f"Every client that uses {target}.",),
+        impact=(f"Every client that uses {target}.",),
         digest="d" * 64,
     )
 
 
-def proof_token(
+def verification_token(
     service: Service = Service.BLOB, *, life: timedelta = timedelta(minutes=30), accepted_before: bool | None = None
-) -> ProofToken:
+) -> VerificationToken:
     """A proof token as the prover would mint it, for one object that does not exist."""
     path = {
         Service.BLOB: "sasquashproof1/none",
@@ -222,20 +222,20 @@ def proof_token(
     }[service]
     resource = path if service in (Service.BLOB, Service.FILE) else "sasquashproof1"
     query = mint_read_token(service=service, account=ACCOUNT, resource=resource, expires=NOW + life, key=KEYS["key2"])
-    return ProofToken(service, f"{account().endpoints[service]}{path}", query, NOW + life, accepted_before)
+    return VerificationToken(service, f"{account().endpoints[service]}{path}", query, NOW + life, accepted_before)
 
 
-def pull(*tokens: ProofToken, at: datetime = NOW, confirmed_by: str = "answer") -> Pull:
+def execution(*tokens: VerificationToken, at: datetime = NOW, confirmed_by: str = "answer") -> Execution:
     """key2 was regenerated."""
-    return Pull(
-        lever=Lever.ACCOUNT_KEY,
+    return Execution(
+        action=ActionKind.ACCOUNT_KEY,
         target="key2",
         at=at,
         old_sha256=key_sha256(KEYS["key2"]),
         new_sha256=key_sha256(key("new")),
         confirmed_by=confirmed_by,
         correlation_id="11111111-2222-4333-8444-555555555555" if confirmed_by == "answer" else None,
-        proof_tokens=tokens,
+        verification_tokens=tokens,
     )
 
 
@@ -305,9 +305,9 @@ def alerted(**changed: Any) -> Finding:
     return Finding.of_evidence(evidence(**changed), source="defender", url=None, detected_at=NOW, alert=alert)
 
 
-def ordered(lever: Lever, target: str) -> Finding:
+def ordered(action: ActionKind, target: str) -> Finding:
     """A person's order, without a leak."""
-    order = Order(ACCOUNT, lever, target)
+    order = Order(ACCOUNT, action, target)
     return Finding(
         "0" * 64, None, "responder", None, NOW, order=order, reported_by=PERSON, reason="The laptop is gone"
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from azure.storage.fileshare import AccessPolicy, generate_share_sas
 from azure.storage.fileshare.aio import ShareClient
 
-from local.model import Account
+from local.tenant.model import Account
 from tests.support.driver import Driver, Life
 
 NAME = "homes"

@@ -9,8 +9,8 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.fileshare.aio import ShareServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
-from local.cloud import LocalCloud
-from local.model import Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import Account
 from tests.support.cloud_clients import options
 
 

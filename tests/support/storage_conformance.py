@@ -12,13 +12,13 @@ from azure.data.tables.aio import TableClient
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
-from local import identities
-from local.cloud import LocalCloud
-from local.entra import Entra
+from local.cloud.cloud import LocalCloud
+from local.cloud.provisioning import state_account
+from local.entra.service import Entra
 from local.memory.storage import MemoryStorage
 from local.memory.transport import InProcessTransport
-from local.model import STATE_ACCOUNT, Cloud, Identity
-from local.provisioning import state_account
+from local.tenant import identities
+from local.tenant.model import STATE_ACCOUNT, Cloud, Identity
 
 _NUMBERS = itertools.count(1)
 

@@ -12,7 +12,7 @@ from azure.storage.blob import (
     generate_container_sas,
 )
 
-from local.model import new_storage_key
+from local.tenant.model import new_storage_key
 from tests.support.leaks import account_sas, later
 
 

@@ -10,8 +10,8 @@ from azure.storage.fileshare.aio import ShareServiceClient
 from azure.storage.queue import generate_queue_sas
 from azure.storage.queue.aio import QueueServiceClient
 
-from local.cloud import LocalCloud
-from local.model import Account
+from local.cloud.cloud import LocalCloud
+from local.tenant.model import Account
 from tests.support.cloud_clients import browser
 from tests.support.deployment import Developer
 from tests.support.driver import Driver, Life

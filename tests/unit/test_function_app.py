@@ -17,15 +17,15 @@ import pytest
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
-from shared.alerts import AlertReference, AlertSource
+from shared.api.intake.routes import Intake
+from shared.api.revocations.routes import Responder
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
-from shared.finding import REPORTED, Report, Reported, read
-from shared.intake.alert_queue import AlertMessage
-from shared.intake.alert_reading import AlertReader
-from shared.intake.api import Intake
-from shared.queues import Message
-from shared.responder.api import Responder
-from shared.undelivered import Undelivered
+from shared.operations.dead_letters import DeadLetters
+from shared.persistence.alert_queue import AlertMessage
+from shared.persistence.queues import Message
+from shared.sources.alert_reader import AlertReader
 from tests.support import samples
 from tests.support.paths import ROOT
 from tests.support.samples import ENVIRONMENT, NOW
@@ -39,15 +39,15 @@ HEAVY = (
     "azure.storage.blob",
     "httpx",
     "jwt",
-    "shared.followup",
-    "shared.responder.api",
-    "shared.intake.api",
+    "shared.followup.service",
+    "shared.api.revocations.routes",
+    "shared.api.intake.routes",
     "shared.sources",
-    "shared.sweep",
-    "shared.undelivered",
-    "shared.digest",
+    "shared.operations.sweeper",
+    "shared.operations.dead_letters",
+    "shared.followup.mail.digest_store",
     "shared.readiness",
-    "shared.desk_page",
+    "shared.api.console",
     "opentelemetry",
     "azure.monitor",
 )
@@ -227,15 +227,22 @@ class Rooms:
     reports: list[Report] = field(default_factory=list)
     contained: list[Message] = field(default_factory=list)
     followed_up: list[Message] = field(default_factory=list)
-    responder: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Responder))
+    revocation_api: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Responder))
     intake: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Intake))
     alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
-    undelivered: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Undelivered))
+    dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
     inventories: int = 0
-    ledger: object = None
 
     @property
     def accounts(self) -> "Rooms":
+        return self
+
+    @property
+    def store(self) -> "Rooms":
+        return self
+
+    @property
+    def revocations(self) -> "Rooms":
         return self
 
     async def take_inventory(self) -> None:
@@ -243,7 +250,7 @@ class Rooms:
         self.inventories += 1
 
     @property
-    def reception(self) -> "Rooms":
+    def ingest(self) -> "Rooms":
         return self
 
     @property
@@ -264,14 +271,12 @@ class Rooms:
         self.followed_up.append(message)
 
     async def ping(self) -> None:
-        """There is a ledger."""
+        """The tables answer."""
 
 
 @pytest.fixture
 def rooms() -> Rooms:
-    found = Rooms()
-    found.ledger = found
-    return found
+    return Rooms()
 
 
 @pytest.fixture
@@ -279,7 +284,7 @@ def app(monkeypatch: pytest.MonkeyPatch, rooms: Rooms) -> Iterator[ModuleType]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     module = importlib.import_module("function_app")
-    monkeypatch.setattr(module, "worker", lambda: rooms)
+    monkeypatch.setattr(module, "sasquash", lambda: rooms)
     yield module
     del sys.modules["function_app"]
 
@@ -374,8 +379,8 @@ async def test_a_call_of_the_api_is_answered_by_the_responder(
 
     answer = await call(app, name, req=request)
 
-    assert answer is getattr(rooms.responder, answers).return_value
-    getattr(rooms.responder, answers).assert_awaited_once_with(request)
+    assert answer is getattr(rooms.revocation_api, answers).return_value
+    getattr(rooms.revocation_api, answers).assert_awaited_once_with(request)
 
 
 async def test_a_report_is_answered_by_the_intake(app: ModuleType, rooms: Rooms) -> None:
@@ -397,10 +402,10 @@ async def test_an_alert_in_the_queue_is_read(app: ModuleType, rooms: Rooms) -> N
 async def test_an_alert_that_could_not_be_read_is_told_of_whatever_it_holds(app: ModuleType, rooms: Rooms) -> None:
     await call(app, "intake_poison", message=func.QueueMessage(body=b"\xffhello"))
 
-    rooms.undelivered.unread.assert_awaited_once_with("\ufffdhello")
+    rooms.dead_letters.unread.assert_awaited_once_with("\ufffdhello")
 
 
-async def test_health_is_that_of_the_ledger(app: ModuleType) -> None:
+async def test_health_asks_the_revocations_table(app: ModuleType) -> None:
     request = func.HttpRequest(method="GET", url="/api/health", body=b"")
 
     assert (await call(app, "health_check", req=request)).status_code == 200
@@ -409,8 +414,8 @@ async def test_health_is_that_of_the_ledger(app: ModuleType) -> None:
 def test_the_worker_is_made_once_and_only_when_asked_for(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     make = MagicMock()
-    monkeypatch.setattr(app, "Worker", make)
+    monkeypatch.setattr(app, "App", make)
 
     make.assert_not_called()
-    assert app.worker() is app.worker()
+    assert app.sasquash() is app.sasquash()
     make.assert_called_once_with(app.SETTINGS)

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from shared.decide.rules import default_rules
+from shared.domain.decision.rules import default_rules
 from shared.errors import SettingsError
 from shared.settings import Mode, Settings, declared
 from tests.support.paths import ROOT

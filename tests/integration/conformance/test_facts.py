@@ -11,7 +11,7 @@ from conformance import azd, logs
 from conformance.__main__ import main
 from conformance.deployed import Deployment, custom_roles, sign_in
 from conformance.facts import BY_HAND, FACTS
-from shared.levers.data_plane import Answer
+from shared.cloud.data_plane import Answer
 from tests.support.bicep import ROOT, roles
 
 DEPLOYMENT = Deployment("test", {"SASQUASH_API": "https://app.example/api"})

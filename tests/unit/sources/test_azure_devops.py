@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from local import azure_devops as local_azure_devops
-from local import identities
-from local.entra import Entra
-from local.model import Cloud
-from local.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
-from shared.alerts import AlertReference, AlertSource
+from local.entra.service import Entra
+from local.reporters import azure_devops as local_azure_devops
+from local.tenant import identities
+from local.tenant.model import Cloud
+from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
+from shared.cloud.http import Rest
+from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.entries import Alert, Invalid, Skip, Skipped

@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from local import graph, identities
-from local.entra import Entra
-from local.model import Cloud
-from local.senders import DefenderAlert
-from shared.alerts import AlertReference, AlertSource
+from local.entra.service import Entra
+from local.graph import service
+from local.tenant import identities
+from local.tenant.model import Cloud
+from local.tenant.senders import DefenderAlert
+from shared.cloud.http import Rest
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.target import ActionKind
 from shared.errors import Blocked, NotFound
-from shared.rest import Rest
 from shared.sources import defender
 from shared.sources.defender import Defender
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
-from shared.targets import Lever
 from tests.support import samples
 from tests.support.asgi import Credential, Transport
 
@@ -79,7 +80,7 @@ class Place:
 async def place() -> AsyncIterator[Place]:
     cloud = Cloud(identities=identities.directory(), users=identities.users())
     entra = Entra(cloud)
-    wire = Transport(graph.app(cloud, entra))
+    wire = Transport(service.app(cloud, entra))
     yield Place(cloud, entra, wire)
     await wire.close()
 
@@ -95,7 +96,7 @@ async def test_an_alert_says_which_key_signed_the_token(place: Place, reference:
     assert (evidence.permissions, evidence.services) == (("Read", "Write", "List"), ("Blob",))
     assert (evidence.signature_sha256, evidence.seen_at) == ("ab" * 32, made.created_at.replace(microsecond=0))
     assert finding.order is not None
-    assert (finding.order.lever, finding.order.target) == (Lever.ACCOUNT_KEY, "key2")
+    assert (finding.order.action, finding.order.target) == (ActionKind.ACCOUNT_KEY, "key2")
     assert (finding.source, finding.alert, finding.credential) == ("defender", ALERT, None)
 
 

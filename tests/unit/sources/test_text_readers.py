@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.reports import PAYLOADS
+from local.reporters.reports import PAYLOADS
+from shared.api.intake.registry import TEXT_READERS
 from shared.errors import InvalidRequest
-from shared.intake.reporters import TEXT_READERS
 from shared.sas import extract
 from shared.sources import cloudevents, generic, gitleaks, sarif, trufflehog
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text

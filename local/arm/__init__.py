@@ -1,0 +1,1 @@
+"""Stand-ins for Azure Resource Manager and Resource Graph."""

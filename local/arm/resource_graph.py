@@ -1,0 +1,205 @@
+"""Azure Resource Graph: answers the product's query, for one account or for all, and refuses every other.
+
+Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. A
+query that this stand-in does not know is answered as one that does not parse: a change of the product's query
+has to be made here too, on purpose.
+"""
+
+import base64
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from local.arm import storage_accounts
+from local.arm.protocol import ArmError, Call, read_json
+from local.tenant.model import SUBSCRIPTION_ID, Account, now
+
+VERSIONS = ("2021-03-01", "2022-10-01", "2024-04-01")
+
+_LABEL = re.compile(r"[a-z0-9]{3,24}")
+_HOST = re.compile(r"[a-z0-9.-]+")
+_MEMBERS = frozenset({"subscriptions", "query", "options"})
+_OPTIONS = frozenset({"resultFormat", "allowPartialScopes", "$top", "$skip", "$skipToken"})
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LARGEST_PAGE = 1000
+
+_QUERY = """
+resources
+| where type =~ 'microsoft.storage/storageaccounts'
+| where {condition}
+| project id, customDomain = tostring(properties.customDomain.name),
+  primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints
+"""
+
+
+def _normalize(query: str) -> str:
+    """Collapse white space, which the Kusto language ignores around its operators."""
+    return re.sub(r"\s*(=~|=|\||,|\(|\))\s*", r"\1", " ".join(query.split()))
+
+
+def _pattern(condition: str) -> re.Pattern[str]:
+    whole = re.escape(_normalize(_QUERY.format(condition=condition)))
+    literal = "(?P<{}>[^']*)"
+    return re.compile(whole.replace("LABEL", literal.format("label")).replace("HOST", literal.format("host")))
+
+
+_BY_DOMAIN = "tostring(properties.customDomain.name) =~ 'HOST'"
+_PATTERNS = (_pattern(f"name =~ 'LABEL' or {_BY_DOMAIN}"), _pattern(_BY_DOMAIN))
+_ALL = _normalize(_QUERY.replace("| where {condition}", ""))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The literals of the product's query, in lower case: `=~` ignores case."""
+
+    label: str | None
+    host: str | None  # None: of all accounts
+
+    @classmethod
+    def parse(cls, query: str) -> "_Search":
+        if _normalize(query) == _ALL:
+            return cls(label=None, host=None)
+        for pattern in _PATTERNS:
+            match = pattern.fullmatch(_normalize(query))
+            if match is None:
+                continue
+            names = match.groupdict()
+            label, host = names.get("label"), names["host"]
+            if (label is None or _LABEL.fullmatch(label)) and _HOST.fullmatch(host):
+                return cls(label=label, host=host)
+        raise _bad_request(
+            "InvalidQuery",
+            "Query is invalid. Please refer to the documentation for the Azure Resource Graph service and "
+            "fix the error before retrying.",
+        )
+
+    def finds(self, account: Account) -> bool:
+        if self.host is None:
+            return True
+        return account.name == self.label or _custom_domain(account).lower() == self.host
+
+
+async def query(call: Call) -> Response:
+    """Run the product's query over the subscriptions asked for, as far as the caller may read them."""
+    if not call.identity.may("Microsoft.ResourceGraph/resources/read"):
+        raise ArmError(
+            403,
+            "AccessDenied",
+            _support_text(),
+            details=[
+                (
+                    "AccessDenied",
+                    "Access is denied to the requested resource. The user might not have enough permission.",
+                )
+            ],
+        )
+    body = await read_json(call.request)
+    _reject_unknown(body, _MEMBERS)
+    _require_subscriptions(body.get("subscriptions"))
+    options = body.get("options", {})
+    if not isinstance(options, dict):
+        raise _bad_request("InvalidQueryOptions", "The options must be an object.")
+    _reject_unknown(options, _OPTIONS)
+    if options.get("resultFormat", "objectArray") != "objectArray":
+        raise _bad_request("InvalidQueryOptions", "Only the result format objectArray is stood in for.")
+    text = body.get("query")
+    if not isinstance(text, str) or not text.strip():
+        raise _bad_request("MissingQuery", "The query is required.")
+    search = _Search.parse(text)
+    skip = _number(options, "$skip", low=0, high=None, default=0)
+    top = _number(options, "$top", low=1, high=_LARGEST_PAGE, default=_LARGEST_PAGE)
+    readable: Iterable[Account] = ()
+    if call.identity.may("Microsoft.Storage/storageAccounts/read"):
+        readable = call.cloud.accounts.values()
+    rows = [_row(account) for account in readable if search.finds(account)]
+    if "$skipToken" in options:
+        skip = _place(options["$skipToken"])
+    page = rows[skip : skip + top]
+    more = {"$skipToken": _skip_token(skip + top)} if skip + top < len(rows) else {}
+    return JSONResponse(
+        {
+            "totalRecords": len(rows),
+            "count": len(page),
+            "data": page,
+            "facets": [],
+            "resultTruncated": "false",
+            **more,
+        }
+    )
+
+
+def _skip_token(place: int) -> str:
+    return base64.b64encode(f"ew0K:{place}".encode()).decode()
+
+
+def _place(token: object) -> int:
+    """Read a token that an answer gave."""
+    try:
+        mark, _, place = base64.b64decode(str(token), validate=True).decode().partition(":")
+        if mark == "ew0K":
+            return int(place)
+    except ValueError:
+        pass
+    raise _bad_request("InvalidQueryOptions", "The skip token is invalid.")
+
+
+def _row(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "customDomain": _custom_domain(account),
+        "primaryEndpoints": storage_accounts.endpoints(account, secondary=False),
+        "secondaryEndpoints": storage_accounts.endpoints(account, secondary=True),
+    }
+
+
+def _custom_domain(account: Account) -> str:
+    """`tostring()` of a member that is not there is the empty string."""
+    name = account.properties.get("customDomain", {}).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def _require_subscriptions(subscriptions: object) -> None:
+    """Without any, the caller's whole tenant is searched, which is our one subscription."""
+    if subscriptions is None or subscriptions == []:
+        return
+    if not isinstance(subscriptions, list) or not all(
+        isinstance(subscription, str) and _GUID.fullmatch(subscription) for subscription in subscriptions
+    ):
+        raise _bad_request(
+            "SubscriptionsContainInvalidGuids",
+            f"Subscription ids have to be valid GUIDs. Given: '{subscriptions}'.",
+        )
+    if SUBSCRIPTION_ID not in {subscription.lower() for subscription in subscriptions}:
+        raise _bad_request(
+            "NoValidSubscriptionsInQueryRequest",
+            "There must be at least one subscription that is eligible to contain resources. "
+            f"Given: '{', '.join(subscriptions)}'.",
+        )
+
+
+def _number(options: dict[str, Any], name: str, *, low: int, high: int | None, default: int) -> int:
+    value = options.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value < low or (high is not None and value > high):
+        raise _bad_request("InvalidQueryOptions", f"The option {name} is out of range.")
+    return value
+
+
+def _reject_unknown(members: dict[str, Any], known: frozenset[str]) -> None:
+    for member in members:
+        if member not in known:
+            raise _bad_request("InvalidPayload", f"Could not find member '{member}'.")
+
+
+def _bad_request(code: str, message: str) -> ArmError:
+    return ArmError(400, "BadRequest", _support_text(), details=[(code, message)])
+
+
+def _support_text() -> str:
+    return (
+        f"Please provide below info when asking for support: timestamp = {now().isoformat()}, "
+        f"correlationId = {uuid.uuid4()}."
+    )

@@ -1,0 +1,213 @@
+"""The storage resource provider: storage accounts and their keys.
+
+Shapes: learn.microsoft.com/rest/api/storagerp/storage-accounts (get properties, list, list keys, regenerate
+key, revoke user delegation keys, update), api-version 2026-09-01; the older ones that are accepted had the same
+members.
+"""
+
+import base64
+import binascii
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import JSONResponse, Response
+
+from local.arm import network_rules
+from local.arm.protocol import (
+    ArmError,
+    Call,
+    invalid_content,
+    invalid_value,
+    read_json,
+    reject_unknown,
+    timestamp,
+)
+from local.entra.tokens import ARM
+from local.tenant import tags
+from local.tenant.model import LOCATION, Account, now
+
+VERSIONS = (
+    "2019-06-01",
+    "2021-01-01",
+    "2021-02-01",
+    "2021-04-01",
+    "2021-06-01",
+    "2021-08-01",
+    "2021-09-01",
+    "2022-05-01",
+    "2022-09-01",
+    "2023-01-01",
+    "2023-04-01",
+    "2023-05-01",
+    "2024-01-01",
+    "2025-01-01",
+    "2025-06-01",
+    "2025-08-01",
+    "2026-04-01",
+    "2026-09-01",
+)
+PAGE_SIZE = 100
+
+_SECONDARY_LOCATION = "northeurope"  # the region paired with LOCATION
+_WEB_ZONE = "z6"  # LOCATION's zone in the host names of static web sites
+_KEY_NAMES = ("key1", "key2", "kerb1", "kerb2")
+_UPDATABLE = frozenset({"allowSharedKeyAccess", "allowBlobPublicAccess", "publicNetworkAccess", "networkAcls"})
+
+
+def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
+    """The account's endpoints as ARM lists them; the secondary ones of RA-GRS have no file service."""
+    name = f"{account.name}-secondary" if secondary else account.name
+    services = ("dfs", "blob", "queue", "table") if secondary else ("dfs", "blob", "queue", "table", "file")
+    return {service: f"https://{name}.{service}.core.windows.net/" for service in services} | {
+        "web": f"https://{name}.{_WEB_ZONE}.web.core.windows.net/"
+    }
+
+
+async def list_accounts(call: Call) -> Response:
+    """List storage accounts of the subscription, or of one resource group, PAGE_SIZE a page."""
+    after = _read_skip_token(call.request.query_params.get("$skiptoken"))
+    accounts = sorted(
+        (
+            account
+            for account in call.cloud.accounts.values()
+            if call.resource_group in (None, account.resource_group) and account.name > after
+        ),
+        key=lambda account: account.name,
+    )
+    page = accounts[:PAGE_SIZE]
+    body: dict[str, Any] = {"value": [describe(account) for account in page]}
+    if len(accounts) > PAGE_SIZE:
+        token = base64.urlsafe_b64encode(page[-1].name.encode()).decode()
+        version = quote(call.request.query_params["api-version"])
+        body["nextLink"] = f"{ARM}{call.request.url.path}?api-version={version}&$skiptoken={quote(token)}"
+    return JSONResponse(body)
+
+
+def _read_skip_token(token: str | None) -> str:
+    if token is None:
+        return ""
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise ArmError(400, "InvalidSkipToken", "The skip token is not one that was handed out.") from None
+
+
+async def get_account(call: Call) -> Response:
+    """Get an account's properties; `$expand=geoReplicationStats` adds those."""
+    body = describe(call.account)
+    expand = call.request.query_params.get("$expand")
+    if expand is not None and expand.lower() not in ("georeplicationstats", "blobrestorestatus"):
+        raise invalid_value("$expand")
+    if expand is not None and expand.lower() == "georeplicationstats":
+        body["properties"]["geoReplicationStats"] = {
+            "status": "Live",
+            "lastSyncTime": timestamp(now()),
+            "canFailover": True,
+        }
+    return JSONResponse(body)
+
+
+async def list_keys(call: Call) -> Response:
+    """List the account's keys; with `$expand=kerb` its Kerberos keys too, where it has any."""
+    expand = call.request.query_params.get("$expand")
+    if expand not in (None, "kerb"):
+        raise invalid_value("$expand")
+    return _keys(call.account, kerberos=expand == "kerb")
+
+
+async def regenerate_key(call: Call) -> Response:
+    """Give one key a new value, in force when this answers; the answer lists the keys as they are now."""
+    body = await read_json(call.request)
+    reject_unknown(body, frozenset({"keyName"}), of="StorageAccountRegenerateKeyParameters")
+    name = body.get("keyName")
+    if name not in _KEY_NAMES:
+        raise invalid_value("keyName")
+    await call.cloud.regenerate(call.account, name)
+    return _keys(call.account, kerberos=name.startswith("kerb"))
+
+
+def _keys(account: Account, *, kerberos: bool) -> Response:
+    keys = account.keys | (account.kerberos_keys if kerberos else {})
+    return JSONResponse(
+        {
+            "keys": [
+                {
+                    "creationTime": timestamp(account.key_created.get(name, account.created_at)),
+                    "keyName": name,
+                    "value": value,
+                    "permissions": "FULL",
+                }
+                for name, value in sorted(keys.items(), key=lambda item: _KEY_NAMES.index(item[0]))
+            ]
+        },
+        headers={"cache-control": "no-store"},
+    )
+
+
+async def revoke_user_delegation_keys(call: Call) -> Response:
+    """Make every user delegation key void that was handed out until now; the answer has no body."""
+    call.account.delegation_keys_revoked_at = now()
+    return Response(status_code=200)
+
+
+async def update_account(call: Call) -> Response:
+    """Change tags, shared-key access, anonymous access or network rules: all that is asked for, or nothing."""
+    body = await read_json(call.request)
+    reject_unknown(body, frozenset({"tags", "properties"}), of="StorageAccountUpdateParameters")
+    properties = body.get("properties", {})
+    if not isinstance(properties, dict):
+        raise invalid_content("The member 'properties' must be an object.")
+    reject_unknown(properties, _UPDATABLE, of="StorageAccountPropertiesUpdateParameters")
+    changed = {name: _valid_property(name, value) for name, value in properties.items()}
+    try:
+        call.account.tags = tags.valid(body.get("tags", call.account.tags))
+    except tags.InvalidTags as error:
+        raise ArmError(400, error.code, str(error)) from None
+    call.account.properties.update(changed)
+    return JSONResponse(describe(call.account))
+
+
+def _valid_property(name: str, value: object) -> object:
+    if name in ("allowSharedKeyAccess", "allowBlobPublicAccess"):
+        valid = isinstance(value, bool)
+    elif name == "publicNetworkAccess":
+        valid = value in ("Enabled", "Disabled", "SecuredByPerimeter")
+    else:
+        return network_rules.valid(value)
+    if not valid:
+        raise invalid_value(name)
+    return value
+
+
+def describe(account: Account) -> dict[str, Any]:
+    """The account as a StorageAccount resource."""
+    key_created = {name: timestamp(account.key_created[name]) for name in ("key1", "key2")}
+    created = timestamp(account.created_at)
+    network = network_rules.EMPTY | account.properties.get("networkAcls", {})
+    return {
+        "sku": {"name": "Standard_RAGRS", "tier": "Standard"},
+        "kind": "StorageV2",
+        "id": account.id,
+        "name": account.name,
+        "type": "Microsoft.Storage/storageAccounts",
+        "location": LOCATION,
+        "tags": account.tags,
+        "properties": {
+            "keyCreationTime": key_created,
+            "privateEndpointConnections": [],
+            "minimumTlsVersion": "TLS1_2",
+            "supportsHttpsTrafficOnly": True,
+            "accessTier": "Hot",
+            "encryption": {"keySource": "Microsoft.Storage"},
+            "provisioningState": "Succeeded",
+            "creationTime": created,
+            "primaryEndpoints": endpoints(account, secondary=False),
+            "primaryLocation": LOCATION,
+            "statusOfPrimary": "available",
+            "secondaryEndpoints": endpoints(account, secondary=True),
+            "secondaryLocation": _SECONDARY_LOCATION,
+            "statusOfSecondary": "available",
+        }
+        | account.properties
+        | {"networkAcls": network},
+    }

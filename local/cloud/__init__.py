@@ -1,0 +1,1 @@
+"""The local cloud as a whole: start, stop, command, control port."""

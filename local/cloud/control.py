@@ -1,0 +1,312 @@
+"""The control port: look inside the local cloud, make accounts, inject faults, start over.
+
+Plain http on loopback, for people, the demo and tests. What docs/local-cloud.md says of it is stable; every body
+is JSON, errors are `{"error": {"code", "message"}}`.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local import json_text
+from local.key_vault import body as keyvault_body
+from local.network.faults import Effect, Fault, Faults
+from local.reporters import reports
+from local.storage.azurite import AzuriteError
+from local.storage.backend import StorageBackendError
+from local.tenant import tags
+from local.tenant.model import Account, Cloud, Incident, Mail
+
+_LOGGED_SERVICES = ("blob", "queue", "table", "file")
+_ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
+_GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
+_FAULT_CODE = re.compile(r"[A-Za-z0-9]{1,80}")
+_LARGEST_BODY = 1024 * 1024
+_RESOURCE_GROUP = "production"
+
+Json = dict[str, Any]
+
+
+class InvalidRequestError(ValueError):
+    """What is wrong with a request's body or query, in words for its sender."""
+
+
+def app(
+    cloud: Cloud,
+    faults: Faults,
+    *,
+    reset: Callable[[], Awaitable[None]],
+    ailing: Callable[[], tuple[str, ...]],
+    report: Callable[[str, str], reports.Posted],
+) -> Starlette:
+    """The control port's app. `reset` starts over; `ailing` names the parts of the cloud that have stopped.
+
+    `report` makes a report of a source about a text, ready to be posted to the intake.
+    """
+
+    async def health(_request: Request) -> Response:
+        stopped = ailing()
+        return _json({"status": "ailing" if stopped else "ok", "stopped": stopped}, 503 if stopped else 200)
+
+    async def state(_request: Request) -> Response:
+        return _json(_state(cloud))
+
+    async def requests(request: Request) -> Response:
+        since = _since(request.query_params.get("since", "0"))
+        found = (r for r in cloud.requests if (r.at >= since if isinstance(since, datetime) else r.sequence > since))
+        return _json([asdict(recorded) for recorded in found])
+
+    async def create_account(request: Request) -> Response:
+        account = _account(await _object(request))
+        if account.name in cloud.accounts:
+            raise HTTPException(409, f"The storage account {account.name} exists already.")
+        cloud.accounts[account.name] = account
+        try:
+            await cloud.keys_changed()
+        except BaseException:
+            del cloud.accounts[account.name]  # a failed or cancelled request must not leave half an account
+            raise
+        body = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
+        # Flat as in /state, and as one object for whoever iterates over them.
+        return _json({"id": account.id, **account.keys, "keys": account.keys, **body}, 201)
+
+    async def create_secret(request: Request) -> Response:
+        return _json(keyvault_body.create(cloud.vaults, await _object(request)), 201)
+
+    async def create_report(request: Request) -> Response:
+        body = await _object(request)
+        _known(body, "source", "text")
+        source, text = body.get("source"), body.get("text")
+        if not isinstance(source, str) or not isinstance(text, str):
+            raise InvalidRequestError("source and text must be texts")
+        try:
+            made = report(source, text)
+        except reports.NothingToReport as error:
+            raise InvalidRequestError(str(error)) from None
+        return _json({"source": made.source, "headers": made.headers, "body": made.body.decode()}, 201)
+
+    async def add_fault(request: Request) -> Response:
+        fault = _fault(await _object(request))
+        faults.add(fault)
+        return _json(asdict(fault), 201)
+
+    async def list_faults(_request: Request) -> Response:
+        return _json([asdict(fault) for fault in faults.all()])
+
+    async def clear_faults(_request: Request) -> Response:
+        faults.clear()
+        return Response(status_code=204)
+
+    async def start_over(_request: Request) -> Response:
+        await reset()
+        return Response(status_code=204)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/state", state),
+            Route("/requests", requests),
+            Route("/accounts", create_account, methods=["POST"]),
+            Route("/secrets", create_secret, methods=["POST"]),
+            Route("/reports", create_report, methods=["POST"]),
+            Route("/faults", add_fault, methods=["POST"]),
+            Route("/faults", list_faults, methods=["GET"]),
+            Route("/faults", clear_faults, methods=["DELETE"]),
+            Route("/reset", start_over, methods=["POST"]),
+        ],
+        exception_handlers={
+            InvalidRequestError: _bad_request,
+            keyvault_body.InvalidBody: _bad_request,
+            HTTPException: _http_error,
+            AzuriteError: _unavailable,
+            StorageBackendError: _unavailable,
+        },
+    )
+
+
+def _state(cloud: Cloud) -> Json:
+    return {
+        "accounts": {account.name: _account_state(account) for account in cloud.accounts.values()},
+        "incidents": [_incident_state(incident) for incident in cloud.incidents],
+        "mails": [_mail_state(mail) for mail in cloud.mails],
+        "dead_letters": cloud.dead_letters,
+        "events": cloud.events,
+        "vaults": {vault.name: keyvault_body.state(vault) for vault in cloud.vaults.values()},
+        "sources": _source_states(cloud),
+        "traces": [_trace_state(item) for item in cloud.telemetry],
+        "messages": [],
+    }
+
+
+def _trace_state(item: Json) -> Json:
+    """A span as Application Insights got it."""
+    data, tags = item["data"]["baseData"], item.get("tags") or {}
+    return {
+        "trace": tags.get("ai.operation.id"),
+        "id": data["id"],
+        "parent": tags.get("ai.operation.parentId"),
+        "name": data["name"],
+        "start": item["time"],
+        "duration": data["duration"],
+        "properties": data.get("properties") or {},
+    }
+
+
+def _source_states(cloud: Cloud) -> list[Json]:
+    """The alerts that other tools keep, without their secrets."""
+    alerts = cloud.alerts
+    return [
+        *(
+            {"source": "github", "alert": a.number, "place": a.repository}
+            | {"state": a.state, "resolution": a.resolution, "comment": a.comment}
+            for a in alerts.github
+        ),
+        *(
+            {"source": "azure-devops", "alert": a.number, "place": None}
+            | {"state": a.state, "resolution": a.reason, "comment": a.comment}
+            for a in alerts.azure_devops
+        ),
+        *(
+            {"source": "defender", "alert": a.id, "place": None}
+            | {"state": a.status, "resolution": a.classification, "comment": "\n".join(a.comments) or None}
+            for a in alerts.defender
+        ),
+    ]
+
+
+def _account_state(account: Account) -> Json:
+    return {
+        "id": account.id,
+        **account.keys,
+        "tags": account.tags,
+        "rotations": [{"key": key, "at": at} for key, at in account.rotations],
+        "properties": account.properties,
+        "delegation_keys_revoked_at": account.delegation_keys_revoked_at,
+        "policies": {
+            f"{service}/{resource}": [identifier.id for identifier in identifiers]
+            for (service, resource), identifiers in account.policies.items()
+        },
+    }
+
+
+def _incident_state(incident: Incident) -> Json:
+    return {**incident.fields, "sink": incident.sink, "id": incident.item_id}
+
+
+def _mail_state(mail: Mail) -> Json:
+    return {"to": [*mail.to, *mail.cc], "subject": mail.subject, "body": mail.body}
+
+
+def _since(text: str) -> int | datetime:
+    """`since`: a sequence number, for what came after it, or an ISO 8601 time, for what came from then on."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # an unencoded "+" of a time zone
+    except ValueError:
+        raise InvalidRequestError("since must be a sequence number or an ISO 8601 time") from None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
+def _account(body: Json) -> Account:
+    _known(body, "name", "resource_group", "tags", "logged")
+    name, group = body.get("name"), body.get("resource_group", _RESOURCE_GROUP)
+    if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
+        raise InvalidRequestError("name must have 3 to 24 characters, lower-case letters and digits only")
+    if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
+        raise InvalidRequestError("resource_group must be the name of a resource group")
+    services = body.get("logged", [])
+    if not isinstance(services, list) or not all(service in _LOGGED_SERVICES for service in services):
+        raise InvalidRequestError(f"logged must list services: {', '.join(_LOGGED_SERVICES)}")
+    logged: dict[str, tuple[str, ...]] = dict.fromkeys(services, ("StorageRead", "StorageWrite", "StorageDelete"))
+    try:
+        return Account(name=name, resource_group=group, tags=tags.valid(body.get("tags", {})), logged=logged)
+    except tags.InvalidTags as error:
+        raise InvalidRequestError(str(error)) from None
+
+
+def _fault(body: Json) -> Fault:
+    _known(body, "match", "effect", "status", "code", "times", "delay_ms", "after")
+    match, code, after = body.get("match"), body.get("code"), body.get("after", False)
+    if not isinstance(match, str) or not match or not tags.is_printable(match):
+        raise InvalidRequestError('match must be a part of "METHOD https://host/path?query"')
+    try:
+        effect = Effect(body.get("effect", Effect.NONE))
+    except ValueError:
+        raise InvalidRequestError(f"effect must be one of {', '.join(Effect)}") from None
+    if code is not None and not (isinstance(code, str) and _FAULT_CODE.fullmatch(code)):
+        raise InvalidRequestError("code must be an error code of Azure's: letters and digits only")
+    if not isinstance(after, bool):
+        raise InvalidRequestError("after must be true or false")
+    times = body.get("times", 1)
+    return Fault(
+        match=match,
+        effect=effect,
+        status=_number(body, "status", 503, least=100, most=599),
+        code=code,
+        times=None if times is None else _number(body, "times", 1, least=1, most=1_000_000),
+        delay_ms=_number(body, "delay_ms", 0, least=0, most=600_000),
+        after=after,
+    )
+
+
+def _number(body: Json, name: str, default: int, *, least: int, most: int) -> int:
+    value = body.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InvalidRequestError(f"{name} must be a whole number from {least} to {most}")
+    return value
+
+
+def _known(body: Json, *names: str) -> None:
+    unknown = sorted(set(body) - set(names))
+    if unknown:
+        raise InvalidRequestError(f"unknown: {', '.join(unknown)}; known: {', '.join(names)}")
+
+
+async def _object(request: Request) -> Json:
+    """The request's body as a JSON object. Raises InvalidRequestError."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _LARGEST_BODY:
+            raise HTTPException(413, "The body is larger than 1 MB.")
+    try:
+        body = json_text.parse(raw)
+    except json_text.InvalidJson as error:
+        raise InvalidRequestError(f"the body cannot be read: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidRequestError("the body must be a JSON object")
+    return body
+
+
+async def _bad_request(_request: Request, error: Exception) -> Response:
+    return _json({"error": {"code": "BadRequest", "message": str(error)}}, 400)
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    return _json({"error": {"code": "StorageUnavailable", "message": str(error)}}, 503)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "TooLarge"}.get(
+        error.status_code, "Error"
+    )
+    return JSONResponse({"error": {"code": code, "message": error.detail}}, error.status_code, error.headers)
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    # In ASCII: an event's text may hold half a surrogate pair, which has no UTF-8 form.
+    text = json.dumps(body, default=lambda value: value.isoformat())
+    return Response(text, status, media_type="application/json")

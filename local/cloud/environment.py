@@ -1,0 +1,139 @@
+"""The environments that lead into the local cloud: a client's (`.local/env`) and the function app's settings."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from local.entra import managed_identity
+from local.entra.service import Entra
+from local.monitor import insights
+from local.network.hostnames import APP_HOST, INSIGHTS_HOST
+from local.tenant.model import (
+    CONSOLE_CLIENT_ID,
+    KEY_VAULT,
+    MAIL_SENDER,
+    SECURITY_MAILBOX,
+    SHAREPOINT_LIST,
+    SHAREPOINT_SITE,
+    STATE_ACCOUNT,
+    SUBSCRIPTION_ID,
+    TENANT_DOMAIN,
+    TENANT_ID,
+    TOPIC_HOST,
+    Cloud,
+)
+
+_LOOPBACK = "127.0.0.1,localhost,::1"
+_API_AUDIENCE = "api://sasquash"
+_TOKEN_LIFETIME = timedelta(days=30)
+_PEOPLE = {
+    "SASQUASH_TOKEN_READER": "reader",
+    "SASQUASH_TOKEN_RESPONDER": "responder-person",
+    "SASQUASH_TOKEN_APPROVER": "approver",
+    "SASQUASH_TOKEN_SECOND_APPROVER": "second-approver",
+    "SASQUASH_TOKEN_REPORTER": "reporter",
+}
+# What the exporter of traces would tell Microsoft of itself, and ask to be told, as infra/modules/app.bicep has it.
+QUIET = {
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
+}
+_SERVICES = ("blob", "queue", "table")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityEndpoint:
+    """Where managed-identity tokens come from; `secret` is the header's value."""
+
+    port: int
+    secret: str
+
+    def variables(self) -> dict[str, str]:
+        return {
+            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}{managed_identity.PATH}",
+            "IDENTITY_HEADER": self.secret,
+        }
+
+
+def client(*, proxy_port: int, authority_file: Path) -> dict[str, str]:
+    """What makes any client reach Azure's host names through the proxy, and trust what answers there."""
+    proxy = f"http://127.0.0.1:{proxy_port}"
+    authority = str(authority_file)
+    return {
+        "HTTP_PROXY": proxy,
+        "HTTPS_PROXY": proxy,
+        "http_proxy": proxy,
+        "https_proxy": proxy,
+        "NO_PROXY": _LOOPBACK,
+        "no_proxy": _LOOPBACK,
+        "SSL_CERT_FILE": authority,
+        "REQUESTS_CA_BUNDLE": authority,
+        "CURL_CA_BUNDLE": authority,
+        "NODE_EXTRA_CA_CERTS": authority,
+    }
+
+
+def developer(
+    cloud: Cloud, entra: Entra, *, endpoint: IdentityEndpoint, control_port: int, api: str | None
+) -> dict[str, str]:
+    """What a person or a test finds in `.local/env` beside the client's variables. `api`: base of the first host."""
+    variables = endpoint.variables() | {
+        "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
+        "SASQUASH_CONTROL": f"http://127.0.0.1:{control_port}",
+    }
+    variables |= cloud.senders.exports()
+    if api is not None:
+        variables["SASQUASH_API"] = f"{api}/api"
+    for variable, name in _PEOPLE.items():
+        person = cloud.identities[name]
+        variables[variable] = entra.mint(person, audience=_API_AUDIENCE, lifetime=_TOKEN_LIFETIME)
+    return variables
+
+
+def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
+    """The function app's settings, as the deployment would make them, the secrets of who reports to it included."""
+    client_id = cloud.identities["responder"].client_id
+    settings = (
+        endpoint.variables()
+        | {
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "SASQUASH_MODE": "auto",
+            "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
+            "SASQUASH_CLIENT_ID": client_id,
+            "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
+            "SASQUASH_TENANT_ID": TENANT_ID,
+            "SASQUASH_API_AUDIENCES": f"{_API_AUDIENCE},{CONSOLE_CLIENT_ID}",
+            "SASQUASH_RAW_EVENTS": "on",
+            "SASQUASH_KEY_VAULTS": KEY_VAULT,
+            "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
+            "SASQUASH_MAIL_SENDER": MAIL_SENDER,
+            "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
+            "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
+            "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
+            "SASQUASH_DESK": f"https://{APP_HOST}/api/desk",
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string(INSIGHTS_HOST),
+        }
+        | QUIET
+    )
+    settings |= cloud.senders.settings()
+    for connection in ("SASQUASH_STORAGE", "AzureWebJobsStorage"):
+        for service in _SERVICES:
+            settings[f"{connection}__{service}ServiceUri"] = f"https://{STATE_ACCOUNT}.{service}.core.windows.net/"
+        settings[f"{connection}__credential"] = "managedidentity"
+        settings[f"{connection}__clientId"] = client_id
+    return settings
+
+
+def write(file: Path, variables: Mapping[str, str]) -> None:
+    """Write `variables` as shell exports; only the owner may read them, for tokens are among them."""
+    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+    new = file.with_name(file.name + ".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as output:
+        output.write(text)
+    new.replace(file)

@@ -1,0 +1,144 @@
+"""People sign in to the desk: authorization code with PKCE (RFC 7636), as Entra ID has it for single-page apps.
+
+learn.microsoft.com, "Microsoft identity platform and OAuth 2.0 authorization code flow". There are no passwords here:
+whoever signs in picks a person. A redirect goes to the desk, and nowhere else.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from local.entra.tokens import AUTHORITY, Entra
+from local.network.hostnames import APP_HOST
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
+
+_REDIRECT = re.compile(rf"(?:http://(?:127\.0\.0\.1|localhost):\d{{1,5}}|https://{re.escape(APP_HOST)})/api/desk")
+_LIFETIME = 3600
+_NEEDED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """What a code, or a refresh token, stands for."""
+
+    identity: Identity
+    redirect_uri: str
+    challenge: str
+    nonce: str
+    scope: str
+
+
+class SignIn:
+    """The pages and the token endpoint of one tenant."""
+
+    def __init__(self, cloud: Cloud, entra: Entra) -> None:
+        self._cloud = cloud
+        self._entra = entra
+        self._codes: dict[str, _Grant] = {}
+        self._refresh_tokens: dict[str, _Grant] = {}
+
+    async def authorize(self, request: Request) -> Response:
+        """Let somebody pick a person, then go back with a code."""
+        asked = dict(request.query_params)
+        problem = _problem(asked)
+        if problem:
+            return HTMLResponse(f"<!DOCTYPE html><title>Sign in</title><p>{escape(problem)}</p>", status_code=400)
+        picked = self._cloud.identities.get(asked.pop("pick", ""))
+        if picked is None:
+            return HTMLResponse(_page(self._people(), asked))
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = _Grant(
+            picked, asked["redirect_uri"], asked["code_challenge"], asked["nonce"], asked["scope"]
+        )
+        answer = {"code": code, "client_info": _client_info(picked), "state": asked["state"]}
+        separator = "#" if asked.get("response_mode", "fragment") == "fragment" else "?"
+        return RedirectResponse(f"{asked['redirect_uri']}{separator}{urlencode(answer)}", status_code=302)
+
+    def redeem(self, form: Mapping[str, str]) -> Response:
+        """Give tokens for a code, which counts once, or for a refresh token."""
+        grant: _Grant | None = None
+        match form.get("grant_type"):
+            case "authorization_code":
+                grant = self._codes.pop(form.get("code", ""), None)
+                if grant is not None and not _proves(form.get("code_verifier", ""), grant):
+                    grant = None
+            case "refresh_token":
+                grant = self._refresh_tokens.pop(form.get("refresh_token", ""), None)
+        if grant is None:
+            body = {"error": "invalid_grant", "error_description": "AADSTS70000: The grant is not valid."}
+            return JSONResponse(body, status_code=400)
+        refresh_token = secrets.token_urlsafe(24)
+        self._refresh_tokens[refresh_token] = grant
+        return JSONResponse(
+            {
+                "token_type": "Bearer",
+                "scope": grant.scope,
+                "expires_in": _LIFETIME,
+                "ext_expires_in": _LIFETIME,
+                "access_token": self._entra.mint(grant.identity, audience=CONSOLE_CLIENT_ID),
+                "id_token": self._entra.mint_id_token(grant.identity, client_id=CONSOLE_CLIENT_ID, nonce=grant.nonce),
+                "refresh_token": refresh_token,
+                "client_info": _client_info(grant.identity),
+            },
+            headers={"cache-control": "no-store"},
+        )
+
+    def _people(self) -> dict[str, str]:
+        """Those who have a role at the desk: their names by the name of the identity."""
+        people = {user.object_id: user.display_name for user in self._cloud.users.values()}
+        return {
+            name: f"{people[identity.object_id]} ({', '.join(sorted(identity.rights))})"
+            for name, identity in self._cloud.identities.items()
+            if identity.object_id in people and any(right.startswith("Sasquash.") for right in identity.rights)
+        }
+
+
+def _problem(asked: Mapping[str, str]) -> str:
+    """Say what is wrong with a request for a code, or nothing."""
+    missing = [name for name in _NEEDED if not asked.get(name)]
+    if missing:
+        return f"AADSTS900144: The request must contain the following parameter: '{missing[0]}'."
+    if asked["client_id"] != CONSOLE_CLIENT_ID:
+        return "AADSTS700016: Application was not found in the directory."
+    if not _REDIRECT.fullmatch(asked["redirect_uri"]):
+        return "AADSTS50011: The redirect URI does not match those of the application."
+    if asked["response_type"] != "code" or asked.get("code_challenge_method") != "S256":
+        return (
+            "AADSTS9002325: Proof Key for Code Exchange is required for cross-origin authorization code redemption."
+        )
+    return ""
+
+
+def _proves(verifier: str, grant: _Grant) -> bool:
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), grant.challenge)
+
+
+def _client_info(identity: Identity) -> str:
+    text = json.dumps({"uid": identity.object_id, "utid": TENANT_ID})
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def _page(people: Mapping[str, str], asked: Mapping[str, str]) -> str:
+    hidden = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in asked.items()
+    )
+    buttons = "".join(
+        f'<p><button name="pick" value="{escape(name)}">{escape(shown)}</button></p>'
+        for name, shown in people.items()
+    )
+    action = f"{AUTHORITY}/{TENANT_ID}/oauth2/v2.0/authorize"
+    return (
+        '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pick an account</title>'
+        '<link rel="icon" href="data:,">'
+        f'<h1>Pick an account</h1><form action="{action}">{hidden}{buttons}</form></html>'
+    )

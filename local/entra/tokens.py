@@ -1,0 +1,212 @@
+"""Access tokens of the tenant: minting and checking them.
+
+RS256 JSON Web Tokens (RFC 7519) in the v1.0 format, which is what managed identities get
+(learn.microsoft.com, "Access token claims reference"). The services use `Entra.authorize`, and turn its two
+exceptions into a 401 and a 403 of their own shape.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+from starlette.requests import Request
+
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
+
+AUTHORITY = "https://login.microsoftonline.com"
+ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
+
+ARM = "https://management.azure.com"
+ARM_CLASSIC = "https://management.core.windows.net"  # what the Azure CLI still asks for; ARM accepts both
+GRAPH = "https://graph.microsoft.com"
+STORAGE = "https://storage.azure.com"
+EVENT_GRID = "https://eventgrid.azure.net"
+MONITOR = "https://monitor.azure.com"
+SASQUASH = "api://sasquash"
+AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
+
+_RESOURCES = frozenset(
+    {
+        ARM,
+        ARM_CLASSIC,
+        GRAPH,
+        STORAGE,
+        EVENT_GRID,
+        MONITOR,
+        SASQUASH,
+        CONSOLE_CLIENT_ID,
+        AZURE_DEVOPS,
+        "https://vault.azure.net",
+        "https://api.loganalytics.io",
+    }
+)
+_STORAGE_ENDPOINT = re.compile(r"https://[a-z0-9]{3,24}\.(blob|queue|table|file|dfs)\.core\.windows\.net")
+
+
+class Reason(StrEnum):
+    """Why a token is refused. The value is safe to show: it never holds a part of the token."""
+
+    MISSING = "the Authorization header has no bearer token"
+    MALFORMED = "the token is not one that this tenant issued"
+    EXPIRED = "the token has expired or is not valid yet"
+    AUDIENCE = "the token is for another audience"
+    UNKNOWN_IDENTITY = "the token's principal is not in the directory"
+
+
+class Unauthorized(Exception):
+    """No usable token: the service answers 401, in its own shape, with `challenge` as WWW-Authenticate."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+    @property
+    def challenge(self) -> str:
+        """The WWW-Authenticate header (RFC 6750 section 3) as Azure's services send it."""
+        challenge = f'Bearer authorization_uri="{AUTHORITY}/{TENANT_ID}"'
+        if self.reason is Reason.MISSING:
+            return challenge
+        return f'{challenge}, error="invalid_token", error_description="{self.reason.value}"'
+
+
+class Forbidden(Exception):
+    """A good token whose principal lacks a right: the service answers 403 in its own shape."""
+
+    def __init__(self, identity: Identity, right: str) -> None:
+        super().__init__(f"{identity.name} lacks the right {right}")
+        self.identity = identity
+        self.right = right
+
+
+class Entra:
+    """The tenant's token service. One signing key for its lifetime.
+
+    `key`: an RSA key to sign with; a new one is made where none is given (about 0.1 s).
+    """
+
+    def __init__(self, cloud: Cloud, *, key: rsa.RSAPrivateKey | None = None) -> None:
+        self._cloud = cloud
+        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key_id = uuid.uuid4().hex
+
+    def mint(self, identity: Identity, *, audience: str, lifetime: timedelta = timedelta(hours=1)) -> str:
+        """Return an access token for `identity` and `audience` (a resource as the client wrote it)."""
+        issued = int(time.time())
+        claims: dict[str, Any] = {
+            "aud": audience,
+            "iss": ISSUER,
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + int(lifetime.total_seconds()),
+            "appid": identity.client_id,
+            "oid": identity.object_id,
+            "sub": identity.object_id,
+            "tid": TENANT_ID,
+            "roles": _roles(identity, audience),
+            "ver": "1.0",
+            "uti": uuid.uuid4().hex,
+        }
+        person = next((u for u in self._cloud.users.values() if u.object_id == identity.object_id), None)
+        if person is None:
+            claims |= {"idtyp": "app", "appidacr": "2", "idp": ISSUER}
+        else:
+            claims |= {
+                "name": person.display_name,
+                "unique_name": person.user_principal_name,
+                "upn": person.user_principal_name,
+                "scp": "user_impersonation",
+                "appidacr": "0",
+            }
+        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id, "x5t": self._key_id})
+
+    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str) -> str:
+        """Return an ID token (OpenID Connect Core 1.0 section 2, version 2.0 of Entra's) for a person."""
+        issued = int(time.time())
+        person = next(u for u in self._cloud.users.values() if u.object_id == identity.object_id)
+        claims = {
+            "aud": client_id,
+            "iss": f"{AUTHORITY}/{TENANT_ID}/v2.0",
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + 3600,
+            "name": person.display_name,
+            "preferred_username": person.user_principal_name,
+            "nonce": nonce,
+            "oid": identity.object_id,
+            "sub": identity.object_id,
+            "tid": TENANT_ID,
+            "ver": "2.0",
+        }
+        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
+
+    def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
+        """Return whom `token` speaks for. A trailing "/" of an audience does not matter.
+
+        Raises Unauthorized: not ours, altered, expired, for another audience, or of an unknown principal.
+        """
+        try:
+            claims = jwt.decode(
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                issuer=ISSUER,
+                options={"verify_aud": False, "require": ["aud", "exp", "iat", "iss", "nbf", "oid"]},
+            )
+        except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):
+            raise Unauthorized(Reason.EXPIRED) from None
+        except jwt.InvalidTokenError:
+            # Without a cause: PyJWT's messages may quote the token.
+            raise Unauthorized(Reason.MALFORMED) from None
+        if str(claims["aud"]).rstrip("/") not in {audience.rstrip("/") for audience in audiences}:
+            raise Unauthorized(Reason.AUDIENCE)
+        identity = self._cloud.identity_of(claims["oid"])
+        if identity is None:
+            raise Unauthorized(Reason.UNKNOWN_IDENTITY)
+        return identity
+
+    def authenticate(self, request: Request, *, audiences: Iterable[str]) -> Identity:
+        """Return whom the request's bearer token speaks for; raise Unauthorized otherwise."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized(Reason.MISSING)
+        return self.verify(token.strip(), audiences=audiences)
+
+    def authorize(self, request: Request, *, audiences: Iterable[str], right: str) -> Identity:
+        """Return whom the request speaks for; raise Unauthorized, or Forbidden where it lacks `right`.
+
+        A service turns both into its own 401 and 403 with Starlette's `exception_handlers`.
+        """
+        identity = self.authenticate(request, audiences=audiences)
+        if not identity.may(right):
+            raise Forbidden(identity, right)
+        return identity
+
+    def signing_keys(self) -> dict[str, Any]:
+        """The public signing keys as a JSON Web Key Set (RFC 7517 section 5)."""
+        key: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
+        key.pop("key_ops", None)
+        return {"keys": [key | {"kid": self._key_id, "x5t": self._key_id, "use": "sig", "alg": "RS256"}]}
+
+
+def is_resource(audience: str) -> bool:
+    """Whether the tenant knows this resource, so that a token for it can be had."""
+    resource = audience.rstrip("/").lower()
+    return resource in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(resource) is not None
+
+
+def _roles(identity: Identity, audience: str) -> list[str]:
+    """The app roles of `audience` that `identity` holds. Rights with "/" or "@" are no app roles."""
+    resource = audience.rstrip("/").lower()
+    if resource in (SASQUASH, CONSOLE_CLIENT_ID):
+        return sorted(right for right in identity.rights if right.startswith("Sasquash."))
+    if resource == GRAPH:
+        return sorted(r for r in identity.rights if not r.startswith("Sasquash.") and not set("/@") & set(r))
+    return []

@@ -1,0 +1,1 @@
+"""A stand-in for Event Grid: topic, schemas, delivery, dead letters."""

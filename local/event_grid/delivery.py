@@ -1,0 +1,272 @@
+"""Delivery of accepted events to a function app: handshakes, attempts, the retry schedule, dead letters.
+
+Sources: "Event Grid message delivery and retry" (schedule, limits, codes that are not retried, dead-letter
+properties), "Webhook event delivery" and "CloudEvents v1.0 schema with Event Grid" (handshakes, headers).
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from itertools import count
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from local.event_grid.schemas import Event, Schema, clean
+from local.tenant.model import Cloud
+
+_log = logging.getLogger(__name__)
+
+SUBSCRIPTION = "findings-to-function"
+FUNCTION = "on_finding"
+INCLUDED_EVENT_TYPES = frozenset({"Sasquash.Finding.Reported.v1"})
+
+ANSWER_LIMIT_SECONDS = 30.0  # never divided by the time factor: a slow function is as slow here as in Azure
+RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600)  # after each failure; the last one goes on
+MAX_ATTEMPTS = 30
+_DEAD_LETTER_SECONDS = 300
+TIME_TO_LIVE = timedelta(hours=24)
+_SUCCESS = range(200, 205)
+_NOT_RETRIED = (400, 401, 403, 413)
+_AT_ONCE = 64  # deliveries under way; Azure adapts this number, and does not say what it is
+_ORIGIN = "eventgrid.azure.net"
+_UNREACHABLE = "Unreachable"
+_HEADER_SAFE = " !#$&'()*+,/:;=?@[]"  # with letters, digits and "_.-~", which `quote` never encodes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an endpoint answered. Names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+# Sends (method, url, headers, body). Raises OSError when the endpoint cannot be reached. It is cancelled when the
+# answer takes too long, and the invocation behind it must go on then.
+type Send = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Answer]]
+
+# Writes a blob (name, content) into the dead-letter container. Raises OSError when that can't be done now.
+type WriteDeadLetter = Callable[[str, bytes], Awaitable[None]]
+
+
+class HandshakeFailed(Exception):
+    """An endpoint did not prove that it wants the events. The message holds no key."""
+
+
+class Delivery:
+    """The one event subscription of the topic."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        *,
+        topic: str,
+        send: Send,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        dead_letter: WriteDeadLetter | None = None,
+    ) -> None:
+        """Without `dead_letter`, dead letters are kept in `raw_dead_letters` alone."""
+        self._cloud = cloud
+        self._topic = topic
+        self._send = send
+        self._now = now
+        self._sleep = sleep
+        self._write_dead_letter = dead_letter
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._endpoints: tuple[str, ...] = ()
+        self._turns = count()
+        # As the real service would have written them to its container. `cloud.dead_letters`, which people can
+        # look at, has the same without secrets.
+        self.raw_dead_letters: list[dict[str, Any]] = []
+
+    async def subscribe(self, endpoints: Sequence[str], system_key: str) -> None:
+        """Deliver to these hosts (base URLs) from now on, in turn. Raises HandshakeFailed.
+
+        They are one endpoint in Azure, behind a front end that passes by an instance that cannot be reached.
+        """
+        path = f"/runtime/webhooks/eventgrid?functionName={FUNCTION}&code={quote(system_key, safe='')}"
+        urls = [endpoint.rstrip("/") + path for endpoint in endpoints]
+        for url in urls:
+            await self._validate_cloud_events(url)
+            await self._validate_event_grid(url)
+        self._endpoints = tuple(urls)
+
+    def accept(self, event: Event) -> None:
+        """Record an event that was published, and begin to deliver it if the subscription wants it."""
+        record: dict[str, Any] = event.describe() | {"deliveries": [], "state": "not-subscribed"}
+        self._cloud.events.append(record)
+        if self._endpoints and event.type in INCLUDED_EVENT_TYPES:
+            record["state"] = "pending"
+            task = asyncio.create_task(self._deliver(event, record))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def settle(self) -> None:
+        """Return when every event is delivered or dead-lettered."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def abandon(self) -> None:
+        """Give up on everything that is under way."""
+        tasks = list(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.raw_dead_letters.clear()
+
+    async def _deliver(self, event: Event, record: dict[str, Any]) -> None:
+        published = self._now()
+        for attempt in count(1):
+            async with self._slots:
+                attempted = self._now()
+                status, outcome = await self._attempt(event, record, attempt)
+            if status in _SUCCESS:
+                record["state"] = "delivered"
+                return
+            reason = None
+            if status in _NOT_RETRIED:
+                reason = f"UndeliverableDueToHttp{outcome}"
+            elif attempt == MAX_ATTEMPTS:
+                reason = "MaxDeliveryAttemptsExceeded"
+            else:
+                await self._sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS)) - 1] / self._cloud.time_factor)
+                if self._now() - published >= TIME_TO_LIVE / self._cloud.time_factor:
+                    reason = "TimeToLiveExceeded"
+            if reason is not None:
+                self._dead_letter(
+                    event,
+                    {
+                        "deadLetterReason": reason,
+                        "deliveryAttempts": attempt,
+                        "lastDeliveryOutcome": outcome,
+                        "lastHttpStatusCode": status,
+                        "publishTime": published.isoformat(),
+                        "lastDeliveryAttemptTime": attempted.isoformat(),
+                    },
+                )
+                record["state"] = "dead-lettered"
+                await self._write(self.raw_dead_letters[-1])
+                return
+
+    async def _attempt(self, event: Event, record: dict[str, Any], attempt: int) -> tuple[int | None, str]:
+        """The status of one delivery (None: no answer) and its name: of the first host that can be reached."""
+        headers = {
+            "aeg-event-type": "Notification",
+            "aeg-subscription-name": SUBSCRIPTION.upper(),
+            "aeg-delivery-count": str(attempt - 1),
+            "aeg-metadata-version": "1",
+        }
+        body: object = event.envelope
+        if event.schema is Schema.CLOUD_EVENTS:
+            headers["content-type"] = "application/cloudevents+json; charset=utf-8"
+        else:
+            headers |= {
+                "content-type": "application/json; charset=utf-8",
+                # Its publisher chose it, and not every text can be in a header.
+                "aeg-data-version": quote(event.envelope["dataVersion"], safe=_HEADER_SAFE, errors="replace"),
+            }
+            body = [event.envelope]
+        content = json.dumps(body).encode()
+        first = next(self._turns) % len(self._endpoints)
+        status, outcome = None, _UNREACHABLE
+        for url in self._endpoints[first:] + self._endpoints[:first]:
+            at, host = self._now().isoformat(), urlsplit(url).netloc
+            status, outcome = await self._post(url, headers, content)
+            record["deliveries"].append({"at": at, "host": host, "status": status})
+            if status not in _SUCCESS:
+                # Without the event's id: its publisher chose that.
+                _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
+            if outcome != _UNREACHABLE:
+                break
+        return status, outcome
+
+    async def _post(self, url: str, headers: Mapping[str, str], content: bytes) -> tuple[int | None, str]:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
+                answer = await self._send("POST", url, headers, content)
+        except TimeoutError:
+            return None, "TimedOut"
+        except OSError:
+            return None, _UNREACHABLE
+        return answer.status, _status_name(answer.status)
+
+    def _dead_letter(self, event: Event, properties: dict[str, Any]) -> None:
+        self.raw_dead_letters.append(event.envelope | properties)
+        self._cloud.dead_letters.append(clean(event.envelope) | properties)
+
+    async def _write(self, letter: Mapping[str, Any]) -> None:
+        """Write a dead letter as a blob, minutes after the last attempt, as the real service does.
+
+        Its name is <topic>/<SUBSCRIPTION>/<year>/<month>/<day>/<hour>/<id>.json, and an array is in it.
+        """
+        if self._write_dead_letter is None:
+            return
+        await self._sleep(_DEAD_LETTER_SECONDS / self._cloud.time_factor)
+        at = self._now()
+        topic = self._topic.rpartition("/")[2]
+        name = f"{topic}/{SUBSCRIPTION.upper()}/{at.year}/{at.month}/{at.day}/{at.hour}/{uuid.uuid4()}.json"
+        try:
+            await self._write_dead_letter(name, json.dumps([letter]).encode())
+        except OSError as error:
+            _log.warning("A dead letter was not written: %s", error)
+
+    async def _validate_cloud_events(self, url: str) -> None:
+        headers = {"WebHook-Request-Origin": _ORIGIN}
+        answer = await self._handshake("OPTIONS", url, headers, b"")
+        if answer.status != 200 or answer.headers.get("webhook-allowed-origin") not in (_ORIGIN, "*"):
+            raise _failed(url, "OPTIONS", answer)
+
+    async def _validate_event_grid(self, url: str) -> None:
+        code = str(uuid.uuid4())
+        event = {
+            "id": str(uuid.uuid4()),
+            "topic": self._topic,
+            "subject": "",
+            "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+            "eventTime": self._now().isoformat(),
+            "metadataVersion": "1",
+            "dataVersion": "2",
+            "data": {"validationCode": code},
+        }
+        headers = {
+            "aeg-event-type": "SubscriptionValidation",
+            "aeg-subscription-name": SUBSCRIPTION.upper(),
+            "content-type": "application/json; charset=utf-8",
+        }
+        answer = await self._handshake("POST", url, headers, json.dumps([event]).encode())
+        try:
+            echoed = json.loads(answer.body)["validationResponse"]
+        except (ValueError, LookupError, TypeError):
+            echoed = None
+        if answer.status != 200 or echoed != code:
+            raise _failed(url, "SubscriptionValidation", answer)
+
+    async def _handshake(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
+                return await self._send(method, url, headers, body)
+        except (TimeoutError, OSError) as error:
+            # Not the error itself: its text may hold the URL, and that holds the key.
+            host = urlsplit(url).netloc
+            raise HandshakeFailed(f"{host} cannot be reached: {type(error).__name__}") from None
+
+
+def _failed(url: str, handshake: str, answer: Answer) -> HandshakeFailed:
+    return HandshakeFailed(
+        f"{urlsplit(url).netloc} did not pass the {handshake} handshake of {FUNCTION} (status {answer.status})"
+    )
+
+
+def _status_name(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
+    except ValueError:
+        return str(status)

@@ -1,0 +1,186 @@
+"""Event Grid: a custom topic's publish endpoint, and its subscription that delivers to the function app.
+
+In Azure a topic takes one input schema. This endpoint stands for two topics, one a schema, each with the same
+subscription, and delivers every event in the schema that it came in.
+
+Sources: "Post events to Azure Event Grid custom topics" (endpoint, errors), "Authenticate publishing clients
+using Microsoft Entra ID" (audience, right), and those of `event_schemas` and `event_delivery`.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.entra.service import Entra, Forbidden, Unauthorized
+from local.entra.tokens import EVENT_GRID
+from local.event_grid.delivery import Answer, Delivery, HandshakeFailed, Send, WriteDeadLetter
+from local.event_grid.schemas import LARGEST_BODY, Rejected, parse
+from local.tenant.model import SUBSCRIPTION_ID, Cloud, now
+
+__all__ = ["Answer", "EventGrid", "HandshakeFailed"]
+
+_API_VERSION = "2018-01-01"
+_RIGHT = "EventGrid/events/send"
+_TOPIC_ID = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/sasquash/providers/Microsoft.EventGrid/topics/sasquash"
+
+
+class EventGrid:
+    """The topic. `app` is its endpoint; `start` and `stop` frame its life.
+
+    `send` replaces plain HTTP for deliveries, and `clock` and `sleep` the time, where nothing has a socket.
+    `dead_letter` writes what can't be delivered into the container that the subscription names.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        entra: Entra,
+        *,
+        send: Send | None = None,
+        clock: Callable[[], datetime] = now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        dead_letter: WriteDeadLetter | None = None,
+    ) -> None:
+        self._entra = entra
+        self._http = None if send else _HttpSender()
+        self._delivery = Delivery(
+            cloud,
+            topic=_TOPIC_ID,
+            send=send or self._http_send,
+            now=clock,
+            sleep=sleep,
+            dead_letter=dead_letter,
+        )
+        self.app = Starlette(
+            routes=[Route("/api/events", self._publish, methods=["POST"])],
+            exception_handlers={
+                Rejected: _rejected,
+                Unauthorized: _unauthorized,
+                Forbidden: _forbidden,
+                404: _not_found,
+                405: _not_found,
+            },
+        )
+
+    @property
+    def raw_dead_letters(self) -> list[dict[str, Any]]:
+        """What the real service would have dead-lettered, secrets included. For tests; never shown."""
+        return self._delivery.raw_dead_letters
+
+    async def start(self) -> None:
+        """Make deliveries possible."""
+        if self._http is not None:
+            await self._http.open()
+
+    async def deliver_to(self, endpoints: Sequence[str], system_key: str) -> None:
+        """Create the event subscription: deliver to these hosts ("http://127.0.0.1:PORT"), in turn.
+
+        Raises HandshakeFailed when one of them does not answer both schemas' handshakes.
+        """
+        await self._delivery.subscribe(endpoints, system_key)
+
+    async def settle(self) -> None:
+        """Return when every event is delivered or dead-lettered."""
+        await self._delivery.settle()
+
+    async def forget(self) -> None:
+        """Give up on all deliveries under way; the subscription stays."""
+        await self._delivery.abandon()
+
+    async def stop(self) -> None:
+        """Give up on all deliveries under way and close their connections."""
+        await self._delivery.abandon()
+        if self._http is not None:
+            await self._http.close()
+
+    async def _http_send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        assert self._http is not None
+        return await self._http.send(method, url, headers, body)
+
+    async def _publish(self, request: Request) -> Response:
+        # Local authentication is off: keys and SAS of the topic are as good as nothing.
+        self._entra.authorize(request, audiences=[EVENT_GRID], right=_RIGHT)
+        if request.query_params.get("api-version") != _API_VERSION:
+            raise Rejected(400, "InvalidApiVersion", f"The api-version must be {_API_VERSION}.")
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                break  # `parse` refuses it; the rest need not be read
+        content_type = request.headers.get("content-type", "")
+        for event in parse(bytes(body), content_type=content_type, topic=_TOPIC_ID):
+            self._delivery.accept(event)
+        return Response(status_code=200, headers={"x-ms-request-id": str(uuid.uuid4())})
+
+
+class _HttpSender:
+    """Plain HTTP to loopback. aiohttp logs no URLs, and these hold the system key."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        # No proxy from the environment; no time-out but the caller's; as many connections as it asks for, each
+        # used once: a host that closes an idle one must not cost an event its first attempt.
+        self._session = aiohttp.ClientSession(
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        if self._session is None:
+            raise RuntimeError("EventGrid.start() comes before deliveries")
+        try:
+            async with self._session.request(
+                method, url, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                names = {name.lower(): value for name, value in response.headers.items()}
+                return Answer(status=response.status, headers=names, body=await response.read())
+        except aiohttp.ClientError as error:
+            raise OSError(type(error).__name__) from None
+
+
+def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Event Grid's error body."""
+    outer = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}.get(status, code)
+    detail = {"code": code, "message": message}
+    return JSONResponse(
+        {"error": {"code": outer, "message": message, "details": [detail]}},
+        status_code=status,
+        headers={"x-ms-request-id": str(uuid.uuid4()), **(headers or {})},
+    )
+
+
+async def _rejected(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Rejected)
+    return _error(error.status, error.code, str(error))
+
+
+async def _unauthorized(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unauthorized)
+    message = error.reason.value
+    if "aeg-sas-key" in request.headers or "aeg-sas-token" in request.headers:
+        message = "Local authentication is disabled for this topic; use a token of Microsoft Entra ID"
+    return _error(401, "Unauthorized", message, {"www-authenticate": error.challenge})
+
+
+async def _forbidden(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Forbidden)
+    return _error(403, "Forbidden", f"The principal does not have the data action {error.right}.")
+
+
+async def _not_found(_request: Request, _error_raised: Exception) -> Response:
+    return _error(404, "NotFound", "There is nothing to be had at this address; POST to /api/events.")

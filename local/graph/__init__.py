@@ -1,0 +1,1 @@
+"""Stand-ins for Microsoft Graph: people, mail, SharePoint lists, security incidents."""

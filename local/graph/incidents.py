@@ -1,0 +1,119 @@
+"""Incidents of the Defender portal through Graph.
+
+learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-update,
+security-incident-post-comments. An alert that is made has an incident of its own, named as it.
+"""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from local.entra.tokens import GRAPH
+from local.graph.protocol import Call, GraphError, parameters, read_json
+from local.tenant.model import Incident, now
+
+CREATE, WRITE = "SecurityAlert.Create.All", "SecurityIncident.ReadWrite.All"
+SINK = "defender"  # Incident.sink
+
+_FILTER = re.compile(r"createdDateTime ge (\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)")
+_ALERT = {
+    "title": str,
+    "severity": str,
+    "category": str,
+    "mitreTechniques": list,
+    "description": str,
+    "recommendedActions": str,
+    "isExcludedFromCorrelation": bool,
+    "entityDefinitions": list,
+}
+_SEVERITIES = ("informational", "low", "medium", "high")
+_STATUSES = ("active", "resolved", "inProgress", "redirected", "awaitingAction")
+_UPDATABLE = frozenset({"status", "customTags", "classification", "determination", "assignedTo"})
+_COMMENT = "microsoft.graph.security.alertComment"
+_LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
+
+
+async def create_alert(call: Call) -> Response:
+    """Make an alert about an Azure resource, and its incident."""
+    body = await read_json(call.request)
+    given = body.get("createAlertInput")
+    if set(body) != {"createAlertInput"} or not isinstance(given, dict):
+        raise _bad("The property 'createAlertInput' is needed, and no other.")
+    for name, value in given.items():
+        if name not in _ALERT or not isinstance(value, _ALERT[name]):
+            raise _bad(f"The property '{name}' is not one of its type.")
+    entities = given.get("entityDefinitions") or []
+    if not given.get("title") or given.get("severity") not in _SEVERITIES or not entities:
+        raise _bad("title, severity and entityDefinitions are needed.")
+    if len(given.get("description", "")) > _LONGEST or not all(_is_resource(entity) for entity in entities):
+        raise _bad("A property is too long, or an entity is none of the kinds that there are.")
+    number = str(128 + sum(incident.sink == SINK for incident in call.cloud.incidents))
+    fields = {"displayName": given["title"], "status": "active", "customTags": [], "comments": [], **given}
+    call.cloud.incidents.append(Incident(number, SINK, fields))
+    made = {"id": f"da{number}_aml", "incidentId": number, "title": given["title"]}
+    return JSONResponse({"@odata.context": f"{GRAPH}/beta/$metadata#security/alerts_v2/$entity"} | made, 201)
+
+
+async def list_incidents(call: Call) -> Response:
+    """Incidents since some time: the one filter that is asked for here. Names can't be filtered by."""
+    query = parameters(call.request, "filter", "top")
+    match = _FILTER.fullmatch(query.get("filter", ""))
+    if match is None:
+        raise _bad("Invalid filter clause.")
+    since = datetime.fromisoformat(match[1])
+    found = [i for i in call.cloud.incidents if i.sink == SINK and i.created_at >= since]
+    return JSONResponse({"value": [_described(incident) for incident in found[: int(query.get("top", "50"))]]})
+
+
+async def update_incident(call: Call) -> Response:
+    """Status, tags, classification, determination, assignedTo."""
+    incident, body = _incident(call), await read_json(call.request)
+    if set(body) - _UPDATABLE or body.get("status", "active") not in _STATUSES:
+        raise _bad("A property cannot be updated, or its value is not one of its type.")
+    incident.fields |= body
+    incident.updated_at = now()
+    return JSONResponse(_described(incident))
+
+
+async def comment(call: Call) -> Response:
+    """Add a comment."""
+    incident, body = _incident(call), await read_json(call.request)
+    text = body.get("comment")
+    if body.get("@odata.type") != _COMMENT or not isinstance(text, str) or not 0 < len(text) <= _LONGEST_COMMENT:
+        raise _bad("The comment is not valid.")
+    incident.fields["comments"].append(text)
+    return JSONResponse({"value": [{"comment": known} for known in incident.fields["comments"]]})
+
+
+def _is_resource(entity: Any) -> bool:
+    return (
+        isinstance(entity, dict)
+        and entity.get("entityType") == "azureResource"
+        and entity.get("entityIdentifier") == "resourceId"
+        and entity.get("role") in ("impacted", "related")
+        and 0 < len(str(entity.get("identifierValue", ""))) <= _LONGEST_ID
+    )
+
+
+def _incident(call: Call) -> Incident:
+    wanted = call.name("incident")
+    for incident in call.cloud.incidents:
+        if incident.sink == SINK and incident.item_id == wanted:
+            return incident
+    raise GraphError(404, "NotFound", "The incident was not found.")
+
+
+def _described(incident: Incident) -> dict[str, Any]:
+    return {
+        "id": incident.item_id,
+        "displayName": incident.fields["displayName"],
+        "status": incident.fields["status"],
+        "customTags": incident.fields["customTags"],
+        "createdDateTime": f"{incident.created_at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def _bad(message: str) -> GraphError:
+    return GraphError(400, "BadRequest", message)

@@ -1,0 +1,1 @@
+"""Stand-ins for Log Analytics and Application Insights."""

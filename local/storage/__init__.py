@@ -1,0 +1,1 @@
+"""Azure Storage: a front that checks access, before a real Azurite."""

@@ -1,0 +1,164 @@
+"""Who may use a storage endpoint: what Azure checks and Azurite does not.
+
+Azurite checks signatures, permissions and policies of the keys it knows. What depends on the account's properties
+or on Entra is decided here, before a request reaches it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers
+
+from local.entra.service import Entra, Unauthorized
+from local.network.hostnames import StorageHost
+from local.storage.access_policies import check_time
+from local.storage.errors import Refusal
+from local.tenant.model import Account, Identity, now
+
+_ROLE_FAMILIES = {
+    "blob": "Storage Blob Data",
+    "queue": "Storage Queue Data",
+    "table": "Storage Table Data",
+    "file": "Storage File Data Privileged",
+}
+_STORAGE_AUDIENCE = "https://storage.azure.com"
+_READ_METHODS = ("GET", "HEAD", "OPTIONS")
+_CHALLENGE_VERSION = "2019-12-12"  # from here on, an anonymous request is challenged with 401
+
+
+class Credentials(StrEnum):
+    """What a request shows to be let in."""
+
+    NONE = "none"
+    TOKEN = "token"
+    SHARED_KEY = "shared key"
+    ACCOUNT_SAS = "account SAS"
+    SERVICE_SAS = "service SAS"
+    DELEGATION_SAS = "user delegation SAS"
+
+
+_KEY_BASED = (Credentials.SHARED_KEY, Credentials.ACCOUNT_SAS, Credentials.SERVICE_SAS)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRequest:
+    """The parts of a request that decide about access. `path` and `query` are as sent."""
+
+    host: StorageHost
+    method: str
+    path: str
+    query: str
+    headers: Headers
+
+    def parameter(self, name: str) -> str | None:
+        """A query parameter, percent-decoded; "+" stays "+", as in signatures. None if it is absent."""
+        for pair in self.query.split("&"):
+            given, _, value = pair.partition("=")
+            if unquote(given) == name:
+                return unquote(value)
+        return None
+
+    @property
+    def decoded_path(self) -> str:
+        return unquote(self.path)
+
+    @property
+    def acl_of(self) -> str | None:
+        """The container, queue, table or share whose access policies it gets or sets; None: it is about others."""
+        wanted = {"blob": "container", "file": "share"}.get(self.host.service)
+        name = self.decoded_path.strip("/")
+        if self.parameter("comp") != "acl" or self.parameter("restype") != wanted or not name or "/" in name:
+            return None
+        return name
+
+    @property
+    def gets_delegation_key(self) -> bool:
+        return self.parameter("restype") == "service" and self.parameter("comp") == "userdelegationkey"
+
+    @property
+    def credentials(self) -> Credentials:
+        scheme = self.headers.get("authorization", "").partition(" ")[0].lower()
+        if scheme == "bearer":
+            return Credentials.TOKEN
+        if scheme:
+            return Credentials.SHARED_KEY
+        if self.parameter("sig") is None:
+            return Credentials.NONE
+        if self.parameter("skoid") is not None:
+            return Credentials.DELEGATION_SAS
+        is_account_sas = self.parameter("ss") is not None and self.parameter("srt") is not None
+        return Credentials.ACCOUNT_SAS if is_account_sas else Credentials.SERVICE_SAS
+
+
+def check(request: StorageRequest, account: Account, entra: Entra) -> Identity | None:
+    """Return if Azure would go on to look at the request's signature, or at the operation. Raises Refusal.
+
+    Returns whose token the request carries, None if it carries none.
+    """
+    properties = account.properties
+    network_rules = properties.get("networkAcls") or {}
+    if properties.get("publicNetworkAccess") == "Disabled" or network_rules.get("defaultAction") == "Deny":
+        raise Refusal("AuthorizationFailure")
+    if request.host.is_secondary and request.method not in _READ_METHODS:
+        raise Refusal("InsufficientAccountPermissions")
+    credentials = request.credentials
+    if credentials in _KEY_BASED and properties.get("allowSharedKeyAccess") is False:
+        raise Refusal("KeyBasedAuthenticationNotPermitted")
+    identity = _check_token(request, account, entra) if credentials is Credentials.TOKEN else None
+    opens_to_public = "x-ms-blob-public-access" in request.headers
+    is_anonymous_read = credentials is Credentials.NONE and request.host.service == "blob"
+    if properties.get("allowBlobPublicAccess") is False and (is_anonymous_read or opens_to_public):
+        raise Refusal("PublicAccessNotPermitted")
+    return identity
+
+
+def unauthenticated(request: StorageRequest) -> Refusal:
+    """What Azure answers where Azurite says no more than that it could not authenticate the request."""
+    credentials = request.credentials
+    if credentials is Credentials.NONE:
+        if request.headers.get("x-ms-version", "") >= _CHALLENGE_VERSION:
+            return Refusal("NoAuthenticationInformation")
+        return Refusal("ResourceNotFound" if request.host.service == "blob" else "AuthenticationFailed")
+    if credentials is Credentials.TOKEN:
+        return Refusal("InvalidAuthenticationInfo")
+    if credentials is Credentials.SHARED_KEY:
+        return Refusal(
+            "AuthenticationFailed",
+            "The MAC signature found in the HTTP request is not the same as any computed signature.",
+        )
+    return Refusal("AuthenticationFailed", _out_of_time(request) or "Signature did not match.")
+
+
+def _out_of_time(request: StorageRequest) -> str:
+    """Azure's words for a SAS before its start or after its expiry; empty if it is neither."""
+    try:
+        check_time(request.parameter("st"), request.parameter("se"), now=now())
+    except Refusal as refusal:
+        return refusal.detail
+    return ""
+
+
+def may_use_data(identity: Identity, request: StorageRequest, account: Account) -> bool:
+    """Whether one of its data roles on the account allows what the request's method does."""
+    levels = ["Contributor", "Owner"]
+    if request.method in _READ_METHODS or request.gets_delegation_key:
+        levels.append("Reader")
+    family = _ROLE_FAMILIES.get(request.host.service)
+    return family is not None and any(identity.may(f"{family} {level}@{account.name}") for level in levels)
+
+
+def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Identity:
+    service = request.host.service
+    token = request.headers["authorization"].partition(" ")[2]
+    endpoint = f"https://{account.name}.{service}.core.windows.net"
+    try:
+        identity = entra.verify(token, audiences=[_STORAGE_AUDIENCE, endpoint])
+    except Unauthorized as error:
+        raise Refusal("InvalidAuthenticationInfo", str(error)) from None
+    delegates = request.gets_delegation_key and identity.may(
+        f"Storage {service.capitalize()} Delegator@{account.name}"
+    )
+    if not delegates and not may_use_data(identity, request, account):
+        raise Refusal("AuthorizationPermissionMismatch")
+    return identity

@@ -1,0 +1,122 @@
+"""Azure Storage's error answers: status, code and body, as each service words them.
+
+Codes and texts: "Common REST API error codes", "Table service error codes" and "Authorize with Microsoft Entra ID"
+(learn.microsoft.com/rest/api/storageservices). Texts that Azure fills with the signature it was sent leave it out.
+"""
+
+import json
+import uuid
+from email.utils import format_datetime
+from xml.sax.saxutils import escape
+
+from starlette.responses import Response
+
+from local.tenant.model import TENANT_ID, now
+
+_AUTHENTICATION_FAILED = (
+    "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly "
+    "including the signature."
+)
+_SEE_CHALLENGE = (
+    "Server failed to authenticate the request. Please refer to the information in the www-authenticate header."
+)
+_NOT_AUTHORIZED = "This request is not authorized to perform this operation"
+
+_KNOWN: dict[str, tuple[int, str]] = {
+    "AuthenticationFailed": (403, _AUTHENTICATION_FAILED),
+    "AuthorizationFailure": (403, f"{_NOT_AUTHORIZED}."),
+    "AuthorizationPermissionMismatch": (403, f"{_NOT_AUTHORIZED} using this permission."),
+    "AuthorizationServiceMismatch": (403, f"{_NOT_AUTHORIZED} using this service."),
+    "AuthorizationResourceTypeMismatch": (403, f"{_NOT_AUTHORIZED} using this resource type."),
+    "InsufficientAccountPermissions": (403, "Write operations are not allowed."),
+    "InternalError": (500, "The server encountered an internal error. Please retry the request."),
+    "InvalidAuthenticationInfo": (401, _SEE_CHALLENGE),
+    "InvalidHeaderValue": (400, "The value for one of the HTTP headers is not in the correct format."),
+    "InvalidResourceName": (400, "The specified resource name contains invalid characters."),
+    "InvalidXmlDocument": (400, "XML specified is not syntactically valid."),
+    "InvalidXmlNodeValue": (400, "The value for one of the XML nodes is not in the correct format."),
+    "KeyBasedAuthenticationNotPermitted": (
+        403,
+        "Key based authentication is not permitted on this storage account.",
+    ),
+    "NoAuthenticationInformation": (401, _SEE_CHALLENGE),
+    "NotImplemented": (501, "The requested operation is not implemented on the specified resource."),
+    "PublicAccessNotPermitted": (409, "Public access is not permitted on this storage account."),
+    "RequestBodyTooLarge": (413, "The size of the request body exceeds the maximum size permitted."),
+    "ResourceNotFound": (404, "The specified resource does not exist."),
+    "ServerBusy": (503, "The server is currently unable to receive requests. Please retry your request."),
+    "ShareAlreadyExists": (409, "The specified share already exists."),
+    "ShareNotFound": (404, "The specified share does not exist."),
+    "TableNotFound": (404, "The table specified does not exist."),
+}
+_CHALLENGE = (
+    f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT_ID}/oauth2/authorize "
+    "resource_id=https://storage.azure.com"
+)
+_SERVERS = {
+    "blob": "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0",
+    "queue": "Windows-Azure-Queue/1.0 Microsoft-HTTPAPI/2.0",
+    "table": "Windows-Azure-Table/1.0 Microsoft-HTTPAPI/2.0",
+    "file": "Windows-Azure-File/1.0 Microsoft-HTTPAPI/2.0",
+}
+
+
+class Refusal(Exception):
+    """A request that is answered with an error. `code` is one of Azure's, `detail` its AuthenticationErrorDetail."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+    def response(self, service: str, *, accept: str, version: str) -> Response:
+        """The answer of `service`; `accept` and `version` are the request's Accept and x-ms-version headers."""
+        status, text = _KNOWN[self.code]
+        request_id = str(uuid.uuid4())
+        moment = now()
+        message = f"{text}\nRequestId:{request_id}\nTime:{moment.isoformat().replace('+00:00', 'Z')}"
+        headers = {
+            "x-ms-request-id": request_id,
+            "date": format_datetime(moment, usegmt=True),
+            "server": server_name(service),
+        }
+        if service != "table":  # which says its code in the body alone
+            headers["x-ms-error-code"] = self.code
+        if version:
+            headers["x-ms-version"] = version
+        if status == 401:
+            headers["www-authenticate"] = _CHALLENGE
+        if service == "table":
+            body, media_type = _table_body(self.code, message, accept)
+        else:
+            detail = self.detail
+            inner = f"<AuthenticationErrorDetail>{escape(detail)}</AuthenticationErrorDetail>" if detail else ""
+            body = (
+                '<?xml version="1.0" encoding="utf-8"?>'
+                f"<Error><Code>{self.code}</Code><Message>{escape(message)}</Message>{inner}</Error>"
+            )
+            media_type = "application/xml"
+        return Response(body, status, headers, media_type)
+
+
+def is_known(code: str) -> bool:
+    """Whether `code` is one that a Refusal may have."""
+    return code in _KNOWN
+
+
+def server_name(service: str) -> str:
+    """The Server header that Azure sends for `service`."""
+    return _SERVERS.get(service, "Microsoft-HTTPAPI/2.0")
+
+
+def _table_body(code: str, message: str, accept: str) -> tuple[str, str]:
+    """OData's error, in JSON where the client takes JSON, in XML otherwise."""
+    if "json" in accept:
+        error = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": message}}}
+        return json.dumps(error), "application/json;odata=minimalmetadata;streaming=true;charset=utf-8"
+    body = (
+        '<?xml version="1.0" encoding="utf-8" standalone="yes"?>'
+        '<error xmlns="http://schemas.microsoft.com/ado/2007/08/dataservices/metadata">'
+        f'<code>{code}</code><message xml:lang="en-US">{escape(message)}</message></error>'
+    )
+    return body, "application/xml"

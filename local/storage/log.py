@@ -1,0 +1,59 @@
+"""What Azure logs of a storage request (Azure Monitor Logs reference, "StorageBlobLogs").
+
+The authentication hash is the documentation's: the name of the key and the SHA-256 of its bytes, and for a SAS the
+SHA-256 of its decoded signature text ("Best practices for monitoring Azure Blob Storage").
+"""
+
+import base64
+import hashlib
+from urllib.parse import unquote
+
+from local.storage.access import Credentials, StorageRequest
+from local.storage.forwarding import key_of
+from local.tenant.model import Account, StorageLogLine, now
+from shared.sas import extract, verify
+
+_CATEGORIES = {"GET": "StorageRead", "HEAD": "StorageRead", "DELETE": "StorageDelete"}
+
+
+def signed_by(request: StorageRequest, account: Account) -> str:
+    """Return the AuthenticationHash of a request, by the account's present keys."""
+    credentials = request.credentials
+    if credentials is Credentials.SHARED_KEY:
+        return _key(account, key_of(request, account))
+    if credentials in (Credentials.ACCOUNT_SAS, Credentials.SERVICE_SAS, Credentials.DELEGATION_SAS):
+        signature = hashlib.sha256((request.parameter("sig") or "").encode()).hexdigest().upper()
+        if credentials is Credentials.DELEGATION_SAS:
+            return f"user-delegation({'0' * 64}),SasSignature({signature})"
+        return f"{_key(account, _signer(request, account))},SasSignature({signature})"
+    return ""
+
+
+def line(
+    request: StorageRequest, account: Account, signer: str, *, status: int, size: int, address: str
+) -> StorageLogLine:
+    """Return the line of a request that was answered."""
+    return StorageLogLine(
+        account=account.name,
+        at=now(),
+        category=_CATEGORIES.get(request.method, "StorageWrite"),
+        status=status,
+        object_key=f"/{account.name}{unquote(request.path)}",
+        address=address,
+        agent=request.headers.get("user-agent", ""),
+        authentication_hash=signer,
+        response_size=size,
+    )
+
+
+def _signer(request: StorageRequest, account: Account) -> str | None:
+    """Return the key that signed a SAS, if one of the account's present ones did."""
+    url = f"https://{account.name}.{request.host.service}.core.windows.net{request.path}?{request.query}"
+    found = extract(url)
+    return verify(found[0], account=account.name, keys=account.keys).key if found else None
+
+
+def _key(account: Account, name: str | None) -> str:
+    if name not in account.keys:
+        return ""
+    return f"{name}({hashlib.sha256(base64.b64decode(account.keys[name])).hexdigest().upper()})"

@@ -1,0 +1,222 @@
+"""Azure Storage: the account's own host names, in front of Azurite.
+
+`storage_access` decides what depends on the account or on Entra ID, `storage_sas` what a token's policy or its user
+delegation key allows, `storage_acl` keeps access policies, `file_service` stands in for what Azurite lacks; Azurite
+does the rest. Bodies are streamed both ways, and headers pass untouched, because they are signed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from urllib.parse import unquote
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from local.entra.service import Entra
+from local.network.hostnames import StorageHost
+from local.storage import delegation, file_service
+from local.storage.access import Credentials, StorageRequest, check, unauthenticated
+from local.storage.acl import AccessPolicies
+from local.storage.azurite import SERVICES
+from local.storage.backend import StorageBackend
+from local.storage.errors import Refusal, server_name
+from local.storage.forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
+from local.storage.log import line, signed_by
+from local.storage.sas import admit
+from local.tenant.model import Account, Cloud, Identity
+
+_logger = logging.getLogger(__name__)
+_LARGEST_KEY_INFO = 4096
+_GATE_SECONDS = 5
+
+
+class Gate:
+    """Lets requests through while it is open; whoever closes it has the data to himself."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._inside = 0
+        self._left = asyncio.Condition()
+
+    def open(self) -> None:
+        self._open.set()
+
+    @asynccontextmanager
+    async def passage(self) -> AsyncIterator[None]:
+        """Wait until the gate is open, and count as inside until left."""
+        await self._open.wait()
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            async with self._left:
+                self._left.notify_all()
+
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Keep others out, after those inside have left; whoever stays for more than 5 s is not waited for."""
+        self._open.clear()
+        try:
+            async with self._left:
+                try:
+                    async with asyncio.timeout(_GATE_SECONDS):
+                        await self._left.wait_for(lambda: self._inside == 0)
+                except TimeoutError:
+                    _logger.warning("%d storage requests are still under way", self._inside)
+            yield
+        finally:
+            self._open.set()
+
+
+class Storage:
+    """The ASGI app for every storage host name. Requests wait until `gate` is open."""
+
+    def __init__(self, cloud: Cloud, entra: Entra, backend: StorageBackend, gate: Gate) -> None:
+        self._cloud = cloud
+        self._entra = entra
+        self._backend = backend
+        self._policies = AccessPolicies(backend)
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        host = StorageHost.parse(headers.get("host", "").lower().removesuffix(":443"))
+        if host is None:
+            await _no_account(scope, receive, send)
+            return
+        request = StorageRequest(
+            host=host,
+            method=scope["method"],
+            path=scope["raw_path"].decode("latin-1"),
+            query=scope["query_string"].decode("latin-1"),
+            headers=headers,
+        )
+        async with self._gate.passage():
+            account = self._cloud.accounts.get(host.account)
+            if account is None:
+                await _no_account(scope, receive, send)
+                return
+            send = self._logging(request, account, scope, send)
+            try:
+                identity = check(request, account, self._entra)
+                admitted = admit(request, account, self._cloud)
+                await self._answer(admitted, account, identity, scope=scope, receive=receive, send=send)
+            except Refusal as refusal:
+                accept, version = headers.get("accept", ""), headers.get("x-ms-version", "")
+                await refusal.response(host.service, accept=accept, version=version)(scope, receive, send)
+
+    def _logging(self, request: StorageRequest, account: Account, scope: Scope, send: Send) -> Send:
+        """Return `send`, which puts a line into the log once the answer is complete, where the service is logged."""
+        if not account.logged.get(request.host.service):
+            return send
+        status, size = 0, 0
+        signer = signed_by(request, account)  # by the keys that there are when it comes
+
+        async def logged(message: Message) -> None:
+            nonlocal status, size
+            status = message.get("status", status)
+            size += len(message.get("body", b""))
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                client = scope.get("client") or ("127.0.0.1", 0)
+                self._cloud.storage_log.append(
+                    line(request, account, signer, status=status, size=size, address=f"{client[0]}:{client[1]}")
+                )
+
+        return logged
+
+    async def _answer(
+        self,
+        request: StorageRequest,
+        account: Account,
+        identity: Identity | None,
+        *,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Have the request answered by whoever knows how. Raises Refusal."""
+        if request.gets_delegation_key:
+            answer = await _delegation_key(request, account, identity, receive)
+        elif request.host.service == "file":
+            answer = await file_service.answer(request, account, receive)
+        elif request.host.service not in SERVICES:
+            raise Refusal("NotImplemented")
+        elif request.acl_of is not None:
+            answer = await self._policies.answer(request, account, request.acl_of, receive)
+        else:
+            await self._forward(self._shorten(request, account), account, receive, send)
+            return
+        await answer(scope, receive, send)
+
+    async def _forward(self, request: StorageRequest, account: Account, receive: Receive, send: Send) -> None:
+        """Have Azurite answer. Raises Refusal."""
+        async with exchange(self._backend, request, await body_of(receive)) as response:
+            if response.status < 300:
+                await self._policies.deleted(request, account)
+            await pass_on(response, request, send)
+
+    def _shorten(self, request: StorageRequest, account: Account) -> StorageRequest:
+        """Divide the visibility time-out of a queue message by the cloud's time factor."""
+        if self._cloud.time_factor == 1 or request.host.service != "queue":
+            return request
+        query = shorten_visibility(
+            request.query, method=request.method, path=request.path, factor=self._cloud.time_factor
+        )
+        if query == request.query:
+            return request
+        shortened = replace(request, query=query)
+        if request.credentials is not Credentials.SHARED_KEY:
+            return shortened
+        key_name = key_of(request, account)
+        if key_name is None:
+            raise unauthenticated(request)
+        return with_key(shortened, account, key_name, {})  # the query is signed, too
+
+
+def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> str:
+    """`query` of a queue request with its `visibilitytimeout` (seconds) divided by `factor`.
+
+    A message may be put with 0; got or updated, it stays hidden for a second at least, as the API asks for, or as
+    whoever holds it must be able to renew it ("Get Messages", "Put Message", "Update Message").
+    """
+    if path.rstrip("/").split("/")[-1] != "messages" and "/messages/" not in path:
+        return query
+    pairs = [pair.partition("=") for pair in query.split("&")] if query else []
+    shortened = []
+    found = False
+    for name, equals, value in pairs:
+        if unquote(name).lower() == "visibilitytimeout" and value.isdecimal():
+            found = True
+            least = 0 if method == "POST" or int(value) == 0 else 1
+            shortened.append(f"{name}={max(least, int(int(value) / factor))}")
+        else:
+            shortened.append(name + equals + value)
+    if not found and method == "GET" and "peekonly=true" not in query.lower():
+        shortened.append(f"visibilitytimeout={max(1, int(30 / factor))}")
+    return "&".join(shortened)
+
+
+async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
+    message = "There is no such storage account: its name would not resolve."
+    await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
+
+
+async def _delegation_key(
+    request: StorageRequest, account: Account, identity: Identity | None, receive: Receive
+) -> Response:
+    """The answer to Get User Delegation Key. Raises Refusal."""
+    if identity is None:
+        raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
+    if request.method != "POST" or request.host.service not in delegation.SERVICE_LETTERS:
+        raise Refusal("NotImplemented")
+    document = await whole_body_of(receive, most=_LARGEST_KEY_INFO)
+    version = request.headers.get("x-ms-version", "")
+    key = delegation.issue(account, identity, document, service=request.host.service, version=version)
+    headers = {"server": server_name(request.host.service), "x-ms-version": version, "cache-control": "no-store"}
+    return Response(delegation.render(key), 200, headers, "application/xml")

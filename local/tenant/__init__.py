@@ -1,0 +1,1 @@
+"""What the stand-ins share: the model of one tenant, its identities, senders and tags."""

@@ -1,0 +1,200 @@
+"""Who is in the tenant: the app's managed identity, whoever sits at the keyboard, and some people.
+
+The ids are fixed, so that a recorded request or a token means the same principal after every restart.
+"""
+
+from local.tenant.model import (
+    KEY_VAULT,
+    MAIL_SENDER,
+    SECURITY_MAILBOX,
+    STATE_ACCOUNT,
+    TENANT_DOMAIN,
+    Identity,
+    User,
+)
+
+_RESPONDER_RIGHTS = frozenset(
+    {
+        "Microsoft.ResourceGraph/resources/read",
+        "Microsoft.Storage/storageAccounts/read",
+        "Microsoft.Storage/storageAccounts/listkeys/action",
+        "Microsoft.Storage/storageAccounts/regeneratekey/action",
+        "Microsoft.Storage/storageAccounts/revokeUserDelegationKeys/action",
+        "Microsoft.Storage/storageAccounts/write",  # lockdown
+        "Microsoft.Resources/subscriptions/read",
+        "Microsoft.Resources/subscriptions/resourceGroups/read",
+        "Microsoft.Authorization/roleAssignments/read",
+        "Microsoft.Security/securityContacts/read",
+        "Microsoft.Authorization/locks/read",
+        "Microsoft.Authorization/denyAssignments/read",
+        "Microsoft.Authorization/permissions/read",
+        "Microsoft.Insights/diagnosticSettings/read",
+        "Microsoft.Storage/storageAccounts/blobServices/read",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/read",
+        "Microsoft.Insights/eventtypes/values/read",
+        "Microsoft.Insights/logs/StorageBlobLogs/read",
+        "Microsoft.Insights/logs/StorageQueueLogs/read",
+        "Microsoft.Insights/logs/StorageTableLogs/read",
+        "Microsoft.Insights/logs/StorageFileLogs/read",
+        "Microsoft.Storage/storageAccounts/fileServices/shares/read",
+        "Microsoft.Storage/storageAccounts/fileServices/shares/write",
+        "Microsoft.Storage/storageAccounts/tableServices/tables/read",
+        "Microsoft.Storage/storageAccounts/tableServices/tables/write",
+        "Storage Blob Delegator@*",
+        "EventGrid/events/send",
+        "Monitoring Metrics Publisher@insights",
+        "User.ReadBasic.All",
+        "GroupMember.Read.All",
+        "Application.Read.All",
+        "SecurityAlert.Read.All",
+        "SecurityAlert.ReadWrite.All",
+        "SecurityAlert.Create.All",
+        "SecurityIncident.ReadWrite.All",
+        "Microsoft.SecurityInsights/incidents/read",
+        "Microsoft.SecurityInsights/incidents/write",
+        "Azure DevOps/advsec.read",
+        "Azure DevOps/advsec.manage",
+        "Mail.Send",  # graph.py lets it send from MAIL_SENDER only, as Exchange's RBAC for Applications would
+        "Sites.Selected",  # granted with role "write" on SHAREPOINT_SITE
+        f"Storage Table Data Contributor@{STATE_ACCOUNT}",
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",
+        f"Storage Blob Data Owner@{STATE_ACCOUNT}",
+        f"Key Vault Secrets Officer@{KEY_VAULT}",
+    }
+)
+
+_INTAKE_RIGHTS = frozenset(
+    {
+        "EventGrid/events/send",
+        "SecurityAlert.Read.All",
+        "Azure DevOps/advsec.read",
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",  # its own two queues, where it is an app of its own
+    }
+)
+
+_DEVELOPER_RIGHTS = frozenset(
+    {
+        "Microsoft.Resources/*",
+        "Microsoft.ResourceGraph/resources/read",
+        "Microsoft.Storage/*",
+        "EventGrid/events/send",
+        "Storage Blob Data Owner@*",
+        "Storage File Data Privileged Contributor@*",
+        "Storage Blob Data Contributor@*",
+        "Storage Queue Data Contributor@*",
+        "Storage Table Data Contributor@*",
+        "Key Vault Secrets Officer@*",
+    }
+)
+
+
+def directory() -> dict[str, Identity]:
+    """The tenant's principals by name.
+
+    `responder` is the deployed app's managed identity and holds exactly what the product uses; `intake` is that of an
+    intake deployed apart. `developer` is
+    who a person at the keyboard is. `reader`, `responder-person`, `approver` and `second-approver` are people with
+    one app role of Sasquash's API each: an order takes two who may approve. `reporter` is a program that reports.
+    """
+    identities = (
+        Identity(
+            name="responder",
+            object_id="81ee9332-c35d-4c3e-9f21-3f7f99e80623",
+            client_id="2a7f4bcd-f2a2-490b-8319-f17620580873",
+            rights=_RESPONDER_RIGHTS,
+        ),
+        Identity(
+            name="intake",
+            object_id="0c6e1f0b-5a8d-4f39-9a6f-64d0e0a1b7c3",
+            client_id="b8a7e5d2-3c41-4d0a-8c57-1f2e9d6a4b30",
+            rights=_INTAKE_RIGHTS,
+        ),
+        Identity(
+            name="developer",
+            object_id="1f21f8fc-2f07-4d06-b01b-c510fc4ef197",
+            client_id="6b4365b5-a7e6-4883-a7e4-dd68ee0c600f",
+            rights=_DEVELOPER_RIGHTS,
+        ),
+        Identity(
+            name="reader",
+            object_id="f36c87e7-fca8-412c-8f70-575907292a83",
+            client_id="08bdef17-bc9a-4f6f-95bb-7e0446da6f1a",
+            rights=frozenset({"Sasquash.Reader"}),
+        ),
+        Identity(
+            name="responder-person",
+            object_id="f8e50806-86c7-4607-84e9-50394e5b33e6",
+            client_id="7f47d77c-7271-42eb-b51d-32f3c8d5c04b",
+            rights=frozenset({"Sasquash.Responder"}),
+        ),
+        Identity(
+            name="approver",
+            object_id="cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca",
+            client_id="7a1d0560-3c04-429b-88dd-6584eefa6ce8",
+            rights=frozenset({"Sasquash.Approver"}),
+        ),
+        Identity(
+            name="reporter",
+            object_id="5e0b7e0c-7f34-4b8a-9d0b-1f6a0c5f2d71",
+            client_id="c2f0a4f5-6ad8-45c6-8b1e-0f9d3b7e5a26",
+            rights=frozenset({"Sasquash.Reporter"}),
+        ),
+        Identity(
+            name="second-approver",
+            object_id="2c9d1e57-6f0b-4f0a-8f2d-7a3b5c1d9e84",
+            client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
+            rights=frozenset({"Sasquash.Approver"}),
+        ),
+    )
+    return {identity.name: identity for identity in identities}
+
+
+def users() -> dict[str, User]:
+    """The people and mailboxes that Graph knows, by user principal name in lower case.
+
+    An identity whose object id is among them is a person: its tokens say so (`entra.Entra.mint`).
+    """
+    identities = directory()
+    people = (
+        _person(identities["developer"].object_id, "Dev Sundaram", "developer"),
+        _person(identities["reader"].object_id, "Rhea Okafor", "reader"),
+        _person(identities["responder-person"].object_id, "Ravn Sørensen", "responder"),
+        _person(identities["approver"].object_id, "Ada Lindqvist", "approver"),
+        _person(identities["second-approver"].object_id, "Second Approver", "second-approver"),
+        _person("796556ab-fd10-43fd-9d38-1b5021839270", "Model Owner", "model-owner"),
+        _person("168dd3f2-5541-4a42-a261-e0c698d38bbf", "Storage Team", "storage-team"),
+        User(
+            object_id="5bcfaa6f-be89-4337-ae29-ec612eb29995",
+            display_name="Robin Former",
+            user_principal_name=f"former-owner@{TENANT_DOMAIN}",
+            mail=f"former-owner@{TENANT_DOMAIN}",
+            account_enabled=False,
+        ),
+        User(
+            object_id="4a4924f4-511d-40ad-9811-df6092faf58c",
+            display_name="Gil Fabrikam",
+            user_principal_name="gil_fabrikam.com#EXT#@contoso.onmicrosoft.com",
+            mail="gil@fabrikam.com",
+        ),
+        # The sign-in of a shared mailbox is disabled: that is how Exchange makes one.
+        User(
+            object_id="a7a56f8c-3afc-4336-ae79-61df9cbad569",
+            display_name="Sasquash",
+            user_principal_name=MAIL_SENDER,
+            mail=MAIL_SENDER,
+            account_enabled=False,
+        ),
+        User(
+            object_id="cb1c87bc-2940-4ef5-8582-2a8288195088",
+            display_name="Security",
+            user_principal_name=SECURITY_MAILBOX,
+            mail=SECURITY_MAILBOX,
+            account_enabled=False,
+        ),
+    )
+    return {user.user_principal_name.lower(): user for user in people}
+
+
+def _person(object_id: str, display_name: str, alias: str) -> User:
+    address = f"{alias}@{TENANT_DOMAIN}"
+    return User(object_id=object_id, display_name=display_name, user_principal_name=address, mail=address)

@@ -1,0 +1,81 @@
+"""Proof tokens that hang on a stored access policy, and their controls. Pure.
+
+What a policy says, its tokens must not say again: Azure refuses a field that is in both (REST, "Define a stored
+access policy"). Each is for one random object within the policy's resource. A queue has none, and peeking would read
+its messages; there, the token asks for the queue's metadata, of which nothing is kept.
+"""
+
+import hmac
+from dataclasses import replace
+from datetime import datetime
+
+from shared.actions.verification import Probe, Subject
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.revocation import VerificationToken
+from shared.domain.target import PolicyTarget
+from shared.sas import Service, mint_read_token
+
+_OF_THE_POLICY = Subject(
+    "a token of the policy",
+    "a token without the policy, signed by the same key,",
+    control_decides=True,
+    accepted="its signature was found good",
+)
+
+
+def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, ends: datetime) -> VerificationToken:
+    """Return a token of the policy for the object `name`, signed by `key` (base64).
+
+    It ends at `ends`, or with the policy where that has an end; `expires` is the earlier of the two.
+    """
+    target = reading.target
+    path = _path(target, name)
+    query = mint_read_token(
+        service=target.service,
+        account=account.name,
+        resource=_signed(target, path),
+        expires=ends if reading.expires is None else None,
+        key=key,
+        policy=target.policy,
+        permissions="r" if reading.permissions is None else None,
+    )
+    expires = ends if reading.expires is None else min(ends, reading.expires)
+    return VerificationToken(target.service, f"{account.endpoints[target.service]}{path}", query, expires)
+
+
+def probe(token: VerificationToken, target: PolicyTarget, account: AccountFacts, *, key: str) -> Probe:
+    """Return the question whether `token`, signed by `key` as it is now, is refused for its policy's sake alone.
+
+    A token that another key signed would be refused for that: what was known of it is not known of the new one.
+    """
+    resource = _signed(target, token.url.removeprefix(account.endpoints[token.service]))
+    names = {pair.partition("=")[0] for pair in token.query.split("&")}
+    again = mint_read_token(
+        service=token.service,
+        account=account.name,
+        resource=resource,
+        expires=token.expires if "se" in names else None,
+        key=key,
+        policy=target.policy,
+        permissions="r" if "sp" in names else None,
+    )
+    control = mint_read_token(
+        service=token.service, account=account.name, resource=resource, expires=token.expires, key=key
+    )
+    before = token.accepted_before if hmac.compare_digest(again, token.query) else None
+    return Probe(_OF_THE_POLICY, replace(token, query=again, accepted_before=before), control)
+
+
+def _path(target: PolicyTarget, name: str) -> str:
+    match target.service:
+        case Service.QUEUE:
+            return f"{target.resource}?comp=metadata"
+        case Service.TABLE:
+            return f"{target.resource}(PartitionKey='{name}',RowKey='{name}')"
+        case _:
+            return f"{target.resource}/{name}"
+
+
+def _signed(target: PolicyTarget, path: str) -> str:
+    """Return the resource that the token for `path` is signed for."""
+    return path if target.service in (Service.BLOB, Service.FILE) else target.resource

@@ -1,0 +1,162 @@
+"""Does a leaked user delegation SAS live? The one time that a leaked token is sent anywhere (design decision 5).
+
+We can't have the key that signed it, so arithmetic can't tell. It goes once, over https, to the account's own
+endpoint as ARM names it, never to the host that leaked, in a request that brings back nothing of the customer's data:
+the properties of the signed blob, file or queue, or something with a random name where more than that is signed.
+REST: "Get Blob Properties", "Get File Properties", "Get Queue Metadata", "Query Entities".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.actions.verification import Answer, try_token
+from shared.cloud.data_plane import Transport, quoted_path
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Liveness
+from shared.errors import SasquashError
+from shared.sas import Credential, ResourceKind
+from shared.sas.classify import moment
+
+_ISSUER_TIMEOUT = 10.0  # seconds; the inline budget of containment is 20
+_SIGNED_TIME = {ResourceKind.BLOB_SNAPSHOT: "snapshot", ResourceKind.BLOB_VERSION: "versionid"}
+
+type PrincipalExists = Callable[[str], Awaitable[bool]]
+"""Whether our tenant has a user or service principal of this object id. Raises SasquashError."""
+
+
+class CannotBeAsked(ValueError):
+    """A token that Azure would refuse, alive or not. The message is one English sentence without its full stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request for a token to be sent with. `url` is without the token."""
+
+    method: str
+    url: str
+
+
+class LivenessCheck:
+    """Asks Azure once."""
+
+    def __init__(
+        self,
+        new_transport: Callable[[], Transport],
+        *,
+        principal_exists: PrincipalExists,
+        tenant_id: str,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._new_transport = new_transport
+        self._principal_exists = principal_exists
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._new_id = new_id
+
+    async def ask(self, credential: Credential, token: str, account: AccountFacts) -> Liveness:
+        """Return what Azure says of the leaked user delegation SAS `token`, a query string; never raises for it.
+
+        Alive is what Azure accepts, and whose issuer, if said to be of our tenant, exists there.
+        """
+        try:
+            question = question_for(credential, account, name=f"sasquash{self._new_id()}", now=self._clock())
+        except CannotBeAsked as reason:
+            return Liveness(self._clock(), None, f"It was not tried: {reason}.")
+        attempt, (issuer_known, issuer) = await asyncio.gather(
+            try_token(self._new_transport, question.method, question.url, token), self._issuer(credential)
+        )
+        alive: bool | None = None
+        if attempt.answer is Answer.REFUSED:
+            alive = False
+            said = (
+                f"Azure did not accept it ({attempt.said}): it is forged, revoked, over, or leaked without the path "
+                "that it was signed for."
+            )
+        elif attempt.answer is Answer.UNDECIDED:
+            said = f"Azure's answer does not tell whether it lives: {attempt.said}."
+        elif issuer_known:
+            alive = True
+            said = f"Azure accepted its signature ({attempt.said}), and {issuer}."
+        else:
+            said = f"Azure accepted its signature ({attempt.said}), but {issuer}."
+        return Liveness(self._clock(), alive, said)
+
+    async def _issuer(self, credential: Credential) -> tuple[bool, str]:
+        """Return whether nothing speaks against the issuer, and what is known of them in words."""
+        issuer = credential.parameter("skoid") or ""
+        if (credential.parameter("sktid") or "").lower() != self._tenant_id.lower():
+            return True, "its issuer is of another tenant than ours"
+        if not _is_guid(issuer):
+            return False, "it names no issuer that could be looked up"
+        try:
+            async with asyncio.timeout(_ISSUER_TIMEOUT):
+                exists = await self._principal_exists(issuer)
+        except SasquashError as error:
+            return False, f"whether its issuer exists could not be checked: {str(error).rstrip('.')}"
+        except TimeoutError:
+            return False, f"whether its issuer exists could not be checked within {_ISSUER_TIMEOUT:.0f} s"
+        if not exists:
+            return False, f"its issuer ({issuer.lower()}) is not in our tenant, or no more"
+        return True, "its issuer exists in our tenant"
+
+
+def question_for(credential: Credential, account: AccountFacts, *, name: str, now: datetime) -> Question:
+    """Return the request that tells most and brings back least. Raises CannotBeAsked.
+
+    `name` is a random one of letters, digits and "-": nothing is called so.
+    """
+    _require_whole(credential, now=now)
+    service = credential.service
+    endpoint = account.endpoints.get(service) if service is not None else None
+    if endpoint is None or not endpoint.startswith("https://"):
+        raise CannotBeAsked(f"{account.name} has no {service or 'such'} service")
+    container = _quoted(credential.container)
+    match credential.resource_kind:
+        case ResourceKind.QUEUE:
+            return Question("HEAD", f"{endpoint}{container}?comp=metadata")
+        case ResourceKind.TABLE:
+            return Question("GET", f"{endpoint}{container}(PartitionKey='{name}',RowKey='{name}')")
+        case ResourceKind.CONTAINER | ResourceKind.SHARE:
+            return Question("HEAD", f"{endpoint}{container}/{name}")
+        case ResourceKind.DIRECTORY if credential.resource_path == "":
+            return Question("HEAD", f"{endpoint}{container}/{name}")
+        case ResourceKind.DIRECTORY:
+            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}/{name}")
+        case _:
+            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}")
+
+
+def _require_whole(credential: Credential, *, now: datetime) -> None:
+    """Refuse what Azure refuses for want of something that the leak does not show."""
+    names = {name for name, _ in credential.parameters}
+    if names & {"sduoid", "skdutid"}:
+        raise CannotBeAsked("it is bound to a user (sduoid), and refused without that user's own access token")
+    if names & {"srh", "srq"}:
+        raise CannotBeAsked("it is bound to the headers or the query of a request (srh, srq), which it does not tell")
+    time = _SIGNED_TIME.get(credential.resource_kind) if credential.resource_kind is not None else None
+    if time is not None and time not in names:
+        raise CannotBeAsked(f"the leak lost the {time} that was signed with it")
+    starts = [start for start in (credential.starts, moment(credential.parameter("skt"))) if start is not None]
+    if starts and max(starts) > now:
+        raise CannotBeAsked(f"it is not valid before {max(starts):%Y-%m-%d %H:%M} UTC")
+
+
+def _quoted(path: str | None) -> str:
+    """Percent-encode a path of the leak's. What a client would make another path of is refused."""
+    if not path:
+        raise CannotBeAsked("the leak lost the path that was signed with it")
+    quoted = quoted_path(path)
+    if quoted is None:
+        raise CannotBeAsked("the path that leaked with it can't be sent as it is")
+    return quoted
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False

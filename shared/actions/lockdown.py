@@ -1,0 +1,281 @@
+"""The lockdown lever: shared key access off, or the way in from public networks closed. A person can undo it.
+
+It revokes nothing: what leaked is kept out only while the lockdown stands.
+ARM: Storage Accounts - Update (2026-09-01). Microsoft Learn: "Prevent Shared Key authorization for an Azure Storage
+account", "Azure Storage firewall rules". ARM has no ETag for an account, so a network rule that somebody changes
+between our reading and our writing is lost; what changed before or after that is kept.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
+
+from shared.cloud.accounts import Access, AccountRef
+from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
+from shared.domain.target import ActionKind, Lockdown
+from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
+
+_UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
+
+_NOT_REVOKED = "Nothing is revoked by it: what leaked works again as soon as the lockdown is undone."
+_IMPACT = {
+    Lockdown.SHARED_KEY: (
+        "Everything that uses a key of {account}, either one: connection strings, Shared Key requests, and every "
+        "account SAS and service SAS, on all services.",
+        "Function apps, Logic Apps, linked services and mounts that were set up with a key of {account} "
+        "(AzureWebJobsStorage and the like).",
+        "It does not stop user delegation SAS, nor access with Entra ID: a leaked user delegation SAS works on.",
+        _NOT_REVOKED,
+    ),
+    Lockdown.NETWORK: (
+        "Everybody who reaches {account} over public networks, whatever they show: people, partners, web sites, "
+        "build agents, and Azure services that are not trusted ones.",
+        "It does not stop who comes by a private endpoint, from a virtual network or an address that the account's "
+        "rules allow, as a resource that they name, or as a trusted Azure service: from there what leaked works on.",
+        _NOT_REVOKED,
+    ),
+}
+_SHOWN = {
+    Lockdown.SHARED_KEY: (
+        "ARM: allowSharedKeyAccess of {account} is false, so Azure refuses whatever its keys sign.",
+        "ARM: shared key access of {account} is allowed again. Somebody has changed it since the lockdown.",
+    ),
+    Lockdown.NETWORK: (
+        "ARM: the network rules of {account} let nobody in whom they do not name.",
+        "ARM: {account} is open to public networks again. Somebody has changed it since the lockdown.",
+    ),
+}
+
+type _Properties = Mapping[str, Any]
+"""What of an account a lockdown is about, as ARM names it: in here only, and as JSON text in a `LockedDown`."""
+
+
+class LockdownAction:
+    """Describes, pulls, proves and undoes a lockdown."""
+
+    def __init__(
+        self,
+        client_for: Callable[[str], StorageManagementClient],
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._client_for = client_for
+        self._clock = clock
+        self._new_id = new_id
+
+    def describe(self, account: AccountFacts, kind: Lockdown) -> tuple[str, ...]:
+        """Return who breaks when `account` is locked down, and who does not, one English sentence each."""
+        return tuple(line.format(account=account.name) for line in _IMPACT[kind])
+
+    def before(self, account: AccountFacts, kind: Lockdown) -> LockedDown:
+        """Return the way back from a lockdown that is about to be. Raises Blocked where it could not be kept."""
+        return LockedDown(kind, self._clock(), _text(_current(account, kind)))
+
+    async def execute(self, plan: Plan, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown]:
+        """Lock `account` down; `locked` is what `before` returned, or an earlier attempt's.
+
+        Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is. A
+        lost answer is settled by reading. Raises TransientFailure, whose `sent` leaves open whether it happened, or
+        Blocked.
+        """
+        kind = Lockdown(plan.target)
+        if locked.kind is not kind:
+            raise Blocked(
+                f"The record holds the way back from another lockdown ({locked.kind}). Undo that one first."
+            )
+        standing = self.standing(account, locked)
+        if standing is not None:
+            return standing
+        current = _current(account, kind)
+        correlation_id = self._new_id()
+        doing = f"Locking {account.name} down ({kind})"
+        wanted, confirmed_by = _change(_locked(kind, current)), "answer"
+        try:
+            after = _properties(kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing)))
+        except TransientFailure as error:
+            if error.had_no_effect:
+                raise
+            after, confirmed_by = await self._settled(kind, account, error), "listing"
+        if not _is_locked(kind, after):
+            raise Blocked(f"{doing}: ARM answered, but it is still open. Look for an Azure policy that opens it.")
+        execution = self._execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
+        return execution, replace(locked, before=_text(current), after=_text(after))
+
+    def standing(self, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown] | None:
+        """Return what `pull` does where `account` is locked already, perhaps by an earlier attempt; None if it isn't.
+
+        Raises Blocked.
+        """
+        kind = locked.kind
+        current = _current(account, kind)
+        if not _is_locked(kind, current):
+            return None
+        unchanged = not _differences(current, json.loads(locked.before))
+        notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
+        execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
+        return execution, replace(locked, after=_text(current))
+
+    async def _settled(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> _Properties:
+        """Return the account's properties after an update whose answer was `lost`.
+
+        Raises `lost` where they can't be read, and TransientFailure where the update came to nothing.
+        """
+        try:
+            after = _properties(kind, Access.of(await self._read(account)))
+        except SasquashError:
+            raise lost from None
+        if not _is_locked(kind, after):
+            raise TransientFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
+        return after
+
+    def _execution(
+        self, kind: Lockdown, *, confirmed_by: str, correlation_id: str | None, notes: tuple[str, ...] = ()
+    ) -> Execution:
+        return Execution(
+            action=ActionKind.LOCKDOWN,
+            target=kind,
+            at=self._clock(),
+            old_sha256="",
+            new_sha256="",
+            confirmed_by=confirmed_by,
+            correlation_id=correlation_id,
+            notes=notes,
+        )
+
+    async def verify(self, execution: Execution, account: AccountFacts, locked: LockedDown) -> Verification:
+        """Return whether the lockdown stands, by ARM. Raises TransientFailure or Blocked."""
+        kind = Lockdown(execution.target)
+        current = _properties(kind, Access.of(await self._read(account)))
+        shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
+        if not _is_locked(kind, current):
+            return Verification(Outcome.STILL_ALIVE, self._clock(), (gone,))
+        changed = _differences(current, json.loads(locked.after)) if locked.after else ()
+        by_hand = (
+            (f"{' and '.join(changed)} changed since: the lockdown can only be undone by hand.",) if changed else ()
+        )
+        return Verification(Outcome.ARM_ONLY, self._clock(), (shown, *by_hand, _NOT_REVOKED))
+
+    async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
+        """Put back what the lockdown changed; what had been locked before it stays so. May be done twice.
+
+        Raises WrongState where somebody changed the account since, which names what; TransientFailure or Blocked.
+        """
+        before = json.loads(locked.before)
+        after = json.loads(locked.after) if locked.after else _locked(locked.kind, before)
+        if locked.undone_at is not None:
+            return locked
+        if _differences(before, after):
+            await self._put_back(locked.kind, before, after, account)
+        return replace(locked, undone_at=self._clock())
+
+    async def _put_back(
+        self, kind: Lockdown, before: _Properties, after: _Properties, account: AccountRef | AccountFacts
+    ) -> None:
+        current = _properties(kind, Access.of(await self._read(account)))
+        if not _differences(current, before):
+            return
+        changed = _differences(current, after)
+        if changed:
+            raise WrongState(
+                f"{' and '.join(changed)} of {account.name} changed since the lockdown, so it was not undone. Look "
+                "at the account, and open it by hand if that is right (az storage account update)."
+            )
+        doing = f"Undoing the lockdown ({kind}) of {account.name}"
+        answer = await self._update(account, _change(before), self._new_id(), doing=doing)
+        left = _differences(_properties(kind, Access.of(answer)), before)
+        if left:
+            raise Blocked(
+                f"{doing}: ARM answered, but {' and '.join(left)} is not what it was. Look for an Azure policy on it."
+            )
+
+    async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
+        client = self._client_for(account.subscription)
+        with translate_errors(f"Reading account {account.name}", meaning=from_account):
+            return await client.storage_accounts.get_properties(account.resource_group, account.name)
+
+    async def _update(
+        self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str
+    ) -> StorageAccount:
+        client = self._client_for(account.subscription)
+        async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
+            return await client.storage_accounts.update(
+                account.resource_group,
+                account.name,
+                StorageAccountUpdateParameters({"properties": properties}),
+                **once(correlation_id),
+            )
+
+
+def _current(account: AccountFacts, kind: Lockdown) -> _Properties:
+    if kind is Lockdown.NETWORK and not account.network_rules:
+        raise Blocked(
+            f"The network rules of {account.name} are too many for the record of how they were. Lock it down by hand "
+            "(az storage account update --default-action Deny)."
+        )
+    access = Access(account.shared_key_access, account.public_network_access, account.network_rules)
+    return _properties(kind, access)
+
+
+def _properties(kind: Lockdown, access: Access) -> _Properties:
+    if kind is Lockdown.SHARED_KEY:
+        return {"allowSharedKeyAccess": access.shared_key}
+    rules = {"defaultAction": "Allow"} | json.loads(access.network_rules)
+    if "virtualNetworkRules" in rules:  # whose `state` is Azure's to tell, and moves by itself
+        rules["virtualNetworkRules"] = [
+            {name: value for name, value in rule.items() if name != "state"} for rule in rules["virtualNetworkRules"]
+        ]
+    return {"networkAcls": rules, "publicNetworkAccess": access.public_network}
+
+
+def _is_locked(kind: Lockdown, properties: _Properties) -> bool:
+    if kind is Lockdown.SHARED_KEY:
+        return properties["allowSharedKeyAccess"] is False
+    default_action: str = properties["networkAcls"]["defaultAction"]
+    return default_action == "Deny" or properties["publicNetworkAccess"] == "Disabled"
+
+
+def _locked(kind: Lockdown, properties: _Properties) -> _Properties:
+    """Return `properties` locked, with every rule that lets somebody in as it is."""
+    if _is_locked(kind, properties):
+        return properties
+    if kind is Lockdown.SHARED_KEY:
+        return {"allowSharedKeyAccess": False}
+    return {**properties, "networkAcls": properties["networkAcls"] | {"defaultAction": "Deny"}}
+
+
+def _change(properties: _Properties) -> _Properties:
+    """Return what is sent: a lockdown never touches publicNetworkAccess."""
+    return {name: value for name, value in properties.items() if name != "publicNetworkAccess"}
+
+
+def _text(properties: _Properties) -> str:
+    return json.dumps(properties, sort_keys=True, separators=(",", ":"))
+
+
+def _differences(one: _Properties, other: _Properties) -> tuple[str, ...]:
+    """Return the names of what is not the same, as in "networkAcls.ipRules". The order of rules says nothing."""
+    left, right = _flat(one), _flat(other)
+    return tuple(name for name in sorted({*left, *right}) if left.get(name) != right.get(name))
+
+
+def _flat(properties: _Properties) -> dict[str, str]:
+    """Return each member as text; one that is null or an empty list is as good as missing."""
+    rules = properties.get("networkAcls", {})
+    members = {f"networkAcls.{name}": value for name, value in rules.items()}
+    members |= {name: value for name, value in properties.items() if name != "networkAcls"}
+    return {
+        name: json.dumps(sorted(json.dumps(rule, sort_keys=True) for rule in value))
+        if isinstance(value, list)
+        else json.dumps(value)
+        for name, value in members.items()
+        if value not in (None, [])
+    }

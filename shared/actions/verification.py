@@ -1,0 +1,282 @@
+"""Proof that a credential is dead, by tokens of our own; the leaked token is sent nowhere (design decision 5).
+
+A proof token is a SAS over https for one random object that does not exist. While what it hangs on lives, Azure
+accepts it and answers 404. When that is gone, Azure answers 403 AuthenticationFailed. A control, the same token on
+something that lives (for a key, the new one), is accepted meanwhile, so that a firewall or a broken request can't
+pass for a dead credential.
+Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import AzureError
+from azure.core.rest import HttpRequest
+
+from shared.cloud.data_plane import KEPT_OUT, Transport, send
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.sas import Service, mint_read_token
+
+LIFETIME = timedelta(minutes=30)
+_TRIES = 3
+_EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which proves nothing
+_PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's word must do
+
+# Refusals that are decided after the signature was found good.
+_SIGNATURE_WAS_GOOD = frozenset(
+    {
+        "AuthorizationPermissionMismatch",
+        "AuthorizationProtocolMismatch",
+        "AuthorizationResourceTypeMismatch",
+        "AuthorizationServiceMismatch",
+        "AuthorizationSourceIPMismatch",
+    }
+)
+
+
+class Answer(StrEnum):
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """What one request with a proof token brought: the answer, and what Azure said in a few words."""
+
+    answer: Answer
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be dead: what the evidence calls a token that hangs on it, and the control.
+
+    `accepted` says how Azure accepts it. With `control_decides`, a token that was accepted before shows nothing
+    unless its control is accepted now: what is refused may be the key that signed both.
+    """
+
+    token: str
+    control: str
+    control_decides: bool = False
+    accepted: str = "404"
+
+
+OLD_KEY = Subject("a token signed by the old key", "the same token signed by the new key")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One question to the data plane. `control` is the query of a token that must be accepted in its stead."""
+
+    subject: Subject
+    token: VerificationToken
+    control: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointResult:
+    """All that is known of one endpoint. `control` is the try with the token that must be accepted."""
+
+    name: str  # "blob", "blob (secondary)"
+    tries: tuple[Try, ...]
+    control: Try
+    accepted_before: bool | None
+    subject: Subject = OLD_KEY
+
+    @property
+    def alive(self) -> bool:
+        return any(attempt.answer is Answer.ACCEPTED for attempt in self.tries)
+
+    @property
+    def dead(self) -> bool:
+        before = self.accepted_before is True and not self.subject.control_decides
+        shown_good = self.control.answer is Answer.ACCEPTED or before
+        return shown_good and all(attempt.answer is Answer.REFUSED for attempt in self.tries)
+
+    @property
+    def evidence(self) -> str:
+        """What was seen, as a sentence to be put behind the endpoint's name."""
+        if self.alive:
+            return f"{self.subject.token} is still accepted."
+        if not self.dead:
+            said = next(
+                (t.said for t in (*self.tries, self.control) if t.answer is Answer.UNDECIDED),
+                self.control.said,
+            )
+            return f"not decided: {said}."
+        before = f"accepted before ({self.subject.accepted}) and " if self.accepted_before else ""
+        now = f"; {self.subject.control} is accepted" if self.control.answer is Answer.ACCEPTED else ""
+        return (
+            f"{self.subject.token} was {before}refused {len(self.tries)} times on fresh "
+            f"connections ({self.tries[0].said}){now}."
+        )
+
+
+class Verifier:
+    """Mints proof tokens and tries them, each on a connection of its own."""
+
+    def __init__(
+        self,
+        new_transport: Callable[[], Transport],
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._new_transport = new_transport
+        self._clock = clock
+        self._new_id = new_id
+
+    def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[VerificationToken, ...]:
+        """Return a proof token for each of `services` that the account has an endpoint for."""
+        expires = (self._clock() + LIFETIME).replace(microsecond=0)
+        name = object_name(self._new_id())
+        return tuple(
+            _mint(service, account.endpoints[service], account.name, name, key=key, expires=expires)
+            for service in sorted(services)
+            if service in account.endpoints
+        )
+
+    async def try_before(self, token: VerificationToken) -> VerificationToken:
+        """Return the token with what it was worth before the lever was pulled."""
+        attempt = await self._try(token.url, token.query)
+        known = {Answer.ACCEPTED: True, Answer.REFUSED: False}
+        return replace(token, accepted_before=known.get(attempt.answer))
+
+    @asynccontextmanager
+    async def trying(self, tokens: Iterable[VerificationToken]) -> AsyncIterator[list[VerificationToken]]:
+        """Try `tokens` while the lever is being pulled; nothing waits for the answers.
+
+        After the block, the list that it was given holds the tokens with what is known of them by then.
+        """
+        known = list(tokens)
+        tries = [asyncio.create_task(self.try_before(token)) for token in known]
+        await asyncio.sleep(0)  # lets the tries set out first
+        try:
+            yield known
+        finally:
+            for task in tries:
+                task.cancel()
+            # A try may fail in any way: it is only a sign, and the lever has been pulled.
+            tried = await asyncio.gather(*tries, return_exceptions=True)
+            pairs = zip(known, tried, strict=True)
+            known[:] = [outcome if isinstance(outcome, VerificationToken) else token for token, outcome in pairs]
+
+    async def verify(
+        self, execution: Execution, account: AccountFacts, *, changed: bool, new_key: str
+    ) -> Verification:
+        """Return what is proven by now of a key. `changed`: ARM lists another key than the one that was to die."""
+        if not changed:
+            return Verification(Outcome.STILL_ALIVE, self._clock(), (f"ARM still lists the old {execution.target}.",))
+        by_arm = f"ARM: the hash of {execution.target} is no longer that of the leaked credential's key."
+        probes = [
+            Probe(OLD_KEY, token, _by_new_key(token, account, new_key)) for token in execution.verification_tokens
+        ]
+        return await self.verdict(execution, account, probes, shown=by_arm)
+
+    async def verdict(
+        self, execution: Execution, account: AccountFacts, probes: Iterable[Probe], *, shown: str
+    ) -> Verification:
+        """Return what the data plane says by now, beside what is `shown` of the change (one English sentence)."""
+        usable = [probe for probe in probes if probe.token.expires - _EXPIRY_MARGIN > self._clock()]
+        results = await asyncio.gather(*(self._ask(probe, account) for probe in usable))
+        endpoints = [endpoint for group in results for endpoint in group]
+        evidence = (shown, *_grouped(endpoints))
+        accepted = any(endpoint.alive for endpoint in endpoints)
+        return Verification(judge(execution, endpoints, now=self._clock()), self._clock(), evidence, accepted)
+
+    async def _ask(self, probe: Probe, account: AccountFacts) -> list[EndpointResult]:
+        token = probe.token
+        places = {token.service.value: token.url}
+        secondary = account.secondary_endpoints.get(token.service)
+        if secondary is not None:
+            primary = account.endpoints[token.service]
+            places[f"{token.service.value} (secondary)"] = secondary + token.url.removeprefix(primary)
+        return [
+            EndpointResult(
+                name=place,
+                tries=tuple(await asyncio.gather(*(self._try(url, token.query) for _ in range(_TRIES)))),
+                control=await self._try(url, probe.control),
+                accepted_before=token.accepted_before if url == token.url else None,
+                subject=probe.subject,
+            )
+            for place, url in places.items()
+        ]
+
+    async def _try(self, url: str, query: str) -> Try:
+        return await try_token(self._new_transport, "GET", url, query)
+
+
+async def try_token(new_transport: Callable[[], Transport], method: str, url: str, query: str) -> Try:
+    """Send one request with the token `query`, on a fresh connection. The URL is in no log and no exception."""
+    separator = "&" if "?" in url else "?"
+    request = HttpRequest(method, f"{url}{separator}{query}", headers={"Accept": "application/json"})
+    try:
+        async with new_transport() as transport:
+            answer = await send(transport, request)
+            return read_answer(answer.status, answer.code)
+    except AzureError as error:
+        return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
+
+
+def read_answer(status: int, code: str) -> Try:
+    """Return what an answer of the data plane says about the signature. `code` is Azure's error code, or empty."""
+    said = f"{status} {code}".strip()
+    if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
+        return Try(Answer.ACCEPTED, said)
+    if status == 403 and code == "AuthenticationFailed":
+        return Try(Answer.REFUSED, said)
+    hint = KEPT_OUT.get(code)
+    return Try(Answer.UNDECIDED, f"{said}: {hint}" if hint else said)
+
+
+def judge(execution: Execution, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
+    """Return what the endpoints' answers amount to, given that a change is shown."""
+    results = tuple(endpoints)
+    waited = now - execution.at
+    if any(result.alive for result in results):
+        return Outcome.PENDING if waited < LIFETIME - 3 * _EXPIRY_MARGIN else Outcome.STILL_ALIVE
+    undecided = any(not result.dead for result in results)
+    if undecided and waited < _PATIENCE:
+        return Outcome.PENDING
+    return Outcome.PROVEN if any(result.dead for result in results) else Outcome.ARM_ONLY
+
+
+def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
+    """Return the evidence with one sentence for all endpoints of which the same is to be said."""
+    names: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        names.setdefault(endpoint.evidence, []).append(endpoint.name)
+    return tuple(f"{', '.join(group)}: {evidence}" for evidence, group in names.items())
+
+
+def object_name(random_id: str) -> str:
+    """Return the name of an object that nobody has made. `random_id` is a GUID."""
+    return f"sasquashproof{random_id.replace('-', '')[:16]}"
+
+
+def _by_new_key(token: VerificationToken, account: AccountFacts, new_key: str) -> str:
+    """Return the query of the same token signed with the new key."""
+    name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")
+    return _mint(
+        token.service, account.endpoints[token.service], account.name, name, key=new_key, expires=token.expires
+    ).query
+
+
+def _mint(
+    service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime
+) -> VerificationToken:
+    resource, path = {
+        Service.BLOB: (f"{name}/none", f"{name}/none"),
+        Service.FILE: (f"{name}/none", f"{name}/none"),
+        Service.QUEUE: (name, f"{name}/messages?peekonly=true"),
+        Service.TABLE: (name, f"{name}()"),
+    }[service]
+    query = mint_read_token(service=service, account=account, resource=resource, expires=expires, key=key)
+    return VerificationToken(service, f"{endpoint}{path}", query, expires)

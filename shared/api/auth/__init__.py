@@ -1,0 +1,1 @@
+"""Who calls: access tokens of Entra ID, their signing keys, and the roles they carry."""

@@ -1,0 +1,113 @@
+// Which view is shown, and what its buttons do. The address says which: #/, #/record/<id>, #/report, #/readiness.
+
+import { api } from './api.js';
+import { signIn } from './sign_in.js';
+import * as views from './views.js';
+
+const main = document.getElementById('main');
+const status = document.getElementById('status');
+const REFRESH = 3000; // milliseconds, while a record is under way
+const UNDER_WAY = new Set(['received', 'contained', 'proven']);
+
+let calls;
+let roles = new Set();
+let shown = 0;
+
+const say = (text) => { status.textContent = text; };
+
+function show(elements) {
+  main.replaceChildren(...elements.flat().filter(Boolean));
+}
+
+/** Runs what a view does; a refusal is said, and leaves the view as it is. */
+async function guarded(act) {
+  try {
+    await act();
+  } catch (error) {
+    say(error.message);
+  }
+}
+
+async function showList(state = '', after = null) {
+  const page = await calls.list({ state, after });
+  show(views.list(page, { state, onState: (wanted) => guarded(() => showList(wanted)), onMore: () => guarded(() => showList(state, page.next)) }));
+}
+
+/** What may be done about a record now, by whoever is signed in. The API decides; this only spares a refusal. */
+function acts(record) {
+  const approver = roles.has('Approver');
+  const found = [];
+  if (record.state === 'awaiting_approval' && approver) {
+    found.push({ name: 'approve', label: 'Approve: revoke it', danger: true }, { name: 'reject', label: 'Reject' });
+  }
+  if (['failed', 'unresolved', 'observed'].includes(record.state) && !record.execution && (approver || roles.has('Responder'))) {
+    found.push({ name: 'retry', label: 'Try again' });
+  }
+  if (record.lockdown && !record.lockdown.undone_at && approver) {
+    found.push({ name: 'undoLockdown', label: 'Undo the lockdown', danger: true });
+  }
+  return found;
+}
+
+async function showRecord(id) {
+  const turn = shown;
+  const record = await calls.read(id);
+  if (turn !== shown) return;
+  const writing = main.contains(document.activeElement) && document.activeElement.tagName === 'INPUT';
+  if (!writing) {
+    show(views.record(record, acts(record), (name, reason) => guarded(async () => {
+      say('…');
+      await (name === 'approve' ? calls.approve(id, record.plan.digest, reason) : calls[name](id, reason));
+      say('Done.');
+      await route();
+    })));
+  }
+  if (UNDER_WAY.has(record.state)) setTimeout(() => { if (turn === shown) guarded(() => showRecord(id)); }, REFRESH);
+}
+
+function showReport() {
+  const onDryRun = (report) => guarded(async () => {
+    say('Looking …');
+    const { revocations } = await calls.report({ ...report, dry_run: true });
+    document.getElementById('results').replaceChildren(...views.dryRun(revocations));
+    document.getElementById('revoke').disabled = false;
+    say(`${revocations.length === 1 ? 'One credential' : `${revocations.length} credentials`} found. Nothing was changed.`);
+  });
+  const onRevoke = (report) => guarded(async () => {
+    say('Revoking …');
+    const { revocations } = await calls.report({ ...report, wait: 20 });
+    say('Reported.');
+    location.hash = revocations.length === 1 ? `#/record/${revocations[0].id}` : '#/';
+  });
+  show(views.report({ onDryRun, onRevoke }));
+}
+
+async function route() {
+  shown += 1;
+  const [, view, id] = location.hash.split('/');
+  try {
+    if (view === 'record' && /^[0-9a-f]{64}$/.test(id || '')) await showRecord(id);
+    else if (view === 'report') showReport();
+    else if (view === 'readiness') show(views.readiness(await calls.readiness()));
+    else await showList();
+  } catch (error) {
+    show(views.problem(error));
+  }
+  document.title = `${main.querySelector('h1')?.textContent || 'Sasquash'} · Sasquash`;
+}
+
+async function start() {
+  const config = await (await fetch('desk/config.json')).json();
+  if (!config.clientId) {
+    show(views.problem(new Error('No app registration is set (SASQUASH_API_AUDIENCES), so nobody can sign in. See docs/deploy.md.')));
+    return;
+  }
+  const person = await signIn(config);
+  roles = person.roles;
+  calls = api(person.token);
+  document.getElementById('who').textContent = person.name;
+  addEventListener('hashchange', () => { say(''); route().then(() => main.focus()); });
+  await route();
+}
+
+start().catch((error) => show(views.problem(error)));

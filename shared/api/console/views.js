@@ -1,0 +1,156 @@
+// What the desk looks like. Every text goes in as text: most of it was written by strangers.
+
+/** An element with attributes and children; `on…` is a listener, a string child is text. */
+export function el(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? '' : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ''));
+  return element;
+}
+
+const STATES = {
+  received: 'received', observed: 'observed, still live', awaiting_approval: 'awaiting approval', contained: 'contained',
+  proven: 'proven dead', closed: 'closed', dismissed: 'dismissed', unresolved: 'unresolved', failed: 'failed',
+};
+const LIVE = new Set(['observed', 'awaiting_approval', 'unresolved', 'failed', 'received']);
+
+export const states = Object.entries(STATES);
+
+const words = (text) => (text || '').replaceAll('_', ' ');
+
+export function age(moment, now = Date.now()) {
+  const seconds = Math.max(0, Math.round((now - Date.parse(moment)) / 1000));
+  if (seconds < 90) return `${seconds} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} d`;
+}
+
+const time = (moment) => el('time', { datetime: moment }, `${moment.slice(0, 19).replace('T', ' ')} UTC`);
+
+const badge = (state) => el('span', { class: `badge ${LIVE.has(state) ? 'live' : state === 'contained' ? 'pending' : 'done'}` }, STATES[state] || words(state));
+
+const KINDS = {
+  account_sas: 'Account SAS', service_sas: 'Service SAS', policy_sas: 'SAS of a stored access policy',
+  user_delegation_sas: 'User delegation SAS', account_key: 'Account key', alert: 'Alert', order: 'Order',
+  unreadable_report: 'Unreadable report',
+};
+
+const kind = (record) => KINDS[record.kind] || words(record.kind);
+
+const title = (record) => `${kind(record)}${record.account ? ` of ${record.account}` : ''}`;
+
+function facts(rows) {
+  return el('dl', {}, rows.filter(([, value]) => value !== null && value !== undefined && value !== '').flatMap(([label, value]) => [el('dt', {}, label), el('dd', {}, value)]));
+}
+
+const section = (heading, ...content) => el('section', {}, el('h2', {}, heading), ...content);
+
+const bullets = (items) => el('ul', {}, items.map((item) => el('li', {}, item)));
+
+export function list(page, { state, onState, onMore }) {
+  const select = el('select', { id: 'state', onchange: (event) => onState(event.target.value) },
+    el('option', { value: '' }, 'all'),
+    states.map(([value, label]) => el('option', { value, selected: value === state }, label)));
+  const rows = page.revocations.map((record) => el('tr', {},
+    el('td', { 'data-label': 'Severity' }, (record.severity || '–').toUpperCase()),
+    el('td', { 'data-label': 'Leak' }, el('a', { href: `#/record/${record.id}` }, title(record))),
+    el('td', { 'data-label': 'State' }, badge(record.state)),
+    el('td', { 'data-label': 'Would pull, or pulled' }, record.action ? `${words(record.action)} ${record.target || ''}` : '–'),
+    el('td', { 'data-label': 'Reported by' }, record.source),
+    el('td', { 'data-label': 'Age' }, age(record.received_at))));
+  const head = ['Severity', 'Leak', 'State', 'Lever', 'Reported by', 'Age'].map((name) => el('th', { scope: 'col' }, name));
+  return [
+    el('h1', {}, 'Leaks'),
+    el('p', { class: 'filter' }, el('label', { for: 'state' }, 'State '), select),
+    rows.length ? el('table', {}, el('thead', {}, el('tr', {}, head)), el('tbody', {}, rows)) : el('p', {}, 'There is none.'),
+    page.next ? el('button', { type: 'button', onclick: onMore }, 'Older') : null,
+  ];
+}
+
+function leak(record) {
+  const found = record.leak;
+  return section('What leaked', facts([
+    ['Kind', kind(record)], ['Severity', (record.severity || '').toUpperCase()], ['Account', record.account],
+    ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path], ['Policy', found?.policy],
+    ['Allows', found?.grants], ['Until', found?.expires ? time(found.expires) : null],
+    ['Reported by', record.source], ['Where', record.url], ['Reported', time(record.received_at)],
+    ['Because', record.reported_because], ['Id of the secret', record.c3id],
+  ]));
+}
+
+function plan(record) {
+  if (!record.plan) return null;
+  return section(record.execution ? 'What was done' : 'What would be done',
+    facts([['Lever', words(record.plan.action)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
+      ['Decision due', record.deadline ? time(record.deadline) : null]]),
+    el('h3', {}, record.execution ? 'What broke' : 'What would break'), bullets(record.plan.impact));
+}
+
+function usage(record) {
+  const used = record.usage;
+  if (!used) return null;
+  if (used.unknown) return section('Who used it', el('p', {}, used.unknown));
+  return section('Who used it',
+    el('p', {}, used.requests ? `${used.requests} requests in ${used.days} days, ${used.served} served, ${used.served_after} of them after the kill.` : `Nobody in ${used.days} days, as far as the logs know.`),
+    used.requests ? facts([['First', used.first && time(used.first)], ['Last', used.last && time(used.last)], ['Bytes out', String(used.bytes_out)], ['Writes', String(used.writes)], ['Deletes', String(used.deletes)]]) : null,
+    used.clients.length ? bullets(used.clients.map((client) => `${client.address} (${client.agent}): ${client.requests}`)) : null);
+}
+
+const timeline = (record) => section('Timeline', el('ol', { class: 'timeline' }, record.history.map((entry) => el('li', {}, time(entry.at), ` ${entry.what} `, el('small', {}, entry.who)))));
+
+/** `acts`: [{label, name, danger}] that may be done now; `onAct(name, reason)` does one. */
+export function record(found, acts, onAct) {
+  const reason = el('input', { id: 'reason', name: 'reason', required: true, maxlength: '500', autocomplete: 'off' });
+  const form = el('form', { class: 'acts', onsubmit: (event) => { event.preventDefault(); onAct(event.submitter.value, reason.value); } },
+    el('label', { for: 'reason' }, 'Why (it goes into the record)'), reason,
+    acts.map((act) => el('button', { type: 'submit', value: act.name, class: act.danger ? 'danger' : '' }, act.label)));
+  return [
+    el('h1', {}, title(found)),
+    el('p', {}, badge(found.state), found.reason ? ` ${words(found.reason)}` : ''),
+    el('p', { class: 'detail' }, found.detail),
+    acts.length ? form : null,
+    plan(found), leak(found),
+    found.verification ? section('Proof', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
+    found.remains?.length ? section('What stays open', bullets(found.remains)) : null,
+    usage(found), timeline(found),
+  ];
+}
+
+export function report({ onDryRun, onRevoke }, checked) {
+  const text = el('textarea', { id: 'text', name: 'text', rows: '6', required: true, spellcheck: 'false', autocomplete: 'off' });
+  const reason = el('input', { id: 'why', name: 'reason', required: true, maxlength: '500', autocomplete: 'off' });
+  const url = el('input', { id: 'url', name: 'url', type: 'url', maxlength: '2048', autocomplete: 'off' });
+  const form = el('form', { onsubmit: (event) => {
+    event.preventDefault();
+    const given = { text: text.value, reason: reason.value, ...(url.value ? { url: url.value } : {}) };
+    (event.submitter.value === 'revoke' ? onRevoke : onDryRun)(given);
+  } },
+  el('label', { for: 'text' }, 'What leaked, with what stood around it: a URL, a connection string, a whole file'), text,
+  el('label', { for: 'why' }, 'Why you report it'), reason,
+  el('label', { for: 'url' }, 'Where it was found (optional)'), url,
+  el('p', {}, el('button', { type: 'submit', value: 'dry-run' }, 'See what would happen'), ' ',
+    el('button', { type: 'submit', value: 'revoke', class: 'danger', disabled: true, id: 'revoke' }, 'Revoke')));
+  const results = el('div', { id: 'results' }, checked || []);
+  return [el('h1', {}, 'Report a leak'), el('p', {}, 'It goes to the app and nowhere else, and is not kept. First see what would happen; then revoke.'), form, results];
+}
+
+export function dryRun(records) {
+  return records.map((found) => el('section', { class: 'result' }, el('h2', {}, title(found)), el('p', {}, badge(found.state), ` ${found.detail}`), plan(found)));
+}
+
+export function readiness(found) {
+  const accounts = found.accounts.map((account) => el('li', {}, el('strong', {}, account.account), account.ready ? ' ready' : ' NOT READY',
+    account.troubles.length ? bullets(account.troubles.map((trouble) => `${trouble.check}: ${trouble.said}`)) : null));
+  const drills = found.drills.map((drill) => el('li', {}, time(drill.started_at), ` ${words(drill.outcome)}. ${drill.said}`));
+  return [el('h1', {}, 'Readiness'),
+    section('Accounts', accounts.length ? el('ul', {}, accounts) : el('p', {}, 'None was looked at yet.')),
+    section('Drills', drills.length ? el('ul', {}, drills) : el('p', {}, 'There was none yet.'))];
+}
+
+export function problem(error) {
+  return [el('h1', {}, 'That did not work'), el('p', {}, error.message)];
+}

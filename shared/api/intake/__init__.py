@@ -1,0 +1,1 @@
+"""The API that scanners and services report to (docs/sources.md)."""

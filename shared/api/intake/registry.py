@@ -1,0 +1,131 @@
+"""The sources that the intake knows: how each shows who it is, and what reads its payloads.
+
+A source that the settings have no secret for is not there. Those that are posted by people's own scripts may come
+with an access token of the tenant instead, whose app has the role `Sasquash.Reporter`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.api.auth.access_tokens import AccessTokens, MissingToken, Role
+from shared.api.intake.authentication import Headers, check_github, check_password, check_webhook
+from shared.api.problems import NotSigned
+from shared.cloud.secret_settings import SecretSettings
+from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
+from shared.setting_parsers import SecretSetting, webhook_key
+from shared.settings import Settings
+from shared.sources import (
+    azure_devops,
+    cloudevents,
+    defender,
+    generic,
+    github,
+    gitleaks,
+    json_body,
+    sarif,
+    trufflehog,
+)
+from shared.sources.entries import Entry
+
+TEXT_READERS: Mapping[str, Callable[[bytes], Iterable[Entry]]] = {
+    "cloudevents": cloudevents.read,
+    "gitleaks": gitleaks.read,
+    "sarif": sarif.read,
+    "trufflehog": trufflehog.read,
+}
+"""What reads the files and events of tools, by the names of their sources. Other names are read by `generic`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A report as it came. `body` may hold the secret itself."""
+
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """A source. `authenticate` returns the delivery's id, if it has one; it raises Unauthenticated or NotPermitted.
+
+    `read` raises InvalidPayload or InvalidRequest for what is nothing of the source's.
+    """
+
+    name: str
+    authenticate: Callable[[Posted], Awaitable[str | None]]
+    read: Callable[[Posted], Iterable[Entry]]
+
+
+class Reporters:
+    """Finds a source by its name."""
+
+    def __init__(
+        self, settings: Settings, *, secrets: SecretSettings, tokens: AccessTokens, clock: Callable[[], datetime]
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._tokens = tokens
+        self._clock = clock
+
+    def find(self, name: str) -> Reporter:
+        """Return the source `name`. Raises NoSuchSource."""
+        match name:
+            case "github" if self._settings.github_webhook_secret is not None:
+                return Reporter(name, self._signed_by_github, self._read_github)
+            case "azure-devops" if self._settings.azure_devops_password is not None:
+                return Reporter(name, self._with_password, self._read_azure_devops)
+            case "defender":
+                return Reporter(name, self._with_token, lambda posted: defender.read(json_body.parse(posted.body)))
+            case "github" | "azure-devops":
+                pass
+            case _ if name in TEXT_READERS or name in self._settings.intake_senders:
+                read = TEXT_READERS.get(name, generic.read)
+                return Reporter(name, self._by_sender(name), lambda posted: read(posted.body))
+        raise NoSuchSource(
+            "The intake has no source of this name: see docs/sources.md for what it takes to set it up."
+        )
+
+    def challenge(self, error: Unauthenticated) -> str:
+        """Return the WWW-Authenticate header that goes with `error`: it has no words for signatures."""
+        return self._tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
+
+    async def _signed_by_github(self, posted: Posted) -> str | None:
+        secret = await self._read_secret(self._settings.github_webhook_secret)
+        check_github(posted.headers, posted.body, secret=secret)
+        return posted.headers.get("x-github-delivery")
+
+    async def _with_password(self, posted: Posted) -> str | None:
+        check_password(posted.headers, password=await self._read_secret(self._settings.azure_devops_password))
+        return None
+
+    async def _with_token(self, posted: Posted) -> str | None:
+        who = await self._tokens.check(posted.headers.get("authorization"))
+        if Role.REPORTER not in who.roles:
+            raise NotPermitted(f"{who.caller} has not the app role that may report: {Role.REPORTER}.")
+        return None
+
+    def _by_sender(self, name: str) -> Callable[[Posted], Awaitable[str | None]]:
+        setting = self._settings.intake_senders.get(name)
+
+        async def signed(posted: Posted) -> str | None:
+            if setting is None or posted.headers.get("authorization"):
+                return await self._with_token(posted)
+            key = webhook_key(await self._read_secret(setting))
+            check_webhook(posted.headers, posted.body, key=key, now=self._clock())
+            return posted.headers.get("webhook-id")
+
+        return signed
+
+    async def _read_secret(self, setting: SecretSetting | None) -> str:
+        if setting is None:
+            raise NoSuchSource("The intake has no secret for this source.")
+        return await self._secrets.read(setting)
+
+    def _read_github(self, posted: Posted) -> Iterable[Entry]:
+        event = posted.headers.get("x-github-event") or ""
+        return [github.read(event, json_body.parse(posted.body), types=self._settings.github_secret_types)]
+
+    def _read_azure_devops(self, posted: Posted) -> Iterable[Entry]:
+        organization = self._settings.azure_devops_organization or ""
+        return [azure_devops.read(json_body.parse(posted.body), organization=organization)]

@@ -1,0 +1,1 @@
+"""The responders' API: submit, read, approve, reject, retry, undo (docs/openapi.yaml)."""

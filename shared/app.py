@@ -1,0 +1,545 @@
+"""The composition root: the credential, the SDK clients and the rooms that use them, made once.
+
+The heavy parts that only the follow-up needs (Graph, Event Grid) are imported when it first runs, so that a cold
+start pays for nothing but the kill.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from azure.core.credentials_async import AsyncTokenCredential
+
+from shared import redaction
+from shared.actions.account_key import AccountKeyAction
+from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.lockdown import LockdownAction
+from shared.actions.registry import Actions
+from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.verification import Verifier
+from shared.cloud.accounts import Accounts
+from shared.cloud.clients import Clients, Transport, network
+from shared.containment.account_session import AccountSessions
+from shared.containment.batch import UnderLock
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.execution import PlanExecutor
+from shared.containment.ingest import Ingest
+from shared.containment.rate_limit import RateLimit
+from shared.containment.recovery import Recovery
+from shared.containment.service import Containment
+from shared.containment.verdicts import VerdictWriter
+from shared.domain.retired_keys import RetiredKeys
+from shared.operations.warmup import WarmUp
+from shared.persistence.accounts import AccountTable
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import StateIndex
+from shared.persistence.store import Store
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.api.auth.access_tokens import AccessTokens
+    from shared.api.console.serving import ConsoleFiles
+    from shared.api.intake.routes import Intake
+    from shared.api.readiness import ReadinessApi
+    from shared.api.revocations.routes import Responder
+    from shared.api.revocations.service import RevocationService
+    from shared.cloud.arm import ArmReader
+    from shared.cloud.event_grid import Publisher
+    from shared.cloud.governance import Governance
+    from shared.cloud.graph import Graph
+    from shared.cloud.secret_settings import SecretSettings
+    from shared.followup.alert_closing import AlertCloser
+    from shared.followup.events import StateEvents
+    from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.investigation.steps import Investigation
+    from shared.followup.key_distribution import KeyDistributor
+    from shared.followup.mail.summary_store import SummaryMail
+    from shared.followup.owners.notify import People
+    from shared.followup.service import FollowUp
+    from shared.followup.traces import Traces
+    from shared.operations.dead_letters import DeadLetters
+    from shared.operations.dormant_policies import DormantPolicies
+    from shared.operations.drill import Drill
+    from shared.operations.readiness import Readiness
+    from shared.operations.sweeper import Sweeper
+    from shared.persistence.readiness import ReadinessTable
+    from shared.sources.alert_reader import AlertReader
+    from shared.sources.registry import Tools
+
+REVOCATIONS_TABLE = "revocations"
+ACCOUNTS_TABLE = "accounts"
+STATES_TABLE = "states"
+DIGEST_TABLE = "digest"
+READINESS_TABLE = "readiness"
+DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
+
+
+def utc_now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return a new random id, a GUID."""
+    return str(uuid.uuid4())
+
+
+def _import_for_people() -> None:
+    """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
+    import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
+
+    from shared.cloud.graph import warm_up  # noqa: PLC0415
+
+    warm_up()
+
+
+class App:
+    """Everything a function needs. `transport`, `clock` and `new_id` are passed in where a test needs them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        credential: AsyncTokenCredential | None = None,
+        transport: Callable[[], Transport] = network,
+        clock: Callable[[], datetime] = utc_now,
+        new_id: Callable[[], str] = new_id,
+    ) -> None:
+        redaction.install()
+        logging.captureWarnings(capture=True)
+        self.settings = settings
+        self.clients = Clients(settings, credential=credential, new_transport=transport, clock=clock)
+        self._transport = transport
+        self._clock = clock
+        self._new_id = new_id
+
+    @cached_property
+    def store(self) -> Store:
+        clock, new_id, table = self._clock, self._new_id, self.clients.tables.get_table_client
+        return Store(
+            revocations=Ledger(table(REVOCATIONS_TABLE), self.state_index, clock=clock, new_id=new_id),
+            accounts=AccountTable(table(ACCOUNTS_TABLE), clock=clock, new_id=new_id),
+            queues=Queues(contain=self.clients.queue(CONTAIN_QUEUE), follow_up=self.clients.queue(FOLLOW_UP_QUEUE)),
+            clock=clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def state_index(self) -> StateIndex:
+        return StateIndex(self.clients.tables.get_table_client(STATES_TABLE), clock=self._clock)
+
+    @cached_property
+    def _verifier(self) -> Verifier:
+        return Verifier(self._transport, clock=self._clock, new_id=self._new_id)
+
+    @cached_property
+    def actions(self) -> Actions:
+        arm, clock, new_id = self.clients.arm, self._clock, self._new_id
+        return Actions(
+            account_key=AccountKeyAction(arm, self._verifier, clock=clock, new_id=new_id),
+            stored_policy=StoredPolicyAction(arm, self._verifier, self._transport, clock=clock, new_id=new_id),
+            delegation_key=DelegationKeyAction(
+                arm,
+                self._verifier,
+                self._transport,
+                credential=self.clients.credential,
+                principal_exists=self._principal_exists,
+                tenant_id=self.settings.tenant_id,
+                clock=clock,
+                new_id=new_id,
+            ),
+            lockdown=LockdownAction(arm, clock=clock, new_id=new_id),
+        )
+
+    async def _principal_exists(self, object_id: str) -> bool:
+        """Ask Graph, which is imported on a thread: other leaks are being killed meanwhile."""
+        await asyncio.to_thread(_import_for_people)
+        return await self._graph.principal_exists(object_id)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(
+            self.clients.arm,
+            subscriptions=self.settings.subscriptions,
+            tag_names=self.settings.owner_tags,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _conclusion(self) -> VerdictWriter:
+        return VerdictWriter(ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues)
+
+    @cached_property
+    def _under_lock(self) -> UnderLock:
+        retired = RetiredKeys(clock=self._clock)
+        return UnderLock(
+            settings=self.settings,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            accounts=self.accounts,
+            actions=self.actions,
+            executor=PlanExecutor(
+                actions=self.actions,
+                verifier=self._verifier,
+                ledger=self.store.revocations,
+                table=self.store.accounts,
+                retired=retired,
+                clock=self._clock,
+            ),
+            retired=retired,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _work(self) -> AccountSessions:
+        takeover = Recovery(
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            accounts=self.accounts,
+            actions=self.actions,
+            clock=self._clock,
+        )
+        return AccountSessions(
+            table=self.store.accounts,
+            takeover=takeover,
+            under_lock=self._under_lock,
+            conclusion=self._conclusion,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _repeats(self) -> DedupCache:
+        return DedupCache(clock=self._clock)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        return Ingest(
+            raw_allowed=self.settings.raw_events,
+            ledger=self.store.revocations,
+            conclusion=self._conclusion,
+            queues=self.store.queues,
+            containment=self.containment,
+            quotas=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
+            repeats=self._repeats,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def containment(self) -> Containment:
+        return Containment(
+            settings=self.settings,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            accounts=self.accounts,
+            under_lock=self._under_lock,
+            work=self._work,
+            conclusion=self._conclusion,
+            delegation_key=self.actions.delegation_key,
+            queues=self.store.queues,
+            repeats=self._repeats,
+            pace=self.clients.pace,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def warm_up(self) -> WarmUp:
+        return WarmUp(ledger=self.store.revocations, accounts=self.accounts)
+
+    @cached_property
+    def sweeper(self) -> "Sweeper":
+        from shared.operations.approval_deadlines import ApprovalDeadlines  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.sweeper import Sweeper  # noqa: PLC0415
+
+        return Sweeper(
+            ledger=self.store.revocations,
+            index=self.state_index,
+            table=self.store.accounts,
+            queues=self.store.queues,
+            deadlines=ApprovalDeadlines(
+                ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues, clock=self._clock
+            ),
+            clock=self._clock,
+        )
+
+    @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
+
+        return DeadLetters(
+            ledger=self.store.revocations,
+            conclusion=self._conclusion,
+            queues=self.store.queues,
+            reception=self.ingest,
+            dead_letters=lambda: self._dead_letters,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _dead_letters(self) -> "ContainerClient":
+        return self.clients.container(DEAD_LETTERS)
+
+    @cached_property
+    def summary_mail(self) -> "SummaryMail":
+        from shared.followup.mail.summary_store import SummaryMail  # noqa: PLC0415 -- only the follow-up needs it
+
+        return SummaryMail(
+            self.clients.tables.get_table_client(DIGEST_TABLE),
+            graph=lambda: self._graph,
+            warm_up=_import_for_people,
+            settings=self.settings,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def dormant_policies(self) -> "DormantPolicies":
+        from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
+
+        return DormantPolicies(
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            queues=self.store.queues,
+            keys=self.actions.account_key.keys,
+            policies=self.actions.stored_policy,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def revocations(self) -> "RevocationService":
+        from shared.api.revocations.account_matching import AccountMatcher  # noqa: PLC0415
+        from shared.api.revocations.service import RevocationService  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
+
+        return RevocationService(
+            settings=self.settings,
+            containment=self.containment,
+            work=self._work,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            queues=self.store.queues,
+            reporting=Submissions(
+                containment=self.containment,
+                ledger=self.store.revocations,
+                loose=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
+                clock=self._clock,
+            ),
+            undo=self.actions.lockdown.undo,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        from shared.operations.readiness import Readiness  # noqa: PLC0415
+
+        return Readiness(
+            settings=self.settings,
+            accounts=self.accounts,
+            governance=self._governance,
+            table=self.readiness_table,
+            transport=self._transport,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _governance(self) -> "Governance":
+        from shared.cloud.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+
+        return Governance(
+            self._arm_reader, self.clients.credential, resource_manager=self.settings.cloud.resource_manager
+        )
+
+    @cached_property
+    def _arm_reader(self) -> "ArmReader":
+        from shared.cloud.arm import ArmReader  # noqa: PLC0415 -- not on the way to a kill
+
+        return ArmReader(self.clients.arm, resource_manager=self.settings.cloud.resource_manager)
+
+    @cached_property
+    def drill(self) -> "Drill":
+        from shared.operations.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
+
+        return Drill(
+            settings=self.settings,
+            accounts=self.accounts,
+            keys=self.actions.account_key.keys,
+            publisher=self._publisher,
+            ledger=self.store.revocations,
+            table=self.readiness_table,
+            clock=self._clock,
+            new_id=self._new_id,
+        )
+
+    @cached_property
+    def readiness_table(self) -> "ReadinessTable":
+        from shared.persistence.readiness import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
+
+        return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
+
+    @cached_property
+    def console(self) -> "ConsoleFiles":
+        from shared.api.console.serving import ConsoleFiles  # noqa: PLC0415 -- not on the way to a kill
+
+        return ConsoleFiles(self.settings)
+
+    @cached_property
+    def readiness_api(self) -> "ReadinessApi":
+        from shared.api.readiness import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
+
+        return ReadinessApi(self.readiness_table, self._access_tokens)
+
+    @cached_property
+    def revocation_api(self) -> "Responder":
+        from shared.api.revocations.routes import Responder  # noqa: PLC0415 -- not on the way to a kill
+
+        return Responder(self.revocations, self._access_tokens, clock=self._clock)
+
+    @cached_property
+    def _access_tokens(self) -> "AccessTokens":
+        from shared.api.auth.access_tokens import AccessTokens  # noqa: PLC0415
+        from shared.api.auth.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
+
+        url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
+        keys = SigningKeys(url, self._transport, clock=self._clock)
+        return AccessTokens(keys, settings=self.settings, clock=self._clock)
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from shared.api.intake.registry import Reporters  # noqa: PLC0415
+        from shared.api.intake.routes import Intake  # noqa: PLC0415 -- not on the way to a kill
+
+        return Intake(
+            reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),
+            publisher=self._publisher,
+            alerts=self.alert_reader,
+            quotas=RateLimit(an_hour=self.settings.intake_quota, clock=self._clock),
+            clock=self._clock,
+        )
+
+    @cached_property
+    def alert_reader(self) -> "AlertReader":
+        from shared.persistence.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sources.alert_reader import AlertReader  # noqa: PLC0415
+
+        queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
+        return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
+
+    @cached_property
+    def _publisher(self) -> "Publisher":
+        from shared.cloud.event_grid import Publisher  # noqa: PLC0415 -- not on the way to a kill
+
+        return Publisher(lambda: self.clients.topic)
+
+    @cached_property
+    def _secrets(self) -> "SecretSettings":
+        from shared.cloud.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
+
+        return SecretSettings(self.clients.vault, clock=self._clock)
+
+    @cached_property
+    def _tools(self) -> "Tools":
+        from shared.sources.registry import Tools  # noqa: PLC0415 -- not on the way to a kill
+
+        return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
+
+    @cached_property
+    def _key_distribution(self) -> "KeyDistributor":
+        from shared.followup.key_distribution import KeyDistributor  # noqa: PLC0415 -- only the follow-up needs it
+
+        return KeyDistributor(
+            self.clients.vault,
+            self.actions.account_key.keys,
+            key_vaults=self.settings.key_vaults,
+            key_vault_suffix=self.settings.cloud.key_vault_suffix,
+            clock=self._clock,
+        )
+
+    @cached_property
+    def _graph(self) -> "Graph":
+        from shared.cloud.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+
+        return Graph(self.clients.credential, base_url=self.settings.cloud.graph)
+
+    @cached_property
+    def _incidents(self) -> "Incidents":
+        from shared.followup.incidents.registry import made  # noqa: PLC0415 -- only the follow-up needs it
+
+        return made(
+            self.settings, self.clients, self._transport, self._secrets, graph=lambda: self._graph, clock=self._clock
+        )
+
+    @cached_property
+    def _people(self) -> "People":
+        from shared.followup.owners.notify import People  # noqa: PLC0415 -- only the follow-up needs it
+
+        return People(self._graph, self._arm_reader, settings=self.settings)
+
+    @cached_property
+    def _announcer(self) -> "StateEvents":
+        from shared.followup.events import StateEvents  # noqa: PLC0415 -- only the follow-up needs it
+
+        return StateEvents(self.clients.topic)
+
+    def _alert_closer(self) -> "AlertCloser":
+        from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
+
+        return AlertCloser(self._tools.all)
+
+    @cached_property
+    def traces(self) -> "Traces | None":
+        """Where traces go; None where nothing says so. Slow when it is asked for first: imports."""
+        from shared.followup.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+
+        settings = self.settings
+        if not settings.insights_connection:
+            return None
+        return azure_monitor(
+            settings.insights_connection, client_id=settings.client_id, authority=settings.cloud.authority
+        )
+
+    @cached_property
+    def _aftermath(self) -> "Investigation":
+        from shared.cloud.logs import UsageLogs  # noqa: PLC0415
+        from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
+        from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
+        from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
+
+        return Investigation(
+            ledger=self.store.revocations,
+            incidents=lambda: self._incidents,
+            usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
+            remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
+            clock=self._clock,
+        )
+
+    def _warm_up(self) -> None:
+        """Import what the follow-up needs: on a thread of its own."""
+        _import_for_people()
+        _ = self.traces
+
+    @cached_property
+    def follow_up(self) -> "FollowUp":
+        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+
+        return FollowUp(
+            ledger=self.store.revocations,
+            queues=self.store.queues,
+            actions=self.actions,
+            key_distribution=lambda: self._key_distribution,
+            announcer=lambda: self._announcer,
+            incidents=lambda: self._incidents,
+            people=lambda: self._people,
+            summary_mail=lambda: self.summary_mail,
+            alerts=self._alert_closer,
+            traces=lambda: self.traces,
+            aftermath=lambda: self._aftermath,
+            warm_up=self._warm_up,
+            clock=self._clock,
+            new_id=self._new_id,
+        )

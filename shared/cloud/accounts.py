@@ -1,0 +1,275 @@
+"""Which storage account a leaked host belongs to, and what ARM says of it.
+
+Resource Graph answers fast and lags by minutes; ARM's lists are slow and current. So Graph is asked first, and only
+a miss asks ARM. Both see what the app's identity may read: "not found" never means more than that.
+
+Which account a name belongs to hardly ever changes, so an inventory by name, read when nothing waits for it, saves
+the next kill the question. One that is wrong does no harm: ARM has no such account, and it is looked for anew.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.rest import HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import StorageAccount
+
+from shared.cloud.arm import json_of
+from shared.cloud.errors import from_account, translate_errors
+from shared.domain.account import TAGS, AccountFacts
+from shared.errors import Blocked, SasquashError, Throttled
+from shared.sas import Service
+
+_log = logging.getLogger(__name__)
+
+_RESOURCE_GRAPH = "/providers/Microsoft.ResourceGraph/resources?api-version=2024-04-01"
+_LABEL = re.compile(r"[a-z0-9]{3,24}")
+_HOST = re.compile(r"[a-z0-9.-]{1,253}")
+_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[0-9a-f-]{36})/resourceGroups/(?P<group>[^/]{1,90})"
+    r"/providers/Microsoft\.Storage/storageAccounts/(?P<name>[a-z0-9]{3,24})",
+    re.IGNORECASE,
+)
+MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core does not know that they change nothing
+_KNOWN_FOR = timedelta(minutes=10)
+_INVENTORY_FOR = timedelta(days=1)
+_INVENTORY_EVERY = timedelta(minutes=10)
+_INVENTORY_SECONDS = 5.0  # whoever waits for it may have an event to acknowledge
+_PAGE = 1000  # rows, the most that Resource Graph gives at once
+_MOST_PAGES = 20  # an account takes a kilobyte of memory
+_SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
+# An account may have 800 network rules, 90 K of text; a record's column holds 32 K, and a lockdown's has them thrice.
+_LONGEST_RULES = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """Where a storage account is in ARM. `hosts` are all the host names that it answers to, lower case."""
+
+    id: str
+    name: str
+    subscription: str
+    resource_group: str
+    hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Which ways into an account are open, as `AccountFacts` has it."""
+
+    shared_key: bool
+    public_network: str
+    network_rules: str
+
+    @classmethod
+    def of(cls, account: StorageAccount) -> "Access":
+        """Read ARM's answer, in which what is missing is open (REST: Storage Accounts - Get Properties)."""
+        properties: Mapping[str, Any] = account.as_dict().get("properties") or {}
+        return cls(
+            shared_key=properties.get("allowSharedKeyAccess") is not False,
+            public_network=properties.get("publicNetworkAccess") or "Enabled",
+            network_rules=json.dumps(properties.get("networkAcls") or {}, sort_keys=True, separators=(",", ":")),
+        )
+
+
+class Accounts:
+    """Finds accounts. Remembers what it found for ten minutes, and never that it found nothing."""
+
+    def __init__(
+        self,
+        client_for: Callable[[str], StorageManagementClient],
+        *,
+        subscriptions: tuple[str, ...],
+        tag_names: Iterable[str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`tag_names` are tags that count beside `facts.TAGS`; others are not kept."""
+        self._client_for = client_for
+        self._subscriptions = subscriptions
+        self._tag_names = TAGS | {name.lower() for name in tag_names}
+        self._clock = clock
+        self._known: dict[tuple[str, str | None], tuple[AccountRef, datetime]] = {}
+        self._inventory: dict[str, AccountRef] = {}
+        self._inventory_at: datetime | None = None
+
+    async def find(self, host: str, account: str | None) -> AccountRef | None:
+        """Return the account that `host` belongs to; None when ARM's lists don't have it either.
+
+        `account` is the name that the host spells, None for a custom domain. Raises TransientFailure or Blocked.
+        """
+        known = self.known(host, account)
+        if known is not None:
+            return known
+        if not _HOST.fullmatch(host) or (account is not None and not _LABEL.fullmatch(account)):
+            return None
+        found = await self._in_resource_graph(host, account) or await self._ask_arm(host, account)
+        if found is not None:
+            self._known[host, account] = (found, self._clock() + _KNOWN_FOR)
+        return found
+
+    def known(self, host: str, account: str | None) -> AccountRef | None:
+        """Return the account as `find` would without asking, None where it would ask."""
+        known = self._known.get((host, account))
+        if known is not None and known[1] > self._clock():
+            return known[0]
+        if account is not None and self._inventory_age() < _INVENTORY_FOR:
+            return self._inventory.get(account)
+        return None
+
+    def forget(self, ref: AccountRef) -> None:
+        """Ask again next time: the account was not where it was said to be."""
+        self._known = {key: known for key, known in self._known.items() if known[0] != ref}
+        self._inventory.pop(ref.name, None)
+
+    async def take_inventory(self) -> None:
+        """Learn which accounts there are, if that was long ago. A failure is logged: accounts are looked up then."""
+        if self._inventory_age() < _INVENTORY_EVERY:
+            return
+        before, self._inventory_at = self._inventory_at, self._clock()  # one at a time
+        taken = False
+        try:
+            async with asyncio.timeout(_INVENTORY_SECONDS):
+                self._inventory = {ref.name: ref async for ref in self._every_ref()}
+            taken = True
+        except (SasquashError, TimeoutError) as error:
+            _log.warning("No inventory of storage accounts was taken: %s", str(error) or "it took too long.")
+        finally:
+            if not taken:
+                self._inventory_at = before
+
+    def _inventory_age(self) -> timedelta:
+        return self._clock() - self._inventory_at if self._inventory_at is not None else timedelta.max
+
+    async def _every_ref(self) -> AsyncIterator[AccountRef]:
+        place: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = await self._query("", doing="Listing the storage accounts in Resource Graph", place=place)
+            for row in answer["data"]:
+                yield _ref_of_row(row)
+            place = answer.get("$skipToken")
+            if place is None:
+                return
+
+    async def _in_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
+        """Return what Resource Graph knows. It takes few queries a second: where it takes no more, ARM is asked."""
+        try:
+            return await self._ask_resource_graph(host, account)
+        except Throttled as error:
+            _log.warning("ARM is asked for %s: %s", host, error)
+            return None
+
+    async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
+        """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""
+        by_name = f"name =~ '{account}' or " if account else ""
+        condition = f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
+        answer = await self._query(condition, doing=f"Asking Resource Graph for {host}")
+        return next((ref for ref in map(_ref_of_row, answer["data"]) if _fits(ref, host=host, account=account)), None)
+
+    async def _query(self, condition: str, *, doing: str, place: str | None = None) -> Mapping[str, Any]:
+        """Return a page of accounts, from `place` on (REST: Resource Graph - Resources)."""
+        query = (
+            f"resources | where type =~ 'microsoft.storage/storageaccounts'{condition}"
+            " | project id, customDomain = tostring(properties.customDomain.name),"
+            " primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints"
+        )
+        options = {"resultFormat": "objectArray", "$top": _PAGE} | ({"$skipToken": place} if place else {})
+        body = {"subscriptions": list(self._subscriptions), "query": query, "options": options}
+        request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
+        client = self._client_for(self._subscriptions[0])
+        return await json_of(client, request, doing=doing, retry_on_methods=MAY_BE_REPEATED)
+
+    async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
+        for subscription in self._subscriptions:
+            async for ref, _ in self._listed(subscription):
+                if _fits(ref, host=host, account=account):
+                    return ref
+        return None
+
+    async def _listed(self, subscription: str) -> AsyncIterator[tuple[AccountRef, StorageAccount]]:
+        with translate_errors(f"Listing the storage accounts of {subscription}"):
+            async for item in self._client_for(subscription).storage_accounts.list():
+                domain = item.custom_domain.name if item.custom_domain else None
+                ref = _ref(
+                    str(item.id),
+                    primary=item.primary_endpoints,
+                    secondary=item.secondary_endpoints,
+                    domain=domain,
+                )
+                yield ref, item
+
+    async def facts(self, ref: AccountRef) -> AccountFacts:
+        """Return what ARM says of the account right now; tags are never taken from a cache (design decision 3)."""
+        client = self._client_for(ref.subscription)
+        with translate_errors(f"Reading account {ref.name}", meaning=from_account):
+            account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
+        return self._facts(ref, account)
+
+    async def every(self, subscription: str) -> AsyncIterator[AccountFacts]:
+        """Yield what ARM says of each account of a subscription. Raises TransientFailure or Blocked."""
+        async for ref, account in self._listed(subscription):
+            yield self._facts(ref, account)
+
+    def _facts(self, ref: AccountRef, account: StorageAccount) -> AccountFacts:
+        access = Access.of(account)
+        return AccountFacts(
+            id=ref.id,
+            name=ref.name,
+            subscription=ref.subscription,
+            resource_group=ref.resource_group,
+            tags={name: value for name, value in (account.tags or {}).items() if self._counts(name)},
+            endpoints=_endpoints(account.primary_endpoints),
+            secondary_endpoints=_endpoints(account.secondary_endpoints),
+            shared_key_access=access.shared_key,
+            public_network_access=access.public_network,
+            network_rules=access.network_rules if len(access.network_rules) <= _LONGEST_RULES else "",
+        )
+
+    def _counts(self, tag_name: str) -> bool:
+        """Whether a tag is ours to read: an account may hold fifty, and the record keeps what it is given."""
+        return tag_name.lower() in self._tag_names
+
+
+def _endpoints(endpoints: Mapping[str, Any] | None) -> dict[Service, str]:
+    found = {service: (endpoints or {}).get(name) for service, name in _SERVICES.items()}
+    return {service: str(url) for service, url in found.items() if url}
+
+
+def _ref(
+    account_id: str,
+    *,
+    primary: Mapping[str, Any] | None,
+    secondary: Mapping[str, Any] | None,
+    domain: str | None,
+) -> AccountRef:
+    match = _ID.fullmatch(account_id)
+    if match is None:
+        raise Blocked("Azure named a storage account by an id that is not a storage account's. A person has to look.")
+    urls = [url for group in (primary, secondary) for url in (group or {}).values() if isinstance(url, str)]
+    hosts = {(urlsplit(url).hostname or "").lower() for url in urls} | {(domain or "").lower()}
+    return AccountRef(
+        id=account_id,
+        name=match["name"].lower(),
+        subscription=match["subscription"].lower(),
+        resource_group=match["group"],
+        hosts=frozenset(hosts - {""}),
+    )
+
+
+def _fits(ref: AccountRef, *, host: str, account: str | None) -> bool:
+    return host in ref.hosts or ref.name == account
+
+
+def _ref_of_row(row: Mapping[str, Any]) -> AccountRef:
+    return _ref(
+        row["id"],
+        primary=row.get("primaryEndpoints"),
+        secondary=row.get("secondaryEndpoints"),
+        domain=row.get("customDomain"),
+    )

@@ -1,0 +1,59 @@
+"""Reads of Azure Resource Manager for which no SDK is here: plain GETs of the one management client that is.
+
+A read is no reason for another SDK; its path is built where it is asked for, of ids that ARM itself has given.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from azure.core.rest import HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+
+from shared.cloud.errors import translate_errors
+from shared.errors import Blocked
+
+_MOST_PAGES = 1000
+
+
+class ArmReader:
+    """Reads resources and lists of them. Both raise TransientFailure or Blocked."""
+
+    def __init__(self, client_for: Callable[[str], StorageManagementClient], *, resource_manager: str) -> None:
+        """`resource_manager` is ARM's URL."""
+        self._client_for = client_for
+        self._resource_manager = resource_manager
+
+    async def one(self, subscription: str, path: str, *, doing: str) -> Mapping[str, Any]:
+        """Return what is at `path`, which has its api-version."""
+        return await self._get(subscription, path, doing=doing)
+
+    async def rows(self, subscription: str, path: str, *, doing: str) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the items of the list at `path`, page after page."""
+        url = path
+        for _ in range(_MOST_PAGES):
+            body = await self._get(subscription, url, doing=doing)
+            for row in body.get("value") or ():
+                yield row
+            url = body.get("nextLink") or ""
+            if not url:
+                return
+            if not url.startswith(f"{self._resource_manager}/"):  # our token goes with it
+                raise Blocked(f"{doing} failed: its next page is not Azure Resource Manager's. A person has to look.")
+
+    async def _get(self, subscription: str, url: str, *, doing: str) -> Mapping[str, Any]:
+        return await json_of(self._client_for(subscription), HttpRequest("GET", url), doing=doing)
+
+
+async def json_of(
+    client: StorageManagementClient, request: HttpRequest, *, doing: str, **options: Any
+) -> Mapping[str, Any]:
+    """Return what ARM answers to a request that no SDK here has; `options` are the pipeline's.
+
+    Raises TransientFailure or Blocked.
+    """
+    with translate_errors(doing):
+        response = await client.send_request(request, **options)
+        await response.read()
+        response.raise_for_status()
+    body: Mapping[str, Any] = response.json()
+    return body

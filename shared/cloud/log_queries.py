@@ -1,0 +1,67 @@
+"""The questions to the storage logs, as KQL: a fixed few. What goes in is checked before.
+
+The fields, and that a line's AuthenticationHash has the SHA-256 of a SAS' signature text and the name of the key that
+signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for monitoring Azure Blob Storage".
+"""
+
+import re
+from datetime import UTC, datetime
+
+from shared.cloud.data_plane import USER_AGENT
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+_KEY = re.compile(r"key[12]")
+
+_LINES = "union isfuzzy=true StorageBlobLogs, StorageQueueLogs, StorageTableLogs, StorageFileLogs"
+_SERVED = "extend Served = toint(StatusCode) < 400"
+_WHO = "Address = tostring(split(CallerIpAddress, ':')[0]), Agent = substring(UserAgentHeader, 0, 120)"
+
+
+def by_token(signature_sha256: str) -> str:
+    """Return the lines of one SAS. Raises ValueError for what is no SHA-256 in hex."""
+    return f"{_LINES} | where AuthenticationHash contains '{_checked(signature_sha256)}'"
+
+
+def by_key(key_name: str) -> str:
+    """Return the lines of one key, and of all that it signed. Raises ValueError for what is no key's name."""
+    if not _KEY.fullmatch(key_name):
+        raise ValueError("a key is key1 or key2; nothing else goes into a query")
+    return f"{_LINES} | where AuthenticationHash startswith '{key_name}('"
+
+
+def without_token(lines: str, signature_sha256: str) -> str:
+    """Return `lines` but for those of one SAS, and our own. Raises ValueError for what is no SHA-256 in hex."""
+    ours = f"UserAgentHeader startswith '{USER_AGENT}'"
+    return f"{lines} and AuthenticationHash !contains '{_checked(signature_sha256)}' and not({ours})"
+
+
+def totals(lines: str, *, ended: datetime) -> str:
+    """Return one row: how often, when first and last, and how much; what was served after `ended` apart."""
+    return (
+        f"{lines} | {_SERVED}, After = TimeGenerated > datetime({ended.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ})"
+        " | summarize Requests = count(), Served = countif(Served), ServedAfter = countif(Served and After),"
+        " Writes = countif(Served and Category == 'StorageWrite'),"
+        " Deletes = countif(Served and Category == 'StorageDelete'),"
+        " BytesOut = sum(iff(Served, ResponseBodySize, long(0))),"
+        " First = min(TimeGenerated), Last = max(TimeGenerated)"
+    )
+
+
+def objects(lines: str) -> str:
+    """Return the objects that were served most, those that were written first."""
+    return (
+        f"{lines} | {_SERVED} | where Served"
+        " | summarize Requests = count(), Written = countif(Category != 'StorageRead') by Object = ObjectKey"
+        " | order by Written desc, Requests desc | take 20"
+    )
+
+
+def clients(lines: str) -> str:
+    """Return who asked most."""
+    return f"{lines} | summarize Requests = count() by {_WHO} | top 10 by Requests desc"
+
+
+def _checked(signature_sha256: str) -> str:
+    if not _HASH.fullmatch(signature_sha256):
+        raise ValueError("a signature's hash is 64 hex digits; nothing else goes into a query")
+    return signature_sha256

@@ -1,0 +1,1 @@
+"""The fast path, from a finding to a containment action or to a record that says why there is none."""

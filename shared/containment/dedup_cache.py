@@ -1,0 +1,57 @@
+"""The same report again, seconds later: a flood of it costs no remote call.
+
+Scanners repeat themselves by the thousand. What one has just reported is durable and being dealt with: its repeat
+tells nothing that the record does not hold, and reopens none so soon (`decide.repeated`). In the memory of one
+process, which never takes for a repeat what it did not write down itself.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+
+from shared.domain.finding import Reported
+
+_MOST = 20_000  # the oldest is forgotten first
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
+
+
+class DedupCache:
+    """Knows what this process has just made durable."""
+
+    def __init__(self, *, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._until: OrderedDict[bytes, datetime] = OrderedDict()
+        self._written: OrderedDict[str, None] = OrderedDict()
+
+    def is_one(self, reported: Reported) -> bool:
+        """Whether the same was reported by the same source at the same place, is durable, and says nothing new."""
+        until = self._until.get(_same(reported))
+        return until is not None and self._clock() < until
+
+    def durable(self, reported: Reported, *, until: datetime) -> None:
+        """Note that a report is written down, and until when its repeats change nothing."""
+        same = _same(reported)
+        self._until[same] = until
+        self._until.move_to_end(same)
+        self._written[reported.finding.fingerprint] = None
+        self._written.move_to_end(reported.finding.fingerprint)
+        for memory in (self._until, self._written):
+            if len(memory) > _MOST:
+                memory.popitem(last=False)
+
+    def has_record(self, fingerprint: str) -> bool:
+        """Whether this process has written the leak down before, whoever reported it."""
+        return fingerprint in self._written
+
+
+def _same(reported: Reported) -> bytes:
+    """Return what two reports have in common that say the same, whenever they say it.
+
+    One that brings the token says more than one that does not: a user delegation SAS can be asked only with it.
+    """
+    said = msgspec.json.encode(replace(reported.finding, detected_at=_ANY_TIME))
+    return hashlib.sha256(said + (b"+" if reported.token is not None else b"-")).digest()

@@ -1,0 +1,62 @@
+"""How much of one source is dealt with at once: a flood from one must not hold up what comes from the others.
+
+A bucket a source, which fills up again with time. In the memory of one process: a quota is per instance.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+_MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is forgotten first
+_LONGEST_NAME = 200  # characters that count
+_HOUR = 3600.0
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: datetime
+
+
+class RateLimit:
+    """Counts what each source brings. `an_hour` is how much it may, at once or spread."""
+
+    def __init__(self, *, an_hour: int, clock: Callable[[], datetime]) -> None:
+        self._an_hour = an_hour
+        self._clock = clock
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def take(self, source: str, amount: int) -> float:
+        """Count `amount` of `source` if there is room for it; else return in how many seconds there will be.
+
+        More than an hour's worth finds room where the source has been silent for that long.
+        """
+        bucket = self._bucket(source)
+        wanted = min(float(amount), float(self._an_hour))
+        if bucket.left >= wanted:
+            bucket.left -= amount
+            return 0.0
+        return (wanted - bucket.left) / self._a_second
+
+    def over_by(self, source: str) -> float:
+        """Count one of `source`; return in how many seconds it would be within the quota, 0 if it is."""
+        bucket = self._bucket(source)
+        bucket.left -= 1.0
+        return max(-bucket.left / self._a_second, 0.0)
+
+    @property
+    def _a_second(self) -> float:
+        return self._an_hour / _HOUR
+
+    def _bucket(self, source: str) -> _Bucket:
+        """Return a source's bucket as full as it is by now."""
+        now, source = self._clock(), source[:_LONGEST_NAME]
+        bucket = self._buckets.pop(source, None) or _Bucket(float(self._an_hour), now)
+        self._buckets[source] = bucket
+        while len(self._buckets) > _MOST_SOURCES:
+            self._buckets.popitem(last=False)
+        passed = max((now - bucket.at).total_seconds(), 0.0)
+        bucket.left = min(bucket.left + passed * self._a_second, float(self._an_hour))
+        bucket.at = now
+        return bucket

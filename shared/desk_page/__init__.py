@@ -1,5 +1,0 @@
-"""The responder's desk: a page in the browser that the app serves. `serving` hands its files out.
-
-`index.html`, `desk.css`; `desk.js` (which view is shown, and what its buttons do), `views.js` (what it looks like),
-`api.js` (the HTTP API), `sign_in.js` (Entra ID, by Microsoft's `msal-browser.min.js`, as its npm package has it).
-"""

@@ -1,0 +1,100 @@
+"""What was read of a storage account while its lock was held: ARM's view, its keys, its stored access policies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.target import PolicyTarget
+from shared.sas import Service, key_sha256
+
+# Tags of an account that Sasquash heeds, beside those that name owners (docs/settings.md).
+MODE_TAG = "sasquash-mode"
+KEY_VAULT_TAG = "sasquash-key-vault"
+KEY_VAULT_FORMAT_TAG = "sasquash-key-vault-format"
+POLICY_REMOVAL_TAG = "sasquash-policy-removal"
+TAGS = frozenset({MODE_TAG, KEY_VAULT_TAG, KEY_VAULT_FORMAT_TAG, POLICY_REMOVAL_TAG})
+
+
+class Removal(StrEnum):
+    """What is left of a stored access policy: the same id with an end in the past, or nothing."""
+
+    TOMBSTONE = "tombstone"
+    DELETE = "delete"
+
+
+def tag_in(tags: Mapping[str, str], name: str) -> str | None:
+    """Return what the tag `name` (in lower case) says, None where there is none: ARM compares names without case."""
+    return next((value.strip() for given, value in tags.items() if given.lower() == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What ARM said of the account. `tags` are hostile text.
+
+    `network_rules` is ARM's networkAcls as JSON text with its names in order, "{}" where there is none, and empty
+    where it is too long to be kept.
+    """
+
+    id: str
+    name: str
+    subscription: str
+    resource_group: str
+    tags: dict[str, str]
+    endpoints: dict[Service, str]  # https URLs
+    secondary_endpoints: dict[Service, str]
+    shared_key_access: bool = True
+    public_network_access: str = "Enabled"
+    network_rules: str = ""
+
+    @property
+    def removal(self) -> Removal:
+        """What its tag asks to be left of a policy. Anything but "delete" is the safe default."""
+        wanted = (tag_in(self.tags, POLICY_REMOVAL_TAG) or "").lower()
+        return Removal.DELETE if wanted == Removal.DELETE else Removal.TOMBSTONE
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """One of an account's two keys. `value` is the secret itself: it stays in memory and out of every repr."""
+
+    value: str = field(repr=False)
+    created: datetime | None
+
+    @property
+    def sha256(self) -> str:
+        return key_sha256(self.value)
+
+
+class PolicyState(StrEnum):
+    """How a stored access policy stands. All but LIVE refuse every token of it for now."""
+
+    LIVE = "live"
+    EXPIRED = "expired"
+    TOMBSTONE = "tombstone"  # ours
+    GONE = "gone"
+    UNREACHABLE = "unreachable"  # nothing is known, and nothing can be done about it from here
+
+
+class Via(StrEnum):
+    """How a policy was read, and can be changed."""
+
+    DATA_PLANE = "data plane"
+    ARM = "ARM"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReading:
+    """One stored access policy as it stands.
+
+    `version` is the SHA-256 (hex) of all that the policy says, of nothing where there is none. `detail` says in
+    English why it is UNREACHABLE, or is empty.
+    """
+
+    target: PolicyTarget
+    state: PolicyState
+    version: str
+    via: Via
+    permissions: str | None = None
+    expires: datetime | None = None
+    detail: str = ""

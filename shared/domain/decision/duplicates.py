@@ -1,0 +1,85 @@
+"""What another report does to the record of a leak that is known already. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.domain.finding import Finding
+from shared.domain.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
+
+_REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
+_REPEATED_FOR = timedelta(seconds=30)
+_MOST_SIGHTINGS = 20
+_LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's column holds 32 K of them
+
+
+def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revocation | None:
+    """Return the record with this report noted, to be looked at anew (`received`) if that may change the verdict.
+
+    None where it changes nothing.
+    """
+    noted = _with_sighting(current, finding)
+    if _reopens(current, now=now):
+        return reopened(noted, now=now, detail="Reported again: looking at it anew.")
+    return noted if noted is not current else None
+
+
+def says_nothing_until(current: Revocation, *, now: datetime) -> datetime:
+    """Return until when the report that the record has just been given may be repeated without changing it."""
+    until = now + _REPEATED_FOR
+    return min(until, current.changes[-1].at + _REOPEN_AFTER) if _may_reopen(current) else until
+
+
+def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
+    first = current.finding
+    seen = {(s.source, s.url, s.alert) for s in current.sightings} | {(first.source, first.url, first.alert)}
+    if (finding.source, finding.url, finding.alert) in seen:
+        return current
+    sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at, finding.alert))
+    length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
+    fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
+    return replace(current, sightings=sightings) if fits else current
+
+
+def _reopens(current: Revocation, *, now: datetime) -> bool:
+    """A key may have come back, a right been granted, an account been made, a policy been made anew.
+
+    What a pull ended stays ended, but for a lockdown that was undone: what it had kept out may come in again.
+    """
+    return _may_reopen(current) and now - current.changes[-1].at > _REOPEN_AFTER
+
+
+def _may_reopen(current: Revocation) -> bool:
+    ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
+    may_live = current.execution is None or current.reason is Reason.LOCKDOWN_UNDONE
+    return ended and may_live
+
+
+def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
+    """Return the record as if it had just been reported; whom it told and where it is filed stays known.
+
+    An approval was of another look at it. That Azure accepted a token once stays known; anything less may be asked
+    again. How an account was before its lockdown stays until that is undone: it is the only way back.
+    """
+    anew = current.reach(State.RECEIVED, now=now, detail=detail)
+    accepted = current.liveness is not None and current.liveness.alive is True
+    undone = current.lockdown is None or current.lockdown.undone_at is not None
+    return replace(
+        anew,
+        key_name=None,
+        policy=None,
+        key_sha256=None,
+        attributed_at=None,
+        decided_by="",
+        plan=None,
+        deadline=None,
+        liveness=current.liveness if accepted else None,
+        approval=None,
+        execution=None,
+        verification=None,
+        key_distribution=None,
+        lockdown=None if undone else current.lockdown,
+        owners=None,
+        owners_rejected=(),
+        looked_for_account=0,
+        waits_for_arm=False,
+    )

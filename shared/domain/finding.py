@@ -1,0 +1,245 @@
+"""What a reporter says: a credential leaked. Secret-free from here on (design decision 4).
+
+An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or what an alert says of a
+token that nobody has, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what
+leaked, with its surroundings>", …}`. `alert` names the alert behind it, which is closed in the end (`alerts.py`).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Self
+
+from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
+from shared.domain.caller import Caller
+from shared.domain.target import ActionKind
+from shared.errors import MalformedEvent
+from shared.redaction import redact
+from shared.sas import Credential, InvalidCredential, Leak, extract_leaks
+
+REPORTED = "Sasquash.Finding.Reported.v1"
+
+_LONGEST_SECRET = 1024 * 1024  # an event holds no more
+_LONGEST_TEXT = {"source": 200, "url": 2048}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One event of type `REPORTED`, in whichever schema it came. `data` is as sent: hostile."""
+
+    event_id: str
+    event_type: str
+    source: str
+    data: object
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A lever to pull without a leaked text: a person ordered it, or an alert's evidence asks for it.
+
+    A person has to approve, and where one ordered it, another one.
+    """
+
+    account: str
+    action: ActionKind
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One leaked credential, where it was found and when. Holds nothing that could be used.
+
+    `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
+    or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
+    `evidence` is what an order rests on that no person gave; `alert` is closed once the leak is dead.
+    """
+
+    fingerprint: str
+    credential: Credential | None
+    source: str
+    url: str | None
+    detected_at: datetime
+    order: Order | None = None
+    reported_by: Caller | None = None
+    reason: str = ""
+    evidence: AlertEvidence | None = None
+    alert: AlertReference | None = None
+
+    @classmethod
+    def of_evidence(
+        cls,
+        evidence: AlertEvidence,
+        *,
+        source: str,
+        url: str | None,
+        detected_at: datetime,
+        alert: AlertReference | None,
+    ) -> Self:
+        """Return the finding that asks for the key to be regenerated that `evidence` names."""
+        order = Order(evidence.account, ActionKind.ACCOUNT_KEY, evidence.key)
+        return cls(evidence.fingerprint, None, source, url, detected_at, order, evidence=evidence, alert=alert)
+
+    def to_data(self) -> dict[str, object]:
+        """The `data` of a `REPORTED` event."""
+        data: dict[str, object] = {
+            "source": self.source,
+            "url": self.url,
+            "detected_at": self.detected_at.isoformat(),
+        }
+        if self.alert is not None:
+            data["alert"] = self.alert.to_json()
+        if self.credential is not None:
+            return data | {"credential": self.credential.to_json()}
+        if self.evidence is not None:
+            return data | {"evidence": self.evidence.to_json()}
+        raise ValueError("neither an unreadable report nor a person's order is published")
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A finding on its way to the ledger. `token` is the leaked SAS itself where the report had it.
+
+    It stays in memory: a user delegation SAS is asked with it once whether it lives, and then it is gone.
+    """
+
+    finding: Finding
+    token: str | None = field(default=None, repr=False)
+
+
+def report_of_event(event: Mapping[str, object]) -> Report:
+    """Return the report in an event as it is written in JSON, in either schema. Raises MalformedEvent.
+
+    CloudEvents 1.0, JSON format; "Azure Event Grid event schema".
+    """
+    names = ("id", "type", "source") if "specversion" in event else ("id", "eventType", "topic")
+    texts = [event.get(name) for name in names]
+    if not all(isinstance(text, str) for text in texts[:2]):
+        raise MalformedEvent("The event has no id or no type.")
+    source = texts[2] if isinstance(texts[2], str) else ""
+    return Report(str(texts[0]), str(texts[1]), source or str(event.get("subject") or ""), event.get("data"))
+
+
+def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported, ...]:
+    """Return what `report` reports: one finding, or for a raw report one for each credential in its text.
+
+    Raises MalformedEvent, whose message names the field and the rule and repeats nothing of the data.
+    """
+    if report.event_type != REPORTED:
+        raise MalformedEvent(f"The event's type is not {REPORTED}: filter the subscription on it.")
+    data = report.data
+    if not isinstance(data, Mapping):
+        raise MalformedEvent("The event's data is not an object.")
+    source = _described(data, "source") or _described({"source": report.source}, "source") or "unknown"
+    url = _described(data, "url")
+    detected_at = _moment(data.get("detected_at"), now=now)
+    alert = _alert(data)
+    if "evidence" in data:
+        evidence = _evidence(data["evidence"])
+        found = Finding.of_evidence(evidence, source=source, url=url, detected_at=detected_at, alert=alert)
+        return (Reported(found),)
+    if "secret" in data:
+        leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
+    else:
+        leaks = (Leak(_credential(data.get("credential")), None),)
+    return tuple(
+        Reported(
+            Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at, alert=alert), leak.token
+        )
+        for leak in leaks
+    )
+
+
+def unreadable(report: Report, *, now: datetime) -> Finding:
+    """Return what stands for a report that could not be read; it holds nothing of the report's data."""
+    identity = hashlib.sha256(f"report|{report.source}|{report.event_id}".encode(errors="surrogatepass")).hexdigest()
+    source = _described({"source": report.source}, "source") or "unknown"
+    return Finding(identity, None, source, None, now)
+
+
+def in_text(
+    text: str,
+    *,
+    source: str,
+    url: str | None,
+    detected_at: datetime,
+    reported_by: Caller | None = None,
+    reason: str = "",
+    alert: AlertReference | None = None,
+) -> tuple[Reported, ...]:
+    """Return what is found for each credential in `text`; `text` itself is kept nowhere."""
+    return tuple(
+        Reported(
+            Finding(
+                leak.credential.fingerprint,
+                leak.credential,
+                redact(source),
+                url and redact(url),
+                detected_at,
+                reported_by=reported_by,
+                reason=redact(reason),
+                alert=alert,
+            ),
+            leak.token,
+        )
+        for leak in extract_leaks(text)
+    )
+
+
+def _credential(data: object) -> Credential:
+    try:
+        credential = Credential.from_json(data)
+    except InvalidCredential as error:
+        raise MalformedEvent(f"The event's data.credential is not valid: {error}") from None
+    # What is stored from here on must be of no use to anyone: a publisher may have put the whole URL into a field.
+    for text in (credential.path or "", *(f"{name}={value}" for name, value in credential.parameters)):
+        if redact(text) != text:
+            raise MalformedEvent(
+                "The event's data.credential holds what looks like a signature or a key, outside its hashes. Event "
+                "Grid has stored it: treat it as exposed, and have the publisher send secret-free findings."
+            )
+    return credential
+
+
+def _evidence(data: object) -> AlertEvidence:
+    try:
+        return AlertEvidence.from_json(data)
+    except InvalidAlert as error:
+        raise MalformedEvent(f"The event's data.evidence is not valid: {error}") from None
+
+
+def _alert(data: Mapping[object, object]) -> AlertReference | None:
+    """Return the alert behind the finding. No leak is spared because its alert can't be closed in the end."""
+    if "alert" not in data:
+        return None
+    try:
+        return AlertReference.from_json(data["alert"])
+    except InvalidAlert:
+        return None
+
+
+def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
+    if not raw_allowed:
+        raise MalformedEvent(
+            "The event carries a raw secret, which SASQUASH_RAW_EVENTS forbids. Event Grid has stored it: report "
+            "the leak again through the intake, and have the publisher send secret-free findings."
+        )
+    if not isinstance(secret, str) or len(secret) > _LONGEST_SECRET:
+        raise MalformedEvent(f"The event's data.secret is not a text of at most {_LONGEST_SECRET} characters.")
+    return extract_leaks(secret)
+
+
+def _described(data: Mapping[object, object], name: str) -> str | None:
+    """Return a descriptive field, cleaned: no leak is spared because its report is untidy."""
+    value = data.get(name)
+    if not isinstance(value, str):
+        return None
+    longest = _LONGEST_TEXT[name]
+    # Cut before and after: cleaning takes time, and "REDACTED" may be longer than what it replaces.
+    printable = "".join(character for character in value[: 2 * longest] if character.isprintable())
+    return redact(printable)[:longest] or None
+
+
+def _moment(value: object, *, now: datetime) -> datetime:
+    """Return when the leak was found, in UTC; `now` where the report does not say, or says nonsense."""
+    return min(moment_in(value if isinstance(value, str) else None) or now, now).astimezone(UTC)

@@ -1,0 +1,62 @@
+"""On what a change of a record rests: the line of its history says it, so that nobody has to take our word. Pure."""
+
+from shared.domain.revocation import Revocation, State
+
+_SHOWN = 12  # hex digits of a SHA-256
+
+
+def of(revocation: Revocation) -> str:
+    """Return in English what the record's latest state rests on, or an empty text."""
+    match revocation.state:
+        case State.RECEIVED:
+            return _approval(revocation)
+        case State.CONTAINED:
+            return " ".join(
+                part for part in (_arithmetic(revocation), _approval(revocation), _execution(revocation)) if part
+            )
+        case State.PROVEN:
+            return _verification(revocation)
+        case State.FAILED if revocation.verification is not None:
+            return _verification(revocation)
+        case State.CLOSED:
+            return ""
+        case _:
+            return " ".join(part for part in (_arithmetic(revocation), _answer(revocation)) if part)
+
+
+def correlation_id(revocation: Revocation) -> str | None:
+    """Return the id by which Azure's own log knows the change, None where nothing was changed."""
+    executed = revocation.state is State.CONTAINED and revocation.execution is not None
+    return revocation.execution.correlation_id if executed and revocation.execution is not None else None
+
+
+def _arithmetic(revocation: Revocation) -> str:
+    if revocation.key_name is None:
+        return ""
+    hashed = f" (SHA-256 {revocation.key_sha256[:_SHOWN]}…)" if revocation.key_sha256 else ""
+    return f"Arithmetic: {revocation.key_name}{hashed} is behind it."
+
+
+def _answer(revocation: Revocation) -> str:
+    return revocation.liveness.said if revocation.liveness is not None else ""
+
+
+def _approval(revocation: Revocation) -> str:
+    approval = revocation.approval
+    if approval is None:
+        return ""
+    return f"Approved by {approval.who}: plan {approval.digest[:_SHOWN]}…."
+
+
+def _execution(revocation: Revocation) -> str:
+    execution = revocation.execution
+    if execution is None:
+        return ""
+    how = "Azure's answer" if execution.confirmed_by == "answer" else "what is there now, as the answer was lost"
+    was = f", from SHA-256 {execution.old_sha256[:_SHOWN]}…" if execution.old_sha256 else ""
+    became = f" to {execution.new_sha256[:_SHOWN]}…" if execution.new_sha256 else ""
+    return f"Shown by {how}{was}{became}."
+
+
+def _verification(revocation: Revocation) -> str:
+    return " ".join(revocation.verification.evidence) if revocation.verification is not None else ""

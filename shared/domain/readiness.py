@@ -1,0 +1,157 @@
+"""What would stand in the way of a kill on an account, told of what Azure has about it. Pure.
+
+What blocks it is told apart from what only takes the proof or the traces of use away.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.cloud.data_plane import KEPT_OUT
+from shared.domain.usage import tell_of_reads
+from shared.sas import Service
+
+_STORAGE = "Microsoft.Storage/storageAccounts"
+NEEDED = (
+    f"{_STORAGE}/listkeys/action",
+    f"{_STORAGE}/regeneratekey/action",
+    f"{_STORAGE}/revokeUserDelegationKeys/action",
+    f"{_STORAGE}/tableServices/tables/read",
+    f"{_STORAGE}/tableServices/tables/write",
+    f"{_STORAGE}/fileServices/shares/read",
+    f"{_STORAGE}/fileServices/shares/write",
+)
+"""The actions of the levers that may be pulled on any account (infra/roles.json, but for the lockdown)."""
+
+EVERYONE = "00000000-0000-0000-0000-000000000000"  # "Understand Azure deny assignments": all principals
+
+
+class Check(StrEnum):
+    """What was looked at."""
+
+    LOCK = "lock"
+    DENIAL = "denial"
+    RIGHT = "right"
+    REACH = "reach"
+    LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is not as it should be. `said` is one or two English sentences: what, and what to do.
+
+    `blocking`: a kill would fail. Otherwise it would succeed, and less would be known of it.
+    """
+
+    check: Check
+    blocking: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A management lock. `scope` is the id of what it was put on; `level` is "ReadOnly" or "CanNotDelete"."""
+
+    scope: str
+    level: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Actions as roles and denials have them, "*" standing for anything."""
+
+    actions: tuple[str, ...]
+    not_actions: tuple[str, ...] = ()
+
+    def cover(self, action: str) -> bool:
+        """Whether `action` is among them."""
+        return _any(self.actions, action) and not _any(self.not_actions, action)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A deny assignment. `principals` and `excluded` are object ids."""
+
+    name: str
+    scope: str
+    denied: tuple[Actions, ...]
+    principals: frozenset[str]
+    excluded: frozenset[str]
+    spares_children: bool = False
+
+
+def of_locks(account_id: str, locks: Iterable[Lock]) -> list[Trouble]:
+    """Return the locks that forbid to list and to regenerate keys ("Lock your resources": ReadOnly forbids both)."""
+    return [
+        Trouble(Check.LOCK, True, f"The ReadOnly lock {lock.name!r} on {lock.scope} forbids it: az lock delete.")
+        for lock in locks
+        if lock.level == "ReadOnly" and _is_in(account_id, lock.scope)
+    ]
+
+
+def of_denials(account_id: str, denials: Iterable[Denial], *, principal: str) -> list[Trouble]:
+    """Return the deny assignments that keep `principal` (an object id) from a lever."""
+    found: list[Trouble] = []
+    for denial in denials:
+        concerns_us = not denial.principals.isdisjoint({EVERYONE, principal}) and principal not in denial.excluded
+        is_here = _is_in(account_id, denial.scope) and not (
+            denial.spares_children and denial.scope.lower() != account_id.lower()
+        )
+        denied = [action for action in NEEDED if any(each.cover(action) for each in denial.denied)]
+        if concerns_us and is_here and denied:
+            what = ", ".join(denied)
+            said = f"The deny assignment {denial.name!r} forbids {what}. Have its owner exclude the identity."
+            found.append(Trouble(Check.DENIAL, True, said))
+    return found
+
+
+def of_rights(granted: Iterable[Actions]) -> list[Trouble]:
+    """Return which rights the identity has not; `granted` is all that it has on the account."""
+    roles = tuple(granted)
+    missing = [action for action in NEEDED if not any(role.cover(action) for role in roles)]
+    if not missing:
+        return []
+    said = f"The identity lacks {', '.join(missing)}. Grant it the roles of infra/roles.json on the account."
+    return [Trouble(Check.RIGHT, True, said)]
+
+
+def of_answers(answers: Mapping[Service, str | None]) -> list[Trouble]:
+    """Return the services that the proof would not get to. An answer is an error code; None: there was none."""
+    closed = sorted(service.value for service, code in answers.items() if code is None or code in KEPT_OUT)
+    if not closed:
+        return []
+    said = (
+        f"The app does not reach its {_listed(closed)} service: a revocation there is proven by ARM only. Let the "
+        "app's network in, or take it as it is."
+    )
+    return [Trouble(Check.REACH, False, said)]
+
+
+def of_logs(logged: Mapping[Service, Iterable[str]]) -> list[Trouble]:
+    """Return the services whose use nobody could tell of. `logged`: categories that go to a workspace."""
+    silent = sorted(service.value for service, categories in logged.items() if not tell_of_reads(categories))
+    if not silent:
+        return []
+    said = (
+        f"The use of its {_listed(silent)} service is not logged: nobody could tell what a leak touched. "
+        "az monitor diagnostic-settings create turns it on (docs/operations.md)."
+    )
+    return [Trouble(Check.LOG, False, said)]
+
+
+def _is_in(account_id: str, scope: str) -> bool:
+    """Whether a scope is the account, or what it lies in: its group, its subscription."""
+    return f"{account_id.lower()}/".startswith(f"{scope.lower().rstrip('/')}/")
+
+
+def _any(patterns: Iterable[str], action: str) -> bool:
+    return any(
+        re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), action, re.IGNORECASE)
+        for pattern in patterns
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,94 @@
+"""What a lever is pulled on, in a form that can be stored, shown and ordered."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.sas import Service
+
+KEY_NAMES = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
+DELEGATION_KEYS = "all"  # user delegation keys can only be revoked together
+
+# REST: "Naming and referencing containers, blobs, and metadata", and the like for queues, shares and tables; the
+# names with "$" are the containers that Azure itself makes.
+_RESOURCE_NAMES = {
+    Service.BLOB: re.compile(r"\$(?:root|web|logs)|[a-z0-9](?:-?[a-z0-9]){2,62}"),
+    Service.QUEUE: re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}"),
+    Service.FILE: re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}"),
+    Service.TABLE: re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}"),
+}
+_LONGEST_NAME = 63
+_LONGEST_POLICY = 64  # REST: "Define a stored access policy"
+
+
+class InvalidTarget(ValueError):
+    """A target that its lever can't be pulled on. The message names the rule and never repeats the text."""
+
+
+class ActionKind(StrEnum):
+    """A way to kill a credential; each has a module in `shared/levers`."""
+
+    ACCOUNT_KEY = "account_key"
+    STORED_POLICY = "stored_policy"
+    DELEGATION_KEY = "delegation_key"
+    LOCKDOWN = "lockdown"
+
+
+CUTS_OFF_MANY = frozenset({ActionKind.ACCOUNT_KEY, ActionKind.DELEGATION_KEY})
+"""The levers that end far more than the leak: they are noted per account, and limits ask a person about more."""
+
+
+class Lockdown(StrEnum):
+    """What can be locked: the use of account keys and what they sign, or the way in from public networks."""
+
+    SHARED_KEY = "shared_key"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTarget:
+    """A stored access policy: `policy` is its id on one container, queue, share or table. Raises InvalidTarget.
+
+    As text it is "blob/models/partners": no resource's name has a "/", while a policy's id may.
+    """
+
+    service: Service
+    resource: str
+    policy: str
+
+    def __post_init__(self) -> None:
+        name = _RESOURCE_NAMES.get(self.service)
+        if name is None or len(self.resource) > _LONGEST_NAME or not name.fullmatch(self.resource):
+            raise InvalidTarget("the target names no container, queue, share or table")
+        if not 0 < len(self.policy) <= _LONGEST_POLICY or not self.policy.isprintable():
+            raise InvalidTarget(f"a policy's id has 1 to {_LONGEST_POLICY} printable characters")
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.resource}/{self.policy}"
+
+    @classmethod
+    def parse(cls, text: str) -> "PolicyTarget":
+        """Read what `str` wrote. Raises InvalidTarget."""
+        service, _, rest = text.partition("/")
+        resource, _, policy = rest.partition("/")
+        try:
+            return cls(Service(service), resource, policy)
+        except ValueError as error:
+            raise InvalidTarget(
+                str(error)
+                if isinstance(error, InvalidTarget)
+                else "the target's service is not blob, queue, file or table"
+            ) from None
+
+
+def check_target(action: ActionKind, target: str) -> None:
+    """Return if `lever` can be pulled on `target`. Raises InvalidTarget."""
+    match action:
+        case ActionKind.ACCOUNT_KEY if target not in KEY_NAMES:
+            raise InvalidTarget("the target of account_key is key1 or key2")
+        case ActionKind.STORED_POLICY:
+            PolicyTarget.parse(target)
+        case ActionKind.DELEGATION_KEY if target != DELEGATION_KEYS:
+            raise InvalidTarget(f"the target of delegation_key is {DELEGATION_KEYS}")
+        case ActionKind.LOCKDOWN if target not in list(Lockdown):
+            raise InvalidTarget("the target of lockdown is shared_key or network")

@@ -1,0 +1,1 @@
+"""What people read about a revocation, as one value that every channel renders."""

@@ -1,0 +1,315 @@
+"""Tells a record to a person: from a `Revocation` to the `Briefing` that mail and incident are made of. Pure."""
+
+from datetime import datetime
+
+from shared.domain.action_text import done, policy
+from shared.domain.decision.effective_permissions import of_record
+from shared.domain.finding import Finding
+from shared.domain.pending_steps import open_alerts
+from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, Revocation, State
+from shared.domain.target import ActionKind
+from shared.followup.briefing.model import Briefing, TimelineEntry
+from shared.followup.briefing.recommendations import hardening, instead
+from shared.followup.investigation.usage_text import also_affected, used
+from shared.sas import Kind, assess
+
+_KINDS = {
+    Kind.ACCOUNT_SAS: "account SAS",
+    Kind.SERVICE_SAS: "service SAS",
+    Kind.POLICY_SAS: "service SAS with a stored access policy",
+    Kind.USER_DELEGATION_SAS: "user delegation SAS",
+    Kind.ACCOUNT_KEY: "account key",
+}
+
+_LOOK_IN_THE_LOGS = "Look in the storage logs for what was done with the credential between its exposure and its end."
+_TAKE_IT_OUT = "Take the credential out of the place where it was found, its history included."
+
+_PROOF = {
+    Outcome.PENDING: "Not proven yet.",
+    Outcome.PROVEN: "Proven dead.",
+    Outcome.ARM_ONLY: "Proven by ARM only: the data plane told nothing.",
+    Outcome.STILL_ALIVE: "STILL ALIVE: such tokens are accepted all the same.",
+}
+
+
+_AT_DEADLINE = {
+    AtDeadline.ESCALATE: "it is escalated, and nothing is revoked.",
+    AtDeadline.REVOKE: "it is revoked without further asking.",
+}
+
+
+def brief(revocation: Revocation, *, now: datetime) -> Briefing:
+    """Return everything worth telling of `revocation`."""
+    finding = revocation.finding
+    credential = finding.credential
+    granted = of_record(revocation)
+    risk = assess(granted, now=now) if granted is not None else None
+    account = revocation.account
+    return Briefing(
+        fingerprint=revocation.fingerprint,
+        c3id=credential.c3id if credential is not None else revocation.fingerprint[:20],
+        state=revocation.state,
+        reason=revocation.reason,
+        kind=_kind(finding),
+        severity=risk.severity if risk is not None else "high",
+        grants=risk.grants if risk is not None else _unknown_grants(finding),
+        notes=risk.notes if risk is not None else _seen(finding),
+        risk_reasons=risk.reasons if risk is not None else (),
+        account=revocation.account_name,
+        account_id=account.id if account is not None else None,
+        host=credential.host if credential is not None else None,
+        key_name=revocation.key_name,
+        policy=credential.policy if credential is not None else None,
+        action=revocation.plan.action if revocation.plan is not None else None,
+        target=revocation.plan.target if revocation.plan is not None else None,
+        ordered=finding.order is not None and finding.evidence is None,
+        expires=granted.expires if granted is not None else _expiry_by_alert(finding),
+        source=finding.source,
+        reported_by=finding.reported_by.name if finding.reported_by is not None else None,
+        reported_because=finding.reason,
+        found_at_url=finding.url,
+        detected_at=finding.detected_at,
+        received_at=revocation.received_at,
+        done=_done(revocation),
+        proven=_proven(revocation),
+        used=used(revocation.usage, revocation),
+        impact=(
+            *(revocation.plan.impact if revocation.plan is not None else ()),
+            *also_affected(revocation.usage, revocation),
+        ),
+        open_points=tuple(_open_points(revocation)),
+        next_steps=tuple(_next_steps(revocation)),
+        deadline=revocation.deadline if revocation.state is State.AWAITING_APPROVAL else None,
+        timeline=tuple(_timeline(revocation)),
+        owners=revocation.owners or (),
+    )
+
+
+def _kind(finding: Finding) -> str:
+    if finding.evidence is not None:
+        return "account SAS (nobody has it; an alert saw it used)"
+    if finding.order is not None:
+        return "order of a responder"
+    return _KINDS[finding.credential.kind] if finding.credential is not None else "report that could not be read"
+
+
+def _expiry_by_alert(finding: Finding) -> datetime | None:
+    return finding.evidence.expires if finding.evidence is not None else None
+
+
+def _unknown_grants(finding: Finding) -> str:
+    evidence = finding.evidence
+    if evidence is not None:
+        parts = (
+            ("permissions", evidence.permissions),
+            ("services", evidence.services),
+            ("resource types", evidence.resource_types),
+        )
+        named = "; ".join(f"{label}: {', '.join(words)}" for label, words in parts if words)
+        return f"By the alert's own word, {named}." if named else "Unknown: the alert does not say."
+    if finding.order is not None:
+        return "Unknown: a responder ordered this without a leaked text."
+    return "Unknown: the report could not be read."
+
+
+def _seen(finding: Finding) -> tuple[str, ...]:
+    """Return what the alert says of the token, as notes."""
+    evidence = finding.evidence
+    if evidence is None:
+        return ()
+    return (
+        f"The alert: {evidence.title}.",
+        f"It was last seen being used at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}.",
+        *((f"Allowed from: {evidence.addresses}.",) if evidence.addresses else ()),
+        *((f"SHA-256 of its signature: {evidence.signature_sha256}.",) if evidence.signature_sha256 else ()),
+    )
+
+
+def _done(revocation: Revocation) -> str:
+    if revocation.reason is Reason.COVERED:
+        return revocation.detail
+    if revocation.execution is None:
+        return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
+    execution = revocation.execution
+    name = revocation.account.name if revocation.account is not None else "the account"
+    by = "request" if execution.action is ActionKind.STORED_POLICY else "ARM correlation"
+    how = f" ({by} id {execution.correlation_id})" if execution.correlation_id else ""
+    other = "; the other key was not touched" if execution.action is ActionKind.ACCOUNT_KEY else ""
+    seen = "What is there now shows it: Azure's answer was lost, or nothing had to be changed."
+    return " ".join(
+        (
+            f"{done(execution, name).removesuffix('.')}{how}{other}.",
+            *((seen,) if execution.confirmed_by == "listing" else ()),
+            *execution.notes,
+            *_decision(revocation),
+            *_key_distribution(revocation),
+        )
+    )
+
+
+def _decision(revocation: Revocation) -> tuple[str, ...]:
+    approval = revocation.approval
+    if approval is not None:
+        if approval.by is None:
+            return ("Nobody had decided on it by its deadline, and SASQUASH_AT_DEADLINE has it revoked then.",)
+        return (f"{approval.name} approved it: {approval.reason or 'no reason given'}.",)
+    return (f"It was done without asking: {revocation.decided_by}.",) if revocation.decided_by else ()
+
+
+def _key_distribution(revocation: Revocation) -> tuple[str, ...]:
+    handed = revocation.key_distribution
+    return (handed.said,) if handed is not None and handed.outcome is KeyDistributionOutcome.DONE else ()
+
+
+def _proven(revocation: Revocation) -> str:
+    # A worker died before it could note what it had proven: the key that it pulled is known, the signer is not.
+    execution = revocation.execution
+    unsigned = execution is not None and execution.action is ActionKind.ACCOUNT_KEY and not execution.old_sha256
+    is_known = revocation.key_name is not None and not unsigned
+    signer = f"By arithmetic: {revocation.key_name} is behind it. " if is_known else ""
+    if revocation.reason is Reason.COVERED:
+        return f"{signer}The proof stands with the leak that it was done for."
+    verification = revocation.verification
+    if verification is None:
+        return f"{signer}{'Not proven dead yet.' if revocation.execution is not None else 'It was not revoked.'}"
+    is_kill = execution is not None and execution.action is not ActionKind.LOCKDOWN
+    return " ".join((*((f"{signer}{_PROOF[verification.outcome]}",) if is_kill else ()), *verification.evidence))
+
+
+def _open_points(revocation: Revocation) -> list[str]:
+    points = [f"Not told: {rejected}." for rejected in revocation.owners_rejected]
+    handed, liveness = revocation.key_distribution, revocation.liveness
+    if handed is not None and handed.outcome is KeyDistributionOutcome.DECLINED:
+        points.append(f"The new key was not handed over: {handed.said}")
+    if liveness is not None and liveness.alive is not True:
+        points.append(liveness.said)
+    if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.execution is not None:
+        points.append("The account stays locked down until somebody undoes it.")
+    verification = revocation.verification
+    if verification is not None and verification.outcome is Outcome.ARM_ONLY:
+        points.append("Check from a network that reaches the account that such a token is refused.")
+    points.extend(revocation.remains or ())
+    waiting = open_alerts(revocation)
+    points.extend(f"Not closed where it was reported yet: {alert}." for alert in waiting)
+    points.extend(
+        f"It was also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
+        for sighting in revocation.sightings
+    )
+    return points
+
+
+def _next_steps(revocation: Revocation) -> list[str]:
+    match revocation.state, revocation.reason:
+        case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
+            unknown = revocation.usage is None or revocation.usage.unknown
+            return [
+                *_recovery(revocation),
+                *instead(revocation),
+                *((_LOOK_IN_THE_LOGS,) if unknown else ()),
+                *_at_its_place(revocation.finding),
+                *hardening(revocation),
+            ]
+        case State.AWAITING_APPROVAL, _:
+            return _how_to_decide(revocation)
+        case State.OBSERVED, _:
+            return ["Revoke it by hand, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
+        case State.FAILED, Reason.STILL_ALIVE:
+            return [_still_to_stop(revocation)]
+        case ((State.FAILED | State.UNRESOLVED), _):
+            return [revocation.detail]
+    return []
+
+
+def _at_its_place(finding: Finding) -> tuple[str, ...]:
+    if finding.evidence is not None:
+        return ("Find out where the token leaked: the alert only says that it was used.",)
+    return () if finding.order is not None else (_TAKE_IT_OUT,)
+
+
+def _still_to_stop(revocation: Revocation) -> str:
+    """Return how to stop by hand what its lever did not."""
+    execution = revocation.execution
+    match execution.action if execution is not None else None:
+        case ActionKind.STORED_POLICY if execution is not None:
+            return (
+                f"Look at {policy(execution.target)}: end it again if somebody made it anew. If it is over and such "
+                f"tokens are accepted all the same, regenerate {revocation.key_name or 'the key that signed them'}, "
+                "which ends everything else that the key signed, too."
+            )
+        case ActionKind.DELEGATION_KEY:
+            return (
+                "Take the data roles on the account from whoever issued the token: a user delegation SAS can do no "
+                "more than its issuer. Then open a support request."
+            )
+        case ActionKind.LOCKDOWN:
+            return "Look in the activity log who opened the account again, and revoke the credential itself."
+        case _:
+            return (
+                "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
+                "open a support request: a regenerated key must be refused within ten minutes."
+            )
+
+
+def _recovery(revocation: Revocation) -> list[str]:
+    """Return how what broke with the pull gets to work again, and what would undo the pull."""
+    execution = revocation.execution
+    if execution is None:
+        return []
+    match execution.action:
+        case ActionKind.ACCOUNT_KEY:
+            return [
+                "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
+                "to a user delegation SAS, read-only, for the paths they need, and short."
+            ]
+        case ActionKind.STORED_POLICY:
+            return [
+                "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the "
+                f"paths they need, and short. Never make or extend {policy(execution.target)} again: the leaked "
+                "token would work again."
+            ]
+        case ActionKind.DELEGATION_KEY:
+            return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
+        case ActionKind.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
+            return ["The lockdown was undone. Revoke the credential itself, if nobody has: it is kept out no longer."]
+        case ActionKind.LOCKDOWN:
+            return [
+                "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
+                f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
+            ]
+
+
+def _how_to_decide(revocation: Revocation) -> list[str]:
+    plan, path = revocation.plan, f"POST /api/revocations/{revocation.fingerprint}"
+    steps = [f"Decide. Until somebody does, the credential works. {plan.reason if plan is not None else ''}".strip()]
+    if plan is not None:
+        steps.append(f"To approve: `{path}/approve` with the plan's digest, `{plan.digest}`.")
+    steps.append(f"To reject: `{path}/reject`.")
+    if revocation.deadline is not None:
+        steps.append(
+            f"If nobody decides by {revocation.deadline:%Y-%m-%d %H:%M} UTC, {_AT_DEADLINE[revocation.at_deadline]}"
+        )
+    return steps
+
+
+def _timeline(revocation: Revocation) -> list[TimelineEntry]:
+    entries = [TimelineEntry(revocation.finding.detected_at, f"found by {revocation.finding.source}")]
+    entries.append(TimelineEntry(revocation.received_at, "reported to Sasquash"))
+    if revocation.attributed_at is not None:
+        entries.append(TimelineEntry(revocation.attributed_at, f"attributed to {revocation.key_name}"))
+    if revocation.liveness is not None:
+        entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
+    if revocation.approval is not None:
+        entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
+    if revocation.execution is not None:
+        name = revocation.account.name if revocation.account is not None else "the account"
+        entries.append(TimelineEntry(revocation.execution.at, done(revocation.execution, name).removesuffix(".")))
+    entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
+    if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:
+        entries.append(TimelineEntry(revocation.key_distribution.at, "new key handed over"))
+    skipped = {State.RECEIVED, State.CONTAINED} if revocation.execution is not None else {State.RECEIVED}
+    entries.extend(
+        TimelineEntry(change.at, f"state: {change.state.replace('_', ' ')}")
+        for change in revocation.changes
+        if change.state not in skipped
+    )
+    return entries

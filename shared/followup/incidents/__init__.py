@@ -1,0 +1,1 @@
+"""Where incidents are filed, one module a service, behind one registry."""

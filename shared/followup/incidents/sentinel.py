@@ -1,0 +1,68 @@
+"""Incidents in Microsoft Sentinel, through Azure Resource Manager.
+
+REST: Incidents - Create Or Update (2025-09-01). The incident's name is a GUID of our choice, made of the fingerprint:
+filed twice it is one. It is read before it is written, since a change wants its ETag.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from azure.core.rest import HttpRequest
+from azure.mgmt.storage.aio import StorageManagementClient
+
+from shared.cloud.arm import json_of
+from shared.errors import NotFound
+from shared.followup.briefing.headlines import title
+from shared.followup.briefing.model import Briefing
+from shared.followup.briefing.text import clean
+from shared.followup.incidents.text import CLOSED, steps, summary
+
+_VERSION = "api-version=2025-09-01"
+_NAMESPACE = uuid.UUID("6b1f7f0e-6f0c-4c39-9c0a-5a0a7a1d2f10")  # ours, for incidents' names
+_LONGEST_TITLE, _LONGEST = 150, 5000
+_SEVERITIES = {"critical": "High", "high": "High", "medium": "Medium", "low": "Low"}
+
+
+class SentinelIncidents:
+    """Incidents of one workspace. `workspace` is its ARM id."""
+
+    def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
+        """`client` is any of ARM's, in whose name the requests go."""
+        self._client = client
+        self._incidents = f"{workspace}/providers/Microsoft.SecurityInsights/incidents"
+
+    async def file(self, briefing: Briefing) -> str:
+        """See Incidents: the id is the incident's name."""
+        name = str(uuid.uuid5(_NAMESPACE, briefing.fingerprint))
+        await self.update(name, briefing)
+        return name
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:
+        """See Incidents."""
+        path = f"{self._incidents}/{uuid.UUID(item_id)}?{_VERSION}"
+        body: dict[str, object] = {"properties": _properties(briefing)}
+        with contextlib.suppress(NotFound):  # then it is made now
+            body["etag"] = (await self._send("GET", path, doing="Reading the incident"))["etag"]
+        await self._send("PUT", path, doing="Filing the incident", body=body)
+
+    async def _send(self, method: str, path: str, *, doing: str, body: object = None) -> Mapping[str, Any]:
+        return await json_of(self._client, HttpRequest(method, path, json=body), doing=doing)
+
+
+def _properties(briefing: Briefing) -> dict[str, object]:
+    is_closed = briefing.state in CLOSED
+    text = f"{summary(briefing)}\n\nNext:\n{steps(briefing) or 'Nothing more has to be done.'}"
+    return {
+        "title": clean(title(briefing), limit=_LONGEST_TITLE),
+        "description": text[:_LONGEST],
+        "severity": _SEVERITIES.get(briefing.severity, "High"),
+        "status": "Closed" if is_closed else "Active",
+        "labels": [{"labelName": "sasquash"}, {"labelName": clean(briefing.state, limit=40)}],
+        **({"classification": _classification(briefing)} if is_closed else {}),
+    }
+
+
+def _classification(briefing: Briefing) -> str:
+    return "TruePositive" if briefing.state == "closed" or briefing.reason == "covered" else "Undetermined"

@@ -1,0 +1,88 @@
+"""Incidents: one for each revocation, filed once however often the step runs."""
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Protocol
+
+from shared.errors import SasquashError
+from shared.followup.briefing.headlines import title
+from shared.followup.briefing.model import Briefing
+from shared.followup.briefing.text import clean, defang
+from shared.followup.incidents.text import steps, summary
+
+if TYPE_CHECKING:
+    from shared.cloud.graph import Graph
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_ONE_LINE = 255  # SharePoint's limit for a column of type "single line of text"
+_SEVERAL_LINES = 8000
+
+
+class Incidents(Protocol):
+    """Where incidents are filed. Both methods may run twice and on two machines; both raise SasquashError."""
+
+    async def file(self, briefing: Briefing) -> str:
+        """See to it that there is exactly one incident for `briefing.fingerprint`, and return its id."""
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:
+        """Make the incident say what `briefing` says."""
+
+
+class SharePointIncidents:
+    """Incidents as items of a SharePoint list, whose column FindingId is indexed and unique.
+
+    https://learn.microsoft.com/graph/api/listitem-create
+    """
+
+    def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:
+        self._graph = graph
+        self._site = site
+        self._list = list_
+
+    async def file(self, briefing: Briefing) -> str:
+        """See Incidents. Raises ValueError if the fingerprint is not 64 hex digits."""
+        if not _FINGERPRINT.fullmatch(briefing.fingerprint):
+            raise ValueError("a fingerprint is 64 lower-case hex digits; nothing else goes into a filter")
+        found = await self._find(briefing.fingerprint)
+        if found is not None:
+            await self.update(found, briefing)
+            return found
+        try:
+            return await self._graph.create_list_item(
+                site=self._site,
+                list_=self._list,
+                fields={"FindingId": briefing.fingerprint, **_columns(briefing)},
+            )
+        except SasquashError:
+            # Perhaps it was created and the answer lost, or another worker was first: SharePoint has no code
+            # to rely on that tells a duplicate from an outage.
+            found = await self._find(briefing.fingerprint)
+            if found is None:
+                raise
+            return found
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:
+        """See Incidents."""
+        await self._graph.update_list_item(
+            site=self._site, list_=self._list, item_id=item_id, fields=_columns(briefing)
+        )
+
+    async def _find(self, finding_id: str) -> str | None:
+        return await self._graph.find_list_item(site=self._site, list_=self._list, finding_id=finding_id)
+
+
+def _columns(briefing: Briefing) -> dict[str, str]:
+    """The columns that change with the revocation; an empty text clears one."""
+    return {
+        "Title": clean(title(briefing), limit=_ONE_LINE),
+        "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
+        "Status": clean(briefing.state, limit=_ONE_LINE),
+        "Account": clean(briefing.account or "", limit=_ONE_LINE),
+        "ResourceId": clean(briefing.account_id or "", limit=_ONE_LINE),
+        "Key": clean(briefing.key_name or "", limit=_ONE_LINE),
+        "Source": defang(briefing.source, limit=_ONE_LINE),
+        "Owners": clean("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
+        "DetectedAt": briefing.detected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Summary": summary(briefing)[:_SEVERAL_LINES],
+        "NextStep": steps(briefing)[:_SEVERAL_LINES],
+    }

@@ -1,0 +1,37 @@
+"""What an incident says, as plain text: the same wherever it is filed."""
+
+from shared.followup.briefing.headlines import command, headline, why
+from shared.followup.briefing.model import Briefing
+from shared.followup.briefing.text import clean, defang, prose
+
+PAGES = frozenset({"failed", "awaiting_approval", "unresolved"})
+"""The states in which a person is called."""
+
+CLOSED = frozenset({"closed", "dismissed"})
+"""The states in which an incident is over."""
+
+
+def summary(briefing: Briefing) -> str:
+    """Return what happened, one line each, what matters most first."""
+    words = headline(briefing)
+    by_hand = command(briefing)
+    lines = (
+        words.lead,
+        why(briefing),
+        clean(briefing.grants),
+        f"Done: {clean(briefing.done)}",
+        f"Proven: {clean(briefing.proven)}",
+        briefing.reported_by and f"Reported by {clean(briefing.reported_by)}: {clean(briefing.reported_because)}",
+        briefing.found_at_url and f"Found at {defang(briefing.found_at_url)}",
+        f"C3ID: {clean(briefing.c3id)}",
+        *(f"Use: {prose(point)}" for point in briefing.used),
+        *(f"Breaks: {prose(point)}" for point in briefing.impact),
+        by_hand and f"{'Prints the new key' if words.executed else 'Revokes it by hand'}: {by_hand}",
+        *(f"Open: {prose(point)}" for point in briefing.open_points),
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def steps(briefing: Briefing) -> str:
+    """Return what to do next, numbered, one line each."""
+    return "\n".join(f"{number}. {prose(step)}" for number, step in enumerate(briefing.next_steps, start=1))

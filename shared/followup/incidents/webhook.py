@@ -1,0 +1,88 @@
+"""Incidents posted to a URL of yours: ServiceNow, Jira, PagerDuty, or what stands before them.
+
+Signed as Standard Webhooks 1.0.0 says, as the intake wants it from others. `incident.id` is the leak's fingerprint:
+who gets it twice has one incident. docs/incidents.md has the body.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from shared.cloud.http import Rest
+from shared.errors import Blocked
+from shared.followup.briefing.headlines import title
+from shared.followup.briefing.model import Briefing
+from shared.followup.briefing.text import clean, defang
+from shared.followup.incidents.text import PAGES, steps, summary
+from shared.setting_parsers import webhook_key
+
+_RIGHT = "the receiver's trust (does it have the secret of SASQUASH_INCIDENT_WEBHOOK_SECRET?)"
+_LONGEST = 8000
+
+
+class WebhookIncidents:
+    """Posts each incident, and each change of it, to one URL."""
+
+    def __init__(
+        self, rest: Rest, path: str, *, secret: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
+    ) -> None:
+        """`rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`."""
+        self._rest = rest
+        self._path = path
+        self._secret = secret
+        self._clock = clock
+
+    async def file(self, briefing: Briefing) -> str:
+        """See Incidents: the id is the fingerprint."""
+        await self._post("incident.filed", briefing)
+        return briefing.fingerprint
+
+    async def update(self, item_id: str, briefing: Briefing) -> None:  # noqa: ARG002 -- the briefing has it
+        """See Incidents."""
+        await self._post("incident.updated", briefing)
+
+    async def _post(self, kind: str, briefing: Briefing) -> None:
+        body = _body(kind, briefing)
+        # Of what it says: what is sent again because an answer was lost has the same id.
+        content = json.dumps(body, separators=(",", ":")).encode()
+        name = f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
+        at = int(self._clock().timestamp())
+        signature = _signature(await self._secret(), name, at, content)
+        headers = {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signature}
+        await self._rest.content(
+            "POST", self._path, doing="Posting the incident", right=_RIGHT, headers=headers, content=content
+        )
+
+
+def _signature(secret: str, name: str, at: int, content: bytes) -> str:
+    try:
+        key = webhook_key(secret)
+    except ValueError:
+        raise Blocked("SASQUASH_INCIDENT_WEBHOOK_SECRET names no secret of Standard Webhooks. Set one.") from None
+    signed = f"{name}.{at}.".encode() + content
+    return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
+
+
+def _body(kind: str, briefing: Briefing) -> dict[str, object]:
+    return {
+        "type": kind,
+        "incident": {
+            "id": briefing.fingerprint,
+            "title": clean(title(briefing), limit=255),
+            "severity": clean(briefing.severity),
+            "state": clean(briefing.state),
+            "reason": briefing.reason,
+            "page": briefing.state in PAGES,
+            "account": briefing.account,
+            "account_id": briefing.account_id,
+            "key": briefing.key_name,
+            "source": defang(briefing.source),
+            "owners": [owner.address for owner in briefing.owners],
+            "detected_at": briefing.detected_at.astimezone(UTC).isoformat(),
+            "summary": summary(briefing)[:_LONGEST],
+            "next_steps": steps(briefing)[:_LONGEST],
+        },
+    }

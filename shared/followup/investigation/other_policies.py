@@ -1,0 +1,84 @@
+"""The other stored access policies where a leak was: tokens under them live on.
+
+Source: REST, "Get Container ACL", and the like for queues, tables and shares.
+"""
+
+from shared.actions.acl.data_plane import Unreachable
+from shared.actions.acl.policies import SignedIdentifier
+from shared.actions.registry import Actions, signer
+from shared.domain import action_text
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
+from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
+from shared.followup.briefing.commands import list_policies
+from shared.followup.briefing.text import clean, utc
+
+
+class OtherPolicies:
+    """Reads the policies of the leaked container, queue, table or share."""
+
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
+
+    async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+        """Return at most one sentence, none where no policy lets tokens in. Raises TransientFailure or Blocked."""
+        target = _target(revocation)
+        locked_down = revocation.execution is not None and revocation.execution.action is ActionKind.LOCKDOWN
+        if target is None or target.service not in account.endpoints or locked_down or not account.shared_key_access:
+            return ()
+        keys = await self._actions.account_key.keys(account)
+        try:
+            policies = await self._actions.stored_policy.not_over(account, target, key=signer(keys, None))
+        except Unreachable as error:
+            return (f"Nobody has looked at the other policies of {action_text.resource(target)}: {error}",)
+        ended = _ended(revocation)
+        others = tuple(policy for policy in policies if policy.id != ended)
+        return (_said(revocation, account, target, others),) if others else ()
+
+
+def _ended(revocation: Revocation) -> str | None:
+    """Return the id of the policy that was ended, if one was: it is being proven dead, and not spoken of here."""
+    execution = revocation.execution
+    return (
+        PolicyTarget.parse(execution.target).policy
+        if execution is not None and execution.action is ActionKind.STORED_POLICY
+        else None
+    )
+
+
+def _target(revocation: Revocation) -> PolicyTarget | None:
+    """Return a target on the leaked place, whose policy may be any; None where no place is known."""
+    order, credential = revocation.finding.order, revocation.finding.credential
+    if order is not None and order.action is ActionKind.STORED_POLICY:
+        return PolicyTarget.parse(order.target)
+    if credential is None or credential.service is None or credential.container is None:
+        return None
+    try:
+        return PolicyTarget(credential.service, credential.container, "any")
+    except InvalidTarget:
+        return None
+
+
+def _said(
+    revocation: Revocation, account: AccountFacts, target: PolicyTarget, others: tuple[SignedIdentifier, ...]
+) -> str:
+    execution = revocation.execution
+    rotated = execution.target if execution is not None and execution.action is ActionKind.ACCOUNT_KEY else None
+    signed = f" that {next(key for key in KEY_NAMES if key != rotated)} signed" if rotated is not None else ""
+    listing = list_policies(account.id, target)
+    how = f": `{listing}`" if listing is not None else ""
+    count = f"{len(others)} stored access policies let" if len(others) > 1 else "A stored access policy lets"
+    return (
+        f"{count} tokens into {action_text.resource(target)} still: {'; '.join(map(_described, others))}. "
+        f"Whoever has a token of one{signed} gets in. See that each is meant{how}."
+    )
+
+
+def _described(policy: SignedIdentifier) -> str:
+    may = clean(policy.permissions or "", limit=20) or "permissions of the token's own"
+    begin = f", from {clean(policy.start, limit=40)}" if policy.start else ""
+    if policy.expires is not None:
+        end = f"until {utc(policy.expires)}"
+    else:
+        end = f"until {clean(policy.expiry, limit=40)}" if policy.expiry else "without an end"
+    return f"{clean(policy.id, limit=64)} ({may}{begin}, {end})"

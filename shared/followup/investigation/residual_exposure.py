@@ -1,0 +1,170 @@
+"""What stays open although a leaked credential is dead, and what could be restored. Read from ARM, but for the path
+and the policies.
+
+A public container outlives every SAS: whoever knows the leaked URL reads it without one. Whoever had the token may
+have opened more. REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity
+Logs - List (Microsoft.Insights).
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.cloud.arm import ArmReader
+from shared.cloud.data_plane import Transport
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Revocation
+from shared.errors import Blocked
+from shared.followup.briefing.text import clean, utc
+from shared.followup.investigation.anonymous_access import answers_anybody
+from shared.followup.investigation.other_policies import OtherPolicies
+from shared.sas import Service
+
+_STORAGE = "api-version=2025-01-01"
+_ACTIVITY = "api-version=2015-04-01"
+_CONTAINER = re.compile(r"[a-z0-9$](?:-?[a-z0-9]){2,62}")
+_KEPT = timedelta(days=89)  # the activity log has ninety days
+_EARLIER = timedelta(days=1)  # a leak is found after it happened
+_NAMED = 5
+# Operations that open an account, or its data, to more people; ours among them is known by its caller.
+_OPENS = re.compile(
+    r"Microsoft\.Storage/storageAccounts/(?:write|blobServices/write|blobServices/containers/(?:write|setAcl/action))",
+    re.IGNORECASE,
+)
+
+
+class Remaining:
+    """Looks at an account once its leak was revoked."""
+
+    def __init__(
+        self,
+        arm: ArmReader,
+        other_policies: OtherPolicies,
+        new_transport: Callable[[], Transport],
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._arm = arm
+        self._other_policies = other_policies
+        self._new_transport = new_transport
+        self._clock = clock
+
+    async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+        """Return what remains, one or two English sentences each. What can't be looked at is said to be so.
+
+        Raises TransientFailure.
+        """
+        found = await asyncio.gather(
+            answers_anybody(self._new_transport, revocation, account),
+            self._guarded(self._public(revocation, account), "which containers are public"),
+            self._guarded(self._other_policies.of(revocation, account), "its other stored access policies"),
+            self._guarded(self._blob_service(account), "what could be restored"),
+            self._guarded(self._opened(revocation, account), "who changed the account meanwhile"),
+        )
+        return tuple(line for lines in found for line in lines)
+
+    async def _guarded(self, looking: Awaitable[tuple[str, ...]], what: str) -> tuple[str, ...]:
+        try:
+            return await looking
+        except Blocked as error:
+            return (f"Nobody has looked at {what}: {error}",)
+
+    async def _public(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+        """Say which containers anybody may read, the leaked one first."""
+        if Service.BLOB not in account.endpoints:
+            return ()
+        path = f"{account.id}/blobServices/default/containers?{_STORAGE}"
+        public: dict[str, str] = {}
+        has_website = False
+        async for row in self._arm.rows(
+            account.subscription, path, doing=f"Listing the containers of {account.name}"
+        ):
+            level = str((row.get("properties") or {}).get("publicAccess") or "None")
+            name = str(row.get("name") or "")
+            has_website = has_website or name == "$web"
+            if level != "None" and _CONTAINER.fullmatch(name):
+                public[name] = level
+        leaked = revocation.finding.credential.container if revocation.finding.credential is not None else None
+        order = sorted(public, key=lambda name: (name != leaked, name))
+        lines = [_WEBSITE] if has_website else []
+        lines += [
+            f"Container {name} is public: anybody may {_MAY[public[name]]} without any token. If that is not meant: "
+            f"`az storage container set-permission --account-name {account.name} --auth-mode key --name {name} "
+            "--public-access off`."
+            for name in order[:_NAMED]
+            if public[name] in _MAY
+        ]
+        if len(order) > _NAMED:
+            lines.append(f"{len(order) - _NAMED} more containers of {account.name} are public.")
+        return tuple(lines)
+
+    async def _blob_service(self, account: AccountFacts) -> tuple[str, ...]:
+        """Say whether what was overwritten or deleted can be had back, and whether CORS lets every page in."""
+        if Service.BLOB not in account.endpoints:
+            return ()
+        path = f"{account.id}/blobServices/default?{_STORAGE}"
+        service = await self._arm.one(account.subscription, path, doing=f"Reading the blob service of {account.name}")
+        properties: Mapping[str, Any] = service.get("properties") or {}
+        lines = [_restoring(account, properties)]
+        rules = (properties.get("cors") or {}).get("corsRules") or []
+        if any("*" in (rule.get("allowedOrigins") or ()) for rule in rules):
+            lines.append(
+                "CORS of its blob service lets scripts of every web page in: what is public can be read by the "
+                "visitors of any."
+            )
+        return tuple(lines)
+
+    async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+        """Say who changed the account or its containers since shortly before the leak was found."""
+        since = max(revocation.finding.detected_at - _EARLIER, self._clock() - _KEPT).astimezone(UTC)
+        where = f"eventTimestamp ge '{since:%Y-%m-%dT%H:%M:%SZ}' and resourceUri eq '{account.id}'"
+        path = (
+            f"/subscriptions/{account.subscription}/providers/Microsoft.Insights/eventtypes/management/values"
+            f"?{_ACTIVITY}&$filter={where}"
+        )
+        changes: list[str] = []
+        async for row in self._arm.rows(account.subscription, path, doing=f"Reading who changed {account.name}"):
+            operation = str((row.get("operationName") or {}).get("value") or "")
+            done = str((row.get("status") or {}).get("value") or "") == "Succeeded"
+            if done and _OPENS.fullmatch(operation):
+                caller = clean(str(row.get("caller") or "somebody"), limit=100)
+                changes.append(f"{operation.removeprefix('Microsoft.Storage/')} by {caller} at {_when(row)}")
+        if not changes:
+            return ()
+        more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
+        return (f"The account was changed since: {'; '.join(changes[:_NAMED])}{more}. See that each was meant.",)
+
+
+_WEBSITE = (
+    "The account has a container $web: what is in it is served to anybody where a static website is switched on. See "
+    "that nothing was put there."
+)
+_MAY = {"Container": "list and read it", "Blob": "read each blob whose name is known"}
+
+
+def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> str:
+    kept = properties.get("deleteRetentionPolicy") or {}
+    ways: list[str] = []
+    if properties.get("isVersioningEnabled") is True:
+        ways.append(
+            "earlier versions are kept (`az storage blob list --include v --account-name "
+            f"{account.name} --auth-mode key --container-name <container> --prefix <blob>` lists them; copy the one "
+            "from before over it)"
+        )
+    if kept.get("enabled") is True:
+        ways.append(
+            f"deleted blobs are kept for {int(kept.get('days') or 0)} days (`az storage blob undelete --account-name "
+            f"{account.name} --auth-mode key --container-name <container> --name <blob>`)"
+        )
+    if not ways:
+        return "What was overwritten or deleted can't be had back: neither versioning nor soft delete is on."
+    return f"What was overwritten or deleted can be had back: {', and '.join(ways)}."
+
+
+def _when(row: Mapping[str, Any]) -> str:
+    try:
+        return utc(datetime.fromisoformat(str(row.get("eventTimestamp"))))
+    except ValueError:
+        return "a time unknown"

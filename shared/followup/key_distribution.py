@@ -1,0 +1,260 @@
+"""Hand the new key over to its consumers, in the key vault secret that a tag on the account names.
+
+The tag alone proves nothing: a secret gets the new key only where its current value holds the old one. Key Vault has
+no conditional writes, and each Set Secret is a version. So it is sent once, a lost answer is settled by reading, and
+whoever comes second finds the new key there and finishes what the first one left.
+
+Ids: "Azure Key Vault keys, secrets and certificates overview"; values: "Configure Azure Storage connection strings".
+"""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Collection
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from shared.cloud.key_vault import Secret, SecretDisabled
+from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
+from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
+from shared.domain.target import ActionKind
+from shared.errors import NotFound, TransientFailure
+from shared.sas import key_sha256
+
+if TYPE_CHECKING:  # not on the way to a kill
+    from azure.keyvault.secrets import KeyVaultSecret
+    from azure.keyvault.secrets.aio import SecretClient
+
+_DEADLINE = 60.0  # seconds for all of it; inside the claim of a follow-up's step
+_MOST_READ = 10  # older versions, the newest of them
+
+_SECRET_ID = re.compile(
+    r"https://(?P<vault>[a-z](?:-?[a-z0-9]){2,23})\.(?P<suffix>[a-z.]{1,40})"
+    r"/secrets/(?P<name>[0-9a-z-]{1,127})(?:/[0-9a-f]{32})?",
+    re.ASCII | re.IGNORECASE,
+)
+_KEY = r"(?P<key>[A-Za-z0-9+/]{86}==)"  # 64 bytes
+
+
+class _Format(StrEnum):
+    """What the secret's value is, as KEY_VAULT_FORMAT_TAG says."""
+
+    KEY = "key"
+    CONNECTION_STRING = "connection-string"
+
+
+_KEY_IN = {
+    _Format.KEY: re.compile(rf"\A\s*{_KEY}\s*\Z"),
+    _Format.CONNECTION_STRING: re.compile(rf"(?:\A|;)\s*(?i:AccountKey)\s*=\s*{_KEY}\s*(?=;|\Z)", re.ASCII),
+}
+_NO_KEY_IN = {
+    _Format.KEY: "is not an account key alone; if it is a connection string, "
+    f'the tag {KEY_VAULT_FORMAT_TAG} has to be "{_Format.CONNECTION_STRING}"',
+    _Format.CONNECTION_STRING: "is not a connection string with one AccountKey",
+}
+
+
+class _Declined(Exception):
+    """Why nothing is written: an English sentence for the record."""
+
+
+class KeyDistributor:
+    """Puts an account's new key where its consumers fetch it."""
+
+    def __init__(
+        self,
+        client_for: Callable[[str], "SecretClient"],
+        keys: Callable[[AccountFacts], Awaitable[dict[str, AccountKey]]],
+        *,
+        key_vaults: Collection[str],
+        key_vault_suffix: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`client_for` takes a vault's URL. `keys` brings an account's keys as ARM has them now.
+
+        `key_vaults` are the names, in lower case, of the vaults that may be written to, and `key_vault_suffix` is
+        the cloud's.
+        """
+        self._client_for = client_for
+        self._keys = keys
+        self._key_vaults = frozenset(key_vaults)
+        self._suffix = key_vault_suffix
+        self._clock = clock
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def run(self, execution: Execution, account: AccountFacts) -> KeyDistribution:
+        """Put the key that `pull` made into the secret that `account`'s tag names, and disable the old version.
+
+        May be repeated, and takes up what a run before it left undone.
+
+        Raises AccountGone, Blocked or TransientFailure.
+        """
+        if execution.action is not ActionKind.ACCOUNT_KEY:
+            return self._ended(
+                KeyDistributionOutcome.NOT_ASKED, "No key was regenerated, and so there is none to hand over."
+            )
+        tag = tag_in(account.tags, KEY_VAULT_TAG)
+        if not tag:
+            return self._ended(
+                KeyDistributionOutcome.NOT_ASKED, f"No tag {KEY_VAULT_TAG} names a secret that holds the key."
+            )
+        secret = None
+        try:
+            secret = self._named(tag)
+            said = await self._alone(execution, account, secret, _format(account))
+        except _Declined as declined:
+            return self._ended(KeyDistributionOutcome.DECLINED, str(declined), secret)
+        return self._ended(KeyDistributionOutcome.DONE, said, secret)
+
+    def _ended(self, outcome: KeyDistributionOutcome, said: str, secret: Secret | None = None) -> KeyDistribution:
+        return KeyDistribution(outcome, self._clock(), said, secret.id if secret is not None else None)
+
+    def _named(self, tag: str) -> Secret:
+        """The secret that the tag's text names. The host is built of the vault's name, and not taken from the tag."""
+        match = _SECRET_ID.fullmatch(tag)
+        if match is None or match["suffix"].lower() != self._suffix:
+            raise _Declined(
+                f"The tag {KEY_VAULT_TAG} is not the id of a secret, which is "
+                f"https://<vault>.{self._suffix}/secrets/<name>."
+            )
+        vault = match["vault"].lower()
+        if vault not in self._key_vaults:
+            raise _Declined(
+                f"The tag {KEY_VAULT_TAG} names key vault {vault}, which SASQUASH_KEY_VAULTS does not allow."
+            )
+        url = f"https://{vault}.{self._suffix}"
+        return Secret(self._client_for(url), vault=vault, url=url, name=match["name"])
+
+    async def _alone(self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format) -> str:
+        """One at a time for a secret: many leaks may be behind one pull, and are followed up side by side."""
+        lock = self._locks.setdefault(secret.id.lower(), asyncio.Lock())
+        try:
+            async with asyncio.timeout(_DEADLINE), lock:
+                return await self._key_distribution(execution, account, secret, form)
+        except TimeoutError:
+            raise TransientFailure(
+                f"Handing {execution.target} of {account.name} over took more than {_DEADLINE:.0f} s."
+            ) from None
+
+    async def _key_distribution(
+        self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format
+    ) -> str:
+        """Return what there is to say once the secret holds the new key. Raises _Declined."""
+        if not execution.old_sha256 or not execution.new_sha256:
+            raise _Declined(f"It is not known what {execution.target} was and became.")
+        current = await self._current(execution, secret, form)
+        if not _holds(current, execution.new_sha256, form):
+            new_key = await self._new_key(execution, account)
+            # Once more, as late as can be: another host may be at it, and one new version is enough.
+            current = await self._current(execution, secret, form)
+            if not _holds(current, execution.new_sha256, form):
+                return await self._replace(execution, secret, current, new_key, form)
+        return await self._finish(execution, secret, current, form)
+
+    async def _current(self, execution: Execution, secret: Secret, form: _Format) -> "KeyVaultSecret":
+        """Return the current version. Raises _Declined unless it has the new key, or the old and may be replaced."""
+        current = await _read(secret)
+        if _holds(current, execution.new_sha256, form):
+            return current
+        if _key_in(current, form) is None:
+            raise _Declined(f"The value of {secret.id} {_NO_KEY_IN[form]}.")
+        if not _holds(current, execution.old_sha256, form):
+            raise _Declined(f"{secret.id} does not hold the {execution.target} that was replaced.")
+        properties = current.properties
+        if properties.managed or properties.key_id:
+            raise _Declined(f"{secret.id} belongs to a certificate, and Key Vault alone writes its versions.")
+        if properties.expires_on is not None and properties.expires_on <= self._clock():
+            # A new version would be born expired, and to drop its end is for its owner to decide.
+            raise _Declined(f"The current version of {secret.id} has expired.")
+        return current
+
+    async def _new_key(self, execution: Execution, account: AccountFacts) -> AccountKey:
+        key = (await self._keys(account))[execution.target]
+        if hmac.compare_digest(key.sha256, execution.old_sha256):
+            raise TransientFailure(f"ARM still lists the old {execution.target} of {account.name}.")
+        if not hmac.compare_digest(key.sha256, execution.new_sha256):
+            raise _Declined(f"{execution.target} of {account.name} was rotated again since.")
+        return key
+
+    async def _replace(
+        self, execution: Execution, secret: Secret, old: "KeyVaultSecret", new_key: AccountKey, form: _Format
+    ) -> str:
+        try:
+            new = await secret.write(_with_key(old, new_key, form), like=old.properties)
+        except TransientFailure as failure:
+            if failure.had_no_effect:
+                raise
+            new = await _read(secret)  # the answer is lost; what is there now says whether it happened
+            if not _holds(new, execution.new_sha256, form):
+                raise
+        if not _holds(new, execution.new_sha256, form):
+            raise TransientFailure(f"Key Vault answered, but not with the new {execution.target} in {secret.id}.")
+        await secret.disable(_version(old))
+        return (
+            f"{secret.id} holds the new {execution.target} in version {_version(new)}, and version {_version(old)} "
+            "with the old one is disabled."
+        )
+
+    async def _finish(self, execution: Execution, secret: Secret, current: "KeyVaultSecret", form: _Format) -> str:
+        """Disable what holds the old key among the newest of the older versions: the run before this one had not."""
+        older = (await secret.enabled_before(current.properties))[:_MOST_READ]
+        disabled = [version for version in older if await _disabled(secret, version, execution.old_sha256, form)]
+        rest = (
+            f"version {' and '.join(disabled)} with the old one is disabled"
+            if disabled
+            else f"of the {len(older)} enabled older versions looked at, none holds the old one"
+        )
+        return f"{secret.id} holds the new {execution.target} in version {_version(current)}; {rest}."
+
+
+async def _read(secret: Secret) -> "KeyVaultSecret":
+    try:
+        return await secret.read()
+    except SecretDisabled:
+        raise _Declined(f"The current version of {secret.id} is disabled.") from None
+    except NotFound:
+        raise _Declined(f"{secret.id} does not exist, or was deleted.") from None
+
+
+async def _disabled(secret: Secret, version: str, old_sha256: str, form: _Format) -> bool:
+    """Disable `version` if it holds the old key; return whether it does."""
+    try:
+        if not _holds(await secret.read(version), old_sha256, form):
+            return False
+    except SecretDisabled:
+        return False  # somebody was faster
+    await secret.disable(version)
+    return True
+
+
+def _format(account: AccountFacts) -> _Format:
+    try:
+        return _Format((tag_in(account.tags, KEY_VAULT_FORMAT_TAG) or _Format.KEY).lower())
+    except ValueError:
+        raise _Declined(f"The tag {KEY_VAULT_FORMAT_TAG} is neither {' nor '.join(_Format)}.") from None
+
+
+def _key_in(secret: "KeyVaultSecret", form: _Format) -> re.Match[str] | None:
+    """Where in its value the account key is; None where there is none, or more than one."""
+    found = list(_KEY_IN[form].finditer(secret.value or ""))
+    return found[0] if len(found) == 1 else None
+
+
+def _holds(secret: "KeyVaultSecret", sha256: str, form: _Format) -> bool:
+    match = _key_in(secret, form)
+    return match is not None and hmac.compare_digest(key_sha256(match["key"]), sha256)
+
+
+def _with_key(secret: "KeyVaultSecret", key: AccountKey, form: _Format) -> str:
+    """The value with another key, and byte for byte the same around it."""
+    match = _key_in(secret, form)
+    if match is None:
+        raise ValueError("the value has no place for a key")
+    start, end = match.span("key")
+    return f"{match.string[:start]}{key.value}{match.string[end:]}"
+
+
+def _version(secret: "KeyVaultSecret") -> str:
+    return str(secret.properties.version)

@@ -1,0 +1,1 @@
+"""Notifications by mail: composition, HTML, and the summary of unconfirmed findings."""

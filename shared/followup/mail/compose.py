@@ -1,0 +1,192 @@
+"""The mail to the owners: for someone woken at 3 a.m. who opens nothing else.
+
+HTML of tables and inline styles, since Outlook for Windows renders with Word's engine. Stripped of its tags
+it still reads as text: each block is on lines of its own and each label ends with a colon. There is no link in it
+but one to the desk, and nothing that a secret scanner would report again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from shared.followup.briefing.headlines import Headline, Tone, command, headline, title, why
+from shared.followup.briefing.model import Briefing
+from shared.followup.briefing.text import clean, defang, utc
+from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section
+
+_LONGEST_SUBJECT = 200
+
+_COLORS = {Tone.LIVE: "#a4161a", Tone.PENDING: "#8a5a00", Tone.DONE: "#1b5e33"}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One mail. `to` and `cc` are plain addresses."""
+
+    subject: str
+    html: str
+    to: tuple[str, ...]
+    cc: tuple[str, ...]
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        return self.to + self.cc
+
+
+def compose(
+    briefing: Briefing,
+    *,
+    to: Sequence[str],
+    security_mailbox: str,
+    copies: tuple[str, ...] = (),
+    desk: str | None = None,
+) -> Message:
+    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too.
+
+    `desk` is the desk's URL, from the settings: the one link that a mail may have.
+    """
+    owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
+    words = headline(briefing)
+    sections = [
+        section("What was ordered" if briefing.ordered else "What leaked, and where", facts(_leak(briefing))),
+        section("What it allowed", _allowed(briefing)),
+        section("Who used it", bullets(briefing.used)) if briefing.used else "",
+        section("What was done, and what is proven", facts(_outcome(briefing))),
+        _breakage(briefing, words),
+        section("Timeline, in seconds since it reached Sasquash", facts(_timeline(briefing))),
+        section("Who was told", _told(briefing, security_mailbox)),
+    ]
+    # While the credential works, what to do comes before all explanations.
+    sections.insert(0 if words.tone is Tone.LIVE else 5, section("What to do now", _next(briefing, words)))
+    return Message(
+        subject=_subject(briefing),
+        html=page(_subject(briefing), _banner(briefing, words), _way(briefing, desk), *sections, _footer(briefing)),
+        to=owners or (security_mailbox,),
+        cc=((security_mailbox,) if owners else ()) + copies,
+    )
+
+
+def _subject(briefing: Briefing) -> str:
+    severity, c3id = clean(briefing.severity, limit=20).upper(), clean(briefing.c3id, limit=40)
+    text = clean(f"[{severity}] {title(briefing)}", limit=_LONGEST_SUBJECT - len(c3id) - 3)
+    return f"{text} [{c3id}]"
+
+
+def _leak(briefing: Briefing) -> list[tuple[str, str]]:
+    named = (
+        ("Account", briefing.account),
+        ("Key", briefing.key_name),
+        ("Stored access policy", briefing.policy),
+    )
+    rows = [] if briefing.ordered else [("Credential", clean(briefing.kind))]
+    rows += [(label, clean(value)) for label, value in named if value]
+    if briefing.host:
+        rows.append(("Host in the leak", defang(briefing.host)))
+    if briefing.expires:
+        rows.append(("Valid until", utc(briefing.expires)))
+    rows.append(
+        ("Reported by", ", ".join(clean(who) for who in (briefing.reported_by, defang(briefing.source)) if who))
+    )
+    if briefing.reported_because:
+        rows.append(("Because", clean(briefing.reported_because)))
+    if briefing.found_at_url:
+        rows.append(("Found at (not a link)", defang(briefing.found_at_url)))
+    rows.append(("Found", utc(briefing.detected_at)))
+    rows.append(("Reached Sasquash", utc(briefing.received_at)))
+    if briefing.account_id:
+        rows.append(("Resource", clean(briefing.account_id)))
+    if not briefing.ordered:
+        rows.append(("Id of the secret (C3ID)", clean(briefing.c3id)))
+    return rows
+
+
+def _allowed(briefing: Briefing) -> str:
+    severity = f"Severity: {clean(briefing.severity).upper()}{', because' if briefing.risk_reasons else '.'}"
+    parts = paragraph(clean(briefing.grants)) + paragraph(severity) + bullets(briefing.risk_reasons)
+    return parts + (paragraph("Also:") + bullets(briefing.notes) if briefing.notes else "")
+
+
+def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
+    rows = [("State", clean(briefing.state))]
+    reason = why(briefing)
+    if reason:
+        rows.append(("Because", reason))
+    rows += [("Done", clean(briefing.done)), ("Proven", clean(briefing.proven))]
+    if briefing.deadline:
+        rows.append(("Decision due", utc(briefing.deadline)))
+    return rows
+
+
+def _breakage(briefing: Briefing, words: Headline) -> str:
+    if words.tone is Tone.DONE and not words.executed:
+        return ""
+    parts = bullets(briefing.impact) or paragraph("Not known.")
+    if not words.executed:
+        return section("What breaks when it is revoked", parts)
+    recovery = command(briefing)
+    if recovery:
+        parts += paragraph("Give the new key to everything that used the old one. This prints it:")
+        parts += command_block(recovery)
+    return section("What breaks, and how to recover", parts)
+
+
+def _next(briefing: Briefing, words: Headline) -> str:
+    parts = bullets(briefing.next_steps, tag="ol")
+    if words.tone is Tone.LIVE:
+        parts = parts or paragraph("No next step is known. Hand this to the security team now.")
+        kill = None if words.executed else command(briefing)
+        if kill:
+            parts += paragraph("By hand, this revokes it at once, and breaks what is listed below:")
+            parts += command_block(kill)
+    parts = parts or paragraph("Nothing more has to be done.")
+    return parts + (paragraph("Still open:") + bullets(briefing.open_points) if briefing.open_points else "")
+
+
+def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
+    rows = []
+    for entry in sorted(briefing.timeline, key=lambda entry: entry.at):
+        seconds = round((entry.at - briefing.received_at).total_seconds(), 1) or 0.0  # not -0.0
+        since = f" ({seconds:+.1f} s)" if abs(seconds) < 3600 else ""
+        rows.append((utc(entry.at), f"{clean(entry.what)}{since}"))
+    return rows
+
+
+def _told(briefing: Briefing, security_mailbox: str) -> str:
+    people = [
+        f"{f'{clean(owner.name)}, ' if owner.name else ''}{clean(owner.address)} ({clean(owner.found_by)})"
+        for owner in briefing.owners
+    ]
+    if not people:
+        people = ["No owner: owners hear of confirmed leaks, and are those that a tag like sasquash-owner names."]
+    return bullets([*people, f"{security_mailbox} (the security mailbox, always)"])
+
+
+def _banner(briefing: Briefing, words: Headline) -> str:
+    style = f"{FONT};color:#ffffff;padding:16px 20px"
+    above = "font-size:13px;line-height:18px;letter-spacing:1px"
+    heading = "font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0"
+    severity = clean(briefing.severity, limit=20).upper()
+    return (
+        f'<tr><td bgcolor="{_COLORS[words.tone]}" style="{style}">\n'
+        f'<div style="{above}">{escape(severity)}: {escape(words.label)}</div>\n'
+        f'<h1 style="{heading}">{escape(words.lead)}</h1>\n'
+        "</td></tr>\n"
+    )
+
+
+def _way(briefing: Briefing, desk: str | None) -> str:
+    """Return the way to the desk, where there is one: the address is shown, so that it can be checked."""
+    if desk is None:
+        return ""
+    url = f"{desk}#/record/{briefing.fingerprint}"
+    style = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:12px 20px 0 20px;word-break:break-all"
+    return f'<tr><td style="{style}">At the desk: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
+
+
+def _footer(briefing: Briefing) -> str:
+    style = f"{FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
+    return (
+        f'<tr><td style="{style}">'
+        "Sent by Sasquash. This mail holds no credential: please put none in an answer.<br>\n"
+        f"Fingerprint of the finding: {escape(clean(briefing.fingerprint))}</td></tr>\n"
+    )

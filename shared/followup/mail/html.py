@@ -1,0 +1,78 @@
+"""The parts that mails are made of: tables and inline styles, since Outlook for Windows renders with Word's engine.
+
+Stripped of its tags a mail still reads as text: each block is on lines of its own and each label ends with a colon.
+Texts are escaped here, and are `clean` before.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from shared.followup.briefing.text import prose
+
+_MOST_ITEMS = 20
+
+FONT = "font-family:'Segoe UI',Helvetica,Arial,sans-serif"
+CELL = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:3px 8px 3px 0;vertical-align:top"
+_CODE = "font-family:Consolas,Menlo,monospace;font-size:13px;background-color:#eef0f2;color:#1f2328"
+_TABLE = 'role="presentation" cellpadding="0" cellspacing="0" border="0"'
+_COMMAND = re.compile(r"`([^`]+)`")
+
+
+def section(title: str, body: str) -> str:
+    """Return a part of the mail with its heading; `body` is HTML."""
+    heading = f"{FONT};font-size:15px;line-height:20px;font-weight:700;color:#1f2328;margin:0 0 6px 0"
+    return (
+        f'<tr><td style="padding:16px 20px 0 20px">\n<h2 style="{heading}">{escape(title)}</h2>\n{body}</td></tr>\n'
+    )
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Return labels and what they are of, one a line."""
+    cells = "".join(
+        f'<tr><td style="{CELL};color:#57606a;width:190px">{escape(label)}:</td> '
+        f'<td style="{CELL};word-break:break-word">{escape(value)}</td></tr>\n'
+        for label, value in rows
+    )
+    return f'<table {_TABLE} width="100%">\n{cells}</table>\n'
+
+
+def paragraph(text: str) -> str:
+    """Return a paragraph."""
+    return f'<p style="{CELL};margin:0 0 6px 0">{escape(text)}</p>\n'
+
+
+def bullets(items: Sequence[str], *, tag: str = "ul") -> str:
+    """Return a list, or nothing for none; what stands between backticks is a command."""
+    if not items:
+        return ""
+    lines = "".join(f'<li style="{CELL}">{_prose(item)}</li>\n' for item in items[:_MOST_ITEMS])
+    if len(items) > _MOST_ITEMS:
+        lines += f'<li style="{CELL}">and {len(items) - _MOST_ITEMS} more</li>\n'
+    return f'<{tag} style="margin:0 0 6px 0;padding:0 0 0 20px">\n{lines}</{tag}>\n'
+
+
+def _prose(text: str) -> str:
+    """Escape `text`; what stands between backticks is a command."""
+    return _COMMAND.sub(rf'<code style="{_CODE}">\1</code>', escape(prose(text)))
+
+
+def command_block(text: str) -> str:
+    """Return a command in a box of its own."""
+    style = f"{_CODE};padding:8px 10px;margin:0 0 6px 0;white-space:pre-wrap;word-break:break-word"
+    return f'<pre style="{style}">{escape(text)}</pre>\n'
+
+
+def page(title: str, *rows: str) -> str:
+    """Return the whole mail; `rows` are HTML."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
+        # Asks phones to make no links of what looks like an address, a date or a number.
+        '<meta name="format-detection" content="telephone=no,date=no,address=no,email=no,url=no">\n'
+        f"<title>{escape(title)}</title>\n</head>\n"
+        '<body style="margin:0;padding:0;background-color:#f3f4f6">\n'
+        f'<table {_TABLE} width="100%" bgcolor="#f3f4f6"><tr><td align="center" style="padding:12px">\n'
+        f'<table {_TABLE} width="100%" bgcolor="#ffffff" style="max-width:720px;text-align:left">\n'
+        f"{''.join(rows)}</table>\n</td></tr></table>\n</body>\n</html>\n"
+    )

@@ -1,0 +1,113 @@
+"""Collects what the digest is to tell, and sends it: one mail for all, however many findings nobody confirmed.
+
+Table `digest`: partition "line", a row for each record and what it came to; partition "lock", one row while a worker
+sends. A worker that dies between sending and removing the lines makes for a second digest with the same ones.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import translate_errors
+from shared.cloud.graph import Graph
+from shared.domain.revocation import Revocation
+from shared.followup.mail.summary import SummaryLine, compose_summary
+from shared.settings import Settings
+
+_LINE, _LOCK = "line", "lock"
+_SENDING = timedelta(minutes=2)  # longer than sending takes
+_MOST = 2000  # lines a mail
+_BATCH = 100  # changes in one transaction
+_HEADER = "digest"
+
+
+class SummaryMail:
+    """The only reader and writer of table `digest`."""
+
+    def __init__(
+        self,
+        table: TableClient,
+        *,
+        graph: Callable[[], Graph],
+        warm_up: Callable[[], None],
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`graph` is called when there is something to send, after `warm_up`, which imports it on a thread."""
+        self._table = table
+        self._graph = graph
+        self._warm_up = warm_up
+        self._settings = settings
+        self._clock = clock
+
+    async def add(self, revocation: Revocation) -> None:
+        """Have the next digest tell of the record as it stands. Idempotent. Raises TransientFailure or Blocked."""
+        line = SummaryLine.of(revocation)
+        row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
+        with translate_errors("Putting a line into the digest"):
+            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def send(self) -> None:
+        """Send what there is to tell, if no other worker is at it. Raises TransientFailure or Blocked."""
+        lines = await self._lines()
+        if not lines or not await self._claimed():
+            return
+        try:
+            await asyncio.to_thread(self._warm_up)
+            message = compose_summary(lines, security_mailbox=self._settings.security_mailbox)
+            await self._graph().send_mail(self._settings.mail_sender, message, finding_id=_HEADER)
+            await self._remove(line.key for line in lines)
+        finally:
+            await self._unclaim()
+
+    async def _lines(self) -> list[SummaryLine]:
+        found: list[SummaryLine] = []
+        with translate_errors("Reading the digest"):
+            async for row in self._table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
+                found.append(msgspec.json.decode(row["Line"], type=SummaryLine))
+                if len(found) == _MOST:
+                    break
+        return sorted(found, key=lambda line: line.at)
+
+    async def _claimed(self) -> bool:
+        now = self._clock()
+        lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
+        with (
+            translate_errors("Locking the summary mail"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
+            with suppress(ResourceExistsError):
+                await self._table.create_entity(lock)
+                return True
+            held = await self._table.get_entity(_LOCK, _LOCK)
+            if held["Until"] <= now:
+                unchanged: dict[str, Any] = {
+                    "etag": held.metadata["etag"],
+                    "match_condition": MatchConditions.IfNotModified,
+                }
+                await self._table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                return True
+        return False
+
+    async def _remove(self, keys: Iterable[str]) -> None:
+        gone = list(keys)
+        with translate_errors("Removing what the digest told"):
+            for start in range(0, len(gone), _BATCH):
+                rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
+                await self._table.submit_transaction([("delete", row, {}) for row in rows])
+
+    async def _unclaim(self) -> None:
+        with translate_errors("Giving the digest back"):
+            await self._table.delete_entity(_LOCK, _LOCK)

@@ -1,0 +1,149 @@
+"""One trace a leak, from its finding to the mail, in Application Insights (OpenTelemetry).
+
+The spans are made of what the record says once it says so, and not while a key is being revoked: a trace costs
+neither the cold start nor the kill anything, and goes on from one machine to another. Ids are made of the record, so
+that what is told twice is one span (docs/decisions/0019). Nothing depends on a trace: what can't be sent is logged by
+the exporter, and lost. The queries of infra/queries read what is written here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from shared.domain.revocation import Change, Notification, Revocation, State
+from shared.followup.briefing.text import clean
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_RESOURCE = Resource({"service.name": "sasquash"})
+_ROOT = "finding"
+_MAIL = "mail"
+_NOT_WELL = frozenset({State.FAILED, State.UNRESOLVED})
+_TIMEOUT = 10.0  # seconds, for one request
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """What a record came to, and when. `since` is when that which led to it began."""
+
+    name: str
+    since: datetime
+    at: datetime
+    well: bool = True
+    reason: str = ""
+
+
+def of_changes(revocation: Revocation, changes: Iterable[Change]) -> Iterator[Milestone]:
+    """Yield what each state of a record took; with the first that was decided, the finding itself."""
+    for change in changes:
+        before = [earlier for earlier in revocation.changes if earlier.at < change.at]
+        well, reason = change.state not in _NOT_WELL, change.reason.value if change.reason is not None else ""
+        if all(earlier.state is State.RECEIVED for earlier in before):
+            yield Milestone(_ROOT, revocation.received_at, change.at, well, reason)
+        yield Milestone(change.state.value, _since(revocation, change), change.at, well, reason)
+
+
+def _since(revocation: Revocation, change: Change) -> datetime:
+    """Return since when that state was ours to bring about: the receipt, a yes that was waited for, a new start."""
+    starts = [earlier.at for earlier in revocation.changes if earlier.state is State.RECEIVED]
+    if revocation.approval is not None and change.state is not State.AWAITING_APPROVAL:
+        starts.append(revocation.approval.at)
+    return max((start for start in starts if start <= change.at), default=revocation.received_at)
+
+
+def of_mail(revocation: Revocation, told: Notification) -> Milestone:
+    """Return what it took from the state that a mail tells of to the mail."""
+    return Milestone(_MAIL, revocation.reached(told.state) or revocation.received_at, told.at)
+
+
+class Traces:
+    """Sends milestones as spans, in batches, from a thread of its own."""
+
+    def __init__(self, exporter: "SpanExporter") -> None:
+        self._processor = BatchSpanProcessor(exporter)
+
+    def reached(self, revocation: Revocation, changes: Iterable[Change]) -> None:
+        """Send within a few seconds that a record reached these states. Neither waits nor raises."""
+        for milestone in of_changes(revocation, changes):
+            self._processor.on_end(_span(revocation, milestone))
+
+    def mailed(self, revocation: Revocation, told: Notification) -> None:
+        """Send within a few seconds that people were mailed. Neither waits nor raises."""
+        self._processor.on_end(_span(revocation, of_mail(revocation, told)))
+
+    def flush(self) -> None:
+        """Send what was not sent yet, and wait for it."""
+        self._processor.force_flush()
+
+
+def azure_monitor(connection_string: str, *, client_id: str | None, authority: str) -> Traces:
+    """Return the traces that go to Application Insights, as the app's identity. Imports for a quarter of a second."""
+    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415 -- heavy, and blocking
+    from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter  # noqa: PLC0415 -- the same
+
+    credential = (
+        DefaultAzureCredential(authority=authority)
+        if client_id is None
+        else ManagedIdentityCredential(client_id=client_id)
+    )
+    exporter = AzureMonitorTraceExporter(
+        connection_string=connection_string,
+        credential=credential,
+        disable_offline_storage=True,  # what is on a disk of the platform's outlives the instance
+        timeout=_TIMEOUT,
+    )
+    return Traces(exporter)
+
+
+def _span(revocation: Revocation, milestone: Milestone) -> ReadableSpan:
+    """Return a milestone as a span: the finding itself as its root, the others below it."""
+    is_root = milestone.name == _ROOT
+    root = _context(revocation, _ROOT)
+    return ReadableSpan(
+        name=milestone.name,
+        context=root if is_root else _context(revocation, f"{milestone.name} {milestone.at.isoformat()}"),
+        parent=None if is_root else root,
+        kind=SpanKind.CONSUMER if is_root else SpanKind.INTERNAL,
+        resource=_RESOURCE,
+        start_time=_nanoseconds(milestone.since),
+        end_time=_nanoseconds(milestone.at),
+        status=Status(StatusCode.OK if milestone.well else StatusCode.ERROR),
+        attributes=_attributes(revocation, milestone),
+    )
+
+
+def _attributes(revocation: Revocation, milestone: Milestone) -> dict[str, str]:
+    """What the queries ask for. Names and states; nothing that could be used."""
+    plan = revocation.plan
+    return {
+        "sasquash.fingerprint": revocation.fingerprint,
+        "sasquash.reason": milestone.reason,
+        "sasquash.source": clean(revocation.finding.source),
+        "sasquash.account": revocation.account.name if revocation.account is not None else "",
+        "sasquash.action": plan.action.value if plan is not None else "",
+    }
+
+
+def _context(revocation: Revocation, name: str) -> SpanContext:
+    """Return a span's ids. Made of the record and its time: the same leak, reported again, is the same trace."""
+    trace = hashlib.sha256(f"{revocation.fingerprint} {revocation.received_at.isoformat()}".encode()).digest()
+    span = hashlib.sha256(trace + name.encode()).digest()
+    return SpanContext(
+        trace_id=int.from_bytes(trace[:16]),
+        span_id=int.from_bytes(span[:8]),
+        is_remote=False,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
+    )
+
+
+def _nanoseconds(at: datetime) -> int:
+    """Return nanoseconds since 1970, to the microsecond."""
+    return round(at.timestamp() * 1_000_000) * 1000

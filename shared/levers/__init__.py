@@ -1,1 +1,0 @@
-"""One module a way to kill a credential, each with the same face: `describe`, `pull`, `prove`."""

@@ -1,0 +1,226 @@
+"""What the platform gave up on: events that Event Grid dead-lettered, messages that ended in a poison queue.
+
+Each becomes a record of its own that has failed, with an incident and a mail, so that nothing is lost in silence.
+What can be read of a dead letter is taken in as if it had just been delivered: late, and better than never.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import ContainerClient
+
+from shared.cloud.errors import translate_errors
+from shared.containment.ingest import Ingest
+from shared.containment.verdicts import VerdictWriter
+from shared.domain.finding import Finding, Report, report_of_event
+from shared.domain.pending_steps import unannounced
+from shared.domain.revocation import Reason, Revocation, State
+from shared.errors import MalformedEvent, SasquashError
+from shared.persistence import alert_queue, queues
+from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
+from shared.persistence.revocations import Ledger
+from shared.redaction import redact
+
+_log = logging.getLogger(__name__)
+
+_MOST_BLOBS = 50  # in one pass
+_LARGEST = 8 * 1024 * 1024  # bytes of a blob: events of 1 MB, batched
+_KEPT = "kept/"  # what can't be read, once it was told of
+_LONGEST_WORD = 80
+_SOURCE = "sasquash"
+
+
+@dataclass(frozen=True, slots=True)
+class _DeadLetter:
+    """One event that was not delivered, and what Event Grid says of it. `report` is None where it can't be read."""
+
+    report: Report | None
+    why: str
+
+
+class DeadLetters:
+    """Takes up what was given up."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        conclusion: VerdictWriter,
+        queues: Queues,
+        reception: Ingest,
+        dead_letters: Callable[[], ContainerClient],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._conclusion = conclusion
+        self._queues = queues
+        self._reception = reception
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def collect(self) -> None:
+        """Take in what Event Grid has dead-lettered. One that fails is left for the next pass.
+
+        Dead letters may hold secrets: each blob is deleted once its record stands. One of which something can't be
+        read is kept, under another name. Raises where the container can't be listed.
+        """
+        container = self._dead_letters()
+        for name in await self._found(container):
+            try:
+                await self._take_up(container, name)
+            except SasquashError as error:
+                _log.warning("A dead letter waits for the next pass (%s): %s", error.code, error)
+
+    async def _found(self, container: ContainerClient) -> list[str]:
+        """Return the names of the next few blobs that nobody has looked at."""
+        found: list[str] = []
+        with translate_errors("Listing the dead letters"):
+            async for blob in container.list_blobs(results_per_page=_MOST_BLOBS):
+                if (blob.size or 0) > _LARGEST:
+                    _log.error("A blob among the dead letters is too large to be one of Event Grid's; it is left.")
+                elif not blob.name.startswith(_KEPT):
+                    found.append(blob.name)
+                if len(found) == _MOST_BLOBS:
+                    break
+        return found
+
+    async def _take_up(self, container: ContainerClient, name: str) -> None:
+        content = await self._content(container, name)
+        if content is None:
+            return  # another worker was faster
+        letters = _letters(content)
+        for letter in letters:
+            if letter.report is not None:
+                await self._reception.receive(letter.report)
+        kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
+        await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
+        with translate_errors("Putting a dead letter away"), suppress(ResourceNotFoundError):
+            if kept_as is not None:
+                await container.upload_blob(kept_as, content, overwrite=True)
+            await container.delete_blob(name)
+
+    async def _content(self, container: ContainerClient, name: str) -> bytes | None:
+        """Return what is in a blob; None where it is gone."""
+        with translate_errors("Reading a dead letter"):
+            try:
+                stream = await container.download_blob(name)
+                return await stream.readall()
+            except ResourceNotFoundError:
+                return None
+
+    async def poisoned(self, queue: str, text: str) -> None:
+        """Make a message that failed each time visible. Raises only where that can't be made durable."""
+        try:
+            message = queues.read(text)
+        except MalformedEvent:
+            detail = f"A message in queue {queue} is not one of ours and was put aside. Find out who writes to it."
+            await self._record(_fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, detail)
+            return
+        record = await self._ledger.read(message.fingerprint)
+        if record is None:
+            return  # a claim that never stood: its event comes again
+        if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
+            detail = (
+                "An error that nobody foresaw stopped containment each time. The app's log has it (function "
+                "contain); once it is mended, retry the record."
+            )
+            await self._conclusion.conclude(record.end(Reason.CRASHED, now=self._clock(), detail=detail))
+        elif queue == CONTAIN_QUEUE:
+            await self._queues.follow_up(record.fingerprint)
+        else:
+            fingerprint = _fingerprint("poison", f"{queue}|{record.fingerprint}")
+            await self._record(fingerprint, Reason.CRASHED, _unfinished(record))
+
+    async def unread(self, text: str) -> None:
+        """Make an alert visible that the intake could not read. Raises only where that can't be made durable."""
+        try:
+            message = alert_queue.read(text)
+        except MalformedEvent:
+            detail = (
+                f"A message in queue {INTAKE_QUEUE} is not one of ours and was put aside. Find out who writes to it."
+            )
+            await self._record(_fingerprint("poison", f"{INTAKE_QUEUE}|{text}"), Reason.CRASHED, detail)
+            return
+        why = message.failure or "An error that nobody foresaw stopped it each time (function read_alert)."
+        detail = (
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Have it delivered "
+            "again once that is mended, or report the leak by hand."
+        )
+        await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
+
+    async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
+        """Write a record of our own trouble, once."""
+        finding = Finding(fingerprint, None, _SOURCE, None, self._clock())
+        record, _ = await self._ledger.claim(finding)
+        if record.state is State.RECEIVED:
+            await self._conclusion.conclude(record.end(reason, now=self._clock(), detail=detail))
+        elif unannounced(record):
+            await self._queues.follow_up(fingerprint)
+
+
+def _letters(content: bytes) -> list[_DeadLetter]:
+    """Return what is in a blob: one letter that can't be read where it is not what Event Grid writes."""
+    try:
+        events = json.loads(content)
+    except (ValueError, RecursionError):
+        return [_DeadLetter(None, "")]
+    return [_letter(event) for event in (events if isinstance(events, list) else [events])]
+
+
+def _letter(event: object) -> _DeadLetter:
+    """Read one event, to which Event Grid has added its properties ("Dead letter and retry policies")."""
+    if not isinstance(event, dict):
+        return _DeadLetter(None, "")
+    reason, attempts, outcome = (_word(event, *names) or "unknown" for names in _PROPERTIES)
+    why = f"reason: {reason}; attempts: {attempts}; outcome of the last one: {outcome}"
+    try:
+        return _DeadLetter(report_of_event(event), why)
+    except MalformedEvent:
+        return _DeadLetter(None, why)
+
+
+# In the Event Grid schema, and as the extension attributes of a CloudEvent.
+_PROPERTIES = (
+    ("deadLetterReason", "deadletterreason"),
+    ("deliveryAttempts", "deliveryattempts"),
+    ("lastDeliveryOutcome", "lastdeliveryoutcome"),
+)
+
+
+def _word(event: dict[str, Any], *names: str) -> str:
+    """Return one of Event Grid's own words; whatever it is, it may be shown."""
+    found = next((str(event[name]) for name in names if name in event), "")
+    return redact("".join(c for c in found if c.isalnum() or c in " _-.")[:_LONGEST_WORD])
+
+
+def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
+    found = list(letters)
+    taken_in = sum(letter.report is not None for letter in found)
+    unread = len(found) - taken_in
+    reasons = ". ".join(dict.fromkeys(letter.why for letter in found if letter.why)) or "it does not say why"
+    lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
+    kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
+    return (
+        f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were taken in now and have records of "
+        f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."
+    )
+
+
+def _unfinished(record: Revocation) -> str:
+    where = f" on account {record.account_name}" if record.account_name else ""
+    return (
+        f"An error that nobody foresaw stopped the follow-up of record {record.fingerprint[:12]}{where} each time; "
+        f"that record is {record.state}. Its proof, incident or mail may be missing. The app's log has the error "
+        "(function follow_up); the sweep tries again."
+    )
+
+
+def _fingerprint(kind: str, what: str) -> str:
+    return hashlib.sha256(f"{kind}|{what}".encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,128 @@
+"""The daily look at leaks whose stored access policy is missing or over: a policy that comes back revives its tokens.
+
+"Create a service SAS" (REST) says that a policy made anew under the old id makes the old tokens valid again, and
+templates that are deployed once more do just that. So a dormant record is looked at until the token itself is over,
+or the key that signed it is another one (design decision 10).
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from shared.actions.stored_policy import StoredPolicyAction
+from shared.domain.account import AccountFacts, AccountKey, PolicyState
+from shared.domain.decision.attribution import expired, named_policy
+from shared.domain.decision.duplicates import reopened
+from shared.domain.revocation import Reason, Revocation
+from shared.errors import SasquashError
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import SAFETY_NET, Queues
+from shared.persistence.revocations import Ledger
+from shared.sas import Credential
+
+_log = logging.getLogger(__name__)
+
+DORMANT = (Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
+
+_AT_ONCE = 8  # accounts that are looked at side by side
+
+
+class DormantPolicies:
+    """Looks at dormant records; each that has something new goes on, the others wait for the next day."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        table: AccountTable,
+        queues: Queues,
+        keys: Callable[[AccountFacts], Awaitable[Mapping[str, AccountKey]]],
+        policies: StoredPolicyAction,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
+        self._ledger = ledger
+        self._table = table
+        self._queues = queues
+        self._keys = keys
+        self._policies = policies
+        self._clock = clock
+
+    async def look_again(self) -> None:
+        """Look at every dormant record. One that can't be looked at is left for the next day, and stops no other.
+
+        Raises only where the records themselves can't be listed.
+        """
+        by_account: dict[str, list[Revocation]] = {}
+        async for record in self._ledger.ended_for(*DORMANT):
+            if record.account is not None:
+                by_account.setdefault(record.account.id, []).append(record)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(account: AccountFacts, records: list[Revocation]) -> None:
+            async with places:
+                await self._look_at_account(account, records)
+
+        await asyncio.gather(
+            *(look(records[0].account, records) for records in by_account.values() if records[0].account is not None)
+        )
+
+    async def _look_at_account(self, account: AccountFacts, records: list[Revocation]) -> None:
+        """Look at the records of one account, whose keys are listed once for all of them."""
+        keys: Mapping[str, AccountKey] = {}
+        for record in records:
+            credential = record.finding.credential
+            if credential is None or record.key_sha256 is None:
+                continue  # an order has no token that could come to life
+            try:
+                over = expired(credential, now=self._clock())
+                if over is not None:
+                    await self._end(record, Reason.EXPIRED, over.detail)
+                    continue
+                keys = keys or await self._keys(account)
+                await self._look(record, credential, account, keys)
+            except SasquashError as error:
+                _log.warning("Not looked at %s today (%s): %s", record.fingerprint[:12], error.code, error)
+
+    async def _look(
+        self, record: Revocation, credential: Credential, account: AccountFacts, keys: Mapping[str, AccountKey]
+    ) -> None:
+        signer = next(
+            (key for key in keys.values() if hmac.compare_digest(key.sha256, record.key_sha256 or "")), None
+        )
+        target = named_policy(credential)
+        if signer is None:
+            detail = (
+                f"{record.key_name} of {account.name}, which was proven to have signed it, was regenerated since."
+            )
+            await self._end(record, Reason.COVERED, detail)
+        elif target is not None:
+            reading = await self._policies.read(account, target, key=signer)
+            if reading.state is PolicyState.LIVE:
+                await self._reopen(record, f"Its policy is back: {target} lets the leaked token in again.")
+            else:
+                _log.info("%s is dormant still: its policy is %s.", record.fingerprint[:12], reading.state)
+
+    async def _end(self, record: Revocation, reason: Reason, detail: str) -> None:
+        if await self._write(record, lambda current: current.end(reason, now=self._clock(), detail=detail), detail):
+            await self._queues.follow_up(record.fingerprint)
+
+    async def _reopen(self, record: Revocation, detail: str) -> None:
+        await self._table.add_waiting(waiting_partition(record.finding), record.finding)
+        if await self._write(record, lambda current: reopened(current, now=self._clock(), detail=detail), detail):
+            await self._queues.contain(record.fingerprint, delay=0)
+
+    async def _write(self, record: Revocation, change: Callable[[Revocation], Revocation], what: str) -> bool:
+        """Write what was found out, unless the record has moved on; return whether it was written.
+
+        Containment's message goes out first: it carries on what was written, should this worker die after that.
+        """
+        await self._queues.contain(record.fingerprint, delay=SAFETY_NET)
+        changed = await self._ledger.change(
+            record.fingerprint,
+            lambda current: change(current) if current.changes == record.changes else None,
+            what=what,
+        )
+        return changed is not None

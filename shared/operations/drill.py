@@ -1,0 +1,117 @@
+"""The weekly drill: a token for the drill account, which holds nothing, is leaked, and must be revoked and proven.
+
+It goes the whole way of any other finding: the topic, attribution, the lever, the proof, the incident, the mail. What
+the mode lets happen is what it must come to; in `observe` that is to be observed. A timer comes every quarter of an
+hour: it begins a drill where the last one is a week ago, and judges one that is under way.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.cloud.event_grid import Publisher
+from shared.domain.account import AccountKey
+from shared.domain.finding import in_text
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import KEY_NAMES
+from shared.errors import NotFound
+from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
+from shared.persistence.revocations import Ledger
+from shared.sas import Service, mint_read_token
+from shared.settings import Mode, Settings
+
+_log = logging.getLogger(__name__)
+
+FAILED = "The drill failed (%s): %s"
+"""How the log says it; a rule of infra/queries looks for it."""
+
+SOURCE = "Sasquash's weekly drill"
+_EACH = timedelta(days=7)
+_IN_TIME = timedelta(minutes=15)
+_LIFE = timedelta(days=2)  # more than the day after which the default rules ask a person about a token that reads
+_PASSED = {
+    Mode.AUTO: frozenset({State.PROVEN, State.CLOSED}),
+    Mode.APPROVE: frozenset({State.AWAITING_APPROVAL, State.PROVEN, State.CLOSED}),
+    Mode.OBSERVE: frozenset({State.OBSERVED}),
+}
+
+
+class Drill:
+    """Leaks, and judges what came of it."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        accounts: Accounts,
+        keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]],
+        publisher: Publisher,
+        ledger: Ledger,
+        table: ReadinessTable,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
+        self._settings = settings
+        self._accounts = accounts
+        self._keys = keys
+        self._publisher = publisher
+        self._ledger = ledger
+        self._table = table
+        self._clock = clock
+        self._new_id = new_id
+
+    async def run(self) -> None:
+        """Begin a drill, or judge the one that is under way. Does nothing where no drill account is set.
+
+        Raises TransientFailure or Blocked: the next quarter of an hour tries again.
+        """
+        name = self._settings.drill_account
+        if not name:
+            return
+        runs = await self._table.drills()
+        if runs and runs[-1].outcome is DrillOutcome.UNDER_WAY:
+            await self._judge(runs[-1])
+        elif not runs or self._clock() - runs[-1].started_at >= _EACH:
+            await self._begin(name)
+
+    async def _begin(self, name: str) -> None:
+        """Write the drill down, then leak. A token that is not published is in nobody's hands, and ends by itself."""
+        host = self._settings.cloud.blob_host(name)
+        account = await self._accounts.find(host, name)
+        if account is None:
+            raise NotFound(f"The drill account {name} is in none of the subscriptions of SASQUASH_SUBSCRIPTIONS.")
+        now = self._clock()
+        path = f"drill/{self._new_id()}"
+        key = (await self._keys(account))[KEY_NAMES[0]]
+        token = mint_read_token(
+            service=Service.BLOB, account=name, resource=path, expires=now + _LIFE, key=key.value, permissions="rw"
+        )
+        [leak] = in_text(f"https://{host}/{path}?{token}", source=SOURCE, url=None, detected_at=now)
+        await self._table.save_drill(DrillRun(now, name, leak.finding.fingerprint))
+        await self._publisher.publish([leak.finding], source="drill")
+
+    async def _judge(self, run: DrillRun) -> None:
+        """Write down what the drill has come to, if it has."""
+        record = await self._ledger.read(run.revocation)
+        if record is not None and record.state in _PASSED[self._settings.mode]:
+            await self._table.save_drill(
+                replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
+            )
+        elif self._clock() - run.started_at >= _IN_TIME:
+            said = "no finding came of it." if record is None else f"it is {record.state}. {record.detail}"
+            run = _timed(run, record) if record is not None else run
+            await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))
+            _log.error(FAILED, run.revocation[:12], said)
+
+
+def _timed(run: DrillRun, record: Revocation) -> DrillRun:
+    """Return the drill with how long it took."""
+
+    def after(state: State) -> float | None:
+        at = record.reached(state)
+        return round((at - run.started_at).total_seconds(), 1) if at is not None else None
+
+    return replace(run, contained_after=after(State.CONTAINED), proven_after=after(State.PROVEN))

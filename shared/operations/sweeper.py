@@ -1,0 +1,108 @@
+"""The sweep: looks at what has work outstanding and has not moved for longer than anything is put off.
+
+A message may have been lost with a worker, or with whoever emptied a queue; a deadline passes without a message.
+Each minute the sweep reads, of the index, the records that are due, and sends each on its way again. Nothing is given
+up for good: every 20 minutes for a day, every six hours from then on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from shared.domain.pending_steps import outstanding
+from shared.domain.revocation import Revocation, State
+from shared.errors import SasquashError
+from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.queues import Queues
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import OpenRow, StateIndex
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 16  # records that are looked at side by side
+_MOST = 2000  # in one pass; the rest are due in the next
+_ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a record
+
+
+class SettlesDeadlines(Protocol):
+    """Does what is to be done with a plan that nobody decided on in time."""
+
+    async def settle(self, revocation: Revocation) -> None: ...
+
+
+class Sweeper:
+    """Finds what is stuck in any state, and approvals past their deadline."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        index: StateIndex,
+        table: AccountTable,
+        queues: Queues,
+        deadlines: SettlesDeadlines,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger = ledger
+        self._index = index
+        self._table = table
+        self._queues = queues
+        self._deadlines = deadlines
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look at every record that is due. One that can't be looked at stops no other.
+
+        Raises only where the index can't be read.
+        """
+        due: list[OpenRow] = []
+        async for row in self._index.due():
+            due.append(row)
+            if len(due) == _MOST:
+                break
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def look(row: OpenRow) -> None:
+            async with places:
+                try:
+                    await self._look(row)
+                except SasquashError as error:
+                    _log.warning("Not swept: %s (%s): %s", row.fingerprint[:12], error.code, error)
+
+        await asyncio.gather(*(look(row) for row in due))
+
+    async def _look(self, row: OpenRow) -> None:
+        record, now = await self._ledger.read(row.fingerprint), self._clock()
+        if record is None:
+            if now - row.due_at < _ORPHAN:
+                return
+            await self._index.close(row)
+        elif not outstanding(record, now=now):
+            await self._rest(row, record)
+        else:
+            await self._send_on(record, now=now)
+            await self._index.look_again(row, deadline=_deadline(record))
+
+    async def _rest(self, row: OpenRow, record: Revocation) -> None:
+        """Nothing is left to do, but for a plan that waits: its deadline comes."""
+        if (deadline := _deadline(record)) is not None:
+            await self._index.look_at(row, deadline)
+        else:
+            await self._index.close(row)
+
+    async def _send_on(self, record: Revocation, *, now: datetime) -> None:
+        deadline = _deadline(record)
+        if record.state is State.RECEIVED:
+            await self._table.add_waiting(waiting_partition(record.finding), record.finding)
+            await self._queues.contain(record.fingerprint, delay=0, swept=True)
+        elif deadline is not None and deadline <= now:
+            await self._deadlines.settle(record)
+        else:
+            await self._queues.follow_up(record.fingerprint, swept=True)
+
+
+def _deadline(record: Revocation) -> datetime | None:
+    """Return until when a person may decide; None where nobody is asked."""
+    return record.deadline if record.state is State.AWAITING_APPROVAL else None

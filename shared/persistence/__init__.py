@@ -1,0 +1,1 @@
+"""Table Storage and queues: records, their index, account locks, step leases, messages."""

@@ -1,0 +1,66 @@
+"""The queue of alerts that are to be read. A message names an alert, and holds nothing of what it says."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+from azure.storage.queue import QueueMessage
+from azure.storage.queue.aio import QueueClient
+
+from shared.cloud.errors import translate_errors
+from shared.domain.alert import AlertReference
+from shared.errors import MalformedEvent
+from shared.persistence.queues import INTAKE_QUEUE
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMessage:
+    """An alert to read, since when, how often it was tried, and why it was given up if it was."""
+
+    alert: AlertReference
+    since: datetime
+    attempt: int = 0
+    failure: str = ""
+
+    def again(self) -> "AlertMessage":
+        """Return the message for the next attempt."""
+        return replace(self, attempt=self.attempt + 1)
+
+
+def read(text: str) -> AlertMessage:
+    """Return the message in `text`. Raises MalformedEvent for what none of us wrote."""
+    try:
+        return msgspec.json.decode(text, type=AlertMessage)
+    except msgspec.DecodeError:
+        raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
+
+
+class AlertQueue:
+    """Sends messages to ourselves, and to whoever looks at what can't be read. Raises TransientFailure or Blocked."""
+
+    def __init__(self, queue: QueueClient, poison: QueueClient) -> None:
+        self._queue = queue
+        self._poison = poison
+
+    async def send(self, message: AlertMessage, *, delay: float) -> QueueMessage:
+        """Have the alert read in `delay` seconds."""
+        return await self._send(self._queue, message, delay)
+
+    async def give_up(self, message: AlertMessage) -> None:
+        """Have a person told that the alert can't be read."""
+        await self._send(self._poison, message, 0.0)
+
+    async def take_back(self, sent: QueueMessage) -> None:
+        """Have the alert not read after all."""
+        with translate_errors(f"Taking a message back from queue {INTAKE_QUEUE}"):
+            await self._queue.delete_message(sent.id, sent.pop_receipt)
+
+    async def hasten(self, sent: QueueMessage) -> None:
+        """Have the alert read as soon as may be."""
+        with translate_errors(f"Hastening a message in queue {INTAKE_QUEUE}"):
+            await self._queue.update_message(sent.id, sent.pop_receipt, visibility_timeout=0)
+
+    async def _send(self, queue: QueueClient, message: AlertMessage, delay: float) -> QueueMessage:
+        with translate_errors(f"Sending a message to queue {queue.queue_name}"):
+            text = msgspec.json.encode(message).decode()
+            return await queue.send_message(text, visibility_timeout=-int(-delay // 1))

@@ -1,0 +1,101 @@
+"""The records of the daily look and of the drill: table `readiness`.
+
+Partition "account", a row for each account, "<subscription>~<name>": what the latest look found. Partition "drill", a
+row for each drill, by the time of its start. Nothing in it opens anything.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import translate_errors
+from shared.domain.readiness import Trouble
+
+_ACCOUNT, _DRILL = "account", "drill"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the latest look at an account found."""
+
+    account: str
+    account_id: str
+    subscription: str
+    at: datetime
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a kill would succeed."""
+        return not any(trouble.blocking for trouble in self.troubles)
+
+
+class DrillOutcome(StrEnum):
+    """What a drill has come to."""
+
+    UNDER_WAY = "under_way"
+    PASSED = "passed"  # revoked and proven; or, where the mode lets nothing happen unasked, decided
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DrillRun:
+    """One drill. `revocation` is the id of its record; the times are seconds from its start."""
+
+    started_at: datetime
+    account: str
+    revocation: str
+    outcome: DrillOutcome = DrillOutcome.UNDER_WAY
+    said: str = ""
+    contained_after: float | None = None
+    proven_after: float | None = None
+
+
+class ReadinessTable:
+    """The only reader and writer of table `readiness`. All raise TransientFailure or Blocked."""
+
+    def __init__(self, table: TableClient) -> None:
+        self._table = table
+
+    async def save_look(self, look: Look) -> None:
+        """Write what a look found, in place of the one before."""
+        await self._save(_ACCOUNT, _key(look.subscription, look.account), look)
+
+    async def looks(self) -> list[Look]:
+        """Return the latest look at each account, by subscription and name."""
+        return [msgspec.json.decode(row["Record"], type=Look) async for row in self._rows(_ACCOUNT)]
+
+    async def forget(self, look: Look) -> None:
+        """Remove the look at an account that is gone. Idempotent."""
+        with translate_errors("Forgetting an account that is gone"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(_ACCOUNT, _key(look.subscription, look.account))
+
+    async def save_drill(self, run: DrillRun) -> None:
+        """Write a drill as it stands."""
+        await self._save(_DRILL, f"{run.started_at:%Y%m%dT%H%M%S%f}", run)
+
+    async def drills(self) -> list[DrillRun]:
+        """Return every drill, oldest first."""
+        return [msgspec.json.decode(row["Record"], type=DrillRun) async for row in self._rows(_DRILL)]
+
+    async def _save(self, partition: str, key: str, record: Look | DrillRun) -> None:
+        row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
+        with translate_errors(f"Writing a row of table readiness ({partition})"):
+            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def _rows(self, partition: str) -> AsyncIterator[Mapping[str, Any]]:
+        with translate_errors(f"Reading table readiness ({partition})"):
+            async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
+                yield row
+
+
+def _key(subscription: str, account: str) -> str:
+    return f"{subscription}~{account}"

@@ -1,0 +1,355 @@
+"""Revocations in Table Storage: one record a leak, guarded by its ETag, with an append-only history.
+
+Table `revocations`: partition = the fingerprint's first two characters, row = the fingerprint. A record's history
+stands in the same partition in rows of its own ("<fingerprint>~<time>~<id>") and is written in the same
+transaction as the change it tells of (REST: "Performing entity group transactions"). The index is in a table of its
+own (`state_index`).
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import from_azure, translate_errors
+from shared.domain import history_evidence
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.finding import Finding
+from shared.domain.revocation import (
+    STATE_OF,
+    Change,
+    ClosedAlert,
+    LockedDown,
+    Plan,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+)
+from shared.domain.usage import Usage
+from shared.errors import Conflict, SasquashError
+from shared.persistence import page_tokens
+from shared.persistence.state_index import IndexRow, StateIndex
+
+_log = logging.getLogger(__name__)
+
+SASQUASH = "sasquash"  # who did what no person asked for
+
+_CHANGE_ATTEMPTS = 20
+_ORPHAN = timedelta(hours=1)  # as old as a row of the index must be to be one of a claim that never stood
+
+type _Write = tuple[str, dict[str, object], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One line of a record's history: what happened, who did it, on what it rests.
+
+    `evidence` is English, or empty; by `correlation_id` Azure's own log knows the change.
+    """
+
+    at: datetime
+    who: str
+    state: State
+    what: str
+    evidence: str = ""
+    correlation_id: str | None = None
+
+
+class Ledger:
+    """The only writer of revocations."""
+
+    def __init__(
+        self,
+        table: TableClient,
+        index: StateIndex,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._table = table
+        self._index = index
+        self._clock = clock
+        self._new_id = new_id
+
+    async def claim(self, finding: Finding) -> tuple[Revocation, bool]:
+        """Write a new record for `finding`; return it, and whether it is new (else: the record that was there)."""
+        fresh = Revocation.of(finding, now=self._clock())
+        try:
+            who = str(finding.reported_by or SASQUASH)
+            return await self._write(fresh, "create", what=_first_line(finding), who=who), True
+        except Conflict:
+            known = await self.read(finding.fingerprint)
+            if known is None:
+                raise
+            # What the index was told of this claim is not so, or is (its answer was lost); the known record's stands.
+            await self._index.note_state(known)
+            if known.changes[-1] != fresh.changes[-1]:
+                await self._index.forget(fresh.fingerprint, fresh.changes[-1])
+            return known, False
+
+    async def read(self, fingerprint: str) -> Revocation | None:
+        """Return the record, or None."""
+        with translate_errors(f"Reading record {fingerprint[:12]}"):
+            try:
+                entity = await self._table.get_entity(_partition(fingerprint), fingerprint)
+            except ResourceNotFoundError:
+                return None
+        return _from_entity(entity)
+
+    async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
+        """Write a changed record with its line of history, none where `what` is empty.
+
+        Raises Conflict when somebody else changed it.
+        """
+        return await self._write(revocation, "update", what=what, who=who)
+
+    async def change(
+        self,
+        fingerprint: str,
+        change: Callable[[Revocation], Revocation | None],
+        *,
+        what: str,
+        who: str = SASQUASH,
+        known: Revocation | None = None,
+    ) -> Revocation | None:
+        """Read, change and save until nobody interferes. `change` returns None to leave the record alone.
+
+        `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
+        where there is none or nothing was to change. What `change` raises is raised.
+        """
+        for attempt in range(_CHANGE_ATTEMPTS):
+            at_hand = known if attempt == 0 else None
+            current = at_hand or await self.read(fingerprint)
+            wanted = change(current) if current is not None else None
+            if wanted is None and at_hand is not None:
+                continue  # it may be another by now
+            if wanted is None:
+                return None
+            try:
+                return await self.save(wanted, what=what, who=who)
+            except Conflict:
+                continue
+        raise Conflict(f"Record {fingerprint[:12]} kept changing while it was being saved. Try again later.")
+
+    async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
+        """Return the record's history, oldest first."""
+        query = "PartitionKey eq @partition and RowKey gt @first and RowKey lt @last"
+        values = {
+            "partition": _partition(fingerprint),
+            "first": f"{fingerprint}~",
+            "last": f"{fingerprint}~~",
+        }
+        with translate_errors(f"Reading the history of {fingerprint[:12]}"):
+            rows = [row async for row in self._table.query_entities(query, parameters=values)]
+        return tuple(msgspec.json.decode(row["Entry"], type=HistoryEntry) for row in rows)
+
+    async def page(
+        self, *, state: State | None, account: str | None, limit: int, after: str | None
+    ) -> tuple[tuple[Revocation, ...], str | None]:
+        """Return at most `limit` records in `state` and of `account` (None: any), newest first, and where to go on.
+
+        The newest is the one that reached its state last. A page may hold fewer records than there are, even none:
+        only None instead of a place says that it was the last. `after` is such a place, opaque to whoever hands it
+        on. Raises InvalidRequest where it is none.
+        """
+        states = tuple(State) if state is None else (state,)
+        key = None if after is None else page_tokens.read(after, of=state)
+        rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
+        records = await asyncio.gather(*(self._told_by(row) for row in rows))
+        place = None if last is None else page_tokens.written(last, of=state)
+        return tuple(record for record in records if record is not None), place
+
+    async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
+        """Yield every record in a state; for some reasons only, where there are any."""
+        async for row in self._index.in_state(state, reasons=reasons):
+            record = await self._told_by(row)
+            if record is not None:
+                yield record
+
+    async def ended_for(self, *reasons: Reason) -> AsyncIterator[Revocation]:
+        """Yield every record that stands for one of `reasons`."""
+        for state in dict.fromkeys(STATE_OF[reason] for reason in reasons):
+            async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
+                yield record
+
+    async def _told_by(self, row: IndexRow) -> Revocation | None:
+        """Return the record that a row of the index tells of; None where it tells what is not so.
+
+        Such a row is put right.
+        """
+        record = await self.read(row.fingerprint)
+        if record is not None and row.tells_of(record):
+            return record
+        if record is not None:
+            await self._index.note_state(record)
+        elif self._clock() - row.since < _ORPHAN:
+            return None  # perhaps its record is just being written
+        await self._index.remove(row)
+        return None
+
+    async def ping(self) -> None:
+        """Raise when the table can't be read."""
+        await self.read("0" * 64)
+
+    async def _write(self, revocation: Revocation, operation: str, *, what: str, who: str = SASQUASH) -> Revocation:
+        now = self._clock()
+        guard: dict[str, Any] = (
+            {}
+            if operation == "create"
+            else {
+                "mode": UpdateMode.REPLACE,
+                "etag": revocation.etag,
+                "match_condition": MatchConditions.IfNotModified,
+            }
+        )
+        moved = revocation.written != revocation.changes[-1]
+        writes: list[_Write] = [(operation, _to_entity(revocation, now), guard)]
+        if what:
+            entry = HistoryEntry(
+                now,
+                who,
+                revocation.state,
+                what,
+                history_evidence.of(revocation) if moved else "",
+                history_evidence.correlation_id(revocation) if moved else None,
+            )
+            writes.append(("create", self._history_row(revocation.fingerprint, entry), {}))
+        answers = await (self._moved(revocation, writes) if moved else self._submitted(revocation, writes))
+        return replace(revocation, etag=answers[0]["etag"], written=revocation.changes[-1])
+
+    async def _moved(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
+        """Write a record that has reached another state, and the index at the same time.
+
+        A claim whose row in the index can't be written has failed. Any other record is found by its old row then.
+        """
+        answers, noted = await asyncio.gather(
+            self._submitted(revocation, writes), self._index.note(revocation), return_exceptions=True
+        )
+        if isinstance(answers, BaseException):
+            raise answers
+        before = revocation.written
+        if isinstance(noted, BaseException) and (before is None or not isinstance(noted, SasquashError)):
+            raise noted
+        if before is not None:
+            await self._leave(revocation.fingerprint, before, noted)
+        moved: list[Mapping[str, Any]] = answers
+        return moved
+
+    async def _leave(self, fingerprint: str, before: Change, noted: SasquashError | None) -> None:
+        """Remove the row of the state that the record was in, if its new one stands."""
+        try:
+            if noted is not None:
+                raise noted
+            await self._index.forget(fingerprint, before)
+        except SasquashError as error:
+            _log.warning("The index of %s is put right by whoever reads it next: %s", fingerprint[:12], error)
+
+    async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
+        name = revocation.fingerprint[:12]
+        with translate_errors(f"Writing record {name}"):
+            try:
+                if len(writes) == 1 and writes[0][0] == "update":  # a transaction of one takes four times as long
+                    return [await self._table.update_entity(writes[0][1], **writes[0][2])]
+                answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
+            except TableTransactionError as error:
+                if _is_conflict(error):
+                    raise Conflict(f"Record {name} was changed by another worker.") from None
+                raise from_azure(error, doing=f"Writing record {name}") from error
+            except (ResourceExistsError, ResourceModifiedError):
+                raise Conflict(f"Record {name} was changed by another worker.") from None
+        return answers
+
+    def _history_row(self, fingerprint: str, entry: HistoryEntry) -> dict[str, object]:
+        return {
+            "PartitionKey": _partition(fingerprint),
+            "RowKey": f"{fingerprint}~{entry.at:%Y%m%dT%H%M%S%f}~{self._new_id()}",
+            "Entry": msgspec.json.encode(entry).decode(),
+        }
+
+
+def _is_conflict(error: TableTransactionError) -> bool:
+    return error.status_code in (409, 412)
+
+
+def _partition(fingerprint: str) -> str:
+    return fingerprint[:2]
+
+
+def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
+    """The record as JSON, in several columns, and beside it the columns that people and queries look at."""
+    finding = revocation.finding
+    return {
+        "PartitionKey": _partition(revocation.fingerprint),
+        "RowKey": revocation.fingerprint,
+        "State": revocation.state.value,
+        "Reason": revocation.reason.value if revocation.reason else "",
+        "Account": revocation.account_name or "",
+        "Host": (finding.credential.host or "") if finding.credential else "",
+        "Source": finding.source,
+        "ReceivedAt": revocation.received_at,
+        "ChangedAt": now,
+        **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
+        "Record": msgspec.json.encode(
+            replace(
+                revocation,
+                finding=_NO_FINDING,
+                account=None,
+                policy=None,
+                plan=None,
+                lockdown=None,
+                sightings=(),
+                closed_alerts=(),
+                usage=None,
+                remains=None,
+                etag="",
+                written=None,
+            )
+        ).decode(),
+    }
+
+
+def _first_line(finding: Finding) -> str:
+    because = f" Reason: {finding.reason}" if finding.reason else ""
+    if finding.order is not None and finding.evidence is None:
+        return f"Ordered: {finding.order.action} on {finding.order.target} of {finding.order.account}.{because}"
+    alert = f" ({finding.alert})" if finding.alert is not None else ""
+    return f"Reported by {finding.source}{alert}.{because}"
+
+
+# What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
+# can make long, the account's network rules and tags above all.
+_APART: dict[str, tuple[str, Any]] = {
+    "finding": ("Finding", Finding),
+    "account": ("Facts", AccountFacts | None),
+    "policy": ("Policy", PolicyReading | None),
+    "plan": ("Plan", Plan | None),
+    "lockdown": ("Lockdown", LockedDown | None),
+    "sightings": ("Sightings", tuple[Sighting, ...]),
+    "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
+    "usage": ("Usage", Usage | None),
+    "remains": ("Remains", tuple[str, ...] | None),
+}
+_NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
+
+
+def _from_entity(entity: TableEntity) -> Revocation:
+    record = msgspec.json.decode(entity["Record"], type=Revocation)
+    apart = {
+        name: msgspec.json.decode(entity[column], type=type_)
+        for name, (column, type_) in _APART.items()
+        if column in entity  # what an earlier version wrote has not every column
+    }
+    return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])

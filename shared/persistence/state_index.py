@@ -1,0 +1,197 @@
+"""Which records are in which state since when, and which have work outstanding: the index of the revocations.
+
+Table `states`. Partition = a state, row = "<time that runs backwards>~<fingerprint>": it lists its newest first.
+Partition "open", row = fingerprint: a record that the sweep is to look at when `DueAt` has come.
+
+No transaction reaches over partitions, so the rows may say less, or more, than the records. A record is never missing
+for good all the same: the row of its new state is written at the same time as the record, the row of the old one is
+removed only when both stand, and whoever reads a row looks at the record and puts right what is wrong.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from shared.cloud.errors import translate_errors
+from shared.domain.revocation import Change, Reason, Revocation, State
+
+# Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
+SWEEP_AFTER = timedelta(minutes=20)
+SWEEP_LATER = timedelta(hours=6)
+_FIRST_DAY = timedelta(hours=24) // SWEEP_AFTER  # sweeps
+
+_END_OF_TIME = datetime(2200, 1, 1, tzinfo=UTC)
+_ROW = re.compile(r"[0-9]{20}~[0-9a-f]{64}")
+_OPEN = "open"
+_STAYS_OPEN = frozenset({State.RECEIVED, State.CONTAINED})
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One row of a state's partition: what it says, which the record may deny."""
+
+    state: State
+    key: str  # of the row
+
+    @property
+    def fingerprint(self) -> str:
+        return self.key.partition("~")[2]
+
+    @property
+    def since(self) -> datetime:
+        return _END_OF_TIME - timedelta(microseconds=int(self.key.partition("~")[0]))
+
+    def tells_of(self, revocation: Revocation) -> bool:
+        """Whether the record is in this state since then."""
+        return self == IndexRow(revocation.state, _key(revocation.fingerprint, revocation.changes[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """A record with work outstanding, as the sweep finds it. `sweeps` is how often it was looked at."""
+
+    fingerprint: str
+    due_at: datetime
+    sweeps: int
+    etag: str
+
+
+class StateIndex:
+    """The only writer and reader of table `states`."""
+
+    def __init__(self, table: TableClient, *, clock: Callable[[], datetime]) -> None:
+        self._table = table
+        self._clock = clock
+
+    async def note(self, revocation: Revocation) -> None:
+        """Write that the record has reached its state, and that there is work to do. Idempotent."""
+        writes = [self.note_state(revocation)]
+        before = revocation.written.state if revocation.written is not None else None
+        # In these states its row is there: nothing takes it away before all is done.
+        if before not in _STAYS_OPEN or revocation.state is State.AWAITING_APPROVAL:
+            writes.append(self._open(revocation))
+        await asyncio.gather(*writes)
+
+    async def note_state(self, revocation: Revocation) -> None:
+        """Write that the record has reached its state. Idempotent."""
+        await self._upsert(
+            {
+                "PartitionKey": revocation.state.value,
+                "RowKey": _key(revocation.fingerprint, revocation.changes[-1]),
+                "Account": revocation.account_name or "",
+                "Reason": revocation.reason.value if revocation.reason else "",
+            }
+        )
+
+    async def _open(self, revocation: Revocation) -> None:
+        due_at = self._clock() + SWEEP_AFTER
+        if revocation.deadline is not None and revocation.state is State.AWAITING_APPROVAL:
+            due_at = min(due_at, revocation.deadline)
+        await self._upsert({"PartitionKey": _OPEN, "RowKey": revocation.fingerprint, "DueAt": due_at, "Sweeps": 0})
+
+    async def forget(self, fingerprint: str, change: Change) -> None:
+        """Remove the row of a state that the record has left. Idempotent."""
+        await self.remove(IndexRow(change.state, _key(fingerprint, change)))
+
+    async def remove(self, row: IndexRow) -> None:
+        """Remove a row that says what is not so. Idempotent."""
+        with translate_errors("Removing a row of the index"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(row.state.value, row.key)
+
+    async def newest(
+        self, states: Iterable[State], *, account: str | None, limit: int, after: str | None
+    ) -> tuple[tuple[IndexRow, ...], str | None]:
+        """Return at most `limit` rows of these states, newest first, and the key to go on after (None: no more)."""
+        found = await asyncio.gather(*(self._first(state, account, limit, after) for state in states))
+        rows = sorted((row for rows in found for row in rows), key=lambda row: row.key)
+        more = len(rows) > limit or any(len(rows) == limit for rows in found)
+        kept = tuple(rows[:limit])
+        return kept, kept[-1].key if more and kept else None
+
+    async def _first(self, state: State, account: str | None, limit: int, after: str | None) -> list[IndexRow]:
+        query, values = "PartitionKey eq @state", {"state": state.value, "account": account, "after": after}
+        query += "" if after is None else " and RowKey gt @after"
+        query += "" if account is None else " and Account eq @account"
+        rows: list[IndexRow] = []
+        async for row in self._query(query, values, per_page=limit):
+            rows.append(IndexRow(state, row["RowKey"]))
+            if len(rows) == limit:
+                break
+        return rows
+
+    async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[IndexRow]:
+        """Yield every row of a state; of some reasons only, where there are any."""
+        names = {f"reason{number}": reason.value for number, reason in enumerate(reasons)}
+        any_of = " or ".join(f"Reason eq @{name}" for name in names)
+        query = "PartitionKey eq @state" + (f" and ( {any_of} )" if names else "")  # the SDK finds "@name" by spaces
+        async for row in self._query(query, {"state": state.value, **names}):
+            yield IndexRow(state, row["RowKey"])
+
+    async def due(self) -> AsyncIterator[OpenRow]:
+        """Yield the records that the sweep is to look at now."""
+        query = "PartitionKey eq @open and DueAt le @now"
+        async for row in self._query(query, {"open": _OPEN, "now": self._clock()}):
+            yield OpenRow(row["RowKey"], row["DueAt"], row["Sweeps"], str(row.metadata["etag"]))
+
+    async def look_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
+        """Have the sweep look again: in 20 minutes for a day, every six hours from then on, and at the deadline.
+
+        A row that was written meanwhile says already when.
+        """
+        now = self._clock()
+        again = now + (SWEEP_AFTER if row.sweeps < _FIRST_DAY else SWEEP_LATER)
+        await self.look_at(row, again if deadline is None or deadline <= now else min(again, deadline))
+
+    async def look_at(self, row: OpenRow, due_at: datetime) -> None:
+        """Have the sweep look again at this time. A row that was written meanwhile says already when."""
+        entity = {
+            "PartitionKey": _OPEN,
+            "RowKey": row.fingerprint,
+            "DueAt": due_at,
+            "Sweeps": row.sweeps + 1,
+        }
+        with (
+            translate_errors("Writing when to look at a record again"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
+            await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_unless_changed(row))
+
+    async def close(self, row: OpenRow) -> None:
+        """Note that nothing is outstanding, unless the record has moved on meanwhile."""
+        with (
+            translate_errors("Noting that nothing is outstanding"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
+            await self._table.delete_entity(_OPEN, row.fingerprint, **_unless_changed(row))
+
+    async def _query(self, query: str, values: dict[str, Any], *, per_page: int | None = None) -> AsyncIterator[Any]:
+        with translate_errors("Reading the index of the records"):
+            async for row in self._table.query_entities(query, parameters=values, results_per_page=per_page):
+                yield row
+
+    async def _upsert(self, row: dict[str, object]) -> None:
+        with translate_errors("Writing the index of the records"):
+            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+
+def is_key(text: str | None) -> bool:
+    """Whether `text` can be the key of a row in a state's partition."""
+    return text is not None and _ROW.fullmatch(text) is not None
+
+
+def _key(fingerprint: str, change: Change) -> str:
+    left = (_END_OF_TIME - change.at) // timedelta(microseconds=1)
+    return f"{left:020}~{fingerprint}"
+
+
+def _unless_changed(row: OpenRow) -> dict[str, Any]:
+    return {"etag": row.etag, "match_condition": MatchConditions.IfNotModified}

@@ -1,0 +1,84 @@
+"""The tools that keep alerts, each made at its first use from the settings: None for one that is not set up."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Protocol
+
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
+
+from shared.cloud.clients import Clients, Transport
+from shared.cloud.http import Rest
+from shared.cloud.secret_settings import SecretSettings
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.finding import Finding
+from shared.settings import Settings
+from shared.sources import azure_devops
+from shared.sources.azure_devops import AzureDevOps
+from shared.sources.defender import Defender
+from shared.sources.findings import Found
+from shared.sources.github import GitHub
+from shared.sources.github_app import GitHubApp
+
+
+class Tool(Protocol):
+    """Where alerts are read, and closed. Both raise Blocked or TransientFailure."""
+
+    async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
+        """Return what leaked."""
+
+    async def close(self, alert: AlertReference, comment: str) -> str:
+        """Close `alert`; return what was done, as a sentence."""
+
+
+class Tools:
+    """Makes them. `all` has what makes each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clients: Clients,
+        new_transport: Callable[[], Transport],
+        *,
+        secrets: SecretSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._new_transport = new_transport
+        self._secrets = secrets
+        self._clock = clock
+
+    @property
+    def all(self) -> Mapping[AlertSource, Callable[[], Tool | None]]:
+        return {
+            AlertSource.GITHUB: lambda: self._github,
+            AlertSource.AZURE_DEVOPS: lambda: self._azure_devops,
+            AlertSource.DEFENDER: lambda: self._defender,
+        }
+
+    @cached_property
+    def _github(self) -> GitHub | None:
+        app, key = self._settings.github_app, self._settings.github_private_key
+        if app is None or key is None:
+            return None
+        base_url = self._settings.github_api
+        rest = Rest(base_url, self._new_transport())
+        signing = GitHubApp(rest, app=app, private_key=lambda: self._secrets.read(key), clock=self._clock)
+        return GitHub(rest, signing, base_url=base_url)
+
+    @cached_property
+    def _azure_devops(self) -> AzureDevOps | None:
+        if self._settings.azure_devops_organization is None:
+            return None
+        return AzureDevOps(self._as_ourselves(azure_devops.BASE_URL, azure_devops.SCOPE))
+
+    @cached_property
+    def _defender(self) -> Defender | None:
+        graph = self._settings.cloud.graph
+        return Defender(self._as_ourselves(graph, f"{graph}/.default"))
+
+    def _as_ourselves(self, base_url: str, scope: str) -> Rest:
+        """Return a way to a service that takes the app's own identity."""
+        authentication = AsyncBearerTokenCredentialPolicy(self._clients.credential, scope)
+        return Rest(base_url, self._new_transport(), authentication=authentication)

@@ -1,0 +1,265 @@
+"""A lock that is asked for while its leak is being written down: two rounds to a kill, and nobody kept waiting."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from local.network.faults import Effect
+from local.tenant.model import STATE_ACCOUNT, Account
+from shared.app import App
+from shared.containment import account_session
+from shared.domain.finding import Finding, read
+from shared.domain.revocation import Reason, State
+from shared.errors import SasquashError
+from shared.persistence.queues import Message
+from tests.support import unusual_leaks, user_delegation
+from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas, blob_sas, later
+from tests.support.patience import PATIENCE
+
+TABLES = f"https://{STATE_ACCOUNT}.table.core.windows.net"
+LOCK = f"POST {TABLES}/accounts"
+CLAIM = f"POST {TABLES}/$batch"
+REGENERATE = "/regenerateKey"
+
+
+def leak_of(account: Account, key: str = "key1", *, hours: int = 2) -> Finding:
+    return found(account_sas(account.name, account.keys[key], expiry=later(hours)))
+
+
+async def knowing(driver: Driver, life: Life | None = None) -> App:
+    """A worker that knows the accounts there are; its life begins then."""
+    living = life or Life()
+    ends_at, living.ends_at = living.ends_at, None
+    stops_at, living.stops_at = living.stops_at, None
+    app = driver.app(living)
+    await app.accounts.take_inventory()
+    living.calls, living.ends_at, living.stops_at = 0, ends_at, stops_at
+    return app
+
+
+def lock_row(account: Account) -> str:
+    return f"{TABLES}/accounts(PartitionKey='{account.name}',RowKey='lock')"
+
+
+async def lock_of(driver: Driver, account: Account) -> str:
+    """What the lock's row says: who holds it, that the account rests, or nothing."""
+    row = (await driver.rows(account.name)).get("lock", {})
+    return "held" if "Intent" in row else "rests" if row else "free"
+
+
+async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    life = Life(stops_at=CLAIM)
+    taking = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(leak_of(account))))
+    await life.stopped.wait()
+    async with asyncio.timeout(PATIENCE):
+        while await lock_of(driver, account) != "held":
+            pass
+    life.go.set()
+    await taking
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_keys_are_listed_once_the_leak_is_written_down_and_the_account_locked(driver: Driver) -> None:
+    account = await driver.account()
+    driver.fault(CLAIM, Effect.NONE, delay_ms=150)
+    await (await knowing(driver)).ingest.receive(report(leak_of(account)))
+    [claim, lock, listing] = [driver.requests(line)[0] for line in (CLAIM, LOCK, "/listKeys")]
+    began = listing.at  # what is recorded was answered `duration_ms` after that
+    assert [r.at + timedelta(milliseconds=r.duration_ms) <= began for r in (claim, lock)] == [True, True]
+
+
+async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    life = Life(ends_at=1, counting=CLAIM)
+    with pytest.raises(Killed):
+        await driver.app(life).ingest.receive(report(leak_of(account)))
+    assert driver.requests(LOCK) == []
+
+
+async def test_lock_is_given_back_where_another_worker_has_decided_on_the_leak(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.app(mode="observe").ingest.receive(report(finding))
+    driver.rest()
+    other = await knowing(driver)
+    locks = len(driver.requests(LOCK))
+    await other.ingest.receive(report(finding))
+    assert (len(driver.requests(LOCK)), await lock_of(driver, account)) == (locks + 1, "free")
+
+
+async def test_worker_asks_for_no_lock_on_behalf_of_a_leak_that_it_has_written_down_itself(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    finding = leak_of(account)
+    await app.ingest.receive(report(finding))
+    locks = len(driver.requests(LOCK))
+    driver.clock.advance(seconds=45)  # it is no repeat any more
+    await app.ingest.receive(report(finding))
+    assert len(driver.requests(LOCK)) == locks
+
+
+async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
+    with pytest.raises(SasquashError):
+        await app.ingest.receive(report(leak_of(account)))
+    assert len(driver.requests(LOCK)) == 1
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    await app.store.accounts.acquire(account.name, fingerprint="f" * 64)
+    finding = leak_of(account)
+    await app.ingest.receive(report(finding))
+    assert (3.0, 0) in driver.messages("contain", finding.fingerprint)
+    assert await lock_of(driver, account) == "held"
+
+
+async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it_down(driver: Driver) -> None:
+    """Two workers get the same report at once: one comes first with the record, the other one with the lock."""
+    account = await driver.account()
+    finding = leak_of(account)
+    life = Life(stops_at=LOCK)
+    first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
+    await life.stopped.wait()
+    async with asyncio.timeout(PATIENCE):
+        while await driver.app().store.revocations.read(finding.fingerprint) is None:
+            pass
+    await (await knowing(driver)).ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    life.go.set()
+    await first
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_lock_whose_first_answer_was_lost_is_used(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    driver.fault(LOCK, status=503, after=True)
+    finding = leak_of(account)
+    await app.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driver: Driver) -> None:
+    account = await driver.account()
+    known = leak_of(account)
+    await driver.app().ingest.receive(report(known))
+    driver.rest()
+    executed = leak_of(account)  # of the key that the first kill has made
+    driver.fault("/listKeys", times=3)
+    await driver.app().ingest.receive(report(executed))
+    driver.cloud.faults.clear()
+    driver.rest()
+    await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
+    await driver.cloud.model.regenerate(account, "key1")  # the call of a worker that died before it had noted it
+    account.key_created["key1"] = driver.clock()
+    driver.clock.advance(minutes=4)
+    await (await knowing(driver)).ingest.receive(report(known))
+    assert (await driver.record(executed.fingerprint)).state is State.CONTAINED
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_kept(driver: Driver) -> None:
+    """Nobody needs it: what it says must not be lost for that."""
+    account = await driver.account()
+    known = leak_of(account)
+    await driver.app().ingest.receive(report(known))
+    driver.rest()
+    gone = leak_of(account)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
+    driver.clock.advance(minutes=4)
+    driver.fault("/listKeys", status=403, times=None)
+    await (await knowing(driver)).ingest.receive(report(known))
+    assert gone.fingerprint in (await driver.rows(account.name))["lock"]["Intent"]
+
+
+async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_session, "_AHEAD_PATIENCE", 0.0)
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.app(mode="observe").ingest.receive(report(finding))
+    driver.rest()
+    life = Life(stops_at=LOCK)
+    app = await knowing(driver, life)
+    await app.ingest.receive(report(finding))
+    assert life.stopped.is_set()
+    life.go.set()
+    await asyncio.gather(*app._work._giving_back)
+    assert await lock_of(driver, account) == "free"
+
+
+async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_behind(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    [reported] = read(report(finding), raw_allowed=False, now=driver.clock())
+    life = Life(stops_at=LOCK)
+    app = await knowing(driver, life)
+    taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
+    await life.stopped.wait()
+    async with asyncio.timeout(PATIENCE):
+        while not app._work._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
+            await asyncio.sleep(0.01)
+    life.go.set()
+    await taking
+    assert ((await driver.record(finding.fingerprint)).state, await lock_of(driver, account)) == (
+        State.RECEIVED,
+        "free",
+    )
+
+
+async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_given_back(driver: Driver) -> None:
+    account = await driver.account()
+    finding = leak_of(account)
+    await driver.app(mode="observe").ingest.receive(report(finding))
+    driver.rest()
+    refused = driver.fault(f"DELETE {lock_row(account)}", status=403, times=None)
+    await (await knowing(driver)).ingest.receive(report(finding))
+    assert ((await driver.record(finding.fingerprint)).state, refused.hits) == (State.OBSERVED, 1)
+
+
+async def test_own_storage_is_never_locked(driver: Driver) -> None:
+    own = driver.cloud.model.accounts[STATE_ACCOUNT]
+    app = await knowing(driver)
+    finding = leak_of(own)
+    await app.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
+    assert driver.requests(LOCK) == []
+
+
+async def test_token_that_expired_locks_nothing(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    await app.ingest.receive(report(found(unusual_leaks.expired(account.name, account.keys["key1"]))))
+    assert driver.requests(LOCK) == []
+
+
+async def test_account_is_not_locked_while_azure_is_asked_about_a_token(driver: Driver) -> None:
+    account = await driver.account()
+    app = await knowing(driver)
+    finding = found(await user_delegation.url(driver, account))
+    life_of_claim = driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
+    with pytest.raises(SasquashError):
+        await app.ingest.receive(report(finding))
+    assert (life_of_claim.hits > 0, driver.requests(LOCK)) == (True, [])
+
+
+async def test_sibling_of_a_leak_is_decided_by_whoever_has_the_lock(driver: Driver) -> None:
+    account = await driver.account()
+    first, second = leak_of(account), found(blob_sas(account.name, account.keys["key1"]))
+    app = await knowing(driver)
+    await asyncio.gather(*(app.ingest.receive(report(finding)) for finding in (first, second)))
+    for finding in (first, second):
+        driver.rest()
+        await app.containment.resume(Message(finding.fingerprint))
+    states = {(await driver.record(finding.fingerprint)).state for finding in (first, second)}
+    assert states == {State.CONTAINED, State.DISMISSED}
+    assert [key for key, _ in account.rotations] == ["key1"]

@@ -1,0 +1,254 @@
+"""What the platform gave up on: dead letters are taken in late, poison is told of, and nothing of it twice."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from azure.storage.blob.aio import ContainerClient
+
+from local.tenant.model import Account
+from shared.domain.caller import Caller
+from shared.domain.finding import REPORTED, Finding
+from shared.domain.revocation import Reason, Revocation, State
+from shared.errors import WrongState
+from shared.persistence.queues import Message
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas
+
+NUMBERS = itertools.count(1)
+PROPERTIES = {
+    "deadletterreason": "MaxDeliveryAttemptsExceeded",
+    "deliveryattempts": 30,
+    "lastdeliveryoutcome": "TimedOut",
+    "publishtime": "2026-11-20T03:00:00Z",
+}
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags={"sasquash-owner": OWNER})
+
+
+@pytest.fixture
+async def container(driver: Driver) -> ContainerClient:
+    """The dead letters, of which there are none but the test's."""
+    client = driver.app()._dead_letters
+    async for blob in client.list_blobs():
+        await client.delete_blob(blob.name)
+    return client
+
+
+def letter(finding: Finding, **changed: Any) -> dict[str, Any]:
+    """An event as Event Grid dead-letters it."""
+    event = {
+        "specversion": "1.0",
+        "id": finding.fingerprint,
+        "source": "/scanners/tests",
+        "type": REPORTED,
+        "data": finding.to_data(),
+    }
+    return event | PROPERTIES | changed
+
+
+async def put(container: ContainerClient, *letters: object, name: str | None = None) -> None:
+    name = name or f"sasquash/FINDINGS/2026/11/20/3/{next(NUMBERS)}.json"
+    await container.upload_blob(name, json.dumps(letters).encode(), overwrite=True)
+
+
+async def names(container: ContainerClient) -> list[str]:
+    return [blob.name async for blob in container.list_blobs()]
+
+
+async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
+    """The records of our own trouble that are told of just now."""
+    fingerprints = dict.fromkeys(s.message.fingerprint for s in driver.sent if s.queue == "follow-up")
+    records = [await driver.record(fingerprint) for fingerprint in fingerprints]
+    return [record for record in records if record.reason is reason]
+
+
+# --- dead letters
+
+
+async def test_leak_in_a_dead_letter_is_killed(driver: Driver, account: Account, container: ContainerClient) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, letter(finding))
+    await driver.app().dead_letters.collect()
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    assert [key for key, _ in account.rotations] == ["key1"]
+
+
+async def test_event_in_the_event_grid_schema_is_read(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    event = {
+        "id": "1",
+        "eventType": REPORTED,
+        "topic": "/topics/x",
+        "subject": "x",
+        "dataVersion": "1",
+        "data": finding.to_data(),
+        "deadLetterReason": "TimeToLiveExceeded",
+        "deliveryAttempts": 12,
+    }
+    await put(container, event)
+    await driver.app().dead_letters.collect()
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_dead_letter_is_a_failed_record_that_says_why(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().dead_letters.collect()
+    [record] = await of_trouble(driver, Reason.UNDELIVERED)
+    assert (record.state, "MaxDeliveryAttemptsExceeded; attempts: 30" in record.detail) == (State.FAILED, True)
+
+
+async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account, container: ContainerClient) -> None:
+    await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
+    app = driver.app()
+    await app.dead_letters.collect()
+    [record] = await of_trouble(driver, Reason.UNDELIVERED)
+    before = len(driver.cloud.model.mails)
+    await app.follow_up.run(Message(record.fingerprint))
+    assert len(driver.incidents(record.fingerprint)) == 1
+    [mail] = driver.cloud.model.mails[before:]
+    assert "FAILED to be delivered" in mail.subject
+
+
+async def test_dead_letter_that_was_taken_in_is_deleted(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().dead_letters.collect()
+    assert await names(container) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b'"x"', b"[" * 100_000, b"\xff\xfe"])
+async def test_dead_letter_that_can_t_be_read_is_kept_and_told_of_once(
+    driver: Driver, container: ContainerClient, content: bytes
+) -> None:
+    await container.upload_blob(f"odd/{len(content)}-{content[:1].hex()}.json", content)
+    app = driver.app()
+    await app.dead_letters.collect()
+    [record] = await of_trouble(driver, Reason.UNDELIVERED)
+    await app.follow_up.run(Message(record.fingerprint))
+    driver.sent.clear()
+    await app.dead_letters.collect()
+    [kept] = await names(container)
+    assert (driver.sent, kept.startswith("kept/")) == ([], True)
+    assert f"kept in container dead-letters as {kept}" in record.detail
+
+
+async def test_blob_of_which_one_event_can_t_be_read_is_kept_and_the_others_are_taken_in(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, letter(finding), {"no": "event"})
+    await driver.app().dead_letters.collect()
+    [kept] = await names(container)
+    assert kept.startswith("kept/")
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_one_that_fails_does_not_stop_the_others(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, letter(finding), name="a.json")
+    await put(container, letter(finding), name="b.json")
+    driver.fault("/dead-letters/a.json", times=None)
+    await driver.app().dead_letters.collect()
+    assert await names(container) == ["a.json"]
+
+
+async def test_event_grid_s_own_words_are_not_trusted(
+    driver: Driver, account: Account, container: ContainerClient
+) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await put(container, letter(finding, deadletterreason="<b>x</b>" * 50))
+    await driver.app().dead_letters.collect()
+    [record] = await of_trouble(driver, Reason.UNDELIVERED)
+    assert "<" not in record.detail
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_collector_that_is_killed_at_any_call_loses_nothing(
+    driver: Driver, account: Account, container: ContainerClient, *, carried_out: bool
+) -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        other = await driver.account()
+        finding = found(account_sas(other.name, other.keys["key1"]))
+        await put(container, letter(finding), name=f"{number}.json")
+        life, died = Life(ends_at=number, carried_out=carried_out), False
+        driver.sent.clear()
+        try:
+            await driver.app(life).dead_letters.collect()
+        except Killed:
+            died = True
+            driver.clock.advance(minutes=5)
+            await driver.app().dead_letters.collect()
+        driver.clock.advance(minutes=5)
+        await driver.app().containment.resume(Message(finding.fingerprint))
+        assert [key for key, _ in other.rotations] == ["key1"], f"killed at call {number}"
+        assert await names(container) == [], f"killed at call {number}"
+        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"killed at call {number}"
+    assert number > 10
+
+
+# --- poison
+
+
+async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.store.revocations.claim(finding)
+    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)
+    assert driver.messages("follow-up", finding.fingerprint)
+
+
+async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_follow_up_that_crashed_is_told_of_by_a_record_of_its_own(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.dead_letters.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+    [record] = await of_trouble(driver, Reason.CRASHED)
+    assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
+
+
+async def test_message_that_is_none_of_ours_is_told_of_without_its_text(driver: Driver) -> None:
+    await driver.app().dead_letters.poisoned("contain", "sig=leaked")
+    [record] = await of_trouble(driver, Reason.CRASHED)
+    assert "leaked" not in record.detail
+
+
+async def test_message_that_comes_twice_is_told_of_once(driver: Driver) -> None:
+    app = driver.app()
+    await app.dead_letters.poisoned("contain", "twice")
+    [record] = await of_trouble(driver, Reason.CRASHED)
+    await app.follow_up.run(Message(record.fingerprint))
+    driver.sent.clear()
+    await app.dead_letters.poisoned("contain", "twice")
+    assert driver.sent == []
+
+
+async def test_retry_of_a_record_of_our_own_is_refused(driver: Driver) -> None:
+    await driver.app().dead_letters.poisoned("contain", "retried")
+    [record] = await of_trouble(driver, Reason.CRASHED)
+    with pytest.raises(WrongState):
+        await driver.app().revocations.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))

@@ -1,0 +1,161 @@
+"""The sweep: what is stuck goes on, what waits is left in peace, and nothing is given up for good."""
+
+from datetime import timedelta
+
+import pytest
+
+from local.tenant.model import Account
+from shared.domain.finding import Finding
+from shared.domain.revocation import State
+from shared.persistence.accounts import waiting_partition
+from shared.persistence.queues import Message
+from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.leaks import account_sas
+
+TAGS = {"sasquash-owner": OWNER}
+
+
+@pytest.fixture(autouse=True)
+async def quiet(driver: Driver) -> None:
+    """Nothing but what the test makes is for the sweep to look at."""
+    await driver.nothing_open()
+
+
+@pytest.fixture
+async def account(driver: Driver) -> Account:
+    return await driver.account(tags=TAGS)
+
+
+@pytest.fixture
+async def stuck(driver: Driver, account: Account) -> Finding:
+    """A leak that was claimed by a worker that died before it had sent a message."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().store.revocations.claim(finding)
+    return finding
+
+
+async def swept(driver: Driver, *, minutes: float = 21) -> None:
+    driver.clock.advance(minutes=minutes)
+    await driver.app().sweeper.run()
+
+
+async def is_open(driver: Driver, finding: Finding) -> bool:
+    table = driver.app().state_index._table
+    rows = table.query_entities("PartitionKey eq 'open' and RowKey eq @f", parameters={"f": finding.fingerprint})
+    return bool([row async for row in rows])
+
+
+async def test_received_record_without_a_message_gets_one(driver: Driver, stuck: Finding) -> None:
+    await swept(driver)
+    assert driver.messages("contain", stuck.fingerprint) == [(0.0, 0)]
+    assert f"waiting~{stuck.fingerprint}" in await driver.rows(waiting_partition(stuck))
+
+
+async def test_record_that_moved_lately_is_left_alone(driver: Driver, stuck: Finding) -> None:
+    await swept(driver, minutes=19)
+    assert driver.messages("contain", stuck.fingerprint) == []
+
+
+async def test_record_is_swept_once_in_twenty_minutes(driver: Driver, stuck: Finding) -> None:
+    await swept(driver)
+    await swept(driver, minutes=5)
+    assert len(driver.messages("contain", stuck.fingerprint)) == 1
+    await swept(driver, minutes=16)
+    assert len(driver.messages("contain", stuck.fingerprint)) == 2
+
+
+async def test_record_is_swept_every_six_hours_after_a_day(driver: Driver, stuck: Finding) -> None:
+    for _ in range(73):
+        await swept(driver)
+    before = len(driver.messages("contain", stuck.fingerprint))
+    await swept(driver, minutes=300)
+    assert len(driver.messages("contain", stuck.fingerprint)) == before
+    await swept(driver, minutes=70)
+    assert len(driver.messages("contain", stuck.fingerprint)) == before + 1
+
+
+async def test_message_of_the_sweep_that_fails_adds_no_other(driver: Driver, stuck: Finding) -> None:
+    driver.fault("/listKeys", times=None)
+    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
+    assert driver.messages("contain", stuck.fingerprint) == []
+
+
+async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_its_own(
+    driver: Driver, account: Account, stuck: Finding
+) -> None:
+    await driver.app().store.accounts.acquire(account.name, fingerprint="another")
+    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
+    [sent] = [s.message for s in driver.sent if s.message.fingerprint == stuck.fingerprint]
+    assert sent.swept
+
+
+async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().ingest.receive(report(finding))
+    driver.sent.clear()
+    await swept(driver)
+    assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
+
+
+async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    await app.follow_up.run(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CLOSED
+    await swept(driver)
+    assert not await is_open(driver, finding)
+    assert len(driver.messages("follow-up", finding.fingerprint)) == 1
+
+
+async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driver, account: Account) -> None:
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app(mode="approve")
+    await app.ingest.receive(report(finding))
+    await app.follow_up.run(Message(finding.fingerprint))
+    await swept(driver)
+    assert await is_open(driver, finding)
+    assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
+    await swept(driver, minutes=timedelta(hours=4) / timedelta(minutes=1))
+    assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
+
+
+async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: Driver, account: Account) -> None:
+    """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app(mode="approve").ingest.receive(report(finding))
+    for _ in range(11):
+        await swept(driver)
+    await swept(driver, minutes=10)
+    assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
+
+
+async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stuck: Finding) -> None:
+    account = await driver.account()
+    other = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().store.revocations.claim(other)
+    driver.fault(f"RowKey='{stuck.fingerprint}'", times=None)
+    await swept(driver)
+    assert driver.messages("contain", other.fingerprint) == [(0.0, 0)]
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+async def test_sweep_that_is_killed_at_any_call_is_made_up_for(
+    driver: Driver, account: Account, *, carried_out: bool
+) -> None:
+    number, died = 0, True
+    while died:
+        number += 1
+        finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
+        await driver.app().store.revocations.claim(finding)
+        driver.clock.advance(minutes=21)
+        life, died = Life(ends_at=number, carried_out=carried_out), False
+        try:
+            await driver.app(life).sweeper.run()
+        except Killed:
+            died = True
+        await swept(driver)
+        assert driver.messages("contain", finding.fingerprint), f"killed at call {number}"
+        await driver.app().containment.resume(Message(finding.fingerprint))
+        driver.rest()
+    assert number > 4

@@ -1,0 +1,131 @@
+"""The stand-ins for Azure DevOps' alerts and Graph's: what a wrong request gets, and that rights count."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.entra.service import Entra
+from local.entra.tokens import AZURE_DEVOPS
+from local.graph import service as graph
+from local.reporters import azure_devops
+from local.tenant import identities
+from local.tenant.model import Cloud
+from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert, DefenderAlert
+from tests.support import samples
+from tests.support.asgi import client
+
+VERSION = "api-version=7.2-preview.1"
+DEVOPS = f"/contoso/{AZURE_DEVOPS_PROJECT}/_apis/alert/repositories/{AZURE_DEVOPS_REPOSITORY}/alerts"
+GRAPH = "/v1.0/security/alerts_v2"
+SINCE = "serviceSource eq 'microsoftDefenderForCloud' and createdDateTime ge 2026-01-01T00:00:00Z"
+DISMISSED = {"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": "Dead."}
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    made = Cloud(identities=identities.directory(), users=identities.users())
+    made.alerts.azure_devops.append(AzureDevOpsAlert(1, samples.account_sas()))
+    made.alerts.defender.append(DefenderAlert("dc1", "2518_1", samples.ACCOUNT_ID, "Key 1", "ab" * 32))
+    return made
+
+
+@pytest.fixture
+def entra(cloud: Cloud) -> Entra:
+    return Entra(cloud)
+
+
+def as_identity(cloud: Cloud, entra: Entra, name: str, *, service: str) -> httpx.AsyncClient:
+    if service == "devops":
+        token = entra.mint(cloud.identities[name], audience=AZURE_DEVOPS)
+        return client(azure_devops.app(cloud, entra), "advsec.dev.azure.com", token=token)
+    token = entra.mint(cloud.identities[name], audience="https://graph.microsoft.com")
+    return client(graph.app(cloud, entra), "graph.microsoft.com", token=token)
+
+
+@pytest.fixture
+async def devops(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
+    async with as_identity(cloud, entra, "responder", service="devops") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def security(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
+    async with as_identity(cloud, entra, "responder", service="graph") as opened:
+        yield opened
+
+
+async def test_the_secret_is_given_only_where_it_is_asked_for(devops: httpx.AsyncClient) -> None:
+    plain = await devops.get(f"{DEVOPS}/1?{VERSION}")
+    whole = await devops.get(f"{DEVOPS}/1?{VERSION}&expand=ValidationFingerprint")
+
+    assert "sig=" not in plain.text
+    assert "sig=" in whole.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"{DEVOPS}/1", 400),
+        (f"{DEVOPS}/1?api-version=7.1", 400),
+        (f"{DEVOPS}/1?{VERSION}&more=1", 400),
+        (f"{DEVOPS}/2?{VERSION}", 404),
+        (f"{DEVOPS.replace('contoso', 'fabrikam')}/1?{VERSION}", 404),
+    ],
+)
+async def test_a_wrong_request_to_azure_devops_fails(devops: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await devops.get(path)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"state": "fixed"}, {"state": "dismissed"}, DISMISSED | {"dismissedReason": "bored"}, DISMISSED | {"x": 1}],
+)
+async def test_a_wrong_update_in_azure_devops_changes_nothing(
+    devops: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
+) -> None:
+    assert (await devops.patch(f"{DEVOPS}/1?{VERSION}", json=body)).status_code == 400
+    assert cloud.alerts.azure_devops[0].state == "active"
+
+
+async def test_an_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
+    answer = await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)
+
+    assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Dead."}
+
+
+async def test_an_alert_of_graph_is_found_by_its_id_and_among_the_latest(security: httpx.AsyncClient) -> None:
+    [listed] = (await security.get(GRAPH, params={"$filter": SINCE})).json()["value"]
+    read = (await security.get(f"{GRAPH}/dc1")).json()
+
+    assert (listed["providerAlertId"], read["id"]) == ("2518_1", "dc1")
+    assert [e["@odata.type"] for e in read["evidence"]][-1] == "#microsoft.graph.security.sasTokenEvidence"
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"$filter": "providerAlertId eq '2518_1'"}, {"$filter": SINCE, "$search": "x"}]
+)
+async def test_graph_filters_by_what_it_documents(security: httpx.AsyncClient, query: dict[str, str]) -> None:
+    assert (await security.get(GRAPH, params=query)).status_code == 400
+
+
+@pytest.mark.parametrize("body", [{"status": "closed"}, {"classification": "bad"}, {"title": "x"}])
+async def test_a_wrong_update_in_graph_changes_nothing(
+    security: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
+) -> None:
+    assert (await security.patch(f"{GRAPH}/dc1", json=body)).status_code == 400
+    assert cloud.alerts.defender[0].status == "new"
+
+
+@pytest.mark.parametrize("body", [{}, {"comment": "x"}, {"@odata.type": "microsoft.graph.security.alertComment"}])
+async def test_a_comment_out_of_form_is_refused(security: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    assert (await security.post(f"{GRAPH}/dc1/comments", json=body)).status_code == 400
+
+
+@pytest.mark.parametrize(("service", "path"), [("devops", f"{DEVOPS}/1?{VERSION}"), ("graph", f"{GRAPH}/dc1")])
+async def test_who_has_no_right_sees_nothing(cloud: Cloud, entra: Entra, service: str, path: str) -> None:
+    async with as_identity(cloud, entra, "reader", service=service) as stranger:
+        assert (await stranger.get(path)).status_code == 403
+        stranger.headers.pop("authorization")
+        assert (await stranger.get(path)).status_code == 401

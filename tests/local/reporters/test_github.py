@@ -1,0 +1,149 @@
+"""The stand-in for GitHub's API: what a wrong request gets, and that nothing is given without the right to it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from local.reporters.github import GitHub
+from local.reporters.reports import REPOSITORY, github_alert
+from local.tenant.model import Cloud
+from local.tenant.senders import GITHUB_APP, GITHUB_INSTALLATION
+from shared.sas import extract_leaks
+from tests.support import samples
+from tests.support.asgi import client
+
+ALERT = f"/repos/{REPOSITORY}/secret-scanning/alerts/1"
+TOKENS = f"/app/installations/{GITHUB_INSTALLATION}/access_tokens"
+READ = {"secret_scanning_alerts": "read", "contents": "read"}
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    made = Cloud()
+    text = samples.account_sas()
+    github_alert(made, text, extract_leaks(text)[0])
+    return made
+
+
+@pytest.fixture
+async def api(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
+    async with client(GitHub(cloud).app, "api.github.com") as opened:
+        yield opened
+
+
+def app_token(cloud: Cloud, **changed: Any) -> dict[str, str]:
+    now = int(datetime.now(UTC).timestamp())
+    claims = {"iat": now - 60, "exp": now + 540, "iss": GITHUB_APP} | changed
+    return {"Authorization": f"Bearer {jwt.encode(claims, cloud.senders.github_key, algorithm='RS256')}"}
+
+
+async def token(api: httpx.AsyncClient, cloud: Cloud, **permissions: str) -> dict[str, str]:
+    body = {"permissions": permissions or READ, "repositories": ["robust-models"]}
+    answer = await api.post(TOKENS, headers=app_token(cloud), json=body)
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def test_the_app_finds_its_installation_and_gets_a_token_that_reads(
+    api: httpx.AsyncClient, cloud: Cloud
+) -> None:
+    installation = await api.get(f"/repos/{REPOSITORY}/installation", headers=app_token(cloud))
+    alert = await api.get(ALERT, headers=await token(api, cloud))
+
+    assert installation.json()["id"] == GITHUB_INSTALLATION
+    assert alert.json()["secret"] == samples.account_sas().partition("?")[2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"iss": "another"}, {"exp": 1}, {"exp": int(datetime.now(UTC).timestamp()) + 3600}],
+)
+async def test_a_token_that_the_app_did_not_sign_for_now_is_refused(
+    api: httpx.AsyncClient, cloud: Cloud, changed: dict[str, Any]
+) -> None:
+    answer = await api.post(TOKENS, headers=app_token(cloud, **changed), json={})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer ghs_made_up", "Bearer a.b.c"])
+async def test_without_a_token_nothing_is_shown(api: httpx.AsyncClient, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+
+    assert (await api.get(ALERT, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"permissions": {"secret_scanning_alerts": "admin"}},
+        {"permissions": {"contents": "write"}},
+        {"permissions": {"administration": "read"}},
+        {"permissions": []},
+        {"repositories": ["another"]},
+        {"repositories": "robust-models"},
+    ],
+)
+async def test_a_token_for_more_than_the_app_has_is_refused(
+    api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
+) -> None:
+    assert (await api.post(TOKENS, headers=app_token(cloud), json=body)).status_code == 422
+
+
+async def test_another_owner_has_not_installed_the_app(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    assert (await api.get("/repos/fabrikam/x/installation", headers=app_token(cloud))).status_code == 404
+
+
+async def test_what_a_token_was_not_made_for_is_refused(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    only_alerts = await token(api, cloud, secret_scanning_alerts="read")
+    [place] = (await api.get(f"{ALERT}/locations", headers=only_alerts)).json()
+    blob = f"/repos/{REPOSITORY}/git/blobs/{place['details']['blob_sha']}"
+
+    assert (await api.get(blob, headers=only_alerts)).status_code == 403
+    assert (await api.patch(ALERT, headers=only_alerts, json={"state": "open"})).status_code == 403
+    assert (await api.get(blob, headers=await token(api, cloud, contents="read"))).status_code == 200
+
+
+async def test_a_blob_is_base64_or_raw(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    headers = await token(api, cloud)
+    [place] = (await api.get(f"{ALERT}/locations", headers=headers)).json()
+    blob = f"/repos/{REPOSITORY}/git/blobs/{place['details']['blob_sha']}"
+    raw = await api.get(blob, headers=headers | {"Accept": "application/vnd.github.raw+json"})
+
+    assert (await api.get(blob, headers=headers)).json()["encoding"] == "base64"
+    assert raw.text.splitlines()[place["details"]["start_line"] - 1] == samples.account_sas()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"state": "closed"},
+        {"state": "resolved"},
+        {"state": "resolved", "resolution": "fixed"},
+        {"state": "resolved", "resolution": "revoked", "resolution_comment": "x" * 281},
+        {"state": "resolved", "resolution": "revoked", "more": 1},
+    ],
+)
+async def test_an_update_out_of_form_changes_nothing(
+    api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
+) -> None:
+    headers = await token(api, cloud, secret_scanning_alerts="write")
+
+    assert (await api.patch(ALERT, headers=headers, json=body)).status_code == 422
+    assert cloud.alerts.github[0].state == "open"
+
+
+async def test_every_error_has_githubs_shape(api: httpx.AsyncClient) -> None:
+    answers = [
+        await api.get("/nothing"),
+        await api.get(ALERT, headers={"User-Agent": ""}),
+        await api.get(ALERT, headers={"X-GitHub-Api-Version": "2020-01-01"}),
+        await api.get(ALERT),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 403, 400, 401]
+    assert all(answer.json()["status"] == str(answer.status_code) for answer in answers)

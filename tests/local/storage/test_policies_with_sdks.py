@@ -1,0 +1,410 @@
+"""Access policies of containers, queues and tables, and the tokens that name one: the SDKs against a real Azurite."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import pytest
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableAccessPolicy, generate_table_sas
+from azure.storage.blob import (
+    AccessPolicy,
+    AccountSasPermissions,
+    ResourceTypes,
+    generate_account_sas,
+    generate_blob_sas,
+    generate_container_sas,
+)
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.queue import AccessPolicy as QueueAccessPolicy
+from azure.storage.queue import generate_queue_sas
+from starlette.datastructures import Headers
+
+from local.cloud.cloud import LocalCloud
+from local.storage import shared_key
+from local.tenant.model import Account, new_storage_key
+from tests.support.cloud_clients import browser
+from tests.support.storage_clients import Clients, Token
+
+IN_AN_HOUR = timedelta(hours=1)
+RESOURCES = {"blob": "/models?restype=container&comp=acl", "queue": "/models?comp=acl", "table": "/models?comp=acl"}
+RAW = (
+    '<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers>'
+    "<SignedIdentifier><Id>z</Id><AccessPolicy><Start>2020-01-01T00:00:00.1234567Z</Start>"
+    "<Expiry>2051-01-01</Expiry><Permission>r</Permission></AccessPolicy></SignedIdentifier>"
+    "<SignedIdentifier><Id>a &amp; ü</Id></SignedIdentifier>"
+    "<SignedIdentifier><Id>m</Id><AccessPolicy></AccessPolicy></SignedIdentifier>"
+    "<SignedIdentifier><Id>n</Id><AccessPolicy><Permission>ra</Permission></AccessPolicy></SignedIdentifier>"
+    "</SignedIdentifiers>"
+)
+
+
+def soon() -> datetime:
+    return datetime.now(UTC) + IN_AN_HOUR
+
+
+class Acl:
+    """Get and Set ACL of the resource "models" of one service, as raw requests signed with a key."""
+
+    def __init__(self, http: httpx.AsyncClient, account: Account, service: str) -> None:
+        self._http = http
+        self._account = account
+        self._service = service
+
+    async def get(self, **headers: str) -> httpx.Response:
+        return await self._send("GET", b"", headers)
+
+    async def set(self, body: str, **headers: str) -> httpx.Response:
+        return await self._send("PUT", body.encode(), headers)
+
+    async def _send(self, method: str, body: bytes, extra: dict[str, str]) -> httpx.Response:
+        path, _, query = RESOURCES[self._service].partition("?")
+        sent = {
+            "x-ms-date": datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT"),
+            "x-ms-version": "2019-02-02" if self._service == "table" else "2021-12-02",
+            "content-type": "application/xml",
+            "content-length": str(len(body)),
+            **{name.replace("_", "-"): value for name, value in extra.items()},
+        }
+        sent["authorization"] = shared_key.authorization(
+            service=self._service,
+            method=method,
+            account=self._account.name,
+            path=path,
+            query=query,
+            headers=Headers(sent),
+            key=self._account.keys["key2"],
+        )
+        url = f"https://{self._account.name}.{self._service}.core.windows.net{path}?{query}"
+        return await self._http.request(method, url, headers=sent, content=body)
+
+
+@pytest.fixture(params=["blob", "queue", "table"])
+async def service(request: pytest.FixtureRequest, clients: Clients, account: Account) -> str:
+    """A service in which `account` has a container, queue or table "models"."""
+    await make(request.param, clients, account)
+    return str(request.param)
+
+
+async def make(service: str, clients: Clients, account: Account) -> None:
+    key = account.keys["key1"]
+    if service == "blob":
+        await (await clients.blob(account, key)).create_container("models")
+    elif service == "queue":
+        await (await clients.queue(account, key)).create_queue("models")
+    else:
+        tables = await clients.table(account, AzureNamedKeyCredential(account.name, key))
+        await tables.create_table("models")
+
+
+async def drop(service: str, clients: Clients, account: Account) -> None:
+    key = account.keys["key1"]
+    if service == "blob":
+        await (await clients.blob(account, key)).delete_container("models")
+    elif service == "queue":
+        await (await clients.queue(account, key)).delete_queue("models")
+    else:
+        tables = await clients.table(account, AzureNamedKeyCredential(account.name, key))
+        await tables.delete_table("models")
+
+
+@pytest.fixture
+async def acl(cloud: LocalCloud, account: Account, container: ContainerClient) -> AsyncIterator[Acl]:
+    async with browser(cloud) as http:
+        yield Acl(http, account, "blob")
+
+
+@pytest.fixture
+async def container(clients: Clients, account: Account) -> ContainerClient:
+    return await (await clients.blob(account, account.keys["key1"])).create_container("models")
+
+
+async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
+    with pytest.raises(HttpResponseError) as caught:
+        await call()
+    code = caught.value.error_code  # type: ignore[attr-defined]
+    assert caught.value.status_code is not None
+    return caught.value.status_code, str(getattr(code, "value", code))
+
+
+# The document
+
+
+async def test_identifiers_come_back_as_they_were_written(cloud: LocalCloud, account: Account, service: str) -> None:
+    async with browser(cloud) as http:
+        acl = Acl(http, account, service)
+        assert (await acl.set(RAW)).status_code in (200, 204)
+        answer = await acl.get()
+    assert (answer.status_code, answer.content.decode("utf-8-sig")) == (200, RAW)
+
+
+async def test_a_change_leaves_nothing_of_what_was(cloud: LocalCloud, account: Account, service: str) -> None:
+    async with browser(cloud) as http:
+        acl = Acl(http, account, service)
+        await acl.set(RAW)
+        await acl.set("<SignedIdentifiers/>")
+        assert b"<SignedIdentifier>" not in (await acl.get()).content
+
+
+async def test_a_refused_document_changes_nothing(cloud: LocalCloud, account: Account, service: str) -> None:
+    six = "".join(f"<SignedIdentifier><Id>{number}</Id></SignedIdentifier>" for number in range(6))
+    async with browser(cloud) as http:
+        acl = Acl(http, account, service)
+        await acl.set(RAW)
+        answer = await acl.set(f"<SignedIdentifiers>{six}</SignedIdentifiers>")
+        assert (answer.status_code, "InvalidXmlDocument" in answer.text) == (400, True)
+        assert (await acl.get()).content.decode("utf-8-sig") == RAW
+
+
+async def test_who_deletes_the_resource_deletes_its_policies(
+    clients: Clients, cloud: LocalCloud, account: Account, service: str
+) -> None:
+    async with browser(cloud) as http:
+        acl = Acl(http, account, service)
+        await acl.set(RAW)
+        await drop(service, clients, account)
+        await make(service, clients, account)
+        assert b"<SignedIdentifier>" not in (await acl.get()).content
+
+
+@pytest.mark.filterwarnings("ignore:Testing an element:DeprecationWarning")  # the SDK's, on a table's error in XML
+async def test_a_resource_that_is_not_there_has_no_policies(clients: Clients, account: Account) -> None:
+    blob = (await clients.blob(account, account.keys["key1"])).get_container_client("none")
+    queue = (await clients.queue(account, account.keys["key1"])).get_queue_client("none")
+    tables = await clients.table(account, AzureNamedKeyCredential(account.name, account.keys["key1"]))
+    assert await refused(blob.get_container_access_policy) == (404, "ContainerNotFound")
+    assert await refused(queue.get_queue_access_policy) == (404, "QueueNotFound")
+    table = tables.get_table_client("none")
+    assert await refused(table.get_table_access_policy) == (404, "TableNotFound")
+    assert not account.policies
+
+
+async def test_the_names_of_tables_have_no_case(clients: Clients, account: Account) -> None:
+    tables = await clients.table(account, AzureNamedKeyCredential(account.name, account.keys["key1"]))
+    await tables.create_table("Models")
+    policy = TableAccessPolicy(permission="r", expiry=soon())
+    await tables.get_table_client("models").set_table_access_policy({"partners": policy})
+    assert set(await tables.get_table_client("MODELS").get_table_access_policy()) == {"partners"}
+
+
+async def test_a_container_without_a_public_level_becomes_private(container: ContainerClient) -> None:
+    await container.set_container_access_policy({}, public_access="blob")
+    assert (await container.get_container_access_policy())["public_access"] == "blob"
+    await container.set_container_access_policy({})
+    assert (await container.get_container_access_policy())["public_access"] is None
+
+
+async def test_a_change_of_policies_moves_the_etag(container: ContainerClient) -> None:
+    before = await container.get_container_properties()
+    await container.set_container_access_policy({})
+    after = await container.get_container_properties()
+    assert after.etag != before.etag
+    assert after.last_modified >= before.last_modified
+
+
+@pytest.mark.parametrize(
+    ("condition", "seconds", "status"),
+    [
+        ("if_unmodified_since", 0, 200),
+        ("if_unmodified_since", -1, 412),
+        ("if_modified_since", 0, 412),
+        ("if_modified_since", -1, 200),
+    ],
+)
+async def test_a_condition_on_the_time_is_kept(
+    acl: Acl, container: ContainerClient, condition: str, seconds: int, status: int
+) -> None:
+    before = await acl.get()
+    when = (await container.get_container_properties()).last_modified + timedelta(seconds=seconds)
+    answer = await acl.set(RAW, **{condition: when.strftime("%a, %d %b %Y %H:%M:%S GMT")})
+    assert answer.status_code == status
+    assert ((await acl.get()).content == before.content) is (status == 412)
+
+
+async def test_an_answer_says_the_time_and_not_that_of_the_last_change(
+    acl: Acl, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modified = (await container.get_container_properties()).last_modified
+    monkeypatch.setattr("local.storage.forwarding.now", lambda: modified + IN_AN_HOUR)
+    headers = (await acl.get()).headers
+    assert parsedate_to_datetime(headers["last-modified"]) == modified
+    assert parsedate_to_datetime(headers["date"]) == modified + IN_AN_HOUR
+
+
+async def test_a_lease_hinders_only_who_names_another(container: ContainerClient) -> None:
+    lease = await container.acquire_lease()
+    await container.set_container_access_policy({})
+    await container.set_container_access_policy({}, lease=lease)
+    other = "00000000-0000-4000-8000-000000000000"
+    status, _ = await refused(lambda: container.set_container_access_policy({}, lease=other))
+    assert status in (409, 412)
+
+
+# Who may
+
+
+async def test_a_wrong_key_sets_no_policy(clients: Clients, account: Account, container: ContainerClient) -> None:
+    wrong = (await clients.blob(account, new_storage_key())).get_container_client("models")
+    assert await refused(lambda: wrong.set_container_access_policy({})) == (403, "AuthenticationFailed")
+    assert await refused(wrong.get_container_access_policy) == (403, "AuthenticationFailed")
+
+
+async def test_a_sas_does_not_touch_policies(clients: Clients, account: Account, container: ContainerClient) -> None:
+    permission = AccountSasPermissions(read=True, write=True, list=True, delete=True)
+    levels = ResourceTypes(service=True, container=True, object=True)
+    token = generate_account_sas(account.name, account.keys["key1"], levels, permission, soon())
+    holder = (await clients.blob(account, token)).get_container_client("models")
+    assert await refused(lambda: holder.set_container_access_policy({})) == (403, "AuthorizationFailure")
+    assert await refused(holder.get_container_access_policy) == (403, "AuthorizationFailure")
+
+
+async def test_a_token_does_not_touch_policies(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+    blob = await clients.blob(account, Token(cloud, "developer"))
+    container = await blob.create_container("models")
+    assert await refused(container.get_container_access_policy) == (403, "AuthorizationPermissionMismatch")
+
+
+# Tokens that name a policy
+
+
+async def holder(clients: Clients, account: Account, **fields: Any) -> ContainerClient:
+    """Whoever holds a token of the policy "partners" on the container; `fields` are the token's own."""
+    token = generate_container_sas(
+        account.name, "models", account_key=account.keys["key2"], policy_id="partners", **fields
+    )
+    return (await clients.blob(account, token)).get_container_client("models")
+
+
+async def read(container: ContainerClient) -> bytes:
+    return bytes(await (await container.download_blob("a")).readall())
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields"),
+    [
+        ({"permission": "r", "expiry": IN_AN_HOUR}, {}),
+        ({"permission": "r"}, {"expiry": IN_AN_HOUR}),
+        ({"expiry": IN_AN_HOUR}, {"permission": "r"}),
+        ({}, {"expiry": IN_AN_HOUR, "permission": "r"}),
+        ({"permission": "r", "expiry": IN_AN_HOUR, "start": -IN_AN_HOUR}, {}),
+    ],
+)
+async def test_token_and_policy_open_together(
+    clients: Clients, account: Account, container: ContainerClient, policy: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    await container.upload_blob("a", b"12345")
+    await container.set_container_access_policy({"partners": AccessPolicy(**moments(policy))})
+    assert await read(await holder(clients, account, **moments(fields))) == b"12345"
+
+
+@pytest.mark.parametrize(
+    ("policy", "fields"),
+    [
+        ({"permission": "r", "expiry": -IN_AN_HOUR}, {}),
+        ({"permission": "r", "expiry": 2 * IN_AN_HOUR, "start": IN_AN_HOUR}, {}),
+        ({"permission": "r", "expiry": IN_AN_HOUR}, {"permission": "r"}),
+        ({"permission": "r", "expiry": IN_AN_HOUR}, {"expiry": IN_AN_HOUR}),
+        ({"permission": "r"}, {}),
+        ({"expiry": IN_AN_HOUR}, {}),
+    ],
+)
+async def test_token_and_policy_that_do_not_fit_are_refused(
+    clients: Clients, account: Account, container: ContainerClient, policy: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    await container.upload_blob("a", b"12345")
+    await container.set_container_access_policy({"partners": AccessPolicy(**moments(policy))})
+    partner = await holder(clients, account, **moments(fields))
+    assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
+
+
+async def test_a_token_dies_with_its_policy(clients: Clients, account: Account, container: ContainerClient) -> None:
+    await container.upload_blob("a", b"12345")
+    live = AccessPolicy(permission="r", expiry=soon())
+    partner = await holder(clients, account)
+    assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
+    await container.set_container_access_policy({"partners": live})
+    assert await read(partner) == b"12345"
+    await container.set_container_access_policy({"others": live})
+    assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
+    await container.set_container_access_policy({"partners": live})
+    assert await read(partner) == b"12345"
+
+
+async def test_a_policy_grants_no_more_than_it_says(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
+    await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
+    partner = await holder(clients, account)
+    assert await refused(lambda: partner.upload_blob("a", b"x")) == (403, "AuthorizationPermissionMismatch")
+    status, code = await refused(lambda: read(partner))
+    assert (status, code) == (404, "BlobNotFound")
+
+
+async def test_a_forged_token_of_a_policy_is_refused(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
+    await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
+    token = generate_container_sas(account.name, "models", account_key=new_storage_key(), policy_id="partners")
+    partner = (await clients.blob(account, token)).get_container_client("models")
+    assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
+
+
+async def test_a_token_on_one_blob_opens_no_other(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
+    await container.upload_blob("b", b"12345")
+    await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
+    token = generate_blob_sas(
+        account.name, "models", "a b/ü+", account_key=account.keys["key1"], policy_id="partners"
+    )
+    partner = (await clients.blob(account, token)).get_container_client("models")
+    assert (await refused(lambda: partner.get_blob_client("a b/ü+").download_blob()))[0] == 404
+    assert await refused(partner.get_blob_client("b").download_blob) == (403, "AuthenticationFailed")
+
+
+async def test_a_policy_of_the_secondary_is_the_primarys(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
+    await container.upload_blob("a", b"12345")
+    await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
+    token = generate_container_sas(account.name, "models", account_key=account.keys["key1"], policy_id="partners")
+    secondary: BlobServiceClient = await clients.blob(account, token, secondary=True)
+    assert await read(secondary.get_container_client("models")) == b"12345"
+
+
+async def test_a_policy_of_a_queue_governs_its_tokens(clients: Clients, account: Account) -> None:
+    queue = await (await clients.queue(account, account.keys["key1"])).create_queue("jobs")
+    await queue.send_message("x")
+    token = generate_queue_sas(account.name, "jobs", account.keys["key1"], policy_id="partners")
+    partner = (await clients.queue(account, token)).get_queue_client("jobs")
+    assert await refused(partner.peek_messages) == (403, "AuthenticationFailed")
+    await queue.set_queue_access_policy({"partners": QueueAccessPolicy(permission="r", expiry=soon())})
+    assert [message.content for message in await partner.peek_messages()] == ["x"]
+    assert await refused(lambda: partner.send_message("y")) == (403, "AuthorizationPermissionMismatch")
+
+
+async def test_a_policy_of_a_table_governs_its_tokens(clients: Clients, account: Account) -> None:
+    credential = AzureNamedKeyCredential(account.name, account.keys["key1"])
+    tables = await clients.table(account, credential)
+    table = await tables.create_table("Rows")
+    await tables.create_table("Others")
+    token = AzureSasCredential(generate_table_sas(credential, "Rows", policy_id="partners"))
+    partner = await clients.table(account, token)
+    entity = {"PartitionKey": "p", "RowKey": "1"}
+    rows = partner.get_table_client("Rows")
+    assert await refused(lambda: rows.get_entity("p", "1")) == (403, "AuthenticationFailed")
+    await table.set_table_access_policy({"partners": TableAccessPolicy(permission="r", expiry=soon())})
+    assert await refused(lambda: rows.get_entity("p", "1")) == (404, "ResourceNotFound")
+    assert await refused(lambda: rows.upsert_entity(entity)) == (403, "AuthorizationPermissionMismatch")
+    others = partner.get_table_client("Others")
+    assert await refused(lambda: others.get_entity("p", "1")) == (403, "AuthenticationFailed")
+
+
+def moments(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields` with every span of time counted from now."""
+    return {
+        name: datetime.now(UTC) + value if isinstance(value, timedelta) else value for name, value in fields.items()
+    }

@@ -1,0 +1,409 @@
+"""The proof by tokens of our own, against a data plane that checks their signatures as Azure would."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+
+from shared.actions.verification import LIFETIME, Answer, EndpointResult, Subject, Try, Verifier, judge, read_answer
+from shared.domain.account import AccountFacts
+from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.sas import Service, verify
+from tests.support import samples
+from tests.support.data_plane import NEW_KEY, DataPlane
+from tests.support.samples import ACCOUNT, KEYS, NOW, SERVICES
+
+ACCEPTED, REFUSED = Try(Answer.ACCEPTED, "404"), Try(Answer.REFUSED, "403 AuthenticationFailed")
+UNDECIDED = Try(Answer.UNDECIDED, "500")
+POLICY = Subject("a token of the policy", "a token without it", control_decides=True, accepted="seen to be good")
+
+
+@pytest.fixture
+def plane() -> DataPlane:
+    return DataPlane()
+
+
+def verifier(plane: DataPlane, *, now: datetime = NOW) -> Verifier:
+    return Verifier(plane.connect, clock=lambda: now, new_id=lambda: "11111111-2222-4333-8444-555555555555")
+
+
+async def verified(
+    plane: DataPlane,
+    *tokens: VerificationToken,
+    account: AccountFacts | None = None,
+    changed: bool = True,
+    after: timedelta = timedelta(seconds=1),
+) -> Verification:
+    execution = samples.execution(*(tokens or (samples.verification_token(),)))
+    asked = verifier(plane, now=NOW + after)
+    return await asked.verify(execution, account or samples.account(), changed=changed, new_key=NEW_KEY)
+
+
+def endpoint(*tries: Try, control: Try = ACCEPTED, accepted_before: bool | None = None) -> EndpointResult:
+    return EndpointResult("blob", tries or (REFUSED,) * 3, control, accepted_before)
+
+
+# read_answer
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "answer"),
+    [
+        (404, "BlobNotFound", Answer.ACCEPTED),
+        (404, "ContainerNotFound", Answer.ACCEPTED),
+        (404, "", Answer.ACCEPTED),
+        (200, "", Answer.ACCEPTED),
+        (403, "AuthorizationPermissionMismatch", Answer.ACCEPTED),
+        (403, "AuthorizationSourceIPMismatch", Answer.ACCEPTED),
+        (403, "AuthorizationProtocolMismatch", Answer.ACCEPTED),
+        (403, "AuthorizationServiceMismatch", Answer.ACCEPTED),
+        (403, "AuthorizationResourceTypeMismatch", Answer.ACCEPTED),
+        (403, "AuthenticationFailed", Answer.REFUSED),
+        (403, "AuthorizationFailure", Answer.UNDECIDED),
+        (403, "KeyBasedAuthenticationNotPermitted", Answer.UNDECIDED),
+        (403, "AccountIsDisabled", Answer.UNDECIDED),
+        (403, "", Answer.UNDECIDED),
+        (401, "AuthenticationFailed", Answer.UNDECIDED),
+        (400, "AuthenticationFailed", Answer.UNDECIDED),
+        (409, "PublicAccessNotPermitted", Answer.UNDECIDED),
+        (500, "InternalError", Answer.UNDECIDED),
+        (503, "ServerBusy", Answer.UNDECIDED),
+        (307, "", Answer.UNDECIDED),
+    ],
+)
+def test_an_answer_says_what_it_says_about_the_signature(status: int, code: str, answer: Answer) -> None:
+    assert read_answer(status, code).answer is answer
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("AuthorizationFailure", "the account's network rules keep us out"),
+        ("KeyBasedAuthenticationNotPermitted", "shared key access is switched off for the account"),
+    ],
+)
+def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) -> None:
+    assert read_answer(403, code).said == f"403 {code}: {hint}"
+
+
+# EndpointResult
+
+
+@pytest.mark.parametrize(
+    ("result", "dead"),
+    [
+        (endpoint(), True),
+        (endpoint(control=REFUSED), False),
+        (endpoint(control=UNDECIDED), False),
+        (endpoint(control=UNDECIDED, accepted_before=False), False),
+        (endpoint(control=UNDECIDED, accepted_before=True), True),
+        (endpoint(control=REFUSED, accepted_before=True), True),
+        (endpoint(REFUSED, REFUSED, ACCEPTED, accepted_before=True), False),
+        (endpoint(REFUSED, UNDECIDED, REFUSED, accepted_before=True), False),
+        (replace(endpoint(control=UNDECIDED, accepted_before=True), subject=POLICY), False),
+        (replace(endpoint(control=REFUSED, accepted_before=True), subject=POLICY), False),
+        (replace(endpoint(), subject=POLICY), True),
+    ],
+)
+def test_dead_is_what_was_shown_good_and_is_refused_every_time(result: EndpointResult, dead: bool) -> None:
+    assert result.dead is dead
+
+
+@pytest.mark.parametrize("tries", [(ACCEPTED,), (REFUSED, REFUSED, ACCEPTED), (UNDECIDED, ACCEPTED, UNDECIDED)])
+def test_one_acceptance_is_a_sign_of_life(tries: Iterable[Try]) -> None:
+    assert endpoint(*tries).alive
+
+
+@pytest.mark.parametrize(
+    ("result", "evidence"),
+    [
+        (endpoint(ACCEPTED), "a token signed by the old key is still accepted."),
+        (endpoint(REFUSED, Try(Answer.UNDECIDED, "503 ServerBusy")), "not decided: 503 ServerBusy."),
+        (endpoint(control=Try(Answer.UNDECIDED, "400 Bad")), "not decided: 400 Bad."),
+        (endpoint(control=REFUSED), "not decided: 403 AuthenticationFailed."),
+        (
+            endpoint(),
+            "a token signed by the old key was refused 3 times on fresh connections "
+            "(403 AuthenticationFailed); the same token signed by the new key is accepted.",
+        ),
+        (
+            endpoint(control=UNDECIDED, accepted_before=True),
+            "a token signed by the old key was accepted before (404) and refused 3 times on fresh "
+            "connections (403 AuthenticationFailed).",
+        ),
+        (
+            replace(endpoint(accepted_before=True), subject=POLICY),
+            "a token of the policy was accepted before (seen to be good) and refused 3 times on fresh connections "
+            "(403 AuthenticationFailed); a token without it is accepted.",
+        ),
+        (replace(endpoint(ACCEPTED), subject=POLICY), "a token of the policy is still accepted."),
+    ],
+)
+def test_evidence_says_no_more_than_was_seen(result: EndpointResult, evidence: str) -> None:
+    assert result.evidence == evidence
+
+
+# judge
+
+DEAD, ALIVE, OPEN = endpoint(), endpoint(ACCEPTED), endpoint(control=REFUSED)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "waited", "outcome"),
+    [
+        ([DEAD], SECOND, Outcome.PROVEN),
+        ([DEAD, DEAD], SECOND, Outcome.PROVEN),
+        ([DEAD, ALIVE], SECOND, Outcome.PENDING),
+        ([ALIVE], timedelta(minutes=10), Outcome.PENDING),
+        ([ALIVE], timedelta(minutes=27) - SECOND, Outcome.PENDING),
+        ([ALIVE], timedelta(minutes=27), Outcome.STILL_ALIVE),
+        ([DEAD, ALIVE], timedelta(minutes=27), Outcome.STILL_ALIVE),
+        ([OPEN], SECOND, Outcome.PENDING),
+        ([OPEN], timedelta(minutes=2) - SECOND, Outcome.PENDING),
+        ([OPEN], timedelta(minutes=2), Outcome.ARM_ONLY),
+        ([DEAD, OPEN], SECOND, Outcome.PENDING),
+        ([DEAD, OPEN], timedelta(minutes=2), Outcome.PROVEN),
+        ([], SECOND, Outcome.ARM_ONLY),
+    ],
+)
+def test_the_outcome_is_no_more_than_the_endpoints_show(
+    endpoints: list[EndpointResult], waited: timedelta, outcome: Outcome
+) -> None:
+    assert judge(samples.execution(), endpoints, now=NOW + waited) is outcome
+
+
+# minting
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_proof_token_is_signed_by_the_key_that_is_to_die(plane: DataPlane, service: Service) -> None:
+    [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
+
+    minted = samples.leak(f"{token.url}{'&' if '?' in token.url else '?'}{token.query}")
+    assert verify(minted, account=ACCOUNT, keys=KEYS).key == "key2"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_proof_token_may_read_one_thing_over_https_for_half_an_hour(plane: DataPlane, service: Service) -> None:
+    [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
+
+    query = parse_qs(token.query)
+    assert (query["sp"], query["spr"], query["se"]) == (["r"], ["https"], ["2026-11-21T10:30:00Z"])
+    assert "ss" not in query
+    assert query.get("sr", ["-"]) != ["c"]
+
+
+def test_a_proof_token_lives_no_longer_than_half_an_hour_and_in_whole_seconds(plane: DataPlane) -> None:
+    """The service reads the end with the token's own precision, and the record must say the same."""
+    odd = NOW.replace(microsecond=999_999)
+    [token] = verifier(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
+
+    assert token.expires == (odd + LIFETIME).replace(microsecond=0)
+
+
+def test_there_is_a_proof_token_for_each_service_that_the_leak_opened_and_the_account_has(plane: DataPlane) -> None:
+    account = samples.account()
+    without_files = replace(account, endpoints={s: u for s, u in account.endpoints.items() if s is not Service.FILE})
+
+    tokens = verifier(plane).mint(without_files, [Service.TABLE, Service.FILE, Service.BLOB], key=KEYS["key2"])
+
+    assert [token.service for token in tokens] == [Service.BLOB, Service.TABLE]
+
+
+def test_what_a_proof_token_reads_has_a_name_of_its_own(plane: DataPlane) -> None:
+    ids = iter(("aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"))
+    two = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: next(ids))
+
+    one, other = (two.mint(samples.account(), [Service.BLOB], key=KEYS["key2"])[0].url for _ in range(2))
+
+    assert one == f"https://{ACCOUNT}.blob.core.windows.net/sasquashproofaaaaaaaa00004000/none"
+    assert other != one
+
+
+# try_before
+
+
+@pytest.mark.parametrize(
+    ("says", "accepted"),
+    [
+        ((404, "BlobNotFound"), True),
+        ((403, "AuthenticationFailed"), False),
+        ((403, "AuthorizationFailure"), None),
+        (ServiceRequestError("no route"), None),
+    ],
+)
+async def test_a_token_is_tried_before_the_lever_is_pulled(
+    plane: DataPlane, says: tuple[int, str] | AzureError, accepted: bool | None
+) -> None:
+    plane.says[f"{ACCOUNT}.blob.core.windows.net"] = says
+
+    tried = await verifier(plane).try_before(samples.verification_token())
+
+    assert tried == samples.verification_token(accepted_before=accepted)
+
+
+# prove
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_key_that_is_refused_while_the_new_one_is_accepted_is_dead(
+    plane: DataPlane, service: Service
+) -> None:
+    verification = await verified(plane, samples.verification_token(service))
+
+    assert verification.outcome is Outcome.PROVEN
+    assert "refused 3 times" in verification.evidence[1]
+
+
+async def test_the_table_service_says_its_codes_in_the_body_alone(plane: DataPlane) -> None:
+    plane.in_body = True
+
+    assert (await verified(plane, samples.verification_token(Service.TABLE))).outcome is Outcome.PROVEN
+
+
+async def test_a_key_that_is_still_accepted_is_not_dead(plane: DataPlane) -> None:
+    plane.keys.append(KEYS["key2"])
+
+    verification = await verified(plane)
+
+    assert verification.outcome is Outcome.PENDING
+    assert verification.evidence[1] == "blob: a token signed by the old key is still accepted."
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_a_proof_says_whether_the_old_key_was_accepted_at_last_sight(plane: DataPlane, accepted: bool) -> None:
+    plane.keys += [KEYS["key2"]] * accepted
+
+    assert (await verified(plane)).accepted is accepted
+
+
+async def test_a_key_that_outlives_all_patience_is_said_to_be_alive(plane: DataPlane) -> None:
+    plane.keys.append(KEYS["key2"])
+
+    assert (await verified(plane, after=timedelta(minutes=28))).outcome is Outcome.STILL_ALIVE
+
+
+async def test_an_unchanged_key_is_alive_whatever_the_data_plane_says(plane: DataPlane) -> None:
+    verification = await verified(plane, changed=False)
+
+    assert verification.outcome is Outcome.STILL_ALIVE
+    assert plane.requests == []
+
+
+@pytest.mark.parametrize("code", ["AuthorizationFailure", "KeyBasedAuthenticationNotPermitted"])
+@pytest.mark.parametrize(
+    ("after", "outcome"), [(timedelta(seconds=1), Outcome.PENDING), (timedelta(minutes=3), Outcome.ARM_ONLY)]
+)
+async def test_a_firewall_does_not_pass_for_a_dead_key(
+    plane: DataPlane, code: str, after: timedelta, outcome: Outcome
+) -> None:
+    plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, code)
+
+    assert (await verified(plane, after=after)).outcome is outcome
+
+
+async def test_a_request_that_no_key_could_pass_does_not_pass_for_a_dead_key(plane: DataPlane) -> None:
+    plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, "AuthenticationFailed")
+
+    assert (await verified(plane)).outcome is Outcome.PENDING
+
+
+@pytest.mark.parametrize("error", [ServiceRequestError("no route"), ServiceResponseError("reset")])
+async def test_a_data_plane_that_cannot_be_reached_leaves_arm_s_word(plane: DataPlane, error: AzureError) -> None:
+    plane.says[f"{ACCOUNT}.blob.core.windows.net"] = error
+
+    verification = await verified(plane, after=timedelta(minutes=3))
+
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert type(error).__name__ in verification.evidence[1]
+
+
+async def test_the_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
+    plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = (404, "ContainerNotFound")
+
+    verification = await verified(plane, account=samples.account(secondary=True))
+
+    assert verification.outcome is Outcome.PENDING
+    assert verification.evidence[2].startswith("blob (secondary): a token signed by the old key is still accepted")
+
+
+async def test_a_copy_that_is_not_reached_keeps_the_proof_open(plane: DataPlane) -> None:
+    plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = ServiceResponseError("reset")
+
+    assert (await verified(plane, account=samples.account(secondary=True))).outcome is Outcome.PENDING
+
+
+async def test_every_service_and_its_copy_are_asked(plane: DataPlane) -> None:
+    tokens = [samples.verification_token(service) for service in SERVICES]
+
+    verification = await verified(plane, *tokens, account=samples.account(secondary=True))
+
+    assert verification.outcome is Outcome.PROVEN
+    [of_all] = verification.evidence[1:]  # one sentence where the same is to be said of all
+    assert of_all.split(":")[0].split(", ") == [
+        "blob",
+        "blob (secondary)",
+        "file",
+        "queue",
+        "queue (secondary)",
+        "table",
+        "table (secondary)",
+    ]
+
+
+async def test_each_try_has_a_connection_of_its_own_which_is_closed(plane: DataPlane) -> None:
+    await verified(plane)
+
+    assert (plane.opened, plane.closed, len(plane.requests)) == (4, 4, 4)
+
+
+async def test_a_connection_is_closed_when_its_try_fails(plane: DataPlane) -> None:
+    plane.says[f"{ACCOUNT}.blob.core.windows.net"] = ServiceResponseError("reset")
+    await verified(plane)
+
+    assert plane.opened == plane.closed
+
+
+async def test_only_reads_of_one_thing_that_does_not_exist_are_sent(plane: DataPlane) -> None:
+    await verified(plane)
+
+    assert {(request.method, urlsplit(request.url).path) for request in plane.requests} == {
+        ("GET", "/sasquashproof1/none")
+    }
+
+
+@pytest.mark.parametrize(
+    ("left", "asked"),
+    [(timedelta(minutes=1, seconds=1), True), (timedelta(minutes=1), False), (timedelta(minutes=-5), False)],
+)
+async def test_a_proof_token_that_may_be_refused_for_its_age_is_not_asked(
+    plane: DataPlane, left: timedelta, asked: bool
+) -> None:
+    verification = await verified(
+        plane, samples.verification_token(life=timedelta(minutes=3) + left), after=timedelta(minutes=3)
+    )
+
+    assert bool(plane.requests) is asked
+    assert verification.outcome is (Outcome.PROVEN if asked else Outcome.ARM_ONLY)
+
+
+async def test_without_proof_tokens_arm_s_word_is_all_there_is(plane: DataPlane) -> None:
+    execution: Execution = samples.execution(confirmed_by="listing")
+
+    verification = await verifier(plane).verify(execution, samples.account(), changed=True, new_key=NEW_KEY)
+
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert verification.evidence == ("ARM: the hash of key2 is no longer that of the leaked credential's key.",)
+
+
+async def test_what_is_proven_is_told_without_a_token(plane: DataPlane) -> None:
+    plane.says[f"{ACCOUNT}.file.core.windows.net"] = ServiceResponseError("https://x/?sig=abc")
+    verification = await verified(plane, *(samples.verification_token(service) for service in SERVICES))
+
+    signatures = [parse_qs(urlsplit(request.url).query)["sig"][0] for request in plane.requests]
+    assert signatures
+    assert not any(signature in repr(verification) for signature in (*signatures, "sig="))

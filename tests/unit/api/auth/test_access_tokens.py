@@ -1,0 +1,231 @@
+"""Whom an access token is believed, and each way in which it is not."""
+
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
+import pytest
+from azure.core.exceptions import ServiceRequestError
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from shared.api.auth.access_tokens import MissingToken, Role
+from shared.domain.azure_clouds import CLOUDS
+from shared.domain.caller import Caller
+from shared.errors import TransientFailure, Unauthenticated
+from tests.support.entra import (
+    APP_ID,
+    CLAIMS,
+    NAME,
+    OBJECT_ID,
+    TENANT,
+    KeyServer,
+    access_tokens,
+    signing_key,
+    token,
+)
+from tests.support.samples import NOW
+
+OTHER = "11111111-2222-4333-8444-555555555555"
+
+
+def bearer(text: str) -> str:
+    return f"Bearer {text}"
+
+
+# Who it is
+
+
+async def test_a_good_token_names_the_caller_and_the_roles() -> None:
+    who = await access_tokens().check(bearer(token(roles=["Sasquash.Reader", "Sasquash.Approver"])))
+
+    assert who.caller == Caller(NAME, OBJECT_ID)
+    assert who.roles == {Role.READER, Role.APPROVER}
+
+
+async def test_a_token_of_version_2_is_as_good() -> None:
+    issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    text = token(without="appid", iss=issuer, ver="2.0", azp=APP_ID, upn=None, preferred_username=NAME)
+
+    assert (await access_tokens().check(bearer(text))).caller == Caller(NAME, OBJECT_ID)
+
+
+@pytest.mark.parametrize("cloud", list(CLOUDS))
+async def test_the_issuers_are_those_of_the_cloud(cloud: str) -> None:
+    tokens = access_tokens(cloud=cloud)
+
+    for issuer in CLOUDS[cloud].token_issuers:  # type: ignore[index]
+        await tokens.check(bearer(token(iss=issuer.format(tenant=TENANT))))
+    foreign = {issuer for name, other in CLOUDS.items() if name != cloud for issuer in other.token_issuers}
+    for issuer in foreign - set(CLOUDS[cloud].token_issuers):  # type: ignore[index]
+        with pytest.raises(Unauthenticated):
+            await tokens.check(bearer(token(iss=issuer.format(tenant=TENANT))))
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"preferred_username": "second@contoso.com", "unique_name": "third@contoso.com"}, NAME),
+        ({"upn": None, "preferred_username": "second@contoso.com", "unique_name": "third"}, "second@contoso.com"),
+        ({"upn": "", "unique_name": "third@contoso.com"}, "third@contoso.com"),
+        ({"upn": ["a"]}, APP_ID),
+        ({"upn": None}, APP_ID),
+        ({"upn": "a\n\x1b[31m\u202eda"}, "a[31mda"),
+        ({"upn": "a" * 300}, "a" * 200),
+    ],
+)
+async def test_the_name_is_the_persons_or_the_apps_and_can_be_shown(claims: dict[str, object], name: str) -> None:
+    assert (await access_tokens().check(bearer(token(**claims)))).caller.name == name
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [None, [], "Sasquash.Approver", {"Sasquash.Approver": 1}, ["sasquash.approver"], ["Other.Role", 1, None, ["x"]]],
+)
+async def test_without_a_role_that_we_know_the_caller_has_none(roles: object) -> None:
+    assert (await access_tokens().check(bearer(token(roles=roles)))).roles == frozenset()
+
+
+@pytest.mark.parametrize("audience", ["api://sasquash", "api://sasquash/", OTHER])
+async def test_the_token_may_be_for_any_audience_of_the_settings(audience: str) -> None:
+    tokens = access_tokens(api_audiences=f"api://sasquash,{OTHER}")
+
+    await tokens.check(bearer(token(aud=audience)))
+
+
+@pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer   {}  "])
+async def test_the_scheme_is_read_as_http_has_it(header: str) -> None:
+    await access_tokens().check(header.format(token()))
+
+
+async def test_a_clock_that_is_a_little_ahead_does_no_harm() -> None:
+    await access_tokens().check(bearer(token(nbf=int(NOW.timestamp()) + 20)))
+
+
+# Who it is not
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", f"Token {'a.b.c'}"])
+async def test_without_a_bearer_token_nobody_is_there(header: str | None) -> None:
+    with pytest.raises(MissingToken):
+        await access_tokens().check(header)
+
+
+def encoded(part: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+def unsigned(algorithm: str) -> str:
+    return f"{encoded({'alg': algorithm, 'typ': 'JWT', 'kid': 'first'})}.{encoded(CLAIMS)}."
+
+
+def signed_with_the_public_key_as_a_secret() -> str:
+    secret = signing_key("first").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    text = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': 'first'})}.{encoded(CLAIMS)}"
+    signature = hmac.new(secret, text.encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def altered() -> str:
+    header, _, signature = token(roles=["Sasquash.Reader"]).split(".")
+    return f"{header}.{encoded(CLAIMS | {'roles': ['Sasquash.Approver']})}.{signature}"
+
+
+def with_header(**header: Any) -> str:
+    return jwt.encode(CLAIMS, signing_key("first"), algorithm=header.pop("alg", "RS256"), headers=header)
+
+
+def bringing_its_own_key() -> str:
+    own = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(signing_key("foreign").public_key()))
+    return jwt.encode(CLAIMS, signing_key("foreign"), algorithm="RS256", headers={"kid": "first", "jwk": own})
+
+
+FORGED = {
+    "no signature": unsigned("none"),
+    "no signature, in other words": unsigned("nOnE"),
+    "RS256 in name only": unsigned("RS256") + "AAAA",
+    "HS256 with the public key": signed_with_the_public_key_as_a_secret,
+    "another algorithm": lambda: with_header(alg="RS512", kid="first"),
+    "another padding": lambda: with_header(alg="PS256", kid="first"),
+    "altered": altered,
+    "a foreign key under a known id": lambda: token(signed_by="foreign", key_id="first"),
+    "a key of its own": bringing_its_own_key,
+    "an unknown key": lambda: token(signed_by="foreign"),
+    "no key id": with_header,
+    "no token": "abc",
+    "four parts": "a.b.c.d",
+    "not base64": "!!.!!.!!",
+    "not JSON": "YWJj.YWJj.YWJj",
+    "a deep header": f"{base64.urlsafe_b64encode(b'[' * 11000).decode().rstrip('=')}.YQ.YQ",
+    "too long": lambda: token(padding="a" * 20000),
+    "two tokens": lambda: f"{token()},Bearer {token()}",
+}
+MISDIRECTED: dict[str, dict[str, Any]] = {
+    "another issuer": {"iss": f"https://sts.windows.net/{OTHER}/"},
+    "an issuer of another cloud": {"iss": f"https://login.microsoftonline.us/{TENANT}/v2.0"},
+    "an issuer that only begins right": {"iss": f"https://sts.windows.net/{TENANT}/evil"},
+    "no issuer": {"without": "iss"},
+    "another tenant": {"tid": OTHER},
+    "no tenant": {"without": "tid"},
+    "another audience": {"aud": "https://graph.microsoft.com"},
+    "an audience that only begins right": {"aud": "api://sasquash-test"},
+    "several audiences": {"aud": ["api://sasquash", "https://graph.microsoft.com"]},
+    "no audience": {"without": "aud"},
+    "expired": {"exp": int(NOW.timestamp()) - 1},
+    "expired just now": {"exp": int(NOW.timestamp())},
+    "no end": {"without": "exp"},
+    "an end of another kind": {"exp": "2099-01-01"},
+    "an end that is no number": {"exp": True},
+    "not valid yet": {"nbf": int(NOW.timestamp()) + 31},
+    "no beginning": {"without": "nbf"},
+    "a beginning that is no number": {"nbf": True},
+    "no object id": {"without": "oid"},
+    "an object id of another kind": {"oid": 7},
+    "an object id that is none": {"oid": "admin"},
+    "an ID token": {"without": "appid"},
+}
+BAD = FORGED | {name: (lambda changed=changed: token(**changed)) for name, changed in MISDIRECTED.items()}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_a_token_with_a_fault_is_refused_and_not_repeated(name: str) -> None:
+    made = BAD[name]
+    text = made() if callable(made) else made
+
+    with pytest.raises(Unauthenticated) as refused:
+        await access_tokens().check(bearer(text))
+
+    assert not isinstance(refused.value, MissingToken)
+    assert all(part not in str(refused.value) for part in text.split(".") if len(part) > 3)
+    assert refused.value.__cause__ is None
+
+
+async def test_without_audiences_in_the_settings_every_token_is_refused() -> None:
+    with pytest.raises(Unauthenticated, match="SASQUASH_API_AUDIENCES"):
+        await access_tokens(api_audiences="").check(bearer(token()))
+
+
+async def test_when_the_keys_cannot_be_had_it_is_not_the_callers_fault() -> None:
+    server = KeyServer()
+    server.fails = ServiceRequestError("no way")
+
+    with pytest.raises(TransientFailure):
+        await access_tokens(server).check(bearer(token()))
+
+
+# How a refusal is told
+
+
+def test_without_a_token_the_challenge_says_only_where_to_get_one() -> None:
+    assert access_tokens().challenge(MissingToken("none")) == (
+        f'Bearer authorization_uri="https://login.microsoftonline.com/{TENANT}"'
+    )
+
+
+def test_with_a_bad_token_the_challenge_says_what_is_wrong() -> None:
+    assert access_tokens().challenge(Unauthenticated("The token has expired.")) == (
+        f'Bearer authorization_uri="https://login.microsoftonline.com/{TENANT}", error="invalid_token", '
+        'error_description="The token has expired."'
+    )

@@ -1,0 +1,40 @@
+from datetime import timedelta
+
+from shared.api.intake.delivery_cache import Deliveries
+from tests.support.intake import Clock
+
+
+def made() -> tuple[Deliveries[str], Clock]:
+    clock = Clock()
+    return Deliveries(clock=clock), clock
+
+
+def test_a_delivery_is_answered_as_before() -> None:
+    deliveries, _ = made()
+    deliveries.note("github", "d1", "answer")
+
+    assert deliveries.answered("github", "d1") == "answer"
+
+
+def test_a_delivery_of_another_source_or_without_an_id_is_new() -> None:
+    deliveries, _ = made()
+    deliveries.note("github", "d1", "answer")
+    deliveries.note("github", None, "answer")
+
+    assert [deliveries.answered("wiz", "d1"), deliveries.answered("github", None)] == [None, None]
+
+
+def test_after_ten_minutes_it_is_looked_at_anew() -> None:
+    deliveries, clock = made()
+    deliveries.note("github", "d1", "answer")
+    clock.now += timedelta(minutes=10)
+
+    assert deliveries.answered("github", "d1") is None
+
+
+def test_a_flood_of_deliveries_takes_no_more_memory_than_that() -> None:
+    deliveries, _ = made()
+    for number in range(2001):
+        deliveries.note("github", str(number), "answer")
+
+    assert (deliveries.answered("github", "0"), deliveries.answered("github", "1")) == (None, "answer")

@@ -1,0 +1,174 @@
+"""What of a record is shown, and that docs/openapi.yaml describes just that."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from shared.api.revocations import responses
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import (
+    Approval,
+    Filed,
+    KeyDistribution,
+    KeyDistributionOutcome,
+    Liveness,
+    LockedDown,
+    Notification,
+    Outcome,
+    Owner,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+    Verification,
+)
+from shared.domain.target import ActionKind, Lockdown
+from shared.domain.usage import Client, Touched, Usage
+from shared.sas import Service, key_sha256
+from tests.support import samples
+from tests.support.openapi import described
+from tests.support.samples import NOW
+
+ADA = Caller("ada@contoso.com", "cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca")
+RAVN = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")
+
+
+def full() -> Revocation:
+    """A record in which everything has happened."""
+    token = samples.verification_token(Service.BLOB, accepted_before=True)
+    record = replace(
+        samples.revocation(),
+        finding=replace(samples.finding(), reported_by=RAVN, reason="Found on GitHub"),
+        account=samples.account(),
+        key_name="key2",
+        key_sha256=key_sha256(samples.KEYS["key2"]),
+        attributed_at=NOW,
+        decided_by="rule write-or-delete",
+        plan=samples.plan(),
+        deadline=NOW + timedelta(hours=4),
+        approval=Approval(ADA, NOW, "d" * 64, "The owner agrees"),
+        liveness=Liveness(NOW, True, "Azure accepts it."),
+        usage=Usage(
+            NOW,
+            90,
+            first=NOW,
+            last=NOW,
+            objects=(Touched("/models/m.ckpt", 2, 1),),
+            clients=(Client("203.0.113.9", "curl", 2),),
+            others=(Client("198.51.100.1", "billing", 3),),
+        ),
+        execution=samples.execution(token),
+        verification=Verification(Outcome.PROVEN, NOW, ("blob: refused 3 times.",)),
+        key_distribution=KeyDistribution(
+            KeyDistributionOutcome.DONE, NOW, "It is there.", "https://v.vault.azure.net/secrets/s"
+        ),
+        lockdown=LockedDown(Lockdown.SHARED_KEY, NOW, '{"allowSharedKeyAccess": true}', '{"a": {}}', NOW),
+        filed=Filed("7", State.PROVEN),
+        owners=(Owner("owner@contoso.com", None, "tag sasquash-owner"),),
+        owners_rejected=("someone@example.com: not a domain of ours",),
+        notifications=(Notification(State.PROVEN, ("owner@contoso.com",), NOW),),
+        sightings=(Sighting("scanner", None, NOW),),
+    )
+    return record.reach(State.CLOSED, now=NOW, detail="Nothing is open.")
+
+
+def order() -> Revocation:
+    ordered = Order("robustmodels", ActionKind.LOCKDOWN, "network")
+    return Revocation.of(Finding("ab" * 32, None, "responder", None, NOW, ordered, RAVN, "Both keys leaked"), now=NOW)
+
+
+RECORDS = {
+    "full": full(),
+    "fresh": Revocation.of(samples.finding(), now=NOW),
+    "key": Revocation.of(samples.finding(samples.connection_string()), now=NOW),
+    "policy": Revocation.of(samples.finding(samples.policy_sas()), now=NOW),
+    "delegation": Revocation.of(samples.finding(samples.delegation_sas()), now=NOW),
+    "queue": Revocation.of(samples.finding(samples.queue_sas()), now=NOW),
+    "unreadable": Revocation.of(Finding("ab" * 32, None, "scanner", None, NOW), now=NOW),
+    "order": order(),
+    "locked": replace(order(), lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")),
+    "ended": samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="No key of it matches."),
+    "unchanged": samples.revocation(),
+}
+
+
+def shown(record: Revocation) -> dict[str, object]:
+    text = msgspec.json.encode(responses.whole(record, now=NOW))
+    value: dict[str, object] = json.loads(text)
+    return value
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_what_is_shown_is_what_the_description_says_and_no_field_more(name: str) -> None:
+    record = RECORDS[name]
+
+    described("Revocation", shown(record))
+    described("Summary", json.loads(msgspec.json.encode(responses.summary(record, now=NOW))))
+
+
+def test_no_proof_token_is_shown() -> None:
+    token = samples.verification_token(Service.BLOB)
+    text = json.dumps(shown(samples.revocation(execution=samples.execution(token))))
+
+    assert token.query not in text
+    assert "sig=" not in text
+    assert token.url not in text
+
+
+def test_no_key_and_no_signature_is_shown() -> None:
+    for leaked in (samples.account_sas(), samples.connection_string()):
+        text = json.dumps(shown(Revocation.of(samples.finding(leaked), now=NOW)))
+
+        assert samples.KEYS["key1"] not in text
+        assert leaked.partition("sig=")[2][:20] not in text or "sig=" not in leaked
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        ("fresh", "account_sas"),
+        ("key", "account_key"),
+        ("order", "order"),
+        ("unreadable", "unreadable_report"),
+    ],
+)
+def test_the_kind_is_that_of_the_credential_or_of_what_stands_for_one(record: str, kind: str) -> None:
+    assert responses.summary(RECORDS[record], now=NOW)["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("record", "account"),
+    [
+        (samples.revocation(account=replace(samples.account(), name="asarmhasit")), "asarmhasit"),
+        (samples.revocation(), "robustmodels"),
+        (order(), "robustmodels"),
+        (RECORDS["unreadable"], None),
+    ],
+)
+def test_the_account_is_named_as_well_as_it_is_known(record: Revocation, account: str | None) -> None:
+    assert responses.summary(record, now=NOW)["account"] == account
+
+
+def test_a_record_changed_when_it_reached_its_state() -> None:
+    later = NOW + timedelta(hours=1)
+
+    assert responses.summary(samples.revocation(), now=NOW)["changed_at"] == NOW
+    assert (
+        responses.summary(samples.revocation().reach(State.CLOSED, now=later, detail=""), now=NOW)["changed_at"]
+        == later
+    )
+
+
+def test_what_the_lockdown_took_is_shown_as_arm_has_it() -> None:
+    assert shown(RECORDS["full"])["lockdown"] == {
+        "kind": "shared_key",
+        "at": "2026-11-21T10:00:00Z",
+        "before": {"allowSharedKeyAccess": True},
+        "after": {"a": {}},
+        "undone_at": "2026-11-21T10:00:00Z",
+    }
+    assert responses.whole(RECORDS["locked"], now=NOW)["lockdown"]["after"] is None  # type: ignore[index]

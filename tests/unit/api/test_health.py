@@ -1,0 +1,50 @@
+import asyncio
+import json
+
+import azure.functions as func
+import pytest
+
+from shared.api import health
+from shared.errors import Blocked, TransientFailure
+from shared.persistence.revocations import Ledger
+
+
+class Reached(Ledger):
+    """A ledger whose table answers, raises, or is silent."""
+
+    def __init__(self, outcome: Exception | asyncio.Event | None = None) -> None:
+        self._outcome = outcome
+
+    async def ping(self) -> None:
+        if isinstance(self._outcome, asyncio.Event):
+            await self._outcome.wait()
+        elif self._outcome is not None:
+            raise self._outcome
+
+
+def said(response: func.HttpResponse) -> tuple[int, object]:
+    return response.status_code, json.loads(response.get_body())
+
+
+async def test_an_app_that_reaches_its_ledger_is_well() -> None:
+    assert said(await health.answer(Reached())) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize("error", [TransientFailure("table sasquashstate"), Blocked("no right on sasquashstate")])
+async def test_an_app_that_does_not_reach_its_ledger_says_so_and_no_more(error: Exception) -> None:
+    assert said(await health.answer(Reached(error))) == (503, {"status": "ledger unreachable"})
+
+
+async def test_a_ledger_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_TIMEOUT", 0.01)
+
+    assert said(await health.answer(Reached(asyncio.Event()))) == (503, {"status": "ledger unreachable"})
+
+
+async def test_what_nobody_foresaw_is_not_hidden() -> None:
+    with pytest.raises(KeyError):
+        await health.answer(Reached(KeyError("bug")))
+
+
+async def test_the_answer_is_json() -> None:
+    assert (await health.answer(Reached())).mimetype == "application/json"

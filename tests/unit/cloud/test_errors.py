@@ -1,0 +1,153 @@
+from unittest.mock import MagicMock
+
+import pytest
+from aiohttp import ClientConnectorError, ClientOSError, ServerDisconnectedError
+from aiohttp.client_reqrep import ConnectionKey
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+)
+from azure.core.rest import HttpRequest
+
+from shared.cloud.errors import from_account, from_azure, translate_errors
+from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
+
+
+class Answer:
+    """As much of an HTTP response as azure-core's errors read."""
+
+    def __init__(self, status: int, code: str, headers: dict[str, str]) -> None:
+        self.status_code = status
+        self.reason = "reason"
+        self.headers = headers
+        self.request = HttpRequest("GET", "https://example.com")
+        self._text = f'{{"error": {{"code": "{code}", "message": "m"}}}}'
+
+    def text(self) -> str:
+        return self._text
+
+    def body(self) -> bytes:
+        return self._text.encode()
+
+
+def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashError:
+    return from_azure(HttpResponseError(response=Answer(status, code, headers)), doing="Doing it")
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_a_failing_service_passes_and_may_have_acted(status: int) -> None:
+    error = translate(status)
+
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
+
+
+def test_a_throttled_call_did_nothing_and_says_when_to_come_back() -> None:
+    error = translate(429, **{"Retry-After": "17"})
+
+    assert isinstance(error, Throttled)
+    assert error.had_no_effect
+    assert error.retry_after == 17.0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "AuthorizationFailed"), (409, "ScopeLocked"), (401, "Nope"), (400, "Bad")]
+)
+def test_a_refusal_needs_a_person(status: int, code: str) -> None:
+    error = translate(status, code)
+
+    assert isinstance(error, Blocked)
+    assert code in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (409, "ScopeLocked", "ReadOnly lock"),
+        (403, "RequestDisallowedByPolicy", "Azure Policy"),
+        (403, "DenyAssignmentAuthorizationFailed", "deny assignment"),
+        (409, "ReadOnlyDisabledSubscription", "subscription is disabled"),
+    ],
+)
+def test_what_stands_in_the_way_is_named_with_what_to_do(status: int, code: str, said: str) -> None:
+    error = translate(status, code)
+
+    assert isinstance(error, Blocked)
+    assert said in str(error)
+
+
+def test_what_is_gone_is_told_apart() -> None:
+    assert isinstance(translate(404, "ResourceNotFound"), NotFound)
+
+
+NO_CONNECTION = ClientConnectorError(MagicMock(spec=ConnectionKey), OSError("refused"))
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        ServiceRequestError("refused", error=NO_CONNECTION),
+        ServiceRequestTimeoutError("late", error=TimeoutError()),
+    ],
+    ids=["refused", "timed-out"],
+)
+def test_a_request_without_a_connection_did_nothing(cause: AzureError) -> None:
+    error = from_azure(cause, doing="Doing it")
+
+    assert isinstance(error, TransientFailure)
+    assert error.had_no_effect
+
+
+@pytest.mark.parametrize("inside", [ServerDisconnectedError(), ClientOSError(104, "reset"), None])
+def test_a_connection_that_broke_leaves_open_what_happened(inside: Exception | None) -> None:
+    """azure-core calls it a ServiceRequestError, although the request may have been sent, and carried out."""
+    error = from_azure(ServiceRequestError("reset", error=inside), doing="Doing it")
+
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
+
+
+def test_a_lost_answer_leaves_open_what_happened() -> None:
+    error = from_azure(ServiceResponseError("reset"), doing="Doing it")
+
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
+
+
+def test_a_missing_token_passes() -> None:
+    assert isinstance(from_azure(ClientAuthenticationError("no token"), doing="Doing it"), TransientFailure)
+
+
+def test_the_message_repeats_nothing_of_the_body() -> None:
+    error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))
+
+    assert "sig" not in str(from_azure(error, doing="Doing it"))
+
+
+def test_translate_errors_raises_our_error_with_the_cause() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(NotFound, match=r"^Reading it failed: 404") as raised, translate_errors("Reading it"):
+        raise cause
+
+    assert raised.value.__cause__ is cause
+
+
+def test_translate_errors_takes_another_meaning() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(AccountGone), translate_errors("Reading it", meaning=from_account):
+        raise cause
+
+
+def test_translate_errors_passes_other_exceptions_unchanged() -> None:
+    error = ValueError("x")
+
+    with pytest.raises(ValueError) as raised, translate_errors("Reading it"):  # noqa: PT011 -- the very object below
+        raise error
+
+    assert raised.value is error

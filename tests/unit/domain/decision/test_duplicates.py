@@ -1,0 +1,191 @@
+"""What another report does to a record."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.domain.decision.duplicates import says_nothing_until, with_report
+from shared.domain.finding import Finding
+from shared.domain.revocation import (
+    KeyDistribution,
+    KeyDistributionOutcome,
+    LockedDown,
+    Notification,
+    Outcome,
+    Owner,
+    Reason,
+    Revocation,
+    State,
+    Verification,
+)
+from shared.domain.target import Lockdown
+from tests.support import samples
+from tests.support.samples import NOW
+
+LATER = NOW + timedelta(minutes=2)
+ANOTHER = replace(samples.finding(), source="gitlab", url=None)
+LOCKED = LockedDown(Lockdown.NETWORK, NOW, "{}")
+
+
+def ended(reason: Reason, **changed: object) -> Revocation:
+    return samples.revocation(**changed).end(reason, now=NOW, detail="")
+
+
+def reported(current: Revocation, finding: Finding = ANOTHER, *, now: datetime = LATER) -> Revocation:
+    noted = with_report(current, finding, now=now)
+    assert noted is not None
+    return noted
+
+
+def test_a_report_from_elsewhere_is_noted() -> None:
+    noted = reported(samples.revocation())
+
+    assert [(s.source, s.url) for s in noted.sightings] == [("gitlab", None)]
+
+
+@pytest.mark.parametrize("finding", [samples.finding(), replace(samples.finding(), detected_at=LATER)])
+def test_the_same_report_again_changes_nothing(finding: Finding) -> None:
+    assert with_report(samples.revocation(), finding, now=LATER) is None
+
+
+def test_a_second_report_from_elsewhere_is_noted_once() -> None:
+    assert with_report(reported(samples.revocation()), ANOTHER, now=LATER) is None
+
+
+def test_a_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> None:
+    record = samples.revocation()
+    for number in range(50):
+        record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
+
+    assert len(record.sightings) == 20
+
+
+def test_long_addresses_do_not_outgrow_it_either() -> None:
+    record = samples.revocation()
+    for number in range(20):
+        url = f"https://git.contoso.com/{number}/".ljust(2048, "x")
+        record = with_report(record, replace(ANOTHER, url=url), now=LATER) or record
+
+    assert len(record.sightings) == 2
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.NO_KEY_MATCHES, Reason.POLICY_GONE, Reason.POLICY_EXPIRED, Reason.BLOCKED, Reason.NOT_OURS]
+)
+def test_what_ended_without_a_pull_is_looked_at_anew(reason: Reason) -> None:
+    assert reported(ended(reason)).state is State.RECEIVED
+
+
+def test_what_was_only_observed_is_looked_at_anew() -> None:
+    record = samples.revocation().reach(State.OBSERVED, now=NOW, detail="")
+
+    assert reported(record).state is State.RECEIVED
+
+
+@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.COVERED, Reason.REJECTED])
+def test_what_is_certain_stays_ended(reason: Reason) -> None:
+    record = ended(reason)
+
+    assert reported(record).state is record.state
+
+
+def test_what_is_being_decided_goes_on_being_decided() -> None:
+    record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+
+    assert reported(record).state is State.AWAITING_APPROVAL
+
+
+def test_a_report_within_a_minute_is_the_same_report() -> None:
+    assert reported(ended(Reason.NO_KEY_MATCHES), now=NOW + timedelta(minutes=1)).state is State.UNRESOLVED
+
+
+def test_what_a_pull_ended_stays_ended() -> None:
+    record = ended(Reason.STILL_ALIVE, execution=samples.execution())
+
+    assert reported(record).state is State.FAILED
+
+
+def test_what_an_undone_lockdown_had_kept_out_is_looked_at_anew() -> None:
+    record = ended(
+        Reason.LOCKDOWN_UNDONE,
+        execution=samples.execution(),
+        verification=Verification(Outcome.ARM_ONLY, NOW, ()),
+        lockdown=replace(LOCKED, undone_at=NOW),
+    )
+
+    anew = reported(record)
+
+    assert (anew.state, anew.execution, anew.verification, anew.lockdown) == (State.RECEIVED, None, None, None)
+
+
+def test_the_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
+    assert reported(ended(Reason.BLOCKED, lockdown=LOCKED)).lockdown == LOCKED
+
+
+def test_what_was_thought_before_is_forgotten_and_who_was_told_is_not() -> None:
+    record = ended(
+        Reason.BLOCKED,
+        key_name="key2",
+        key_sha256="0" * 64,
+        attributed_at=NOW,
+        decided_by="approved",
+        plan=samples.plan(),
+        deadline=LATER,
+        approval=samples.approval("d" * 64),
+        liveness=samples.liveness(False),
+        key_distribution=KeyDistribution(KeyDistributionOutcome.NOT_ASKED, NOW, "No tag names a secret."),
+        owners=(Owner("a@contoso.com", None, "tag owner"),),
+        owners_rejected=("b@example.com",),
+        looked_for_account=1,
+        notifications=(Notification(State.FAILED, ("a@contoso.com",), NOW),),
+    )
+
+    anew = reported(record)
+
+    assert replace(anew, changes=(), sightings=(), detail="") == Revocation(
+        record.finding, NOW, notifications=record.notifications
+    )
+
+
+@pytest.mark.parametrize(("alive", "is_kept"), [(True, True), (False, False), (None, False)])
+def test_that_azure_accepted_the_token_once_stays_known(alive: bool | None, is_kept: bool) -> None:
+    said = samples.liveness(alive)
+
+    assert (reported(ended(Reason.BLOCKED, liveness=said)).liveness == said) is is_kept
+
+
+def test_an_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:
+    same_place = replace(samples.finding(), alert=samples.ALERT)
+    noted = reported(samples.revocation(), same_place)
+
+    assert noted.alerts == (samples.ALERT,)
+    assert with_report(noted, same_place, now=LATER) is None
+
+
+@pytest.mark.parametrize(
+    ("current", "seconds"),
+    [
+        (samples.revocation(), 30),
+        (ended(Reason.NO_KEY_MATCHES), 30),
+        (ended(Reason.EXPIRED), 30),
+    ],
+    ids=["being decided", "may be reopened, in a minute", "never reopened"],
+)
+def test_the_same_report_says_nothing_for_half_a_minute(current: Revocation, seconds: int) -> None:
+    assert says_nothing_until(current, now=NOW) == NOW + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("age", [31, 59, 60, 90])
+def test_what_may_be_reopened_sooner_is_reported_anew_then(age: int) -> None:
+    now = NOW + timedelta(seconds=age)
+
+    assert says_nothing_until(ended(Reason.NO_KEY_MATCHES), now=now) == NOW + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("age", [31, 59, 60, 90])
+def test_a_repeat_within_the_time_in_which_it_says_nothing_reopens_nothing(age: int) -> None:
+    current, now = ended(Reason.NO_KEY_MATCHES), NOW + timedelta(seconds=age)
+    last = says_nothing_until(current, now=now)
+
+    assert last <= now or with_report(current, samples.finding(), now=last) is None

@@ -1,0 +1,71 @@
+"""On what each change of a record rests, as its history says."""
+
+from dataclasses import replace
+
+import pytest
+
+from shared.domain import history_evidence
+from shared.domain.revocation import Approval, Outcome, Reason, Revocation, State, Verification
+from shared.sas import key_sha256
+from tests.support import samples
+from tests.support.samples import NOW, PERSON
+
+KEY_HASH = key_sha256(samples.KEYS["key2"])
+KNOWN = samples.revocation(key_name="key2", key_sha256=KEY_HASH)
+
+
+def reach(record: Revocation, state: State) -> Revocation:
+    return record.reach(state, now=NOW, detail="")
+
+
+def test_pull_rests_on_arithmetic_and_azure_s_answer() -> None:
+    said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
+
+    assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
+    assert "Shown by Azure's answer" in said
+
+
+def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
+    record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
+
+    assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
+
+
+@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (its deadline passed")])
+def test_pull_that_was_approved_says_by_whom(by: object, who: str) -> None:
+    approval = Approval(by, NOW, "d" * 64, "Ours.")  # type: ignore[arg-type]
+    record = replace(KNOWN, execution=samples.execution(), approval=approval)
+
+    assert f"Approved by {who}" in history_evidence.of(reach(record, State.CONTAINED))
+
+
+def test_approval_itself_names_the_plan() -> None:
+    record = replace(KNOWN, approval=samples.approval("d" * 64))
+
+    assert "plan dddddddddddd…" in history_evidence.of(reach(record, State.RECEIVED))
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
+def test_proof_rests_on_what_was_seen(state: State) -> None:
+    record = replace(KNOWN, verification=Verification(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
+
+    assert history_evidence.of(reach(record, state)) == "blob: refused. queue: refused."
+
+
+def test_what_azure_said_to_a_token_is_told() -> None:
+    record = samples.revocation(liveness=samples.liveness())
+
+    assert history_evidence.of(reach(record, State.AWAITING_APPROVAL)) == "Azure accepted it."
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CLOSED, State.UNRESOLVED])
+def test_what_rests_on_nothing_says_nothing(state: State) -> None:
+    assert history_evidence.of(reach(samples.revocation(), state)) == ""
+
+
+def test_only_a_pull_has_azure_s_correlation_id() -> None:
+    record = replace(KNOWN, execution=samples.execution())
+
+    assert history_evidence.correlation_id(reach(record, State.CONTAINED)) == "11111111-2222-4333-8444-555555555555"
+    assert history_evidence.correlation_id(reach(record, State.PROVEN)) is None
+    assert history_evidence.correlation_id(samples.revocation().end(Reason.EXPIRED, now=NOW, detail="")) is None

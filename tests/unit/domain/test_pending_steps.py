@@ -1,0 +1,354 @@
+"""What is due about a record: once for each state and reason, and again only for news."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.domain.pending_steps import (
+    closable,
+    confirmed,
+    open_alerts,
+    outstanding,
+    told_at_once,
+    unannounced,
+    unfiled,
+    untold,
+    with_verification,
+)
+from shared.domain.revocation import (
+    Claim,
+    ClosedAlert,
+    Filed,
+    Liveness,
+    LockedDown,
+    Notification,
+    Outcome,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+    Verification,
+)
+from shared.domain.target import ActionKind, Lockdown
+from shared.persistence.step_leases import unclaimed
+from tests.support import samples
+from tests.support.samples import NOW
+
+LATER = NOW + timedelta(minutes=5)
+_STATES_WITHOUT_MAIL = (State.RECEIVED, State.CLOSED, State.DISMISSED)
+
+
+def ended(reason: Reason) -> Revocation:
+    return samples.revocation().end(reason, now=NOW, detail="")
+
+
+def reopened(record: Revocation, reason: Reason) -> Revocation:
+    return record.reach(State.RECEIVED, now=LATER, detail="").end(reason, now=LATER, detail="")
+
+
+def test_every_state_but_the_first_is_announced_in_order() -> None:
+    record = samples.revocation().reach(State.CONTAINED, now=NOW, detail="").reach(State.PROVEN, now=LATER, detail="")
+
+    assert [change.state for change in unannounced(record)] == [State.CONTAINED, State.PROVEN]
+
+
+def test_what_was_announced_is_not_due_again_when_it_comes_back_as_it_was() -> None:
+    record = ended(Reason.NO_KEY_MATCHES)
+    told = replace(record, announced=record.changes)
+
+    assert unannounced(reopened(told, Reason.NO_KEY_MATCHES)) == []
+
+
+def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
+    record = ended(Reason.NO_KEY_MATCHES)
+    known = replace(
+        record,
+        announced=record.changes,
+        filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        notifications=(Notification(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+    )
+
+    news = reopened(known, Reason.PATH_LOST)
+
+    assert [change.reason for change in unannounced(news)] == [Reason.PATH_LOST]
+    assert unfiled(news)
+    assert untold(news)
+
+
+def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
+    known = replace(
+        ended(Reason.NO_KEY_MATCHES),
+        filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        notifications=(Notification(State.UNRESOLVED, (), NOW, Reason.NO_KEY_MATCHES),),
+    )
+
+    again = reopened(known, Reason.NO_KEY_MATCHES)
+
+    assert not unfiled(again)
+    assert not untold(again)
+
+
+@pytest.mark.parametrize("state", State)
+def test_nobody_is_mailed_about_what_needs_nobody(state: State) -> None:
+    assert untold(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_is_dismissed_gets_no_incident(state: State) -> None:
+    assert unfiled(samples.revocation(state=state)) is (state not in (State.RECEIVED, State.DISMISSED))
+
+
+def test_an_incident_that_was_filed_shows_even_a_dismissal() -> None:
+    record = replace(ended(Reason.COVERED), filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES))
+
+    assert unfiled(record)
+
+
+def test_a_claim_is_given_up_and_the_others_stay() -> None:
+    mail, incident = Claim("mail", LATER), Claim("incident", LATER)
+
+    assert unclaimed(samples.revocation(claims=(mail, incident)), "mail").claims == (incident,)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.PROVEN, State.PROVEN),
+        (Outcome.ARM_ONLY, State.PROVEN),
+        (Outcome.STILL_ALIVE, State.FAILED),
+    ],
+)
+def test_a_proof_ends_the_wait_and_takes_the_proof_tokens_with_it(outcome: Outcome, state: State) -> None:
+    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(samples.verification_token()))
+
+    proven = with_verification(record, Verification(outcome, LATER, ("seen",)))
+
+    assert proven is not None
+    assert proven.state is state
+    assert proven.execution is not None
+    assert proven.execution.verification_tokens == ()
+
+
+def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone() -> None:
+    before = Verification(Outcome.PENDING, NOW, ("ARM: changed.", "blob: accepted."), accepted=True)
+    record = samples.revocation(state=State.CONTAINED, execution=samples.execution(), verification=before)
+
+    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ("ARM: changed.",)))
+
+    assert proven is not None
+    assert proven.reason is Reason.STILL_ALIVE
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED, State.FAILED])
+def test_a_proof_that_comes_too_late_changes_nothing(state: State) -> None:
+    record = samples.revocation(state=state, execution=samples.execution())
+
+    assert with_verification(record, Verification(Outcome.PROVEN, LATER, ())) is None
+
+
+def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
+    locked = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="shared_key")
+    record = samples.revocation(state=State.CONTAINED, execution=locked)
+
+    proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ()))
+
+    assert proven is not None
+    assert proven.detail == "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
+
+
+def asked() -> Revocation:
+    """A record whose plan awaits approval, and of whom everybody knows."""
+    record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+    told = Notification(State.AWAITING_APPROVAL, (), NOW)
+    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), notifications=(told,))
+
+
+def test_who_was_asked_once_is_not_asked_again() -> None:
+    assert (unannounced(asked()), unfiled(asked()), untold(asked())) == ([], False, False)
+
+
+def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> None:
+    """The digest that they know is void: without word of the new one nobody could approve."""
+    approved = asked().reach(State.RECEIVED, now=LATER, detail="")
+
+    anew = approved.reach(State.AWAITING_APPROVAL, now=LATER, detail="")
+
+    assert unannounced(anew) == [anew.changes[-1]]
+    assert unfiled(anew)
+    assert untold(anew)
+
+
+@pytest.mark.parametrize(
+    ("facts", "hear"),
+    [
+        ({"key_name": "key1"}, True),
+        ({"execution": samples.execution()}, True),
+        ({"liveness": Liveness(NOW, True, "Accepted.")}, True),
+        ({"finding": samples.ordered(ActionKind.ACCOUNT_KEY, "key1")}, True),
+        ({"liveness": Liveness(NOW, False, "Refused.")}, False),
+        ({"liveness": Liveness(NOW, None, "Not asked.")}, False),
+        ({}, False),
+    ],
+)
+def test_owners_hear_only_of_what_is_confirmed(facts: dict[str, Any], hear: bool) -> None:
+    assert confirmed(samples.revocation(plan=samples.plan(), **facts)) is hear
+    assert not confirmed(samples.revocation(**facts))
+
+
+def done(**changed: Any) -> Revocation:
+    """A record about which nothing is left to do."""
+    record = samples.revocation().reach(State.PROVEN, now=NOW, detail="")
+    told = (Notification(State.PROVEN, (), NOW),)
+    return replace(
+        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), notifications=told),
+        **changed,
+    )
+
+
+def test_what_has_nothing_open_closes() -> None:
+    assert closable(done())
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [{"filed": None}, {"notifications": ()}, {"announced": ()}, {"state": State.CONTAINED}, {"state": State.CLOSED}],
+)
+def test_what_has_something_open_does_not_close(missing: dict[str, Any]) -> None:
+    assert not closable(done(**missing))
+
+
+def test_a_lockdown_stays_open_until_somebody_undoes_it() -> None:
+    locked = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}")
+
+    assert not closable(done(lockdown=locked))
+    assert closable(done(lockdown=replace(locked, undone_at=LATER)))
+
+
+def test_a_lockdown_that_was_never_put_on_keeps_nothing_open() -> None:
+    assert closable(done(lockdown=LockedDown(Lockdown.NETWORK, NOW, "{}")))
+
+
+# What is left to do
+
+
+def all_told(record: Revocation) -> Revocation:
+    return replace(
+        record,
+        announced=record.changes,
+        filed=Filed("7", record.state, record.reason),
+        notifications=(Notification(record.state, (), NOW, record.reason),),
+    )
+
+
+@pytest.mark.parametrize("state", [State.RECEIVED, State.CONTAINED])
+def test_what_waits_for_a_verdict_or_a_proof_is_outstanding(state: State) -> None:
+    assert outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+
+
+@pytest.mark.parametrize("state", [State.OBSERVED, State.UNRESOLVED, State.FAILED, State.CLOSED])
+def test_what_is_filed_told_and_announced_is_not(state: State) -> None:
+    assert not outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+
+
+@pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"notifications": ()}])
+def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
+    record = all_told(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
+
+    assert outstanding(replace(record, **missing), now=NOW)
+
+
+def test_key_that_was_not_handed_over_yet_is_outstanding() -> None:
+    record = all_told(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
+
+    assert outstanding(record, now=NOW)
+
+
+def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
+    waiting = samples.revocation(deadline=LATER).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+
+    assert [outstanding(all_told(waiting), now=at) for at in (NOW, LATER)] == [False, True]
+
+
+# What is worth a mail of its own
+
+
+@pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
+def test_trouble_of_our_own_is_told_at_once(reason: Reason) -> None:
+    assert told_at_once(ended(reason))
+
+
+@pytest.mark.parametrize("reason", [Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED])
+def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
+    assert not told_at_once(ended(reason))
+
+
+def test_what_arithmetic_has_proven_is_told_at_once() -> None:
+    assert told_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
+
+
+# Alerts of other tools
+
+
+def with_alerts(**changed: Any) -> Revocation:
+    other = Sighting("azure-devops", None, NOW, replace(samples.ALERT, alert="43"))
+    finding = replace(samples.finding(), alert=samples.ALERT)
+    given = {
+        "finding": finding,
+        "sightings": (other, Sighting("wiz", None, NOW), other),
+        "execution": samples.execution(),
+    }
+    return done(**(given | changed))
+
+
+@pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED])
+def test_every_alert_about_a_dead_leak_is_to_be_closed_once(state: State) -> None:
+    record = with_alerts(state=state)
+
+    assert open_alerts(record) == record.alerts
+    assert [alert.alert for alert in record.alerts] == ["42", "43"]
+
+
+def test_what_is_done_with_is_not_closed_again() -> None:
+    assert open_alerts(with_alerts(closed_alerts=(ClosedAlert(samples.ALERT, NOW, "Closed."),)))[0].alert == "43"
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.PROVEN, State.CLOSED)])
+def test_before_a_leak_is_proven_dead_no_alert_is_closed(state: State) -> None:
+    assert open_alerts(with_alerts(state=state)) == ()
+
+
+def test_what_ended_with_another_leaks_key_is_dead_too() -> None:
+    covered = replace(with_alerts(execution=None), state=State.DISMISSED, reason=Reason.COVERED)
+
+    assert len(open_alerts(covered)) == 2
+    assert outstanding(all_told(covered), now=NOW)
+
+
+@pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.NOT_OURS, Reason.REJECTED, Reason.INVALID])
+def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason: Reason) -> None:
+    assert open_alerts(replace(with_alerts(execution=None), state=State.DISMISSED, reason=reason)) == ()
+
+
+def test_a_lockdown_kills_nothing_and_closes_no_alert() -> None:
+    execution = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="network")
+
+    assert open_alerts(with_alerts(execution=execution)) == ()
+
+
+def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
+    record = with_alerts()
+
+    assert not closable(record)
+    assert outstanding(all_told(replace(record, state=State.CLOSED)), now=NOW)
+
+
+# What an alert alone says
+
+
+def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() -> None:
+    record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
+
+    assert (told_at_once(record), confirmed(record)) == (True, False)
+    assert confirmed(replace(record, execution=samples.execution()))

@@ -1,0 +1,238 @@
+"""What a person's act makes of a record, and which records it may be done to."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.domain import transitions
+from shared.domain.caller import Caller
+from shared.domain.finding import Finding, Order
+from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
+from shared.domain.target import ActionKind, Lockdown
+from shared.errors import NotPermitted, WrongState
+from tests.support import samples
+from tests.support.samples import NOW
+
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+LOCKED = LockedDown(Lockdown.SHARED_KEY, NOW, '{"allowSharedKeyAccess":true}', '{"allowSharedKeyAccess":false}')
+LATER = NOW + timedelta(minutes=5)
+
+
+def approval(by: Caller = BOB, **changed: object) -> Approval:
+    return replace(Approval(by, LATER, samples.plan().digest, "It is ours."), **changed)  # type: ignore[arg-type]
+
+
+def awaiting(*, reported_by: Caller | None = None) -> Revocation:
+    found = replace(samples.finding(), reported_by=reported_by)
+    record = samples.revocation(finding=found, plan=samples.plan(), deadline=NOW + timedelta(hours=4))
+    return record.reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")
+
+
+def order(*, reported_by: Caller = ADA) -> Finding:
+    wanted = Order(samples.ACCOUNT, ActionKind.ACCOUNT_KEY, "key2")
+    return Finding("0" * 64, None, "responder", None, NOW, order=wanted, reported_by=reported_by)
+
+
+def in_state(state: State, **changed: object) -> Revocation:
+    return replace(samples.revocation().reach(state, now=NOW, detail="So it is."), **changed)  # type: ignore[arg-type]
+
+
+# --- approve
+
+
+@pytest.mark.parametrize("reporter", [None, ADA])
+def test_approved_plan_goes_on_with_the_approval_in_its_record(reporter: Caller | None) -> None:
+    record = transitions.approved(awaiting(reported_by=reporter), approval(), second_person=True)
+    assert (record.state, record.approval) == (State.RECEIVED, approval())
+    assert (record.changes[-1].at, record.plan) == (LATER, samples.plan())
+    assert str(BOB) in record.detail
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.AWAITING_APPROVAL}))
+def test_only_what_awaits_approval_is_approved(state: State) -> None:
+    with pytest.raises(WrongState, match=state):
+        transitions.approved(in_state(state, plan=samples.plan()), approval(), second_person=True)
+
+
+def test_plan_that_changed_is_not_approved_by_its_old_digest() -> None:
+    with pytest.raises(WrongState, match="another"):
+        transitions.approved(awaiting(), approval(digest="e" * 64), second_person=True)
+
+
+@pytest.mark.parametrize(("late", "possible"), [(timedelta(0), True), (timedelta(microseconds=1), False)])
+def test_deadline_ends_the_time_to_approve(late: timedelta, possible: bool) -> None:
+    record = awaiting()
+    assert record.deadline is not None
+    given = approval(at=record.deadline + late)
+    if possible:
+        assert transitions.approved(record, given, second_person=True).state is State.RECEIVED
+    else:
+        with pytest.raises(WrongState, match="Retry"):
+            transitions.approved(record, given, second_person=True)
+
+
+def test_reporter_under_another_name_is_the_same_person() -> None:
+    with pytest.raises(NotPermitted, match="second person"):
+        transitions.approved(awaiting(reported_by=ADA), approval(replace(ADA, name="Ada L.")), second_person=True)
+
+
+def test_reporter_s_namesake_is_a_second_person() -> None:
+    namesake = replace(ADA, object_id=BOB.object_id)
+    record = transitions.approved(awaiting(reported_by=ADA), approval(namesake), second_person=True)
+    assert record.state is State.RECEIVED
+
+
+def test_reporter_may_approve_where_the_settings_take_one_person() -> None:
+    assert transitions.approved(awaiting(reported_by=ADA), approval(ADA), second_person=False).state is State.RECEIVED
+
+
+def test_order_takes_two_people_whatever_the_settings_say() -> None:
+    record = replace(awaiting(), finding=order())
+    with pytest.raises(NotPermitted):
+        transitions.approved(record, approval(ADA), second_person=False)
+    assert transitions.approved(record, approval(BOB), second_person=False).state is State.RECEIVED
+
+
+# --- reject
+
+
+def test_rejected_plan_is_dismissed_with_the_reason() -> None:
+    record = transitions.rejected(awaiting(), by="Bob", reason="A test account.", now=LATER)
+    assert (record.state, record.reason) == (State.DISMISSED, Reason.REJECTED)
+    assert record.detail == "Rejected by Bob. A test account."
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.AWAITING_APPROVAL}))
+def test_only_what_awaits_approval_is_rejected(state: State) -> None:
+    with pytest.raises(WrongState, match=state):
+        transitions.rejected(in_state(state), by="Bob", reason="", now=LATER)
+
+
+# --- retry
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.UNRESOLVED, State.OBSERVED])
+def test_what_ended_without_a_kill_is_looked_at_anew(state: State) -> None:
+    known = in_state(state, plan=samples.plan(), key_name="key2", approval=approval())
+    record = transitions.retried(known, by="Bob", reason="The lock is gone.", now=LATER)
+    assert (record.state, record.changes[-1].at) == (State.RECEIVED, LATER)
+    assert (record.plan, record.key_name, record.approval) == (None, None, None)
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.FAILED, State.UNRESOLVED, State.OBSERVED}))
+def test_what_is_on_its_way_or_over_is_not_retried(state: State) -> None:
+    with pytest.raises(WrongState, match=state):
+        transitions.retried(in_state(state), by="Bob", reason="", now=LATER)
+
+
+@pytest.mark.parametrize(("hours", "possible"), [(3, False), (5, True)])
+def test_plan_that_nobody_approved_in_time_is_weighed_anew(hours: int, possible: bool) -> None:
+    now = NOW + timedelta(hours=hours)
+    if possible:
+        assert transitions.retried(awaiting(), by="Bob", reason="", now=now).state is State.RECEIVED
+    else:
+        with pytest.raises(WrongState):
+            transitions.retried(awaiting(), by="Bob", reason="", now=now)
+
+
+def test_lever_that_was_pulled_is_not_pulled_again_by_a_retry() -> None:
+    with pytest.raises(WrongState, match="pulled already"):
+        transitions.retried(in_state(State.FAILED, execution=samples.execution()), by="Bob", reason="", now=LATER)
+
+
+def test_leak_that_an_undone_lockdown_lets_in_again_is_retried() -> None:
+    known = replace(
+        samples.revocation(execution=samples.execution()).end(Reason.LOCKDOWN_UNDONE, now=NOW, detail=""),
+        lockdown=replace(LOCKED, undone_at=NOW),
+    )
+    assert transitions.retried(known, by="Bob", reason="", now=LATER).state is State.RECEIVED
+
+
+def test_report_that_could_not_be_read_is_not_retried() -> None:
+    unreadable = replace(order(), order=None)
+    with pytest.raises(WrongState, match="send that again"):
+        transitions.retried(in_state(State.UNRESOLVED, finding=unreadable), by="Bob", reason="", now=LATER)
+
+
+def test_order_that_failed_is_retried() -> None:
+    record = transitions.retried(in_state(State.FAILED, finding=order()), by="Bob", reason="", now=LATER)
+    assert record.state is State.RECEIVED
+
+
+# --- undo a lockdown
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - {State.RECEIVED}))
+def test_lockdown_can_be_undone_from_any_state_but_while_it_is_worked_on(state: State) -> None:
+    record = in_state(state, lockdown=LOCKED, account=samples.account())
+    assert transitions.way_back(record) == (LOCKED, samples.account())
+
+
+@pytest.mark.parametrize(
+    ("record", "rule"),
+    [
+        (in_state(State.RECEIVED, lockdown=LOCKED, account=samples.account()), "worked on"),
+        (in_state(State.PROVEN, account=samples.account()), "nothing to undo"),
+        (
+            in_state(State.PROVEN, lockdown=replace(LOCKED, undone_at=NOW), account=samples.account()),
+            "undone at 2026-11-21 10:00 UTC already",
+        ),
+    ],
+)
+def test_what_is_not_locked_down_is_not_undone(record: Revocation, rule: str) -> None:
+    with pytest.raises(WrongState, match=rule):
+        transitions.way_back(record)
+
+
+def test_leak_that_was_only_kept_out_is_open_again() -> None:
+    undone = replace(LOCKED, undone_at=LATER)
+    record = transitions.unlocked(
+        in_state(State.PROVEN, lockdown=LOCKED), undone, by="Bob", reason="Moved.", now=LATER
+    )
+    assert (record.state, record.reason, record.lockdown) == (State.UNRESOLVED, Reason.LOCKDOWN_UNDONE, undone)
+
+
+def test_order_ends_with_its_lockdown() -> None:
+    record = in_state(State.PROVEN, lockdown=LOCKED, finding=order())
+    opened = transitions.unlocked(record, replace(LOCKED, undone_at=LATER), by="Bob", reason="Moved.", now=LATER)
+    assert (opened.state, opened.reason) == (State.CLOSED, None)
+
+
+# A deadline
+
+
+DUE = NOW + timedelta(hours=4)
+
+
+@pytest.mark.parametrize(
+    ("at_deadline", "state", "reason"),
+    [
+        (AtDeadline.ESCALATE, State.UNRESOLVED, Reason.UNDECIDED),
+        (AtDeadline.REVOKE, State.RECEIVED, None),
+    ],
+)
+def test_plan_past_its_deadline_is_escalated_or_revoked(
+    at_deadline: AtDeadline, state: State, reason: Reason | None
+) -> None:
+    after = transitions.overdue(replace(awaiting(), at_deadline=at_deadline), now=DUE)
+
+    assert after is not None
+    assert (after.state, after.reason) == (state, reason)
+
+
+def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
+    after = transitions.overdue(replace(awaiting(), at_deadline=AtDeadline.REVOKE), now=DUE)
+
+    assert after is not None
+    assert after.approval == Approval(None, DUE, samples.plan().digest, "")
+
+
+def test_nothing_comes_of_a_deadline_before_its_time() -> None:
+    assert transitions.overdue(awaiting(), now=DUE - timedelta(seconds=1)) is None
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.AWAITING_APPROVAL])
+def test_nothing_comes_of_a_deadline_once_somebody_has_decided(state: State) -> None:
+    assert transitions.overdue(in_state(state, deadline=DUE), now=DUE) is None

@@ -1,0 +1,114 @@
+"""Commands that can be pasted into a shell, for any account id that Azure allows and no other."""
+
+import pytest
+
+from shared.domain.target import PolicyTarget
+from shared.followup.briefing.commands import (
+    expire_policy,
+    list_policies,
+    renew_key,
+    revoke_delegation_keys,
+    show_key,
+)
+
+_ID = (
+    "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/{group}"
+    "/providers/Microsoft.Storage/storageAccounts/robustmodels"
+)
+
+
+def test_show_key_prints_the_one_key() -> None:
+    assert show_key(_ID.format(group="research"), "key2") == (
+        "az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
+        "--resource-group research --account-name robustmodels "
+        "--query \"[?keyName=='key2'].value\" --output tsv"
+    )
+
+
+def test_renew_key_names_the_one_key() -> None:
+    command = renew_key(_ID.format(group="research"), "key1")
+    assert command is not None
+    assert command.startswith("az storage account keys renew ")
+    assert "--account-name robustmodels --key key1" in command
+
+
+def test_a_resource_group_with_parentheses_is_one_word_to_the_shell() -> None:
+    command = show_key(_ID.format(group="research(eu)"), "key1")
+    assert command is not None
+    assert "--resource-group 'research(eu)' --account-name" in command
+
+
+@pytest.mark.parametrize(
+    ("account_id", "key_name"),
+    [
+        (None, "key1"),
+        (_ID.format(group="research"), None),
+        (_ID.format(group="research"), "kerb1"),
+        (_ID.format(group="research"), "key1; rm -rf ~"),
+        (_ID.format(group="research;rm"), "key1"),
+        (_ID.format(group="research") + "\n", "key1"),
+        (_ID.format(group="$(id)"), "key1"),
+    ],
+)
+@pytest.mark.parametrize("command", [show_key, renew_key])
+def test_there_is_no_command_for_anything_else(command, account_id: str | None, key_name: str | None) -> None:
+    assert command(account_id, key_name) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("blob/models/partners", "container policy update"),
+        ("queue/jobs/partners", "--queue-name jobs --name partners"),
+        ("table/People/partners", "--table-name People --name partners"),
+        ("file/share/partners", "--share-name share --name partners"),
+        ("blob/$web/a policy", "--container-name '$web' --name 'a policy' --expiry 2000-01-01T00:00:00Z"),
+    ],
+)
+def test_a_policy_is_ended_where_it_is(target: str, said: str) -> None:
+    command = expire_policy(_ID.format(group="research"), target)
+    assert command is not None
+    assert said in command
+
+
+@pytest.mark.parametrize(
+    ("account_id", "target"),
+    [
+        (None, "blob/models/partners"),
+        (_ID.format(group="research"), None),
+        (_ID.format(group="research"), "key1"),
+        (_ID.format(group="research"), "blob/models/--name"),
+        (_ID.format(group="research"), "blob/models/`id`"),
+        (_ID.format(group="research"), "blob/models/\u202epartners"),
+    ],
+)
+def test_there_is_no_command_for_a_policy_that_can_t_be_named_safely(
+    account_id: str | None, target: str | None
+) -> None:
+    assert expire_policy(account_id, target) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("blob/models/partners", "az storage container policy list "),
+        ("blob/models/partners", "--auth-mode key --container-name models"),
+        ("queue/jobs/workers", "--queue-name jobs"),
+        ("table/People/readers", "--table-name People"),
+        ("file/homes/ops", "az storage share policy list "),
+    ],
+)
+def test_policies_are_listed_where_they_are(target: str, said: str) -> None:
+    assert said in (list_policies(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
+
+
+def test_there_is_no_list_of_policies_of_what_is_no_account() -> None:
+    assert list_policies("/subscriptions/x; rm -rf ~", PolicyTarget.parse("blob/models/partners")) is None
+
+
+def test_delegation_keys_are_revoked_on_the_one_account() -> None:
+    assert revoke_delegation_keys(_ID.format(group="research")) == (
+        "az storage account revoke-delegation-keys --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
+        "--resource-group research --name robustmodels"
+    )
+    assert revoke_delegation_keys("/subscriptions/x; rm -rf ~") is None

@@ -1,0 +1,150 @@
+"""Every state and reason has words of its own."""
+
+import pytest
+
+from shared.domain.revocation import Reason, State
+from shared.domain.target import ActionKind
+from shared.followup.briefing.headlines import Tone, command, headline, subject_of, title, why
+from tests.support.briefings import RECEIVED, briefing
+
+
+def test_each_state_has_a_lead_of_its_own() -> None:
+    assert len({headline(briefing(state=state)).lead for state in State}) == len(State)
+
+
+@pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed", "received"])
+def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
+    words = headline(briefing(state=state))
+    assert (words.tone, words.executed) == (Tone.LIVE, False)
+
+
+def test_a_revocation_without_proof_does_not_claim_one() -> None:
+    words = headline(briefing(state="contained"))
+    assert "not proven yet" in words.lead
+    assert words.tone is Tone.PENDING
+
+
+def test_the_lead_of_a_revocation_names_what_broke() -> None:
+    assert "used key2 stopped working" in headline(briefing(state="proven")).lead
+
+
+def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
+    policy = briefing(state="proven", action=ActionKind.STORED_POLICY, target="blob/models/partners")
+    lead = headline(policy).lead
+    assert "the stored access policy partners" in lead
+    assert "key2" not in lead
+
+
+def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
+    words = headline(briefing(state="failed", reason="still_alive"))
+    assert "STILL ACCEPTED" in words.lead
+    assert (words.tone, words.executed) == (Tone.LIVE, True)
+
+
+def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
+    unreadable = briefing(state="unresolved", reason="malformed", kind="report that could not be read", account=None)
+    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, a person must look"
+    assert "a form that Sasquash cannot read" in headline(unreadable).lead
+
+
+def test_an_approval_names_its_deadline() -> None:
+    lead = headline(briefing(state="awaiting_approval", deadline=RECEIVED)).lead
+    assert "by 2026-11-21 02:58:03 UTC" in lead
+
+
+def test_an_unknown_state_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a state"):
+        headline(briefing(state="exploded"))
+
+
+def test_each_reason_is_a_sentence_of_its_own() -> None:
+    sentences = {why(briefing(reason=reason)) for reason in Reason}
+    assert len(sentences) == len(Reason)
+    assert all(sentence and not sentence.startswith("Reason:") for sentence in sentences)
+
+
+def test_an_unknown_reason_is_shown_as_it_is() -> None:
+    assert why(briefing(reason="meteor")) == "Reason: meteor."
+
+
+def test_no_reason_is_no_sentence() -> None:
+    assert why(briefing(reason=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("account", "host", "subject"),
+    [
+        ("robustmodels", "files.contoso.com", "account SAS of storage account robustmodels"),
+        (None, "files.contoso.com", "account SAS for files[.]contoso[.]com"),
+        (None, None, "account SAS"),
+    ],
+)
+def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: str | None, subject: str) -> None:
+    assert subject_of(briefing(account=account, host=host)) == subject
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "used"),
+    [
+        (ActionKind.ACCOUNT_KEY, "key1", "used key1 stopped"),
+        (ActionKind.STORED_POLICY, "queue/jobs/a/b", "used the stored access policy a/b stopped"),
+        (ActionKind.DELEGATION_KEY, "all", "used a user delegation SAS of the account stopped"),
+        (ActionKind.LOCKDOWN, "shared_key", "used the account's keys, or what they signed, stopped"),
+        (ActionKind.LOCKDOWN, "network", "used the account from public networks stopped"),
+    ],
+)
+def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, used: str) -> None:
+    assert used in headline(briefing(state="proven", action=action, target=target)).lead
+
+
+@pytest.mark.parametrize(
+    ("action", "target", "starts"),
+    [
+        (ActionKind.ACCOUNT_KEY, "key1", "az storage account keys renew "),
+        (ActionKind.STORED_POLICY, "blob/models/partners", "az storage container policy update "),
+        (ActionKind.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
+    ],
+)
+def test_a_live_credential_is_killed_by_its_own_lever(action: ActionKind, target: str, starts: str) -> None:
+    text = command(briefing(state="awaiting_approval", action=action, target=target))
+    assert text is not None
+    assert text.startswith(starts)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action": None, "target": None, "state": "unresolved"},
+        {"action": ActionKind.LOCKDOWN, "target": "network", "state": "awaiting_approval"},
+        {"action": ActionKind.STORED_POLICY, "target": "blob/models/partners", "state": "proven"},
+        {"state": "dismissed"},
+    ],
+)
+def test_there_is_no_command_where_none_is_to_be_run(changes: dict[str, object]) -> None:
+    assert command(briefing(**changes)) is None
+
+
+def test_an_order_is_not_called_a_leak() -> None:
+    ordered = briefing(state="proven", ordered=True, kind="order of a responder")
+    assert title(ordered).startswith("Access to storage account robustmodels that a responder ordered to be revoked:")
+    assert "leaked" not in headline(ordered).lead
+
+
+@pytest.mark.parametrize("state", ["awaiting_approval", "dismissed", "failed", "unresolved", "observed", "received"])
+def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -> None:
+    ordered = briefing(state=state, ordered=True, kind="order of a responder")
+    assert "order of a responder" not in headline(ordered).lead
+    assert "leaked" not in headline(ordered).lead
+
+
+@pytest.mark.parametrize(("state", "reason"), [("contained", None), ("proven", None), ("closed", None)])
+def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
+    words = headline(briefing(state=state, reason=reason, action=ActionKind.LOCKDOWN, target="shared_key"))
+    assert "revokes nothing" in words.lead
+    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "nothing is open"))
+
+
+def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
+    words = headline(briefing(state="failed", reason="still_alive", action=ActionKind.LOCKDOWN, target="network"))
+    assert "does NOT STAND" in words.lead
+    assert words.tone is Tone.LIVE

@@ -1,0 +1,64 @@
+"""What to issue instead of what leaked, and how to harden the account."""
+
+import shlex
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from shared.domain.revocation import Revocation
+from shared.domain.target import ActionKind
+from shared.domain.usage import Touched, Usage
+from shared.followup.briefing.commands import issue_instead
+from shared.followup.briefing.recommendations import hardening, instead
+from tests.support import samples
+from tests.support.samples import NOW
+
+
+def killed(*objects: Touched, text: str | None = None, action: ActionKind = ActionKind.ACCOUNT_KEY) -> Revocation:
+    usage = Usage(NOW, requests=9, objects=objects) if objects else None
+    finding = samples.finding(text)
+    execution = replace(samples.execution(), action=action)
+    return samples.revocation(finding=finding, account=samples.account(), execution=execution, usage=usage)
+
+
+def test_what_was_read_and_not_written_gets_a_token_each() -> None:
+    told = instead(killed(Touched("/acct/models/a b.ckpt", 3, 0), Touched("/acct/models/evil.ckpt", 1, 1)))
+
+    [line] = told
+    words = shlex.split(line.partition("`")[2].removesuffix("`").replace("$(", "").replace(")", ""))
+    options = dict(pairwise(words))
+    assert (options["--container-name"], options["--name"], options["--permissions"]) == ("models", "a b.ckpt", "r")
+    assert {"--as-user", "--https-only"} <= set(words)
+
+
+def test_it_is_not_a_list_without_end() -> None:
+    assert len(instead(killed(*(Touched(f"/acct/models/{n}", 1, 0) for n in range(9))))) == 3
+
+
+def test_the_leaked_blob_stands_in_where_the_use_is_not_known() -> None:
+    [line] = instead(killed(text=samples.blob_sas()))
+
+    assert "--name" in line
+
+
+@pytest.mark.parametrize("name", ["/acct/", "/acct/models", "/acct/models/", "/acct/$web/x`id`", "/acct/m/-rf;x"])
+def test_what_can_not_be_written_safely_is_not_told(name: str) -> None:
+    assert instead(killed(Touched(name, 1, 0))) == ()
+
+
+@pytest.mark.parametrize("blob", ["a`b", "a$(id)", "--name", "a\nb", "é", "", "x" * 300])
+def test_a_hostile_name_makes_no_command(blob: str) -> None:
+    assert issue_instead(samples.account().id, "models", blob) is None
+
+
+def test_a_lockdown_leaves_nothing_to_issue() -> None:
+    assert instead(killed(Touched("/acct/models/a", 1, 0), action=ActionKind.LOCKDOWN)) == ()
+
+
+def test_hardening_is_for_keys_that_may_still_sign() -> None:
+    record = killed()
+    off = replace(record, account=replace(samples.account(), shared_key_access=False))
+
+    assert "--sas-expiration-period" in hardening(record)[0]
+    assert hardening(off) == hardening(killed(action=ActionKind.STORED_POLICY)) == ()

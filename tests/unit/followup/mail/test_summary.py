@@ -1,0 +1,78 @@
+"""The digest: one mail that a person can read, however many findings it is about and whatever they hold."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from shared.domain.revocation import Reason, State
+from shared.followup.mail.summary import SummaryLine, compose_summary
+from tests.support import samples
+from tests.support.samples import NOW
+
+MAILBOX = "security@contoso.com"
+LINE = SummaryLine.of(samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail=""))
+
+
+def lines(count: int, **changed: object) -> list[SummaryLine]:
+    return [replace(LINE, fingerprint=f"{n:064x}", c3id=f"c3id{n}", **changed) for n in range(count)]  # type: ignore[arg-type]
+
+
+def body(*several: SummaryLine) -> str:
+    return compose_summary(several, security_mailbox=MAILBOX).html
+
+
+def test_it_goes_to_the_security_mailbox_alone() -> None:
+    message = compose_summary([LINE], security_mailbox=MAILBOX)
+
+    assert (message.to, message.cc) == ((MAILBOX,), ())
+
+
+def test_subject_tells_how_many_and_what_can_t_wait() -> None:
+    several = [*lines(3), replace(LINE, state=State.FAILED), replace(LINE, state=State.AWAITING_APPROVAL)]
+
+    subject = compose_summary(several, security_mailbox=MAILBOX).subject
+
+    assert subject == "[DIGEST] 5 unconfirmed findings: 1 FAILED, 1 waiting for a decision"
+
+
+def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
+    told = body(
+        LINE,
+        replace(LINE, state=State.AWAITING_APPROVAL, reason=None, deadline=NOW + timedelta(hours=4)),
+        replace(LINE, state=State.FAILED, reason=Reason.BLOCKED),
+    )
+
+    places = [told.index(word) for word in ("Failed: Azure", "Waiting for a person", "Unresolved: treat")]
+    assert places == sorted(places)
+
+
+def test_deadline_is_told() -> None:
+    told = body(replace(LINE, state=State.AWAITING_APPROVAL, deadline=NOW))
+
+    assert f"to be decided by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
+
+
+def test_hundreds_are_counted_and_fifty_are_shown() -> None:
+    told = body(*lines(300))
+
+    assert (told.count("<li "), "and 250 more" in told, "300 x no_key_matches" in told) == (50, True, True)
+
+
+def test_text_from_outside_is_no_markup_and_no_link() -> None:
+    told = body(replace(LINE, source="<script>alert(1)</script>", url="https://evil.example/?a=<b>"))
+
+    assert "<script>" not in told
+    assert "https://evil" not in told
+
+
+def test_nothing_in_it_is_a_secret() -> None:
+    told = body(replace(LINE, source=f"see {samples.account_sas()}", url=samples.account_sas()))
+
+    assert "sig=" not in told.replace("sig=REDACTED", "")
+
+
+def test_record_is_told_of_once_for_each_state_and_reason() -> None:
+    record = samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="")
+    again = record.end(Reason.PATH_LOST, now=NOW, detail="")
+
+    assert SummaryLine.of(record).key == LINE.key
+    assert SummaryLine.of(again).key != LINE.key

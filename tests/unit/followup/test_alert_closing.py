@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.revocation import Outcome, Reason, Revocation, State, Verification
+from shared.errors import Blocked, NotFound
+from shared.followup.alert_closing import AlertCloser, comment
+from shared.sas import extract
+from tests.support import samples
+from tests.support.samples import NOW
+
+ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
+
+
+def dead(outcome: Outcome = Outcome.PROVEN) -> Revocation:
+    record = samples.revocation(
+        account=samples.account(), execution=samples.execution(), verification=Verification(outcome, NOW, ("So.",))
+    )
+    return record.reach(State.PROVEN, now=NOW, detail="Dead.")
+
+
+class Tool:
+    def __init__(self, fails: Exception | None = None) -> None:
+        self.fails = fails
+        self.closed: list[tuple[AlertReference, str]] = []
+
+    async def close(self, alert: AlertReference, comment: str) -> str:
+        if self.fails is not None:
+            raise self.fails
+        self.closed.append((alert, comment))
+        return "It was closed."
+
+
+def closer(tool: Tool | None) -> AlertCloser:
+    return AlertCloser(dict.fromkeys(AlertSource, lambda: tool))
+
+
+async def test_an_alert_is_closed_by_its_tool_with_what_was_done() -> None:
+    tool = Tool()
+
+    assert await closer(tool).close(ALERT, dead()) == "It was closed."
+    assert tool.closed == [(ALERT, comment(dead()))]
+
+
+async def test_an_alert_of_a_tool_that_is_not_set_up_is_left_open_and_that_is_said() -> None:
+    said = await closer(None).close(ALERT, dead())
+
+    assert said == "GitHub alert 42 of contoso/x was left open: the settings have nothing to close it with."
+
+
+async def test_an_alert_that_is_gone_is_done_with() -> None:
+    assert "is not there any more" in await closer(Tool(NotFound("404"))).close(ALERT, dead())
+
+
+async def test_what_a_person_can_mend_is_tried_again() -> None:
+    with pytest.raises(Blocked):
+        await closer(Tool(Blocked("No right."))).close(ALERT, dead())
+
+
+def test_a_comment_says_what_was_done_how_it_is_known_and_which_record_it_is() -> None:
+    said = comment(dead())
+
+    assert said.startswith("Revoked by Sasquash: ")
+    assert "key2" in said
+    assert "Refused, by proof." in said
+    assert samples.finding().fingerprint[:12] in said
+
+
+def test_a_comment_does_not_overclaim() -> None:
+    assert "Proven by ARM only." in comment(dead(Outcome.ARM_ONLY))
+    covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="key2 was regenerated for another leak.")
+    assert "key2 was regenerated for another leak." in comment(covered)
+    assert "verification" not in comment(covered)
+
+
+def test_a_comment_is_as_short_as_github_wants_it_and_ends_with_its_ids() -> None:
+    long = replace(dead(), execution=replace(samples.execution(), notes=("x" * 500,)))
+    covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="y" * 500)
+
+    assert all(len(comment(record)) <= 280 for record in (dead(), long, covered))
+    assert comment(covered).endswith(f"record {covered.fingerprint[:12]})")
+
+
+def test_a_comment_that_is_scanned_yields_nothing() -> None:
+    covered = samples.revocation().end(Reason.COVERED, now=NOW, detail=f"Look: {samples.account_sas()}")
+
+    assert [extract(comment(record)) for record in (dead(), covered)] == [(), ()]

@@ -1,0 +1,138 @@
+"""What Sasquash itself writes is scanned as well, and must yield nothing: else each notice would be a new leak.
+
+The mail, the digest, the incident, the comment at the source, the announcement, the API's answer, the log.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared import redaction
+from shared.api.intake.registry import TEXT_READERS
+from shared.api.revocations import responses
+from shared.domain.alert import cleaned
+from shared.domain.revocation import Change, Outcome, Reason, Revocation, Sighting, State, Verification
+from shared.followup.alert_closing import comment
+from shared.followup.briefing.build import brief
+from shared.followup.events import Announcement
+from shared.followup.incidents.sharepoint import _columns
+from shared.followup.mail.compose import compose
+from shared.followup.mail.summary import SummaryLine, compose_summary
+from shared.persistence.revocations import _first_line
+from shared.sas import extract
+from shared.sources import generic
+from shared.sources.parsing import Result, items_of
+from tests.support import samples
+from tests.support.samples import NOW
+
+LEAKS = [
+    samples.account_sas(),
+    samples.blob_sas(),
+    samples.queue_sas(),
+    samples.policy_sas(),
+    samples.delegation_sas(),
+    samples.connection_string(),
+    f"AccountName={samples.ACCOUNT};AccountKey={samples.KEYS['key1']}",
+]
+MAILBOX = "security@contoso.com"
+
+
+def records(leak: str) -> Iterator[Revocation]:
+    """A leak in every state that people are told of, with the leak itself in every text that came from outside."""
+    finding = replace(
+        samples.finding(leak),
+        source=redaction.redact(leak),
+        url=redaction.redact(leak),
+        reason=redaction.redact(leak),
+    )
+    record = replace(
+        samples.revocation(finding=finding),
+        account=samples.account(tags={"sasquash-owner": leak[:250]}),
+        plan=samples.plan(),
+        sightings=(Sighting(redaction.redact(leak), redaction.redact(leak), NOW),),
+        owners_rejected=(cleaned(leak),),
+    )
+    dead = replace(
+        record,
+        execution=samples.execution(),
+        verification=Verification(Outcome.PROVEN, NOW, ("Refused.",)),
+        key_name="key2",
+    )
+    yield record.reach(State.OBSERVED, now=NOW, detail="Would have acted.")
+    yield record.reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")
+    yield dead.reach(State.CONTAINED, now=NOW, detail="Done.")
+    yield dead.reach(State.PROVEN, now=NOW, detail="Done.")
+    for reason in (Reason.BLOCKED, Reason.NO_KEY_MATCHES, Reason.COVERED, Reason.UNREAD):
+        yield record.end(reason, now=NOW, detail="So it is.")
+
+
+def notices(record: Revocation) -> Iterator[tuple[str, str]]:
+    """Every text that is written about a record, by what it is."""
+    briefing = brief(record, now=NOW)
+    message = compose(briefing, to=["model-owner@contoso.com"], security_mailbox=MAILBOX)
+    yield "mail", message.html
+    yield "mail as text", unescape(re.sub(r"<[^>]+>", " ", message.html))
+    yield "subject", message.subject
+    yield "digest", compose_summary([SummaryLine.of(record)], security_mailbox=MAILBOX).html
+    yield "incident", "\n".join(_columns(briefing).values())
+    yield "incident as JSON", json.dumps(_columns(briefing))
+    yield "comment", comment(record)
+    change = Change(record.state, NOW, record.reason)
+    yield "announcement", json.dumps(Announcement(record, change).to_event().data)
+    yield "answer", msgspec.json.encode(responses.whole(replace(record, account=None), now=NOW)).decode()
+    yield "history", _first_line(record.finding)
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
+def test_no_notice_holds_anything_that_can_be_found_in_it(leak: str) -> None:
+    assert extract(leak)  # else nothing would be shown
+    for record in records(leak):
+        assert {what: extract(text) for what, text in notices(record) if extract(text)} == {}
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
+@pytest.mark.parametrize("source", [*TEXT_READERS, "generic"])
+def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -> None:
+    [*_, dead, _, _, _, _] = records(leak)
+    for _, text in notices(dead):
+        body = {
+            "trufflehog": json.dumps({"Raw": text, "RawV2": text}),
+            "gitleaks": json.dumps([{"Match": text, "Secret": text}]),
+            "sarif": json.dumps({"runs": [{"results": [{"message": {"text": text}}]}]}),
+            "cloudevents": json.dumps({"specversion": "1.0", "id": "1", "type": "x", "data": {"secret": text}}),
+        }.get(source) or json.dumps({"findings": [{"text": text}]})
+        read = TEXT_READERS.get(source, generic.read)
+
+        [item] = items_of(read(body.encode()), source=source, now=NOW)
+        assert item.result is Result.IGNORED
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
+def test_no_address_in_a_mail_or_incident_is_one_that_a_scanner_would_open(leak: str) -> None:
+    for record in records(leak):
+        for what, text in notices(record):
+            if what in ("mail as text", "digest", "incident", "comment"):
+                assert not re.search(r"https?://[a-z0-9-]+\.(blob|queue|table|file|dfs)\.", text), what
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
+def test_no_log_line_holds_it_either(leak: str, caplog: pytest.LogCaptureFixture) -> None:
+    redaction.install()
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("anything").warning("Reported: %s", leak)
+
+    assert extract(caplog.text) == ()
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=st.text(max_size=40), after=st.text(max_size=40), leak=st.sampled_from(LEAKS))
+def test_whatever_stands_around_it_a_redacted_leak_is_none(before: str, after: str, leak: str) -> None:
+    assert extract(redaction.redact(f"{before} {leak} {after}")) == ()

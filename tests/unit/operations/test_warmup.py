@@ -1,0 +1,101 @@
+"""A process gets ready in the background, and nothing that goes wrong there is in anybody's way."""
+
+import asyncio
+import importlib
+import logging
+import sys
+
+import pytest
+
+from shared.errors import TransientFailure
+from shared.operations import warmup
+from shared.operations.warmup import WarmUp
+
+
+class Rooms:
+    """A ledger and accounts that note what they are asked."""
+
+    def __init__(self, *, failing: bool = False) -> None:
+        self.pings = 0
+        self.inventories = 0
+        self.failing = failing
+        self.twice = asyncio.Event()
+
+    async def ping(self) -> None:
+        self.pings += 1
+        if self.failing:
+            raise TransientFailure("Reading record 000000000000 failed: no answer (TimeoutError).")
+
+    async def take_inventory(self) -> None:
+        self.inventories += 1
+        if self.inventories == 2:
+            self.twice.set()
+
+
+async def warmed_up(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Warm up, with hours that are over at once, until an inventory was taken twice; nothing ends it before."""
+    monkeypatch.setattr(warmup, "_INVENTORY_EVERY", warmup._INVENTORY_EVERY * 0)
+    task = warmup.begin(WarmUp(ledger=rooms, accounts=rooms).run)  # type: ignore[arg-type]
+    assert task is not None
+    async with asyncio.timeout(30):
+        await rooms.twice.wait()
+    assert not task.done()
+    task.cancel()
+
+
+async def test_ledger_is_reached_and_an_inventory_taken_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rooms = Rooms()
+    await warmed_up(rooms, monkeypatch)
+    assert rooms.pings == 1
+
+
+async def test_what_cannot_be_reached_is_said_and_tried_by_whoever_needs_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms(failing=True)
+    with caplog.at_level(logging.WARNING, logger="shared.operations.warmup"):
+        await warmed_up(rooms, monkeypatch)
+    assert "The next kill has more to do: Reading record" in caplog.text
+
+
+async def test_inventory_that_fails_as_nobody_foresaw_is_said_and_taken_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Surprising(Rooms):
+        async def take_inventory(self) -> None:
+            await super().take_inventory()
+            raise KeyError("data")
+
+    rooms = Surprising()
+    with caplog.at_level(logging.ERROR, logger="shared.operations.warmup"):
+        await warmed_up(rooms, monkeypatch)
+    assert "KeyError: 'data'" in caplog.text
+
+
+async def test_what_takes_too_long_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hanging(Rooms):
+        async def ping(self) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(warmup, "_PATIENCE", 0.05)
+    rooms = Hanging()
+    with caplog.at_level(logging.WARNING, logger="shared.operations.warmup"):
+        await warmed_up(rooms, monkeypatch)
+    assert "warming up took too long" in caplog.text
+
+
+async def test_modules_of_the_first_call_are_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(importlib, "import_module", imported.append)
+    rooms = Rooms()
+    await warmed_up(rooms, monkeypatch)
+    assert imported == ["azure.identity.aio"]
+
+
+def test_nothing_begins_where_no_loop_runs() -> None:
+    async def never() -> None:
+        sys.exit("it began")
+
+    assert warmup.begin(never) is None

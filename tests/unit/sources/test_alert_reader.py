@@ -1,0 +1,162 @@
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+
+from shared.errors import Blocked, Throttled, TransientFailure
+from shared.persistence.alert_queue import AlertMessage
+from tests.support import samples
+from tests.support.intake import ALERT, Place, Queue, Tool, Topic, leaked
+from tests.support.samples import NOW
+
+LEAKED = leaked([samples.account_sas()])
+MESSAGE = AlertMessage(ALERT, NOW)
+
+
+def place(answer: object = LEAKED) -> Place:
+    return Place(tool=Tool(lambda alert: answer))
+
+
+async def taken(here: Place) -> object:
+    """What was published of the alert, as the answer to its report has it."""
+    return (await here.alerts.take([ALERT]))[ALERT]
+
+
+# At once
+
+
+async def test_an_alert_is_durable_before_it_is_read() -> None:
+    here = place()
+    here.tool = Tool(lambda alert: LEAKED if here.queue.sent else Blocked("It was read too early."))
+
+    assert await taken(here) == LEAKED
+    assert here.queue.sent == [(MESSAGE, 45.0)]
+
+
+async def test_what_was_published_is_taken_back_from_the_queue() -> None:
+    here = place()
+    await taken(here)
+
+    assert here.queue.done == ["taken back"]
+    assert [event.id for event in here.topic.events] == [LEAKED[0].fingerprint]
+
+
+async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> None:
+    here = place(())
+
+    assert await taken(here) == ()
+    assert (here.topic.sent, here.queue.done) == ([], ["taken back"])
+
+
+@pytest.mark.parametrize("failure", [TransientFailure("GitHub is down."), Blocked("A right is missing.")])
+async def test_what_fails_at_once_is_hastened_in_the_queue(failure: Exception) -> None:
+    here = place(failure)
+
+    assert await taken(here) is None
+    assert here.queue.done == ["hastened"]
+
+
+async def test_what_takes_long_is_left_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.01)
+    here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
+
+    assert await taken(here) is None
+    assert here.queue.done == ["hastened"]
+
+
+async def test_what_can_not_be_published_is_left_to_the_queue() -> None:
+    here = place()
+    here.topic = Topic(fails=ServiceRequestError("No network."))
+
+    assert await taken(here) is None
+    assert here.queue.done == ["hastened"]
+
+
+async def test_what_is_not_durable_is_refused() -> None:
+    here = place()
+    here.queue = Queue(fails={"send": TransientFailure("No queue.")})
+
+    with pytest.raises(TransientFailure):
+        await taken(here)
+    assert here.topic.sent == []
+
+
+@pytest.mark.parametrize(("answer", "what"), [(LEAKED, "take_back"), (Blocked("No right."), "hasten")])
+async def test_a_message_that_can_not_be_changed_comes_up_by_itself(answer: object, what: str) -> None:
+    here = place(answer)
+    here.queue = Queue(fails={what: TransientFailure("No queue.")})
+
+    await taken(here)
+
+
+async def test_a_page_of_alerts_is_read_side_by_side_and_answered_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.05)
+    here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
+    page = [replace(ALERT, alert=str(number)) for number in range(1, 101)]
+
+    answers = await here.alerts.take(page)
+
+    assert set(answers.values()) == {None}
+    assert {message.alert for message, _ in here.queue.sent} == set(page)
+    assert len(here.queue.done) == 8  # the others were in the queue at once
+    assert {delay for _, delay in here.queue.sent} == {0.0, 45.0}
+
+
+async def test_an_alert_twice_in_a_report_is_read_once() -> None:
+    here = place()
+    await here.alerts.take([ALERT, ALERT])
+
+    assert here.tool is not None
+    assert here.tool.read_alerts == [ALERT]
+
+
+# From the queue
+
+
+async def test_an_alert_from_the_queue_is_published() -> None:
+    here = place()
+    await here.alerts.resume(MESSAGE)
+
+    assert (len(here.topic.events), here.queue.sent, here.queue.given_up) == (1, [], [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempt", "delay"),
+    [
+        (TransientFailure("GitHub is down."), 0, 1.0),
+        (TransientFailure("GitHub is down."), 5, 32.0),
+        (Throttled("Too many.", retry_after=90.0), 2, 90.0),
+    ],
+)
+async def test_what_passes_is_tried_again_later_and_later(failure: Exception, attempt: int, delay: float) -> None:
+    here = place(failure)
+    await here.alerts.resume(AlertMessage(ALERT, NOW, attempt))
+
+    assert here.queue.sent == [(AlertMessage(ALERT, NOW, attempt + 1), delay)]
+
+
+async def test_what_only_a_person_can_mend_is_given_up_with_the_reason_and_no_secret_in_it() -> None:
+    here = place(Blocked(f"GitHub hides it. {samples.account_sas()}"))
+    await here.alerts.resume(MESSAGE)
+
+    [message] = here.queue.given_up
+    assert message.failure.startswith("GitHub hides it.")
+    assert "sig=REDACTED" in message.failure
+
+
+async def test_after_a_day_it_is_given_up() -> None:
+    here = place(TransientFailure("GitHub is down."))
+    here.clock.now = NOW + timedelta(hours=24, seconds=1)
+    await here.alerts.resume(MESSAGE)
+
+    assert [message.failure for message in here.queue.given_up] == ["GitHub is down."]
+
+
+async def test_an_alert_of_a_tool_that_is_not_set_up_is_given_up() -> None:
+    here = Place(tool=None)
+    await here.alerts.resume(MESSAGE)
+
+    [message] = here.queue.given_up
+    assert message.failure.startswith("GitHub alert 42 of contoso/x can't be read: the settings")
