@@ -107,7 +107,7 @@ def load_app() -> dict[str, Callable[[Any], Any]]:
     finally:
         os.environ.clear()
         os.environ.update(kept)
-    function_app.app = _current.get  # type: ignore[assignment]
+    function_app.sasquash = _current.get  # type: ignore[assignment]
     return {str(f.get_function_name()): f.get_user_function() for f in function_app.app.get_functions()}
 
 
