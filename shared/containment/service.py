@@ -337,9 +337,9 @@ class Containment:
         """Look once more later: Resource Graph lags, and accounts are made while tokens leak."""
         now = self._clock()
         left = _SECOND_LOOK - (now - _asked_at(revocation)).total_seconds()
-        if revocation.looked_for_account == 0:
+        if revocation.account_lookups == 0:
             what = "No account of ours answers to this host; a second look follows."
-            await self._ledger.save(replace(revocation, looked_for_account=1, detail=what), what=what)
+            await self._ledger.save(replace(revocation, account_lookups=1, detail=what), what=what)
             await self._queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOK)
         elif left > 0:  # the safety net, or a retry: too early to be the second look
             await self._queues.contain(revocation.fingerprint, delay=left)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from shared.domain.revocation import Change, Notification, Revocation, State
-from shared.followup.briefing.text import clean
+from shared.domain.text import clean
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter

@@ -52,8 +52,8 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
 
 async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
     account = await driver.account()
-    unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.accounts.add_waiting(account.name, unclaimed)
+    without_lease = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().store.accounts.add_waiting(account.name, without_lease)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 

@@ -274,7 +274,7 @@ class RevocationService:
 
 def _is_at_rest(record: Revocation) -> bool:
     """Whether nothing more comes of it soon; a second look for its account follows after minutes."""
-    awaits_second_look = record.state is State.RECEIVED and record.looked_for_account > 0
+    awaits_second_look = record.state is State.RECEIVED and record.account_lookups > 0
     return record.state in _SETTLED or awaits_second_look
 
 

@@ -6,9 +6,9 @@ from enum import Enum
 from types import MappingProxyType
 
 from shared.domain.target import ActionKind, Lockdown
+from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
 
 
 class Tone(Enum):

@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
+from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
 
 _CREATE = "/beta/security/alerts_v2/createAlert"

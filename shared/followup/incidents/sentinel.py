@@ -13,10 +13,10 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.cloud.arm import json_of
+from shared.domain.text import clean
 from shared.errors import NotFound
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean
 from shared.followup.incidents.text import CLOSED, steps, summary
 
 _VERSION = "api-version=2025-09-01"

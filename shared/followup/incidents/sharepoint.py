@@ -4,10 +4,10 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Protocol
 
+from shared.domain.text import clean, defang
 from shared.errors import SasquashError
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang
 from shared.followup.incidents.text import steps, summary
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """What an incident says, as plain text: the same wherever it is filed."""
 
+from shared.domain.text import clean, defang, prose
 from shared.followup.briefing.headlines import command, headline, why
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, prose
 
 PAGES = frozenset({"failed", "awaiting_approval", "unresolved"})
 """The states in which a person is called."""

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from shared.cloud.http import Rest
+from shared.domain.text import clean, defang
 from shared.errors import Blocked
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang
 from shared.followup.incidents.text import PAGES, steps, summary
 from shared.setting_parsers import webhook_key
 

@@ -12,7 +12,7 @@ from azure.core.rest import HttpRequest
 from shared.cloud.data_plane import Transport, quoted_path, send
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.followup.briefing.text import clean
+from shared.domain.text import clean
 from shared.sas import Service
 
 _VERSION = "2021-12-02"

@@ -10,8 +10,8 @@ from shared.domain import action_text
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
+from shared.domain.text import clean, utc
 from shared.followup.briefing.commands import list_policies
-from shared.followup.briefing.text import clean, utc
 
 
 class OtherPolicies:

@@ -16,8 +16,8 @@ from shared.cloud.arm import ArmReader
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
+from shared.domain.text import clean, utc
 from shared.errors import Blocked
-from shared.followup.briefing.text import clean, utc
 from shared.followup.investigation.anonymous_access import answers_anybody
 from shared.followup.investigation.other_policies import OtherPolicies
 from shared.sas import Service
@@ -35,7 +35,7 @@ _OPENS = re.compile(
 )
 
 
-class Remaining:
+class ResidualExposure:
     """Looks at an account once its leak was revoked."""
 
     def __init__(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from shared.domain.message import Message
 from shared.domain.revocation import Reason, Revocation, State
-from shared.followup.briefing.text import clean, defang, utc
-from shared.followup.mail.compose import Message
+from shared.domain.text import clean, defang, utc
 from shared.followup.mail.html import FONT, bullets, facts, page, paragraph, section
 
 _SHOWN = 50  # lines

@@ -13,8 +13,9 @@ from typing import Any
 
 from shared.cloud.arm import ArmReader
 from shared.domain.account import AccountFacts
+from shared.domain.person import Person
 from shared.errors import SasquashError
-from shared.followup.owners.parsing import Directory, Owners, Person, from_tags, of_people, resolve, together
+from shared.followup.owners.parsing import Directory, Owners, from_tags, of_people, resolve, together
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)

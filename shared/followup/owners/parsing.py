@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.person import Person
 from shared.domain.revocation import Owner
+from shared.domain.text import clean
 from shared.errors import SasquashError
-from shared.followup.briefing.text import clean
 
 _log = logging.getLogger(__name__)
 
@@ -30,14 +31,6 @@ class Owners:
 
     people: tuple[Owner, ...]
     rejected: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What the directory says of an address. `mail` is None for an account without a mailbox."""
-
-    name: str | None
-    mail: str | None
 
 
 class Directory(Protocol):

@@ -2,8 +2,8 @@
 
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
+from shared.domain.text import utc
 from shared.domain.usage import Client, Touched, Usage
-from shared.followup.briefing.text import utc
 
 _SHOWN = 5  # clients and objects each
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
