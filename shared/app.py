@@ -18,7 +18,7 @@ from shared import redaction
 from shared.actions.account_key import AccountKeyAction
 from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.lockdown import LockdownAction
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import Accounts
@@ -187,7 +187,7 @@ class App:
     def _under_lock(self) -> UnderLock:
         retired = RetiredKeys(clock=self._clock)
         return UnderLock(
-            settings=self.settings,
+            policy=self.settings.decision_policy(ACTION_SPECS),
             ledger=self.ledger,
             table=self.account_table,
             accounts=self.accounts,

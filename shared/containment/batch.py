@@ -16,8 +16,9 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.containment.execution import HeldLock, PlanExecutor
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision import outcomes
-from shared.domain.decision.approval_policy import PastExecution
-from shared.domain.decision.evaluation import Evaluation, Known, Snapshot, evaluate, policy_of
+from shared.domain.decision.evaluation import Evaluation, Known, evaluate, policy_of
+from shared.domain.decision.policy import DecisionPolicy
+from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
@@ -25,7 +26,6 @@ from shared.domain.target import ActionKind
 from shared.errors import Blocked, SasquashError, TransientFailure, WritesThrottled
 from shared.persistence.accounts import COOLDOWN, AccountTable, Rotation
 from shared.persistence.revocations import Ledger
-from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class UnderLock:
     def __init__(
         self,
         *,
-        settings: Settings,
+        policy: DecisionPolicy,
         ledger: Ledger,
         table: AccountTable,
         accounts: Accounts,
@@ -69,7 +69,7 @@ class UnderLock:
         retired: RetiredKeys,
         clock: Callable[[], datetime],
     ) -> None:
-        self._settings = settings
+        self._policy = policy
         self._ledger = ledger
         self._table = table
         self._accounts = accounts
@@ -128,7 +128,7 @@ class UnderLock:
                     held, snapshot, chosen, record=record, left=left, revocation=revocation, partitions=partitions
                 )
             except WritesThrottled:
-                waiting = [w for w in left if w is chosen or outcomes.ends_with(w, plan)]
+                waiting = [w for w in left if w is chosen or outcomes.ends_with(w, plan, self._policy.actions)]
                 if any(w.finding.fingerprint == revocation.fingerprint for w in waiting):
                     raise
                 evaluated = [w for w in left if w not in waiting]
@@ -161,7 +161,7 @@ class UnderLock:
         plan = chosen.plan
         if plan is None:
             raise ValueError("only a plan can be pulled")
-        ended = [w for w in left if w is chosen or outcomes.ends_with(w, plan)]
+        ended = [w for w in left if w is chosen or outcomes.ends_with(w, plan, self._policy.actions)]
         try:
             execution, record = await self._executor.execute(
                 held, snapshot, chosen, record, ends=_first(chosen, ended)
@@ -176,7 +176,8 @@ class UnderLock:
         others = await self._records(
             snapshot, [w for w in (*left, *late) if w is not chosen], revocation, executed=(plan, execution)
         )
-        return [outcomes.of_execution(killed, execution, snapshot.account, now=self._clock()), *others]
+        now, specs = self._clock(), self._policy.actions
+        return [outcomes.of_execution(killed, execution, snapshot.account, actions=specs, now=now), *others]
 
     async def preview(self, ref: AccountRef, revocation: Revocation, *, partitions: tuple[str, ...]) -> Revocation:
         """Return what `revocation` would come to, without its lock: a dry run. Nothing is changed or saved."""
@@ -205,7 +206,7 @@ class UnderLock:
         known = {finding.fingerprint for finding in snapshot.waiting}
         fresh = [f for f in rows.waiting if f.fingerprint not in known and _is_readable(f, snapshot)]
         evaluated = [self._evaluate(finding, snapshot, revocation) for finding in fresh]
-        return [w for w in evaluated if outcomes.ends_with(w, plan)]
+        return [w for w in evaluated if outcomes.ends_with(w, plan, self._policy.actions)]
 
     async def _read(
         self,
@@ -292,8 +293,7 @@ class UnderLock:
             snapshot,
             known=Known(revocation.approval, revocation.liveness) if own else Known(),
             retired=self._retired,
-            describe=self._actions.describe,
-            settings=self._settings,
+            policy=self._policy,
             now=self._clock(),
         )
 
@@ -333,8 +333,9 @@ class UnderLock:
             if current is None:
                 continue
             record = outcomes.with_verdict(current, one, snapshot)
-            if executed is not None and outcomes.ends_with(one, executed[0]):
-                records.append(outcomes.of_covered(record, executed[1], snapshot.account, now=now))
+            if executed is not None and outcomes.ends_with(one, executed[0], self._policy.actions):
+                specs = self._policy.actions
+                records.append(outcomes.of_covered(record, executed[1], snapshot.account, actions=specs, now=now))
             elif blocked is not None and one.acts and outcomes.same_target(one.plan, blocked.plan):
                 records.append(record.end(Reason.BLOCKED, now=now, detail=str(blocked.error)))
             elif current is revocation or not outcomes.has_its_own_turn(one, current):
@@ -342,7 +343,7 @@ class UnderLock:
         return [record for record in records if record is not None]
 
     def _decided(self, record: Revocation, one: Evaluation, executed: Plan | None) -> Revocation | None:
-        return outcomes.decided(record, one, executed=executed, settings=self._settings, now=self._clock())
+        return outcomes.decided(record, one, executed=executed, policy=self._policy, now=self._clock())
 
     async def _current(self, finding: Finding, revocation: Revocation) -> Revocation | None:
         """Return the record of a waiting finding, None when it has been decided already."""

@@ -89,10 +89,10 @@ _MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often,
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. `digest` covers account, lever, target and version: a person's decision binds to it.
+    """What would be done. `digest` covers account, action, target and version: a person's decision binds to it.
 
-    `target` is as `targets.check_target` wants it. `version` is the SHA-256 (hex) of the key, or of the policy as it
-    stands: with it the digest goes stale. `steps` (in order) and `breaks` are English, one sentence each.
+    `target` is one that the action's `check_target` accepts. `version` is the SHA-256 (hex) of the key, or of the
+    policy as it stands: with it the digest goes stale. `steps` (in order) and `impact` are English sentences.
     """
 
     action: ActionKind

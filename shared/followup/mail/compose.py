@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from shared.followup.briefing.headlines import Headline, Tone, command, headline, title, why
+from shared.domain.decision.action_spec import Tone
+from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
 from shared.followup.briefing.text import clean, defang, utc
 from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section

@@ -18,7 +18,7 @@ from shared.actions import stored_policy
 from shared.actions.acl import arm
 from shared.actions.acl.data_plane import DataPlaneAcl
 from shared.actions.acl.policies import NO_POLICY, from_xml
-from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.stored_policy import StoredPolicyAction, StoredPolicySpec
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
 from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
@@ -124,15 +124,15 @@ async def silent(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
 
 
-# describe
+# impact
 
 
-def test_who_breaks_is_whoever_uses_that_policy_on_that_resource(action: StoredPolicyAction) -> None:
-    [who, nobody_else] = action.describe(samples.account(), target())
+def test_impact_is_on_clients_of_that_policy_alone() -> None:
+    [who, nobody_else] = StoredPolicySpec().impact(samples.account(), str(target()))
 
     assert who == (
         "Every client that uses a SAS of the stored access policy 'partners' of container models in account "
-        "robustmodels: the leaked one's innocent siblings included."
+        "robustmodels, including SAS tokens that did not leak."
     )
     assert nobody_else.startswith("Nothing else")
 
