@@ -20,6 +20,7 @@ from shared.actions.user_delegation import UserDelegation, mint
 from shared.actions.verification import LIFETIME, Probe, Subject, Verifier, object_name
 from shared.cloud.arm_write import answered, once
 from shared.cloud.data_plane import Transport
+from shared.cloud.errors import from_account
 from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict
@@ -27,7 +28,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import version
 from shared.domain.revocation import Execution, Liveness, Plan, Revocation, Verification, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
-from shared.errors import SasquashError, from_account
+from shared.errors import SasquashError
 from shared.sas import Credential, Service
 
 _log = logging.getLogger(__name__)

@@ -14,19 +14,19 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, override
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec, StateText, Tone
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Revocation, Verification
 from shared.domain.target import ActionKind, InvalidTarget, Lockdown
-from shared.errors import Blocked, SasquashError, TransientFailure, WrongState, from_account
+from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
@@ -308,10 +308,8 @@ class LockdownAction:
 
     async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
         client = self._client_for(account.subscription)
-        try:
+        with translate_errors(f"Reading account {account.name}", meaning=from_account):
             return await client.storage_accounts.get_properties(account.resource_group, account.name)
-        except AzureError as error:
-            raise from_account(error, doing=f"Reading account {account.name}") from error
 
     async def _update(
         self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str
