@@ -377,3 +377,8 @@ class Revocation:
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""
         return next((change.at for change in reversed(self.changes) if change.state is state), None)
+
+    @property
+    def waiting_since(self) -> datetime:
+        """Since when the record waits for a verdict: its report, or the one that reopened it."""
+        return self.reached(State.RECEIVED) or self.received_at

@@ -26,7 +26,7 @@ from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
-from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import SAFETY_NET, Message, Queues
 from shared.persistence.revocations import HistoryEntry, Ledger
 from shared.redaction import redact
@@ -201,7 +201,7 @@ class RevocationService:
         """Do an act that makes the record wait for containment, and contain it while the caller waits."""
         record = await self._standing(fingerprint)
         act(record)
-        await self._table.add_waiting(waiting_partition(record.finding), record.finding)
+        await self._table.add_waiting(record.finding)
         await self._write(fingerprint, act, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
