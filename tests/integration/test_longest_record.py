@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
@@ -87,7 +87,6 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
     facts = account()
     target, execution = executed(actions, action)
     before = actions.lockdown.before(facts, Lockdown.NETWORK)
-    impact = actions.describe(facts, action, target)
     return replace(
         record,
         state=State.UNRESOLVED,
@@ -104,7 +103,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             detail="Why it can't be reached, and what to do. " * 12,
         ),
         decided_by="of this and that " * 25,
-        plan=plans.make(facts, action=action, target=target, version=DIGEST, reason="because " * 60, impact=impact),
+        plan=plans.make(facts, ACTION_SPECS[action], target, version=DIGEST, reason="because " * 60),
         deadline=LATER,
         execution=execution,
         verification=Verification(

@@ -8,9 +8,10 @@ but one to the desk, and nothing that a secret scanner would report again.
 from collections.abc import Sequence
 from html import escape
 
+from shared.domain.decision.action_spec import Tone
 from shared.domain.message import Message
 from shared.domain.text import clean, defang, utc
-from shared.followup.briefing.headlines import Headline, Tone, command, headline, title, why
+from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
 from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section
 

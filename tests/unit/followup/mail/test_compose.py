@@ -88,7 +88,7 @@ def test_the_mail_reads_as_text_without_its_tags() -> None:
         == """\
 CRITICAL: revoked and proven dead
 The leaked account SAS of storage account robustmodels is dead: revoked, and that is proven. \
-Whatever else used key2 stopped working with it: see below how to recover.
+Anything else that used key2 stopped working with it: see below how to recover.
 What leaked, and where
 Credential: account SAS
 Account: robustmodels
