@@ -65,7 +65,7 @@ async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(deployment: De
 async def test_a_foreign_account_is_looked_for_and_nothing_of_it_is_touched(deployment: Deployment) -> None:
     [fingerprint] = await deployment.report(account_sas("nobodysaccount", new_storage_key()))
 
-    record = await deployment.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
+    record = await deployment.settled(fingerprint, until=lambda r: r.account_lookups == 1)
 
     assert record.state is State.RECEIVED  # a second look follows
     assert not deployment.requests("//nobodysaccount.")

@@ -55,7 +55,7 @@ _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 _OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.BASE64)
-_current: ContextVar[App] = ContextVar("worker")
+_current: ContextVar[App] = ContextVar("app")
 
 
 class CachingEntra(Entra):

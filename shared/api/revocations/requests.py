@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl
 import azure.functions as func
 import msgspec
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation, State
-from shared.domain.target import ActionKind, InvalidTarget, check_target
+from shared.domain.target import ActionKind, InvalidTarget
 from shared.errors import InvalidRequest, NoSuchRecord
 from shared.sources import json_body
 
@@ -71,7 +72,7 @@ class ReportRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """To pull a lever without a leaked text. `target` is as `targets.check_target` wants it."""
+    """To pull a lever without a leaked text. `target` is one that the action's `check_target` accepts."""
 
     account: _Account
     action: _Lever
@@ -121,7 +122,7 @@ def read_submission(request: func.HttpRequest) -> ReportRequest | OrderRequest:
         raise InvalidRequest("The body has neither `text`, to report a leak, nor `account`, `lever` and `target`.")
     order = _checked(given, OrderRequest)
     try:
-        check_target(order.action, order.target)
+        ACTION_SPECS[order.action].check_target(order.target)
     except InvalidTarget as error:
         raise InvalidRequest(f"`target` does not fit `lever`: {error}.") from None
     return order

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from shared.actions.registry import ACTION_SPECS
 from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.api.revocations.submissions import Submissions
 from shared.containment.account_session import AccountSessions
@@ -23,9 +24,9 @@ from shared.domain.account import AccountFacts
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
-from shared.domain.target import InvalidTarget, check_target
+from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
-from shared.persistence.accounts import AccountTable, waiting_partition
+from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import SAFETY_NET, Message, Queues
 from shared.persistence.revocations import HistoryEntry, Ledger
 from shared.redaction import redact
@@ -91,7 +92,7 @@ class RevocationService:
         that ends nothing; TransientFailure or Blocked where the account can't be looked at.
         """
         try:
-            check_target(request.action, request.target)
+            ACTION_SPECS[request.action].check_target(request.target)
         except InvalidTarget as error:
             raise InvalidRequest(f"target: {error}") from None
         identity = f"order|{request.account}|{request.action}|{request.target}|{self._new_id()}"
@@ -200,7 +201,7 @@ class RevocationService:
         """Do an act that makes the record wait for containment, and contain it while the caller waits."""
         record = await self._standing(fingerprint)
         act(record)
-        await self._table.add_waiting(waiting_partition(record.finding), record.finding)
+        await self._table.add_waiting(record.finding)
         await self._write(fingerprint, act, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -274,7 +275,7 @@ class RevocationService:
 
 def _is_at_rest(record: Revocation) -> bool:
     """Whether nothing more comes of it soon; a second look for its account follows after minutes."""
-    awaits_second_look = record.state is State.RECEIVED and record.looked_for_account > 0
+    awaits_second_look = record.state is State.RECEIVED and record.account_lookups > 0
     return record.state in _SETTLED or awaits_second_look
 
 
