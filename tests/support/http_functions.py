@@ -72,12 +72,12 @@ class App:
 
 @contextmanager
 def hosting(app: App) -> Iterator[Starlette]:
-    """Every function with an HTTP trigger, under the host's route prefix, with `worker` behind it."""
+    """Every function with an HTTP trigger, under the host's route prefix, with `app` behind it."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         module = importlib.import_module("function_app")
-        patch.setattr(module, "worker", lambda: app)
+        patch.setattr(module, "sasquash", lambda: app)
         try:
             yield Starlette(routes=[route for function in module.app.get_functions() for route in _routes(function)])
         finally:
