@@ -113,7 +113,7 @@ async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(drive
 async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
-    await app.account_table.acquire(account.name, fingerprint="f" * 64)
+    await app.store.accounts.acquire(account.name, fingerprint="f" * 64)
     finding = leak_of(account)
     await app.ingest.receive(report(finding))
     assert (3.0, 0) in driver.messages("contain", finding.fingerprint)

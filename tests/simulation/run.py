@@ -196,7 +196,7 @@ async def _decide(world: World, scenario: Scenario) -> None:
 
 async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
     try:
-        record = await app.ledger.read(fingerprint)
+        record = await app.store.revocations.read(fingerprint)
         if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
             return
         acts = []
@@ -227,7 +227,7 @@ async def _records(world: World) -> dict[str, Revocation]:
     host = await world.any_host()
     rows = world.storage.tables(STATE_ACCOUNT).tables["revocations"]
     fingerprints = [key for held in rows.values() for key in held if "~" not in key]
-    found = [await host.app.ledger.read(fingerprint) for fingerprint in fingerprints]
+    found = [await host.app.store.revocations.read(fingerprint) for fingerprint in fingerprints]
     return {record.fingerprint: record for record in found if record is not None}
 
 
