@@ -16,7 +16,7 @@ BENCH ?= --write
 TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
 
-.PHONY: setup tools browser demo cloud stop report test simulate bench conformance screenshots lint format help
+.PHONY: setup tools browser demo cloud stop report test simulate bench conformance screenshots openapi lint format help
 
 setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
 
@@ -56,6 +56,9 @@ test: setup ## run every test; the pure rooms with every branch covered
 
 screenshots: setup ## draw the pictures of the desk in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
+
+openapi: .venv/installed ## write the schemas of the responses into docs/openapi.yaml
+	@.venv/bin/python -m scripts.openapi_schemas
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
