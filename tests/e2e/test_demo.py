@@ -34,8 +34,8 @@ def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Pa
 
         assert process.returncode == 0, told
         assert re.fullmatch(
-            r"Dead after \d+\.\d s, proven after \d+\.\d s · incident 1 filed"
-            r" · mail to model-owner@contoso\.com, security@contoso\.com",
+            r"Revoked after \d+\.\d s, verified after \d+\.\d s · incident 1 filed"
+            r" · mail sent to model-owner@contoso\.com, security@contoso\.com",
             told.splitlines()[-1],
         )
 

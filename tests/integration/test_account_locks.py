@@ -28,7 +28,7 @@ DELETE = "DELETE https://sasquashstate.table.core.windows.net/accounts("
 
 @pytest.fixture
 async def table(driver: Driver) -> AccountTable:
-    return driver.app().account_table
+    return driver.app().store.accounts
 
 
 @pytest.fixture

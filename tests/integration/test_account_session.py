@@ -128,7 +128,7 @@ async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it
     first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
     await life.stopped.wait()
     async with asyncio.timeout(5):
-        while await driver.app().ledger.read(finding.fingerprint) is None:
+        while await driver.app().store.revocations.read(finding.fingerprint) is None:
             pass
     await (await knowing(driver)).ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -156,7 +156,7 @@ async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driv
     await driver.app().ingest.receive(report(executed))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.app().account_table.acquire(account.name, fingerprint=executed.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
     await driver.cloud.model.regenerate(account, "key1")  # the call of a worker that died before it had noted it
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
@@ -172,7 +172,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
     await driver.app().ingest.receive(report(known))
     driver.rest()
     gone = leak_of(account)
-    await driver.app().account_table.acquire(account.name, fingerprint=gone.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
     driver.clock.advance(minutes=4)
     driver.fault("/listKeys", status=403, times=None)
     await (await knowing(driver)).ingest.receive(report(known))

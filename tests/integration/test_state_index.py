@@ -15,7 +15,7 @@ STATES = "/states("
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.app().ledger
+    return driver.app().store.revocations
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_worker_killed_at_any_call_leaves_a_record_that_is_found(
         record, _ = await ledger.claim(finding)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.app(life).ledger.save(ended(driver, record), what="Ended.")
+            await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
         except Killed:
             died = True
         now = (await driver.record(finding.fingerprint)).state

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -68,7 +69,7 @@ class App:
         self.intake = Place().intake()
         self.console = ConsoleFiles(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())  # type: ignore[arg-type]
-        self.ledger = ledger or Ledger()
+        self.store = SimpleNamespace(revocations=ledger or Ledger())
 
 
 @contextmanager
