@@ -27,7 +27,7 @@ def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Path) -> None:
+def test_demo_succeeds_and_can_be_repeated(tmp_path: Path) -> None:
     for _ in range(2):
         with demo(tmp_path) as process:
             told, _ = process.communicate(timeout=120)
@@ -40,7 +40,7 @@ def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Pa
         )
 
 
-def test_leaves_no_process_behind_when_interrupted(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -15,7 +15,9 @@ from tests.support.leaks import account_sas
 COPIES = 200
 
 
-async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_mail(deployment: Deployment) -> None:
+async def test_two_hundred_concurrent_copies_are_one_rotation_one_incident_and_one_mail(
+    deployment: Deployment,
+) -> None:
     account = await deployment.account()
     text = account_sas(account.name, account.keys["key1"])
     [reported] = in_text(text, source="github", url=None, detected_at=datetime.now(UTC))
@@ -29,7 +31,7 @@ async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_
     assert len(deployment.mails(account)) == 1
 
 
-async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_and_a_mail(
+async def test_unknown_message_becomes_a_failed_record_an_incident_and_a_mail(
     deployment: Deployment,
 ) -> None:
     endpoint = f"https://{STATE_ACCOUNT}.queue.core.windows.net"

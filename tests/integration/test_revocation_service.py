@@ -113,11 +113,11 @@ async def test_every_leak_in_a_text_has_a_record(driver: Driver) -> None:
     assert [record.fingerprint for record in records] == [found(text).fingerprint for text in texts]
 
 
-async def test_text_without_a_credential_brings_no_record(driver: Driver) -> None:
+async def test_text_without_a_credential_creates_no_record(driver: Driver) -> None:
     assert await driver.app().revocations.report(asked("Nothing to see."), caller=ADA) == ()
 
 
-async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Driver) -> None:
+async def test_repeated_report_is_in_the_history_with_its_caller(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key1"])
     await driver.app().ingest.receive(report(found(text)))
@@ -127,7 +127,7 @@ async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Dr
     assert (rotated(account), record.finding.reported_by) == (["key1"], None)
 
 
-async def test_secret_in_a_reason_goes_no_further(driver: Driver) -> None:
+async def test_secret_in_a_reason_is_redacted(driver: Driver) -> None:
     account = await driver.account()
     text = small_sas(account.name, account.keys["key1"])
     desk = driver.app().revocations
@@ -139,7 +139,7 @@ async def test_secret_in_a_reason_goes_no_further(driver: Driver) -> None:
     assert "REDACTED" in kept
 
 
-async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driver) -> None:
+async def test_report_that_is_not_durable_raises_a_transient_failure(driver: Driver) -> None:
     account = await driver.account()
     texts = [unusual_leaks.forged(account.name, "") for _ in range(3)]
     driver.fault(BATCH, times=None)
@@ -150,7 +150,7 @@ async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driv
     assert len(records) == 3
 
 
-async def test_loose_token_is_contained_in_the_account_that_the_caller_names(driver: Driver) -> None:
+async def test_unattributed_token_is_contained_in_the_named_account(driver: Driver) -> None:
     other, account = await driver.account(), await driver.account()
     text = loose(account.name, account.keys["key2"])
     [record] = await driver.app().revocations.report(asked(text, accounts=(other.name, account.name)), caller=ADA)
@@ -159,14 +159,14 @@ async def test_loose_token_is_contained_in_the_account_that_the_caller_names(dri
     assert f"Attributed by the accounts that the report names: key2 of {account.name} signed it." in history
 
 
-async def test_loose_key_is_contained_in_the_account_that_the_caller_names(driver: Driver) -> None:
+async def test_unattributed_key_is_contained_in_the_named_account(driver: Driver) -> None:
     account = await driver.account()
     text = f"AccountKey={account.keys['key1']}"
     [record] = await driver.app().revocations.report(asked(text, accounts=(account.name,)), caller=ADA)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_loose_token_of_nobody_stays_loose_and_tells_what_was_tried(driver: Driver) -> None:
+async def test_token_without_a_matching_account_stays_unattributed_with_a_note(driver: Driver) -> None:
     account = await driver.account()
     text = loose(account.name, new_storage_key())
     [record] = await driver.app().revocations.report(
@@ -176,7 +176,7 @@ async def test_loose_token_of_nobody_stays_loose_and_tells_what_was_tried(driver
     assert f"fits ({account.name}). nobodysaccount is none of the storage accounts" in record.detail
 
 
-async def test_loose_token_alone_makes_nobody_list_keys(driver: Driver) -> None:
+async def test_unattributed_token_without_named_accounts_lists_no_keys(driver: Driver) -> None:
     account = await driver.account()
     [record] = await driver.app().revocations.report(asked(loose(account.name, account.keys["key1"])), caller=ADA)
     assert (record.reason, driver.requests(LIST_KEYS)) == (Reason.LOOSE, [])
@@ -185,7 +185,7 @@ async def test_loose_token_alone_makes_nobody_list_keys(driver: Driver) -> None:
 # --- dry run
 
 
-async def test_dry_run_tells_the_plan_and_writes_nothing(driver: Driver) -> None:
+async def test_dry_run_returns_the_plan_and_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key2"])
     desk = driver.app().revocations
@@ -198,7 +198,7 @@ async def test_dry_run_tells_the_plan_and_writes_nothing(driver: Driver) -> None
         await desk.read(record.fingerprint)
 
 
-async def test_dry_run_finds_the_account_of_a_loose_token(driver: Driver) -> None:
+async def test_dry_run_finds_the_account_of_an_unattributed_token(driver: Driver) -> None:
     account = await driver.account()
     text = loose(account.name, account.keys["key2"])
     desk = driver.app().revocations
@@ -211,7 +211,7 @@ async def test_dry_run_finds_the_account_of_a_loose_token(driver: Driver) -> Non
 # --- order
 
 
-async def test_order_waits_for_a_second_person_and_is_then_carried_out(driver: Driver) -> None:
+async def test_order_runs_after_the_approval_of_a_second_person(driver: Driver) -> None:
     account = await driver.account()
     desk = driver.app(mode="auto", second_person="off").revocations
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
@@ -223,7 +223,7 @@ async def test_order_waits_for_a_second_person_and_is_then_carried_out(driver: D
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key2"])
 
 
-async def test_order_tells_who_gave_it_and_why(driver: Driver) -> None:
+async def test_order_has_its_caller_and_reason(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     desk = driver.app().revocations
@@ -234,7 +234,7 @@ async def test_order_tells_who_gave_it_and_why(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("account", ["nobodysaccount", "sasquashstate"])
-async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(driver: Driver, account: str) -> None:
+async def test_order_for_a_foreign_or_own_account_is_refused(driver: Driver, account: str) -> None:
     request = OrderRequest(account, ActionKind.ACCOUNT_KEY, "key1", "A typing error.")
     with pytest.raises(InvalidRequest, match="account: "):
         await driver.app().revocations.order(request, caller=ADA)
@@ -242,7 +242,7 @@ async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(
 
 
 @pytest.mark.parametrize("policy", ["typing-error", "ended"])
-async def test_order_to_end_a_policy_that_lets_nobody_in_is_refused_at_once(driver: Driver, policy: str) -> None:
+async def test_order_for_a_missing_or_expired_policy_is_refused(driver: Driver, policy: str) -> None:
     account = await driver.account()
     await shares.under_policies(driver, account, "ended", days=-1)
     request = OrderRequest(account.name, ActionKind.STORED_POLICY, f"file/homes/{policy}", "The contract is over.")
@@ -251,9 +251,7 @@ async def test_order_to_end_a_policy_that_lets_nobody_in_is_refused_at_once(driv
     assert driver.sent == []
 
 
-async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
-    driver: Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_order_that_times_out_is_a_transient_failure(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     account = await driver.account()
     monkeypatch.setattr(desk_module, "_PATIENCE", 0.3)
     driver.fault(LIST_KEYS, Effect.HANG, times=None)
@@ -263,7 +261,7 @@ async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
     assert driver.sent == []
 
 
-async def test_same_order_twice_is_two_orders(driver: Driver) -> None:
+async def test_repeated_order_is_a_second_order(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     desk = driver.app().revocations
@@ -271,7 +269,7 @@ async def test_same_order_twice_is_two_orders(driver: Driver) -> None:
     assert one.fingerprint != two.fingerprint
 
 
-async def test_target_that_its_lever_can_t_be_pulled_on_is_refused(driver: Driver) -> None:
+async def test_target_that_does_not_match_its_action_is_refused(driver: Driver) -> None:
     request = OrderRequest("contosodata", ActionKind.ACCOUNT_KEY, "kerb1", "A laptop was lost.")
     with pytest.raises(InvalidRequest, match="key1 or key2"):
         await driver.app().revocations.order(request, caller=ADA)
@@ -280,7 +278,7 @@ async def test_target_that_its_lever_can_t_be_pulled_on_is_refused(driver: Drive
 # --- approve
 
 
-async def test_approved_plan_is_carried_out_when_the_caller_has_the_answer(driver: Driver) -> None:
+async def test_approved_plan_is_executed_before_the_response(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     done = await driver.app().revocations.approve(
@@ -293,7 +291,7 @@ async def test_approved_plan_is_carried_out_when_the_caller_has_the_answer(drive
     assert [(e.state, e.what) for e in approved] == [(State.RECEIVED, "Approved. Reason: Ours.")]
 
 
-async def test_approval_leaves_nothing_behind(driver: Driver) -> None:
+async def test_approval_leaves_no_waiting_row(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     await driver.app().revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
@@ -303,7 +301,7 @@ async def test_approval_leaves_nothing_behind(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
-async def test_who_reported_a_leak_needs_a_second_person(driver: Driver, mode: str) -> None:
+async def test_reporter_of_a_leak_can_not_approve_it(driver: Driver, mode: str) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     desk = driver.app(mode=mode).revocations
@@ -312,7 +310,7 @@ async def test_who_reported_a_leak_needs_a_second_person(driver: Driver, mode: s
     assert (await driver.record(record.fingerprint)).state is State.AWAITING_APPROVAL
 
 
-async def test_one_person_is_enough_where_the_settings_say_so(driver: Driver) -> None:
+async def test_one_person_is_enough_without_second_person_setting(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     desk = driver.app(second_person="off").revocations
@@ -320,7 +318,7 @@ async def test_one_person_is_enough_where_the_settings_say_so(driver: Driver) ->
     assert done.state is State.CONTAINED
 
 
-async def test_plan_is_stale_once_its_key_was_regenerated(driver: Driver) -> None:
+async def test_plan_is_stale_after_its_key_was_regenerated(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     account.keys["key1"] = new_storage_key()
@@ -331,7 +329,7 @@ async def test_plan_is_stale_once_its_key_was_regenerated(driver: Driver) -> Non
     assert (after.reason, rotated(account)) == (Reason.NO_KEY_MATCHES, [])
 
 
-async def test_plan_that_nobody_approved_in_time_is_made_anew_by_a_retry(driver: Driver) -> None:
+async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None:
     account = await driver.account()
     record = await ordered(driver, account)
     driver.clock.advance(hours=5)
@@ -361,7 +359,7 @@ async def test_first_of_two_decisions_counts(driver: Driver) -> None:
     assert (stands.state, rotated(account)) in [(State.CONTAINED, ["key1"]), (State.DISMISSED, [])]
 
 
-async def test_twenty_approvals_at_once_are_one(driver: Driver) -> None:
+async def test_twenty_concurrent_approvals_count_once(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     desks = [driver.app().revocations, driver.app().revocations]
@@ -379,7 +377,7 @@ async def test_twenty_approvals_at_once_are_one(driver: Driver) -> None:
     assert rotated(account) == ["key1"]
 
 
-async def test_decision_is_not_lost_to_a_mail_that_is_noted_meanwhile(driver: Driver) -> None:
+async def test_decision_survives_a_concurrent_write_of_a_notification(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     life = Life(stops_at=f"POST https://sasquashstate{BATCH}")
@@ -393,7 +391,7 @@ async def test_decision_is_not_lost_to_a_mail_that_is_noted_meanwhile(driver: Dr
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_decision_whose_answer_was_lost_is_made_once(driver: Driver, effect: Effect) -> None:
+async def test_decision_with_a_lost_response_is_made_once(driver: Driver, effect: Effect) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(BATCH, effect, status=503, after=True)
@@ -405,7 +403,7 @@ async def test_decision_whose_answer_was_lost_is_made_once(driver: Driver, effec
     assert len(approved) == 1
 
 
-async def test_approved_plan_that_can_t_be_carried_out_yet_is_the_queue_s(driver: Driver) -> None:
+async def test_approved_plan_that_can_not_run_yet_is_retried_from_the_queue(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(LIST_KEYS, times=3)
@@ -430,7 +428,7 @@ async def test_rejected_plan_is_dismissed_and_followed_up(driver: Driver) -> Non
     assert driver.messages("follow-up", record.fingerprint)[-1] == (0.0, 0)
 
 
-async def test_rejection_stands_though_the_follow_up_s_queue_is_down(driver: Driver) -> None:
+async def test_rejection_is_kept_while_the_follow_up_queue_is_down(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(FOLLOW_UP_QUEUE, times=3)
@@ -442,7 +440,7 @@ async def test_rejection_stands_though_the_follow_up_s_queue_is_down(driver: Dri
     assert len(driver.messages("follow-up", record.fingerprint)) == before + 1
 
 
-async def test_failed_record_is_contained_by_a_retry_once_its_obstacle_is_gone(driver: Driver) -> None:
+async def test_retry_contains_a_failed_record_after_its_cause_is_removed(driver: Driver) -> None:
     account = await driver.account()
     account.locks.append("ReadOnly")
     desk = driver.app().revocations
@@ -454,7 +452,7 @@ async def test_failed_record_is_contained_by_a_retry_once_its_obstacle_is_gone(d
     assert str(ADA) in [entry.who for entry in await driver.history(record.fingerprint)][1:]
 
 
-async def test_pulled_lever_is_not_pulled_again_by_a_retry(driver: Driver) -> None:
+async def test_retry_does_not_run_an_action_twice(driver: Driver) -> None:
     account = await driver.account()
     desk = driver.app().revocations
     [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
@@ -463,7 +461,7 @@ async def test_pulled_lever_is_not_pulled_again_by_a_retry(driver: Driver) -> No
     assert rotated(account) == ["key1"]
 
 
-async def test_refused_act_writes_nothing(driver: Driver) -> None:
+async def test_refused_decision_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
     desk = driver.app().revocations
     [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
@@ -494,7 +492,7 @@ async def locked_down(driver: Driver, account: Account) -> Revocation:
     return done
 
 
-async def test_undone_lockdown_gives_back_what_it_took(driver: Driver) -> None:
+async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
@@ -514,7 +512,7 @@ async def test_lockdown_is_undone_once(driver: Driver) -> None:
         await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
 
-async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(driver: Driver) -> None:
+async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
@@ -527,7 +525,7 @@ async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(dr
     assert after.state is State.CLOSED
 
 
-async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_containment(driver: Driver) -> None:
+async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recovery(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
@@ -545,7 +543,7 @@ async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_contai
     assert after.state is State.CLOSED
 
 
-async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(driver: Driver) -> None:
+async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
@@ -555,7 +553,7 @@ async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(dri
     assert (after.state, "lock" in await driver.rows(account.name)) == (State.CLOSED, False)
 
 
-async def test_account_that_somebody_changed_since_is_left_alone(driver: Driver) -> None:
+async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver) -> None:
     account = await driver.account()
     desk = driver.app().revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.NETWORK, "We don't know which key.")
@@ -580,7 +578,7 @@ async def test_record_is_read_with_its_history(driver: Driver) -> None:
     assert (read, [entry.state for entry in history]) == (record, [State.RECEIVED, State.AWAITING_APPROVAL])
 
 
-async def test_only_a_record_s_id_reads_a_record(driver: Driver) -> None:
+async def test_record_is_read_by_its_id_only(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     table = driver.app().store.revocations._table
@@ -592,7 +590,7 @@ async def test_only_a_record_s_id_reads_a_record(driver: Driver) -> None:
             await driver.app().revocations.read(fingerprint)
 
 
-async def test_page_holds_the_records_of_an_account(driver: Driver) -> None:
+async def test_page_has_the_records_of_an_account(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     desk = driver.app().revocations
@@ -601,7 +599,7 @@ async def test_page_holds_the_records_of_an_account(driver: Driver) -> None:
     assert (await desk.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
 
 
-async def test_wait_ends_with_the_record_s_way(driver: Driver) -> None:
+async def test_wait_ends_when_the_record_is_settled(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app()
     [record] = await app.revocations.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
@@ -612,7 +610,7 @@ async def test_wait_ends_with_the_record_s_way(driver: Driver) -> None:
     assert after.state in (State.PROVEN, State.CLOSED)
 
 
-async def test_wait_is_over_with_its_time(driver: Driver) -> None:
+async def test_wait_ends_after_its_time(driver: Driver) -> None:
     account = await driver.account()
     desk = driver.app().revocations
     [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
@@ -630,7 +628,7 @@ async def test_wait_is_over_with_its_time(driver: Driver) -> None:
     assert max(pauses) <= 4
 
 
-async def test_nothing_is_waited_for_that_is_settled(driver: Driver) -> None:
+async def test_settled_records_are_returned_immediately(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     desk = driver.app().revocations
@@ -643,7 +641,7 @@ async def test_nothing_is_waited_for_that_is_settled(driver: Driver) -> None:
     assert await desk.wait((), seconds=60) == ()
 
 
-async def test_second_look_for_an_account_is_not_waited_for(driver: Driver) -> None:
+async def test_wait_does_not_include_the_second_search_for_an_account(driver: Driver) -> None:
     desk = driver.app().revocations
     [record] = await desk.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
 
@@ -655,7 +653,7 @@ async def test_second_look_for_an_account_is_not_waited_for(driver: Driver) -> N
     assert after.state is State.RECEIVED
 
 
-async def test_wait_for_what_is_not_there_says_so(driver: Driver) -> None:
+async def test_wait_for_a_missing_record_is_not_found(driver: Driver) -> None:
     with pytest.raises(NoSuchRecord):
         await driver.app().revocations.wait(("0" * 64,), seconds=1)
 
@@ -690,9 +688,7 @@ async def killed_everywhere(
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_approval_of_a_worker_killed_at_any_call_is_not_given_or_carried_out(
-    driver: Driver, after: bool
-) -> None:
+async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
     async def approve(driver: Driver, life: Life, record: Revocation) -> object:
@@ -725,9 +721,7 @@ async def test_approval_of_a_worker_killed_at_any_call_is_not_given_or_carried_o
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_rejection_of_a_worker_killed_at_any_call_is_not_given_or_followed_up(
-    driver: Driver, after: bool
-) -> None:
+async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
     async def reject(driver: Driver, life: Life, record: Revocation) -> object:
@@ -751,9 +745,7 @@ async def test_rejection_of_a_worker_killed_at_any_call_is_not_given_or_followed
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_lockdown_whose_undoing_was_killed_at_any_call_is_undone_when_asked_again(
-    driver: Driver, after: bool
-) -> None:
+async def test_undo_of_a_lockdown_interrupted_at_any_call_can_be_repeated(driver: Driver, after: bool) -> None:
     async def undo(driver: Driver, life: Life, record: Revocation) -> object:
         return await driver.app(life).revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 

@@ -61,7 +61,7 @@ def test_who_signed(text: str, keys: object, signed_by: str) -> None:
     assert first(text, keys)["signed_by"] == signed_by
 
 
-def test_a_loose_token_gets_the_account_whose_key_fits() -> None:
+def test_unattributed_token_gets_the_account_that_signed_it() -> None:
     assert first(LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS, ACCOUNT: KEYS})["account"] == ACCOUNT
     assert first(LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS})["account"] is None
 
