@@ -1,4 +1,4 @@
-"""The desk, driven in process: what a person does to records, two of them at once, and a worker that dies over it."""
+"""Decisions of people on records: alone, concurrently, and interrupted by a crash."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account, new_storage_key
-from shared.api.revocations import service as desk_module
+from shared.api.revocations import service as service_module
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.domain.caller import Caller
 from shared.domain.revocation import Reason, Revocation, State
@@ -56,7 +56,7 @@ def shared_key_of(account: Account) -> object:
 
 
 async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocation:
-    """The record of a leak that Ada reported and that waits for a second person."""
+    """The record of a leak that Ada reported, and that awaits the approval of a second person."""
     text = small_sas(account.name, account.keys["key1"])
     [record] = await driver.app(**settings).revocations.report(asked(text), caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -64,7 +64,7 @@ async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocat
 
 
 async def ordered(driver: Driver, account: Account) -> Revocation:
-    """The record of an order of Ada's, which waits for a second person."""
+    """The record of an order of Ada, which awaits the approval of a second person."""
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key1", "A laptop was lost.")
     record = await driver.app().revocations.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -77,7 +77,7 @@ def digest_of(record: Revocation) -> str:
 
 
 async def carried_out(driver: Driver, fingerprint: str, *, tries: int = 8) -> Revocation:
-    """The record once its messages have come, each minutes after the last."""
+    """The record after its messages were processed, at intervals of minutes."""
     for _ in range(tries):
         driver.clock.advance(minutes=4)
         await driver.app().containment.resume(Message(fingerprint))
@@ -95,8 +95,8 @@ async def test_reported_leak_is_contained_when_the_caller_has_the_answer(driver:
     text = account_sas(account.name, account.keys["key1"])
     [record] = await driver.app().revocations.report(asked(text, url="https://wiki/x", source="chat"), caller=ADA)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
-    told = record.finding
-    assert (told.reported_by, told.reason, told.url, told.source) == (
+    finding = record.finding
+    assert (finding.reported_by, finding.reason, finding.url, finding.source) == (
         ADA,
         "Seen in a chat.",
         "https://wiki/x",
@@ -130,10 +130,10 @@ async def test_repeated_report_is_in_the_history_with_its_caller(driver: Driver)
 async def test_secret_in_a_reason_is_redacted(driver: Driver) -> None:
     account = await driver.account()
     text = small_sas(account.name, account.keys["key1"])
-    desk = driver.app().revocations
+    service = driver.app().revocations
     signature = text.partition("sig=")[2]
-    [record] = await desk.report(ReportRequest(text, f"It says {text}", source=f"x sig={signature}"), caller=ADA)
-    await desk.reject(record.fingerprint, reason=f"Never mind {text}", caller=BOB)
+    [record] = await service.report(ReportRequest(text, f"It says {text}", source=f"x sig={signature}"), caller=ADA)
+    await service.reject(record.fingerprint, reason=f"Never mind {text}", caller=BOB)
     kept = repr((await driver.record(record.fingerprint), await driver.history(record.fingerprint)))
     assert signature not in kept
     assert "REDACTED" in kept
@@ -173,7 +173,9 @@ async def test_token_without_a_matching_account_stays_unattributed_with_a_note(d
         asked(text, accounts=(account.name, "nobodysaccount")), caller=ADA
     )
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.LOOSE)
-    assert f"fits ({account.name}). nobodysaccount is none of the storage accounts" in record.detail
+    assert (
+        f"signed it ({account.name}). nobodysaccount is not an account in a monitored subscription" in record.detail
+    )
 
 
 async def test_unattributed_token_without_named_accounts_lists_no_keys(driver: Driver) -> None:
@@ -188,24 +190,24 @@ async def test_unattributed_token_without_named_accounts_lists_no_keys(driver: D
 async def test_dry_run_returns_the_plan_and_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key2"])
-    desk = driver.app().revocations
-    [record] = await desk.dry_run(asked(text), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.dry_run(asked(text), caller=ADA)
     assert record.plan is not None
     assert (record.plan.action, record.plan.target) == (ActionKind.ACCOUNT_KEY, "key2")
     assert [r for r in driver.requests("sasquashstate") if r.method != "GET"] == []
     assert (rotated(account), driver.sent, await driver.rows(account.name)) == ([], [], {})
     with pytest.raises(NoSuchRecord):
-        await desk.read(record.fingerprint)
+        await service.read(record.fingerprint)
 
 
 async def test_dry_run_finds_the_account_of_an_unattributed_token(driver: Driver) -> None:
     account = await driver.account()
     text = loose(account.name, account.keys["key2"])
-    desk = driver.app().revocations
-    [placed] = await desk.dry_run(asked(text, accounts=(account.name,)), caller=ADA)
-    [not_placed] = await desk.dry_run(asked(text, accounts=("nobodysaccount",)), caller=ADA)
-    assert placed.key_name == "key2"
-    assert (not_placed.reason, "nobodysaccount is none" in not_placed.detail) == (Reason.LOOSE, True)
+    service = driver.app().revocations
+    [attributed] = await service.dry_run(asked(text, accounts=(account.name,)), caller=ADA)
+    [unattributed] = await service.dry_run(asked(text, accounts=("nobodysaccount",)), caller=ADA)
+    assert attributed.key_name == "key2"
+    assert (unattributed.reason, "nobodysaccount is not an account" in unattributed.detail) == (Reason.LOOSE, True)
 
 
 # --- order
@@ -213,21 +215,21 @@ async def test_dry_run_finds_the_account_of_an_unattributed_token(driver: Driver
 
 async def test_order_runs_after_the_approval_of_a_second_person(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app(mode="auto", second_person="off").revocations
+    service = driver.app(mode="auto", second_person="off").revocations
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    record = await desk.order(request, caller=ADA)
+    record = await service.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     with pytest.raises(NotPermitted):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key2"])
 
 
 async def test_order_has_its_caller_and_reason(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    desk = driver.app().revocations
-    record, [first, *_] = await desk.read((await desk.order(request, caller=ADA)).fingerprint)
+    service = driver.app().revocations
+    record, [first, *_] = await service.read((await service.order(request, caller=ADA)).fingerprint)
     assert (record.finding.reported_by, record.finding.credential) == (ADA, None)
     assert first.who == str(ADA)
     assert first.what == f"Ordered: account_key on key2 of {account.name}. Reason: A laptop was lost."
@@ -253,7 +255,7 @@ async def test_order_for_a_missing_or_expired_policy_is_refused(driver: Driver, 
 
 async def test_order_that_times_out_is_a_transient_failure(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     account = await driver.account()
-    monkeypatch.setattr(desk_module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(service_module, "_PATIENCE", 0.3)
     driver.fault(LIST_KEYS, Effect.HANG, times=None)
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     with pytest.raises(TransientFailure, match="nothing was ordered"):
@@ -264,8 +266,8 @@ async def test_order_that_times_out_is_a_transient_failure(driver: Driver, monke
 async def test_repeated_order_is_a_second_order(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    desk = driver.app().revocations
-    one, two = [await desk.order(request, caller=ADA) for _ in range(2)]
+    service = driver.app().revocations
+    one, two = [await service.order(request, caller=ADA) for _ in range(2)]
     assert one.fingerprint != two.fingerprint
 
 
@@ -304,17 +306,17 @@ async def test_approval_leaves_no_waiting_row(driver: Driver) -> None:
 async def test_reporter_of_a_leak_can_not_approve_it(driver: Driver, mode: str) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app(mode=mode).revocations
+    service = driver.app(mode=mode).revocations
     with pytest.raises(NotPermitted):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert (await driver.record(record.fingerprint)).state is State.AWAITING_APPROVAL
 
 
 async def test_one_person_is_enough_without_second_person_setting(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app(second_person="off").revocations
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+    service = driver.app(second_person="off").revocations
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert done.state is State.CONTAINED
 
 
@@ -333,14 +335,14 @@ async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None
     account = await driver.account()
     record = await ordered(driver, account)
     driver.clock.advance(hours=5)
-    desk = driver.app().revocations
+    service = driver.app().revocations
     with pytest.raises(WrongState, match="Retry"):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
-    anew = await desk.retry(record.fingerprint, reason="We slept.", caller=ADA)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
+    anew = await service.retry(record.fingerprint, reason="We slept.", caller=ADA)
     assert anew.state is State.AWAITING_APPROVAL
     assert anew.deadline is not None
     assert anew.deadline > driver.clock()
-    done = await desk.approve(record.fingerprint, digest=digest_of(anew), reason="Now.", caller=BOB)
+    done = await service.approve(record.fingerprint, digest=digest_of(anew), reason="Now.", caller=BOB)
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -362,11 +364,11 @@ async def test_first_of_two_decisions_counts(driver: Driver) -> None:
 async def test_twenty_concurrent_approvals_count_once(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desks = [driver.app().revocations, driver.app().revocations]
+    services = [driver.app().revocations, driver.app().revocations]
     people = [replace(BOB, object_id=f"{n:032}") for n in range(20)]
     outcomes = await asyncio.gather(
         *(
-            desks[n % 2].approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=person)
+            services[n % 2].approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=person)
             for n, person in enumerate(people)
         ),
         return_exceptions=True,
@@ -443,35 +445,35 @@ async def test_rejection_is_kept_while_the_follow_up_queue_is_down(driver: Drive
 async def test_retry_contains_a_failed_record_after_its_cause_is_removed(driver: Driver) -> None:
     account = await driver.account()
     account.locks.append("ReadOnly")
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     assert record.state is State.FAILED
     account.locks.clear()
-    after = await desk.retry(record.fingerprint, reason="The lock is gone.", caller=ADA)
+    after = await service.retry(record.fingerprint, reason="The lock is gone.", caller=ADA)
     assert (after.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert str(ADA) in [entry.who for entry in await driver.history(record.fingerprint)][1:]
 
 
 async def test_retry_does_not_run_an_action_twice(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     with pytest.raises(WrongState):
-        await desk.retry(record.fingerprint, reason="Once more.", caller=ADA)
+        await service.retry(record.fingerprint, reason="Once more.", caller=ADA)
     assert rotated(account) == ["key1"]
 
 
 async def test_refused_decision_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     before, rows = (await driver.record(record.fingerprint)).etag, await driver.rows(account.name)
     sent = len(driver.sent)
     for act in (
-        desk.approve(record.fingerprint, digest="0" * 64, reason="x", caller=BOB),
-        desk.reject(record.fingerprint, reason="x", caller=BOB),
-        desk.retry(record.fingerprint, reason="x", caller=BOB),
-        desk.undo_lockdown(record.fingerprint, reason="x", caller=BOB),
+        service.approve(record.fingerprint, digest="0" * 64, reason="x", caller=BOB),
+        service.reject(record.fingerprint, reason="x", caller=BOB),
+        service.retry(record.fingerprint, reason="x", caller=BOB),
+        service.undo_lockdown(record.fingerprint, reason="x", caller=BOB),
     ):
         with pytest.raises(WrongState):
             await act
@@ -483,11 +485,11 @@ async def test_refused_decision_writes_nothing(driver: Driver) -> None:
 
 
 async def locked_down(driver: Driver, account: Account) -> Revocation:
-    """The record of an order to switch an account's shared keys off, carried out."""
-    desk = driver.app().revocations
+    """The record of an executed order to disable shared keys."""
+    service = driver.app().revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.SHARED_KEY, "We don't know which key.")
-    record = await desk.order(request, caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert (done.state, shared_key_of(account)) == (State.CONTAINED, False)
     return done
 
@@ -506,10 +508,10 @@ async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
 async def test_lockdown_is_undone_once(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    desk = driver.app().revocations
-    await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    service = driver.app().revocations
+    await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     with pytest.raises(WrongState, match="already"):
-        await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
 
 async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:
@@ -555,20 +557,20 @@ async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(dri
 
 async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
+    service = driver.app().revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.NETWORK, "We don't know which key.")
-    record = await desk.order(request, caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert done.state is State.CONTAINED
     rules: Any = account.properties["networkAcls"]
     account.properties["networkAcls"] = rules | {"ipRules": [{"value": "203.0.113.7", "action": "Allow"}]}
     with pytest.raises(WrongState, match="ipRules"):
-        await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (await driver.record(record.fingerprint)).state is State.CONTAINED
     assert "lock" not in await driver.rows(account.name)
 
 
-# --- look
+# --- read
 
 
 async def test_record_is_read_with_its_history(driver: Driver) -> None:
@@ -593,10 +595,10 @@ async def test_record_is_read_by_its_id_only(driver: Driver) -> None:
 async def test_page_has_the_records_of_an_account(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app().revocations
-    page = await desk.page(PageQuery(state=State.AWAITING_APPROVAL, account=account.name, limit=10))
+    service = driver.app().revocations
+    page = await service.page(PageQuery(state=State.AWAITING_APPROVAL, account=account.name, limit=10))
     assert ([one.fingerprint for one in page.revocations], page.next) == ([record.fingerprint], None)
-    assert (await desk.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
+    assert (await service.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
 
 
 async def test_wait_ends_when_the_record_is_settled(driver: Driver) -> None:
@@ -612,16 +614,16 @@ async def test_wait_ends_when_the_record_is_settled(driver: Driver) -> None:
 
 async def test_wait_ends_after_its_time(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     pauses: list[float] = []
 
     async def pass_time(seconds: float) -> None:
         pauses.append(seconds)
         driver.clock.advance(seconds=seconds)
 
-    desk._sleep = pass_time
-    [after] = await desk.wait((record.fingerprint,), seconds=20)
+    service = replace(service, sleep=pass_time)
+    [after] = await service.wait((record.fingerprint,), seconds=20)
     assert after.state is State.CONTAINED
     assert sum(pauses) == pytest.approx(20, abs=5)
     assert pauses[:3] == sorted(pauses[:3])
@@ -631,25 +633,25 @@ async def test_wait_ends_after_its_time(driver: Driver) -> None:
 async def test_settled_records_are_returned_immediately(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app().revocations
+    service = driver.app().revocations
 
     async def never(seconds: float) -> None:
         raise AssertionError("there is nothing to wait for")
 
-    desk._sleep = never
-    assert await desk.wait((record.fingerprint,), seconds=60) == (record,)
-    assert await desk.wait((), seconds=60) == ()
+    service = replace(service, sleep=never)
+    assert await service.wait((record.fingerprint,), seconds=60) == (record,)
+    assert await service.wait((), seconds=60) == ()
 
 
 async def test_wait_does_not_include_the_second_search_for_an_account(driver: Driver) -> None:
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
 
     async def never(seconds: float) -> None:
         raise AssertionError("it comes in five minutes")
 
-    desk._sleep = never
-    [after] = await desk.wait((record.fingerprint,), seconds=60)
+    service = replace(service, sleep=never)
+    [after] = await service.wait((record.fingerprint,), seconds=60)
     assert after.state is State.RECEIVED
 
 
@@ -658,7 +660,7 @@ async def test_wait_for_a_missing_record_is_not_found(driver: Driver) -> None:
         await driver.app().revocations.wait(("0" * 64,), seconds=1)
 
 
-# --- killed at any remote call
+# --- interrupted at any remote call
 
 
 async def killed_everywhere(
@@ -669,7 +671,7 @@ async def killed_everywhere(
     act: Callable[[Driver, Life, Revocation], Awaitable[object]],
     check: Callable[[Account, Revocation, int], Awaitable[None]],
 ) -> int:
-    """Have a worker die over `act` at each of its remote calls in turn; return how many there are."""
+    """Interrupt `act` at each of its remote calls in turn; return their number."""
     number = 0
     while True:
         number += 1
@@ -692,8 +694,8 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
     given: list[int] = []
 
     async def approve(driver: Driver, life: Life, record: Revocation) -> object:
-        desk = driver.app(life).revocations
-        return await desk.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
+        service = driver.app(life).revocations
+        return await service.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
 
     async def check(account: Account, record: Revocation, number: int) -> None:
         stands = await driver.record(record.fingerprint)
@@ -701,7 +703,7 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
             assert (stands.approval, rotated(account)) == (None, []), f"killed at call {number}"
             return
         given.append(number)
-        # What is left of the dead worker is what it sent to the queue before.
+        # What is left of the interrupted process is the message that it sent before.
         assert (45.0, 0) in driver.messages("contain", record.fingerprint), f"killed at call {number}"
         done = await carried_out(driver, record.fingerprint)
         assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"killed at call {number}"

@@ -58,6 +58,7 @@ class RevocationService:
     submissions: Submissions
     undo: Callable[[LockedDown, AccountFacts], Awaitable[LockedDown]]
     second_person: bool
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
         """Contain the leaks in a text: see `Submissions.contain`."""
@@ -248,7 +249,7 @@ class RevocationService:
             left = (until - self.store.clock()).total_seconds()
             if left <= 0 or all(_is_settled(record) for record in records):
                 return tuple(records)
-            await asyncio.sleep(min(pause, left))
+            await self.sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def read(self, fingerprint: str) -> tuple[Revocation, tuple[HistoryEntry, ...]]:
