@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
 def test_demo_succeeds_and_can_be_repeated(tmp_path: Path) -> None:
     for _ in range(2):
         with demo(tmp_path) as process:
-            told, _ = process.communicate(timeout=120)
+            told, _ = process.communicate(timeout=PATIENCE)
 
         assert process.returncode == 0, told
         assert re.fullmatch(
@@ -50,7 +51,7 @@ def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
         children = _descendants(process.pid)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
 
     assert len(children) >= 3  # the cloud, Azurite, a host
     assert process.returncode == 130

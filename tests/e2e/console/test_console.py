@@ -13,6 +13,7 @@ from shared.domain.revocation import State
 from tests.support.browser import ROOT, ConsolePage, console_page
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, small_sas
+from tests.support.patience import PATIENCE
 
 
 async def test_reported_leak_is_previewed_revoked_and_verified(console: ConsolePage, deployment: Deployment) -> None:
@@ -48,7 +49,7 @@ async def awaiting(deployment: Deployment, **tags: str) -> tuple[str, str]:
 
 async def link_in_the_mail(deployment: Deployment, fingerprint: str) -> str:
     """The URL in the mail about a record, once it was sent."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for mail in deployment.cloud.model.mails:
                 found = re.search(rf'href="(https://[^"]+#/record/{fingerprint})"', mail.body)
