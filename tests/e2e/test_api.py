@@ -1,4 +1,4 @@
-"""The responders' API on a deployed app, with tokens of the tenant: who may do what, and what comes of it."""
+"""The responders' API of a deployed app, with tokens of the tenant: roles and results."""
 
 import pytest
 
@@ -111,7 +111,7 @@ async def test_records_are_listed_by_account(deployment: Deployment) -> None:
 
 async def test_responses_to_generated_requests_match_openapi(deployment: Deployment) -> None:
     model = deployment.cloud.model
-    model.accounts["robustmodels"] = Account("robustmodels", "roads", {})  # which the examples are of
+    model.accounts["robustmodels"] = Account("robustmodels", "examples", {})  # the account of the examples
     await model.keys_changed()
     token = deployment.cloud.environment["SASQUASH_TOKEN_APPROVER"]
 

@@ -1,4 +1,4 @@
-"""What people decide over HTTP: approve, reject, retry, name the account; who did it stands in the record."""
+"""Decisions over HTTP: approve, reject, retry, name the account. The record names the person."""
 
 import pytest
 
@@ -23,7 +23,7 @@ WORKS = (None, None)
 
 
 def small(account: Account) -> str:
-    """A token that only reads one blob for two hours: the default rules ask a person."""
+    """A token that only reads one blob for two hours: the default rules require approval."""
     return small_sas(account.name, account.keys["key2"])
 
 
@@ -95,7 +95,7 @@ async def test_plan_is_not_executed_on_a_newer_key(deployment: Deployment) -> No
     account = await deployment.account()
 
     reported = await report(deployment, small(account))
-    await deployment.cloud.model.regenerate(account, "key2")  # somebody was faster, by hand
+    await deployment.cloud.model.regenerate(account, "key2")  # another change, made by hand
     approved = await approve(deployment, reported)
 
     assert (approved.status_code, approved.json()["reason"]) == (200, "no_key_matches")

@@ -1,4 +1,4 @@
-"""Whole roads on two hosts: what comes many times is done once, and what nobody can work on is told of."""
+"""Two hosts: repeated events are processed once, and unreadable messages are reported."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -45,13 +45,13 @@ async def test_unknown_message_becomes_a_failed_record_an_incident_and_a_mail(
         **deployment.options,
     ) as queue:
         await queue.create_queue()
-        await queue.send_message("none of ours")
+        await queue.send_message("not a message of the app")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in deployment.cloud.model.mails)
         filed = any(incident.fields["Status"] == "failed" for incident in deployment.cloud.model.incidents)
         return mailed and filed
 
     async with asyncio.timeout(PATIENCE):
-        while not await told():  # noqa: ASYNC110 -- another process decides when
+        while not await reported():  # noqa: ASYNC110 -- another process decides when
             await asyncio.sleep(0.1)

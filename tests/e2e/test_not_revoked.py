@@ -1,4 +1,4 @@
-"""What must not rotate anything, and yet ends in a record of its own."""
+"""Findings that must not rotate a key, and still have a record."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -67,7 +67,7 @@ async def test_foreign_account_is_searched_and_not_touched(deployment: Deploymen
 
     record = await deployment.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
 
-    assert record.state is State.RECEIVED  # a second look follows
+    assert record.state is State.RECEIVED  # a second search follows
     assert not deployment.requests("//nobodysaccount.")
     assert not deployment.requests("storageAccounts/nobodysaccount")
 

@@ -1,4 +1,4 @@
-"""Each lever, ordered by one person and approved by another: what it ends and what lives on, seen by real clients."""
+"""Each containment action, ordered by one person and approved by another, and its effect on real clients."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ type Answers = dict[str, tuple[int | None, str | None]]
 
 
 async def made(deployment: Deployment) -> tuple[Container, Urls]:
-    """A container, and URLs that open it: one a kind of token."""
+    """A container, and URLs for it: one for each kind of token."""
     place = Container(deployment, await deployment.account(), "models")
     await place.make()
     return place, {

@@ -1,4 +1,4 @@
-"""What is deployed: the files that `.funcignore` leaves, with their packages, start as intake and as responder."""
+"""The deployed package: the files that `.funcignore` keeps start as intake app and as responder app."""
 
 import shutil
 import subprocess

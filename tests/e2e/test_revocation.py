@@ -1,4 +1,4 @@
-"""From a published event to a closed record, for every kind of leak that an account key is behind."""
+"""From a published event to a closed record, for every kind of leak that an account key signed."""
 
 from datetime import UTC, datetime
 

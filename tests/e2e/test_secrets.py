@@ -1,4 +1,4 @@
-"""Nothing that a run writes or answers anywhere holds what leaked, a key, a vault's value or a caller's token."""
+"""Leaked secrets, keys, values of vaults and access tokens are written and returned nowhere."""
 
 import asyncio
 import json
@@ -44,11 +44,11 @@ class Run:
         return account
 
     def keys_of(self, account: Account, when: str) -> None:
-        """Look for the keys that the account has now."""
+        """Search for the current keys of the account."""
         self.secrets |= {f"{when} {name} of {account.name}": forms(key) for name, key in account.keys.items()}
 
     def leak(self, text: str) -> str:
-        """Look for the signature in `text`, if there is one."""
+        """Search for the signature in `text`, if there is one."""
         if "sig=" in text:
             signature = text.partition("sig=")[2].partition("&")[0].rstrip("'\"}.")
             self.secrets[f"signature {len(self.secrets)}"] = forms(signature)
@@ -70,7 +70,7 @@ class Run:
         return str(record["id"])
 
     async def queues(self) -> None:
-        """See what waits in the queues now: it comes and goes."""
+        """Collect the current messages of the queues, which are short-lived."""
         self.seen += [place async for place in _queues(self.deployment)]
 
     async def found(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What leaked dies by the smallest lever, and its neighbors live on: seen with the clients that people use."""
+"""The smallest action revokes a leak and nothing else: tested with the clients that people use."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -97,7 +97,7 @@ async def test_valid_user_delegation_sas_is_revoked_with_the_delegation_keys_onl
 
 
 async def test_untested_user_delegation_sas_requires_approval(deployment: Deployment) -> None:
-    """The secret-free finding of an intake: no arithmetic tells whether it is genuine."""
+    """The secret-free finding of an intake: signature verification can't confirm it."""
     place = await made(deployment, "container")
     leaked = await delegated(deployment, place)
 

@@ -1,4 +1,4 @@
-"""From every reporter, and back to it: a real payload in, the token dead, the source told, and one rotation."""
+"""From every source and back: a real payload, a revoked token, a closed alert, and one rotation."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE
 
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
-TELLS = ("github", "azure-devops", "defender")
+ALERTING = ("github", "azure-devops", "defender")
 
 
 def made(
@@ -56,7 +56,7 @@ async def fingerprint(deployment: Deployment, account: Account) -> str:
             await asyncio.sleep(0.1)  # another process decides when
 
 
-def told(deployment: Deployment, source: str) -> list[Any]:
+def alerts_of(deployment: Deployment, source: str) -> list[Any]:
     """The alerts that a source keeps, as (state, resolution, comment)."""
     alerts = deployment.cloud.model.alerts
     match source:
@@ -79,8 +79,8 @@ async def test_repeated_delivery_revokes_once_and_closes_the_alert(deployment: D
     assert deployment.rotations(account) == ["key2"]
     assert record.state is State.CLOSED
     assert len(deployment.mails(account)) == 1
-    if source in TELLS:
-        state, resolution, comment = told(deployment, source)[-1]
+    if source in ALERTING:
+        state, resolution, comment = alerts_of(deployment, source)[-1]
         assert (state, resolution) in [("resolved", "revoked"), ("dismissed", "fixed")]
         assert record.fingerprint[:12] in comment
         assert [closed.alert for closed in record.closed_alerts] == list(record.alerts)
@@ -114,7 +114,7 @@ async def test_defender_evidence_requires_approval_and_is_resolved_after_revocat
     assert approved.status_code == 200
     assert deployment.rotations(account) == ["key2"]
     assert record.finding.evidence is not None
-    [state, classification, comment] = told(deployment, "defender")[-1]
+    [state, classification, comment] = alerts_of(deployment, "defender")[-1]
     assert (state, classification) == ("resolved", "truePositive")
     assert record.fingerprint[:12] in comment
 

@@ -43,7 +43,7 @@ def asked(text: str, **options: Any) -> ReportRequest:
     return ReportRequest(text, "Seen in a chat.", **options)
 
 
-def loose(account: str, key: str) -> str:
+def bare(account: str, key: str) -> str:
     return account_sas(account, key).partition("?")[2]
 
 
@@ -152,7 +152,7 @@ async def test_report_that_is_not_durable_raises_a_transient_failure(driver: Dri
 
 async def test_unattributed_token_is_contained_in_the_named_account(driver: Driver) -> None:
     other, account = await driver.account(), await driver.account()
-    text = loose(account.name, account.keys["key2"])
+    text = bare(account.name, account.keys["key2"])
     [record] = await driver.app().revocations.report(asked(text, accounts=(other.name, account.name)), caller=ADA)
     assert (record.state, rotated(account), rotated(other)) == (State.CONTAINED, ["key2"], [])
     history = [entry.what for entry in await driver.history(record.fingerprint)]
@@ -168,7 +168,7 @@ async def test_unattributed_key_is_contained_in_the_named_account(driver: Driver
 
 async def test_token_without_a_matching_account_stays_unattributed_with_a_note(driver: Driver) -> None:
     account = await driver.account()
-    text = loose(account.name, new_storage_key())
+    text = bare(account.name, new_storage_key())
     [record] = await driver.app().revocations.report(
         asked(text, accounts=(account.name, "nobodysaccount")), caller=ADA
     )
@@ -180,7 +180,7 @@ async def test_token_without_a_matching_account_stays_unattributed_with_a_note(d
 
 async def test_unattributed_token_without_named_accounts_lists_no_keys(driver: Driver) -> None:
     account = await driver.account()
-    [record] = await driver.app().revocations.report(asked(loose(account.name, account.keys["key1"])), caller=ADA)
+    [record] = await driver.app().revocations.report(asked(bare(account.name, account.keys["key1"])), caller=ADA)
     assert (record.reason, driver.requests(LIST_KEYS)) == (Reason.LOOSE, [])
 
 
@@ -202,7 +202,7 @@ async def test_dry_run_returns_the_plan_and_writes_nothing(driver: Driver) -> No
 
 async def test_dry_run_finds_the_account_of_an_unattributed_token(driver: Driver) -> None:
     account = await driver.account()
-    text = loose(account.name, account.keys["key2"])
+    text = bare(account.name, account.keys["key2"])
     service = driver.app().revocations
     [attributed] = await service.dry_run(asked(text, accounts=(account.name,)), caller=ADA)
     [unattributed] = await service.dry_run(asked(text, accounts=("nobodysaccount",)), caller=ADA)
@@ -338,11 +338,11 @@ async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None
     service = driver.app().revocations
     with pytest.raises(WrongState, match="Retry"):
         await service.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
-    anew = await service.retry(record.fingerprint, reason="We slept.", caller=ADA)
-    assert anew.state is State.AWAITING_APPROVAL
-    assert anew.deadline is not None
-    assert anew.deadline > driver.clock()
-    done = await service.approve(record.fingerprint, digest=digest_of(anew), reason="Now.", caller=BOB)
+    planned = await service.retry(record.fingerprint, reason="We slept.", caller=ADA)
+    assert planned.state is State.AWAITING_APPROVAL
+    assert planned.deadline is not None
+    assert planned.deadline > driver.clock()
+    done = await service.approve(record.fingerprint, digest=digest_of(planned), reason="Now.", caller=BOB)
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -534,11 +534,11 @@ async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recove
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().store.revocations.claim(finding)
     await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
-    dead = (await driver.rows(account.name))["lock"]["Intent"]
+    predecessor = (await driver.rows(account.name))["lock"]["Intent"]
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     with pytest.raises(AccountBusy):
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
-    assert (await driver.rows(account.name))["lock"]["Intent"] == dead
+    assert (await driver.rows(account.name))["lock"]["Intent"] == predecessor
     assert (driver.messages("contain", finding.fingerprint), shared_key_of(account)) == ([(0.0, 0)], False)
     await driver.app().containment.resume(Message(finding.fingerprint))
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
@@ -663,7 +663,7 @@ async def test_wait_for_a_missing_record_is_not_found(driver: Driver) -> None:
 # --- interrupted at any remote call
 
 
-async def killed_everywhere(
+async def interrupted_everywhere(
     driver: Driver,
     *,
     carried_out: bool,
@@ -700,18 +700,18 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
     async def check(account: Account, record: Revocation, number: int) -> None:
         stands = await driver.record(record.fingerprint)
         if stands.state is State.AWAITING_APPROVAL:
-            assert (stands.approval, rotated(account)) == (None, []), f"killed at call {number}"
+            assert (stands.approval, rotated(account)) == (None, []), f"interrupted at call {number}"
             return
         given.append(number)
         # What is left of the interrupted process is the message that it sent before.
-        assert (45.0, 0) in driver.messages("contain", record.fingerprint), f"killed at call {number}"
+        assert (45.0, 0) in driver.messages("contain", record.fingerprint), f"interrupted at call {number}"
         done = await carried_out(driver, record.fingerprint)
-        assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"killed at call {number}"
+        assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"interrupted at call {number}"
         driver.clock.advance(minutes=4)
         await driver.app().containment.resume(Message(record.fingerprint))
-        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+        assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver,
         carried_out=after,
         begin=lambda account: ordered(driver, account),
@@ -735,12 +735,12 @@ async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driv
             return
         given.append(number)
         assert stands.reason is Reason.REJECTED
-        assert driver.messages("contain", record.fingerprint) == [(45.0, 0)], f"killed at call {number}"
+        assert driver.messages("contain", record.fingerprint) == [(45.0, 0)], f"interrupted at call {number}"
         driver.sent.clear()
         await driver.app().containment.resume(Message(record.fingerprint))
-        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+        assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver, carried_out=after, begin=lambda account: ordered(driver, account), act=reject, check=check
     )
     assert 0 < len(given) < calls
@@ -758,7 +758,7 @@ async def test_undo_of_a_lockdown_interrupted_at_any_call_can_be_repeated(driver
         stands = await driver.record(record.fingerprint)
         assert (stands.state, shared_key_of(account) is not False) == (State.CLOSED, True), f"call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver, carried_out=after, begin=lambda account: locked_down(driver, account), act=undo, check=check
     )
     assert calls > 6

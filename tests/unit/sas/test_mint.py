@@ -1,4 +1,4 @@
-"""The proof token: what the real clients would make, readable and verifiable by ourselves."""
+"""Verification tokens: equal to those of the real clients, and verifiable."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Which key made a token: every version range by hand, every client by its own signatures, every doubt by name."""
+"""The key that signed a token: every version range by hand, and the signatures of every client."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Tokens in URLs, in connection strings, and loose: where each is taken to belong."""
+"""Tokens in URLs, in connection strings, and without either: their hosts and paths."""
 
 import pytest
 

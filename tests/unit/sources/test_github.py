@@ -1,4 +1,4 @@
-"""GitHub's webhooks (pure), and its alerts, read and closed over the stand-in of its API."""
+"""GitHub webhooks (pure), and GitHub alerts, over the stand-in of its API."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whom an access token is believed, and each way in which it is not."""
+"""Valid access tokens, and each way in which one is invalid."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A report in, an answer out, and what is published: the intake's rooms together, with nothing outside them."""
+"""The intake as a whole: requests, responses and published events."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Each route: who may call it, what it has the desk do, and what it answers."""
+"""Each route: its roles, its call of the service, and its response."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -44,8 +44,8 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 }
 
 
-def responder(desk: MemoryRevocations, server: KeyServer | None = None) -> Responder:
-    return Responder(desk, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
+def responder(service: MemoryRevocations, server: KeyServer | None = None) -> Responder:
+    return Responder(service, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
 
 
 def holding(record: Revocation) -> MemoryRevocations:
@@ -63,12 +63,12 @@ def in_state(state: State) -> Revocation:
 @pytest.mark.parametrize("roles", [(), ("Other.Role",), READER, RESPONDER, APPROVER])
 async def test_route_requires_one_of_its_roles(name: str, roles: tuple[str, ...]) -> None:
     route, method, body, may = ROUTES[name]
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await route(responder(desk))(request(method, body=body, fingerprint="ab" * 32, roles=roles))
+    answer = await route(responder(service))(request(method, body=body, fingerprint="ab" * 32, roles=roles))
 
     assert (answer.status_code != 403) == (roles in may)
-    assert bool(desk.asked) == (roles in may)
+    assert bool(service.asked) == (roles in may)
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -79,16 +79,16 @@ async def test_route_requires_one_of_its_roles(name: str, roles: tuple[str, ...]
 )
 async def test_route_requires_a_valid_token(name: str, authorization: str, error: str | None) -> None:
     route, method, body, _ = ROUTES[name]
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await route(responder(desk))(
+    answer = await route(responder(service))(
         request(method, body=body, fingerprint="ab" * 32, headers={"authorization": authorization})
     )
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
     assert ("error=" in answer.headers["WWW-Authenticate"]) == (error is not None)
-    assert desk.asked == []
+    assert service.asked == []
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -128,15 +128,15 @@ async def test_unavailable_signing_keys_are_503() -> None:
 
 
 async def test_accepted_report_has_its_record_and_location() -> None:
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT))
+    answer = await responder(service).submit(request(body=REPORT))
 
-    [fingerprint] = desk.records
+    [fingerprint] = service.records
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/api/revocations/{fingerprint}"
     assert [record["id"] for record in said(answer)["revocations"]] == [fingerprint]
-    assert desk.callers == [ME, ME]
+    assert service.callers == [ME, ME]
 
 
 async def test_several_credentials_are_several_records() -> None:
@@ -156,22 +156,22 @@ async def test_text_without_a_credential_is_422(more: dict[str, object]) -> None
 
 
 async def test_dry_run_returns_records_and_creates_none() -> None:
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT | {"dry_run": True, "wait": 10}))
+    answer = await responder(service).submit(request(body=REPORT | {"dry_run": True, "wait": 10}))
 
     assert answer.status_code == 200
     assert len(said(answer)["revocations"]) == 1
-    assert desk.records == {}
+    assert service.records == {}
     assert "Location" not in answer.headers
 
 
 async def test_settled_report_is_200() -> None:
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT | {"wait": 2.5}))
+    answer = await responder(service).submit(request(body=REPORT | {"wait": 2.5}))
 
-    assert (answer.status_code, desk.asked[-1]) == (200, 2.5)
+    assert (answer.status_code, service.asked[-1]) == (200, 2.5)
     assert said(answer)["revocations"][0]["state"] == "proven"
 
 
@@ -191,31 +191,31 @@ async def test_wait_includes_the_time_of_the_report() -> None:
             return await super().report(request, caller=caller)
 
     for wait, left in ((30, 10), (5, 0)):
-        desk = Slow()
-        api = Responder(desk, access_tokens(), clock=clock)  # type: ignore[arg-type]
+        service = Slow()
+        api = Responder(service, access_tokens(), clock=clock)  # type: ignore[arg-type]
         await api.submit(request(body=REPORT | {"wait": wait}))
-        assert desk.asked[-1] == left
+        assert service.asked[-1] == left
 
 
 async def test_report_without_wait_does_not_wait() -> None:
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    await responder(desk).submit(request(body=REPORT))
+    await responder(service).submit(request(body=REPORT))
 
-    assert all(isinstance(asked, ReportRequest) for asked in desk.asked)
+    assert all(isinstance(asked, ReportRequest) for asked in service.asked)
 
 
 # Orders
 
 
 async def test_order_is_accepted_and_awaits_approval() -> None:
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=ORDER))
+    answer = await responder(service).submit(request(body=ORDER))
 
     assert answer.status_code == 202
-    assert desk.asked == [OrderRequest("robustmodels", ActionKind.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
-    assert desk.callers == [ME]
+    assert service.asked == [OrderRequest("robustmodels", ActionKind.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
+    assert service.callers == [ME]
     [record] = said(answer)["revocations"]
     assert (record["state"], record["kind"]) == ("awaiting_approval", "order")
     assert answer.headers["Location"] == f"/api/revocations/{record['id']}"
@@ -251,25 +251,25 @@ async def test_missing_record_is_404(fingerprint: str) -> None:
 
 
 async def test_list_uses_the_query() -> None:
-    desk = holding(in_state(State.FAILED))
+    service = holding(in_state(State.FAILED))
 
-    answer = await responder(desk).list_revocations(
+    answer = await responder(service).list_revocations(
         request("GET", query="?state=failed&account=robustmodels&limit=5", roles=READER)
     )
 
-    assert desk.asked == [PageQuery(State.FAILED, "robustmodels", 5)]
+    assert service.asked == [PageQuery(State.FAILED, "robustmodels", 5)]
     assert [record["state"] for record in said(answer)["revocations"]] == ["failed"]
     assert said(answer)["next"] is None
 
 
 async def test_page_has_the_token_of_the_next_page() -> None:
     one = in_state(State.FAILED)
-    desk = MemoryRevocations(dict.fromkeys("ab", one))
+    service = MemoryRevocations(dict.fromkeys("ab", one))
 
-    answer = await responder(desk).list_revocations(request("GET", query="?limit=1"))
-    await responder(desk).list_revocations(request("GET", query=f"?limit=1&after={said(answer)['next']}"))
+    answer = await responder(service).list_revocations(request("GET", query="?limit=1"))
+    await responder(service).list_revocations(request("GET", query=f"?limit=1&after={said(answer)['next']}"))
 
-    assert desk.asked[-1] == PageQuery(limit=1, after="bmV4dA")
+    assert service.asked[-1] == PageQuery(limit=1, after="bmV4dA")
 
 
 async def test_summary_is_a_part_of_the_record() -> None:
@@ -297,13 +297,13 @@ async def test_decision_has_the_name_of_the_caller(
     name: str, record: Revocation, asked: tuple[str, ...], state: str
 ) -> None:
     route, _, body, _ = ROUTES[name]
-    desk = holding(record)
+    service = holding(record)
 
-    answer = await route(responder(desk))(request(body=body, fingerprint=record.fingerprint))
+    answer = await route(responder(service))(request(body=body, fingerprint=record.fingerprint))
 
     assert (answer.status_code, said(answer)["state"]) == (200, state)
-    assert desk.asked == [(record.fingerprint, *asked)]
-    assert desk.callers == [ME]
+    assert service.asked == [(record.fingerprint, *asked)]
+    assert service.callers == [ME]
 
 
 async def test_late_decision_is_a_conflict() -> None:
@@ -349,8 +349,8 @@ async def test_error_of_the_service_is_a_problem(name: str, fails: Exception, st
 @pytest.mark.parametrize("name", [name for name, (_, method, _, _) in ROUTES.items() if method == "POST"])
 async def test_body_without_json_is_refused(name: str) -> None:
     route, method, _, _ = ROUTES[name]
-    desk = MemoryRevocations()
-    api = responder(desk)
+    service = MemoryRevocations()
+    api = responder(service)
 
     answers = [
         await route(api)(request(method, raw=b"{}", fingerprint="ab" * 32, headers={"content-type": "text/plain"})),
@@ -359,7 +359,7 @@ async def test_body_without_json_is_refused(name: str) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415, 413, 400]
-    assert desk.asked == []
+    assert service.asked == []
 
 
 async def test_unexpected_error_is_raised() -> None:
