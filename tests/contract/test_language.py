@@ -1,6 +1,7 @@
 """The repository uses standard terms, not those of the project's first version (tests/support/phrases.py)."""
 
 import pytest
+
 from tests.support.phrases import PHRASES, STAYS, Text, hits, names_of_files, texts_of, texts_of_python
 
 USER_FACING = (
