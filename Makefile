@@ -22,7 +22,7 @@ ORDER ?=
 # The processes of a run, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots lint \
+.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots openapi lint \
     format help
 
 setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
@@ -68,6 +68,9 @@ tools-test: .venv/installed ## run the tests that need Azure's own tools, as far
 
 screenshots: setup ## draw the pictures of the desk in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
+
+openapi: .venv/installed ## write the schemas of the responses into docs/openapi.yaml
+	@.venv/bin/python -m scripts.openapi_schemas
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
