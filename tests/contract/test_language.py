@@ -9,7 +9,7 @@ USER_FACING = (
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
-    "docs/*.md",
+    "docs/**/*.md",
     "docs/openapi.yaml",
     "infra/**/*",
     "scripts/*",
