@@ -113,7 +113,7 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
-    return await health.answer(sasquash().ledger)
+    return await health.answer(sasquash().store.revocations)
 
 
 # The responders' API. A caller is known by an access token, which it checks itself: a key of the host names nobody.

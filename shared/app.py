@@ -38,6 +38,7 @@ from shared.persistence.accounts import AccountTable
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
+from shared.persistence.store import Store
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,27 +121,19 @@ class App:
         self._new_id = new_id
 
     @cached_property
-    def ledger(self) -> Ledger:
-        return Ledger(
-            self.clients.tables.get_table_client(REVOCATIONS_TABLE),
-            self.state_index,
-            clock=self._clock,
-            new_id=self._new_id,
+    def store(self) -> Store:
+        clock, new_id, table = self._clock, self._new_id, self.clients.tables.get_table_client
+        return Store(
+            revocations=Ledger(table(REVOCATIONS_TABLE), self.state_index, clock=clock, new_id=new_id),
+            accounts=AccountTable(table(ACCOUNTS_TABLE), clock=clock, new_id=new_id),
+            queues=Queues(contain=self.clients.queue(CONTAIN_QUEUE), follow_up=self.clients.queue(FOLLOW_UP_QUEUE)),
+            clock=clock,
+            new_id=new_id,
         )
 
     @cached_property
     def state_index(self) -> StateIndex:
         return StateIndex(self.clients.tables.get_table_client(STATES_TABLE), clock=self._clock)
-
-    @cached_property
-    def account_table(self) -> AccountTable:
-        return AccountTable(
-            self.clients.tables.get_table_client(ACCOUNTS_TABLE), clock=self._clock, new_id=self._new_id
-        )
-
-    @cached_property
-    def queues(self) -> Queues:
-        return Queues(contain=self.clients.queue(CONTAIN_QUEUE), follow_up=self.clients.queue(FOLLOW_UP_QUEUE))
 
     @cached_property
     def _verifier(self) -> Verifier:
@@ -181,22 +174,22 @@ class App:
 
     @cached_property
     def _conclusion(self) -> VerdictWriter:
-        return VerdictWriter(ledger=self.ledger, table=self.account_table, queues=self.queues)
+        return VerdictWriter(ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues)
 
     @cached_property
     def _under_lock(self) -> UnderLock:
         retired = RetiredKeys(clock=self._clock)
         return UnderLock(
             settings=self.settings,
-            ledger=self.ledger,
-            table=self.account_table,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
             accounts=self.accounts,
             actions=self.actions,
             executor=PlanExecutor(
                 actions=self.actions,
                 verifier=self._verifier,
-                ledger=self.ledger,
-                table=self.account_table,
+                ledger=self.store.revocations,
+                table=self.store.accounts,
                 retired=retired,
                 clock=self._clock,
             ),
@@ -207,14 +200,14 @@ class App:
     @cached_property
     def _work(self) -> AccountSessions:
         takeover = Recovery(
-            ledger=self.ledger,
-            table=self.account_table,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
             accounts=self.accounts,
             actions=self.actions,
             clock=self._clock,
         )
         return AccountSessions(
-            table=self.account_table,
+            table=self.store.accounts,
             takeover=takeover,
             under_lock=self._under_lock,
             conclusion=self._conclusion,
@@ -229,9 +222,9 @@ class App:
     def ingest(self) -> Ingest:
         return Ingest(
             raw_allowed=self.settings.raw_events,
-            ledger=self.ledger,
+            ledger=self.store.revocations,
             conclusion=self._conclusion,
-            queues=self.queues,
+            queues=self.store.queues,
             containment=self.containment,
             quotas=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
             repeats=self._repeats,
@@ -242,14 +235,14 @@ class App:
     def containment(self) -> Containment:
         return Containment(
             settings=self.settings,
-            ledger=self.ledger,
-            table=self.account_table,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
             accounts=self.accounts,
             under_lock=self._under_lock,
             work=self._work,
             conclusion=self._conclusion,
             delegation_key=self.actions.delegation_key,
-            queues=self.queues,
+            queues=self.store.queues,
             repeats=self._repeats,
             pace=self.clients.pace,
             clock=self._clock,
@@ -257,7 +250,7 @@ class App:
 
     @cached_property
     def warm_up(self) -> WarmUp:
-        return WarmUp(ledger=self.ledger, accounts=self.accounts)
+        return WarmUp(ledger=self.store.revocations, accounts=self.accounts)
 
     @cached_property
     def sweeper(self) -> "Sweeper":
@@ -265,12 +258,12 @@ class App:
         from shared.operations.sweeper import Sweeper  # noqa: PLC0415
 
         return Sweeper(
-            ledger=self.ledger,
+            ledger=self.store.revocations,
             index=self.state_index,
-            table=self.account_table,
-            queues=self.queues,
+            table=self.store.accounts,
+            queues=self.store.queues,
             deadlines=ApprovalDeadlines(
-                ledger=self.ledger, table=self.account_table, queues=self.queues, clock=self._clock
+                ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues, clock=self._clock
             ),
             clock=self._clock,
         )
@@ -280,9 +273,9 @@ class App:
         from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
 
         return DeadLetters(
-            ledger=self.ledger,
+            ledger=self.store.revocations,
             conclusion=self._conclusion,
-            queues=self.queues,
+            queues=self.store.queues,
             reception=self.ingest,
             dead_letters=lambda: self._dead_letters,
             clock=self._clock,
@@ -309,9 +302,9 @@ class App:
         from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
 
         return DormantPolicies(
-            ledger=self.ledger,
-            table=self.account_table,
-            queues=self.queues,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            queues=self.store.queues,
             keys=self.actions.account_key.keys,
             policies=self.actions.stored_policy,
             clock=self._clock,
@@ -327,12 +320,12 @@ class App:
             settings=self.settings,
             containment=self.containment,
             work=self._work,
-            ledger=self.ledger,
-            table=self.account_table,
-            queues=self.queues,
+            ledger=self.store.revocations,
+            table=self.store.accounts,
+            queues=self.store.queues,
             reporting=Submissions(
                 containment=self.containment,
-                ledger=self.ledger,
+                ledger=self.store.revocations,
                 loose=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
                 clock=self._clock,
             ),
@@ -377,7 +370,7 @@ class App:
             accounts=self.accounts,
             keys=self.actions.account_key.keys,
             publisher=self._publisher,
-            ledger=self.ledger,
+            ledger=self.store.revocations,
             table=self.readiness_table,
             clock=self._clock,
             new_id=self._new_id,
@@ -518,7 +511,7 @@ class App:
         from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
 
         return Investigation(
-            ledger=self.ledger,
+            ledger=self.store.revocations,
             incidents=lambda: self._incidents,
             usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
             remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
@@ -535,8 +528,8 @@ class App:
         from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
 
         return FollowUp(
-            ledger=self.ledger,
-            queues=self.queues,
+            ledger=self.store.revocations,
+            queues=self.store.queues,
             actions=self.actions,
             key_distribution=lambda: self._key_distribution,
             announcer=lambda: self._announcer,

@@ -12,7 +12,7 @@ from typing import IO
 
 from local.cloud.place import Place, Shape
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _UP_SECONDS = 150
 _STOP_SECONDS = 30
 

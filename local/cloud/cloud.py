@@ -40,7 +40,7 @@ from local.storage.service import Gate, Storage
 from local.tenant import identities
 from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _HOST_START_SECONDS = 60
 _HOST_STOP_SECONDS = 12  # a host lets its invocations end for 10
 

@@ -16,7 +16,7 @@ from local.child_processes import die_with_parent, plain_environment
 from local.network.certificates import Certificates
 from local.tenant.model import Account
 
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 _MAIN = _ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 _PRELOAD = Path(__file__).with_name("azurite_preload.js")
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at https://127\.0\.0\.1:(\d+)")

@@ -7,17 +7,17 @@ clients that have already moved on. So it is sent once, and an answer that got l
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Execution, Plan, Verification, VerificationToken
 from shared.domain.target import KEY_NAMES, ActionKind
-from shared.errors import PassingFailure, from_account
+from shared.errors import TransientFailure
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 
@@ -50,10 +50,10 @@ class AccountKeyAction:
         return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
-        """Return key1 and key2 as ARM has them now, both. Raises AccountGone, PassingFailure or Blocked."""
+        """Return key1 and key2 as ARM has them now, both. Raises AccountGone, TransientFailure or Blocked."""
         client = self._client_for(account.subscription)
         doing = f"Listing the keys of {account.name}"
-        try:
+        with translate_errors(doing, meaning=from_account):
             # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
             result = await client.storage_accounts.list_keys(
                 account.resource_group,
@@ -61,11 +61,9 @@ class AccountKeyAction:
                 expand=None,  # type: ignore[arg-type]
                 retry_on_methods=MAY_BE_REPEATED,
             )
-        except AzureError as error:
-            raise from_account(error, doing=doing) from error
         keys = _sas_keys(result.keys_property or [])
         if len(keys) != len(KEY_NAMES):
-            raise PassingFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
+            raise TransientFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
         return keys
 
     async def execute(
@@ -79,17 +77,17 @@ class AccountKeyAction:
         """Regenerate key `plan.target`, once.
 
         Meanwhile each proof token is tried, so that the record can say that it was accepted before. Raises Throttled
-        or Blocked (nothing happened), or PassingFailure; one with `sent` leaves open whether it happened.
+        or Blocked (nothing happened), or TransientFailure; one with `sent` leaves open whether it happened.
         """
         if keys[plan.target].sha256 != plan.version:
-            raise PassingFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
+            raise TransientFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
         correlation_id = self._new_id()
         async with self._verifier.trying(tokens) as tried:
             after = await self._regenerate(plan, account, correlation_id)
             at = self._clock()
         new_key = after.get(plan.target)
         if new_key is None or new_key.sha256 == plan.version:
-            raise PassingFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
+            raise TransientFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
         return Execution(
             action=ActionKind.ACCOUNT_KEY,
             target=plan.target,

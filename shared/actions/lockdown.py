@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
 from shared.domain.target import ActionKind, Lockdown
-from shared.errors import Blocked, PassingFailure, SasquashError, WrongState, from_account
+from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
@@ -84,7 +84,7 @@ class LockdownAction:
         """Lock `account` down; `locked` is what `before` returned, or an earlier attempt's.
 
         Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is. A
-        lost answer is settled by reading. Raises PassingFailure, whose `sent` leaves open whether it happened, or
+        lost answer is settled by reading. Raises TransientFailure, whose `sent` leaves open whether it happened, or
         Blocked.
         """
         kind = Lockdown(plan.target)
@@ -101,8 +101,8 @@ class LockdownAction:
         wanted, confirmed_by = _change(_locked(kind, current)), "answer"
         try:
             after = _properties(kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing)))
-        except PassingFailure as error:
-            if error.certainly_nothing_happened:
+        except TransientFailure as error:
+            if error.had_no_effect:
                 raise
             after, confirmed_by = await self._settled(kind, account, error), "listing"
         if not _is_locked(kind, after):
@@ -124,17 +124,17 @@ class LockdownAction:
         execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
         return execution, replace(locked, after=_text(current))
 
-    async def _settled(self, kind: Lockdown, account: AccountFacts, lost: PassingFailure) -> _Properties:
+    async def _settled(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> _Properties:
         """Return the account's properties after an update whose answer was `lost`.
 
-        Raises `lost` where they can't be read, and PassingFailure where the update came to nothing.
+        Raises `lost` where they can't be read, and TransientFailure where the update came to nothing.
         """
         try:
             after = _properties(kind, Access.of(await self._read(account)))
         except SasquashError:
             raise lost from None
         if not _is_locked(kind, after):
-            raise PassingFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
+            raise TransientFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
         return after
 
     def _execution(
@@ -152,7 +152,7 @@ class LockdownAction:
         )
 
     async def verify(self, execution: Execution, account: AccountFacts, locked: LockedDown) -> Verification:
-        """Return whether the lockdown stands, by ARM. Raises PassingFailure or Blocked."""
+        """Return whether the lockdown stands, by ARM. Raises TransientFailure or Blocked."""
         kind = Lockdown(execution.target)
         current = _properties(kind, Access.of(await self._read(account)))
         shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
@@ -167,7 +167,7 @@ class LockdownAction:
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
         """Put back what the lockdown changed; what had been locked before it stays so. May be done twice.
 
-        Raises WrongState where somebody changed the account since, which names what; PassingFailure or Blocked.
+        Raises WrongState where somebody changed the account since, which names what; TransientFailure or Blocked.
         """
         before = json.loads(locked.before)
         after = json.loads(locked.after) if locked.after else _locked(locked.kind, before)
@@ -199,10 +199,8 @@ class LockdownAction:
 
     async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
         client = self._client_for(account.subscription)
-        try:
+        with translate_errors(f"Reading account {account.name}", meaning=from_account):
             return await client.storage_accounts.get_properties(account.resource_group, account.name)
-        except AzureError as error:
-            raise from_account(error, doing=f"Reading account {account.name}") from error
 
     async def _update(
         self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str

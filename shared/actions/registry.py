@@ -41,7 +41,7 @@ class Actions:
                 return self.lockdown.describe(account, Lockdown(target))
 
     async def verify(self, revocation: Revocation) -> Verification:
-        """Return what is proven by now of what `revocation` pulled. Raises PassingFailure or Blocked."""
+        """Return what is proven by now of what `revocation` pulled. Raises TransientFailure or Blocked."""
         execution, account = revocation.execution, revocation.account
         if execution is None or account is None:
             raise ValueError("only what was pulled can be proven")

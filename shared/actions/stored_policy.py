@@ -31,7 +31,7 @@ from shared.domain.account import (
 )
 from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
 from shared.domain.target import ActionKind, PolicyTarget
-from shared.errors import NotFound, PassingFailure
+from shared.errors import NotFound, TransientFailure
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _ROUNDS = 5
@@ -48,7 +48,7 @@ _DELETED = (
 )
 
 
-class Revived(PassingFailure):
+class Revived(TransientFailure):
     """A policy that was gone is there again, and live."""
 
 
@@ -91,7 +91,7 @@ class StoredPolicyAction:
         """Return the policy as it stands, read by `key`, either of the account's.
 
         Where the data plane can't be reached, tables and file shares are read through ARM; containers and queues are
-        UNREACHABLE. Raises PassingFailure, or Blocked where a right on ARM is missing.
+        UNREACHABLE. Raises TransientFailure, or Blocked where a right on ARM is missing.
         """
         try:
             policies, via = await self._policies(account, target, key)
@@ -112,7 +112,7 @@ class StoredPolicyAction:
     async def not_over(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> Policies:
         """Return the policies on the resource of `target` that are not over, read as by `read`.
 
-        Raises Unreachable where `read` says so, PassingFailure or Blocked.
+        Raises Unreachable where `read` says so, TransientFailure or Blocked.
         """
         policies, _ = await self._policies(account, target, key)
         now = self._clock()
@@ -158,7 +158,7 @@ class StoredPolicyAction:
     ) -> Execution:
         """End the policy: leave a tombstone, or nothing where the account's tag asks for that. Idempotent.
 
-        Meanwhile the proof tokens are tried. Raises Blocked (nothing happened), or PassingFailure: try again; its
+        Meanwhile the proof tokens are tried. Raises Blocked (nothing happened), or TransientFailure: try again; its
         `sent` is False where nothing was written.
 
         What others write at the same time survives, but for one gap that the protocol leaves: of a queue, a table, a
@@ -175,7 +175,7 @@ class StoredPolicyAction:
             if found is not None and found.state(self._clock()) is PolicyState.TOMBSTONE:
                 return None
             if found is None or found.version != plan.version:
-                raise PassingFailure(
+                raise TransientFailure(
                     f"Policy {target} of {account.name} changed since the plan was made.", sent=False
                 )
             remove = without if account.removal is Removal.DELETE else entombed
@@ -187,7 +187,7 @@ class StoredPolicyAction:
                     changed = await self._change(store, ended, doing=f"Ending policy {target} of {account.name}")
             except NotFound:
                 message = f"The resource of policy {target} of {account.name} is gone since the plan was made."
-                raise PassingFailure(message, sent=False) from None
+                raise TransientFailure(message, sent=False) from None
             at = self._clock()
         left = find(changed.policies, target.policy)
         return Execution(
@@ -211,7 +211,7 @@ class StoredPolicyAction:
     ) -> str:
         """Leave a tombstone for a policy that is gone, lest a new one of its id revive the leak. Idempotent.
 
-        Returns what happened in one English sentence. Raises Revived, PassingFailure or Blocked.
+        Returns what happened in one English sentence. Raises Revived, TransientFailure or Blocked.
         """
         policy = action_text.policy(str(target))
 
@@ -258,10 +258,10 @@ class StoredPolicyAction:
     ) -> _Changed:
         """Read and write until `change`, which returns the policies as they should be, says None: they are.
 
-        A lost answer is settled by reading once more. Raises PassingFailure or Blocked.
+        A lost answer is settled by reading once more. Raises TransientFailure or Blocked.
         """
         written = answered = False
-        lost: PassingFailure | None = None
+        lost: TransientFailure | None = None
         waited_out: str | None = None
         try:
             async with asyncio.timeout(_PULL_TIMEOUT):
@@ -285,16 +285,16 @@ class StoredPolicyAction:
                         answered = True
                     except Overtaken:
                         written = before
-                    except PassingFailure as error:
-                        if error.certainly_nothing_happened:
+                    except TransientFailure as error:
+                        if error.had_no_effect:
                             written = before
                             raise
                         lost = error
         except TimeoutError:
-            raise PassingFailure(f"{doing} was not done within {_PULL_TIMEOUT:.0f} s.", sent=written) from None
-        except PassingFailure as error:
-            raise PassingFailure(str(error), retry_after=error.retry_after, sent=written) from error
-        raise PassingFailure(f"{doing} failed: somebody else keeps changing the policies.", sent=written)
+            raise TransientFailure(f"{doing} was not done within {_PULL_TIMEOUT:.0f} s.", sent=written) from None
+        except TransientFailure as error:
+            raise TransientFailure(str(error), retry_after=error.retry_after, sent=written) from error
+        raise TransientFailure(f"{doing} failed: somebody else keeps changing the policies.", sent=written)
 
     @asynccontextmanager
     async def _store(

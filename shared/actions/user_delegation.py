@@ -10,12 +10,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
+from shared.cloud.errors import from_status, retry_after, translate_errors
 from shared.domain.account import AccountFacts
-from shared.errors import PassingFailure, from_azure, from_status, retry_after
+from shared.errors import TransientFailure
 from shared.sas import DelegationKey, Service, mint_delegation_token
 
 _SCOPE = "https://storage.azure.com/.default"  # the same in every cloud
@@ -39,10 +39,10 @@ class UserDelegation:
         self._new_transport = new_transport
 
     async def key(self, account: AccountFacts, *, start: datetime, expiry: datetime) -> DelegationKey:
-        """Return a new key of `account`, which must have a blob endpoint. Raises PassingFailure or Blocked."""
+        """Return a new key of `account`, which must have a blob endpoint. Raises TransientFailure or Blocked."""
         doing = f"Getting a user delegation key of {account.name}"
         period = f"<KeyInfo><Start>{_moment(start)}</Start><Expiry>{_moment(expiry)}</Expiry></KeyInfo>"
-        try:
+        with translate_errors(doing):
             token = await self._credential.get_token(_SCOPE)
             request = HttpRequest(
                 "POST",
@@ -56,8 +56,6 @@ class UserDelegation:
             )
             async with self._new_transport() as transport:
                 answer = await send(transport, request)
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
         if answer.status != 200:
             raise from_status(
                 answer.status,
@@ -70,11 +68,11 @@ class UserDelegation:
 
 
 def mint(account: AccountFacts, name: str, *, expires: datetime, key: DelegationKey) -> str:
-    """Return the query of a SAS for the blob `name` ("container/name"). Raises PassingFailure for an unusable key."""
+    """Return the query of a SAS for the blob `name` ("container/name"). Raises TransientFailure on a bad key."""
     try:
         return mint_delegation_token(account=account.name, resource=name, expires=expires, key=key)
     except ValueError:
-        raise PassingFailure(f"The user delegation key that {account.name} gave can't sign.") from None
+        raise TransientFailure(f"The user delegation key that {account.name} gave can't sign.") from None
 
 
 def _moment(moment: datetime) -> str:
@@ -85,5 +83,5 @@ def _read(body: bytes, *, doing: str) -> DelegationKey:
     try:
         root = ET.fromstring(body)  # noqa: S314 -- Azure's own answer, over TLS
     except ET.ParseError:
-        raise PassingFailure(f"{doing} failed: the answer is not XML.") from None
+        raise TransientFailure(f"{doing} failed: the answer is not XML.") from None
     return DelegationKey(**{name: root.findtext(tag) or "" for name, tag in _FIELDS.items()})

@@ -41,14 +41,14 @@ _KINDS = {
     errors.Unauthenticated: _Kind(401, "A good access token is needed"),
     NotSigned: _Kind(401, "The report is not signed as it must be"),
     errors.NoSuchSource: _Kind(404, "There is no such source"),
-    errors.OverQuota: _Kind(429, "The source is over its quota"),
+    errors.QuotaExceeded: _Kind(429, "The source is over its quota"),
     errors.NotPermitted: _Kind(403, "Not permitted"),
     errors.NoSuchRecord: _Kind(404, "There is no such revocation"),
     errors.WrongState: _Kind(409, "It can't be done in this state"),
     errors.Conflict: _Kind(409, "The revocation changed meanwhile"),
     errors.Blocked: _Kind(502, "Azure refuses"),
-    errors.PassingFailure: _Kind(503, "It failed for now"),
-    errors.Busy: _Kind(503, "The storage account is being worked on"),
+    errors.TransientFailure: _Kind(503, "It failed for now"),
+    errors.AccountBusy: _Kind(503, "The storage account is being worked on"),
 }
 
 

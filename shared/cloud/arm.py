@@ -6,17 +6,17 @@ A read is no reason for another SDK; its path is built where it is asked for, of
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import Blocked, from_azure
+from shared.cloud.errors import translate_errors
+from shared.errors import Blocked
 
 _MOST_PAGES = 1000
 
 
 class ArmReader:
-    """Reads resources and lists of them. Both raise PassingFailure or Blocked."""
+    """Reads resources and lists of them. Both raise TransientFailure or Blocked."""
 
     def __init__(self, client_for: Callable[[str], StorageManagementClient], *, resource_manager: str) -> None:
         """`resource_manager` is ARM's URL."""
@@ -49,13 +49,11 @@ async def json_of(
 ) -> Mapping[str, Any]:
     """Return what ARM answers to a request that no SDK here has; `options` are the pipeline's.
 
-    Raises PassingFailure or Blocked.
+    Raises TransientFailure or Blocked.
     """
-    try:
+    with translate_errors(doing):
         response = await client.send_request(request, **options)
         await response.read()
         response.raise_for_status()
-    except AzureError as error:
-        raise from_azure(error, doing=doing) from error
     body: Mapping[str, Any] = response.json()
     return body

@@ -21,7 +21,8 @@ from typing import Any
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
-from shared.errors import NoMoreChanges, Throttled, retry_after
+from shared.cloud.errors import retry_after
+from shared.errors import Throttled, WritesThrottled
 
 _SUBSCRIPTION = re.compile(r"/subscriptions/([0-9a-f-]{36})/", re.IGNORECASE)
 _LISTING = re.compile(r"/listkeys\?", re.IGNORECASE)
@@ -72,7 +73,7 @@ class ArmPace:
 
     @contextmanager
     def write_reserved(self, subscription: str) -> Iterator[None]:
-        """Count a call that may change something, before it is known whether one will. Raises NoMoreChanges.
+        """Count a call that may change something, before it is known whether one will. Raises WritesThrottled.
 
         The first such call of the block is the one that was counted. Where there is none, it is as if nothing was.
         """
@@ -160,5 +161,5 @@ def classify(method: str, url: str) -> tuple[str, Kind]:
 
 def _throttled(kind: Kind, seconds: float, why: str) -> Throttled:
     # Without the seconds: a record tells what it waits for, and is not to be written anew for each of them.
-    error = NoMoreChanges if kind is Kind.WRITE else Throttled
+    error = WritesThrottled if kind is Kind.WRITE else Throttled
     return error(f"No {kind} is sent to ARM for now: {why}. It is sent by itself later.", retry_after=seconds)

@@ -46,7 +46,8 @@ from msgraph.generated.users.item.send_mail.send_mail_post_request_body import S
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
-from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, from_azure, from_status, retry_after
+from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
 from shared.followup.mail.compose import Message
 from shared.followup.owners.parsing import Person
 
@@ -191,7 +192,7 @@ class Graph:
         doing = "Looking for the incident"
         answer = await self._call(request, doing=doing, right="Sites.Selected, read")
         if answer is None or answer.value is None:
-            raise PassingFailure(f"{doing} failed: the answer holds no list.")
+            raise TransientFailure(f"{doing} failed: the answer holds no list.")
         for item in answer.value:
             if item.id and item.fields and item.fields.additional_data.get("FindingId") == finding_id:
                 return str(item.id)
@@ -206,7 +207,7 @@ class Graph:
         doing = "Filing the incident"
         created = await self._call(self._items(site, list_).post(item), doing=doing, right="Sites.Selected, write")
         if created is None or not created.id:
-            raise PassingFailure(f"{doing} failed: the answer names no item.")
+            raise TransientFailure(f"{doing} failed: the answer names no item.")
         return str(created.id)
 
     async def update_list_item(self, *, site: str, list_: str, item_id: str, fields: Mapping[str, str]) -> None:
@@ -234,11 +235,11 @@ class Graph:
         except AzureError as error:
             raise from_azure(error, doing=doing) from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise PassingFailure(f"{doing} failed: no connection ({type(error).__name__}).", sent=False) from None
+            raise TransientFailure(f"{doing} failed: no connection ({type(error).__name__}).", sent=False) from None
         except (httpx.HTTPError, TimeoutError) as error:
-            raise PassingFailure(f"{doing} failed: no answer ({type(error).__name__}).") from None
+            raise TransientFailure(f"{doing} failed: no answer ({type(error).__name__}).") from None
         except ValueError:
-            raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
+            raise TransientFailure(f"{doing} failed: the answer is not JSON.") from None
 
 
 def warm_up() -> None:
@@ -272,7 +273,7 @@ async def _refuse_what_kiota_would_not(response: httpx.Response) -> None:
         raise Blocked(f"Graph answered {response.status_code}, a redirect. Check SASQUASH_CLOUD.")
     kind = response.headers.get("Content-Type", "application/json")
     if response.status_code in (200, 201) and not kind.startswith("application/json"):
-        raise PassingFailure("Graph's answer is not JSON.")
+        raise TransientFailure("Graph's answer is not JSON.")
 
 
 def _recipients(addresses: tuple[str, ...]) -> list[Recipient]:

@@ -15,7 +15,8 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy, User
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.cloud.clients import Transport
-from shared.errors import Blocked, PassingFailure, from_azure, from_status, retry_after
+from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.errors import Blocked, TransientFailure
 
 _LARGEST = 4 * 1024 * 1024  # bytes of an answer
 _TIME = 20.0  # seconds for a call
@@ -57,7 +58,7 @@ class Rest:
         """Return the JSON of a successful answer, None where it is empty. `path` begins with "/".
 
         `doing` completes "… failed"; `right` is what a refusal means to be lacking. Raises NotFound, Blocked or
-        PassingFailure; their messages hold nothing of the answer.
+        TransientFailure; their messages hold nothing of the answer.
         """
         content = await self.content(method, path, doing=doing, right=right, **parts)
         if not content:
@@ -65,7 +66,7 @@ class Rest:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise PassingFailure(f"{doing} failed: the answer is not JSON.") from None
+            raise TransientFailure(f"{doing} failed: the answer is not JSON.") from None
 
     async def content(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> bytes:
         """Return the body of a successful answer. As `call` in all else."""
@@ -87,7 +88,7 @@ class Rest:
             # Without a cause: its text may hold the answer.
             raise from_azure(error, doing=doing) from None
         except TimeoutError:
-            raise PassingFailure(f"{doing} failed: no answer within {_TIME:.0f} s.") from None
+            raise TransientFailure(f"{doing} failed: no answer within {_TIME:.0f} s.") from None
 
     async def _send(self, request: HttpRequest, *, doing: str, right: str) -> bytes:
         async with await self._client.send_request(request, **_OPTIONS) as response:

@@ -22,7 +22,7 @@ class SecretSettings:
         self._known: dict[str, tuple[str, datetime]] = {}
 
     async def read(self, setting: SecretSetting) -> str:
-        """Return the secret. Raises PassingFailure or Blocked."""
+        """Return the secret. Raises TransientFailure or Blocked."""
         if setting.vault_id is None:
             return setting.value
         known = self._known.get(setting.vault_id)

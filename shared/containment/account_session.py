@@ -17,7 +17,7 @@ from shared.containment.recovery import Recovery
 from shared.containment.verdicts import VerdictWriter
 from shared.domain.revocation import Execution, Revocation
 from shared.domain.target import CUTS_OFF_MANY
-from shared.errors import Blocked, Busy, PassingFailure, SasquashError
+from shared.errors import AccountBusy, Blocked, SasquashError, TransientFailure
 from shared.persistence.accounts import (
     COOLDOWN,
     EXECUTION_TIME,
@@ -40,7 +40,7 @@ class EarlyLock:
         self._acquiring: asyncio.Task[AccountLock] | None = acquiring
 
     async def taken(self) -> AccountLock:
-        """Return the lock: it is whoever's that called this, from now on. Raises Busy or PassingFailure."""
+        """Return the lock: it is whoever's that called this, from now on. Raises AccountBusy or TransientFailure."""
         if self._acquiring is None:
             raise ValueError("a lock is taken once")
         try:
@@ -116,7 +116,9 @@ class AccountSessions:
         """Bring `revocation`, and what else waits for the account, to a verdict.
 
         What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. `ahead`
-        is the account's lock, if it was asked for already. Raises Busy, PassingFailure, AccountGone or Blocked.
+        is the account's lock, if it was asked for already.
+
+        Raises AccountBusy, TransientFailure, AccountGone or Blocked.
         """
         urgent = urgent or revocation.approval is not None
         if ahead is not None:
@@ -127,7 +129,7 @@ class AccountSessions:
             await self._settle(held, ref)
             decided = await self._turns(held, ref, revocation)
             if decided is not None and revocation.fingerprint not in decided:
-                raise Busy(
+                raise AccountBusy(
                     f"The lever of another leak of {ref.name} came first, or the lock's time was up.",
                     retry_after=COOLDOWN.total_seconds(),
                 )
@@ -153,7 +155,7 @@ class AccountSessions:
 
     @asynccontextmanager
     async def locked(self, account: str, fingerprint: str, *, urgent: bool = False) -> AsyncIterator[HeldLock]:
-        """Hold the account's lock, for as long as it allows. Raises Busy, or PassingFailure when time is up.
+        """Hold the account's lock, for as long as it allows. Raises AccountBusy, or TransientFailure when time is up.
 
         `urgent` is as in `AccountTable.acquire`.
         """
@@ -169,7 +171,7 @@ class AccountSessions:
             async with asyncio.timeout(left):
                 yield held
         except TimeoutError:
-            raise PassingFailure(f"The work on account {lock.account} took longer than its lock allows.") from None
+            raise TransientFailure(f"The work on account {lock.account} took longer than its lock allows.") from None
         finally:
             if not held.uncertain:
                 await self._release(held)

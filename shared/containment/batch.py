@@ -22,7 +22,7 @@ from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, NoMoreChanges, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure, WritesThrottled
 from shared.persistence.accounts import COOLDOWN, AccountTable, Rotation
 from shared.persistence.revocations import Ledger
 from shared.settings import Settings
@@ -90,7 +90,7 @@ class UnderLock:
         """Return what came of a turn for `revocation` and all that waits; None where others have decided on it.
 
         `revocation` is not among the records where it needs a turn of its own. `keys` are those of an earlier turn
-        under this lock; where none are given, they are listed. Raises PassingFailure (try again), Blocked only when
+        under this lock; where none are given, they are listed. Raises TransientFailure (try again), Blocked only when
         the account can't be read at all.
         """
         if keys is None:
@@ -127,7 +127,7 @@ class UnderLock:
                 records = await self._executed(
                     held, snapshot, chosen, record=record, left=left, revocation=revocation, partitions=partitions
                 )
-            except NoMoreChanges:
+            except WritesThrottled:
                 waiting = [w for w in left if w is chosen or outcomes.ends_with(w, plan)]
                 if any(w.finding.fingerprint == revocation.fingerprint for w in waiting):
                     raise
@@ -228,7 +228,7 @@ class UnderLock:
         )
         behind = behind_our_rotation(keys, rows.rotations)
         if behind is not None:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"ARM lists {behind} of {ref.name} as it was before Sasquash regenerated it: its list lags behind.",
                 retry_after=COOLDOWN.total_seconds(),
             )
@@ -250,7 +250,7 @@ class UnderLock:
     async def _policies(self, snapshot: Snapshot) -> dict[str, PolicyReading]:
         """Read the stored access policies that are behind what waits.
 
-        Raises PassingFailure or Blocked for the finding that took the lock; the others then have their own turn.
+        Raises TransientFailure or Blocked for the finding that took the lock; the others then have their own turn.
         """
         targets = {f.fingerprint: policy_of(f, snapshot) for f in snapshot.waiting}
         wanted = list(dict.fromkeys(t for t in targets.values() if t is not None))[:_MOST_POLICIES]

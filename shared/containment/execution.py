@@ -17,7 +17,7 @@ from shared.domain.decision.evaluation import Evaluation, Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Execution, Plan, Revocation, State, VerificationToken
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget
-from shared.errors import Blocked, Conflict, PassingFailure, SasquashError
+from shared.errors import Blocked, Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import EXECUTION_TIME, TAKEOVER_TIME, AccountLock, AccountTable, Attributed
 from shared.persistence.revocations import Ledger
 
@@ -78,7 +78,7 @@ class PlanExecutor:
     ) -> tuple[Execution, Revocation]:
         """Pull the lever of `chosen`, whose record is `record`; `ends` are all the leaks that end with it.
 
-        Returns the pull and the record as it stands then. Raises Blocked (nothing happened), or PassingFailure: try
+        Returns the pull and the record as it stands then. Raises Blocked (nothing happened), or TransientFailure: try
         again, under this lock's successor where it is open whether it happened.
         """
         plan = chosen.plan
@@ -86,7 +86,7 @@ class PlanExecutor:
             raise ValueError("only a plan can be pulled")
         if held.lock.intent.deadline - self._clock() < EXECUTION_TIME:
             name = snapshot.account.name
-            raise PassingFailure(f"Too little time is left of the lock to pull a lever on {name}.", sent=False)
+            raise TransientFailure(f"Too little time is left of the lock to pull a lever on {name}.", sent=False)
         if plan.action is ActionKind.LOCKDOWN:
             record = await self._with_way_back(snapshot, plan, record)
         job = _Job(snapshot, plan, record, signer(snapshot.keys, chosen.verdict.key_name))
@@ -101,9 +101,9 @@ class PlanExecutor:
         except Blocked:
             held.uncertain = False
             raise
-        except PassingFailure as error:
+        except TransientFailure as error:
             # Delegation keys are revoked again. All else can be read back, and the lock says what to look for.
-            if plan.action is ActionKind.DELEGATION_KEY or error.certainly_nothing_happened:
+            if plan.action is ActionKind.DELEGATION_KEY or error.had_no_effect:
                 held.uncertain = False
             raise
         finally:
@@ -168,13 +168,13 @@ class PlanExecutor:
             execution = await self._actions.account_key.execute(
                 plan, snapshot.account, keys=snapshot.keys, tokens=job.tokens
             )
-        except PassingFailure as error:
-            if error.certainly_nothing_happened:
+        except TransientFailure as error:
+            if error.had_no_effect:
                 raise
             settled = await self._settled_by_listing(plan, snapshot)
             if settled is None:
                 left = held.lock.intent.deadline + TAKEOVER_TIME - self._clock()
-                raise PassingFailure(
+                raise TransientFailure(
                     f"{error} Whether it happened will be settled by listing the keys.",
                     retry_after=left.total_seconds(),
                 ) from error

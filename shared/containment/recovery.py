@@ -48,7 +48,7 @@ class Recovery:
     async def settle(self, predecessor: Intent, ref: AccountRef) -> list[Revocation]:
         """Return the records to save, the one that tells of the pull first; none where there is nothing to tell.
 
-        Raises PassingFailure or Blocked.
+        Raises TransientFailure or Blocked.
         """
         rotations = (await self._table.rows((ref.name,))).rotations
         since = predecessor.tenures[0].acquired_at

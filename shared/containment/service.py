@@ -24,7 +24,7 @@ from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding, Reported
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import AccountGone, Blocked, Busy, Conflict, NoMoreChanges, SasquashError
+from shared.errors import AccountBusy, AccountGone, Blocked, Conflict, SasquashError, WritesThrottled
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import LONGEST_DELAY, SAFETY_NET, Message, Queues, backoff
 from shared.persistence.revocations import Ledger
@@ -115,7 +115,7 @@ class Containment:
     async def preview(self, reported: Reported) -> Revocation:
         """Return what the record of a finding would come to: a dry run. Writes nothing, sends the token nowhere.
 
-        Raises PassingFailure or Blocked.
+        Raises TransientFailure or Blocked.
         """
         revocation = Revocation.of(reported.finding, now=self._clock())
         looked = await self._look(reported.finding)
@@ -246,7 +246,7 @@ class Containment:
     ) -> AbstractContextManager[None]:
         """Where a lever was decided on and waits for ARM: have room for it before its keys are listed anew.
 
-        Raises NoMoreChanges where there is none.
+        Raises WritesThrottled where there is none.
         """
         if revocation.waits_for_arm and isinstance(looked, AccountRef):
             return self._pace.write_reserved(looked.subscription)
@@ -255,7 +255,7 @@ class Containment:
     async def _again(self, revocation: Revocation, message: Message, error: SasquashError) -> None:
         """Re-enqueue what failed in passing; after a day, or when only a person can help, say so."""
         now = self._clock()
-        if isinstance(error, Busy):
+        if isinstance(error, AccountBusy):
             await self._queues.contain(
                 message.fingerprint, delay=error.retry_after, attempt=message.attempt, swept=message.swept
             )
@@ -266,14 +266,14 @@ class Containment:
             await self._conclusion.conclude(revocation.end(Reason.BLOCKED, now=now, detail=detail))
         else:
             if not message.swept:
-                longest = _LONGEST_FOR_ARM if isinstance(error, NoMoreChanges) else LONGEST_DELAY
+                longest = _LONGEST_FOR_ARM if isinstance(error, WritesThrottled) else LONGEST_DELAY
                 delay = backoff(message.attempt, error.retry_after, longest=longest)
                 await self._queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
             await self._tell_what_for(revocation, error)
 
     async def _tell_what_for(self, revocation: Revocation, error: SasquashError) -> None:
         """Let the record say what it waits for: whoever is woken meanwhile must not have to read logs."""
-        detail, for_arm = f"It is being tried again. {error}", isinstance(error, NoMoreChanges)
+        detail, for_arm = f"It is being tried again. {error}", isinstance(error, WritesThrottled)
         if (revocation.detail, revocation.waits_for_arm) == (detail, for_arm):
             return
 

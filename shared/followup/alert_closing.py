@@ -16,7 +16,7 @@ class ClosesAlerts(Protocol):
     """A tool that keeps alerts."""
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Close `alert`; return what was done, as a sentence. Raises Blocked or PassingFailure."""
+        """Close `alert`; return what was done, as a sentence. Raises Blocked or TransientFailure."""
 
 
 class AlertCloser:
@@ -26,7 +26,7 @@ class AlertCloser:
         self._tools = tools
 
     async def close(self, alert: AlertReference, revocation: Revocation) -> str:
-        """Close `alert`, which the dead leak of `revocation` was reported by. Raises Blocked or PassingFailure.
+        """Close `alert`, which the dead leak of `revocation` was reported by. Raises Blocked or TransientFailure.
 
         Returns what was done as a sentence; also where it can't be closed, and nothing but a person will change that.
         """

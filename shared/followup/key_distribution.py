@@ -20,7 +20,7 @@ from shared.cloud.key_vault import Secret, SecretDisabled
 from shared.domain.account import KEY_VAULT_FORMAT_TAG, KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
 from shared.domain.target import ActionKind
-from shared.errors import NotFound, PassingFailure
+from shared.errors import NotFound, TransientFailure
 from shared.sas import key_sha256
 
 if TYPE_CHECKING:  # not on the way to a kill
@@ -87,7 +87,9 @@ class KeyDistributor:
     async def run(self, execution: Execution, account: AccountFacts) -> KeyDistribution:
         """Put the key that `pull` made into the secret that `account`'s tag names, and disable the old version.
 
-        May be repeated, and takes up what a run before it left undone. Raises AccountGone, Blocked or PassingFailure.
+        May be repeated, and takes up what a run before it left undone.
+
+        Raises AccountGone, Blocked or TransientFailure.
         """
         if execution.action is not ActionKind.ACCOUNT_KEY:
             return self._ended(
@@ -132,7 +134,7 @@ class KeyDistributor:
             async with asyncio.timeout(_DEADLINE), lock:
                 return await self._key_distribution(execution, account, secret, form)
         except TimeoutError:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"Handing {execution.target} of {account.name} over took more than {_DEADLINE:.0f} s."
             ) from None
 
@@ -171,7 +173,7 @@ class KeyDistributor:
     async def _new_key(self, execution: Execution, account: AccountFacts) -> AccountKey:
         key = (await self._keys(account))[execution.target]
         if hmac.compare_digest(key.sha256, execution.old_sha256):
-            raise PassingFailure(f"ARM still lists the old {execution.target} of {account.name}.")
+            raise TransientFailure(f"ARM still lists the old {execution.target} of {account.name}.")
         if not hmac.compare_digest(key.sha256, execution.new_sha256):
             raise _Declined(f"{execution.target} of {account.name} was rotated again since.")
         return key
@@ -181,14 +183,14 @@ class KeyDistributor:
     ) -> str:
         try:
             new = await secret.write(_with_key(old, new_key, form), like=old.properties)
-        except PassingFailure as failure:
-            if failure.certainly_nothing_happened:
+        except TransientFailure as failure:
+            if failure.had_no_effect:
                 raise
             new = await _read(secret)  # the answer is lost; what is there now says whether it happened
             if not _holds(new, execution.new_sha256, form):
                 raise
         if not _holds(new, execution.new_sha256, form):
-            raise PassingFailure(f"Key Vault answered, but not with the new {execution.target} in {secret.id}.")
+            raise TransientFailure(f"Key Vault answered, but not with the new {execution.target} in {secret.id}.")
         await secret.disable(_version(old))
         return (
             f"{secret.id} holds the new {execution.target} in version {_version(new)}, and version {_version(old)} "

@@ -66,7 +66,7 @@ class Drill:
     async def run(self) -> None:
         """Begin a drill, or judge the one that is under way. Does nothing where no drill account is set.
 
-        Raises PassingFailure or Blocked: the next quarter of an hour tries again.
+        Raises TransientFailure or Blocked: the next quarter of an hour tries again.
         """
         name = self._settings.drill_account
         if not name:

@@ -32,7 +32,7 @@ class ReadsAlerts(Protocol):
     """A tool that keeps alerts."""
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked. Raises Blocked or PassingFailure."""
+        """Return what leaked. Raises Blocked or TransientFailure."""
 
 
 class AlertReader:
@@ -54,7 +54,7 @@ class AlertReader:
     async def take(self, alerts: Iterable[AlertReference]) -> dict[AlertReference, tuple[Finding, ...] | None]:
         """Have alerts read; return what was published of each, None where that will take longer.
 
-        Raises PassingFailure or Blocked only when one is not durable: then they are to be reported again.
+        Raises TransientFailure or Blocked only when one is not durable: then they are to be reported again.
         """
         until = asyncio.get_running_loop().time() + _INLINE
         places = asyncio.Semaphore(_AT_ONCE)

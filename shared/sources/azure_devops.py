@@ -50,7 +50,7 @@ class AzureDevOps:
         self._rest = rest
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked in `alert`. Raises Blocked or PassingFailure."""
+        """Return what leaked in `alert`. Raises Blocked or TransientFailure."""
         read = await self._rest.call(
             "GET",
             _path(alert),
@@ -68,7 +68,7 @@ class AzureDevOps:
         return tuple(each.finding for each in reported)
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Dismiss `alert` as fixed; return what was done. Raises Blocked or PassingFailure."""
+        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure."""
         await self._rest.call(
             "PATCH",
             _path(alert),

@@ -65,7 +65,7 @@ class Defender:
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return what the alert says of tokens; nothing where it is about something else.
 
-        Raises Blocked, also where it does not name the key, or PassingFailure.
+        Raises Blocked, also where it does not name the key, or TransientFailure.
         """
         read = await self._alert(alert, found)
         name = text_of(read, "id") or alert.alert
@@ -89,7 +89,7 @@ class Defender:
         )
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Resolve `alert` as a true positive, with a comment. Raises Blocked or PassingFailure.
+        """Resolve `alert` as a true positive, with a comment. Raises Blocked or TransientFailure.
 
         The comment comes first: an alert that is resolved has one.
         """

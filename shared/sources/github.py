@@ -55,7 +55,7 @@ class GitHub:
         self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked in `alert`. Raises Blocked or PassingFailure.
+        """Return what leaked in `alert`. Raises Blocked or TransientFailure.
 
         Where the secret is only the query of a URL, the lines around it in its file give the rest of it.
         """
@@ -75,7 +75,7 @@ class GitHub:
         return located(findings, in_text(around, source=alert.source, url=url, detected_at=detected_at, alert=alert))
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Resolve `alert` as revoked; return what was done. Raises Blocked or PassingFailure.
+        """Resolve `alert` as revoked; return what was done. Raises Blocked or TransientFailure.
 
         A comment on a resolution can't be changed: an alert that is resolved so already is left as it is.
         """

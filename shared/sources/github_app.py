@@ -13,7 +13,7 @@ from typing import Any
 import jwt
 
 from shared.cloud.http import Rest
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 
 _SKEW = timedelta(seconds=60)  # by which GitHub's clock may be behind ours
 _LIFE = timedelta(minutes=9)  # of a token that we sign; GitHub takes up to ten
@@ -42,7 +42,7 @@ class GitHubApp:
         self._tokens: dict[tuple[str, tuple[tuple[str, str], ...]], _Token] = {}
 
     async def headers(self, repository: str, permissions: Mapping[str, str]) -> dict[str, str]:
-        """Return the headers of a call about `repository` ("owner/name"). Raises Blocked or PassingFailure.
+        """Return the headers of a call about `repository` ("owner/name"). Raises Blocked or TransientFailure.
 
         The token may do what `permissions` say and no more.
         """
@@ -61,7 +61,7 @@ class GitHubApp:
         )
         number = installation.get("id") if isinstance(installation, Mapping) else None
         if not isinstance(number, int):
-            raise PassingFailure(f"{doing} failed: the answer names no installation.")
+            raise TransientFailure(f"{doing} failed: the answer names no installation.")
         answer = await self._rest.call(
             "POST",
             f"/app/installations/{number}/access_tokens",
@@ -87,7 +87,7 @@ def _token(answer: Any, *, doing: str) -> _Token:
         expires = datetime.fromisoformat(answer["expires_at"]).astimezone(UTC)
         return _Token(str(answer["token"]), expires - _SPARE)
     except (TypeError, KeyError, ValueError):  # without a cause: it may quote the answer
-        raise PassingFailure(f"{doing} failed: the answer holds no token.") from None
+        raise TransientFailure(f"{doing} failed: the answer holds no token.") from None
 
 
 def _pem(text: str) -> str:

@@ -22,7 +22,7 @@ from shared.sources.github_app import GitHubApp
 
 
 class Tool(Protocol):
-    """Where alerts are read, and closed. Both raise Blocked or PassingFailure."""
+    """Where alerts are read, and closed. Both raise Blocked or TransientFailure."""
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return what leaked."""

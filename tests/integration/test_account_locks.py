@@ -6,7 +6,7 @@ import pytest
 from local.network.faults import Effect
 from local.tenant.model import new_storage_key
 from shared.domain.target import ActionKind, PolicyTarget
-from shared.errors import Blocked, Busy, PassingFailure
+from shared.errors import AccountBusy, Blocked, TransientFailure
 from shared.persistence.accounts import (
     _MOST_ATTRIBUTED,
     COOLDOWN,
@@ -28,7 +28,7 @@ DELETE = "DELETE https://sasquashstate.table.core.windows.net/accounts("
 
 @pytest.fixture
 async def table(driver: Driver) -> AccountTable:
-    return driver.app().account_table
+    return driver.app().store.accounts
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def proven(number: int) -> Attributed:
 
 async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:
     await table.acquire(account, fingerprint="a")
-    with pytest.raises(Busy):
+    with pytest.raises(AccountBusy):
         await table.acquire(account, fingerprint="b")
 
 
@@ -58,7 +58,7 @@ async def test_account_whose_keys_were_listed_just_now_rests(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(AccountBusy) as caught:
         await table.acquire(account, fingerprint="b")
     assert 0 < caught.value.retry_after <= COOLDOWN.total_seconds()
 
@@ -73,7 +73,7 @@ async def test_account_that_rests_is_taken_by_one(driver: Driver, table: Account
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     driver.rest()
     taken = await asyncio.gather(*(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True)
-    assert sorted(type(each).__name__ for each in taken) == ["AccountLock", *["Busy"] * 4]
+    assert sorted(type(each).__name__ for each in taken) == ["AccountLock", *["AccountBusy"] * 4]
 
 
 async def test_what_a_person_has_decided_does_not_wait_for_the_rest(
@@ -90,7 +90,7 @@ async def test_lock_that_rests_after_a_lost_note_is_given_back_once(
     await table.attribute(lock, ())
     await table.release(lock, listed_at=driver.clock())
     await table.release(lock, listed_at=None)
-    with pytest.raises(Busy):
+    with pytest.raises(AccountBusy):
         await table.acquire(account, fingerprint="b")
 
 
@@ -98,7 +98,7 @@ async def test_busy_lock_is_looked_at_again_soon_while_its_holder_may_be_at_work
     table: AccountTable, account: str
 ) -> None:
     await table.acquire(account, fingerprint="a")
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(AccountBusy) as caught:
         await table.acquire(account, fingerprint="b")
     assert caught.value.retry_after == 3.0
 
@@ -108,7 +108,7 @@ async def test_lock_of_a_silent_holder_is_looked_at_again_when_it_may_be_taken(
 ) -> None:
     await table.acquire(account, fingerprint="a")
     driver.clock.advance(seconds=WORK_TIME.total_seconds() + 1)
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(AccountBusy) as caught:
         await table.acquire(account, fingerprint="b")
     assert 115 < caught.value.retry_after <= 119
 
@@ -128,7 +128,7 @@ async def test_lock_that_was_taken_over_is_not_given_back_by_its_former_holder(
     driver.clock.advance(minutes=4)
     await table.acquire(account, fingerprint="b")
     await table.release(first, listed_at=None)
-    with pytest.raises(Busy):
+    with pytest.raises(AccountBusy):
         await table.acquire(account, fingerprint="c")
 
 
@@ -196,7 +196,7 @@ async def test_noted_lock_is_given_back_though_the_answer_was_lost(
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")
     driver.fault(UPDATE, Effect.RESET, times=3, after=True)
-    with pytest.raises((PassingFailure, Blocked)):
+    with pytest.raises((TransientFailure, Blocked)):
         await table.attribute(lock, [proven(1)])
     await table.release(lock, listed_at=None)
     assert await driver.rows(account) == {}
@@ -207,7 +207,7 @@ async def test_lock_that_cannot_be_given_back_is_a_passing_failure(
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")
     driver.fault(DELETE, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await table.release(lock, listed_at=None)
 
 
@@ -260,5 +260,5 @@ async def test_table_that_is_down_is_a_passing_failure(
         table.remove_waiting(account, "a"),
         table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
     ):
-        with pytest.raises(PassingFailure):
+        with pytest.raises(TransientFailure):
             await call

@@ -16,6 +16,7 @@ from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later
+from tests.support.patience import PATIENCE
 
 TABLES = f"https://{STATE_ACCOUNT}.table.core.windows.net"
 LOCK = f"POST {TABLES}/accounts"
@@ -53,7 +54,7 @@ async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Dr
     life = Life(stops_at=CLAIM)
     taking = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(leak_of(account))))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await lock_of(driver, account) != "held":
             pass
     life.go.set()
@@ -113,7 +114,7 @@ async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(drive
 async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
-    await app.account_table.acquire(account.name, fingerprint="f" * 64)
+    await app.store.accounts.acquire(account.name, fingerprint="f" * 64)
     finding = leak_of(account)
     await app.ingest.receive(report(finding))
     assert (3.0, 0) in driver.messages("contain", finding.fingerprint)
@@ -127,8 +128,8 @@ async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it
     life = Life(stops_at=LOCK)
     first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
-        while await driver.app().ledger.read(finding.fingerprint) is None:
+    async with asyncio.timeout(PATIENCE):
+        while await driver.app().store.revocations.read(finding.fingerprint) is None:
             pass
     await (await knowing(driver)).ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -156,7 +157,7 @@ async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driv
     await driver.app().ingest.receive(report(executed))
     driver.cloud.faults.clear()
     driver.rest()
-    await driver.app().account_table.acquire(account.name, fingerprint=executed.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
     await driver.cloud.model.regenerate(account, "key1")  # the call of a worker that died before it had noted it
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
@@ -172,7 +173,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
     await driver.app().ingest.receive(report(known))
     driver.rest()
     gone = leak_of(account)
-    await driver.app().account_table.acquire(account.name, fingerprint=gone.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
     driver.clock.advance(minutes=4)
     driver.fault("/listKeys", status=403, times=None)
     await (await knowing(driver)).ingest.receive(report(known))
@@ -204,7 +205,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     app = await knowing(driver, life)
     taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not app._work._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
             await asyncio.sleep(0.01)
     life.go.set()

@@ -6,7 +6,7 @@ from local.arm import storage_accounts
 from local.network.faults import Effect
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.revocation import State
-from shared.errors import Blocked, NotFound, PassingFailure
+from shared.errors import Blocked, NotFound, TransientFailure
 from shared.persistence.queues import Message
 from tests.support.driver import Driver, found, report
 from tests.support.leaks import account_sas
@@ -223,13 +223,13 @@ async def test_resource_graph_that_is_down_is_a_passing_failure(
     driver: Driver, accounts: Accounts, effect: Effect
 ) -> None:
     driver.fault(GRAPH, effect, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await accounts.find("contosodata.blob.core.windows.net", "contosodata")
 
 
 async def test_arm_list_that_is_down_is_not_taken_for_an_empty_one(driver: Driver, accounts: Accounts) -> None:
     driver.fault(LISTS, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await accounts.find("notourdata.blob.core.windows.net", "notourdata")
 
 

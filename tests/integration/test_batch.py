@@ -18,6 +18,7 @@ from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
+from tests.support.patience import PATIENCE
 
 REGENERATE = "/regenerateKey"
 TABLES = "https://sasquashstate.table.core.windows.net"
@@ -44,7 +45,7 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="approve").ingest.receive(report(decided))
-    await driver.app().account_table.add_waiting(account.name, decided)
+    await driver.app().store.accounts.add_waiting(account.name, decided)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
@@ -53,7 +54,7 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
 async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().account_table.add_waiting(account.name, unclaimed)
+    await driver.app().store.accounts.add_waiting(account.name, unclaimed)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
@@ -381,14 +382,14 @@ async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float =
 async def noted_if_it_executes(driver: Driver, finding: Finding) -> None:
     """Wait until the lock says what its holder proved: it is written while the lever is being pulled."""
     account = finding.credential.account if finding.credential else None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while 'attributed":[{' not in (await driver.rows(account or ""))["lock"]["Intent"]:
             pass
 
 
 async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
     """The lock as a worker leaves it that died between its call to ARM and its note."""
-    await driver.app().account_table.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
 
 
 # --- a list of keys that lags

@@ -15,7 +15,7 @@ from shared.containment import ingest
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import PassingFailure, SasquashError
+from shared.errors import SasquashError, TransientFailure
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, raw_report, report
@@ -402,7 +402,7 @@ async def test_raw_token_is_refused_where_raw_events_are_off(driver: Driver) -> 
 async def test_follow_up_of_an_unread_report_survives_a_failing_queue(driver: Driver) -> None:
     event = Report("unread-queue", REPORTED, "/tests", "no object")
     driver.fault(FOLLOW_UP_QUEUE, times=3)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await driver.app().ingest.receive(event)
     await driver.app().ingest.receive(event)  # Event Grid tries again
     assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]

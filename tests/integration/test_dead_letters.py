@@ -206,7 +206,7 @@ async def test_collector_that_is_killed_at_any_call_loses_nothing(
 async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ledger.claim(finding)
+    await app.store.revocations.claim(finding)
     await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)

@@ -75,12 +75,12 @@ def under_a_policy(account: Account, **fields: datetime) -> str:
 @pytest.fixture(autouse=True)
 async def none_left(driver: Driver) -> None:
     """Records of other tests are not looked at: their accounts' keys are what the tests made of them."""
-    async for record in driver.app().ledger.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
+    async for record in driver.app().store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
         await dismiss(driver, record)
 
 
 async def dismiss(driver: Driver, record: Revocation) -> None:
-    await driver.app().ledger.change(
+    await driver.app().store.revocations.change(
         record.fingerprint,
         lambda current: current.end(Reason.REJECTED, now=driver.clock(), detail="By hand."),
         what="By hand.",
@@ -211,7 +211,7 @@ async def test_order_for_a_missing_policy_is_left_to_people(driver: Driver, cont
     await container(account, over())
     record = await dormant(driver, account)
     finding = replace(record.finding, credential=None, fingerprint="0" * 64)
-    ledger = driver.app().ledger
+    ledger = driver.app().store.revocations
     order, _ = await ledger.claim(finding)
     order = await ledger.save(replace(record, finding=finding, etag=order.etag), what="")
     await container(account, live())

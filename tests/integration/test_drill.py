@@ -8,7 +8,7 @@ from local.network.faults import Effect
 from local.tenant.model import Account
 from shared.domain.finding import REPORTED, Report
 from shared.domain.revocation import State
-from shared.errors import NotFound, PassingFailure
+from shared.errors import NotFound, TransientFailure
 from shared.persistence.queues import Message
 from shared.persistence.readiness import DrillOutcome, DrillRun
 from tests.support.driver import Driver
@@ -125,7 +125,7 @@ async def test_the_next_one_is_a_week_later(driver: Driver, account: Account) ->
 
 async def test_a_drill_whose_publishing_failed_is_not_begun_again(driver: Driver, account: Account) -> None:
     driver.fault("eventgrid.azure.net/api/events", Effect.STATUS, status=503, times=9)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ran(driver, account)
     driver.cloud.faults.clear()
 

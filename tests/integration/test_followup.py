@@ -508,7 +508,7 @@ async def test_nothing_that_is_written_holds_what_leaked(
 
 async def tables(driver: Driver) -> AsyncIterator[str]:
     driven = driver.app()
-    for table in (driven.ledger._table, driven.account_table._table):
+    for table in (driven.store.revocations._table, driven.store.accounts._table):
         async for row in table.list_entities():
             yield str(dict(row))
 

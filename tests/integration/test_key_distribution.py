@@ -9,11 +9,11 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import KEY_VAULT, Account
-from local.tenant.vault_model import SecretVersion
+from local.tenant.model.vault import SecretVersion
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.sas import key_sha256
 from tests.support.driver import Driver, Killed, Life
 
@@ -131,7 +131,7 @@ async def test_write_that_never_arrived_is_left_to_the_next_run(
     driver: Driver, rotated: Rotated, effect: Effect
 ) -> None:
     driver.fault("PUT https://sasquash-vault.", effect)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await rotated.key_distribution()
     assert rotated.shown == [(rotated.old, True)]
     assert (await rotated.key_distribution()).outcome is KeyDistributionOutcome.DONE

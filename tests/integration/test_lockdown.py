@@ -302,7 +302,9 @@ async def test_follow_up_that_writes_at_the_same_moment_does_not_hold_up_an_appr
     life = Life(stops_at="/$batch")  # the first is the way back
     executor = asyncio.create_task(driver.app(life).containment.resume(Message(record.fingerprint)))
     await life.stopped.wait()
-    await driver.app().ledger.change(record.fingerprint, lambda current: replace(current, notifications=()), what="")
+    await driver.app().store.revocations.change(
+        record.fingerprint, lambda current: replace(current, notifications=()), what=""
+    )
     life.go.set()
     await executor
     assert is_locked(account, Lockdown.SHARED_KEY)

@@ -144,9 +144,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 async def test_longest_record_is_saved_and_read_back(driver: Driver, action: ActionKind) -> None:
     app = driver.app()
     finding = replace(samples.revocation().finding, fingerprint=f"{list(ActionKind).index(action):064x}")
-    claimed, _ = await app.ledger.claim(finding)
+    claimed, _ = await app.store.revocations.claim(finding)
     record = longest(app.actions, action, claimed)
     empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
     assert empty == []
-    saved = await app.ledger.save(record, what="All that there is to tell.")
-    assert await app.ledger.read(finding.fingerprint) == saved
+    saved = await app.store.revocations.save(record, what="All that there is to tell.")
+    assert await app.store.revocations.read(finding.fingerprint) == saved

@@ -14,7 +14,15 @@ from shared.api.revocations.requests import OrderRequest, PageQuery, ReportReque
 from shared.domain.caller import Caller
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind, Lockdown
-from shared.errors import Busy, InvalidRequest, NoSuchRecord, NotPermitted, PassingFailure, SasquashError, WrongState
+from shared.errors import (
+    AccountBusy,
+    InvalidRequest,
+    NoSuchRecord,
+    NotPermitted,
+    SasquashError,
+    TransientFailure,
+    WrongState,
+)
 from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
@@ -135,7 +143,7 @@ async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driv
     account = await driver.account()
     texts = [unusual_leaks.forged(account.name, "") for _ in range(3)]
     driver.fault(BATCH, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await driver.app().revocations.report(asked("\n".join(texts)), caller=ADA)
     driver.cloud.faults.clear()
     records = await driver.app().revocations.report(asked("\n".join(texts)), caller=ADA)
@@ -250,7 +258,7 @@ async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
     monkeypatch.setattr(desk_module, "_PATIENCE", 0.3)
     driver.fault(LIST_KEYS, Effect.HANG, times=None)
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    with pytest.raises(PassingFailure, match="nothing was ordered"):
+    with pytest.raises(TransientFailure, match="nothing was ordered"):
         await driver.app().revocations.order(request, caller=ADA)
     assert driver.sent == []
 
@@ -379,7 +387,7 @@ async def test_decision_is_not_lost_to_a_mail_that_is_noted_meanwhile(driver: Dr
         driver.app(life).revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
     )
     await life.stopped.wait()
-    await driver.app().ledger.change(record.fingerprint, lambda current: current, what="Mail sent.")
+    await driver.app().store.revocations.change(record.fingerprint, lambda current: current, what="Mail sent.")
     life.go.set()
     assert (await approving).state is State.CONTAINED
 
@@ -510,11 +518,11 @@ async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(dr
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
-    lock = await driver.app().account_table.acquire(account.name, fingerprint="another")
-    with pytest.raises(Busy):
+    lock = await driver.app().store.accounts.acquire(account.name, fingerprint="another")
+    with pytest.raises(AccountBusy):
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert shared_key_of(account) is False
-    await driver.app().account_table.release(lock, listed_at=None)
+    await driver.app().store.accounts.release(lock, listed_at=None)
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert after.state is State.CLOSED
 
@@ -524,11 +532,11 @@ async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_contai
     record = await locked_down(driver, account)
     driver.rest()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ledger.claim(finding)
-    await driver.app().account_table.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.app().store.revocations.claim(finding)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
     dead = (await driver.rows(account.name))["lock"]["Intent"]
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
-    with pytest.raises(Busy):
+    with pytest.raises(AccountBusy):
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (await driver.rows(account.name))["lock"]["Intent"] == dead
     assert (driver.messages("contain", finding.fingerprint), shared_key_of(account)) == ([(0.0, 0)], False)
@@ -541,7 +549,7 @@ async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(dri
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
-    await driver.app().account_table.acquire(account.name, fingerprint=record.fingerprint)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=record.fingerprint)
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (after.state, "lock" in await driver.rows(account.name)) == (State.CLOSED, False)
@@ -575,7 +583,7 @@ async def test_record_is_read_with_its_history(driver: Driver) -> None:
 async def test_only_a_record_s_id_reads_a_record(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    table = driver.app().ledger._table
+    table = driver.app().store.revocations._table
     query = table.query_entities("PartitionKey eq @p", parameters={"p": record.fingerprint[:2]})
     rows = [row["RowKey"] async for row in query if row["RowKey"].startswith(f"{record.fingerprint}~")]
     assert rows

@@ -11,7 +11,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind
-from shared.errors import Conflict, InvalidRequest, PassingFailure
+from shared.errors import Conflict, InvalidRequest, TransientFailure
 from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, found
 from tests.support.leaks import account_sas
@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.app().ledger
+    return driver.app().store.revocations
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_first_claim_is_new_and_later_ones_find_it(ledger: Ledger, finding
 
 
 async def test_one_of_many_claims_at_once_is_new(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.app().ledger for _ in range(4)]
+    ledgers = [driver.app().store.revocations for _ in range(4)]
     claims = await asyncio.gather(*(ledger.claim(finding) for ledger in ledgers for _ in range(4)))
     assert [is_new for _, is_new in claims].count(True) == 1
 
@@ -70,7 +70,7 @@ async def test_record_that_others_changed_is_not_overwritten(ledger: Ledger, fin
 
 
 async def test_changes_at_once_are_all_kept(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.app().ledger for _ in range(2)]
+    ledgers = [driver.app().store.revocations for _ in range(2)]
     await ledgers[0].claim(finding)
 
     def more(current: Revocation) -> Revocation:
@@ -137,7 +137,7 @@ async def test_record_is_not_changed_where_its_history_cannot_be_written(
 ) -> None:
     revocation, _ = await ledger.claim(finding)
     driver.fault(BATCH, Effect.RESET, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.save(ended(revocation), what="Ended.")
     assert (await ledger.read(finding.fingerprint)) == revocation
 
@@ -172,7 +172,7 @@ async def test_record_with_all_that_a_hostile_report_may_hold_fits(driver: Drive
 
 async def test_ping_raises_while_the_table_is_down(driver: Driver, ledger: Ledger) -> None:
     driver.fault("/revocations(", times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.ping()
 
 
@@ -264,9 +264,9 @@ async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:
 
 async def test_listing_from_a_table_that_is_down_is_a_passing_failure(driver: Driver, ledger: Ledger) -> None:
     driver.fault(QUERY, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.page(state=None, account=None, limit=10, after=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         [record async for record in ledger.ended_for(Reason.POLICY_GONE)]
 
 

@@ -5,7 +5,7 @@ import pytest
 from local.tenant.model import new_storage_key
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
 from tests.support.driver import Driver, Killed, Life, found
 from tests.support.leaks import account_sas
@@ -15,7 +15,7 @@ STATES = "/states("
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.app().ledger
+    return driver.app().store.revocations
 
 
 @pytest.fixture
@@ -71,13 +71,13 @@ async def test_duplicate_claim_leaves_the_index_as_it_was(driver: Driver, ledger
 
 async def test_claim_that_can_t_be_indexed_has_failed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(STATES, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.claim(finding)
 
 
 async def test_claim_that_comes_again_is_indexed(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     driver.fault(STATES, times=None)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await ledger.claim(finding)
     driver.cloud.faults.clear()
     driver.clock.advance(seconds=10)
@@ -120,7 +120,7 @@ async def test_worker_killed_at_any_call_leaves_a_record_that_is_found(
         record, _ = await ledger.claim(finding)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.app(life).ledger.save(ended(driver, record), what="Ended.")
+            await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
         except Killed:
             died = True
         now = (await driver.record(finding.fingerprint)).state

@@ -30,7 +30,7 @@ async def account(driver: Driver) -> Account:
 async def stuck(driver: Driver, account: Account) -> Finding:
     """A leak that was claimed by a worker that died before it had sent a message."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ledger.claim(finding)
+    await driver.app().store.revocations.claim(finding)
     return finding
 
 
@@ -83,7 +83,7 @@ async def test_message_of_the_sweep_that_fails_adds_no_other(driver: Driver, stu
 async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_its_own(
     driver: Driver, account: Account, stuck: Finding
 ) -> None:
-    await driver.app().account_table.acquire(account.name, fingerprint="another")
+    await driver.app().store.accounts.acquire(account.name, fingerprint="another")
     await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
     [sent] = [s.message for s in driver.sent if s.message.fingerprint == stuck.fingerprint]
     assert sent.swept
@@ -133,7 +133,7 @@ async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: 
 async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stuck: Finding) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ledger.claim(other)
+    await driver.app().store.revocations.claim(other)
     driver.fault(f"RowKey='{stuck.fingerprint}'", times=None)
     await swept(driver)
     assert driver.messages("contain", other.fingerprint) == [(0.0, 0)]
@@ -147,7 +147,7 @@ async def test_sweep_that_is_killed_at_any_call_is_made_up_for(
     while died:
         number += 1
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
-        await driver.app().ledger.claim(finding)
+        await driver.app().store.revocations.claim(finding)
         driver.clock.advance(minutes=21)
         life, died = Life(ends_at=number, carried_out=carried_out), False
         try:

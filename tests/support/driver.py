@@ -224,16 +224,16 @@ class Driver:
 
     async def record(self, fingerprint: str) -> Revocation:
         """The ledger's record."""
-        found = await self.app().ledger.read(fingerprint)
+        found = await self.app().store.revocations.read(fingerprint)
         assert found is not None, "no record"
         return found
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
-        return await self.app().ledger.history(fingerprint)
+        return await self.app().store.revocations.history(fingerprint)
 
     async def rows(self, partition: str) -> dict[str, dict[str, Any]]:
         """The rows of one partition of table `accounts`, by row key."""
-        table = self.app().account_table._table  # the table as it is, not as the product reads it
+        table = self.app().store.accounts._table  # the table as it is, not as the product reads it
         found = table.query_entities("PartitionKey eq @p", parameters={"p": partition})
         return {row["RowKey"]: dict(row) async for row in found}
 

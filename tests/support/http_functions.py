@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import azure.functions as func
@@ -67,17 +68,17 @@ class App:
         self.intake = Place().intake()
         self.console = ConsoleFiles(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())
-        self.ledger = ledger or Ledger()
+        self.store = SimpleNamespace(revocations=ledger or Ledger())
 
 
 @contextmanager
 def hosting(app: App) -> Iterator[Starlette]:
-    """Every function with an HTTP trigger, under the host's route prefix, with `worker` behind it."""
+    """Every function with an HTTP trigger, under the host's route prefix, with `app` behind it."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         module = importlib.import_module("function_app")
-        patch.setattr(module, "worker", lambda: app)
+        patch.setattr(module, "sasquash", lambda: app)
         try:
             yield Starlette(routes=[route for function in module.app.get_functions() for route in _routes(function)])
         finally:

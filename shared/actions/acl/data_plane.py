@@ -15,10 +15,11 @@ from azure.core.rest import HttpRequest
 
 from shared.actions.acl.policies import MalformedPolicies, Policies, from_xml, to_xml
 from shared.cloud.data_plane import KEPT_OUT, Answer, Transport, send
+from shared.cloud.errors import from_azure, from_status, retry_after
 from shared.cloud.shared_key import authorization
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.target import PolicyTarget
-from shared.errors import NotFound, PassingFailure, SasquashError, from_azure, from_status, retry_after
+from shared.errors import NotFound, SasquashError, TransientFailure
 from shared.sas import Service
 
 _VERSION = "2020-12-06"  # known to all four services; Lease Share needs 2020-02-10
@@ -36,14 +37,14 @@ _MADE_PRIVATE = (
 )
 
 
-class Unreachable(PassingFailure):
+class Unreachable(TransientFailure):
     """The data plane can't be reached from here, or takes no key. Nothing was sent that could count."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, sent=False)
 
 
-class Overtaken(PassingFailure):
+class Overtaken(TransientFailure):
     """Somebody else changed the list since it was read, and ours was refused: read it again."""
 
     def __init__(self, message: str) -> None:
@@ -70,7 +71,7 @@ class AclStore(Protocol):
     notes: list[str]
 
     async def read(self) -> AccessControlList:
-        """Return the list. Raises NotFound (there is no such resource), PassingFailure or Blocked."""
+        """Return the list. Raises NotFound (there is no such resource), TransientFailure or Blocked."""
 
     async def write(self, read: AccessControlList, policies: Policies) -> None:
         """Put `policies` in the place of what was `read`, and keep the rest. Raises as `read` does, and Overtaken."""
@@ -100,14 +101,14 @@ class DataPlaneAcl:
         self._pause = pause
 
     async def read(self) -> AccessControlList:
-        """Return the list. Raises NotFound, Unreachable, PassingFailure or Blocked."""
+        """Return the list. Raises NotFound, Unreachable, TransientFailure or Blocked."""
         doing = f"Reading the access policies of {self._name}"
         tries = _READ_TRIES
         while True:
             try:
                 answer = await self._send("GET", "comp=acl", doing=doing)
                 break
-            except PassingFailure:
+            except TransientFailure:
                 tries -= 1
                 if not tries:
                     raise
@@ -117,7 +118,7 @@ class DataPlaneAcl:
         try:
             policies = from_xml(answer.body)
         except MalformedPolicies as error:
-            raise PassingFailure(f"{doing} failed: {error}.") from None
+            raise TransientFailure(f"{doing} failed: {error}.") from None
         if self._target.service is not Service.BLOB:
             return AccessControlList(policies)
         return AccessControlList(
@@ -176,7 +177,7 @@ class DataPlaneAcl:
         headers: dict[str, str | None] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Send one request. Raises Unreachable where there is no connection, PassingFailure for a 5xx or none."""
+        """Send one request. Raises Unreachable where there is no connection, TransientFailure for a 5xx or none."""
         service = self._target.service
         endpoint = self._account.endpoints.get(service)
         if endpoint is None:
@@ -202,7 +203,7 @@ class DataPlaneAcl:
             answer = await send(self._transport, request)
         except AzureError as error:
             failure = from_azure(error, doing=doing)
-            if isinstance(failure, PassingFailure) and failure.certainly_nothing_happened:
+            if isinstance(failure, TransientFailure) and failure.had_no_effect:
                 raise Unreachable(f"{failure} There is no way to its data plane from here.") from error
             raise failure from error
         if answer.status >= 500:
@@ -213,9 +214,9 @@ class DataPlaneAcl:
         if answer.status == 403 and answer.code in KEPT_OUT:
             return Unreachable(f"{doing} failed: {KEPT_OUT[answer.code]} ({answer.code}).")
         if answer.status == 403 and answer.code == "AuthenticationFailed":
-            return PassingFailure(f"{doing} failed: the key is not accepted; list the keys again.", sent=False)
+            return TransientFailure(f"{doing} failed: the key is not accepted; list the keys again.", sent=False)
         if answer.status == 409 and answer.code.endswith("BeingDeleted"):
-            return PassingFailure(f"{doing} failed: it is being deleted ({answer.code}).", sent=False)
+            return TransientFailure(f"{doing} failed: it is being deleted ({answer.code}).", sent=False)
         wait = retry_after(answer.headers)
         return from_status(answer.status, answer.code or None, doing=doing, retry_after=wait)
 

@@ -71,7 +71,7 @@ class AccessTokens:
         """Return whom the Authorization header speaks for.
 
         Raises Unauthenticated, with a message that is the same for every token that has this fault, and
-        PassingFailure when the keys can't be had.
+        TransientFailure when the keys can't be had.
         """
         claims = await self._signed(_bearer(authorization))
         self._check_meant_for_us(claims)

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from shared.errors import PassingFailure, SasquashError, from_azure, from_status, retry_after
+from shared.cloud.errors import from_status, retry_after, translate_errors
+from shared.errors import SasquashError, TransientFailure
 
 _log = logging.getLogger(__name__)
 
@@ -53,14 +53,14 @@ class SigningKeys:
         self._failed = False
 
     async def find(self, key_id: str) -> PyJWK | None:
-        """Return the key, None if Entra ID has none of this id. Raises PassingFailure when it can't be asked."""
+        """Return the key, None if Entra ID has none of this id. Raises TransientFailure when it can't be asked."""
         if self._is_to_fetch(key_id):
             async with self._fetching:
                 if self._is_to_fetch(key_id):  # still, after whoever was first
                     await self._refresh()
         key = self._keys.get(key_id)
         if key is None and self._failed:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"{_DOING} failed, and the token's is not among those known.",
                 retry_after=_PAUSE_AFTER_FAILURE.total_seconds(),
             )
@@ -83,19 +83,18 @@ class SigningKeys:
 
     async def _fetch(self) -> dict[str, PyJWK]:
         request = HttpRequest("GET", self._url, headers={"Accept": "application/json"})
-        try:
-            async with asyncio.timeout(_TIMEOUT), self._new_transport() as transport:
-                response = await transport.send(request, connection_timeout=_TIMEOUT, read_timeout=_TIMEOUT)
-                body = await response.read()
-        except TimeoutError:
-            raise PassingFailure(f"{_DOING} failed: no answer within {_TIMEOUT:.0f} s.") from None
-        except AzureError as error:
-            raise from_azure(error, doing=_DOING) from error
+        with translate_errors(_DOING):
+            try:
+                async with asyncio.timeout(_TIMEOUT), self._new_transport() as transport:
+                    response = await transport.send(request, connection_timeout=_TIMEOUT, read_timeout=_TIMEOUT)
+                    body = await response.read()
+            except TimeoutError:
+                raise TransientFailure(f"{_DOING} failed: no answer within {_TIMEOUT:.0f} s.") from None
         if response.status_code != 200:
             raise from_status(response.status_code, None, doing=_DOING, retry_after=retry_after(response.headers))
         keys = _read(body)
         if not keys:
-            raise PassingFailure(f"{_DOING} failed: the answer holds none.")
+            raise TransientFailure(f"{_DOING} failed: the answer holds none.")
         return keys
 
 

@@ -14,7 +14,7 @@ from shared.api.intake.registry import Posted, Reporter, Reporters
 from shared.api.responses import as_json
 from shared.cloud.event_grid import Publisher
 from shared.containment.rate_limit import RateLimit
-from shared.errors import InvalidRequest, OverQuota, SasquashError, Unauthenticated
+from shared.errors import InvalidRequest, QuotaExceeded, SasquashError, Unauthenticated
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
 from shared.sources.json_body import TooLarge
@@ -88,7 +88,7 @@ class Intake:
         return answer
 
     async def _take(self, reporter: Reporter, posted: Posted) -> Answer:
-        """Publish what a report holds, all of it or nothing. Raises PassingFailure: it is to be sent again."""
+        """Publish what a report holds, all of it or nothing. Raises TransientFailure: it is to be sent again."""
         try:
             # A long report takes a second, and other reports come meanwhile.
             items = await asyncio.to_thread(
@@ -100,7 +100,7 @@ class Intake:
         amount = len(findings) + sum(item.alert is not None for item in items)
         wait = self._quotas.take(reporter.name, amount) if amount else 0.0
         if wait:
-            raise OverQuota(
+            raise QuotaExceeded(
                 "The source reports more credentials than SASQUASH_INTAKE_QUOTA lets it. Nothing was published: send "
                 "it again later.",
                 retry_after=wait,

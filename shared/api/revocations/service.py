@@ -24,7 +24,7 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.domain.target import InvalidTarget, check_target
-from shared.errors import Busy, InvalidRequest, NoSuchRecord, PassingFailure, SasquashError
+from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
 from shared.persistence.accounts import AccountTable, waiting_partition
 from shared.persistence.queues import SAFETY_NET, Message, Queues
 from shared.persistence.revocations import HistoryEntry, Ledger
@@ -88,7 +88,7 @@ class RevocationService:
         """Have a lever pulled without a leaked text, once a second person has approved.
 
         Raises InvalidRequest, also for an account that is not one of those that Sasquash looks after and for a policy
-        that ends nothing; PassingFailure or Blocked where the account can't be looked at.
+        that ends nothing; TransientFailure or Blocked where the account can't be looked at.
         """
         try:
             check_target(request.action, request.target)
@@ -115,7 +115,7 @@ class RevocationService:
             async with asyncio.timeout(_PATIENCE):
                 expected = await self._containment.preview(Reported(finding))
         except TimeoutError:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"{request.account} could not be looked at within {_PATIENCE:.0f} s: nothing was ordered. Try again."
             ) from None
         if expected.reason in _NO_ACCOUNT_FOR_ORDERS:
@@ -160,8 +160,8 @@ class RevocationService:
     async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
         """Put back what a lockdown changed, while no containment runs on the account.
 
-        Raises WrongState, also where somebody changed the account since; Busy, PassingFailure or Blocked. It may be
-        asked for again.
+        Raises WrongState, also where somebody changed the account since; AccountBusy, TransientFailure or Blocked.
+        It may be asked for again.
         """
         why, now = redact(reason), self._clock()
         _, account = transitions.way_back(await self._standing(fingerprint))
@@ -177,7 +177,7 @@ class RevocationService:
         return await self._key_distribution(fingerprint)
 
     async def _after(self, held: HeldLock) -> None:
-        """Return if no worker died under this lock with a lever in hand. Raises Busy if one may have.
+        """Return if no worker died under this lock with a lever in hand. Raises AccountBusy if one may have.
 
         Containment finds out what that one did, from the lock that it gets back as it was.
         """
@@ -191,7 +191,7 @@ class RevocationService:
         held.uncertain = True  # not to be released
         await self._table.attribute(replace(held.lock, intent=predecessor), predecessor.attributed)
         await self._queues.contain(undecided[0].fingerprint, delay=0)
-        raise Busy(
+        raise AccountBusy(
             f"What an earlier worker did to {held.lock.account} is being found out. Try again in a minute.",
             retry_after=60.0,
         )
@@ -212,7 +212,7 @@ class RevocationService:
         return await self._standing(fingerprint)
 
     async def _write(self, fingerprint: str, act: Act, *, at: datetime, what: str, caller: Caller) -> None:
-        """Do an act. `at` is its moment, by which it is known again. Raises what `act` raises, or PassingFailure.
+        """Do an act. `at` is its moment, by which it is known again. Raises what `act` raises, or TransientFailure.
 
         Containment's message goes out first: it goes on with a record that waits for it, and hands one over to the
         follow-up that has ended. A record in which the act does not stand, it leaves as it is.
@@ -227,10 +227,10 @@ class RevocationService:
                     what=what,
                     who=str(caller),
                 )
-        except (TimeoutError, PassingFailure) as error:
+        except (TimeoutError, TransientFailure) as error:
             if not _done(await self._standing(fingerprint), at):
                 name = fingerprint[:12]
-                raise PassingFailure(
+                raise TransientFailure(
                     f"Record {name} could not be written in time. Read it, and try again."
                 ) from error
 

@@ -13,7 +13,7 @@ from shared.domain import finding as findings
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation
-from shared.errors import Conflict, InvalidRequest, NoSuchRecord, PassingFailure
+from shared.errors import Conflict, InvalidRequest, NoSuchRecord, TransientFailure
 from shared.persistence.revocations import SASQUASH, Ledger
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Submissions:
     async def preview(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
         """Return the records that `take_in` would bring about. Nothing is written or pulled, no token sent.
 
-        Raises InvalidRequest for more than a report may bring, PassingFailure or Blocked where an account can't be
+        Raises InvalidRequest for more than a report may bring, TransientFailure or Blocked where an account can't be
         read.
         """
 
@@ -74,7 +74,7 @@ class Submissions:
             async with asyncio.timeout(_DRY_RUN_TIME):
                 return await _each(await self._found(request, caller), preview)
         except TimeoutError:
-            raise PassingFailure(
+            raise TransientFailure(
                 f"The dry run took longer than {_DRY_RUN_TIME:.0f} s: Azure is slow. Try again, or report it."
             ) from None
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.briefing.text import clean
@@ -72,7 +72,7 @@ class DefenderIncidents:
             return found
         incident = made.get("incidentId") if isinstance(made, Mapping) else None
         if not isinstance(incident, str) or not incident.isdecimal():
-            raise PassingFailure("Filing the incident failed: the answer names no incident.")
+            raise TransientFailure("Filing the incident failed: the answer names no incident.")
         return incident
 
     async def _find(self, briefing: Briefing) -> str | None:

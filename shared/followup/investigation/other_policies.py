@@ -21,7 +21,7 @@ class OtherPolicies:
         self._actions = actions
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
-        """Return at most one sentence, none where no policy lets tokens in. Raises PassingFailure or Blocked."""
+        """Return at most one sentence, none where no policy lets tokens in. Raises TransientFailure or Blocked."""
         target = _target(revocation)
         locked_down = revocation.execution is not None and revocation.execution.action is ActionKind.LOCKDOWN
         if target is None or target.service not in account.endpoints or locked_down or not account.shared_key_access:

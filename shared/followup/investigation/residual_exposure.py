@@ -54,7 +54,7 @@ class Remaining:
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return what remains, one or two English sentences each. What can't be looked at is said to be so.
 
-        Raises PassingFailure.
+        Raises TransientFailure.
         """
         found = await asyncio.gather(
             answers_anybody(self._new_transport, revocation, account),

@@ -37,7 +37,7 @@ class Investigation:
     async def look_at_usage(self, revocation: Revocation) -> float | None:
         """Ask the logs what the leak was used for. What is found later on is put into the incident, not mailed.
 
-        Raises PassingFailure.
+        Raises TransientFailure.
         """
         left, account = usage_in(revocation, now=self._clock()), revocation.account
         if left is None or left > 0 or account is None:
@@ -56,7 +56,7 @@ class Investigation:
         return usage_in(changed, now=self._clock())
 
     async def look_at_what_remains(self, revocation: Revocation) -> float | None:
-        """Note what stays open although the leak is dead. Raises PassingFailure."""
+        """Note what stays open although the leak is dead. Raises TransientFailure."""
         account = revocation.account
         if account is None or not remains_unseen(revocation):
             return None

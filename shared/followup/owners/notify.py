@@ -26,7 +26,7 @@ class People:
         return await self._ownership.of(account)
 
     async def tell(self, revocation: Revocation, *, now: datetime) -> tuple[str, ...]:
-        """Mail what `revocation` has come to; return the recipients. Raises PassingFailure or Blocked."""
+        """Mail what `revocation` has come to; return the recipients. Raises TransientFailure or Blocked."""
         briefing = brief(revocation, now=now)
         addresses = tuple(owner.address for owner in revocation.owners or ())
         escalation = self._settings.escalation_mailbox if revocation.reason is Reason.UNDECIDED else None

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.cloud.errors import from_status
 from shared.domain.revocation import State
-from shared.errors import from_status
 from shared.followup import traces
 from shared.followup.traces import Milestone
 from shared.operations import drill, readiness

@@ -23,7 +23,7 @@ from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Execution, Outcome, VerificationToken
 from shared.domain.target import ActionKind
-from shared.errors import AccountGone, Blocked, PassingFailure, SasquashError, Throttled
+from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.arm_transport import Wire, answering
@@ -125,7 +125,7 @@ async def test_half_an_answer_says_nothing_about_the_keys(
     listed = [{"keyName": "key1", "value": samples.key("key1")}, *second]
     wire.instead, wire.on = answering(200, {"keys": listed}), "/listKeys"
 
-    with pytest.raises(PassingFailure, match="1 of 2 keys"):
+    with pytest.raises(TransientFailure, match="1 of 2 keys"):
         await action.keys(samples.account())
 
 
@@ -191,29 +191,29 @@ NO_CONNECTION = ClientConnectorError(
 @pytest.mark.parametrize(
     ("instead", "error", "certain"),
     [
-        (answering(408), PassingFailure, False),
+        (answering(408), TransientFailure, False),
         (answering(429, Retry_After="0"), Throttled, True),
-        (answering(500), PassingFailure, False),
-        (answering(502), PassingFailure, False),
-        (answering(503, Retry_After="0"), PassingFailure, False),
-        (answering(504), PassingFailure, False),
-        (ServiceRequestError("reset", error=ClientOSError(104, "reset")), PassingFailure, False),
-        (ServiceRequestError("refused", error=NO_CONNECTION), PassingFailure, True),
-        (ServiceResponseError("cut"), PassingFailure, False),
+        (answering(500), TransientFailure, False),
+        (answering(502), TransientFailure, False),
+        (answering(503, Retry_After="0"), TransientFailure, False),
+        (answering(504), TransientFailure, False),
+        (ServiceRequestError("reset", error=ClientOSError(104, "reset")), TransientFailure, False),
+        (ServiceRequestError("refused", error=NO_CONNECTION), TransientFailure, True),
+        (ServiceResponseError("cut"), TransientFailure, False),
     ],
     ids=["408", "429", "500", "502", "503", "504", "reset", "refused", "cut"],
 )
 async def test_a_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may_have_happened(
-    action: AccountKeyAction, wire: Wire, instead: ASGIApp | AzureError, error: type[PassingFailure], certain: bool
+    action: AccountKeyAction, wire: Wire, instead: ASGIApp | AzureError, error: type[TransientFailure], certain: bool
 ) -> None:
     wire.instead = instead
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action)
 
     assert len(wire.calls) == 1
     assert type(failed.value) is error
-    assert failed.value.certainly_nothing_happened is certain
+    assert failed.value.had_no_effect is certain
 
 
 async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
@@ -222,11 +222,11 @@ async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
     monkeypatch.setattr(account_key, "_REGENERATE_TIMEOUT", 0.05)
     wire.instead = asyncio.Event()
 
-    with pytest.raises(PassingFailure, match="got no answer within") as failed:
+    with pytest.raises(TransientFailure, match="got no answer within") as failed:
         await execution(action)
 
     assert len(wire.calls) == 1
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize(
@@ -237,11 +237,11 @@ async def test_an_answer_that_is_lost_costs_no_second_rotation(
 ) -> None:
     wire.instead, wire.after = instead, True
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action)
 
     assert [name for name, _ in account.rotations] == ["key2"]
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -275,10 +275,10 @@ async def test_a_read_only_lock_is_named(action: AccountKeyAction, account: Acco
 async def test_an_answer_with_the_old_key_is_no_rotation(action: AccountKeyAction, wire: Wire) -> None:
     wire.instead = answering(200, {"keys": [{"keyName": name, "value": value} for name, value in KEYS.items()]})
 
-    with pytest.raises(PassingFailure, match="is what it was") as failed:
+    with pytest.raises(TransientFailure, match="is what it was") as failed:
         await execution(action)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 @pytest.mark.parametrize("keys", [[], [{"keyName": "key1", "value": NEW_KEY}]])
@@ -287,21 +287,21 @@ async def test_an_answer_without_the_key_is_no_rotation(
 ) -> None:
     wire.instead = answering(200, {"keys": keys})
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action)
 
-    assert not failed.value.certainly_nothing_happened
+    assert not failed.value.had_no_effect
 
 
 async def test_a_key_that_changed_since_the_plan_is_left_alone(action: AccountKeyAction, wire: Wire) -> None:
     keys = {"key1": AccountKey(KEYS["key1"], None), "key2": AccountKey(NEW_KEY, None)}
 
-    with pytest.raises(PassingFailure, match="changed since the plan was made") as failed:
+    with pytest.raises(TransientFailure, match="changed since the plan was made") as failed:
         await action.execute(
             samples.plan(target="key2"), samples.account(), keys=keys, tokens=(samples.verification_token(),)
         )
 
-    assert failed.value.certainly_nothing_happened
+    assert failed.value.had_no_effect
     assert wire.requests == []
 
 
@@ -378,7 +378,7 @@ async def test_no_try_outlives_a_pull_that_failed(
     monkeypatch.setattr(Verifier, "try_before", silent)
     wire.instead = answering(503)
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         async with asyncio.timeout(_NEVER):
             await execution(action, samples.verification_token())
 

@@ -23,7 +23,7 @@ from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.verification import Verifier
 from shared.domain.revocation import Execution, Outcome, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind
-from shared.errors import AccountGone, Blocked, PassingFailure, Throttled
+from shared.errors import AccountGone, Blocked, Throttled, TransientFailure
 from shared.sas import Kind, Service, extract_leaks
 from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering
@@ -271,7 +271,7 @@ async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
 
 async def test_revoking_twice_ends_the_same_way(action: DelegationKeyAction, wire: Wire) -> None:
     wire.instead, wire.after = answering(503), True
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await execution(action)
     wire.instead = None
 
@@ -283,27 +283,31 @@ async def test_revoking_twice_ends_the_same_way(action: DelegationKeyAction, wir
 @pytest.mark.parametrize(
     ("instead", "error", "certain"),
     [
-        (answering(408), PassingFailure, False),
+        (answering(408), TransientFailure, False),
         (answering(429, Retry_After="0"), Throttled, True),
-        (answering(500), PassingFailure, False),
-        (answering(503, Retry_After="0"), PassingFailure, False),
-        (ServiceRequestError("reset", error=ClientOSError(104, "reset")), PassingFailure, False),
-        (ServiceRequestError("refused", error=NO_CONNECTION), PassingFailure, True),
-        (ServiceResponseError("cut"), PassingFailure, False),
+        (answering(500), TransientFailure, False),
+        (answering(503, Retry_After="0"), TransientFailure, False),
+        (ServiceRequestError("reset", error=ClientOSError(104, "reset")), TransientFailure, False),
+        (ServiceRequestError("refused", error=NO_CONNECTION), TransientFailure, True),
+        (ServiceResponseError("cut"), TransientFailure, False),
     ],
     ids=["408", "429", "500", "503", "reset", "refused", "cut"],
 )
 async def test_a_call_that_fails_in_passing_is_sent_once(
-    action: DelegationKeyAction, wire: Wire, instead: ASGIApp | AzureError, error: type[PassingFailure], certain: bool
+    action: DelegationKeyAction,
+    wire: Wire,
+    instead: ASGIApp | AzureError,
+    error: type[TransientFailure],
+    certain: bool,
 ) -> None:
     wire.instead = instead
 
-    with pytest.raises(PassingFailure) as failed:
+    with pytest.raises(TransientFailure) as failed:
         await execution(action)
 
     assert len(wire.calls) == 1
     assert type(failed.value) is error
-    assert failed.value.certainly_nothing_happened is certain
+    assert failed.value.had_no_effect is certain
 
 
 async def test_a_call_that_is_never_answered_is_sent_once(
@@ -312,7 +316,7 @@ async def test_a_call_that_is_never_answered_is_sent_once(
     monkeypatch.setattr(delegation_key, "_REVOKE_TIMEOUT", 0.05)
     wire.instead = asyncio.Event()
 
-    with pytest.raises(PassingFailure, match="got no answer within"):
+    with pytest.raises(TransientFailure, match="got no answer within"):
         await execution(action)
 
     assert len(wire.calls) == 1

@@ -21,7 +21,7 @@ from shared.actions import liveness
 from shared.actions.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Leak, Service, extract_leaks
 from tests.support import samples
 from tests.support.samples import ACCOUNT, NOW, TENANT
@@ -358,7 +358,7 @@ async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
             "Application.Read.All. See docs/rights.md.",
         ),
         (
-            PassingFailure("Graph is away."),
+            TransientFailure("Graph is away."),
             None,
             "but whether its issuer exists could not be checked: Graph is away.",
         ),

@@ -5,7 +5,7 @@ import azure.functions as func
 import pytest
 
 from shared.api import health
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.persistence.revocations import Ledger
 
 
@@ -30,7 +30,7 @@ async def test_an_app_that_reaches_its_ledger_is_well() -> None:
     assert said(await health.answer(Reached())) == (200, {"status": "ok"})
 
 
-@pytest.mark.parametrize("error", [PassingFailure("table sasquashstate"), Blocked("no right on sasquashstate")])
+@pytest.mark.parametrize("error", [TransientFailure("table sasquashstate"), Blocked("no right on sasquashstate")])
 async def test_an_app_that_does_not_reach_its_ledger_says_so_and_no_more(error: Exception) -> None:
     assert said(await health.answer(Reached(error))) == (503, {"status": "ledger unreachable"})
 

@@ -6,7 +6,7 @@ import pytest
 from shared import errors
 from shared.api import problems
 from shared.api.problems import NoCredentialFound
-from shared.errors import Blocked, Busy, NotFound, PassingFailure, SasquashError, Throttled
+from shared.errors import AccountBusy, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 from shared.sources.json_body import TooLarge, UnsupportedMediaType
 from tests.support import samples
 
@@ -20,7 +20,7 @@ def every_error(kind: type[SasquashError] = SasquashError) -> Iterator[type[Sasq
 def made(kind: type[SasquashError]) -> SasquashError:
     return (
         kind("It went wrong.", retry_after=2.2)
-        if issubclass(kind, Busy | errors.OverQuota)
+        if issubclass(kind, AccountBusy | errors.QuotaExceeded)
         else kind("It went wrong.")
     )
 
@@ -33,7 +33,7 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (errors.NotPermitted, 403),
         (errors.NoSuchRecord, 404),
         (errors.NoSuchSource, 404),
-        (errors.OverQuota, 429),
+        (errors.QuotaExceeded, 429),
         (problems.NotSigned, 401),
         (errors.WrongState, 409),
         (errors.Conflict, 409),
@@ -44,9 +44,9 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (Blocked, 502),
         (NotFound, 502),
         (errors.AccountGone, 502),
-        (PassingFailure, 503),
+        (TransientFailure, 503),
         (Throttled, 503),
-        (Busy, 503),
+        (AccountBusy, 503),
     ],
 )
 def test_an_error_has_its_status(kind: type[SasquashError], status: int) -> None:
@@ -76,11 +76,11 @@ def test_every_code_is_of_one_error_or_of_those_that_descend_from_it() -> None:
 @pytest.mark.parametrize(
     ("error", "seconds"),
     [
-        (Busy("Locked.", retry_after=2.2), "3"),
-        (Busy("Locked.", retry_after=0.0), "1"),
-        (PassingFailure("No answer."), "5"),
+        (AccountBusy("Locked.", retry_after=2.2), "3"),
+        (AccountBusy("Locked.", retry_after=0.0), "1"),
+        (TransientFailure("No answer."), "5"),
         (Throttled("Too much.", retry_after=30), "30"),
-        (errors.OverQuota("Too many.", retry_after=90.5), "91"),
+        (errors.QuotaExceeded("Too many.", retry_after=90.5), "91"),
         (Blocked("No right."), None),
     ],
 )

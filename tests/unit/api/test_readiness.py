@@ -9,7 +9,7 @@ import pytest
 from shared.api.auth.access_tokens import Role
 from shared.api.readiness import ReadinessApi
 from shared.domain.readiness import Check, Trouble
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.persistence.readiness import DrillRun, Look
 from tests.support.entra import access_tokens, token
 from tests.support.http_functions import Readings
@@ -64,6 +64,6 @@ async def test_the_latest_twelve_drills_are_shown_the_newest_first() -> None:
 
 
 async def test_a_table_that_can_not_be_read_is_a_problem_that_passes() -> None:
-    answer = await answered(Readings(PassingFailure("Reading table readiness failed: 503.")), Role.READER)
+    answer = await answered(Readings(TransientFailure("Reading table readiness failed: 503.")), Role.READER)
 
     assert answer.status_code == 503

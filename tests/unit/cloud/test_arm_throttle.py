@@ -12,7 +12,7 @@ from azure.core.rest import HttpRequest
 from local.memory.exchange import Answer, Request
 from local.memory.transport import InProcessTransport
 from shared.cloud.arm_throttle import _LIMITS, ArmPace, ArmPacePolicy, Kind, classify
-from shared.errors import NoMoreChanges, Throttled
+from shared.errors import Throttled, WritesThrottled
 from tests.support.samples import NOW
 
 SUBSCRIPTION = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
@@ -87,7 +87,7 @@ def test_what_is_held_back_says_when_it_may_be_sent(pace: ArmPace, clock: Clock)
     with pytest.raises(Throttled) as caught:
         pace.admit(SUBSCRIPTION, Kind.WRITE)
     assert caught.value.retry_after is not None
-    assert caught.value.certainly_nothing_happened
+    assert caught.value.had_no_effect
     clock.now += timedelta(seconds=caught.value.retry_after)
 
     pace.admit(SUBSCRIPTION, Kind.WRITE)
@@ -130,7 +130,7 @@ def test_what_was_reserved_and_not_used_is_there_for_others(pace: ArmPace) -> No
 def test_what_was_reserved_is_not_sent_once_arm_wants_to_be_left_alone(pace: ArmPace) -> None:
     with pace.write_reserved(SUBSCRIPTION):
         pace.throttled(SUBSCRIPTION, Kind.WRITE, seconds=120)
-        with pytest.raises(NoMoreChanges):
+        with pytest.raises(WritesThrottled):
             pace.admit(SUBSCRIPTION, Kind.WRITE)
 
 

@@ -5,7 +5,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.cloud.event_grid import Publisher
 from shared.domain.finding import REPORTED, Finding, Report, read
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from tests.support import samples
 from tests.support.intake import Topic
 from tests.support.samples import NOW
@@ -60,5 +60,5 @@ async def test_long_ones_are_sent_in_smaller_requests() -> None:
 
 @pytest.mark.parametrize("error", [ServiceRequestError("No network."), refused(503), refused(401), refused(413)])
 async def test_a_failure_passes_for_whoever_reports(error: Exception) -> None:
-    with pytest.raises(PassingFailure, match="Publishing findings on the Event Grid topic failed"):
+    with pytest.raises(TransientFailure, match="Publishing findings on the Event Grid topic failed"):
         await publisher(Topic(fails=error)).publish([samples.finding()], source="wiz")

@@ -11,7 +11,7 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.cloud.graph import Graph
-from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled
+from shared.errors import Blocked, NotFound, SasquashError, Throttled, TransientFailure
 from shared.followup.mail.compose import Message
 from shared.followup.owners.parsing import Person
 from tests.support.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error
@@ -165,12 +165,12 @@ async def test_only_hex_goes_into_a_filter(service: FakeGraph, graph: Graph, fin
         (400, Blocked),
         (401, Blocked),
         (403, Blocked),
-        (408, PassingFailure),
+        (408, TransientFailure),
         (429, Throttled),
-        (500, PassingFailure),
-        (502, PassingFailure),
-        (503, PassingFailure),
-        (504, PassingFailure),
+        (500, TransientFailure),
+        (502, TransientFailure),
+        (503, TransientFailure),
+        (504, TransientFailure),
     ],
 )
 async def test_each_failure_has_its_kind_and_is_sent_once(
@@ -208,7 +208,7 @@ async def test_a_connection_failure_passes_and_says_whether_the_request_was_sent
         raise failure
 
     service.faults.append(Fault(method, fail))
-    with pytest.raises(PassingFailure) as raised:
+    with pytest.raises(TransientFailure) as raised:
         await call(graph)
     assert raised.value.sent is sent
     assert len(service.requests) == 1
@@ -222,7 +222,7 @@ async def test_a_call_that_never_ends_is_ended(method: str, call: Call) -> None:
             raise AssertionError
 
     graph = Graph(Credential(), base_url=_BASE_URL, timeout=0.01, transport=Hanging())
-    with pytest.raises(PassingFailure, match="TimeoutError"):
+    with pytest.raises(TransientFailure, match="TimeoutError"):
         await call(graph)
     await graph.close()
 
@@ -237,7 +237,7 @@ async def test_retry_after_is_passed_on(service: FakeGraph, graph: Graph) -> Non
 @pytest.mark.parametrize("value", ["", "soon"])
 async def test_a_retry_after_that_cannot_be_read_is_none(service: FakeGraph, graph: Graph, value: str) -> None:
     service.faults.append(Fault("POST", lambda _: error(503, "busy", Retry_After=value)))
-    with pytest.raises(PassingFailure) as raised:
+    with pytest.raises(TransientFailure) as raised:
         await _send_mail(graph)
     assert raised.value.retry_after is None
 
@@ -268,14 +268,14 @@ async def test_an_answer_that_cannot_be_read_passes(
     service: FakeGraph, graph: Graph, call: Call, answer: httpx.Response
 ) -> None:
     service.faults += [Fault(method, lambda _: answer) for method in ("GET", "POST")]
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await call(graph)
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(201), httpx.Response(201, json={})], ids=["empty", "no id"])
 async def test_an_item_created_without_an_id_passes(service: FakeGraph, graph: Graph, answer: httpx.Response) -> None:
     service.faults.append(Fault("POST", lambda _: answer))
-    with pytest.raises(PassingFailure, match="names no item"):
+    with pytest.raises(TransientFailure, match="names no item"):
         await _create(graph)
 
 
@@ -315,7 +315,7 @@ async def test_a_missing_token_passes_and_nothing_was_sent() -> None:
     service = FakeGraph()
     credential = Credential(ClientAuthenticationError("the identity endpoint said too much"))
     graph = Graph(credential, base_url=_BASE_URL, transport=service.transport)
-    with pytest.raises(PassingFailure) as raised:
+    with pytest.raises(TransientFailure) as raised:
         await _create(graph)
     assert raised.value.sent is False
     assert "too much" not in str(raised.value)

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.cloud import http as module
 from shared.cloud.http import Rest
-from shared.errors import Blocked, NotFound, PassingFailure, Throttled
+from shared.errors import Blocked, NotFound, Throttled, TransientFailure
 from tests.support.asgi import Transport
 
 ANSWER = JSONResponse({"id": 7})
@@ -54,7 +54,14 @@ async def test_an_empty_answer_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [(401, Blocked), (403, Blocked), (404, NotFound), (422, Blocked), (500, PassingFailure), (503, PassingFailure)],
+    [
+        (401, Blocked),
+        (403, Blocked),
+        (404, NotFound),
+        (422, Blocked),
+        (500, TransientFailure),
+        (503, TransientFailure),
+    ],
 )
 async def test_a_refusal_is_one_of_our_errors_and_repeats_nothing_of_the_answer(
     status: int, error: type[Exception]
@@ -92,7 +99,7 @@ async def test_a_refusal_for_too_many_calls_is_no_lack_of_a_right(
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 async def test_a_call_is_sent_once(method: str) -> None:
     service = Service(Response(status_code=503, headers={"Retry-After": "60"}), ANSWER)
-    with pytest.raises(PassingFailure) as raised:
+    with pytest.raises(TransientFailure) as raised:
         await call(service, method)
     assert (len(service.requests), raised.value.retry_after) == (1, 60.0)
 
@@ -106,20 +113,20 @@ async def test_a_redirect_is_not_followed() -> None:
 
 
 async def test_no_connection_is_a_passing_failure() -> None:
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await call(Service(ServiceRequestError("No network.")))
 
 
 async def test_a_service_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TIME", 0.01)
 
-    with pytest.raises(PassingFailure, match="no answer within"):
+    with pytest.raises(TransientFailure, match="no answer within"):
         await call(Service(asyncio.Event().wait))
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000])
 async def test_an_answer_that_is_no_json_passes(body: bytes) -> None:
-    with pytest.raises(PassingFailure, match="not JSON"):
+    with pytest.raises(TransientFailure, match="not JSON"):
         await call(Service(Response(body)))
 
 

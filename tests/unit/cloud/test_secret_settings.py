@@ -6,7 +6,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from shared.cloud.secret_settings import SecretSettings
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.setting_parsers import SecretSetting
 from tests.support.intake import Clock
 
@@ -67,7 +67,7 @@ async def test_a_vault_that_is_down_passes_and_is_asked_again() -> None:
     down.status_code = 503
     secrets, *_ = made(down, "one")
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await secrets.read(SecretSetting(ID))
     assert await secrets.read(SecretSetting(ID)) == "one"
 

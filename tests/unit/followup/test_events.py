@@ -10,7 +10,7 @@ from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.domain.finding import REPORTED
 from shared.domain.revocation import Change, Reason, Revocation, State
-from shared.errors import Blocked, PassingFailure, Throttled
+from shared.errors import Blocked, Throttled, TransientFailure
 from shared.followup.events import Announcement, StateEvents
 from tests.support import samples
 from tests.support.samples import ACCOUNT_ID, KEYS, NOW
@@ -157,8 +157,8 @@ async def test_all_states_go_out_in_one_call() -> None:
     ("error", "raised"),
     [
         (HttpResponseError(response=Answer(429)), Throttled),
-        (HttpResponseError(response=Answer(503)), PassingFailure),
-        (ServiceResponseError("reset"), PassingFailure),
+        (HttpResponseError(response=Answer(503)), TransientFailure),
+        (ServiceResponseError("reset"), TransientFailure),
         (HttpResponseError(response=Answer(401)), Blocked),
         (HttpResponseError(response=Answer(413)), Blocked),
     ],

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from shared.operations import warmup
 from shared.operations.warmup import WarmUp
 
@@ -24,7 +24,7 @@ class Rooms:
     async def ping(self) -> None:
         self.pings += 1
         if self.failing:
-            raise PassingFailure("Reading record 000000000000 failed: no answer (TimeoutError).")
+            raise TransientFailure("Reading record 000000000000 failed: no answer (TimeoutError).")
 
     async def take_inventory(self) -> None:
         self.inventories += 1

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.errors import Blocked, PassingFailure, Throttled
+from shared.errors import Blocked, Throttled, TransientFailure
 from shared.persistence.alert_queue import AlertMessage
 from tests.support import samples
 from tests.support.intake import ALERT, Place, Queue, Tool, Topic, leaked
@@ -50,7 +50,7 @@ async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> 
     assert (here.topic.sent, here.queue.done) == ([], ["taken back"])
 
 
-@pytest.mark.parametrize("failure", [PassingFailure("GitHub is down."), Blocked("A right is missing.")])
+@pytest.mark.parametrize("failure", [TransientFailure("GitHub is down."), Blocked("A right is missing.")])
 async def test_what_fails_at_once_is_hastened_in_the_queue(failure: Exception) -> None:
     here = place(failure)
 
@@ -76,9 +76,9 @@ async def test_what_can_not_be_published_is_left_to_the_queue() -> None:
 
 async def test_what_is_not_durable_is_refused() -> None:
     here = place()
-    here.queue = Queue(fails={"send": PassingFailure("No queue.")})
+    here.queue = Queue(fails={"send": TransientFailure("No queue.")})
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await taken(here)
     assert here.topic.sent == []
 
@@ -86,7 +86,7 @@ async def test_what_is_not_durable_is_refused() -> None:
 @pytest.mark.parametrize(("answer", "what"), [(LEAKED, "take_back"), (Blocked("No right."), "hasten")])
 async def test_a_message_that_can_not_be_changed_comes_up_by_itself(answer: object, what: str) -> None:
     here = place(answer)
-    here.queue = Queue(fails={what: PassingFailure("No queue.")})
+    here.queue = Queue(fails={what: TransientFailure("No queue.")})
 
     await taken(here)
 
@@ -125,8 +125,8 @@ async def test_an_alert_from_the_queue_is_published() -> None:
 @pytest.mark.parametrize(
     ("failure", "attempt", "delay"),
     [
-        (PassingFailure("GitHub is down."), 0, 1.0),
-        (PassingFailure("GitHub is down."), 5, 32.0),
+        (TransientFailure("GitHub is down."), 0, 1.0),
+        (TransientFailure("GitHub is down."), 5, 32.0),
         (Throttled("Too many.", retry_after=90.0), 2, 90.0),
     ],
 )
@@ -147,7 +147,7 @@ async def test_what_only_a_person_can_mend_is_given_up_with_the_reason_and_no_se
 
 
 async def test_after_a_day_it_is_given_up() -> None:
-    here = place(PassingFailure("GitHub is down."))
+    here = place(TransientFailure("GitHub is down."))
     here.clock.now = NOW + timedelta(hours=24, seconds=1)
     await here.alerts.resume(MESSAGE)
 

@@ -13,7 +13,7 @@ from local.tenant.model import Cloud
 from local.tenant.senders import GITHUB_APP, GitHubAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
-from shared.errors import Blocked, NotFound, PassingFailure
+from shared.errors import Blocked, NotFound, TransientFailure
 from shared.sas import extract_leaks
 from shared.sources import github
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
@@ -250,5 +250,5 @@ async def test_an_answer_that_is_no_json_passes(place: Place) -> None:
     wire = Transport(Response("<html>", media_type="text/html"))
     place.wire = wire
 
-    with pytest.raises(PassingFailure, match="not JSON"):
+    with pytest.raises(TransientFailure, match="not JSON"):
         await place.github().read(ALERT, FOUND)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from shared.api.auth.access_tokens import MissingToken, Role
 from shared.domain.azure_clouds import CLOUDS
 from shared.domain.caller import Caller
-from shared.errors import PassingFailure, Unauthenticated
+from shared.errors import TransientFailure, Unauthenticated
 from tests.support.entra import (
     APP_ID,
     CLAIMS,
@@ -211,7 +211,7 @@ async def test_when_the_keys_cannot_be_had_it_is_not_the_callers_fault() -> None
     server = KeyServer()
     server.fails = ServiceRequestError("no way")
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await access_tokens(server).check(bearer(token()))
 
 

@@ -5,7 +5,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.api.auth import signing_keys as module
-from shared.errors import PassingFailure
+from shared.errors import TransientFailure
 from tests.support.entra import KEYS_URL, Clock, KeyServer, published, signing_keys
 
 MINUTE = timedelta(minutes=1)
@@ -95,7 +95,7 @@ async def test_an_unknown_key_is_no_refusal_while_the_keys_cannot_be_fetched() -
     server.fails = ServiceRequestError("no way")
     clock.advance(MINUTE)
 
-    with pytest.raises(PassingFailure) as failure:
+    with pytest.raises(TransientFailure) as failure:
         await keys.find("second")
     assert failure.value.retry_after == 5.0
 
@@ -119,7 +119,7 @@ async def test_an_answer_without_a_usable_key_is_a_failure_that_passes(status: i
     server, clock = KeyServer(body), Clock()
     server.status = status
     keys = signing_keys(server, clock)
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await keys.find("first")
 
     server.body, server.status = published("first"), 200
@@ -132,5 +132,5 @@ async def test_a_silent_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch
     server = KeyServer()
     server.opened = asyncio.Event()
 
-    with pytest.raises(PassingFailure):
+    with pytest.raises(TransientFailure):
         await signing_keys(server, Clock()).find("first")

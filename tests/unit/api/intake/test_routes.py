@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.api.auth.access_tokens import Role
 from shared.api.intake.routes import LONGEST
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from tests.support import samples
 from tests.support.entra import token
 from tests.support.intake import (
@@ -111,7 +111,7 @@ async def test_an_alert_that_is_read_at_once_is_answered_with_its_findings() -> 
 
 
 async def test_an_alert_that_takes_longer_is_pending() -> None:
-    here = Place(tool=Tool(lambda alert: PassingFailure("GitHub is down.")))
+    here = Place(tool=Tool(lambda alert: TransientFailure("GitHub is down.")))
     answer = await here.intake().receive(by_github(github_payload()))
 
     assert (answer.status_code, said(answer)["items"][0]["pending"]) == (202, True)
@@ -124,7 +124,7 @@ async def test_an_alert_without_a_credential_of_ours_is_ignored() -> None:
 
 
 async def test_an_alert_that_is_not_durable_is_to_be_sent_again() -> None:
-    here = Place(queue=Queue(fails={"send": PassingFailure("No queue.")}))
+    here = Place(queue=Queue(fails={"send": TransientFailure("No queue.")}))
     answer = await here.intake().receive(by_github(github_payload()))
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")

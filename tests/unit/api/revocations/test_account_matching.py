@@ -13,7 +13,7 @@ from shared.domain import finding as findings
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import CLOUDS, CloudName
 from shared.domain.finding import Reported
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW
 
@@ -110,7 +110,7 @@ async def test_service_sas_whose_container_the_text_lost_stays_loose(tenant: Ten
     assert "can't be recomputed" in placed.note
 
 
-@pytest.mark.parametrize("failure", [PassingFailure("The list hangs."), Blocked("A right is missing.")])
+@pytest.mark.parametrize("failure", [TransientFailure("The list hangs."), Blocked("A right is missing.")])
 async def test_account_that_can_t_be_read_stops_no_other(tenant: Tenant, failure: SasquashError) -> None:
     tenant.broken[OTHER] = failure
     [placed] = await tenant.rooms().place(in_text(loose(samples.account_sas())), (OTHER, ACCOUNT))

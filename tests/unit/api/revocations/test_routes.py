@@ -14,7 +14,7 @@ from shared.api.revocations.routes import Responder
 from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import ActionKind
-from shared.errors import Blocked, Busy, InvalidRequest, PassingFailure
+from shared.errors import AccountBusy, Blocked, InvalidRequest, TransientFailure
 from tests.support import samples
 from tests.support.api_requests import MemoryRevocations, awaiting, request, said
 from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
@@ -329,8 +329,8 @@ async def test_what_takes_a_second_person_is_not_permitted_to_the_first() -> Non
 @pytest.mark.parametrize(
     ("fails", "status"),
     [
-        (PassingFailure("No answer."), 503),
-        (Busy("Locked.", retry_after=2), 503),
+        (TransientFailure("No answer."), 503),
+        (AccountBusy("Locked.", retry_after=2), 503),
         (Blocked("No right."), 502),
         (InvalidRequest("No such account."), 400),
     ],

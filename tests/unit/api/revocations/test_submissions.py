@@ -13,7 +13,7 @@ from shared.api.revocations.submissions import Submissions
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Reported
 from shared.domain.revocation import Revocation, State
-from shared.errors import Conflict, InvalidRequest, PassingFailure
+from shared.errors import Conflict, InvalidRequest, TransientFailure
 from tests.support import samples
 from tests.support.entra import Clock
 
@@ -114,5 +114,5 @@ async def test_more_than_a_report_may_bring_is_refused_before_anything_is_done(
 async def test_a_dry_run_that_azure_keeps_waiting_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submissions, "_DRY_RUN_TIME", 0.01)
 
-    with pytest.raises(PassingFailure, match="dry run"):
+    with pytest.raises(TransientFailure, match="dry run"):
         await Rooms(hangs=True).reporting().preview(asked(THREE), caller=ADA)

@@ -7,7 +7,7 @@ import pytest
 
 from shared.cloud.graph import Graph
 from shared.domain.revocation import Owner
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.followup.incidents.sharepoint import SharePointIncidents
 from tests.support.briefings import STATES, briefing
 from tests.support.fake_graph import LIST, SITE, Credential, FakeGraph, Fault, error
@@ -96,7 +96,7 @@ async def test_another_worker_that_was_first_leaves_one_incident(
 
 async def test_a_create_that_did_not_happen_is_reported(service: FakeGraph, incidents: SharePointIncidents) -> None:
     service.faults.append(Fault("POST", lambda _: error(503, "serviceNotAvailable")))
-    with pytest.raises(PassingFailure, match="Filing the incident failed: 503"):
+    with pytest.raises(TransientFailure, match="Filing the incident failed: 503"):
         await incidents.file(briefing())
     assert service.count("POST") == 1
 

@@ -8,7 +8,7 @@ import pytest
 
 from shared.cloud.graph import Graph
 from shared.domain.revocation import Owner, State
-from shared.errors import Blocked, PassingFailure
+from shared.errors import Blocked, TransientFailure
 from shared.followup.owners.notify import People
 from tests.support import fake_graph, samples
 from tests.support.fake_graph import Credential, FakeGraph, Fault
@@ -178,7 +178,7 @@ async def test_the_mail_holds_neither_the_leak_nor_our_own_token(people: People,
 
 
 @pytest.mark.parametrize(
-    ("status", "raised"), [(429, PassingFailure), (503, PassingFailure), (403, Blocked), (404, Blocked)]
+    ("status", "raised"), [(429, TransientFailure), (503, TransientFailure), (403, Blocked), (404, Blocked)]
 )
 async def test_a_mail_that_is_not_taken_is_not_sent_twice(
     people: People, service: FakeGraph, status: int, raised: type[Exception]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.revocation import Owner
-from shared.errors import Blocked, PassingFailure, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.owners.parsing import Owners, Person, from_tags, resolve
 
 _NAMES = ("sasquash-owner", "owner")
@@ -156,7 +156,7 @@ async def test_a_user_without_mailbox_keeps_the_address_of_the_tag() -> None:
     assert _addresses(await resolve(_ADA, directory, domains=_DOMAINS)) == ["ada@contoso.com"]
 
 
-@pytest.mark.parametrize("failure", [PassingFailure("503"), Blocked("403")])
+@pytest.mark.parametrize("failure", [TransientFailure("503"), Blocked("403")])
 async def test_a_directory_that_cannot_answer_delays_nobody(failure: SasquashError) -> None:
     assert await resolve(_ADA, _Directory(failure=failure), domains=_DOMAINS) == _ADA
 

@@ -13,7 +13,8 @@ from azure.core.exceptions import (
 )
 from azure.core.rest import HttpRequest
 
-from shared.errors import Blocked, NotFound, PassingFailure, SasquashError, Throttled, from_azure
+from shared.cloud.errors import from_account, from_azure, translate_errors
+from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 
 
 class Answer:
@@ -41,15 +42,15 @@ def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashEr
 def test_a_failing_service_passes_and_may_have_acted(status: int) -> None:
     error = translate(status)
 
-    assert isinstance(error, PassingFailure)
-    assert not error.certainly_nothing_happened
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
 
 
 def test_a_throttled_call_did_nothing_and_says_when_to_come_back() -> None:
     error = translate(429, **{"Retry-After": "17"})
 
     assert isinstance(error, Throttled)
-    assert error.certainly_nothing_happened
+    assert error.had_no_effect
     assert error.retry_after == 17.0
 
 
@@ -97,8 +98,8 @@ NO_CONNECTION = ClientConnectorError(MagicMock(spec=ConnectionKey), OSError("ref
 def test_a_request_without_a_connection_did_nothing(cause: AzureError) -> None:
     error = from_azure(cause, doing="Doing it")
 
-    assert isinstance(error, PassingFailure)
-    assert error.certainly_nothing_happened
+    assert isinstance(error, TransientFailure)
+    assert error.had_no_effect
 
 
 @pytest.mark.parametrize("inside", [ServerDisconnectedError(), ClientOSError(104, "reset"), None])
@@ -106,22 +107,47 @@ def test_a_connection_that_broke_leaves_open_what_happened(inside: Exception | N
     """azure-core calls it a ServiceRequestError, although the request may have been sent, and carried out."""
     error = from_azure(ServiceRequestError("reset", error=inside), doing="Doing it")
 
-    assert isinstance(error, PassingFailure)
-    assert not error.certainly_nothing_happened
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
 
 
 def test_a_lost_answer_leaves_open_what_happened() -> None:
     error = from_azure(ServiceResponseError("reset"), doing="Doing it")
 
-    assert isinstance(error, PassingFailure)
-    assert not error.certainly_nothing_happened
+    assert isinstance(error, TransientFailure)
+    assert not error.had_no_effect
 
 
 def test_a_missing_token_passes() -> None:
-    assert isinstance(from_azure(ClientAuthenticationError("no token"), doing="Doing it"), PassingFailure)
+    assert isinstance(from_azure(ClientAuthenticationError("no token"), doing="Doing it"), TransientFailure)
 
 
 def test_the_message_repeats_nothing_of_the_body() -> None:
     error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))
 
     assert "sig" not in str(from_azure(error, doing="Doing it"))
+
+
+def test_translate_errors_raises_our_error_with_the_cause() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(NotFound, match=r"^Reading it failed: 404") as raised, translate_errors("Reading it"):
+        raise cause
+
+    assert raised.value.__cause__ is cause
+
+
+def test_translate_errors_takes_another_meaning() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(AccountGone), translate_errors("Reading it", meaning=from_account):
+        raise cause
+
+
+def test_translate_errors_passes_other_exceptions_unchanged() -> None:
+    error = ValueError("x")
+
+    with pytest.raises(ValueError) as raised, translate_errors("Reading it"):  # noqa: PT011 -- the very object below
+        raise error
+
+    assert raised.value is error
