@@ -22,8 +22,8 @@ ORDER ?=
 # The processes of a run, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots lint \
-    format help
+.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots openapi \
+    lint format help
 
 setup: tools browser ## install missing parts: .venv, node_modules, and Chromium for the tests of the console
 
@@ -68,6 +68,9 @@ tools-test: .venv/installed ## run the tests that need Azure's own tools, if tho
 
 screenshots: setup ## create the pictures of the console in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
+
+openapi: .venv/installed ## write the schemas of the responses into docs/openapi.yaml
+	@.venv/bin/python -m scripts.openapi_schemas
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print the injected faults and the findings
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)

@@ -8,12 +8,12 @@ and published, 1 when an item was invalid, 2 when something failed: then run it 
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 from azure.eventgrid.aio import EventGridPublisherClient
 from azure.identity.aio import DefaultAzureCredential
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Not all was published, run it again: {error}", file=sys.stderr)
         return 2
     for number, item in enumerate(items):
-        print(json.dumps(item.to_json(number)))
+        print(msgspec.json.encode(item.response(number)).decode())
     counted = ", ".join(f"{sum(item.result is result for item in items)} {result}" for result in Result)
     print(counted, file=sys.stderr)
     return 1 if any(item.result is Result.INVALID for item in items) else 0

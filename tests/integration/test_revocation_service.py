@@ -156,7 +156,7 @@ async def test_loose_token_is_contained_in_the_account_that_the_caller_names(dri
     [record] = await driver.app().revocations.report(asked(text, accounts=(other.name, account.name)), caller=ADA)
     assert (record.state, rotated(account), rotated(other)) == (State.CONTAINED, ["key2"], [])
     history = [entry.what for entry in await driver.history(record.fingerprint)]
-    assert f"It leaked without an account. key2 of {account.name}, which the report names, fits." in history
+    assert f"Attributed by the accounts that the report names: key2 of {account.name} signed it." in history
 
 
 async def test_loose_key_is_contained_in_the_account_that_the_caller_names(driver: Driver) -> None:

@@ -51,7 +51,7 @@ class Tenant:
             raise self.broken[ref.name]
         return {name: AccountKey(value, None) for name, value in self.keys[ref.name].items()}
 
-    def rooms(self) -> AccountMatcher:
+    def matcher(self) -> AccountMatcher:
         return AccountMatcher(self, self.list_keys, cloud=CLOUDS[CloudName.PUBLIC])  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ def loose(url: str) -> str:
 async def test_loose_credential_gets_the_host_of_the_account_whose_key_fits(
     tenant: Tenant, text: str, host: str
 ) -> None:
-    [placed] = await tenant.rooms().place(in_text(text), (OTHER, ACCOUNT))
+    [placed] = await tenant.matcher().attribute(in_text(text), (OTHER, ACCOUNT))
     credential = placed.reported.finding.credential
     assert credential is not None
     assert (credential.host, credential.account) == (host, ACCOUNT)
@@ -89,7 +89,7 @@ async def test_loose_credential_gets_the_host_of_the_account_whose_key_fits(
 
 
 async def test_placed_credential_is_that_of_a_report_with_the_host(tenant: Tenant) -> None:
-    [placed] = await tenant.rooms().place(in_text(loose(samples.account_sas())), (ACCOUNT,))
+    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (ACCOUNT,))
     whole = samples.account_sas().replace("models/resnet.ckpt", "")
     [with_host] = in_text(whole)
     assert placed.reported.finding.fingerprint == with_host.finding.fingerprint
@@ -98,32 +98,32 @@ async def test_placed_credential_is_that_of_a_report_with_the_host(tenant: Tenan
 
 async def test_credential_that_no_key_fits_stays_loose_and_says_so(tenant: Tenant) -> None:
     found = in_text(loose(samples.account_sas()))
-    [placed] = await tenant.rooms().place(found, (OTHER,))
+    [placed] = await tenant.matcher().attribute(found, (OTHER,))
     assert placed.reported == found[0]
-    assert placed.note == f"No key of the accounts that the report names fits ({OTHER})."
+    assert placed.note == f"No key of the accounts that the report names signed it ({OTHER})."
 
 
 async def test_service_sas_whose_container_the_text_lost_stays_loose(tenant: Tenant) -> None:
     found = in_text(loose(samples.blob_sas()))
-    [placed] = await tenant.rooms().place(found, (ACCOUNT,))
+    [placed] = await tenant.matcher().attribute(found, (ACCOUNT,))
     assert placed.reported == found[0]
-    assert "can't be recomputed" in placed.note
+    assert "can't be verified" in placed.note
 
 
 @pytest.mark.parametrize("failure", [TransientFailure("The list hangs."), Blocked("A right is missing.")])
 async def test_account_that_can_t_be_read_stops_no_other(tenant: Tenant, failure: SasquashError) -> None:
     tenant.broken[OTHER] = failure
-    [placed] = await tenant.rooms().place(in_text(loose(samples.account_sas())), (OTHER, ACCOUNT))
+    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (OTHER, ACCOUNT))
     assert placed.reported.finding.credential is not None
     assert placed.reported.finding.credential.host == HOST
 
 
 async def test_account_that_could_not_be_tried_is_told_of(tenant: Tenant) -> None:
     tenant.broken[OTHER] = Blocked("A right is missing.")
-    [placed] = await tenant.rooms().place(in_text(loose(samples.account_sas())), (OTHER, "nobodys"))
-    assert f"{OTHER} could not be tried: A right is missing." in placed.note
-    assert "nobodys is none of the storage accounts" in placed.note
-    assert "none could be tried" in placed.note
+    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (OTHER, "nobodys"))
+    assert f"{OTHER} could not be read: A right is missing." in placed.note
+    assert "nobodys is not an account in a monitored subscription" in placed.note
+    assert "none could be read" in placed.note
 
 
 async def test_account_that_never_answers_keeps_nobody_waiting(
@@ -132,10 +132,10 @@ async def test_account_that_never_answers_keeps_nobody_waiting(
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     tenant.silent = OTHER
     found = in_text(loose(samples.account_sas()))
-    [placed] = await tenant.rooms().place(found, (OTHER, ACCOUNT))
-    [not_placed] = await tenant.rooms().place(found, (OTHER,))
+    [placed] = await tenant.matcher().attribute(found, (OTHER, ACCOUNT))
+    [not_placed] = await tenant.matcher().attribute(found, (OTHER,))
     assert f"key2 of {ACCOUNT}" in placed.note
-    assert f"{OTHER} could not be tried in time." in not_placed.note
+    assert f"{OTHER} could not be read in time." in not_placed.note
 
 
 @pytest.mark.parametrize(
@@ -145,23 +145,23 @@ async def test_account_that_never_answers_keeps_nobody_waiting(
 )
 async def test_nothing_is_asked_for_what_keys_can_t_tell(tenant: Tenant, text: str) -> None:
     found = in_text(text)
-    placed = await tenant.rooms().place(found, (OTHER, ACCOUNT))
+    placed = await tenant.matcher().attribute(found, (OTHER, ACCOUNT))
     assert tuple(one.reported for one in placed) == found
     assert (tenant.asked, [one.note for one in placed if one.note]) == ([], [])
 
 
 async def test_no_account_is_tried_that_the_report_does_not_name(tenant: Tenant) -> None:
-    rooms = tenant.rooms()
-    await rooms.place(in_text(loose(samples.account_sas())), ())
+    rooms = tenant.matcher()
+    await rooms.attribute(in_text(loose(samples.account_sas())), ())
     assert tenant.asked == []
-    await rooms.place(in_text(loose(samples.account_sas())), (ACCOUNT, ACCOUNT))
+    await rooms.attribute(in_text(loose(samples.account_sas())), (ACCOUNT, ACCOUNT))
     assert tenant.asked == [(HOST, ACCOUNT)]
 
 
 async def test_keys_of_an_account_are_listed_once_for_all_that_is_loose(tenant: Tenant) -> None:
     text = "\n".join((loose(samples.account_sas()), f"AccountKey={KEYS['key1']}", loose(samples.table_sas())))
     found = in_text(text)
-    placed = await tenant.rooms().place(found, (ACCOUNT,))
+    placed = await tenant.matcher().attribute(found, (ACCOUNT,))
     assert len(found) == 3
     assert all(one.note for one in placed)
     assert tenant.listed == [ACCOUNT]
@@ -169,7 +169,7 @@ async def test_keys_of_an_account_are_listed_once_for_all_that_is_loose(tenant: 
 
 async def test_few_accounts_are_asked_side_by_side() -> None:
     tenant = Tenant({f"account{n}": {"key1": samples.key(str(n))} for n in range(50)})
-    await tenant.rooms().place(in_text(loose(samples.account_sas())), tuple(tenant.keys))
+    await tenant.matcher().attribute(in_text(loose(samples.account_sas())), tuple(tenant.keys))
     assert (len(tenant.listed), 1 < tenant.most_at_once <= 8) == (50, True)
 
 
@@ -178,7 +178,7 @@ async def test_note_holds_nothing_that_could_be_used(tenant: Tenant) -> None:
     signature = re.search(r"sig=([^&]+)", text)
     assert signature is not None
     for names in ((OTHER,), (ACCOUNT,)):
-        [placed] = await tenant.rooms().place(in_text(text), names)
+        [placed] = await tenant.matcher().attribute(in_text(text), names)
         assert signature[1] not in repr(placed)
         assert all(key not in repr(placed) for key in KEYS.values())
 
@@ -186,5 +186,5 @@ async def test_note_holds_nothing_that_could_be_used(tenant: Tenant) -> None:
 async def test_note_is_short_whatever_fails(tenant: Tenant) -> None:
     names = tuple(f"account{n}" for n in range(50))
     tenant = Tenant({name: {} for name in names}, broken={name: Blocked("No. " * 100) for name in names})
-    [placed] = await tenant.rooms().place(in_text(loose(samples.account_sas())), names)
+    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), names)
     assert len(placed.note) <= 2000

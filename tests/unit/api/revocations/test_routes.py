@@ -45,7 +45,7 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 
 
 def responder(desk: MemoryRevocations, server: KeyServer | None = None) -> Responder:
-    return Responder(desk, access_tokens(server), clock=lambda: NOW)
+    return Responder(desk, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
 
 
 def holding(record: Revocation) -> MemoryRevocations:
@@ -192,7 +192,8 @@ async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
 
     for wait, left in ((30, 10), (5, 0)):
         desk = Slow()
-        await Responder(desk, access_tokens(), clock=clock).submit(request(body=REPORT | {"wait": wait}))
+        api = Responder(desk, access_tokens(), clock=clock)  # type: ignore[arg-type]
+        await api.submit(request(body=REPORT | {"wait": wait}))
         assert desk.asked[-1] == left
 
 
