@@ -1,5 +1,6 @@
 """Machine-independent budgets of a revocation: rounds, remote calls, rotations, imported modules."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,5 +76,6 @@ def test_storage_calls_do_not_grow_with_reports(storms: tuple[Storm, Storm], kin
 async def test_revocation_imports_no_module_that_only_the_follow_up_needs(tmp_path: Path) -> None:
     [revocation] = await cold.revocations_of_new_processes(tmp_path, Latencies(), runs=1)
 
+    assert all(find_spec(name) for name in NOT_BEFORE_REVOCATION), "a name is not of a module"
     assert "shared.actions.account_key" in revocation.process.modules
     assert [name for name in NOT_BEFORE_REVOCATION if name in revocation.process.modules] == []
