@@ -163,7 +163,7 @@ async def test_key_that_is_dated_back_behind_our_last_revocation_makes_a_person_
     alive = await user_delegation.url(driver, account)  # its key begins five seconds before it was issued
     record = await reported(driver, alive)
     assert (record.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
-    assert "the key's start be dated back" in record.detail
+    assert "the key's start backdated" in record.detail
     assert await user_delegation.accepted(driver.cloud, alive)
 
 

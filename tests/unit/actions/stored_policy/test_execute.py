@@ -30,7 +30,7 @@ async def test_a_policy_is_deleted_where_the_tag_asks_for_it(
 
     assert acl(plane, service) == OTHERS
     assert executed.new_sha256 == ""
-    assert executed.notes[0].startswith("The policy is gone, as the account's tag sasquash-policy-removal asks")
+    assert executed.notes[0].startswith("The policy was deleted, as the account's tag sasquash-policy-removal asks")
 
 
 async def test_a_pull_says_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
@@ -135,7 +135,7 @@ async def test_a_second_pull_finds_the_tombstone_and_writes_nothing(
 
     assert plane.of("PUT") == []
     assert (again.confirmed_by, again.correlation_id) == ("listing", None)
-    assert again.notes == ("The policy had been ended before: nothing was changed.",)
+    assert again.notes == ("The policy had been revoked before: nothing was changed.",)
 
 
 async def test_a_second_pull_finds_that_the_policy_was_deleted(action: StoredPolicyAction, plane: AclPlane) -> None:

@@ -1,5 +1,6 @@
 """Verifying that a stored access policy no longer authorizes anything."""
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,7 +8,7 @@ import pytest
 from azure.core.rest import HttpRequest
 
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.domain.account import AccountKey
+from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Execution, Outcome, Verification
 from shared.errors import TransientFailure
 from shared.sas import Service
@@ -20,7 +21,11 @@ from tests.support.stored_policies import KEY, LIVE, OTHERS, resource, revoked, 
 async def verify(
     action: StoredPolicyAction, done: Execution, *, key: AccountKey = KEY, secondary: bool = False
 ) -> Verification:
-    return await action.verify(done, samples.account(secondary=secondary), key=key)
+    async def keys(_: AccountFacts) -> dict[str, AccountKey]:
+        return {"key1": key}
+
+    action = replace(action, list_keys=keys)
+    return await action.verify(done, samples.account(secondary=secondary), samples.revocation(key_name="key1"))
 
 
 @pytest.mark.parametrize("service", SERVICES)
