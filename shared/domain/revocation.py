@@ -260,7 +260,7 @@ class Filed:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class StepLease:
     """A worker is at a step that must not be done by two at once, and has it until then.
 
     `holder` is an id of this one claim: two may be made at the same moment.
@@ -322,12 +322,12 @@ class Revocation:
     filed: Filed | None = None
     notifications: tuple[Notification, ...] = ()
     announced: tuple[Change, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    leases: tuple[StepLease, ...] = ()
     owners: tuple[Owner, ...] | None = None  # None: not looked up yet
     owners_rejected: tuple[str, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
-    looked_for_account: int = 0
+    account_lookups: int = 0
     liveness: Liveness | None = None
     approval: Approval | None = None
     key_distribution: KeyDistribution | None = None

@@ -15,7 +15,6 @@ from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
-    Claim,
     ClosedAlert,
     Execution,
     Filed,
@@ -30,6 +29,7 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
@@ -121,7 +121,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
+        leases=tuple(StepLease(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),

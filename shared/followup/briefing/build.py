@@ -10,7 +10,7 @@ from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.briefing.recommendations import hardening, instead
-from shared.followup.investigation.usage_text import also_affected, used
+from shared.followup.briefing.usage import also_affected, used
 from shared.sas import Kind, assess
 
 _KINDS = {

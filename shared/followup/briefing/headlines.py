@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.decision.action_spec import ActionSpec, Tone
+from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from shared.actions.stored_policy import list_policies_command
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
-from shared.followup.briefing.text import clean, utc
+from shared.domain.text import clean, utc
 
 
 class OtherPolicies:
