@@ -1,5 +1,6 @@
 import asyncio
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -34,7 +35,7 @@ async def table(driver: Driver) -> AccountTable:
 @pytest.fixture
 def account(request: pytest.FixtureRequest) -> str:
     """The name of an account that no other test locks; nothing but the table is asked about it."""
-    return str(request.node.name).replace("_", "").replace("[", "").replace("]", "")[4:44]
+    return f"locks{sha256(request.node.name.encode()).hexdigest()[:16]}"
 
 
 def proven(number: int) -> Attributed:
