@@ -15,8 +15,15 @@ FIRST ?= 0
 BENCH ?= --write
 TYPES ?= ../shared/tools/check_bicep.py
 CLOUD := .venv/bin/python -m local.cloud
+# Processes of `make test`, which tests/support/spreading.py spreads its tests over. More than cores: many tests wait.
+WORKERS ?= 4
+# Of the tests: `-p randomly` shuffles them.
+ORDER ?=
+# The processes of a run, and the next run, read what the first one compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tools browser demo cloud stop report test simulate bench conformance screenshots lint format help
+.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots lint \
+    format help
 
 setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
 
@@ -41,18 +48,23 @@ cloud: tools ## start the local cloud and the function app; returns once all is 
 stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop
 
-PURE := tests/unit/sas tests/unit/domain/decision
-
 SOURCE ?= github
 
 report: tools ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
 	@. .local/env && .venv/bin/python -m local.reporters.send_report $(SOURCE)
 
-test: setup ## run every test; the pure rooms with every branch covered
-	@.venv/bin/python -m coverage run -m pytest $(PURE)
+unit: .venv/installed ## run the tests of single modules, without a socket; every branch of the pure packages is covered
+	@.venv/bin/python -m coverage erase
+	@.venv/bin/python -m coverage run -m pytest -q -n auto $(ORDER) tests/unit
+	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
-	@.venv/bin/python -m pytest $(PURE:%=--ignore=%)
+
+test: setup unit ## run every test (but those of tools-test)
+	@.venv/bin/python -m pytest -q -n $(WORKERS) $(ORDER) --ignore=tests/unit --ignore=tests/tools
+
+tools-test: .venv/installed ## run the tests that need Azure's own tools, as far as those are on the PATH (bicep, pwsh)
+	@.venv/bin/python -m pytest -q tests/tools
 
 screenshots: setup ## draw the pictures of the desk in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
@@ -79,7 +91,7 @@ format: .venv/installed ## put the code into the house's format
 	@.venv/bin/ruff format .
 
 help: ## show this
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
 	    printf '  %-17s  %s\n' "$$target" "$$text"; done
 
 # Python 3.13 from wherever it is; uv, where it is there, can bring one, and makes an environment without ensurepip,

@@ -52,8 +52,8 @@ _NOTES = """
   and a lever that waits for ARM asks for its own record only
   ([decision 26](decisions/0026-a-lever-that-waits-for-arm-has-its-change-counted-first.md)).
 
-No test asserts a time. What no machine changes is asserted in `tests/bench`: rounds, calls, rotations, and that a
-kill imports nothing of Graph, Monitor or Key Vault.
+No test asserts a time. What no machine changes is asserted in `tests/performance`: rounds, calls, rotations, and that
+an action imports nothing of Graph, Monitor or Key Vault.
 """
 
 

@@ -1,4 +1,4 @@
-// From the topic to the code, once there is code: azd's hook `postdeploy` deploys this (docs/deploy.md). Event Grid asks
+// From the topic to the function, once the code is deployed: azd's hook `postdeploy` deploys this (docs/deploy.md). Event Grid asks
 // at once whether the function is there, so that it can't be part of main.bicep.
 
 @description('Name of the topic: output SASQUASH_TOPIC_NAME of main.bicep.')

@@ -1,7 +1,7 @@
 // Sasquash in a subscription: `azd up` deploys this, then the code, then event-subscription.bicep (docs/deploy.md).
 targetScope = 'subscription'
 
-@description('Name of this environment, in every resource\'s name and tags: several stand side by side.')
+@description('Name of this environment, part of every resource\'s name and tags. A subscription may have several.')
 @minLength(2)
 @maxLength(16)
 param environmentName string
@@ -9,7 +9,7 @@ param environmentName string
 @description('Region of everything that is deployed.')
 param location string
 
-@description('What may happen without a person: observe (nothing), approve (ask for everything), auto (what the rule table lets it). There is no default: start with a week of observe.')
+@description('What Sasquash may do without approval: observe (nothing), approve (everything requires approval), auto (what the rule table permits). There is no default: start with a week of observe.')
 @allowed([
   'observe'
   'approve'
@@ -17,27 +17,27 @@ param location string
 ])
 param mode string
 
-@description('Ids of the subscriptions whose storage accounts are looked after. The identity gets its rights there.')
+@description('Ids of the monitored subscriptions. The identity gets its rights there.')
 param subscriptionIds array = [
   subscription().subscriptionId
 ]
 
-@description('Whether the rights are granted here, in each of those subscriptions. Off where an administrator grants them at a management group (infra/management-group.bicep).')
+@description('Whether to grant the rights in each of those subscriptions. Turn off if an administrator grants them at a management group (infra/management-group.bicep).')
 param grantRights bool = true
 
-@description('Whether the identity may lock accounts down. It can then change any property of an account: leave it off where nobody is to order a lockdown.')
+@description('Whether the identity may lock accounts down. It can then change any property of an account: leave it off if you do not use lockdowns.')
 param lockdown bool = false
 
-@description('Whether a storage account is made that holds nothing, on which a leak is rehearsed each week. Needs this subscription to be among subscriptionIds.')
+@description('Whether to create a storage account without data for the weekly drill. Requires this subscription to be among subscriptionIds.')
 param drill bool = true
 
-@description('Ids of storage accounts whose use is logged to the workspace: what a leak touched can be told of then. Each request costs its line.')
+@description('Ids of storage accounts whose use is logged to the workspace, so that mails and incidents can list what a leak touched. Each request is one billed line.')
 param loggedAccounts array = []
 
-@description('Whether the intake, which parses what strangers write, is an app of its own without rights on any account.')
+@description('Whether the intake, which parses untrusted input, is a separate app without rights on any account.')
 param separateIntake bool = true
 
-@description('How many instances of the responder are always ready for findings. None: the first finding after a rest waits for a cold start, and Event Grid may deliver it twice.')
+@description('How many instances of the responder are always ready for findings. 0: the first finding after an idle period waits for a cold start, and Event Grid may deliver it twice.')
 @minValue(0)
 @maxValue(10)
 param alwaysReady int = 1
@@ -45,10 +45,10 @@ param alwaysReady int = 1
 @description('Whether the apps reach their storage and vault through private endpoints in a network of their own.')
 param privateNetwork bool = false
 
-@description('Ids of the private DNS zones for blob, queue, table and vault, in this order, linked to where the names are asked for. None where a policy of yours adds the names.')
+@description('Ids of the private DNS zones for blob, queue, table and vault, in this order, linked to the networks that resolve the names. Empty if a policy of yours adds the names.')
 param dnsZoneIds array = []
 
-@description('The security team\'s mailbox: a copy of every mail, and whoever alert rules call.')
+@description('The security team\'s mailbox: a copy of every mail, and the receiver of the alert rules.')
 param securityMailbox string
 
 @description('The mailbox that mails are sent from. scripts/grant-exchange.ps1 lets the identity send from it, and from no other.')
@@ -57,16 +57,16 @@ param mailSender string
 @description('Domains that an owner\'s address may be in, separated by commas.')
 param mailDomains string
 
-@description('Id of the SharePoint site with the incident list: host,site-guid,web-guid. Empty where incidents go elsewhere (docs/incidents.md).')
+@description('Id of the SharePoint site with the incident list: host,site-guid,web-guid. Empty if incidents are filed elsewhere (docs/incidents.md).')
 param incidentSite string
 
 @description('Id of the SharePoint list that incidents are filed in.')
 param incidentList string
 
-@description('Application id of the registration that people and reporters sign in to (scripts/grant-graph.sh makes it). Empty: the API refuses every call but health.')
+@description('Application id of the registration that people and reporters sign in to (scripts/grant-graph.sh creates it). Empty: the API refuses every call but health.')
 param apiClientId string = ''
 
-@description('Further settings of the app by their names (docs/settings.md), such as SASQUASH_RULES. They win over what is set here.')
+@description('Further settings of the app by their names (docs/settings.md), such as SASQUASH_RULES. They override the values set here.')
 param settings object = {}
 
 @description('Tags of everything that is deployed.')
@@ -217,7 +217,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
   ]
 }
 
-// What docs/settings.md lists, the same for both apps; each adds who it is.
+// The settings of docs/settings.md, the same for both apps. Each app adds its identity.
 var appSettings = union({
   SASQUASH_MODE: mode
   SASQUASH_SUBSCRIPTIONS: join(subscriptionIds, ',')
@@ -259,7 +259,7 @@ var appSettings = union({
   SASQUASH_AZURE_DEVOPS_PASSWORD: ''
 }, settings)
 
-// The functions of each app, switched off in the other. Health is in both.
+// The functions of each app are disabled in the other. Health is in both.
 var withoutIntake = {
   'AzureWebJobs.take_report.Disabled': 'true'
   'AzureWebJobs.read_alert.Disabled': 'true'
@@ -357,13 +357,13 @@ module accountLogs 'modules/account-logs.bicep' = [for id in loggedAccounts: {
   }
 }]
 
-@description('Where event-subscription.bicep goes.')
+@description('The resource group of event-subscription.bicep.')
 output AZURE_RESOURCE_GROUP string = group.name
 
 @description('The topic that findings are published on.')
 output SASQUASH_TOPIC_NAME string = topic.outputs.name
 
-@description('Its endpoint, for whoever publishes.')
+@description('Its endpoint, for publishers.')
 output SASQUASH_TOPIC_ENDPOINT string = topic.outputs.endpoint
 
 @description('The account with the dead letters.')

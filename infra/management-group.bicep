@@ -1,4 +1,4 @@
-// The same rights for every subscription below a management group, granted by who administers it:
+// The same rights for every subscription below a management group, granted by its administrator:
 //   az deployment mg create --management-group-id <id> --location <region> --template-file infra/management-group.bicep
 // with grantRights off in main.bicep.
 targetScope = 'managementGroup'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes the SharePoint list that incidents are filed in, with its columns, and prints the two settings that name it.
-# For whoever owns the site; run once:  scripts/create-incident-list.sh contoso.sharepoint.com:/sites/security
-# learn.microsoft.com/graph/api/list-create. FindingId is indexed and unique: an incident is filed once.
+# Creates the SharePoint list for incidents, with its columns, and prints the two settings that name it.
+# For the owner of the site; run once:  scripts/create-incident-list.sh contoso.sharepoint.com:/sites/security
+# learn.microsoft.com/graph/api/list-create. FindingId is indexed and unique, so that an incident is filed once.
 set -euo pipefail
 
 graph=https://graph.microsoft.com/v1.0

@@ -3,8 +3,8 @@
 Lets the responder's identity send mail from one mailbox, and from no other: RBAC for Applications in Exchange Online.
 
 .DESCRIPTION
-For whoever administers Exchange; run once per environment, after the first `azd up` (docs/deploy.md). Do not grant
-Graph's Mail.Send in Entra ID as well: grants add up, and that one is for every mailbox. It can take two hours to apply.
+For Exchange administrators; run once per environment, after the first `azd up` (docs/deploy.md). Do not grant
+Graph's Mail.Send in Entra ID as well: grants add up, and that one covers every mailbox. It can take two hours to apply.
 learn.microsoft.com, "Role Based Access Control for Applications in Exchange Online".
 
 .EXAMPLE

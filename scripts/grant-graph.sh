@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# What only an administrator of Entra ID can grant: run once per environment, after the first `azd up` (docs/deploy.md).
+# Grants that require an administrator of Entra ID: run once per environment, after the first `azd up` (docs/deploy.md).
 #
 #   set -a; eval "$(azd env get-values)"; set +a
 #   scripts/grant-graph.sh                 # sign in before: az login
 #
 # - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
-# - Graph rights of the responder's identity: names of users, who is in a group, and one SharePoint site, nothing of the tenant beyond;
-# - where INCIDENTS=defender, incidents of the Defender portal: made, and kept up to date;
-# - where DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
+# - Graph rights of the responder's identity: names of users, members of groups, and one SharePoint site;
+# - with INCIDENTS=defender, creating and updating incidents of the Defender portal;
+# - with DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
 # Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. Safe to run again.
 set -euo pipefail
 
@@ -21,7 +21,7 @@ grant() {
     resource=$(az ad sp show --id "$graph_app" --query id --output tsv)
     role=$(az ad sp show --id "$graph_app" --query "appRoles[?value=='$2' && contains(allowedMemberTypes, 'Application')].id" --output tsv)
     if az rest --url "$graph/servicePrincipals/$1/appRoleAssignments" --query "value[?appRoleId=='$role'].id" --output tsv | grep -q .; then
-        echo "  $2: granted before"
+        echo "  $2: already granted"
         return
     fi
     body=$(printf '{"principalId": "%s", "resourceId": "%s", "appRoleId": "%s"}' "$1" "$resource" "$role")
@@ -45,7 +45,7 @@ fi
 
 if [ "${INCIDENTS:-sharepoint}" = sharepoint ]; then
     : "${SASQUASH_INCIDENT_SITE:?}"
-    echo "The incident list's site: write, and no other site"
+    echo "Write permission on the incident list's site only"
     az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(
         printf '{"roles": ["write"], "grantedToIdentities": [{"application": {"id": "%s", "displayName": "Sasquash %s"}}]}' \
             "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
@@ -61,10 +61,10 @@ if [ -z "$app" ]; then
     az ad app update --id "$app" --identifier-uris "api://$app"
     az ad sp create --id "$app" --output none
 fi
-# The desk signs people in from the browser (authorization code with PKCE): it may come back to its own address only.
+# The console signs people in from the browser (authorization code with PKCE). Only its own address is a redirect URI.
 az rest --method patch --url "$graph/applications(appId='$app')" --output none \
     --body "$(printf '{"spa": {"redirectUris": ["%s/desk"]}}' "${SASQUASH_API:?}")"
 echo "  $app"
 echo
-echo "Then: azd env set SASQUASH_API_CLIENT_ID $app && azd provision"
-echo "And give people the roles: Entra ID, Enterprise applications, $name, Users and groups."
+echo "Next: azd env set SASQUASH_API_CLIENT_ID $app && azd provision"
+echo "Then assign the roles to people: Entra ID, Enterprise applications, $name, Users and groups."

@@ -1,6 +1,6 @@
-// Who uses a storage account that is looked after, into the workspace: what a leak touched can be told of then.
+// Sends the logs of a monitored storage account to the workspace, so that mails and incidents can list what a leak touched.
 
-@description('Name of the account, which is there already.')
+@description('Name of the account, which exists already.')
 param accountName string
 
 @description('Name of the environment: several may log the same account.')

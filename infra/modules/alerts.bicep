@@ -1,4 +1,4 @@
-// Who is called when Sasquash itself is in trouble. Leaks are told of by its own mails and incidents.
+// Alerts about the health of Sasquash itself. It reports leaks by its own mails and incidents.
 
 @description('Name of the environment.')
 param environmentName string
@@ -9,62 +9,62 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Who is mailed.')
+@description('The mailbox that gets the alerts.')
 param mailbox string
 
-@description('Id of the workspace that is asked.')
+@description('Id of the workspace that is queried.')
 param workspaceId string
 
 @description('Id of the topic whose deliveries are watched.')
 param topicId string
 
-// `reach` is how far back a query reads: a span is filed under when it began. A rule stays fired until its query finds
-// nothing.
+// `reach` is how far back a query reads: a span is stored under its start time. An alert stays fired until its query
+// finds nothing.
 var rules = [
   {
     name: 'failed-record'
-    display: 'A revocation failed'
-    description: 'Azure refused a lever, or what was pulled did not kill. The record says why, and what to do.'
+    display: 'Revocation failed'
+    description: 'Revocation failed, or the credential still works. The record says why, and what to do.'
     severity: 1
     reach: 'P2D'
     query: loadTextContent('../queries/failed-records.kql')
   }
   {
     name: 'unproven-record'
-    display: 'A revocation has no proof after 15 minutes'
-    description: 'A lever was pulled, and nothing shows yet that the credential is dead. Treat it as working.'
+    display: 'Revocation not verified after 15 minutes'
+    description: 'The action ran, but the credential is not verified revoked. Treat it as valid.'
     severity: 1
     reach: 'P2D'
     query: loadTextContent('../queries/unproven-records.kql')
   }
   {
     name: 'poison-message'
-    display: 'A queued message failed each time'
-    description: 'Its record says so and is unresolved; what it was about may still be open.'
+    display: 'Message failed repeatedly'
+    description: 'A function failed five times on one message. Its record is unresolved and says so. The leak may still be open.'
     severity: 1
     reach: 'PT1H'
     query: loadTextContent('../queries/poison-messages.kql')
   }
   {
     name: 'refusal'
-    display: 'Azure refuses the identity a right'
-    description: 'A right is missing, or a policy denies it. docs/rights.md says what is needed.'
+    display: 'Azure refused a request of the identity'
+    description: 'A right is missing, or a policy denies it. docs/rights.md lists the required rights.'
     severity: 2
     reach: 'PT1H'
     query: loadTextContent('../queries/refusals.kql')
   }
   {
     name: 'not-ready'
-    display: 'A key could not be revoked on some account'
-    description: 'The daily look found what would stand in the way: docs/operations.md.'
+    display: 'Storage account not ready for revocation'
+    description: 'The daily check found an obstacle to a revocation: docs/operations.md.'
     severity: 3
     reach: 'P1D'
     query: loadTextContent('../queries/not-ready.kql')
   }
   {
     name: 'failed-drill'
-    display: 'The drill failed'
-    description: 'A leak on the drill account was not revoked and proven in time: docs/operations.md.'
+    display: 'Drill failed'
+    description: 'The leak on the drill account was not revoked and verified in time: docs/operations.md.'
     severity: 1
     reach: 'PT6H'
     query: loadTextContent('../queries/failed-drills.kql')
@@ -131,8 +131,8 @@ resource stopped 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   location: location
   tags: tags
   properties: {
-    displayName: 'The responder does not run (${environmentName})'
-    description: 'Its sweep, which runs each minute, did not for 15 minutes. Findings wait in Event Grid for a day.'
+    displayName: 'Responder is not running (${environmentName})'
+    description: 'The sweep, which runs each minute, did not run for 15 minutes. Findings wait in Event Grid for a day.'
     severity: 0
     enabled: true
     autoMitigate: true
@@ -171,7 +171,7 @@ resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = [for metric 
   location: 'global'
   tags: tags
   properties: {
-    description: 'Event Grid gave up on a finding. Dead letters are collected within five minutes; a dropped event is gone.'
+    description: 'Event Grid could not deliver a finding. Dead letters are collected within five minutes. A dropped event is lost.'
     severity: 1
     enabled: true
     autoMitigate: true

@@ -1,5 +1,5 @@
-// One function app on Flex Consumption. Intake and responder are of the same package: each has the other's functions
-// switched off.
+// One function app on Flex Consumption. Intake and responder have the same package. Each has the other's functions
+// disabled.
 
 @description('Name of the app.')
 param name string
@@ -25,16 +25,16 @@ param storageName string
 @description('The container with its package.')
 param container string
 
-@description('Connection string of Application Insights; it opens nothing by itself, since local authentication is off.')
+@description('Connection string of Application Insights; it grants no access by itself, because local authentication is off.')
 param insightsConnection string
 
 @description('Settings of the code, by name.')
 param settings object
 
-@description('Settings that switch functions off, by name.')
+@description('Settings that disable functions, by name.')
 param switchedOff object
 
-@description('Instances that are always ready, as Flex Consumption wants them.')
+@description('Always-ready instances, in the format of Flex Consumption.')
 param alwaysReady array
 
 @description('Id of the subnet that it reaches the network from; empty for none.')
@@ -65,7 +65,7 @@ var ownSettings = {
   SASQUASH_DESK: 'https://${app.properties.defaultHostName}/api/desk'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
-  // The exporter of traces neither tells Microsoft how it is used nor lets itself be switched from there.
+  // The exporter of traces sends Microsoft no statistics about itself, and cannot be configured remotely.
   APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
   APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
@@ -137,8 +137,8 @@ resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
   properties: union(settings, ownSettings, switchedOff)
 }
 
-// The platform checks tokens before the code does. What shows otherwise who it is stays outside: Event Grid by its
-// system key, reporters by their signatures, and health tells nothing.
+// The platform checks tokens before the code does. Excluded are callers that authenticate otherwise (Event Grid by its
+// system key, reporters by their signatures), and health, which returns no data.
 resource authentication 'Microsoft.Web/sites/config@2024-11-01' = if (length(apiClientId) > 0) {
   parent: app
   name: 'authsettingsV2'

@@ -1,4 +1,4 @@
-// The account that leaks are rehearsed on: shared keys on, reachable, and nothing in it.
+// The account of the weekly drill: Shared Key on, reachable, without data.
 
 @description('Name of the account.')
 param name string
@@ -21,7 +21,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     name: 'Standard_LRS'
   }
   properties: {
-    // What is rehearsed is the leak of what a key signed.
+    // The drill's leak is a token that a key signed.
     allowSharedKeyAccess: true
     allowBlobPublicAccess: false
     allowCrossTenantReplication: false

@@ -1,4 +1,4 @@
-// Who the apps are. Two, so that what parses hostile input holds no right on any storage account.
+// The apps' identities. Two, so that the app that parses untrusted input has no right on any storage account.
 
 @description('Name of the environment.')
 param environmentName string

@@ -1,4 +1,4 @@
-// Where logs and traces go. Entra ID is the only way in.
+// The workspace and Application Insights for logs and traces. Only Entra ID can authenticate.
 
 @description('Name of the environment.')
 param environmentName string

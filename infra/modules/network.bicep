@@ -1,4 +1,4 @@
-// A network of the apps' own, for private endpoints to their storage and vault.
+// The apps' network, for private endpoints to their storage and vault.
 
 @description('Name of the environment.')
 param environmentName string

@@ -1,4 +1,4 @@
-// The private ways to Sasquash's storage account and vault.
+// Private endpoints of Sasquash's storage account and vault.
 
 @description('Region.')
 param location string

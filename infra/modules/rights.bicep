@@ -1,4 +1,5 @@
-// The custom roles in one subscription, and who has them: one role a lever, with exactly the actions that the code uses.
+// The custom roles in one subscription and their assignments: one role per action, with exactly the permissions that
+// the code uses.
 targetScope = 'subscription'
 
 @description('Name of the environment.')

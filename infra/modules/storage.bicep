@@ -1,4 +1,4 @@
-// Sasquash's own storage account: records, queues, dead letters, the apps' packages. Never a target of its levers.
+// Sasquash's own storage account: records, queues, dead letters, the apps' packages. Never a target of an action.
 
 @description('Name of the account.')
 param name string
@@ -15,7 +15,7 @@ param responderPrincipalId string
 @description('Object id of the intake\'s identity.')
 param intakePrincipalId string
 
-@description('Whether only private endpoints lead in.')
+@description('Whether it is reachable through private endpoints only.')
 param privateNetwork bool
 
 @description('Id of the workspace that gets the account\'s logs.')
@@ -102,7 +102,7 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
   }
 }]
 
-// Dead letters may hold what leaked: the app deletes each once its record stands, and nothing keeps one for long.
+// Dead letters may contain leaked credentials. The app deletes each once its record is written, and none is kept for long.
 resource life 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {
   parent: account
   name: 'default'
@@ -169,8 +169,8 @@ resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }]
 
-// The intake's host keeps its package and leases in a container of its own and reads its own two queues; no table is
-// open to it.
+// The intake's host keeps its package and leases in its own container and reads its own two queues. It has no right on
+// tables.
 resource intakePackage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(account.id, intakePrincipalId, 'package')
   scope: container[1]

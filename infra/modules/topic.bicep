@@ -1,4 +1,4 @@
-// Where findings are published and states are announced. Its subscription comes after the code.
+// The topic for findings and for states of records. Its subscription is deployed after the code.
 
 @description('Name of the topic.')
 param name string
@@ -9,7 +9,7 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Name of the account that gets what can\'t be delivered.')
+@description('Name of the account that gets the dead letters.')
 param storageName string
 
 @description('Object ids of the identities that publish.')

@@ -1,4 +1,4 @@
-// Secrets that settings name: webhook secrets, the GitHub App's key. Rights on a secret are roles, and no key opens it.
+// Secrets that settings name: webhook secrets, the GitHub App's key. Rights on secrets are roles. Access policies are off.
 
 @description('Name of the vault.')
 param name string
@@ -12,7 +12,7 @@ param tags object
 @description('Object ids of the identities that read secrets.')
 param readers array
 
-@description('Whether only private endpoints lead in.')
+@description('Whether it is reachable through private endpoints only.')
 param privateNetwork bool
 
 @description('Id of the workspace that gets the vault\'s audit log.')

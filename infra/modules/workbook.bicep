@@ -1,4 +1,4 @@
-// What Sasquash does and how fast, in Azure Monitor: Workbooks, "Sasquash (<environment>)".
+// What Sasquash does and how fast. In Azure Monitor: Workbooks, "Sasquash (<environment>)".
 
 @description('Name of the environment.')
 param environmentName string
@@ -9,22 +9,22 @@ param location string
 @description('Tags.')
 param tags object
 
-@description('Id of the workspace that is asked.')
+@description('Id of the workspace that is queried.')
 param workspaceId string
 
 var charts = [
   {
-    title: 'Seconds until contained, and until proven'
+    title: 'Seconds until contained, and until verified'
     visualization: 'linechart'
     query: loadTextContent('../workbook/time-to-contain.kql')
   }
   {
-    title: 'How the leaks stand'
+    title: 'Leaks by state'
     visualization: 'piechart'
     query: loadTextContent('../workbook/states.kql')
   }
   {
-    title: 'Failed, or waiting for a person'
+    title: 'Failed, unresolved, or awaiting approval'
     visualization: 'table'
     query: loadTextContent('../workbook/failures.kql')
   }
@@ -34,12 +34,12 @@ var charts = [
     query: loadTextContent('../workbook/leaks-by-source.kql')
   }
   {
-    title: 'Levers pulled, by account'
+    title: 'Actions by account'
     visualization: 'table'
     query: loadTextContent('../workbook/actions.kql')
   }
   {
-    title: 'Accounts on which a kill would meet trouble'
+    title: 'Accounts not ready for revocation'
     visualization: 'table'
     query: loadTextContent('../queries/not-ready.kql')
   }
@@ -96,7 +96,7 @@ var drawn = [for (chart, i) in charts: {
     queryType: 0
     resourceType: 'microsoft.operationalinsights/workspaces'
     visualization: chart.visualization
-    noDataMessage: 'Nothing in this period.'
+    noDataMessage: 'No data in this period.'
   }
 }]
 

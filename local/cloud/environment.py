@@ -12,7 +12,7 @@ from local.entra.service import Entra
 from local.monitor import insights
 from local.network.hostnames import APP_HOST, INSIGHTS_HOST
 from local.tenant.model import (
-    DESK_CLIENT_ID,
+    CONSOLE_CLIENT_ID,
     KEY_VAULT,
     MAIL_SENDER,
     SECURITY_MAILBOX,
@@ -106,7 +106,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
             "SASQUASH_CLIENT_ID": client_id,
             "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
             "SASQUASH_TENANT_ID": TENANT_ID,
-            "SASQUASH_API_AUDIENCES": f"{_API_AUDIENCE},{DESK_CLIENT_ID}",
+            "SASQUASH_API_AUDIENCES": f"{_API_AUDIENCE},{CONSOLE_CLIENT_ID}",
             "SASQUASH_RAW_EVENTS": "on",
             "SASQUASH_KEY_VAULTS": KEY_VAULT,
             "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,

@@ -1,1 +1,1 @@
-"""`make demo`: the leak of 2023 again, against the local cloud, with real clients, and this time with Sasquash."""
+"""`make demo`: replays the SAS leak of 2023 against the local cloud, with real clients and with Sasquash running."""

@@ -1,6 +1,6 @@
-"""The demo itself: start the cloud, tell the story, watch, and say whether all of it happened.
+"""`python -m local.demo`: start a local cloud, run the scenario, and check the outcome.
 
-Exits 0 only if the token is proven dead, the incident filed and the owner told.
+Exits with 0 only if the leaked token is verified revoked, the incident is filed and the owner is notified.
 """
 
 import argparse
@@ -24,14 +24,14 @@ _MAIL_LINES = 24
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m local.demo", description="The 38 TB leak, replayed")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "demo", help="where logs and the mail go")
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description="Replay the SAS leak of 2023")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".local" / "demo", help="folder for logs and mail")
     folder = parser.parse_args().folder.resolve()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
         with _cloud(folder):
-            return _tell(folder)
+            return _run(folder)
     except KeyboardInterrupt:
         print("\nStopped.")
         return 130
@@ -39,11 +39,11 @@ def main() -> int:
 
 @contextmanager
 def _cloud(folder: Path) -> Iterator[None]:
-    """A local cloud of the demo's own, in its own folder and on ports of its own."""
+    """Run a separate local cloud for the demo, in `folder` and on free ports."""
     place = Place(folder)
     place.make()
     began = time.monotonic()
-    _say("Starting the local cloud: Azurite, Azure's stand-ins, and the function app …", end="")
+    _say("Starting the local cloud (Azurite, stand-ins for Azure, the function app) …", end="")
     process = Background(
         place,
         Shape(port=0, hosts=1, time_factor=1),
@@ -53,7 +53,7 @@ def _cloud(folder: Path) -> Iterator[None]:
     try:
         error = process.wait_until_ready()
         if error is not None:
-            _say(f"\n\nThe local cloud did not start: {error}\nLogs: {folder} (cloud.log)")
+            _say(f"\n\nThe local cloud did not start: {error}\nLogs: {folder}/cloud.log")
             raise SystemExit(1)
         _say(f" {time.monotonic() - began:.1f} s")
         yield
@@ -63,7 +63,7 @@ def _cloud(folder: Path) -> Iterator[None]:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End the demo in order, once: a second Ctrl-C must not cut short what the first one began."""
+    """Stop the demo in order. Further signals are ignored, so that they do not interrupt the clean-up."""
     _ignore_signals()
     raise KeyboardInterrupt
 
@@ -73,29 +73,29 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _tell(folder: Path) -> int:
+def _run(folder: Path) -> int:
     os.environ.update(_exports(folder / "env"))
-    # Only now: what these import reads the proxy and the certificates from the environment, once.
+    # Imported late: the SDKs read the proxy and the certificates from the environment when they are imported.
     from azure.core.exceptions import AzureError  # noqa: PLC0415
 
-    from local.demo.run import tell  # noqa: PLC0415
+    from local.demo.run import run  # noqa: PLC0415
     from local.demo.watch import DemoError  # noqa: PLC0415
 
     try:
-        tell(say=_say, mail_file=folder / "mail.html", mail_lines=_MAIL_LINES)
+        run(say=_say, mail_file=folder / "mail.html", mail_lines=_MAIL_LINES)
     except DemoError as error:
         failure = str(error)
     except (AzureError, OSError) as error:
-        # A client of the story's was refused, or the cloud went away: its own words say what it was doing.
+        # A client of the scenario was refused, or the cloud stopped.
         failure = f"{type(error).__name__}: {redact(str(error))}"
     else:
         return 0
-    _say(f"\nFAILED  {failure}\nLogs: {folder} (cloud.log, host-1.log)")
+    _say(f"\nFAILED  {failure}\nLogs: {folder}/cloud.log, {folder}/host-1.log")
     return 1
 
 
 def _exports(file: Path) -> dict[str, str]:
-    """The variables that a shell would have after sourcing `file`."""
+    """Return the variables that `file` exports to a shell."""
     lines = file.read_text().splitlines()
     words = (shlex.split(line.removeprefix("export "))[0] for line in lines if line.startswith("export "))
     return dict(word.split("=", 1) for word in words)

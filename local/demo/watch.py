@@ -1,4 +1,4 @@
-"""Watches what Sasquash does, from outside: the control port, the record in the table, and the attacker's luck."""
+"""Observes Sasquash from outside: the control port, the record in the table, and the mail as text."""
 
 import json
 import time
@@ -16,17 +16,17 @@ from azure.identity import ManagedIdentityCredential
 from local.tenant.model import STATE_ACCOUNT
 from shared.domain.revocation import Revocation
 
-_PATIENCE = 90.0  # seconds
+_TIMEOUT = 90.0  # seconds
 _PAUSE = 0.05
 
 
 class DemoError(Exception):
-    """A step of the story did not happen. The message says which."""
+    """A step of the scenario did not happen. The message names it."""
 
 
 @dataclass(frozen=True)
-class Control:
-    """The local cloud's control port."""
+class ControlPort:
+    """A client of the local cloud's control port."""
 
     address: str
 
@@ -48,19 +48,19 @@ class Control:
             return account
 
 
-def until[T](look: Callable[[], T | None], what: str) -> tuple[T, datetime]:
-    """Look until there is something to see; return it and when it was seen. Raises DemoError after 90 s."""
-    deadline = time.monotonic() + _PATIENCE
+def wait_for[T](check: Callable[[], T | None], what: str) -> tuple[T, datetime]:
+    """Call `check` until it returns a value; return that and the time. Raises DemoError after 90 s, naming `what`."""
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
-        seen = look()
-        if seen is not None:
-            return seen, datetime.now(UTC)
-        time.sleep(_PAUSE)  # other processes decide when
-    raise DemoError(f"{what}: not within {_PATIENCE:.0f} s")
+        found = check()
+        if found is not None:
+            return found, datetime.now(UTC)
+        time.sleep(_PAUSE)  # other processes make it happen
+    raise DemoError(f"{what} did not appear within {_TIMEOUT:.0f} s")
 
 
 def record() -> Revocation | None:
-    """The one revocation in Sasquash's table, read as the developer at the keyboard."""
+    """Return the only revocation in Sasquash's table, read as the developer; None if there is none yet."""
     endpoint = f"https://{STATE_ACCOUNT}.table.core.windows.net"
     with TableServiceClient(endpoint, credential=ManagedIdentityCredential()) as service:
         table = service.get_table_client("revocations")
@@ -69,7 +69,7 @@ def record() -> Revocation | None:
 
 
 def plain_text(html: str) -> str:
-    """An HTML mail as a terminal shows it."""
+    """Return an HTML mail as text for a terminal."""
     reader = _Reader()
     reader.feed(html)
     lines = (" ".join(line.split()) for line in "".join(reader.parts).splitlines())
@@ -77,7 +77,7 @@ def plain_text(html: str) -> str:
 
 
 class _Reader(HTMLParser):
-    _IMPACT = frozenset({"p", "tr", "li", "h1", "h2", "h3", "br", "div"})
+    _BLOCKS = frozenset({"p", "tr", "li", "h1", "h2", "h3", "br", "div"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Reader(HTMLParser):
         del attrs
         if tag in ("style", "head"):
             self._silent += 1
-        if tag in self._IMPACT:
+        if tag in self._BLOCKS:
             self.parts.append("\n- " if tag == "li" else "\n")
         if tag == "td":
             self.parts.append("  ")

@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from local.entra.sign_in import SignIn
 from local.entra.tokens import AUTHORITY, ISSUER, Entra, Forbidden, Reason, Unauthorized
-from local.tenant.model import DESK_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, Cloud
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, Cloud
 
 __all__ = ["Entra", "Forbidden", "Reason", "Unauthorized", "app"]
 
@@ -31,7 +31,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 
     async def token(request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        if form.get("client_id") == [DESK_CLIENT_ID]:
+        if form.get("client_id") == [CONSOLE_CLIENT_ID]:
             return sign_in.redeem({name: values[0] for name, values in form.items()})
         return await _refuse_token(request)
 

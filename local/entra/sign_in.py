@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from local.entra.tokens import AUTHORITY, Entra
 from local.network.hostnames import APP_HOST
-from local.tenant.model import DESK_CLIENT_ID, TENANT_ID, Cloud, Identity
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
 
 _REDIRECT = re.compile(rf"(?:http://(?:127\.0\.0\.1|localhost):\d{{1,5}}|https://{re.escape(APP_HOST)})/api/desk")
 _LIFETIME = 3600
@@ -84,8 +84,8 @@ class SignIn:
                 "scope": grant.scope,
                 "expires_in": _LIFETIME,
                 "ext_expires_in": _LIFETIME,
-                "access_token": self._entra.mint(grant.identity, audience=DESK_CLIENT_ID),
-                "id_token": self._entra.mint_id_token(grant.identity, client_id=DESK_CLIENT_ID, nonce=grant.nonce),
+                "access_token": self._entra.mint(grant.identity, audience=CONSOLE_CLIENT_ID),
+                "id_token": self._entra.mint_id_token(grant.identity, client_id=CONSOLE_CLIENT_ID, nonce=grant.nonce),
                 "refresh_token": refresh_token,
                 "client_info": _client_info(grant.identity),
             },
@@ -107,7 +107,7 @@ def _problem(asked: Mapping[str, str]) -> str:
     missing = [name for name in _NEEDED if not asked.get(name)]
     if missing:
         return f"AADSTS900144: The request must contain the following parameter: '{missing[0]}'."
-    if asked["client_id"] != DESK_CLIENT_ID:
+    if asked["client_id"] != CONSOLE_CLIENT_ID:
         return "AADSTS700016: Application was not found in the directory."
     if not _REDIRECT.fullmatch(asked["redirect_uri"]):
         return "AADSTS50011: The redirect URI does not match those of the application."

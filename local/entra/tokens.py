@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 
-from local.tenant.model import DESK_CLIENT_ID, TENANT_ID, Cloud, Identity
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
 
 AUTHORITY = "https://login.microsoftonline.com"
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
@@ -42,7 +42,7 @@ _RESOURCES = frozenset(
         EVENT_GRID,
         MONITOR,
         SASQUASH,
-        DESK_CLIENT_ID,
+        CONSOLE_CLIENT_ID,
         AZURE_DEVOPS,
         "https://vault.azure.net",
         "https://api.loganalytics.io",
@@ -205,7 +205,7 @@ def is_resource(audience: str) -> bool:
 def _roles(identity: Identity, audience: str) -> list[str]:
     """The app roles of `audience` that `identity` holds. Rights with "/" or "@" are no app roles."""
     resource = audience.rstrip("/").lower()
-    if resource in (SASQUASH, DESK_CLIENT_ID):
+    if resource in (SASQUASH, CONSOLE_CLIENT_ID):
         return sorted(right for right in identity.rights if right.startswith("Sasquash."))
     if resource == GRAPH:
         return sorted(r for r in identity.rights if not r.startswith("Sasquash.") and not set("/@") & set(r))

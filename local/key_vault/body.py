@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.network.hostnames import KEY_VAULT_SUFFIX
-from local.tenant.vault_model import SecretVersion, Vault
+from local.tenant.model.vault import SecretVersion, Vault
 
 SECRET_NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 

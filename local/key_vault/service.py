@@ -22,7 +22,7 @@ from local.entra.tokens import AUTHORITY, Entra, Forbidden, Reason, Unauthorized
 from local.key_vault.body import SECRET_NAME, InvalidBody, read_changes
 from local.network import hostnames
 from local.tenant.model import TENANT_ID, Cloud
-from local.tenant.vault_model import Secret, SecretVersion, Vault
+from local.tenant.model.vault import Secret, SecretVersion, Vault
 
 AUDIENCE = "https://vault.azure.net"
 ROLE = "Key Vault Secrets Officer"

@@ -7,17 +7,17 @@ clients that have already moved on. So it is sent once, and an answer that got l
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Execution, Plan, Verification, VerificationToken
 from shared.domain.target import KEY_NAMES, ActionKind
-from shared.errors import TransientFailure, from_account
+from shared.errors import TransientFailure
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 
@@ -53,7 +53,7 @@ class AccountKeyAction:
         """Return key1 and key2 as ARM has them now, both. Raises AccountGone, TransientFailure or Blocked."""
         client = self._client_for(account.subscription)
         doing = f"Listing the keys of {account.name}"
-        try:
+        with translate_errors(doing, meaning=from_account):
             # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
             result = await client.storage_accounts.list_keys(
                 account.resource_group,
@@ -61,8 +61,6 @@ class AccountKeyAction:
                 expand=None,  # type: ignore[arg-type]
                 retry_on_methods=MAY_BE_REPEATED,
             )
-        except AzureError as error:
-            raise from_account(error, doing=doing) from error
         keys = _sas_keys(result.keys_property or [])
         if len(keys) != len(KEY_NAMES):
             raise TransientFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")

@@ -18,10 +18,11 @@ from shared.actions.user_delegation import UserDelegation, mint
 from shared.actions.verification import LIFETIME, Probe, Subject, Verifier, object_name
 from shared.cloud.arm_write import answered, once
 from shared.cloud.data_plane import Transport
+from shared.cloud.errors import from_account
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, Liveness, Plan, Verification, VerificationToken
 from shared.domain.target import ActionKind
-from shared.errors import SasquashError, from_account
+from shared.errors import SasquashError
 from shared.sas import Credential, Service
 
 _log = logging.getLogger(__name__)

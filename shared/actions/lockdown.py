@@ -12,16 +12,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
 from shared.domain.target import ActionKind, Lockdown
-from shared.errors import Blocked, SasquashError, TransientFailure, WrongState, from_account
+from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
@@ -199,10 +199,8 @@ class LockdownAction:
 
     async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
         client = self._client_for(account.subscription)
-        try:
+        with translate_errors(f"Reading account {account.name}", meaning=from_account):
             return await client.storage_accounts.get_properties(account.resource_group, account.name)
-        except AzureError as error:
-            raise from_account(error, doing=f"Reading account {account.name}") from error
 
     async def _update(
         self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str

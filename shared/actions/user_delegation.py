@@ -10,12 +10,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
+from shared.cloud.errors import from_status, retry_after, translate_errors
 from shared.domain.account import AccountFacts
-from shared.errors import TransientFailure, from_azure, from_status, retry_after
+from shared.errors import TransientFailure
 from shared.sas import DelegationKey, Service, mint_delegation_token
 
 _SCOPE = "https://storage.azure.com/.default"  # the same in every cloud
@@ -42,7 +42,7 @@ class UserDelegation:
         """Return a new key of `account`, which must have a blob endpoint. Raises TransientFailure or Blocked."""
         doing = f"Getting a user delegation key of {account.name}"
         period = f"<KeyInfo><Start>{_moment(start)}</Start><Expiry>{_moment(expiry)}</Expiry></KeyInfo>"
-        try:
+        with translate_errors(doing):
             token = await self._credential.get_token(_SCOPE)
             request = HttpRequest(
                 "POST",
@@ -56,8 +56,6 @@ class UserDelegation:
             )
             async with self._new_transport() as transport:
                 answer = await send(transport, request)
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
         if answer.status != 200:
             raise from_status(
                 answer.status,

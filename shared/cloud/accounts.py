@@ -17,14 +17,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount
 
 from shared.cloud.arm import json_of
+from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import TAGS, AccountFacts
-from shared.errors import Blocked, SasquashError, Throttled, from_account, from_azure
+from shared.errors import Blocked, SasquashError, Throttled
 from shared.sas import Service
 
 _log = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class Accounts:
         return None
 
     async def _listed(self, subscription: str) -> AsyncIterator[tuple[AccountRef, StorageAccount]]:
-        try:
+        with translate_errors(f"Listing the storage accounts of {subscription}"):
             async for item in self._client_for(subscription).storage_accounts.list():
                 domain = item.custom_domain.name if item.custom_domain else None
                 ref = _ref(
@@ -203,16 +203,12 @@ class Accounts:
                     domain=domain,
                 )
                 yield ref, item
-        except AzureError as error:
-            raise from_azure(error, doing=f"Listing the storage accounts of {subscription}") from error
 
     async def facts(self, ref: AccountRef) -> AccountFacts:
         """Return what ARM says of the account right now; tags are never taken from a cache (design decision 3)."""
         client = self._client_for(ref.subscription)
-        try:
+        with translate_errors(f"Reading account {ref.name}", meaning=from_account):
             account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
-        except AzureError as error:
-            raise from_account(error, doing=f"Reading account {ref.name}") from error
         return self._facts(ref, account)
 
     async def every(self, subscription: str) -> AsyncIterator[AccountFacts]:

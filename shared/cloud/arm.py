@@ -6,11 +6,11 @@ A read is no reason for another SDK; its path is built where it is asked for, of
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
-from shared.errors import Blocked, from_azure
+from shared.cloud.errors import translate_errors
+from shared.errors import Blocked
 
 _MOST_PAGES = 1000
 
@@ -51,11 +51,9 @@ async def json_of(
 
     Raises TransientFailure or Blocked.
     """
-    try:
+    with translate_errors(doing):
         response = await client.send_request(request, **options)
         await response.read()
         response.raise_for_status()
-    except AzureError as error:
-        raise from_azure(error, doing=doing) from error
     body: Mapping[str, Any] = response.json()
     return body

@@ -21,7 +21,8 @@ from typing import Any
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 
-from shared.errors import Throttled, WritesThrottled, retry_after
+from shared.cloud.errors import retry_after
+from shared.errors import Throttled, WritesThrottled
 
 _SUBSCRIPTION = re.compile(r"/subscriptions/([0-9a-f-]{36})/", re.IGNORECASE)
 _LISTING = re.compile(r"/listkeys\?", re.IGNORECASE)

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from azure.core.exceptions import AzureError
-
-from shared.errors import SasquashError, TransientFailure, from_azure
+from shared.cloud.errors import from_azure, translate_errors
+from shared.errors import SasquashError, TransientFailure
 
 
 def once(correlation_id: str) -> dict[str, Any]:
@@ -23,15 +22,13 @@ def once(correlation_id: str) -> dict[str, Any]:
 async def answered(
     doing: str, *, within: float, meaning: Callable[..., SasquashError] = from_azure
 ) -> AsyncIterator[None]:
-    """Turn what goes wrong with the call inside into our errors. `within` is in seconds.
+    """Translate errors of the call inside, as `translate_errors` does, and end it after `within` seconds.
 
-    `doing` and `meaning` are as in `errors.from_azure`; `errors.from_account` is for a call about an account itself.
     Raises TransientFailure where no answer came: it may have happened.
     """
-    try:
-        async with asyncio.timeout(within):
-            yield
-    except AzureError as error:
-        raise meaning(error, doing=doing) from error
-    except TimeoutError:
-        raise TransientFailure(f"{doing} got no answer within {within:.0f} s.") from None
+    with translate_errors(doing, meaning=meaning):
+        try:
+            async with asyncio.timeout(within):
+                yield
+        except TimeoutError:
+            raise TransientFailure(f"{doing} got no answer within {within:.0f} s.") from None

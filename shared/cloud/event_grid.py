@@ -7,8 +7,9 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.cloud.errors import from_azure, translate_errors
 from shared.domain.finding import REPORTED, Finding
-from shared.errors import Blocked, TransientFailure, from_azure
+from shared.errors import Blocked, SasquashError, TransientFailure
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included
 _MOST = 500  # events of one request
@@ -27,15 +28,15 @@ class Publisher:
 
         Some of it may be published by then; twice is once.
         """
-        doing = "Publishing findings on the Event Grid topic"
         for batch in _batches(_event(finding, source=source) for finding in findings):
-            try:
+            with translate_errors("Publishing findings on the Event Grid topic", meaning=_retryable):
                 await self._client().send(batch)
-            except AzureError as error:
-                meaning = from_azure(error, doing=doing)
-                if isinstance(meaning, Blocked):  # it passes for whoever reports: they have to keep it until then
-                    raise TransientFailure(str(meaning)) from error
-                raise meaning from error
+
+
+def _retryable(error: AzureError, *, doing: str) -> SasquashError:
+    """Return a transient failure even where Azure refuses: the reporter keeps its report and sends it again."""
+    meaning = from_azure(error, doing=doing)
+    return TransientFailure(str(meaning)) if isinstance(meaning, Blocked) else meaning
 
 
 def _event(finding: Finding, *, source: str) -> Event:

@@ -9,12 +9,11 @@ from typing import Any
 
 import jwt
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import AzureError
 
 from shared.cloud.arm import ArmReader
+from shared.cloud.errors import translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.readiness import Actions, Denial, Lock
-from shared.errors import from_azure
 from shared.sas import Service
 
 _AUTHORIZATION = "/providers/Microsoft.Authorization"
@@ -32,10 +31,8 @@ class Governance:
 
     async def principal(self) -> str:
         """Return the object id of the app's identity, as its own access token has it."""
-        try:
+        with translate_errors("Asking who the app is"):
             token = await self._credential.get_token(f"{self._resource_manager}/.default")
-        except AzureError as error:
-            raise from_azure(error, doing="Asking who the app is") from error
         # Our own token, which nobody needs to convince us of.
         claims = jwt.decode(token.token, options={"verify_signature": False})
         return str(claims.get("oid", "")).lower()

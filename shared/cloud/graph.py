@@ -46,7 +46,8 @@ from msgraph.generated.users.item.send_mail.send_mail_post_request_body import S
 from msgraph.generated.users.item.user_item_request_builder import UserItemRequestBuilder
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
-from shared.errors import Blocked, NotFound, SasquashError, TransientFailure, from_azure, from_status, retry_after
+from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
 from shared.followup.mail.compose import Message
 from shared.followup.owners.parsing import Person
 

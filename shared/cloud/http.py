@@ -15,7 +15,8 @@ from azure.core.pipeline.policies import AsyncHTTPPolicy, SansIOHTTPPolicy, User
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 
 from shared.cloud.clients import Transport
-from shared.errors import Blocked, TransientFailure, from_azure, from_status, retry_after
+from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.errors import Blocked, TransientFailure
 
 _LARGEST = 4 * 1024 * 1024  # bytes of an answer
 _TIME = 20.0  # seconds for a call

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from shared.errors import Blocked, SasquashError, from_azure, from_status
+from shared.cloud.errors import from_azure, from_status, translate_errors
+from shared.errors import Blocked, SasquashError
 
 if TYPE_CHECKING:  # not on the way to a kill
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
@@ -45,19 +46,12 @@ class Secret:
 
     async def read(self, version: str = CURRENT) -> "KeyVaultSecret":
         """Return a version with its value. Raises SecretDisabled too."""
-        doing = f"Reading {self.id}"
-        try:
+        with translate_errors(f"Reading {self.id}", meaning=self._meaning):
             return await self._client.get_secret(self._name, version, permit_redirects=False)
-        except AzureError as error:
-            if _inner_code(error) == "SecretDisabled":
-                raise SecretDisabled(
-                    f"{doing} failed: the version is disabled. Enable it, or set a new one."
-                ) from None
-            raise self._meaning(error, doing=doing) from error
 
     async def write(self, value: str, *, like: "SecretProperties") -> "KeyVaultSecret":
         """Make a version with `value` and all else as in `like`. It is sent once: each Set Secret is a version."""
-        try:
+        with translate_errors(f"Writing a version of {self.id}", meaning=self._meaning):
             return await self._client.set_secret(
                 self._name,
                 value,
@@ -70,12 +64,10 @@ class Secret:
                 middlewares=(_send_once,),
                 permit_redirects=False,
             )
-        except AzureError as error:
-            raise self._meaning(error, doing=f"Writing a version of {self.id}") from error
 
     async def disable(self, version: str) -> None:
         """Make `version` unreadable, and change nothing else of it."""
-        try:
+        with translate_errors(f"Disabling version {version} of {self.id}", meaning=self._meaning):
             await self._client.update_secret_properties(
                 self._name,
                 version,
@@ -83,8 +75,6 @@ class Secret:
                 retry_on_methods=frozenset({"PATCH"}),  # azure-core does not know that this one may be repeated
                 permit_redirects=False,
             )
-        except AzureError as error:
-            raise self._meaning(error, doing=f"Disabling version {version} of {self.id}") from error
 
     async def enabled_before(self, current: "SecretProperties") -> list[str]:
         """Return the enabled versions that are not newer than `current`, the newest first.
@@ -93,19 +83,19 @@ class Secret:
         """
         found: list[SecretProperties] = []
         listed = 0
-        try:
+        with translate_errors(f"Listing the versions of {self.id}", meaning=self._meaning):
             async for each in self._client.list_properties_of_secret_versions(self._name, permit_redirects=False):
                 listed += 1
                 if each.enabled and each.version != current.version and _created(each) <= _created(current):
                     found.append(each)
                 if listed == _MOST_LISTED:
                     break
-        except AzureError as error:
-            raise self._meaning(error, doing=f"Listing the versions of {self.id}") from error
         return [str(each.version) for each in sorted(found, key=_created, reverse=True)]
 
     def _meaning(self, error: AzureError, *, doing: str) -> SasquashError:
         code = _inner_code(error)
+        if code == "SecretDisabled":
+            return SecretDisabled(f"{doing} failed: the version is disabled. Enable it, or set a new one.")
         if code in _CLOSED_VAULT:
             return Blocked(
                 f"{doing} failed: 403 {code}. Key vault {self._vault} is closed to the network that the app is in: "

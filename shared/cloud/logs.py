@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from azure.core.exceptions import AzureError
 from azure.monitor.query import LogsQueryResult
 from azure.monitor.query.aio import LogsQueryClient
 
 from shared.cloud import log_queries
+from shared.cloud.arm_write import answered
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Client, Touched, Usage, tell_of_reads
-from shared.errors import TransientFailure, from_azure
+from shared.errors import TransientFailure
 from shared.followup.briefing.text import clean
 from shared.sas import Kind, Service
 
@@ -45,15 +45,8 @@ class UsageLogs:
         silent = await self._silent(revocation, account)
         if silent:
             return Usage(self._clock(), unknown=silent)
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                return await self._asked(revocation, account)
-        except TimeoutError:
-            raise TransientFailure(
-                f"Asking the logs of {account.name} brought no answer in {_TIMEOUT:.0f} s."
-            ) from None
-        except AzureError as error:
-            raise from_azure(error, doing=f"Asking the logs of {account.name}") from error
+        async with answered(f"Querying the logs of {account.name}", within=_TIMEOUT):
+            return await self._asked(revocation, account)
 
     async def _silent(self, revocation: Revocation, account: AccountFacts) -> str:
         """Return why nothing can be known, or nothing."""

@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from shared.cloud.errors import translate_errors
 from shared.domain.revocation import Change, Revocation
-from shared.errors import from_azure
 
 SOURCE = "/sasquash"
 
@@ -59,10 +58,8 @@ class StateEvents:
 
     async def announce(self, revocation: Revocation, changes: Iterable[Change]) -> None:
         """Publish that `revocation` reached each of these states. Raises TransientFailure or Blocked."""
-        try:
+        with translate_errors("Announcing a state on the Event Grid topic"):
             await self._client.send([Announcement(revocation, change).to_event() for change in changes])
-        except AzureError as error:
-            raise from_azure(error, doing="Announcing a state on the Event Grid topic") from error
 
 
 def _stamp(at: datetime) -> str:

@@ -8,18 +8,20 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
+from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
 from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import MalformedEvent, SasquashError, from_azure
+from shared.errors import MalformedEvent, SasquashError
 from shared.persistence import alert_queue, queues
 from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE
 from shared.persistence.store import Store
@@ -66,7 +68,7 @@ class DeadLetters:
     async def _found(self, container: ContainerClient) -> list[str]:
         """Return the names of the next few blobs that nobody has looked at."""
         found: list[str] = []
-        try:
+        with translate_errors("Listing the dead letters"):
             async for blob in container.list_blobs(results_per_page=_MOST_BLOBS):
                 if (blob.size or 0) > _LARGEST:
                     _log.error("A blob among the dead letters is too large to be one of Event Grid's; it is left.")
@@ -74,8 +76,6 @@ class DeadLetters:
                     found.append(blob.name)
                 if len(found) == _MOST_BLOBS:
                     break
-        except AzureError as error:
-            raise from_azure(error, doing="Listing the dead letters") from error
         return found
 
     async def _take_up(self, container: ContainerClient, name: str) -> None:
@@ -88,24 +88,19 @@ class DeadLetters:
                 await self._ingest.receive(letter.report)
         kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
         await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
-        try:
+        with translate_errors("Putting a dead letter away"), suppress(ResourceNotFoundError):
             if kept_as is not None:
                 await container.upload_blob(kept_as, content, overwrite=True)
             await container.delete_blob(name)
-        except ResourceNotFoundError:
-            return
-        except AzureError as error:
-            raise from_azure(error, doing="Putting a dead letter away") from error
 
     async def _content(self, container: ContainerClient, name: str) -> bytes | None:
         """Return what is in a blob; None where it is gone."""
-        try:
-            stream = await container.download_blob(name)
-            return await stream.readall()
-        except ResourceNotFoundError:
-            return None
-        except AzureError as error:
-            raise from_azure(error, doing="Reading a dead letter") from error
+        with translate_errors("Reading a dead letter"):
+            try:
+                stream = await container.download_blob(name)
+                return await stream.readall()
+            except ResourceNotFoundError:
+                return None
 
     async def poisoned(self, queue: str, text: str) -> None:
         """Make a message that failed each time visible. Raises only where that can't be made durable."""

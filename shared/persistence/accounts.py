@@ -10,6 +10,7 @@ workers they come to: who comes meanwhile waits, and is decided on with all that
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,6 @@ from typing import Any
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
-    AzureError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -25,9 +25,10 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.errors import translate_errors
 from shared.domain.finding import Finding
 from shared.domain.target import ActionKind
-from shared.errors import AccountBusy, from_azure
+from shared.errors import AccountBusy
 
 # Everything that is done under a lock ends within WORK_TIME of taking it. A worker that finds the lock of another
 # that died, or whose call to ARM got no answer, waits TAKEOVER_TIME more: by then ARM has done it or never will.
@@ -137,12 +138,11 @@ class AccountTable:
         now = self._clock()
         intent = Intent(self._new_id(), fingerprint, now, now + WORK_TIME)
         row = {"PartitionKey": account, "RowKey": "lock", "Intent": _text(intent)}
-        try:
-            answer = await self._table.create_entity(row)
-        except ResourceExistsError:
-            return await self._take_over(account, intent, urgent=urgent)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Locking account {account}") from error
+        with translate_errors(f"Locking account {account}"):
+            try:
+                answer = await self._table.create_entity(row)
+            except ResourceExistsError:
+                return await self._take_over(account, intent, urgent=urgent)
         return AccountLock(account, intent, None, answer["etag"])
 
     async def _take_over(self, account: str, intent: Intent, *, urgent: bool) -> AccountLock:
@@ -176,8 +176,6 @@ class AccountTable:
             return await self._perhaps_ours(account, intent, predecessor)
         except ResourceNotFoundError:
             raise _changed_hands(account) from None
-        except AzureError as error:
-            raise from_azure(error, doing=f"Locking account {account}") from error
         return AccountLock(account, intent, predecessor, answer["etag"])
 
     async def _rewrite(self, account: str, intent: Intent, *, etag: str | None) -> Mapping[str, Any]:
@@ -195,8 +193,6 @@ class AccountTable:
             held = await self._table.get_entity(account, "lock")
         except ResourceNotFoundError:
             raise _changed_hands(account) from None
-        except AzureError as error:
-            raise from_azure(error, doing=f"Locking account {account}") from error
         if not _is_held_by(held, intent):
             raise _changed_hands(account)
         return AccountLock(account, intent, predecessor, str(held.metadata["etag"]))
@@ -204,10 +200,8 @@ class AccountTable:
     async def attribute(self, lock: AccountLock, attributed: Iterable[Attributed]) -> AccountLock:
         """Add to the lock what hangs on what, for a successor that has to know what was true before the pull."""
         intent = replace(lock.intent, attributed=tuple(attributed)[:_MOST_ATTRIBUTED])
-        try:
+        with translate_errors(f"Writing the lock of account {lock.account}"):
             answer = await self._rewrite(lock.account, intent, etag=lock.etag)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Writing the lock of account {lock.account}") from error
         return replace(lock, intent=intent, etag=answer["etag"])
 
     async def release(self, lock: AccountLock, *, listed_at: datetime | None) -> None:
@@ -215,25 +209,20 @@ class AccountTable:
 
         `listed_at` is when the keys were listed under it, None where they were not.
         """
-        try:
-            await self._give_back(lock.account, lock.etag, listed_at)
-        except ResourceNotFoundError:
-            return
-        except ResourceModifiedError:
-            await self._release_rewritten(lock, listed_at)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Unlocking account {lock.account}") from error
+        with translate_errors(f"Unlocking account {lock.account}"):
+            try:
+                await self._give_back(lock.account, lock.etag, listed_at)
+            except ResourceNotFoundError:
+                return
+            except ResourceModifiedError:
+                await self._release_rewritten(lock, listed_at)
 
     async def _release_rewritten(self, lock: AccountLock, listed_at: datetime | None) -> None:
         """Give back a lock whose row is not as we know it: still ours, if the answer to `attribute` was lost."""
-        try:
+        with suppress(ResourceNotFoundError, ResourceModifiedError):
             held = await self._table.get_entity(lock.account, "lock")
             if _is_held_by(held, lock.intent):
                 await self._give_back(lock.account, str(held.metadata["etag"]), listed_at)
-        except (ResourceNotFoundError, ResourceModifiedError):
-            return
-        except AzureError as error:
-            raise from_azure(error, doing=f"Unlocking account {lock.account}") from error
 
     async def _give_back(self, account: str, etag: str, listed_at: datetime | None) -> None:
         guard: dict[str, Any] = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
@@ -255,12 +244,8 @@ class AccountTable:
     async def remove_waiting(self, finding: Finding) -> None:
         """Forget that a finding waits. Idempotent."""
         partition = waiting_partition(finding)
-        try:
+        with translate_errors(f"Clearing the queue of account {partition}"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(partition, f"waiting~{finding.fingerprint}")
-        except ResourceNotFoundError:
-            return
-        except AzureError as error:
-            raise from_azure(error, doing=f"Clearing the queue of account {partition}") from error
 
     async def add_rotation(self, account: str, rotation: Rotation) -> None:
         """Remember a rotation for the rules about second keys and rotations a day. Idempotent.
@@ -275,7 +260,7 @@ class AccountTable:
         waiting: dict[str, Finding] = {}
         rotations: list[Rotation] = []
         for partition in dict.fromkeys(partitions):
-            try:
+            with translate_errors(f"Reading what waits for account {partition}"):
                 async for row in self._table.query_entities(
                     "PartitionKey eq @account", parameters={"account": partition}
                 ):
@@ -284,15 +269,11 @@ class AccountTable:
                         waiting[finding.fingerprint] = finding
                     elif row["RowKey"].startswith("rotation~"):
                         rotations.append(msgspec.json.decode(row["Rotation"], type=Rotation))
-            except AzureError as error:
-                raise from_azure(error, doing=f"Reading what waits for account {partition}") from error
         return AccountRows(tuple(waiting.values()), tuple(rotations))
 
     async def _upsert(self, row: dict[str, str]) -> None:
-        try:
+        with translate_errors(f"Writing a row of account {row['PartitionKey']}"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Writing a row of account {row['PartitionKey']}") from error
 
 
 def waiting_partition(finding: Finding) -> str:

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
-from azure.core.exceptions import AzureError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
+from shared.cloud.errors import translate_errors
 from shared.domain.alert import AlertReference
-from shared.errors import MalformedEvent, from_azure
+from shared.errors import MalformedEvent
 from shared.persistence.queues import INTAKE_QUEUE
 
 
@@ -52,21 +52,15 @@ class AlertQueue:
 
     async def take_back(self, sent: QueueMessage) -> None:
         """Have the alert not read after all."""
-        try:
+        with translate_errors(f"Taking a message back from queue {INTAKE_QUEUE}"):
             await self._queue.delete_message(sent.id, sent.pop_receipt)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Taking a message back from queue {INTAKE_QUEUE}") from error
 
     async def hasten(self, sent: QueueMessage) -> None:
         """Have the alert read as soon as may be."""
-        try:
+        with translate_errors(f"Hastening a message in queue {INTAKE_QUEUE}"):
             await self._queue.update_message(sent.id, sent.pop_receipt, visibility_timeout=0)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Hastening a message in queue {INTAKE_QUEUE}") from error
 
     async def _send(self, queue: QueueClient, message: AlertMessage, delay: float) -> QueueMessage:
-        try:
+        with translate_errors(f"Sending a message to queue {queue.queue_name}"):
             text = msgspec.json.encode(message).decode()
             return await queue.send_message(text, visibility_timeout=-int(-delay // 1))
-        except AzureError as error:
-            raise from_azure(error, doing=f"Sending a message to queue {queue.queue_name}") from error

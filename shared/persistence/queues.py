@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import msgspec
-from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
 
-from shared.errors import MalformedEvent, from_azure
+from shared.cloud.errors import translate_errors
+from shared.errors import MalformedEvent
 
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
@@ -60,8 +60,6 @@ class Queues:
 
 
 async def _send(queue: QueueClient, message: Message, delay: float) -> None:
-    try:
+    with translate_errors(f"Sending a message to queue {queue.queue_name}"):
         # Rounded up: too early finds a lock still held and waits again.
         await queue.send_message(msgspec.json.encode(message).decode(), visibility_timeout=-int(-delay // 1))
-    except AzureError as error:
-        raise from_azure(error, doing=f"Sending a message to queue {queue.queue_name}") from error

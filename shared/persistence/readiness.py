@@ -5,18 +5,19 @@ row for each drill, by the time of its start. Nothing in it opens anything.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.errors import translate_errors
 from shared.domain.readiness import Trouble
-from shared.errors import from_azure
 
 _ACCOUNT, _DRILL = "account", "drill"
 
@@ -74,12 +75,8 @@ class ReadinessTable:
 
     async def forget(self, look: Look) -> None:
         """Remove the look at an account that is gone. Idempotent."""
-        try:
+        with translate_errors("Forgetting an account that is gone"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(_ACCOUNT, _key(look.subscription, look.account))
-        except ResourceNotFoundError:
-            return
-        except AzureError as error:
-            raise from_azure(error, doing="Forgetting an account that is gone") from error
 
     async def save_drill(self, run: DrillRun) -> None:
         """Write a drill as it stands."""
@@ -91,17 +88,13 @@ class ReadinessTable:
 
     async def _save(self, partition: str, key: str, record: Look | DrillRun) -> None:
         row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
-        try:
+        with translate_errors(f"Writing a row of table readiness ({partition})"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
-        except AzureError as error:
-            raise from_azure(error, doing=f"Writing a row of table readiness ({partition})") from error
 
     async def _rows(self, partition: str) -> AsyncIterator[Mapping[str, Any]]:
-        try:
+        with translate_errors(f"Reading table readiness ({partition})"):
             async for row in self._table.query_entities("PartitionKey eq @p", parameters={"p": partition}):
                 yield row
-        except AzureError as error:
-            raise from_azure(error, doing=f"Reading table readiness ({partition})") from error
 
 
 def _key(subscription: str, account: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
-    AzureError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -24,6 +23,7 @@ from azure.core.exceptions import (
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import history_evidence
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
@@ -39,7 +39,7 @@ from shared.domain.revocation import (
     State,
 )
 from shared.domain.usage import Usage
-from shared.errors import Conflict, SasquashError, from_azure
+from shared.errors import Conflict, SasquashError
 from shared.persistence import page_tokens
 from shared.persistence.state_index import IndexRow, StateIndex
 
@@ -102,12 +102,11 @@ class Ledger:
 
     async def read(self, fingerprint: str) -> Revocation | None:
         """Return the record, or None."""
-        try:
-            entity = await self._table.get_entity(_partition(fingerprint), fingerprint)
-        except ResourceNotFoundError:
-            return None
-        except AzureError as error:
-            raise from_azure(error, doing=f"Reading record {fingerprint[:12]}") from error
+        with translate_errors(f"Reading record {fingerprint[:12]}"):
+            try:
+                entity = await self._table.get_entity(_partition(fingerprint), fingerprint)
+            except ResourceNotFoundError:
+                return None
         return _from_entity(entity)
 
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
@@ -153,10 +152,8 @@ class Ledger:
             "first": f"{fingerprint}~",
             "last": f"{fingerprint}~~",
         }
-        try:
+        with translate_errors(f"Reading the history of {fingerprint[:12]}"):
             rows = [row async for row in self._table.query_entities(query, parameters=values)]
-        except AzureError as error:
-            raise from_azure(error, doing=f"Reading the history of {fingerprint[:12]}") from error
         return tuple(msgspec.json.decode(row["Entry"], type=HistoryEntry) for row in rows)
 
     async def page(
@@ -262,18 +259,17 @@ class Ledger:
 
     async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         name = revocation.fingerprint[:12]
-        try:
-            if len(writes) == 1 and writes[0][0] == "update":  # a transaction of one takes four times as long
-                return [await self._table.update_entity(writes[0][1], **writes[0][2])]
-            answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
-        except TableTransactionError as error:
-            if _is_conflict(error):
+        with translate_errors(f"Writing record {name}"):
+            try:
+                if len(writes) == 1 and writes[0][0] == "update":  # a transaction of one takes four times as long
+                    return [await self._table.update_entity(writes[0][1], **writes[0][2])]
+                answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
+            except TableTransactionError as error:
+                if _is_conflict(error):
+                    raise Conflict(f"Record {name} was changed by another worker.") from None
+                raise from_azure(error, doing=f"Writing record {name}") from error
+            except (ResourceExistsError, ResourceModifiedError):
                 raise Conflict(f"Record {name} was changed by another worker.") from None
-            raise from_azure(error, doing=f"Writing record {name}") from error
-        except (ResourceExistsError, ResourceModifiedError):
-            raise Conflict(f"Record {name} was changed by another worker.") from None
-        except AzureError as error:
-            raise from_azure(error, doing=f"Writing record {name}") from error
         return answers
 
     def _history_row(self, fingerprint: str, entry: HistoryEntry) -> dict[str, object]:

@@ -11,17 +11,18 @@ removed only when both stand, and whoever reads a row looks at the record and pu
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.errors import translate_errors
 from shared.domain.revocation import Change, Reason, Revocation, State
-from shared.errors import from_azure
 
 # Longer than any step is put off (queues.backoff), so that the sweep finds what is stuck and nothing that waits.
 SWEEP_AFTER = timedelta(minutes=20)
@@ -103,12 +104,8 @@ class StateIndex:
 
     async def remove(self, row: IndexRow) -> None:
         """Remove a row that says what is not so. Idempotent."""
-        try:
+        with translate_errors("Removing a row of the index"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(row.state.value, row.key)
-        except ResourceNotFoundError:
-            return
-        except AzureError as error:
-            raise from_azure(error, doing="Removing a row of the index") from error
 
     async def newest(
         self, states: Iterable[State], *, account: str | None, limit: int, after: str | None
@@ -162,34 +159,28 @@ class StateIndex:
             "DueAt": due_at,
             "Sweeps": row.sweeps + 1,
         }
-        try:
+        with (
+            translate_errors("Writing when to look at a record again"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
             await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_unless_changed(row))
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return
-        except AzureError as error:
-            raise from_azure(error, doing="Writing when to look at a record again") from error
 
     async def close(self, row: OpenRow) -> None:
         """Note that nothing is outstanding, unless the record has moved on meanwhile."""
-        try:
+        with (
+            translate_errors("Noting that nothing is outstanding"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
             await self._table.delete_entity(_OPEN, row.fingerprint, **_unless_changed(row))
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return
-        except AzureError as error:
-            raise from_azure(error, doing="Noting that nothing is outstanding") from error
 
     async def _query(self, query: str, values: dict[str, Any], *, per_page: int | None = None) -> AsyncIterator[Any]:
-        try:
+        with translate_errors("Reading the index of the records"):
             async for row in self._table.query_entities(query, parameters=values, results_per_page=per_page):
                 yield row
-        except AzureError as error:
-            raise from_azure(error, doing="Reading the index of the records") from error
 
     async def _upsert(self, row: dict[str, object]) -> None:
-        try:
+        with translate_errors("Writing the index of the records"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
-        except AzureError as error:
-            raise from_azure(error, doing="Writing the index of the records") from error
 
 
 def is_key(text: str | None) -> bool:

@@ -1,7 +1,7 @@
 """Recompute a leaked signature under an account's keys: the arithmetic that tells which key is behind a leak.
 
 Source: Microsoft REST documentation, "Create an account SAS" and "Create a service SAS", section "Construct the
-signature string", version by version; checked against the published client libraries (`tests/sas`).
+signature string", version by version; checked against the published client libraries (`tests/unit/sas`).
 """
 
 import base64

@@ -16,9 +16,9 @@ from tests.simulation.loop import EPOCH
 from tests.simulation.scenario import Decision, Kind, PlannedAccount, PlannedLeak, Scenario
 from tests.support.deployment import OWNER, Deployment, is_closed
 from tests.support.leaks import account_sas
+from tests.support.patience import PATIENCE
 
 REGENERATE = "/regenerateKey"
-PATIENCE = 90.0  # seconds
 LOAD = 20.0  # seconds of killing
 SEEDS = (1, 2)
 

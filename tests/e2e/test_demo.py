@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 
 @contextmanager
@@ -30,12 +31,12 @@ def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
 def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Path) -> None:
     for _ in range(2):
         with demo(tmp_path) as process:
-            told, _ = process.communicate(timeout=120)
+            told, _ = process.communicate(timeout=PATIENCE)
 
         assert process.returncode == 0, told
         assert re.fullmatch(
-            r"Dead after \d+\.\d s, proven after \d+\.\d s · incident 1 filed"
-            r" · mail to model-owner@contoso\.com, security@contoso\.com",
+            r"Revoked after \d+\.\d s, verified after \d+\.\d s · incident 1 filed"
+            r" · mail sent to model-owner@contoso\.com, security@contoso\.com",
             told.splitlines()[-1],
         )
 
@@ -50,7 +51,7 @@ def test_leaves_no_process_behind_when_interrupted(tmp_path: Path) -> None:
         children = _descendants(process.pid)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
 
     assert len(children) >= 3  # the cloud, Azurite, a host
     assert process.returncode == 130

@@ -11,6 +11,7 @@ from local.tenant.model import STATE_ACCOUNT
 from shared.domain.finding import REPORTED, in_text
 from tests.support.deployment import Deployment, Developer, is_closed
 from tests.support.leaks import account_sas
+from tests.support.patience import PATIENCE
 
 COPIES = 200
 
@@ -49,6 +50,6 @@ async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_
         filed = any(incident.fields["Status"] == "failed" for incident in deployment.cloud.model.incidents)
         return mailed and filed
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await told():  # noqa: ASYNC110 -- another process decides when
             await asyncio.sleep(0.1)

@@ -21,6 +21,7 @@ from tests.support.deployment import Deployment, is_closed
 from tests.support.intake import generic
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
 TELLS = ("github", "azure-devops", "defender")
@@ -35,7 +36,7 @@ def made(
 
 
 async def post(deployment: Deployment, posted: Posted, *, host: int = 0, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=deployment.cloud.hosts[host], trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=deployment.cloud.hosts[host], trust_env=False, timeout=PATIENCE) as client:
         return await client.post(
             f"/api/intake/{posted.source}", content=posted.body, headers=posted.headers | headers
         )
@@ -43,7 +44,7 @@ async def post(deployment: Deployment, posted: Posted, *, host: int = 0, **heade
 
 async def fingerprint(deployment: Deployment, account: Account) -> str:
     """The one record about an account, once its finding was published."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             events = [
                 e

@@ -5,8 +5,7 @@ from typing import Any
 
 from tests.support.deployment import Deployment, is_closed
 from tests.support.leaks import account_sas
-
-PATIENCE = 30.0  # seconds; the exporter sends every five
+from tests.support.patience import PATIENCE
 
 
 def spans(deployment: Deployment, fingerprint: str) -> list[dict[str, Any]]:

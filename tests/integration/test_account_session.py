@@ -16,6 +16,7 @@ from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later
+from tests.support.patience import PATIENCE
 
 TABLES = f"https://{STATE_ACCOUNT}.table.core.windows.net"
 LOCK = f"POST {TABLES}/accounts"
@@ -53,7 +54,7 @@ async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Dr
     life = Life(stops_at=CLAIM)
     taking = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(leak_of(account))))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await lock_of(driver, account) != "held":
             pass
     life.go.set()
@@ -127,7 +128,7 @@ async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it
     life = Life(stops_at=LOCK)
     first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await driver.app().store.revocations.read(finding.fingerprint) is None:
             pass
     await (await knowing(driver)).ingest.receive(report(finding))
@@ -204,7 +205,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     app = await knowing(driver, life)
     taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not app._sessions._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
             await asyncio.sleep(0.01)
     life.go.set()

@@ -18,6 +18,7 @@ from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.driver import Driver, Killed, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
+from tests.support.patience import PATIENCE
 
 REGENERATE = "/regenerateKey"
 TABLES = "https://sasquashstate.table.core.windows.net"
@@ -381,7 +382,7 @@ async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float =
 async def noted_if_it_executes(driver: Driver, finding: Finding) -> None:
     """Wait until the lock says what its holder proved: it is written while the lever is being pulled."""
     account = finding.credential.account if finding.credential else None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while 'attributed":[{' not in (await driver.rows(account or ""))["lock"]["Intent"]:
             pass
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import KEY_VAULT, Account
-from local.tenant.vault_model import SecretVersion
+from local.tenant.model.vault import SecretVersion
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, KeyDistribution, KeyDistributionOutcome
 from shared.domain.target import ActionKind

@@ -16,6 +16,7 @@ from tests.support import shares, unusual_leaks
 from tests.support.deployment import Deployment
 from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas, blob_sas, share_sas
+from tests.support.patience import PATIENCE
 from tests.support.policy_resources import PLACES, REFUSED
 
 TOMBSTONE = "2000-01-01"
@@ -520,7 +521,7 @@ async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_
     life = Life(stops_at=at, carried_out=carried_out)
     task = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while 'attributed":[{' not in (await driver.rows(account.name))["lock"]["Intent"]:
             pass
     life.ended = True

@@ -10,6 +10,7 @@ import pytest
 
 from local.child_processes import Child, ChildError, plain_environment
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 READY = "print('ready http://127.0.0.1:1234', flush=True)"
 
@@ -57,7 +58,7 @@ async def test_child_that_is_not_ready_is_ended_at_once(tmp_path: Path) -> None:
     await asyncio.to_thread((tmp_path / "deaf").read_text)
     starting.cancel()
     await asyncio.wait([starting])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await started.stop(seconds=600)
     assert not started.is_running
 
@@ -89,4 +90,4 @@ def test_child_dies_with_a_killed_parent() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     os.kill(process.pid, signal.SIGKILL)
-    assert process.communicate(timeout=10)[0] == ""
+    assert process.communicate(timeout=PATIENCE)[0] == ""

@@ -12,8 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from local.tenant import model
-from local.tenant.model import STATE_ACCOUNT
+from local.tenant.model import STATE_ACCOUNT, storage
 from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED
 from shared.domain.revocation import Revocation, State
@@ -79,14 +78,14 @@ def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: fl
     loop = JumpingLoop()
     loop.set_exception_handler(lambda _loop, _context: None)  # killed workers leave tasks behind
     keys = random.Random(f"{seed}/new keys")
-    real_key = model.new_storage_key
-    model.new_storage_key = lambda: new_key(keys)
+    real_key = storage.new_storage_key
+    storage.new_storage_key = lambda: new_key(keys)
     try:
         asyncio.set_event_loop(loop)
         with simulated_time(loop):
             return loop.run_until_complete(_run(seed, scenario, schedule, tokens, functions))
     finally:
-        model.new_storage_key = real_key
+        storage.new_storage_key = real_key
         bury(loop)
         asyncio.set_event_loop(None)
         logging.disable(logging.NOTSET)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-SEEDS = int(os.environ.get("SASQUASH_SIMULATED_SEEDS", "2000"))
+SEEDS = int(os.environ.get("SASQUASH_SIMULATED_SEEDS", "250"))
 BUDGET = 150  # seeds within which a build that is broken on purpose must be caught
 
 CAUGHT = """

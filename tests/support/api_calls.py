@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from tests.support.deployment import Deployment
+from tests.support.patience import PATIENCE
 
 READER, RESPONDER, APPROVER, SECOND_APPROVER = "READER", "RESPONDER", "APPROVER", "SECOND_APPROVER"
 REPORTER_NAME, APPROVER_NAME, SECOND_NAME = (
@@ -18,7 +19,9 @@ async def call(
     """Call the API as READER, RESPONDER, APPROVER, SECOND_APPROVER, with a token of one's own, or without any."""
     token = deployment.cloud.environment.get(f"SASQUASH_TOKEN_{who}", who)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=f"{deployment.cloud.hosts[0]}/api", trust_env=False, timeout=90) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{deployment.cloud.hosts[0]}/api", trust_env=False, timeout=PATIENCE
+    ) as client:
         return await client.request(method, path, headers=headers, json=body)
 
 

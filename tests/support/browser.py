@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright
+from playwright.async_api import Browser, Page, Playwright, expect
 
 from local.cloud.cloud import LocalCloud
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-PATIENCE = 20_000  # milliseconds
+expect.set_options(timeout=PATIENCE * 1000)  # Playwright's own 5 s are not enough on a machine under load
 
 
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
@@ -52,7 +53,7 @@ async def console_page(browser: Browser, host: str, **options: Any) -> AsyncIter
     """A tab of its own, with no memory of others."""
     context = await browser.new_context(ignore_https_errors=True, **options)
     page = await context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(PATIENCE * 1000)
     console = ConsolePage(page, f"{host}/api/desk")
     page.on("console", lambda said: console.troubles.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: console.troubles.append(str(error)))

@@ -22,11 +22,11 @@ from shared.domain import finding
 from shared.domain.revocation import Revocation, State
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
+from tests.support.patience import PATIENCE
 
 OWNER = "model-owner@contoso.com"
 SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED, State.PROVEN})
 _NUMBERS = itertools.count(1)
-_PATIENCE = 30.0  # seconds; an account rests for ten of them
 
 
 class Developer:
@@ -95,7 +95,7 @@ class Deployment:
     async def settled(self, fingerprint: str, *, until: Callable[[Revocation], bool] | None = None) -> Revocation:
         """Return the record once it has come to an end, or to what `until` says."""
         reached = until or (lambda record: record.state in SETTLED)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 record = await self.record(fingerprint)
                 if record is not None and reached(record):

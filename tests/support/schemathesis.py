@@ -7,9 +7,9 @@ from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 from tests.support.openapi import FILE
+from tests.support.patience import PATIENCE
 
 _CONFIGURATION = Path(__file__).with_suffix(".toml")
-_PATIENCE = 120.0  # seconds
 
 
 async def disagreements(url: str, *, token: str, examples: int) -> str:
@@ -26,7 +26,7 @@ async def disagreements(url: str, *, token: str, examples: int) -> str:
         stderr=STDOUT,
     )
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:

@@ -3,16 +3,16 @@
 Source: ARM, "Table - Get, Update" and "File Shares - Get, Update" (2026-09-01), property signedIdentifiers.
 """
 
-from azure.core.exceptions import AzureError
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import FileShare, Table
 
 from shared.actions.acl.data_plane import AccessControlList
 from shared.actions.acl.policies import MalformedPolicies, Policies, from_arm, to_arm
 from shared.cloud.arm_write import answered, once
+from shared.cloud.errors import translate_errors
 from shared.domain.account import AccountFacts
 from shared.domain.target import PolicyTarget
-from shared.errors import TransientFailure, from_azure
+from shared.errors import TransientFailure
 from shared.sas import Service
 
 SERVICES = frozenset({Service.TABLE, Service.FILE})
@@ -36,10 +36,8 @@ class ArmAcl:
         """Return the list. Raises NotFound, TransientFailure or Blocked."""
         doing = f"Reading the access policies of {self._name} through ARM"
         resource = self._client.table if self._is_table else self._client.file_shares
-        try:
+        with translate_errors(doing):
             found = await resource.get(*self._path, headers={"x-ms-correlation-request-id": self._correlation_id})
-        except AzureError as error:
-            raise from_azure(error, doing=doing) from error
         try:
             return AccessControlList(from_arm(found.get("properties")))
         except MalformedPolicies as error:

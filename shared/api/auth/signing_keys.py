@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from shared.errors import SasquashError, TransientFailure, from_azure, from_status, retry_after
+from shared.cloud.errors import from_status, retry_after, translate_errors
+from shared.errors import SasquashError, TransientFailure
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +83,13 @@ class SigningKeys:
 
     async def _fetch(self) -> dict[str, PyJWK]:
         request = HttpRequest("GET", self._url, headers={"Accept": "application/json"})
-        try:
-            async with asyncio.timeout(_TIMEOUT), self._new_transport() as transport:
-                response = await transport.send(request, connection_timeout=_TIMEOUT, read_timeout=_TIMEOUT)
-                body = await response.read()
-        except TimeoutError:
-            raise TransientFailure(f"{_DOING} failed: no answer within {_TIMEOUT:.0f} s.") from None
-        except AzureError as error:
-            raise from_azure(error, doing=_DOING) from error
+        with translate_errors(_DOING):
+            try:
+                async with asyncio.timeout(_TIMEOUT), self._new_transport() as transport:
+                    response = await transport.send(request, connection_timeout=_TIMEOUT, read_timeout=_TIMEOUT)
+                    body = await response.read()
+            except TimeoutError:
+                raise TransientFailure(f"{_DOING} failed: no answer within {_TIMEOUT:.0f} s.") from None
         if response.status_code != 200:
             raise from_status(response.status_code, None, doing=_DOING, retry_after=retry_after(response.headers))
         keys = _read(body)

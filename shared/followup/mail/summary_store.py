@@ -6,12 +6,13 @@ sends. A worker that dies between sending and removing the lines makes for a sec
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import (
-    AzureError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -19,9 +20,9 @@ from azure.core.exceptions import (
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from shared.cloud.errors import translate_errors
 from shared.cloud.graph import Graph
 from shared.domain.revocation import Revocation
-from shared.errors import from_azure
 from shared.followup.mail.summary import SummaryLine, compose_summary
 from shared.settings import Settings
 
@@ -55,10 +56,8 @@ class SummaryMail:
         """Have the next digest tell of the record as it stands. Idempotent. Raises TransientFailure or Blocked."""
         line = SummaryLine.of(revocation)
         row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
-        try:
+        with translate_errors("Putting a line into the digest"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
-        except AzureError as error:
-            raise from_azure(error, doing="Putting a line into the digest") from error
 
     async def send(self) -> None:
         """Send what there is to tell, if no other worker is at it. Raises TransientFailure or Blocked."""
@@ -75,48 +74,40 @@ class SummaryMail:
 
     async def _lines(self) -> list[SummaryLine]:
         found: list[SummaryLine] = []
-        try:
+        with translate_errors("Reading the digest"):
             async for row in self._table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
                 found.append(msgspec.json.decode(row["Line"], type=SummaryLine))
                 if len(found) == _MOST:
                     break
-        except AzureError as error:
-            raise from_azure(error, doing="Reading the digest") from error
         return sorted(found, key=lambda line: line.at)
 
     async def _claimed(self) -> bool:
         now = self._clock()
         lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
-        try:
-            try:
+        with (
+            translate_errors("Locking the summary mail"),
+            suppress(ResourceModifiedError, ResourceNotFoundError),
+        ):
+            with suppress(ResourceExistsError):
                 await self._table.create_entity(lock)
-            except ResourceExistsError:
-                held = await self._table.get_entity(_LOCK, _LOCK)
-                if held["Until"] > now:
-                    return False
-                await self._table.update_entity(
-                    lock,
-                    mode=UpdateMode.REPLACE,
-                    etag=held.metadata["etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                )
-        except (ResourceModifiedError, ResourceNotFoundError):
-            return False
-        except AzureError as error:
-            raise from_azure(error, doing="Claiming the digest") from error
-        return True
+                return True
+            held = await self._table.get_entity(_LOCK, _LOCK)
+            if held["Until"] <= now:
+                unchanged: dict[str, Any] = {
+                    "etag": held.metadata["etag"],
+                    "match_condition": MatchConditions.IfNotModified,
+                }
+                await self._table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                return True
+        return False
 
     async def _remove(self, keys: Iterable[str]) -> None:
         gone = list(keys)
-        try:
+        with translate_errors("Removing what the digest told"):
             for start in range(0, len(gone), _BATCH):
                 rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
                 await self._table.submit_transaction([("delete", row, {}) for row in rows])
-        except AzureError as error:
-            raise from_azure(error, doing="Removing what the digest told") from error
 
     async def _unclaim(self) -> None:
-        try:
+        with translate_errors("Giving the digest back"):
             await self._table.delete_entity(_LOCK, _LOCK)
-        except AzureError as error:
-            raise from_azure(error, doing="Giving the digest back") from error

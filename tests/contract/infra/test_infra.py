@@ -1,4 +1,4 @@
-"""infra/ and the code agree: settings, functions, tables and queues, rights, and the way of an event."""
+"""infra/ and the code agree: settings, functions, tables and queues, rights, and the path of an event."""
 
 import json
 import re
@@ -41,7 +41,7 @@ NOT_ON_FLEX = re.compile(r"FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION)|SCM_DO_B
 
 
 def app_settings() -> dict[str, Any]:
-    """Every setting that an app gets, but for those that switch functions off."""
+    """Every setting that an app gets, without those that disable functions."""
     common: dict[str, Any] = variable(MAIN, "appSettings")["function"]["parameters"]["arg_1"]
     return common | variable(APP, "ownSettings")
 
@@ -53,11 +53,11 @@ def test_every_setting_that_the_code_reads_is_set_and_no_other() -> None:
     assert set(app_settings()) == {setting.name for setting in declared().values()} | HOST
 
 
-def test_nothing_is_set_that_flex_consumption_does_not_take() -> None:
+def test_no_setting_is_refused_by_flex_consumption() -> None:
     assert [name for name in app_settings() if NOT_ON_FLEX.fullmatch(name)] == []
 
 
-def test_what_infra_sets_of_itself_is_the_codes_default() -> None:
+def test_settings_without_a_parameter_equal_the_defaults_of_the_code() -> None:
     texts = {name: value for name, value in app_settings().items() if name.startswith("SASQUASH_")}
     by_name = {setting.name: setting.default for setting in declared().values()}
     plain = {
@@ -69,7 +69,7 @@ def test_what_infra_sets_of_itself_is_the_codes_default() -> None:
     }
 
 
-def test_the_code_takes_what_infra_sets() -> None:
+def test_code_accepts_the_settings_of_infra() -> None:
     given = {
         "mode": "observe",
         "securityMailbox": "security@contoso.com",
@@ -97,7 +97,7 @@ def test_the_code_takes_what_infra_sets() -> None:
     assert Settings.read(environment).mode is Mode.OBSERVE
 
 
-def test_the_mode_is_chosen_by_whoever_deploys() -> None:
+def test_mode_has_no_default() -> None:
     mode = parsed(MAIN)["parameters"]["mode"]
     allowed = [d["argument"] for d in mode["decorators"] if d["type"] == "allowed"]
 
@@ -105,7 +105,7 @@ def test_the_mode_is_chosen_by_whoever_deploys() -> None:
 
 
 @pytest.mark.parametrize("file", files())
-def test_every_parameter_says_what_it_is_for(file: str) -> None:
+def test_every_parameter_has_a_description(file: str) -> None:
     described = {
         name: any(d["type"] == "description" for d in parameter["decorators"])
         for name, parameter in parsed(file).get("parameters", {}).items()
@@ -114,7 +114,7 @@ def test_every_parameter_says_what_it_is_for(file: str) -> None:
     assert [name for name, is_described in described.items() if not is_described] == []
 
 
-def test_azds_parameters_are_all_that_have_no_default() -> None:
+def test_azd_asks_for_every_parameter_without_a_default() -> None:
     given = set(json.loads((INFRA / "main.parameters.json").read_text())["parameters"])
     required = {name for name, p in parsed(MAIN)["parameters"].items() if p["default"] is None}
 
@@ -129,7 +129,7 @@ def switched_off(name: str) -> set[str]:
     return {setting.removeprefix("AzureWebJobs.").removesuffix(".Disabled") for setting in names}
 
 
-def test_each_function_is_in_exactly_one_of_the_two_apps_and_health_in_both() -> None:
+def test_each_function_is_enabled_in_one_app_and_health_in_both() -> None:
     functions = {name for name, _ in OTHERS} | HTTP
     not_in_responder, not_in_intake = switched_off("withoutIntake"), switched_off("intakeAlone")
 
@@ -138,7 +138,7 @@ def test_each_function_is_in_exactly_one_of_the_two_apps_and_health_in_both() ->
     assert not_in_responder == {"take_report", "read_alert"}
 
 
-def test_findings_go_to_the_function_that_takes_them_in_its_schema() -> None:
+def test_event_subscription_uses_the_schema_of_the_function() -> None:
     properties = resource("event-subscription.bicep", "findings")["properties"]
 
     assert properties["filter"]["includedEventTypes"] == [REPORTED]
@@ -148,14 +148,14 @@ def test_findings_go_to_the_function_that_takes_them_in_its_schema() -> None:
     assert properties["destination"]["properties"]["maxEventsPerBatch"] == 1  # one failure fails a whole batch
 
 
-def test_what_can_not_be_delivered_goes_where_the_code_looks_for_it() -> None:
+def test_dead_letters_are_written_to_the_container_that_the_code_reads() -> None:
     properties = resource("event-subscription.bicep", "findings")["properties"]
     destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]
 
     assert destination["properties"]["blobContainerName"] == app.DEAD_LETTERS
 
 
-def test_azds_hook_deploys_the_subscription_with_every_parameter() -> None:
+def test_hook_of_azd_deploys_the_event_subscription_with_every_parameter() -> None:
     hooks = yaml.safe_load((ROOT / "azure.yaml").read_text())["hooks"]["postdeploy"]
     outputs = set(parsed(MAIN)["outputs"])
     for hook in hooks.values():
@@ -171,7 +171,7 @@ def test_azd_deploys_the_package_to_both_apps() -> None:
     assert services == {params["service"] for _, params in modules() if "service" in params}
 
 
-def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
+def test_event_grid_and_reporters_are_excluded_from_platform_authentication() -> None:
     validation = resource(APP, "authentication")["properties"]["globalValidation"]
 
     assert validation["excludedPaths"] == [
@@ -187,7 +187,7 @@ def test_who_is_no_person_stays_outside_of_the_platforms_own_check() -> None:
 # Storage
 
 
-def test_every_table_queue_and_container_of_the_code_is_made() -> None:
+def test_every_table_queue_and_container_of_the_code_is_created() -> None:
     used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
     tables = {value for name, value in vars(app).items() if name.endswith("_TABLE")}
 
@@ -203,7 +203,7 @@ def test_both_apps_have_a_container_for_their_package() -> None:
     assert packages == set(variable(STORAGE, "containers")) - {app.DEAD_LETTERS}
 
 
-def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:
+def test_own_storage_topic_vault_and_logs_refuse_keys() -> None:
     account = resource(STORAGE, "account")["properties"]
 
     assert (account["allowSharedKeyAccess"], account["allowBlobPublicAccess"]) == (False, False)
@@ -212,7 +212,7 @@ def test_no_key_opens_sasquashs_own_storage_topic_vault_or_logs() -> None:
     assert resource("modules/monitoring.bicep", "insights")["properties"]["DisableLocalAuth"] is True
 
 
-def test_what_the_daily_look_asks_for_is_what_accounts_are_made_to_log() -> None:
+def test_account_logs_contain_what_the_daily_check_requires() -> None:
     logs = variable("modules/account-logs.bicep", "logs")
     services = {
         found["config"]["scope"]
@@ -235,8 +235,8 @@ def arm_actions(text: str) -> set[str]:
     )
 
 
-def test_the_custom_roles_hold_the_actions_that_the_local_cloud_asks_for_and_no_others() -> None:
-    """Its stand-in for ARM refuses whatever the identity has no right to, and every test of a lever runs there."""
+def test_custom_roles_have_exactly_the_permissions_that_the_local_cloud_requires() -> None:
+    """Its stand-in for ARM refuses every call without a right, and every test of an action runs there."""
     granted = {action for role in roles() for action in role["actions"]}
     ours = {right for right in identities._RESPONDER_RIGHTS if right.startswith("Microsoft.")}
     local = {
@@ -248,7 +248,7 @@ def test_the_custom_roles_hold_the_actions_that_the_local_cloud_asks_for_and_no_
     assert granted == local | delegator | subnets
 
 
-def test_the_page_of_rights_names_every_action_and_no_other() -> None:
+def test_rights_page_lists_exactly_the_granted_permissions() -> None:
     page = (
         (ROOT / "docs/rights.md")
         .read_text()
@@ -259,7 +259,7 @@ def test_the_page_of_rights_names_every_action_and_no_other() -> None:
     assert arm_actions(page) == {action for role in roles() for action in role["actions"]}
 
 
-def test_a_lockdown_is_a_role_of_its_own_and_the_last_so_that_it_can_be_left_out() -> None:
+def test_lockdown_is_a_separate_role_and_the_last() -> None:
     assert "Lockdown" in roles()[-1]["name"]
     assert parsed(MAIN)["parameters"]["lockdown"]["default"] is False
     assert not [role["name"] for role in roles()[:-1] if "Microsoft.Storage/storageAccounts/write" in role["actions"]]
@@ -270,13 +270,13 @@ def test_no_role_has_a_wildcard() -> None:
 
 
 @pytest.mark.parametrize("file", ["modules/rights.bicep", "management-group.bicep"])
-def test_only_the_responder_has_rights_on_storage_accounts_that_are_looked_after(file: str) -> None:
+def test_only_the_responder_has_rights_on_monitored_storage_accounts(file: str) -> None:
     assert set(parsed(file)["parameters"]) == {"environmentName", "principalId", "lockdown"}
     [params] = [params for name, params in modules() if name == "rights"]
     assert "responderPrincipalId" in json.dumps(params["principalId"])
 
 
-def test_the_intake_reaches_its_two_queues_and_its_package_and_nothing_else_in_storage() -> None:
+def test_intake_has_rights_on_its_two_queues_and_its_package_only() -> None:
     rights = {
         name: resource(STORAGE, name)
         for name, found in parsed(STORAGE)["resources"].items()
@@ -292,14 +292,14 @@ def test_the_intake_reaches_its_two_queues_and_its_package_and_nothing_else_in_s
 # What an administrator runs
 
 
-def test_the_app_roles_that_the_script_makes_are_the_codes() -> None:
+def test_app_roles_of_the_script_are_those_of_the_code() -> None:
     made = json.loads((ROOT / "scripts/app-roles.json").read_text())
 
     assert [role["value"] for role in made] == list(Role)
     assert len({role["id"] for role in made}) == len(made)
 
 
-def test_the_list_that_the_script_makes_has_the_columns_that_incidents_have() -> None:
+def test_incident_list_of_the_script_has_the_columns_of_incidents() -> None:
     columns = json.loads((ROOT / "scripts/incident-list.json").read_text())["columns"]
     written = {"FindingId", *_columns(brief(samples.revocation(), now=NOW))}
     [unique] = [column["name"] for column in columns if column.get("enforceUniqueValues")]
@@ -309,7 +309,7 @@ def test_the_list_that_the_script_makes_has_the_columns_that_incidents_have() ->
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.sh")))
-def test_a_script_is_sound_bash_and_takes_no_secret(script: str) -> None:
+def test_script_is_valid_bash_and_takes_no_secret(script: str) -> None:
     path = ROOT / "scripts" / script
     subprocess.run(["bash", "-n", path], check=True)
 
@@ -317,7 +317,7 @@ def test_a_script_is_sound_bash_and_takes_no_secret(script: str) -> None:
     assert not re.search(r"password|--account-key|client-secret", path.read_text())
 
 
-def test_the_graph_rights_of_the_script_are_those_of_the_page() -> None:
+def test_graph_rights_of_the_script_are_those_of_the_rights_page() -> None:
     script = (ROOT / "scripts/grant-graph.sh").read_text()
     page = (ROOT / "docs/rights.md").read_text()
     granted = set(re.findall(r"_PRINCIPAL_ID(?::\?)?}?\" (\w+\.[\w.]+)", script))
@@ -334,10 +334,10 @@ def test_the_graph_rights_of_the_script_are_those_of_the_page() -> None:
     assert [right for right in granted if f"`{right}`" not in page] == []
 
 
-# What whoever deploys it reads
+# Texts for operators
 
 
-def test_the_page_of_deploying_sets_what_azd_asks_for_and_names_scripts_that_are_there() -> None:
+def test_deployment_page_sets_every_azd_parameter_and_names_existing_scripts() -> None:
     page = (ROOT / "docs/deploy.md").read_text()
     asked = set(re.findall(r"\$\{(SASQUASH_\w+)", (INFRA / "main.parameters.json").read_text()))
     scripts = set(re.findall(r"scripts/[\w.-]+\.\w+", page))
@@ -346,7 +346,7 @@ def test_the_page_of_deploying_sets_what_azd_asks_for_and_names_scripts_that_are
     assert scripts == {f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir() if path.suffix != ".json"}
 
 
-def test_each_choice_that_the_page_of_deploying_offers_is_a_parameter() -> None:
+def test_every_option_of_the_deployment_page_is_a_parameter() -> None:
     table = (ROOT / "docs/deploy.md").read_text().partition("| You want | Set |")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row)} - {"zoneRedundant"}
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from shared.cloud.errors import from_status
 from shared.domain.revocation import State
-from shared.errors import from_status
 from shared.followup import traces
 from shared.followup.traces import Milestone
 from shared.operations import drill, readiness
@@ -44,13 +44,13 @@ def checked(queries: dict[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def test_every_query_is_sound() -> None:
+def test_every_query_is_valid() -> None:
     texts = {path.name: path.read_text() for path in QUERIES}
 
     assert checked(texts) == {name: [] for name in texts}
 
 
-def test_a_query_that_is_not_sound_is_found() -> None:
+def test_invalid_query_is_detected() -> None:
     [problem] = checked({"broken": "AppTraces | where Mesage has 'x'"})["broken"]
 
     assert "Mesage" in problem
@@ -61,13 +61,13 @@ def loaded(value: Any) -> set[str]:
     return set(re.findall(r'"file_path": "\.\./((?:queries|workbook)/[\w-]+\.kql)"', json.dumps(value)))
 
 
-def test_every_query_is_asked_by_a_rule_or_in_the_workbook() -> None:
+def test_every_query_is_used_by_a_rule_or_the_workbook() -> None:
     asked = loaded(parsed("modules/alerts.bicep")) | loaded(parsed("modules/workbook.bicep"))
 
     assert asked == {str(path.relative_to(INFRA)) for path in QUERIES}
 
 
-def test_every_rule_calls_the_security_team() -> None:
+def test_every_rule_notifies_the_security_team() -> None:
     text = (INFRA / "modules/alerts.bicep").read_text()
     rules = re.findall(r"^resource \w+ 'Microsoft.Insights/(?:scheduledQueryRules|metricAlerts)@", text, re.MULTILINE)
 
@@ -76,7 +76,7 @@ def test_every_rule_calls_the_security_team() -> None:
 
 
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
-def test_a_query_asks_for_what_spans_have(path: Path) -> None:
+def test_query_reads_attributes_that_spans_have(path: Path) -> None:
     text = path.read_text()
     has = traces._attributes(samples.revocation(), Milestone("contained", NOW, NOW))
     names = {
@@ -90,7 +90,7 @@ def test_a_query_asks_for_what_spans_have(path: Path) -> None:
     assert names <= known
 
 
-def test_poisoned_messages_are_seen_by_the_functions_that_get_them() -> None:
+def test_poisoned_messages_query_matches_the_functions_of_poison_queues() -> None:
     [suffix] = re.findall(r'endswith "(\w+)"', (INFRA / "queries/poison-messages.kql").read_text())
 
     assert {name for name, _ in OTHERS if name.endswith(suffix)} == {
@@ -100,7 +100,7 @@ def test_poisoned_messages_are_seen_by_the_functions_that_get_them() -> None:
     }
 
 
-def test_a_refusal_says_what_the_rule_looks_for() -> None:
+def test_refusal_contains_the_text_of_the_rule() -> None:
     [phrase] = re.findall(r'has "([^"]+)"', (INFRA / "queries/refusals.kql").read_text())
 
     assert [phrase in str(from_status(status, None, doing="X", retry_after=None)) for status in (401, 403, 500)] == [
@@ -110,7 +110,7 @@ def test_a_refusal_says_what_the_rule_looks_for() -> None:
     ]
 
 
-def test_logs_begin_with_what_the_rules_look_for() -> None:
+def test_log_messages_start_with_the_text_of_the_rules() -> None:
     [not_ready] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/not-ready.kql").read_text())
     [failed] = re.findall(r'startswith "([^"]+)"', (INFRA / "queries/failed-drills.kql").read_text())
 
@@ -118,7 +118,7 @@ def test_logs_begin_with_what_the_rules_look_for() -> None:
     assert drill.FAILED.startswith(failed)
 
 
-def test_what_rules_ask_for_is_not_sampled() -> None:
+def test_telemetry_of_the_rules_is_not_sampled() -> None:
     logging = json.loads((ROOT / "host.json").read_text())["logging"]
 
     assert logging["applicationInsights"]["samplingSettings"]["excludedTypes"] == "Request;Exception;Trace"

@@ -13,6 +13,7 @@ from shared.domain.revocation import State
 from tests.support.browser import ROOT, ConsolePage, console_page
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas, small_sas
+from tests.support.patience import PATIENCE
 
 
 async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
@@ -50,7 +51,7 @@ async def awaiting(deployment: Deployment, **tags: str) -> tuple[str, str]:
 
 async def link_in_the_mail(deployment: Deployment, fingerprint: str) -> str:
     """The URL in the mail about a record, once it was sent."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             for mail in deployment.cloud.model.mails:
                 found = re.search(rf'href="(https://[^"]+#/record/{fingerprint})"', mail.body)

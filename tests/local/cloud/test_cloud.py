@@ -13,6 +13,7 @@ from local.network.faults import Effect, Fault
 from local.storage.azurite import Azurite, AzuriteError
 from local.tenant.model import STATE_ACCOUNT, Mail, Share, SignedIdentifier, now
 from tests.support.cloud_clients import browser, control, options
+from tests.support.patience import PATIENCE
 from tests.support.storage_clients import Token
 
 APP = """
@@ -60,7 +61,7 @@ async def test_two_hosts_serve_the_app_and_a_finding_reaches_one(tmp_path: Path)
         async with browser(cloud) as client:
             url = f"{cloud.environment['SASQUASH_TOPIC_ENDPOINT']}?api-version=2018-01-01"
             assert (await client.post(url, json=event, headers=headers)).status_code == 200
-        async with asyncio.timeout(20), control(cloud) as port:
+        async with asyncio.timeout(PATIENCE), control(cloud) as port:
             while (await port.get("/state")).json()["events"][0]["state"] != "delivered":
                 pass
 

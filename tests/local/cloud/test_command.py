@@ -14,6 +14,7 @@ import pytest
 
 from local.cloud.command import main
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 
 def command(name: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +23,7 @@ def command(name: str, folder: Path, *options: str) -> subprocess.CompletedProce
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -56,7 +57,7 @@ def test_cloud_stays_up_until_it_is_stopped(folder: Path) -> None:
     processes = [pid, *children_of(pid)]
     assert (started.returncode, len(processes)) == (0, 2)
     assert f"http://127.0.0.1:{ports['control']}" in started.stdout
-    socket.create_connection(("127.0.0.1", ports["control"]), timeout=5).close()
+    socket.create_connection(("127.0.0.1", ports["control"]), timeout=PATIENCE).close()
 
     assert command("stop", folder).returncode == 0
     assert not any(is_alive(process) for process in processes)
@@ -132,7 +133,7 @@ def test_interrupted_run_ends_with_its_children(folder: Path) -> None:
         assert json.load(answer) == {"error": None}
     children = children_of(process.pid)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert not any(is_alive(child) for child in children)
 
 

@@ -24,6 +24,7 @@ from local.event_grid.topic import EventGrid
 from local.network.listener import Listener
 from local.tenant.model import TOPIC_HOST, Cloud, Identity
 from tests.support.asgi import Credential, Transport, client
+from tests.support.patience import PATIENCE
 
 FOUND = "Sasquash.Finding.Reported.v1"
 PUBLISH = "/api/events?api-version=2018-01-01"
@@ -109,7 +110,7 @@ class World:
 
     async def settle(self) -> list[dict[str, Any]]:
         """The events, once none is pending."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await self.grid.settle()
         return self.cloud.events
 
@@ -488,7 +489,7 @@ async def test_forgetting_gives_up_on_what_is_under_way(subscribed: World) -> No
 
     subscribed.grid._delivery._send = hang
     await subscribed.publish(CLOUD_EVENT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await asked.wait()
         await subscribed.grid.forget()
     assert subscribed.cloud.events[0]["deliveries"] == []

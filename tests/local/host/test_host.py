@@ -25,6 +25,7 @@ from tests.support.function_host import (
     running_host,
     spawn,
 )
+from tests.support.patience import PATIENCE
 
 WEBHOOK = "/runtime/webhooks/eventgrid"
 
@@ -68,7 +69,7 @@ async def host(
 
 @pytest.fixture(scope="module")
 async def http(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=host.url, trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=host.url, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 

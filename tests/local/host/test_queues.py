@@ -17,6 +17,7 @@ from local.host.app_loader import Function, QueueTrigger
 from local.host.configuration import MessageEncoding, QueueOptions
 from local.host.invocation import Invoker, Outcome
 from local.host.queues import QueueListener
+from tests.support.patience import PATIENCE
 
 FUNCTION = Function("f", "1", "message", QueueTrigger("work", "S"))
 OPTIONS = QueueOptions(
@@ -138,7 +139,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def run(queue: Queue, calls: Calls, **how: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await listener(queue, calls, **how).run(asyncio.Event())
 
 
@@ -203,7 +204,7 @@ async def test_the_lease_of_a_long_message_is_renewed() -> None:
         stopping.set()
         return True
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await listener(queue, Calls(long)).run(stopping)
     assert settled(queue) == [("update", "m", "first", 600), ("delete", "m", "renewed")]
 
@@ -240,7 +241,7 @@ async def test_the_next_batch_is_fetched_when_few_enough_messages_are_left() -> 
 
     calls = Calls(gated)
     running = asyncio.create_task(listener(queue, calls).run(stopping))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         for _ in first:
             await began.acquire()
         assert len(calls.payloads) == 3
@@ -264,7 +265,7 @@ async def test_a_stopped_listener_settles_what_it_has_taken() -> None:
         return True
 
     running = asyncio.create_task(listener(queue, Calls(held)).run(stopping))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await stopping.wait()
         go_on.set()
         await running

@@ -13,6 +13,7 @@ from local.host import ncrontab, timers
 from local.host.app_loader import Function, TimerTrigger
 from local.host.invocation import Invoker, Outcome
 from local.host.timers import Status, TimerListener, is_monitored
+from tests.support.patience import PATIENCE
 
 FUNCTION = Function("f", "1", "timer", TimerTrigger("", run_on_startup=False, use_monitor=True))
 START = datetime(2026, 11, 21, 10, 2, tzinfo=UTC)
@@ -70,7 +71,7 @@ class World:
             invoker=cast(Invoker, self),
             now=lambda: self.now,
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await listener.run(asyncio.Event())
         return [f"{at:%H:%M}" for at, _ in self.runs]
 

@@ -21,7 +21,7 @@ from local.reporters.reports import Posted
 from local.storage.service import Gate
 from local.tenant import identities
 from local.tenant.model import KEY_VAULT, STATE_ACCOUNT, Cloud
-from local.tenant.vault_model import SecretVersion, Vault
+from local.tenant.model.vault import SecretVersion, Vault
 from tests.support.asgi import Credential, Transport, client
 
 HOST = f"{KEY_VAULT}.vault.azure.net"

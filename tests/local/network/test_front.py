@@ -10,6 +10,7 @@ from local.network.faults import Effect, Fault
 from local.network.front import redact
 from local.tenant.model import RecordedRequest
 from tests.support.cloud_clients import browser
+from tests.support.patience import PATIENCE
 
 DISCOVERY = "https://login.microsoftonline.com/contoso.com/.well-known/openid-configuration"
 
@@ -123,7 +124,7 @@ async def test_reset_fault_breaks_the_connection(cloud: LocalCloud, client: http
 async def test_hang_fault_never_answers(cloud: LocalCloud, client: httpx.AsyncClient) -> None:
     cloud.faults.add(Fault(match="openid-configuration", effect=Effect.HANG))
     with pytest.raises(httpx.ReadTimeout):
-        await client.get(DISCOVERY, timeout=0.2)
+        await client.get(DISCOVERY, timeout=httpx.Timeout(PATIENCE, read=1))
     assert last_request(cloud).status is None
 
 

@@ -8,6 +8,7 @@ from local.network.certificates import Certificates
 from local.storage import azurite
 from local.storage.azurite import Azurite, AzuriteError
 from local.tenant.model import Account
+from tests.support.patience import PATIENCE
 
 
 async def test_missing_node_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +49,7 @@ async def test_keys_published_at_once_are_all_acknowledged(tmp_path: Path) -> No
     started = Azurite(folder=tmp_path, certificates=Certificates.make(tmp_path))
     await started.start()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*(started.use_keys([Account(f"models{n}", "tests")]) for n in range(20)))
     finally:
         await started.stop()

@@ -56,7 +56,7 @@ def decided(
 # modes
 
 
-@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=str)
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize(("mode", "action"), [("observe", RuleOutcome.OBSERVE), ("approve", RuleOutcome.ASK)])
 def test_outside_of_auto_nothing_acts_alone(mode: str, action: RuleOutcome, ground: Rule | str) -> None:
     assert decided(ground, settings=samples.settings(mode=mode)).outcome is action
@@ -122,7 +122,7 @@ def test_other_tags_choose_nothing() -> None:
     assert effective_mode({"mode": "observe", "sasquash-mode2": "observe"}, settings) == (Mode.AUTO, "SASQUASH_MODE")
 
 
-@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=str)
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 def test_a_tag_that_let_us_act_is_told(ground: Rule | str) -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
@@ -148,7 +148,7 @@ def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
 # approvals
 
 
-@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=str)
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.action)
 def test_an_approval_of_exactly_this_plan_acts_and_is_told(plan: Plan, mode: str, ground: Rule | str) -> None:
@@ -165,7 +165,7 @@ def test_an_approval_of_exactly_this_plan_acts_and_is_told(plan: Plan, mode: str
     assert decision == Decision(RuleOutcome.ACT, f"approved by {samples.PERSON}")
 
 
-@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=str)
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 def test_an_approval_of_another_plan_asks_again_and_says_so(mode: str, ground: Rule | str) -> None:
     decision = decided(ground, approval=samples.approval("0" * 64), settings=samples.settings(mode=mode))
@@ -174,7 +174,7 @@ def test_an_approval_of_another_plan_asks_again_and_says_so(mode: str, ground: R
     assert decision.why.startswith(f"the plan has changed since {samples.PERSON} approved it")
 
 
-@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=str)
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 def test_no_approval_lifts_the_mode_observe(ground: Rule | str) -> None:
     decision = decided(ground, approval=samples.approval(KEY2.digest), settings=samples.settings(mode="observe"))
 

@@ -1,4 +1,4 @@
-"""What a key vault holds: secrets, and every version of each."""
+"""Key vaults: their secrets, with every version of each."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class SecretVersion:
     enabled: bool = True
     not_before: datetime | None = None
     expires: datetime | None = None
-    managed: bool = False  # a certificate's: only Key Vault itself writes it
+    managed: bool = False  # belongs to a certificate: only Key Vault itself writes it
     version: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     updated: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
@@ -23,14 +23,14 @@ class SecretVersion:
 
 @dataclass
 class Secret:
-    """A secret. `versions` are in the order in which they were made; the last is the current one."""
+    """A secret. `versions` are ordered by creation; the last one is current."""
 
     name: str
     versions: list[SecretVersion] = field(default_factory=list)
-    deleted: bool = False  # and recoverable: the name stays taken
+    deleted: bool = False  # soft-deleted: the name stays reserved
 
     def find(self, version: str) -> SecretVersion | None:
-        """A version by its id, the current one for an empty id."""
+        """Return a version by its id, the current one for an empty id; None if there is none."""
         if not version:
             return self.versions[-1]
         return next((each for each in self.versions if each.version == version.lower()), None)
@@ -38,14 +38,14 @@ class Secret:
 
 @dataclass
 class Vault:
-    """A vault. With `closed`, its firewall lets nobody in."""
+    """A key vault. With `closed`, its firewall refuses every request."""
 
     name: str
     secrets: dict[str, Secret] = field(default_factory=dict)  # by name in lower case
     closed: bool = False
 
     def add(self, name: str, version: SecretVersion) -> Secret:
-        """Make `version` the current one of secret `name`."""
+        """Add `version` to secret `name` as its current one."""
         secret = self.secrets.setdefault(name.lower(), Secret(name))
         secret.versions.append(version)
         return secret

@@ -1,4 +1,4 @@
-"""How the demo ends; what it tells is tested by running it."""
+"""How the demo ends on a signal. What it prints is tested by running it (tests/e2e)."""
 
 import signal
 from collections.abc import Iterator

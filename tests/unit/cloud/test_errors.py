@@ -13,7 +13,8 @@ from azure.core.exceptions import (
 )
 from azure.core.rest import HttpRequest
 
-from shared.errors import Blocked, NotFound, SasquashError, Throttled, TransientFailure, from_azure
+from shared.cloud.errors import from_account, from_azure, translate_errors
+from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 
 
 class Answer:
@@ -125,3 +126,28 @@ def test_the_message_repeats_nothing_of_the_body() -> None:
     error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))
 
     assert "sig" not in str(from_azure(error, doing="Doing it"))
+
+
+def test_translate_errors_raises_our_error_with_the_cause() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(NotFound, match=r"^Reading it failed: 404") as raised, translate_errors("Reading it"):
+        raise cause
+
+    assert raised.value.__cause__ is cause
+
+
+def test_translate_errors_takes_another_meaning() -> None:
+    cause = HttpResponseError(response=Answer(404, "ResourceNotFound", {}))
+
+    with pytest.raises(AccountGone), translate_errors("Reading it", meaning=from_account):
+        raise cause
+
+
+def test_translate_errors_passes_other_exceptions_unchanged() -> None:
+    error = ValueError("x")
+
+    with pytest.raises(ValueError) as raised, translate_errors("Reading it"):  # noqa: PT011 -- the very object below
+        raise error
+
+    assert raised.value is error

@@ -1,4 +1,4 @@
-"""The people of the story: an owner who leaks, an attacker who uses the leak, a scanner who reports it.
+"""The actors of the scenario: an owner who leaks a token, an attacker who uses it, a scanner that reports it.
 
 All of them are real clients over real sockets: azure-storage-blob and azure-eventgrid.
 """
@@ -27,14 +27,14 @@ ENDPOINT = f"https://{ACCOUNT}.blob.core.windows.net"
 EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
 _MODEL = ("models", "resnet152.ckpt")
 _BACKUP = ("backups", "workstation-042.vhd")
-# What the attack below is in the words of the incident.
+# How the incident describes the attack below.
 DONE = (f"WRITTEN to what runs where it is opened: /{ACCOUNT}/models/resnet152.ckpt", "1 write, 0 deletes")
-_WEIGHTS = b"honest weights"
+_WEIGHTS = b"original weights"
 
 
 @dataclass(frozen=True)
 class Leak:
-    """The account SAS that ends up in a public repository, and the README that it stands in."""
+    """The account SAS that is published, with the README that contains it."""
 
     query: str = field(repr=False)
 
@@ -48,7 +48,7 @@ class Leak:
 
 
 def fill(key1: str) -> None:
-    """The owner puts a public model and a private backup into the account."""
+    """Upload a public model and a private backup, as the owner."""
     owner = _client(key1)
     owner.create_container("models", public_access=PublicAccess.BLOB)
     owner.create_container("backups")
@@ -57,7 +57,7 @@ def fill(key1: str) -> None:
 
 
 def leak(key2: str) -> Leak:
-    """The owner means to share one model and signs, with key2, a token for everything, until 2051."""
+    """Sign a token with key2: meant to share one model, it gives full access to the account until 2051."""
     return Leak(
         generate_account_sas(
             ACCOUNT,
@@ -73,20 +73,20 @@ def leak(key2: str) -> Leak:
 
 
 def attack(found: Leak) -> list[str]:
-    """The attacker lists, downloads and overwrites with the leaked token; returns what worked, for people."""
+    """List, download and overwrite with the leaked token, as the attacker; return a line per step."""
     attacker = _client(found.query)
     containers = [container.name for container in attacker.list_containers()]
     stolen = attacker.get_blob_client(*_BACKUP).download_blob().readall()
     attacker.get_blob_client(*_MODEL).upload_blob(b"\x80\x04cos\nsystem\n", overwrite=True)
     return [
-        f"lists containers: {', '.join(sorted(containers))}",
-        f"downloads {'/'.join(_BACKUP)} ({len(stolen)} bytes, private)",
-        f"overwrites {'/'.join(_MODEL)}: whoever loads it runs the attacker's code",
+        f"lists the containers: {', '.join(sorted(containers))}",
+        f"downloads {'/'.join(_BACKUP)} (private, {len(stolen)} bytes)",
+        f"overwrites {'/'.join(_MODEL)} with code that runs when the model is loaded",
     ]
 
 
 def report(found: Leak, topic_endpoint: str) -> datetime:
-    """The scanner publishes what it found as a secret-free finding; returns when."""
+    """Publish the finding without its secret, as a scanner does; return when."""
     reported = finding.in_text(
         found.readme,
         source="repository scanner",
@@ -109,7 +109,7 @@ def report(found: Leak, topic_endpoint: str) -> datetime:
 
 
 def refusal(credential: str) -> str | None:
-    """Try to list containers; return Azure's "403 AuthenticationFailed", or None when it was let in."""
+    """Try to list containers. Return the error, such as "403 AuthenticationFailed"; None if that succeeds."""
     try:
         next(iter(_client(credential).list_containers(results_per_page=1)), None)
     except HttpResponseError as error:
@@ -120,7 +120,7 @@ def refusal(credential: str) -> str | None:
 
 
 def restore(key1: str) -> str:
-    """The owner puts the honest model back, with key1, which nobody touched."""
+    """Restore the original model with key1, as the owner; return whether that worked."""
     try:
         _client(key1).get_blob_client(*_MODEL).upload_blob(_WEIGHTS, overwrite=True)
     except AzureError as error:

@@ -1,0 +1,69 @@
+"""The model of one tenant, shared by all stand-ins: a module per service, and `Cloud`, which holds them together.
+
+Everything is in memory and in one process: a restart gives an empty cloud. Account keys are part of the model, since
+the stand-ins of ARM and of Azurite need them; they are never written to disk.
+"""
+
+from local.tenant.model.clock import now
+from local.tenant.model.cloud import Cloud, RecordedRequest
+from local.tenant.model.governance import ActivityEvent, DenyAssignment, RoleAssignment
+from local.tenant.model.graph import Group, Incident, Mail, User
+from local.tenant.model.identity import Identity
+from local.tenant.model.names import (
+    CONSOLE_CLIENT_ID,
+    KEY_VAULT,
+    LOCATION,
+    MAIL_SENDER,
+    SECURITY_MAILBOX,
+    SHAREPOINT_LIST,
+    SHAREPOINT_SITE,
+    STATE_ACCOUNT,
+    SUBSCRIPTION_ID,
+    TENANT_DOMAIN,
+    TENANT_ID,
+    TOPIC_HOST,
+)
+from local.tenant.model.storage import (
+    AccessPolicy,
+    Account,
+    DelegationKey,
+    Share,
+    SignedIdentifier,
+    StorageLogLine,
+    Tables,
+    new_storage_key,
+)
+
+__all__ = [
+    "CONSOLE_CLIENT_ID",
+    "KEY_VAULT",
+    "LOCATION",
+    "MAIL_SENDER",
+    "SECURITY_MAILBOX",
+    "SHAREPOINT_LIST",
+    "SHAREPOINT_SITE",
+    "STATE_ACCOUNT",
+    "SUBSCRIPTION_ID",
+    "TENANT_DOMAIN",
+    "TENANT_ID",
+    "TOPIC_HOST",
+    "AccessPolicy",
+    "Account",
+    "ActivityEvent",
+    "Cloud",
+    "DelegationKey",
+    "DenyAssignment",
+    "Group",
+    "Identity",
+    "Incident",
+    "Mail",
+    "RecordedRequest",
+    "RoleAssignment",
+    "Share",
+    "SignedIdentifier",
+    "StorageLogLine",
+    "Tables",
+    "User",
+    "new_storage_key",
+    "now",
+]

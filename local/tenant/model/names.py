@@ -1,0 +1,15 @@
+"""Names and ids of the tenant that stay the same after every restart."""
+
+TENANT_ID = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
+TENANT_DOMAIN = "contoso.com"
+SUBSCRIPTION_ID = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
+LOCATION = "westeurope"
+
+CONSOLE_CLIENT_ID = "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"  # the registration of the console, which people sign in to
+STATE_ACCOUNT = "sasquashstate"  # holds Sasquash's own tables, queues and host leases
+TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
+KEY_VAULT = "sasquash-vault"
+SHAREPOINT_SITE = "contoso.sharepoint.com,5f0c7a1e-52c5-4f3b-8d0a-2f6f1f0c9a77,1c9b2b7d-0c52-4a0c-9d3e-7b1a5d2c4e66"
+SHAREPOINT_LIST = "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35"
+MAIL_SENDER = "sasquash@contoso.com"
+SECURITY_MAILBOX = "security@contoso.com"
