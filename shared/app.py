@@ -18,7 +18,7 @@ from shared import redaction
 from shared.actions.account_key import AccountKeyAction
 from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.lockdown import LockdownAction
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import Accounts
@@ -58,13 +58,12 @@ if TYPE_CHECKING:
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
     from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import StateEvents
     from shared.followup.incidents.sharepoint import Incidents
-    from shared.followup.investigation.steps import Investigation
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
-    from shared.followup.owners.notify import People
+    from shared.followup.owners.lookup import Ownership
     from shared.followup.service import FollowUp
+    from shared.followup.step import Steps
     from shared.followup.traces import Traces
     from shared.operations.dead_letters import DeadLetters
     from shared.operations.dormant_policies import DormantPolicies
@@ -209,7 +208,7 @@ class App:
             lookup=AccountLookup(settings=self.settings, store=store, accounts=accounts),
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self._sessions,
-            decider=Decider(settings=self.settings, retired=retired, describe=actions.describe),
+            decider=Decider(policy=self.settings.decision_policy(ACTION_SPECS), retired=retired),
             executor=PlanExecutor(
                 actions=actions,
                 verifier=self._verifier,
@@ -266,21 +265,16 @@ class App:
         from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
 
         return RevocationService(
-            settings=self.settings,
+            store=self.store,
             containment=self.containment,
-            work=self._sessions,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            reporting=Submissions(
+            sessions=self._sessions,
+            submissions=Submissions(
                 containment=self.containment,
-                ledger=self.store.revocations,
-                loose=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
-                clock=self._clock,
+                store=self.store,
+                matcher=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
             ),
             undo=self.actions.lockdown.undo,
-            clock=self._clock,
-            new_id=self._new_id,
+            second_person=self.settings.second_person,
         )
 
     @cached_property
@@ -422,17 +416,12 @@ class App:
         )
 
     @cached_property
-    def _people(self) -> "People":
-        from shared.followup.owners.notify import People  # noqa: PLC0415 -- only the follow-up needs it
+    def _ownership(self) -> "Ownership":
+        from shared.followup.owners.lookup import Ownership  # noqa: PLC0415 -- only the follow-up needs it
 
-        return People(self._graph, self._arm_reader, settings=self.settings)
+        return Ownership(self._arm_reader, self._graph, settings=self.settings)
 
     @cached_property
-    def _announcer(self) -> "StateEvents":
-        from shared.followup.events import StateEvents  # noqa: PLC0415 -- only the follow-up needs it
-
-        return StateEvents(self.clients.topic)
-
     def _alert_closer(self) -> "AlertCloser":
         from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
 
@@ -451,18 +440,37 @@ class App:
         )
 
     @cached_property
-    def _aftermath(self) -> "Investigation":
-        from shared.cloud.logs import UsageLogs  # noqa: PLC0415
+    def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.logs import UsageLogs  # noqa: PLC0415 -- only the follow-up needs all of these
+        from shared.followup import steps  # noqa: PLC0415
+        from shared.followup.events import StateEvents  # noqa: PLC0415
         from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
-        from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
-        from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.investigation.residual_exposure import ResidualExposure  # noqa: PLC0415
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep  # noqa: PLC0415
+        from shared.followup.owners.notify import Notifier  # noqa: PLC0415
+        from shared.followup.step import Steps  # noqa: PLC0415
 
-        return Investigation(
-            ledger=self.store.revocations,
-            incidents=lambda: self._incidents,
-            usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
-            clock=self._clock,
+        store, incidents = self.store, self._incidents
+        logs = UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
+        exposure = ResidualExposure(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock)
+        return Steps(
+            concurrent=(
+                steps.KeyDistributionStep(self._key_distribution),
+                steps.EventStep(StateEvents(self.clients.topic), self.traces),
+                UsageStep(logs=logs, incidents=incidents, store=store),
+                ResidualExposureStep(exposure),
+            ),
+            beside_verification=(steps.OwnersStep(self._ownership), steps.IncidentStep(incidents, store)),
+            after_verification=(
+                steps.MailStep(
+                    notifier=Notifier(self._graph, self.settings),
+                    summary=self.summary_mail,
+                    traces=self.traces,
+                    store=store,
+                ),
+                steps.AlertClosingStep(self._alert_closer, store),
+                steps.ClosingStep(store),
+            ),
         )
 
     def _warm_up(self) -> None:
@@ -472,21 +480,12 @@ class App:
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a revocation
+        from shared.followup.verification import VerificationStep  # noqa: PLC0415
 
         return FollowUp(
-            ledger=self.store.revocations,
-            queues=self.store.queues,
-            actions=self.actions,
-            key_distribution=lambda: self._key_distribution,
-            announcer=lambda: self._announcer,
-            incidents=lambda: self._incidents,
-            people=lambda: self._people,
-            summary_mail=lambda: self.summary_mail,
-            alerts=self._alert_closer,
-            traces=lambda: self.traces,
-            aftermath=lambda: self._aftermath,
+            store=self.store,
+            verification=VerificationStep(self.actions, self.store),
+            steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
-            clock=self._clock,
-            new_id=self._new_id,
         )

@@ -9,8 +9,8 @@ from datetime import timedelta
 from shared.actions.registry import Actions, signer
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey, PolicyReading
-from shared.domain.decision.approval_policy import PastExecution
-from shared.domain.decision.evaluation import Snapshot, policy_of
+from shared.domain.decision.evaluation import policy_of
+from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind

@@ -19,7 +19,8 @@ from shared.containment.account_reader import AccountReader
 from shared.containment.execution import HeldLock
 from shared.containment.recovery import Recovery
 from shared.containment.verdicts import conclude_all
-from shared.domain.decision.evaluation import Evaluation, Snapshot
+from shared.domain.decision.evaluation import Evaluation
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import AccountBusy, Blocked, SasquashError

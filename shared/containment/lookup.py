@@ -71,9 +71,9 @@ class AccountLookup:
         """Look the account up once more later: Resource Graph lags, and accounts are made while tokens leak."""
         store, now = self.store, self.store.clock()
         left = _SECOND_LOOKUP - (now - revocation.waiting_since).total_seconds()
-        if revocation.looked_for_account == 0:
+        if revocation.account_lookups == 0:
             what = "No monitored account has this host name; Sasquash checks again in five minutes."
-            await store.revocations.save(replace(revocation, looked_for_account=1, detail=what), what=what)
+            await store.revocations.save(replace(revocation, account_lookups=1, detail=what), what=what)
             await store.queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOKUP)
         elif left > 0:  # the safety net, or a retry: too early for the second lookup
             await store.queues.contain(revocation.fingerprint, delay=left)

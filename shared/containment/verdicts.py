@@ -53,7 +53,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         decided,
         changes=(*current.changes, decided.changes[-1]),
         sightings=current.sightings,
-        claims=current.claims,
+        leases=current.leases,
         filed=current.filed,
         notifications=current.notifications,
         announced=current.announced,

@@ -13,6 +13,7 @@ from datetime import timedelta
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
+from shared.domain.decision.policy import Mode
 from shared.domain.finding import in_text
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import KEY_NAMES
@@ -20,7 +21,7 @@ from shared.errors import NotFound
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
 from shared.persistence.store import Store
 from shared.sas import Service, mint_read_token
-from shared.settings import Mode, Settings
+from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 

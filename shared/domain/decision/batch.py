@@ -6,27 +6,26 @@ After one action only stored access policies may follow under the same lock, and
 the keys in the snapshot are no longer the account's.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.domain.account import AccountFacts
 from shared.domain.decision import outcomes
-from shared.domain.decision.evaluation import Evaluation, Known, Snapshot, evaluate
+from shared.domain.decision.evaluation import Evaluation, Known, evaluate
+from shared.domain.decision.policy import DecisionPolicy
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
 from shared.domain.target import ActionKind
-from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
     """Decides by the deployment's policy. `retired` are the keys that this process regenerated lately."""
 
-    settings: Settings
+    policy: DecisionPolicy
     retired: RetiredKeys
-    describe: Callable[[AccountFacts, ActionKind, str], tuple[str, ...]]
 
     def decide(self, snapshot: Snapshot, own: Revocation, *, now: datetime) -> "Batch":
         """Return what is to be done for all leaks that wait for the account."""
@@ -41,6 +40,10 @@ class Decider:
             return record.reach(State.OBSERVED, now=now, detail=f"Would act without asking: {record.decided_by}.")
         return Batch(self, snapshot, own).verdict(leak, own, now=now) or record
 
+    def ends(self, leak: Evaluation, plan: Plan) -> bool:
+        """Whether `leak` is revoked once `plan` was executed."""
+        return outcomes.ends_with(leak, plan, self.policy.actions)
+
     def evaluate(self, finding: Finding, snapshot: Snapshot, own: Revocation, *, now: datetime) -> Evaluation:
         """Return the verdict on a leak and its plan. Of `own` its record is known; of the others what waits alone."""
         is_own = finding.fingerprint == own.fingerprint
@@ -49,8 +52,7 @@ class Decider:
             snapshot,
             known=Known(own.approval, own.liveness) if is_own else Known(),
             retired=self.retired,
-            describe=self.describe,
-            settings=self.settings,
+            policy=self.policy,
             now=now,
         )
 
@@ -93,7 +95,11 @@ class Batch:
         if leak is None or leak.plan is None:
             return None
         plan = leak.plan
-        others = (one for one in self.leaks if one is not leak and outcomes.ends_with(one, plan))
+        others = (
+            one
+            for one in self.leaks
+            if one is not leak and outcomes.ends_with(one, plan, self.decider.policy.actions)
+        )
         return PlannedAction(plan, leak, (leak, *others))
 
     def _may_run(self, leak: Evaluation) -> bool:
@@ -104,7 +110,10 @@ class Batch:
     def covers(self, action: PlannedAction, late: Iterable[Finding], *, now: datetime) -> tuple[Evaluation, ...]:
         """Return the leaks that ended with the one that `action` was run for, also of those that came `late`."""
         evaluated = (self.decider.evaluate(finding, self.snapshot, self.own, now=now) for finding in late)
-        return (*action.ends[1:], *(leak for leak in evaluated if outcomes.ends_with(leak, action.plan)))
+        return (
+            *action.ends[1:],
+            *(leak for leak in evaluated if self.decider.ends(leak, action.plan)),
+        )
 
     def is_about_own(self, leaks: Iterable[Evaluation]) -> bool:
         """Whether the leak that the lock was taken for is among `leaks`."""
@@ -132,17 +141,21 @@ class Batch:
         if record.fingerprint != self.own.fingerprint and outcomes.has_its_own_turn(leak, record):
             return None
         known = outcomes.with_verdict(record, leak, self.snapshot)
-        return outcomes.decided(known, leak, executed=self.regenerated, settings=self.decider.settings, now=now)
+        return outcomes.decided(known, leak, executed=self.regenerated, policy=self.decider.policy, now=now)
 
     def contained(self, leak: Evaluation, record: Revocation, execution: Execution, *, now: datetime) -> Revocation:
         """Return the record of the leak that an action was run for."""
         known = outcomes.with_verdict(record, leak, self.snapshot)
-        return outcomes.of_execution(known, execution, self.snapshot.account, now=now)
+        return outcomes.of_execution(
+            known, execution, self.snapshot.account, actions=self.decider.policy.actions, now=now
+        )
 
     def covered(self, leak: Evaluation, record: Revocation, execution: Execution, *, now: datetime) -> Revocation:
         """Return the record of a leak that an action for another one has revoked."""
         known = outcomes.with_verdict(record, leak, self.snapshot)
-        return outcomes.of_covered(known, execution, self.snapshot.account, now=now)
+        return outcomes.of_covered(
+            known, execution, self.snapshot.account, actions=self.decider.policy.actions, now=now
+        )
 
     def blocked(self, leak: Evaluation, record: Revocation, why: str, *, now: datetime) -> Revocation:
         """Return the record of a leak whose action Azure refused for good."""
