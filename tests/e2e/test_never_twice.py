@@ -46,7 +46,7 @@ async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_
         await queue.send_message("none of ours")
 
     async def told() -> bool:
-        mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in deployment.cloud.model.mails)
+        mailed = any("FAILED with an unexpected error" in mail.subject for mail in deployment.cloud.model.mails)
         filed = any(incident.fields["Status"] == "failed" for incident in deployment.cloud.model.incidents)
         return mailed and filed
 

@@ -56,7 +56,7 @@ class Readings:
         ]
 
     async def drills(self) -> list[DrillRun]:
-        said = "Dead, reported, nothing open."
+        said = "Verified revoked. No open items."
         return [DrillRun(NOW, "sasquashdrill", "ab" * 32, DrillOutcome.PASSED, said, 2.4, 3.1)]
 
 

@@ -85,7 +85,7 @@ def _others(briefing: Briefing) -> str:
     if spec is None or briefing.target is None:
         return ""
     used = clean(spec.used(briefing.target), limit=120)
-    return f" Anything else that used {used} stopped working with it: see below how to recover."
+    return f" Everything else that used {used} stopped working. See below how to recover."
 
 
 def _what(briefing: Briefing) -> str:
@@ -150,7 +150,7 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
         ("failed", "still_alive"): StateText(
             "FAILED, revoked but still accepted",
             Tone.LIVE,
-            "The {what} was revoked, but Azure STILL ACCEPTS it. Stop it manually now.{others}",
+            "The {what} was revoked and is STILL ACCEPTED by Azure. Stop it manually now.{others}",
         ),
         ("unresolved", "undecided"): StateText(
             "NO DECISION BEFORE THE DEADLINE, still active",

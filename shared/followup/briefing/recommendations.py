@@ -36,8 +36,8 @@ def hardening(revocation: Revocation) -> tuple[str, ...]:
     return (
         "Prevent long-lived tokens. `az storage account update --sas-expiration-period 7.00:00:00` reports tokens "
         "with a longer lifetime, but does not block them. "
-        "`az storage account update --allow-shared-key-access false` blocks every token that a key signs: first migrate "
-        "all consumers of the keys, including the storage of function apps and SMB mounts.",
+        "`az storage account update --allow-shared-key-access false` blocks every token that a key signs: first "
+        "migrate all consumers of the keys, including the storage of function apps and SMB mounts.",
     )
 
 
