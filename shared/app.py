@@ -265,21 +265,16 @@ class App:
         from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
 
         return RevocationService(
-            settings=self.settings,
+            store=self.store,
             containment=self.containment,
-            work=self._sessions,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            reporting=Submissions(
+            sessions=self._sessions,
+            submissions=Submissions(
                 containment=self.containment,
-                ledger=self.store.revocations,
-                loose=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
-                clock=self._clock,
+                store=self.store,
+                matcher=AccountMatcher(self.accounts, self.actions.account_key.keys, cloud=self.settings.cloud),
             ),
             undo=self.actions.lockdown.undo,
-            clock=self._clock,
-            new_id=self._new_id,
+            second_person=self.settings.second_person,
         )
 
     @cached_property

@@ -1,67 +1,93 @@
-"""GET /api/readiness: what the latest looks at the accounts found, and how the latest drills went."""
+"""GET /api/readiness: the results of the latest readiness checks of the accounts, and of the latest drills."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
 
 import azure.functions as func
+import msgspec
+from msgspec import Meta
 
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
 from shared.api.auth.authorize import answer_call
 from shared.api.responses import as_json
-from shared.persistence.readiness import DrillRun, Look
+from shared.domain.readiness import Check
+from shared.persistence.readiness import DrillOutcome, DrillRun, Look, ReadinessTable
 
 _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
-_DRILLS = 12  # that are shown, the newest first
+_DRILLS = 12  # in the response
+
+type Time = Annotated[datetime, Meta(tz=True)]
+type Seconds = Annotated[float | None, Meta(description="Seconds from its start.")]
 
 
-class Records(Protocol):
-    """What was found: `ReadinessTable`. Both raise SasquashError."""
+class Trouble(msgspec.Struct, frozen=True):
+    """One result of a check that failed."""
 
-    async def looks(self) -> list[Look]:
-        """Return the latest look at each account."""
+    check: Check
+    blocking: Annotated[
+        bool, Meta(description="Whether a revocation would fail. Otherwise it would succeed with less evidence.")
+    ]
+    said: str
 
-    async def drills(self) -> list[DrillRun]:
-        """Return every drill, oldest first."""
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of the latest check of an account."""
+
+    account: str
+    account_id: str
+    checked_at: Time
+    ready: Annotated[bool, Meta(description="Whether a revocation would succeed.")]
+    troubles: tuple[Trouble, ...]
 
 
+class Drill(msgspec.Struct, frozen=True):
+    """A drill: a leak that the app reports on the drill account."""
+
+    started_at: Time
+    account: str
+    revocation: Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="The record's id.")]
+    outcome: DrillOutcome
+    said: str
+    contained_after: Seconds
+    proven_after: Seconds
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """The accounts, and the latest drills."""
+
+    accounts: Annotated[tuple[Account, ...], Meta(description="Accounts that are not ready come first.")]
+    drills: Annotated[tuple[Drill, ...], Meta(description="Newest first.")]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadinessApi:
-    """Answers people, and their programs."""
+    """The route of people and their programs."""
 
-    def __init__(self, table: Records, tokens: AccessTokens) -> None:
-        self._table = table
-        self._tokens = tokens
+    table: ReadinessTable
+    tokens: AccessTokens
 
     async def read(self, request: func.HttpRequest) -> func.HttpResponse:
-        """Return every account that was looked at, those in trouble first, and the latest drills."""
-        return await answer_call(self._tokens, request, _READERS, self._read)
+        """Return every checked account, and the latest drills."""
+        return await answer_call(self.tokens, request, _READERS, self._read)
 
     async def _read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        looks, drills = await self._table.looks(), await self._table.drills()
+        looks, drills = await self.table.looks(), await self.table.drills()
         ordered = sorted(looks, key=lambda look: (look.ready, not look.troubles, look.account))
         return as_json(
-            {
-                "accounts": [_account(look) for look in ordered],
-                "drills": [_drill(run) for run in reversed(drills[-_DRILLS:])],
-            }
+            Readiness(
+                accounts=tuple(_account(look) for look in ordered),
+                drills=tuple(_drill(run) for run in reversed(drills[-_DRILLS:])),
+            )
         )
 
 
-def _account(look: Look) -> dict[str, object]:
-    return {
-        "account": look.account,
-        "account_id": look.account_id,
-        "looked_at": look.at,
-        "ready": look.ready,
-        "troubles": look.troubles,
-    }
+def _account(look: Look) -> Account:
+    troubles = msgspec.convert(look.troubles, tuple[Trouble, ...], from_attributes=True)
+    return Account(
+        account=look.account, account_id=look.account_id, checked_at=look.at, ready=look.ready, troubles=troubles
+    )
 
 
-def _drill(run: DrillRun) -> dict[str, object]:
-    return {
-        "started_at": run.started_at,
-        "account": run.account,
-        "revocation": run.revocation,
-        "outcome": run.outcome,
-        "said": run.said,
-        "contained_after": run.contained_after,
-        "proven_after": run.proven_after,
-    }
+def _drill(run: DrillRun) -> Drill:
+    return msgspec.convert(run, Drill, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Makes answers of values: JSON that nothing on the way keeps."""
+"""JSON responses that no cache stores."""
 
 from collections.abc import Mapping
 

@@ -1,9 +1,12 @@
-"""From a payload's entries to findings, and to what its sender is told of each. Pure."""
+"""From the entries of a payload to findings, and to the result of each entry. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding, in_text
@@ -15,7 +18,7 @@ _LONGEST_SOURCE = 200
 
 
 class Result(StrEnum):
-    """What became of an item."""
+    """The result of an item."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"
@@ -26,7 +29,7 @@ class Result(StrEnum):
 class Item:
     """One item of a report. `reason` is a code where it is ignored, a sentence where it is invalid.
 
-    `alert` is to be read, or was; `pending`: the queue goes on with that.
+    `alert` is the alert that it names; `pending`: the alert is read later, from a queue.
     """
 
     result: Result
@@ -36,28 +39,48 @@ class Item:
     pending: bool = False
 
     def read_as(self, found: tuple[Finding, ...] | None) -> "Item":
-        """Return an alert's item with what was read of it; None: it takes longer."""
+        """Return an alert's item with its findings; None: the alert is read later."""
         if found is None:
             return replace(self, pending=True)
         if not found:
             return replace(self, result=Result.IGNORED, reason=Skip.NO_CREDENTIAL.value)
         return replace(self, findings=found)
 
-    def to_json(self, number: int) -> dict[str, object]:
-        """Return what the sender is told of the item with this number, from 0."""
-        told: dict[str, object] = {"item": number, "result": self.result.value}
-        if self.reason is not None:
-            told["reason"] = self.reason
-        if self.result is Result.ACCEPTED:
-            told["findings"] = [finding.fingerprint for finding in self.findings]
-            told["pending"] = self.pending
-        if self.alert is not None:
-            told["alert"] = str(self.alert)
-        return told
+    def response(self, number: int) -> "ItemResponse":
+        """Return the sender's response for the item with this number, from 0."""
+        is_accepted = self.result is Result.ACCEPTED
+        return ItemResponse(
+            item=number,
+            result=self.result,
+            reason=UNSET if self.reason is None else self.reason,
+            findings=tuple(finding.fingerprint for finding in self.findings) if is_accepted else UNSET,
+            pending=self.pending if is_accepted else UNSET,
+            alert=UNSET if self.alert is None else str(self.alert),
+        )
+
+
+class ItemResponse(Struct, frozen=True, kw_only=True):
+    """The result of one item of a report."""
+
+    item: Annotated[int, Meta(ge=0, description="Its position in the report, from 0.")]
+    result: Result
+    reason: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Why it was ignored: no_credential, other_event, other_secret or redacted. Or a sentence "
+            "that names the error of an invalid item."
+        ),
+    ] = UNSET
+    findings: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...] | UnsetType,
+        Meta(description="The records' ids."),
+    ] = UNSET
+    pending: Annotated[bool | UnsetType, Meta(description="Whether its alert is read later.")] = UNSET
+    alert: Annotated[str | UnsetType, Meta(description="The alert that it names, in words.")] = UNSET
 
 
 def items_of(entries: Iterable[Entry], *, source: str, now: datetime) -> tuple[Item, ...]:
-    """Return an item an entry. Raises what reading the payload raises."""
+    """Return one item for each entry. Raises the errors of the iterator."""
     return tuple(_item(entry, source=source, now=now) for entry in entries)
 
 

@@ -124,7 +124,7 @@ class MemoryRevocations:
     async def page(self, query: PageQuery) -> Page:
         self._note(query, None)
         if query.after not in (None, "bmV4dA"):
-            raise InvalidRequest("`after` must be what `next` of the page before said.")
+            raise InvalidRequest("`after` must be the value of `next` in the previous page.")
         found = [record for record in self.records.values() if query.state in (None, record.state)]
         return Page(tuple(found[: query.limit]), "bmV4dA" if len(found) > query.limit else None)
 

@@ -17,11 +17,12 @@ from starlette.routing import Route
 
 from shared.api.console.serving import ConsoleFiles
 from shared.api.readiness import ReadinessApi
-from shared.api.revocations.routes import Responder, RevocationService
+from shared.api.revocations.routes import Responder
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
 from shared.persistence.readiness import DrillOutcome, DrillRun, Look
 from tests.support import samples
+from tests.support.api_requests import MemoryRevocations
 from tests.support.entra import access_tokens
 from tests.support.intake import Place
 from tests.support.samples import ENVIRONMENT, NOW
@@ -63,11 +64,11 @@ class Readings:
 class App:
     """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
 
-    def __init__(self, desk: RevocationService, ledger: Ledger | None = None) -> None:
-        self.revocation_api = Responder(desk, access_tokens(), clock=lambda: NOW)
+    def __init__(self, desk: MemoryRevocations, ledger: Ledger | None = None) -> None:
+        self.revocation_api = Responder(desk, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
         self.intake = Place().intake()
         self.console = ConsoleFiles(samples.settings())
-        self.readiness_api = ReadinessApi(Readings(), access_tokens())
+        self.readiness_api = ReadinessApi(Readings(), access_tokens())  # type: ignore[arg-type]
         self.store = SimpleNamespace(revocations=ledger or Ledger())
 
 

@@ -25,19 +25,13 @@ def described(schema: str, value: object) -> None:
 
 @cache
 def _validator(schema: str) -> Draft202012Validator:
-    components = {
-        name: _closed(part, is_whole=name not in _PARTS) for name, part in document()["components"]["schemas"].items()
-    }
+    components = {name: _closed(part) for name, part in document()["components"]["schemas"].items()}
     root = {"$ref": f"#/components/schemas/{schema}", "unevaluatedProperties": False}
     return Draft202012Validator(root | {"components": {"schemas": components}}, validate_formats=True)
 
 
-# These make one object together: each of them alone must bear with the other's fields.
-_PARTS = ("Summary", "Details")
-
-
-def _closed(part: Any, *, is_whole: bool = True) -> Any:
-    """`part` with every object that names its fields closed to others, itself too if it `is_whole`.
+def _closed(part: Any) -> Any:
+    """`part` with every object that names its fields closed to others.
 
     The description leaves answers open: a client must bear with a field that a later version adds.
     """
@@ -46,4 +40,4 @@ def _closed(part: Any, *, is_whole: bool = True) -> Any:
     if not isinstance(part, dict):
         return part
     inner = {name: _closed(value) for name, value in part.items()}
-    return inner | {"unevaluatedProperties": False} if is_whole and {"properties", "allOf"} & inner.keys() else inner
+    return inner | {"unevaluatedProperties": False} if {"properties", "allOf"} & inner.keys() else inner

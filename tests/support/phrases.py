@@ -55,6 +55,7 @@ STAYS: dict[str, str] = {
     r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
     r"\bSASQUASH_\w+|\bFUNCTIONS_WORKER\w*": "names of app settings",
     r"\bplan\.digest\b": "a field that clients read",
+    r"`(lever|pull|proof|told)`(?=\s+(is now\s+)?`)": "a field that was renamed, where the changelog says so",
 }
 """Pattern of what keeps an old word → why."""
 

@@ -1,1 +1,1 @@
-"""Who calls: access tokens of Entra ID, their signing keys, and the roles they carry."""
+"""Authentication and authorization of callers: Entra ID access tokens, their signing keys and roles."""

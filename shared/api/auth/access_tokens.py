@@ -1,8 +1,8 @@
-"""Who calls: checks the access token of a request, which is the only thing that says so.
+"""Validates the access token of a request, the only source of the caller's identity.
 
 Source: learn.microsoft.com, "Access tokens in the Microsoft identity platform" (validate tokens) and "Access token
-claims reference"; RFC 6750 for how it comes and how it is refused; RFC 8725 for what must not be believed. The
-headers x-ms-client-principal* are never read: whoever reaches the app past App Service's own check can set them.
+claims reference"; RFC 6750 for the header and the challenge; RFC 8725 for what must not be trusted. The headers
+x-ms-client-principal* are never read: a client that bypasses App Service's own authentication can set them.
 """
 
 import re
@@ -24,10 +24,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 200
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SKEW = timedelta(seconds=30)  # by which Entra ID's clock may be ahead of ours
-# A name that a person knows; an app has none of these.
+_SKEW = timedelta(seconds=30)  # how far Entra ID's clock may be ahead of ours
+# Names of people; an app has none of these.
 _NAMES = ("upn", "preferred_username", "unique_name")
-_APPS = ("appid", "azp")  # version 1 and 2; an ID token, which is no permit to call, has neither
+_APPS = ("appid", "azp")  # version 1 and 2; an ID token has neither
 # The claims are checked here, with the clock that was passed in.
 _SIGNATURE_ONLY: Any = {
     f"verify_{claim}": claim == "signature"
@@ -41,23 +41,23 @@ class Role(StrEnum):
     READER = "Sasquash.Reader"
     RESPONDER = "Sasquash.Responder"
     APPROVER = "Sasquash.Approver"
-    REPORTER = "Sasquash.Reporter"  # a program that reports leaks, and sees no records
+    REPORTER = "Sasquash.Reporter"  # a program that reports leaks and reads no records
 
 
 class MissingToken(Unauthenticated):
-    """There is no bearer token at all."""
+    """The request has no bearer token."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A caller whose token was good, and what they may do."""
+    """A caller with a valid token, and their roles."""
 
     caller: Caller
     roles: frozenset[Role]
 
 
 class AccessTokens:
-    """Checks access tokens of the tenant in the settings, for the audiences in the settings."""
+    """Validates access tokens of the tenant and the audiences in the settings."""
 
     def __init__(self, keys: SigningKeys, *, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._keys = keys
@@ -68,24 +68,24 @@ class AccessTokens:
         self._authority = f"https://{settings.cloud.authority}/{self._tenant}"
 
     async def check(self, authorization: str | None) -> SignedIn:
-        """Return whom the Authorization header speaks for.
+        """Return the caller whose token is in the Authorization header.
 
-        Raises Unauthenticated, with a message that is the same for every token that has this fault, and
-        TransientFailure when the keys can't be had.
+        Raises Unauthenticated, with the same message for every token that has this fault, and TransientFailure when
+        the signing keys can't be fetched.
         """
         claims = await self._signed(_bearer(authorization))
-        self._check_meant_for_us(claims)
+        self._check_claims(claims)
         return _signed_in(claims)
 
     def challenge(self, error: Unauthenticated) -> str:
-        """Return the WWW-Authenticate header (RFC 6750, section 3) that goes with `error`."""
+        """Return the WWW-Authenticate header for `error` (RFC 6750, section 3)."""
         challenge = f'Bearer authorization_uri="{self._authority}"'
         if isinstance(error, MissingToken):
             return challenge
         return f'{challenge}, error="invalid_token", error_description="{error}"'
 
     async def _signed(self, token: str) -> dict[str, Any]:
-        """Return the claims of a token that Entra ID signed; nothing else is known of them yet."""
+        """Return the claims of a token that Entra ID signed. They are not checked yet."""
         try:
             header = jwt.get_unverified_header(token)
         except jwt.InvalidTokenError:
@@ -95,10 +95,10 @@ class AccessTokens:
             raise Unauthenticated("The token is not signed by a key of Entra ID.")
         try:
             return jwt.decode(token, key, algorithms=[_ALGORITHM], options=_SIGNATURE_ONLY)
-        except jwt.InvalidTokenError:  # without a cause: PyJWT's messages may quote the token
-            raise Unauthenticated("The token's signature is wrong.") from None
+        except jwt.InvalidTokenError:  # without a cause: PyJWT's messages may contain the token
+            raise Unauthenticated("The token's signature is invalid.") from None
 
-    def _check_meant_for_us(self, claims: Mapping[str, Any]) -> None:
+    def _check_claims(self, claims: Mapping[str, Any]) -> None:
         now = self._clock().timestamp()
         audience = claims.get("aud")
         if claims.get("iss") not in self._issuers or claims.get("tid") != self._tenant:
@@ -114,7 +114,7 @@ class AccessTokens:
 def _bearer(authorization: str | None) -> str:
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise MissingToken("There is no access token: send Authorization: Bearer and a token of Entra ID.")
+        raise MissingToken("There is no access token: send Authorization: Bearer with an Entra ID access token.")
     token = token.strip()
     if len(token) > _LONGEST_TOKEN or not _TOKEN.fullmatch(token):
         raise _malformed()
@@ -132,10 +132,10 @@ def _is_time(value: object) -> bool:
 def _signed_in(claims: Mapping[str, Any]) -> SignedIn:
     app = _first_text(claims, _APPS)
     if app is None:
-        raise Unauthenticated("The token is no access token.")
+        raise Unauthenticated("The token is not an access token.")
     object_id = claims.get("oid")
     if not isinstance(object_id, str) or not _GUID.fullmatch(object_id.lower()):
-        raise Unauthenticated("The token does not say who calls: it has no oid.")
+        raise Unauthenticated("The token does not identify the caller: it has no oid.")
     name = _first_text(claims, _NAMES) or app
     readable = "".join(character for character in name if character.isprintable())[:_LONGEST_NAME]
     return SignedIn(Caller(readable, object_id.lower()), _roles(claims.get("roles")))
@@ -146,5 +146,5 @@ def _first_text(claims: Mapping[str, Any], names: tuple[str, ...]) -> str | None
 
 
 def _roles(listed: object) -> frozenset[Role]:
-    """Return those of our roles that are listed; others are another app's, or of a later version."""
+    """Return the listed roles that are ours; others belong to another app, or to a later version."""
     return frozenset(role for role in Role if role in listed) if isinstance(listed, list) else frozenset()

@@ -1,7 +1,7 @@
-"""The public keys that Entra ID signs the tenant's access tokens with, fetched when first needed, and kept.
+"""The public keys of the tenant's access tokens, fetched from Entra ID at first use and cached.
 
 Source: learn.microsoft.com, "Signing key rollover in the Microsoft identity platform". New keys are published before
-they are used; now and then one is replaced at once.
+they are used; in an emergency, a key is replaced immediately.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from shared.errors import SasquashError, TransientFailure
 
 _log = logging.getLogger(__name__)
 
-_LIFETIME = timedelta(hours=24)  # then they are fetched again: a key that was withdrawn must not be believed forever
-_PAUSE = timedelta(minutes=1)  # between two fetches: anyone may send tokens with made-up key ids
+_LIFETIME = timedelta(hours=24)  # then they are fetched again, so that a withdrawn key stops being trusted
+_PAUSE = timedelta(minutes=1)  # between two fetches: anyone can send tokens with invented key ids
 _PAUSE_AFTER_FAILURE = timedelta(seconds=5)
 _TIMEOUT = 5.0  # seconds
 _DOING = "Fetching Entra ID's signing keys"
@@ -35,7 +35,7 @@ class _KeySet(msgspec.Struct):
 
 
 class SigningKeys:
-    """The keys at `url` (a JSON Web Key Set) by their ids."""
+    """The keys at `url` (a JSON Web Key Set), by id."""
 
     def __init__(
         self,
@@ -53,25 +53,25 @@ class SigningKeys:
         self._failed = False
 
     async def find(self, key_id: str) -> PyJWK | None:
-        """Return the key, None if Entra ID has none of this id. Raises TransientFailure when it can't be asked."""
-        if self._is_to_fetch(key_id):
+        """Return the key, None if Entra ID has no key with this id. Raises TransientFailure if the fetch failed."""
+        if self._needs_fetch(key_id):
             async with self._fetching:
-                if self._is_to_fetch(key_id):  # still, after whoever was first
+                if self._needs_fetch(key_id):  # another caller may have fetched them meanwhile
                     await self._refresh()
         key = self._keys.get(key_id)
         if key is None and self._failed:
             raise TransientFailure(
-                f"{_DOING} failed, and the token's is not among those known.",
+                f"{_DOING} failed, and the token's key is not cached.",
                 retry_after=_PAUSE_AFTER_FAILURE.total_seconds(),
             )
         return key
 
-    def _is_to_fetch(self, key_id: str) -> bool:
+    def _needs_fetch(self, key_id: str) -> bool:
         now = self._clock()
         return now >= self._fetch_at and (key_id not in self._keys or now >= self._stale_at)
 
     async def _refresh(self) -> None:
-        """Fetch the keys; where that fails, those that are known stay."""
+        """Fetch the keys; on failure, keep the cached ones."""
         now = self._clock()
         try:
             self._keys = await self._fetch()
@@ -94,12 +94,12 @@ class SigningKeys:
             raise from_status(response.status_code, None, doing=_DOING, retry_after=retry_after(response.headers))
         keys = _read(body)
         if not keys:
-            raise TransientFailure(f"{_DOING} failed: the answer holds none.")
+            raise TransientFailure(f"{_DOING} failed: the response has none.")
         return keys
 
 
 def _read(body: bytes) -> dict[str, PyJWK]:
-    """Return the RSA signing keys in a key set; what else it holds is for others."""
+    """Return the RSA signing keys in a key set, and ignore all others."""
     try:
         entries = msgspec.json.decode(body, type=_KeySet).keys
     except msgspec.DecodeError:

@@ -1,12 +1,14 @@
-"""POST /api/intake/{source}: a report of another tool, answered item by item."""
+"""POST /api/intake/{source}: accepts a report of another tool, and returns a result for each item."""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Annotated
 
 import azure.functions as func
+from msgspec import Meta, Struct
 
 from shared.api import problems
 from shared.api.intake.delivery_cache import Deliveries
@@ -18,32 +20,35 @@ from shared.errors import InvalidRequest, QuotaExceeded, SasquashError, Unauthen
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
 from shared.sources.json_body import TooLarge
-from shared.sources.parsing import Item, Result, items_of
+from shared.sources.parsing import Item, ItemResponse, Result, items_of
 
 _log = logging.getLogger(__name__)
 
 LONGEST = 4 * 1024 * 1024  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a report, item by item."""
+class Reported(Struct, frozen=True, kw_only=True):
+    """The results of a report."""
 
-    items: tuple[Item, ...]
+    accepted: Annotated[int, Meta(ge=0)]
+    ignored: Annotated[int, Meta(ge=0)]
+    invalid: Annotated[int, Meta(ge=0)]
+    items: tuple[ItemResponse, ...]
 
-    def to_json(self) -> dict[str, object]:
-        """Return the body of the answer."""
-        counted = {result.value: sum(item.result is result for item in self.items) for result in Result}
-        return {**counted, "items": [item.to_json(number) for number, item in enumerate(self.items)]}
-
-    @property
-    def status(self) -> int:
-        """202 where something is on its way, else 200."""
-        return 202 if any(item.result is Result.ACCEPTED for item in self.items) else 200
+    @classmethod
+    def of(cls, items: Sequence[Item]) -> "Reported":
+        """Return the response for `items`."""
+        counts = Counter(item.result for item in items)
+        return cls(
+            accepted=counts[Result.ACCEPTED],
+            ignored=counts[Result.IGNORED],
+            invalid=counts[Result.INVALID],
+            items=tuple(item.response(number) for number, item in enumerate(items)),
+        )
 
 
 class Intake:
-    """Answers the reports of other tools."""
+    """Accepts the reports of other tools."""
 
     def __init__(
         self,
@@ -59,25 +64,25 @@ class Intake:
         self._alerts = alerts
         self._quotas = quotas
         self._clock = clock
-        self._deliveries: Deliveries[Answer] = Deliveries(clock=clock)
+        self._deliveries: Deliveries[Reported] = Deliveries(clock=clock)
 
     async def receive(self, request: func.HttpRequest) -> func.HttpResponse:
-        """Take a report in. Before it is known to be its source's own, nothing of it is looked at."""
+        """Accept a report. Its source is authenticated before anything of it is read."""
         try:
             answer = await self._receive(request)
         except Unauthenticated as error:
             _log.warning("A report to the intake was refused: %s", error)
             return problems.answer(error, challenge=self._reporters.challenge(error))
         except SasquashError as error:
-            _log.warning("A report to the intake came to nothing (%s): %s", error.code, error)
+            _log.warning("A report to the intake failed (%s): %s", error.code, error)
             return problems.answer(error)
-        return as_json(answer.to_json(), status=answer.status)
+        return as_json(answer, status=202 if answer.accepted else 200)
 
-    async def _receive(self, request: func.HttpRequest) -> Answer:
+    async def _receive(self, request: func.HttpRequest) -> Reported:
         reporter = self._reporters.find(str(request.route_params.get("source", "")))
         body = request.get_body()
         if len(body) > LONGEST:
-            raise TooLarge(f"The body is over {LONGEST} bytes: report it in parts, or pipe it (docs/sources.md).")
+            raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
         posted = Posted(request.headers, body)
         delivery = await reporter.authenticate(posted)
         known = self._deliveries.answered(reporter.name, delivery)
@@ -87,10 +92,10 @@ class Intake:
         self._deliveries.note(reporter.name, delivery, answer)
         return answer
 
-    async def _take(self, reporter: Reporter, posted: Posted) -> Answer:
-        """Publish what a report holds, all of it or nothing. Raises TransientFailure: it is to be sent again."""
+    async def _take(self, reporter: Reporter, posted: Posted) -> Reported:
+        """Publish the findings of a report, all or none. Raises TransientFailure: the source has to send it again."""
         try:
-            # A long report takes a second, and other reports come meanwhile.
+            # In a thread: parsing a long report takes a second.
             items = await asyncio.to_thread(
                 lambda: items_of(reporter.read(posted), source=reporter.name, now=self._clock())
             )
@@ -101,10 +106,10 @@ class Intake:
         wait = self._quotas.take(reporter.name, amount) if amount else 0.0
         if wait:
             raise QuotaExceeded(
-                "The source reports more credentials than SASQUASH_INTAKE_QUOTA lets it. Nothing was published: send "
-                "it again later.",
+                "The source exceeds SASQUASH_INTAKE_QUOTA (credentials per hour). Nothing was published: send the "
+                "report again later.",
                 retry_after=wait,
             )
         await self._publisher.publish(findings.values(), source=reporter.name)
         read = await self._alerts.take(item.alert for item in items if item.alert is not None)
-        return Answer(tuple(item if item.alert is None else item.read_as(read[item.alert]) for item in items))
+        return Reported.of([item if item.alert is None else item.read_as(read[item.alert]) for item in items])

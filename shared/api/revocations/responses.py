@@ -1,128 +1,342 @@
-"""A record as JSON, for people and programs: all that is in it, but nothing that opens anything.
+"""The JSON that the API returns for records. Nothing in it can be used as a credential.
 
-The proof tokens stay out, as does what only the machinery needs. docs/openapi.yaml describes every field, and a test
-holds the two together.
+docs/openapi.yaml has the schemas of these Structs: `make openapi` writes them, and a test compares the two.
 """
 
-import json
 from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from shared.domain.decision.effective_permissions import of_record
-from shared.domain.finding import Finding
-from shared.domain.revocation import Execution, LockedDown, Revocation
-from shared.sas import Credential, assess
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-type Json = dict[str, object]
+from shared.domain.alert import AlertSource
+from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, State
+from shared.domain.target import ActionKind, Lockdown
+from shared.sas import Kind, Service, Severity
 
-
-def summary(revocation: Revocation, *, now: datetime) -> Json:
-    """Return what a list shows of a record."""
-    finding, credential, plan = revocation.finding, revocation.finding.credential, revocation.plan
-    granted = of_record(revocation)
-    return {
-        "id": revocation.fingerprint,
-        "state": revocation.state,
-        "reason": revocation.reason,
-        "detail": revocation.detail,
-        "kind": _kind(finding),
-        "c3id": credential.c3id if credential is not None else None,
-        "severity": assess(granted, now=now).severity if granted is not None else None,
-        "account": revocation.account_name,
-        "action": plan.action if plan is not None else None,
-        "target": plan.target if plan is not None else None,
-        "source": finding.source,
-        "received_at": revocation.received_at,
-        "changed_at": revocation.changes[-1].at if revocation.changes else revocation.received_at,
-        "deadline": revocation.deadline,
-    }
+type Time = Annotated[datetime, Meta(tz=True)]
+type AccountName = Annotated[str, Meta(pattern="^[a-z0-9]{3,24}$")]
+type Fingerprint = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+type Json = dict[str, Any]
+type RecordKind = Literal[
+    "account_sas",
+    "service_sas",
+    "policy_sas",
+    "user_delegation_sas",
+    "account_key",
+    "alert",
+    "order",
+    "unreadable_report",
+]
 
 
-def whole(revocation: Revocation, *, now: datetime) -> Json:
-    """Return everything that a person may want to know of a record, but for its history."""
-    finding, account, execution = revocation.finding, revocation.account, revocation.execution
-    credential = finding.credential
-    return summary(revocation, now=now) | {
-        "account_id": account.id if account is not None else None,
-        "leak": _leak(credential, of_record(revocation) or credential, now=now) if credential is not None else None,
-        "order": finding.order if finding.evidence is None else None,
-        "evidence": finding.evidence,
-        "url": finding.url,
-        "detected_at": finding.detected_at,
-        "reported_by": finding.reported_by,
-        "reported_because": finding.reason,
-        "sightings": revocation.sightings,
-        "alerts": revocation.alerts,
-        "closed_alerts": revocation.closed_alerts,
-        "verdict": {
-            "key": revocation.key_name,
-            "key_sha256": revocation.key_sha256,
-            "attributed_at": revocation.attributed_at,
-        },
-        "liveness": revocation.liveness,
-        "decided_by": revocation.decided_by,
-        "plan": revocation.plan,
-        "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
-        "approval": revocation.approval,
-        "execution": _execution(execution) if execution is not None else None,
-        "verification": revocation.verification,
-        "key_distribution": revocation.key_distribution,
-        "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,
-        "incident": revocation.filed,
-        "usage": revocation.usage,
-        "remains": revocation.remains,
-        "owners": revocation.owners,
-        "owners_rejected": revocation.owners_rejected,
-        "notifications": revocation.notifications,
-    }
+class Caller(Struct, frozen=True):
+    """A person or an app."""
+
+    name: str
+    object_id: Annotated[str, Meta(description="Identifies the caller: two callers may have one name.")]
 
 
-def _kind(finding: Finding) -> str:
-    """The kind of credential; or what stands in for one."""
-    if finding.credential is not None:
-        return finding.credential.kind
-    if finding.evidence is not None:
-        return "alert"
-    return "order" if finding.order is not None else "unreadable_report"
+class Alert(Struct, frozen=True):
+    """An alert of another tool, and its location there."""
+
+    source: AlertSource
+    place: Annotated[str, Meta(description="owner/repository, organization/project/repository, or empty.")]
+    alert: Annotated[str, Meta(description="Its number or id.")]
 
 
-def _leak(credential: Credential, granted: Credential, *, now: datetime) -> Json:
-    """`granted` is the credential with the rights and the end that its stored access policy gives it."""
-    risk = assess(granted, now=now)
-    return {
-        "credential": credential.to_json(),
-        "service": credential.service,
-        "resource_kind": credential.resource_kind,
-        "container": credential.container,
-        "path": credential.resource_path or None,
-        "policy": credential.policy,
-        "permissions": granted.permissions,
-        "starts": credential.starts,
-        "expires": granted.expires,
-        "grants": risk.grants,
-        "reasons": risk.reasons,
-        "notes": risk.notes,
-    }
+class Sighting(Struct, frozen=True):
+    """A later report of the same leak."""
+
+    source: str
+    url: str | None
+    detected_at: Time
+    alert: Alert | None
 
 
-def _execution(execution: Execution) -> Json:
-    return {
-        "action": execution.action,
-        "target": execution.target,
-        "at": execution.at,
-        "old_sha256": execution.old_sha256 or None,
-        "new_sha256": execution.new_sha256 or None,
-        "confirmed_by": execution.confirmed_by,
-        "correlation_id": execution.correlation_id,
-        "notes": execution.notes,
-    }
+class ClosedAlert(Struct, frozen=True):
+    """An alert that needs no more work, and what was done with it."""
+
+    alert: Alert
+    at: Time
+    said: str
 
 
-def _lockdown(locked: LockedDown) -> Json:
-    """`before` and `after` are ARM's properties."""
-    return {
-        "kind": locked.kind,
-        "at": locked.at,
-        "before": json.loads(locked.before),
-        "after": json.loads(locked.after) if locked.after else None,
-        "undone_at": locked.undone_at,
-    }
+class Credential(Struct, frozen=True):
+    """The credential without its secret."""
+
+    kind: Kind
+    host: str | None
+    path: str | None
+    parameters: Annotated[dict[str, str], Meta(description="The token's parameters, without its signature.")]
+    signature_sha256: Fingerprint | UnsetType = UNSET
+    key_sha256: Fingerprint | UnsetType = UNSET
+
+
+class Leak(Struct, frozen=True):
+    """The credential without its secret, and what it allows."""
+
+    credential: Credential
+    service: Service | None
+    resource_kind: str | None
+    container: Annotated[str | None, Meta(description="The signed container, share, queue or table.")]
+    path: Annotated[str | None, Meta(description="The signed path in it.")]
+    policy: Annotated[str | None, Meta(description="The stored access policy's id.")]
+    permissions: str | None
+    starts: Time | None
+    expires: Time | None
+    grants: Annotated[str, Meta(description="What it allows its holder to do.")]
+    reasons: Annotated[tuple[str, ...], Meta(description="Why it has this severity.")]
+    notes: Annotated[tuple[str, ...], Meta(description="Other properties of the credential.")]
+
+
+class Order(Struct, frozen=True):
+    """A containment action that was ordered without a leaked credential."""
+
+    account: AccountName
+    action: ActionKind
+    target: str
+
+
+class Evidence(Struct, frozen=True):
+    """An alert's description of a token that is not available. An order based on it requires approval."""
+
+    account: AccountName
+    key: Annotated[Literal["key1", "key2"], Meta(description="The key that signed it, by the alert.")]
+    title: str
+    seen_at: Time
+    signature_sha256: str | None
+    permissions: tuple[str, ...]
+    services: tuple[str, ...]
+    resource_types: tuple[str, ...]
+    addresses: Annotated[str | None, Meta(description="The addresses from which it may be used.")]
+    expires: Time | None
+
+
+class Verdict(Struct, frozen=True):
+    """The key that signed the credential, by signature verification."""
+
+    key: Annotated[str | None, Meta(description="key1 or key2.")]
+    key_sha256: str | None
+    attributed_at: Time | None
+
+
+class Liveness(Struct, frozen=True):
+    """Azure's response to the leaked token itself. Only a user delegation SAS is tested."""
+
+    at: Time
+    alive: bool | None
+    said: str
+
+
+class Plan(Struct, frozen=True):
+    """The containment action that was chosen."""
+
+    action: ActionKind
+    account_id: str
+    target: str
+    version: Annotated[str, Meta(description="SHA-256 of the key, or of the policy as it is now; or empty.")]
+    reason: str
+    steps: Annotated[tuple[str, ...], Meta(description="In order.")]
+    impact: Annotated[tuple[str, ...], Meta(description="What stops working.")]
+    digest: Annotated[str, Meta(description="Identifies the plan. An approval names it.")]
+
+
+class Approval(Struct, frozen=True):
+    """The approval of the plan."""
+
+    by: Annotated[Caller | None, Meta(description="Null where SASQUASH_AT_DEADLINE approved it.")]
+    at: Time
+    digest: str
+    reason: str
+
+
+class Execution(Struct, frozen=True):
+    """The containment action that was run."""
+
+    action: ActionKind
+    target: str
+    at: Time
+    old_sha256: Annotated[str | None, Meta(description="SHA-256 of the former key or policy.")]
+    new_sha256: Annotated[str | None, Meta(description="SHA-256 of the key or policy that replaced it.")]
+    confirmed_by: Annotated[
+        Literal["answer", "listing"], Meta(description="Azure's answer; or a listing where the answer was lost.")
+    ]
+    correlation_id: Annotated[str | None, Meta(description="The correlation id of Azure Resource Manager.")]
+    notes: tuple[str, ...]
+
+
+class Verification(Struct, frozen=True):
+    """Whether Azure still accepts the credential."""
+
+    outcome: Outcome
+    at: Time
+    evidence: tuple[str, ...]
+    accepted: Annotated[bool, Meta(description="Whether the last token of the old key was accepted.")]
+
+
+class KeyDistribution(Struct, frozen=True):
+    """Whether the new key is in the Key Vault secret that its consumers read."""
+
+    outcome: KeyDistributionOutcome
+    at: Time
+    said: str
+    secret: Annotated[str | None, Meta(description="The Key Vault secret's id, without a version.")]
+
+
+class LockedDown(Struct, frozen=True):
+    """A lockdown of the account, with the properties that it changed."""
+
+    kind: Lockdown
+    at: Time
+    before: Annotated[Json, Meta(description="ARM's properties before the lockdown.")]
+    after: Annotated[Json | None, Meta(description="ARM's properties since then, null while they are unknown.")]
+    undone_at: Time | None
+
+
+class Incident(Struct, frozen=True):
+    """The incident that was filed, and the state that it shows."""
+
+    item_id: str
+    state: State
+    reason: Reason | None
+
+
+class UsedObject(Struct, frozen=True):
+    """An object that the leaked credential was used on."""
+
+    name: str
+    requests: int
+    written: int
+
+
+class UsageClient(Struct, frozen=True):
+    """A client in the storage logs."""
+
+    address: str
+    agent: Annotated[str, Meta(description="The user agent that it sent.")]
+    requests: int
+
+
+class Usage(Struct, frozen=True):
+    """What the storage logs have about the use of the leaked credential."""
+
+    at: Time
+    days: Annotated[int, Meta(description="How many days of logs were queried.")]
+    unknown: Annotated[str, Meta(description="Why nothing is known; else empty.")]
+    requests: int
+    served: Annotated[int, Meta(description="Requests that were accepted.")]
+    served_after: Annotated[int, Meta(description="Requests that were accepted after the revocation.")]
+    writes: int
+    deletes: int
+    bytes_out: int
+    first: Time | None
+    last: Time | None
+    objects: tuple[UsedObject, ...]
+    clients: tuple[UsageClient, ...]
+    others: Annotated[
+        tuple[UsageClient, ...] | None,
+        Meta(description="Other clients of the key that signed the leak; null where they were not queried."),
+    ]
+
+
+class Owner(Struct, frozen=True):
+    """A person to notify."""
+
+    address: str
+    name: str | None
+    found_by: str
+
+
+class Notification(Struct, frozen=True):
+    """A mail that was sent."""
+
+    state: State
+    to: tuple[str, ...]
+    at: Time
+    reason: Reason | None
+
+
+class HistoryEntry(Struct, frozen=True):
+    """One event in the history of a record."""
+
+    at: Time
+    who: Annotated[str, Meta(description="Name and object id of a person or an app, or sasquash.")]
+    state: State
+    what: str
+    evidence: Annotated[str, Meta(description="The reasons of a change of state; else empty.")]
+    correlation_id: Annotated[str | None, Meta(description="The change's id in Azure's activity log.")]
+
+
+class Summary(Struct, frozen=True):
+    """A record in a list."""
+
+    id: Fingerprint
+    state: State
+    reason: Reason | None
+    detail: Annotated[str, Meta(description="What led to this state.")]
+    kind: Annotated[RecordKind, Meta(description="What leaked; or what the record is about instead.")]
+    c3id: Annotated[str | None, Meta(description="Microsoft's cross-company correlating id of the signature or key.")]
+    severity: Severity | None
+    account: Annotated[str | None, Meta(description="The storage account's name.")]
+    action: ActionKind | None
+    target: Annotated[str | None, Meta(description="What the action changes, such as key2 or blob/models/partners.")]
+    source: Annotated[str, Meta(description="The person or tool that reported it.")]
+    received_at: Time
+    changed_at: Time
+    deadline: Annotated[Time | None, Meta(description="Until when it can be approved.")]
+
+
+class Revocation(Summary, frozen=True, kw_only=True):
+    """Everything that is known of one leak, or of one order."""
+
+    account_id: Annotated[str | None, Meta(description="The storage account's ARM id.")]
+    leak: Leak | None
+    order: Order | None
+    evidence: Evidence | None
+    url: Annotated[str | None, Meta(description="Where it was found.")]
+    detected_at: Time
+    reported_by: Annotated[
+        Caller | None, Meta(description="The caller who reported or ordered it; null where it came as an event.")
+    ]
+    reported_because: Annotated[str, Meta(description="The caller's reason, or empty.")]
+    sightings: Annotated[tuple[Sighting, ...], Meta(description="Later reports of the same leak.")]
+    alerts: Annotated[tuple[Alert, ...], Meta(description="Alerts of other tools, closed once it is revoked.")]
+    closed_alerts: tuple[ClosedAlert, ...]
+    verdict: Verdict
+    liveness: Liveness | None
+    decided_by: Annotated[str, Meta(description="The mode or rule that decided.")]
+    plan: Plan | None
+    at_deadline: Annotated[
+        AtDeadline | None,
+        Meta(description="What happens to the plan if it is not decided on by the deadline; else null."),
+    ]
+    approval: Approval | None
+    execution: Execution | None
+    verification: Verification | None
+    key_distribution: KeyDistribution | None
+    lockdown: LockedDown | None
+    incident: Incident | None
+    usage: Annotated[Usage | None, Meta(description="Null until the storage logs were queried.")]
+    remains: Annotated[
+        tuple[str, ...] | None, Meta(description="Exposure that remains after the revocation; null until checked.")
+    ]
+    owners: Annotated[tuple[Owner, ...] | None, Meta(description="People to notify; null until looked up.")]
+    owners_rejected: Annotated[tuple[str, ...], Meta(description="People who are not notified, and why.")]
+    notifications: tuple[Notification, ...]
+    history: Annotated[
+        tuple[HistoryEntry, ...] | UnsetType,
+        Meta(description="Oldest first. Only where a single record is read."),
+    ] = UNSET
+
+
+class Revocations(Struct, frozen=True):
+    """Records in full."""
+
+    revocations: Annotated[tuple[Revocation, ...], Meta(min_length=1)]
+
+
+class Page(Struct, frozen=True):
+    """Some records."""
+
+    revocations: tuple[Summary, ...]
+    next: Annotated[str | None, Meta(description="Where the next page begins; null on the last one.")]

@@ -1,67 +1,36 @@
-"""The routes of the responders' API. Each knows who may call it, reads what is asked, and has the desk do it."""
+"""The routes of the responders' API: roles, requests and responses of each."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any
 
 import azure.functions as func
 
 from shared.api import problems
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
-from shared.api.auth.authorize import Act, answer_call, require
+from shared.api.auth.authorize import Handler, answer_call, require
 from shared.api.responses import as_json
-from shared.api.revocations import requests, responses
-from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
-from shared.domain.caller import Caller
+from shared.api.revocations import rendering, requests
+from shared.api.revocations.requests import OrderRequest
+from shared.api.revocations.responses import Page, Revocations
+from shared.api.revocations.service import RevocationService
 from shared.domain.revocation import Revocation, State
-from shared.persistence.revocations import HistoryEntry
+from shared.sources import json_body
 
 _ANYONE = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _RESPONDERS = frozenset({Role.RESPONDER, Role.APPROVER})
 _APPROVERS = frozenset({Role.APPROVER})
 
-_UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # something more comes of itself, and soon
-
-
-class RevocationService(Protocol):
-    """What people may do to records. All raise SasquashError; what is done stands in the record, with who did it."""
-
-    async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Return a record for each credential in the text, taken up; none when it holds none."""
-
-    async def dry_run(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Return the records that `report` would make. Nothing is written, changed, or sent."""
-
-    async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
-        """Return the record of an order, which awaits a second person."""
-
-    async def approve(self, fingerprint: str, *, digest: str, reason: str, caller: Caller) -> Revocation:
-        """Carry out the plan that has this digest."""
-
-    async def reject(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Dismiss the record that waits for a decision."""
-
-    async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Decide anew on a record that ended without a pull."""
-
-    async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Give the account back what the lockdown took."""
-
-    async def wait(self, fingerprints: tuple[str, ...], *, seconds: float) -> tuple[Revocation, ...]:
-        """Return the records once nothing more comes of them soon, or after `seconds`."""
-
-    async def read(self, fingerprint: str) -> tuple[Revocation, tuple[HistoryEntry, ...]]:
-        """Return a record and its history. Raises NoSuchRecord."""
-
-    async def page(self, query: PageQuery) -> Page:
-        """Return some records. Raises InvalidRequest for a continuation that none of us gave."""
+_UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # states that change soon without a person
 
 
 class Responder:
-    """Answers the requests of people and of their programs."""
+    """Answers the requests of responders and their programs."""
 
-    def __init__(self, desk: RevocationService, tokens: AccessTokens, *, clock: Callable[[], datetime]) -> None:
-        self._revocations = desk
+    def __init__(
+        self, revocations: RevocationService, tokens: AccessTokens, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._revocations = revocations
         self._tokens = tokens
         self._clock = clock
 
@@ -93,11 +62,11 @@ class Responder:
         """POST /api/revocations/{id}/undo-lockdown."""
         return await self._answer(request, _APPROVERS, self._undo_lockdown)
 
-    async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], act: Act) -> func.HttpResponse:
-        return await answer_call(self._tokens, request, roles, act)
+    async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], handle: Handler) -> func.HttpResponse:
+        return await answer_call(self._tokens, request, roles, handle)
 
     async def _submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        asked = requests.read_submission(request)
+        asked = requests.read_submission(_body(request))
         if isinstance(asked, OrderRequest):
             require(who, _APPROVERS)
             return self._several((await self._revocations.order(asked, caller=who.caller),), status=202)
@@ -113,18 +82,17 @@ class Responder:
         return self._several(records, status=202)
 
     async def _list(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        page = await self._revocations.page(requests.read_page_query(request))
+        page = await self._revocations.page(requests.read_page_query(request.url))
         now = self._clock()
-        return as_json(
-            {"revocations": [responses.summary(record, now=now) for record in page.revocations], "next": page.next}
-        )
+        summaries = tuple(rendering.summary(record, now=now) for record in page.revocations)
+        return as_json(Page(revocations=summaries, next=page.next))
 
     async def _read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        record, history = await self._revocations.read(requests.read_id(request))
-        return as_json(responses.whole(record, now=self._clock()) | {"history": history})
+        record, history = await self._revocations.read(_id(request))
+        return as_json(rendering.whole(record, now=self._clock(), history=history))
 
     async def _approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, approval = requests.read_id(request), requests.read_approval(request)
+        fingerprint, approval = _id(request), requests.read_approval(_body(request))
         return self._one(
             await self._revocations.approve(
                 fingerprint, digest=approval.digest, reason=approval.reason, caller=who.caller
@@ -132,28 +100,36 @@ class Responder:
         )
 
     async def _reject(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, reason = requests.read_id(request), requests.read_reason(request)
+        fingerprint, reason = _id(request), requests.read_reason(_body(request))
         return self._one(await self._revocations.reject(fingerprint, reason=reason, caller=who.caller))
 
     async def _retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, reason = requests.read_id(request), requests.read_reason(request)
+        fingerprint, reason = _id(request), requests.read_reason(_body(request))
         return self._one(await self._revocations.retry(fingerprint, reason=reason, caller=who.caller))
 
     async def _undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, reason = requests.read_id(request), requests.read_reason(request)
+        fingerprint, reason = _id(request), requests.read_reason(_body(request))
         return self._one(await self._revocations.undo_lockdown(fingerprint, reason=reason, caller=who.caller))
 
     def _one(self, record: Revocation) -> func.HttpResponse:
-        return as_json(responses.whole(record, now=self._clock()))
+        return as_json(rendering.whole(record, now=self._clock()))
 
     def _several(self, records: Sequence[Revocation], *, status: int) -> func.HttpResponse:
         if not records:
             raise problems.NoCredentialFound(
-                "The text holds no credential of Azure Storage. Report it with what stood around it: the whole URL, "
+                "The text contains no Azure Storage credential. Include the surrounding text: the whole URL, "
                 "connection string or file."
             )
         now = self._clock()
-        body = {"revocations": [responses.whole(record, now=now) for record in records]}
+        body = Revocations(revocations=tuple(rendering.whole(record, now=now) for record in records))
         is_new = status == 202 and len(records) == 1
         headers = {"Location": f"/api/revocations/{records[0].fingerprint}"} if is_new else {}
         return as_json(body, status=status, headers=headers)
+
+
+def _body(request: func.HttpRequest) -> dict[str, Any]:
+    return json_body.read(request.get_body(), content_type=request.headers.get("content-type", ""))
+
+
+def _id(request: func.HttpRequest) -> str:
+    return requests.read_id(str(request.route_params.get("id", "")))

@@ -1,8 +1,8 @@
-"""What a person may do to the records: report, order, approve, reject, retry, undo a lockdown, and look.
+"""What people do with records: report, order, approve, reject, retry, undo a lockdown, and read.
 
-An act is one write of the record, guarded by its ETag: of two people who decide at once, the first one counts. A
-message that goes out before that write carries the act on should this worker die after it. Who calls, and in which
-role, has been checked before; whether it takes a second person is checked in `acts`.
+A decision is one write of the record, guarded by its ETag: of two simultaneous decisions, the first one counts. A
+message that is sent before the write resumes the record if this process crashes after it. The caller and the role
+were checked before; `transitions` checks whether a second person is required.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.actions.registry import ACTION_SPECS
@@ -26,259 +26,257 @@ from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
 from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
-from shared.persistence.accounts import AccountTable
-from shared.persistence.queues import SAFETY_NET, Message, Queues
-from shared.persistence.revocations import HistoryEntry, Ledger
+from shared.persistence.queues import SAFETY_NET, Message
+from shared.persistence.revocations import HistoryEntry
+from shared.persistence.store import Store
 from shared.redaction import redact
-from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")  # else the row of another thing than a record might be read
-_WRITE_TIME = 30.0  # seconds for the write itself: it stands before the message comes, or it was never made
-_PATIENCE = 20.0  # seconds for what is done while the caller waits
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two looks
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")  # any other text might be the key of another kind of row
+_WRITE_TIME = 30.0  # seconds for the write: it is done before the message arrives, or it never happened
+_PATIENCE = 20.0  # seconds of work while the caller waits
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two reads
 _NO_ACCOUNT_FOR_ORDERS = frozenset({Reason.NOT_OURS, Reason.OWN_STORAGE})
 _NO_POLICY_FOR_ORDERS = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
 _SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 
-type Act = Callable[[Revocation], Revocation]
-"""What an act makes of the record as it stands; raises WrongState or NotPermitted where it may not be done."""
+type Decision = Callable[[Revocation], Revocation]
+"""Returns the decided record; raises WrongState or NotPermitted where the decision is not allowed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationService:
-    """Does what people ask for, and answers with the records as they stand then."""
+    """Carries out requests, and returns the records as they are afterwards.
 
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        containment: Containment,
-        work: AccountSessions,
-        ledger: Ledger,
-        table: AccountTable,
-        queues: Queues,
-        reporting: Submissions,
-        undo: Callable[[LockedDown, AccountFacts], Awaitable[LockedDown]],
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        """`undo` is that of the lockdown lever."""
-        self._settings = settings
-        self._containment = containment
-        self._work = work
-        self._ledger = ledger
-        self._table = table
-        self._queues = queues
-        self._reporting = reporting
-        self._undo = undo
-        self._clock = clock
-        self._new_id = new_id
-        self._sleep = sleep
+    `undo` puts back what a lockdown changed: `LockdownAction.undo`. `second_person` is the setting of that name.
+    """
+
+    store: Store
+    containment: Containment
+    sessions: AccountSessions
+    submissions: Submissions
+    undo: Callable[[LockedDown, AccountFacts], Awaitable[LockedDown]]
+    second_person: bool
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def report(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Take in what leaked in a text, as `Submissions.take_in`."""
-        return await self._reporting.take_in(request, caller=caller)
+        """Contain the leaks in a text: see `Submissions.contain`."""
+        return await self.submissions.contain(request, caller=caller)
 
     async def dry_run(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Tell what would come of a text, as `Submissions.preview`."""
-        return await self._reporting.preview(request, caller=caller)
+        """Preview a report: see `Submissions.preview`."""
+        return await self.submissions.preview(request, caller=caller)
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
-        """Have a lever pulled without a leaked text, once a second person has approved.
+        """Order a containment action without a leaked text. A second person has to approve it.
 
-        Raises InvalidRequest, also for an account that is not one of those that Sasquash looks after and for a policy
-        that ends nothing; TransientFailure or Blocked where the account can't be looked at.
+        Raises InvalidRequest, also for an account outside the monitored subscriptions and for a policy that is
+        missing or expired; TransientFailure or Blocked where the account can't be read.
         """
         try:
             ACTION_SPECS[request.action].check_target(request.target)
         except InvalidTarget as error:
             raise InvalidRequest(f"target: {error}") from None
-        identity = f"order|{request.account}|{request.action}|{request.target}|{self._new_id()}"
+        identity = f"order|{request.account}|{request.action}|{request.target}|{self.store.new_id()}"
         finding = Finding(
             fingerprint=hashlib.sha256(identity.encode()).hexdigest(),
             credential=None,
             source="responder",
             url=None,
-            detected_at=self._clock(),
+            detected_at=self.store.clock(),
             order=Order(request.account, request.action, request.target),
             reported_by=caller,
             reason=redact(request.reason),
         )
         await self._check_order(finding, request)
-        await self._containment.take(Reported(finding), patience=_PATIENCE)
-        return await self._standing(finding.fingerprint)
+        await self.containment.take(Reported(finding), patience=_PATIENCE)
+        return await self._read(finding.fingerprint)
 
     async def _check_order(self, finding: Finding, request: OrderRequest) -> None:
-        """Raise what `order` raises where it would come to nothing: a slip of the pen is best told at once."""
+        """Raise the errors of `order` for an order that would have no effect, such as one with a typing error."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                expected = await self._containment.preview(Reported(finding))
+                expected = await self.containment.preview(Reported(finding))
         except TimeoutError:
             raise TransientFailure(
-                f"{request.account} could not be looked at within {_PATIENCE:.0f} s: nothing was ordered. Try again."
+                f"{request.account} could not be read within {_PATIENCE:.0f} s: nothing was ordered. Try again."
             ) from None
         if expected.reason in _NO_ACCOUNT_FOR_ORDERS:
             raise InvalidRequest(f"account: {expected.detail}")
         if expected.reason in _NO_POLICY_FOR_ORDERS:
             raise InvalidRequest(
-                f"target: {request.account} has no such stored access policy, or it has ended: no token of it is "
-                "accepted. Look at the spelling."
+                f"target: {request.account} has no such stored access policy, or it has expired. Azure accepts no "
+                "token of it. Check the spelling."
             )
 
     async def approve(self, fingerprint: str, *, digest: str, reason: str, caller: Caller) -> Revocation:
-        """Approve the plan with this digest, and carry it out. Raises WrongState or NotPermitted."""
-        approval = Approval(caller, self._clock(), digest, redact(reason))
-        second_person = self._settings.second_person
+        """Approve the plan with this digest, and run it. Raises WrongState or NotPermitted."""
+        approval = Approval(caller, self.store.clock(), digest, redact(reason))
 
         def approve(current: Revocation) -> Revocation:
-            return transitions.approved(current, approval, second_person=second_person)
+            return transitions.approved(current, approval, second_person=self.second_person)
 
-        return await self._go_on(
+        return await self._decide_and_contain(
             fingerprint, approve, at=approval.at, what=f"Approved. Reason: {approval.reason}", caller=caller
         )
 
     async def reject(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Decide that the plan is not to be carried out. Raises WrongState."""
-        why, now = redact(reason), self._clock()
+        """Reject the plan. Raises WrongState."""
+        why, now = redact(reason), self.store.clock()
 
         def reject(current: Revocation) -> Revocation:
             return transitions.rejected(current, by=str(caller), reason=why, now=now)
 
         await self._write(fingerprint, reject, at=now, what=f"Rejected. Reason: {why}", caller=caller)
-        return await self._key_distribution(fingerprint)
+        return await self._follow_up(fingerprint)
 
     async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Look anew at what failed, is unresolved, was only observed, or waited too long. Raises WrongState."""
-        why, now = redact(reason), self._clock()
+        """Process again what failed, is unresolved or observed, or was not decided in time. Raises WrongState."""
+        why, now = redact(reason), self.store.clock()
 
         def retry(current: Revocation) -> Revocation:
             return transitions.retried(current, by=str(caller), reason=why, now=now)
 
-        return await self._go_on(fingerprint, retry, at=now, what=f"Retried. Reason: {why}", caller=caller)
+        return await self._decide_and_contain(
+            fingerprint, retry, at=now, what=f"Retried. Reason: {why}", caller=caller
+        )
 
     async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
         """Put back what a lockdown changed, while no containment runs on the account.
 
-        Raises WrongState, also where somebody changed the account since; AccountBusy, TransientFailure or Blocked.
-        It may be asked for again.
+        Raises WrongState, also where the account has been changed since; AccountBusy, TransientFailure or Blocked.
+        Idempotent.
         """
-        why, now = redact(reason), self._clock()
-        _, account = transitions.way_back(await self._standing(fingerprint))
-        async with self._work.locked(account.name, fingerprint, urgent=True) as held:
-            await self._after(held)
-            locked, account = transitions.way_back(await self._standing(fingerprint))
-            undone = await self._undo(locked, account)
+        why, now = redact(reason), self.store.clock()
+        _, account = transitions.way_back(await self._read(fingerprint))
+        async with self.sessions.locked(account.name, fingerprint, urgent=True) as held:
+            await self._require_settled(held)
+            locked, account = transitions.way_back(await self._read(fingerprint))
+            undone = await self.undo(locked, account)
 
             def unlock(current: Revocation) -> Revocation:
                 return transitions.unlocked(current, undone, by=str(caller), reason=why, now=now)
 
             await self._write(fingerprint, unlock, at=now, what=f"Lockdown undone. Reason: {why}", caller=caller)
-        return await self._key_distribution(fingerprint)
+        return await self._follow_up(fingerprint)
 
-    async def _after(self, held: HeldLock) -> None:
-        """Return if no worker died under this lock with a lever in hand. Raises AccountBusy if one may have.
+    async def _require_settled(self, held: HeldLock) -> None:
+        """Raise AccountBusy if the previous holder of this lock may have crashed during an action.
 
-        Containment finds out what that one did, from the lock that it gets back as it was.
+        Recovery then settles that action: the lock is left as it was.
         """
         predecessor = held.lock.predecessor
         if predecessor is None:
             return
-        records = await asyncio.gather(*(self._ledger.read(fingerprint) for fingerprint in predecessor.suspects))
+        records = await asyncio.gather(
+            *(self.store.revocations.read(fingerprint) for fingerprint in predecessor.suspects)
+        )
         undecided = [record for record in records if record is not None and record.state is State.RECEIVED]
         if not undecided:
             return
-        held.uncertain = True  # not to be released
-        await self._table.attribute(replace(held.lock, intent=predecessor), predecessor.attributed)
-        await self._queues.contain(undecided[0].fingerprint, delay=0)
+        held.uncertain = True  # keeps the lock from being released
+        await self.store.accounts.attribute(replace(held.lock, intent=predecessor), predecessor.attributed)
+        await self.store.queues.contain(undecided[0].fingerprint, delay=0)
         raise AccountBusy(
-            f"What an earlier worker did to {held.lock.account} is being found out. Try again in a minute.",
+            f"An interrupted action on {held.lock.account} is being reconciled. Try again in a minute.",
             retry_after=60.0,
         )
 
-    async def _go_on(self, fingerprint: str, act: Act, *, at: datetime, what: str, caller: Caller) -> Revocation:
-        """Do an act that makes the record wait for containment, and contain it while the caller waits."""
-        record = await self._standing(fingerprint)
-        act(record)
-        await self._table.add_waiting(record.finding)
-        await self._write(fingerprint, act, at=at, what=what, caller=caller)
+    async def _decide_and_contain(
+        self, fingerprint: str, decide: Decision, *, at: datetime, what: str, caller: Caller
+    ) -> Revocation:
+        """Write a decision that makes the record wait for containment, and contain it while the caller waits."""
+        record = await self._read(fingerprint)
+        decide(record)
+        await self.store.accounts.add_waiting(record.finding)
+        await self._write(fingerprint, decide, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
-                await self._containment.resume(Message(fingerprint), urgent=True)
+                await self.containment.resume(Message(fingerprint), urgent=True)
         except TimeoutError:
-            _log.warning("Containing %s takes long: the queue goes on with it.", fingerprint[:12])
+            _log.warning("Containing %s takes long: the queue continues with it.", fingerprint[:12])
         except SasquashError as error:
-            _log.warning("Containing %s waits for its safety net (%s): %s", fingerprint[:12], error.code, error)
-        return await self._standing(fingerprint)
+            _log.warning(
+                "Containing %s failed; its safety-net message will retry it (%s): %s",
+                fingerprint[:12],
+                error.code,
+                error,
+            )
+        return await self._read(fingerprint)
 
-    async def _write(self, fingerprint: str, act: Act, *, at: datetime, what: str, caller: Caller) -> None:
-        """Do an act. `at` is its moment, by which it is known again. Raises what `act` raises, or TransientFailure.
+    async def _write(self, fingerprint: str, decide: Decision, *, at: datetime, what: str, caller: Caller) -> None:
+        """Write a decision; its time `at` identifies it. Raises the errors of `decide`, or TransientFailure.
 
-        Containment's message goes out first: it goes on with a record that waits for it, and hands one over to the
-        follow-up that has ended. A record in which the act does not stand, it leaves as it is.
+        A message to containment is sent first: it resumes a record that waits for containment, and enqueues the
+        follow-up of one that has ended. It does not change a record without the decision.
         """
-        act(await self._standing(fingerprint))
-        await self._queues.contain(fingerprint, delay=SAFETY_NET)
+        decide(await self._read(fingerprint))
+        await self.store.queues.contain(fingerprint, delay=SAFETY_NET)
         try:
             async with asyncio.timeout(_WRITE_TIME):
-                await self._ledger.change(
+                await self.store.revocations.change(
                     fingerprint,
-                    lambda current: None if _done(current, at) else act(current),
+                    lambda current: None if _is_done(current, at) else decide(current),
                     what=what,
                     who=str(caller),
                 )
         except (TimeoutError, TransientFailure) as error:
-            if not _done(await self._standing(fingerprint), at):
+            if not _is_done(await self._read(fingerprint), at):
                 name = fingerprint[:12]
                 raise TransientFailure(
                     f"Record {name} could not be written in time. Read it, and try again."
                 ) from error
 
-    async def _key_distribution(self, fingerprint: str) -> Revocation:
-        """Let the follow-up tell of what the record has come to."""
+    async def _follow_up(self, fingerprint: str) -> Revocation:
+        """Enqueue the follow-up, which notifies people of the new state."""
         try:
-            await self._queues.follow_up(fingerprint)
+            await self.store.queues.follow_up(fingerprint)
         except SasquashError as error:
-            _log.warning("Following up %s waits for its safety net (%s): %s", fingerprint[:12], error.code, error)
-        return await self._standing(fingerprint)
+            _log.warning(
+                "The follow-up of %s is not enqueued; its safety-net message will retry it (%s): %s",
+                fingerprint[:12],
+                error.code,
+                error,
+            )
+        return await self._read(fingerprint)
 
     async def wait(self, fingerprints: tuple[str, ...], *, seconds: float) -> tuple[Revocation, ...]:
-        """Return the records when nothing more comes of them soon, or when `seconds` are over."""
-        until, pause = self._clock() + timedelta(seconds=seconds), _FIRST_PAUSE
+        """Return the records when they are settled, or after `seconds`."""
+        until, pause = self.store.clock() + timedelta(seconds=seconds), _FIRST_PAUSE
         while True:
-            records = await asyncio.gather(*(self._standing(fingerprint) for fingerprint in fingerprints))
-            left = (until - self._clock()).total_seconds()
-            if left <= 0 or all(_is_at_rest(record) for record in records):
+            records = await asyncio.gather(*(self._read(fingerprint) for fingerprint in fingerprints))
+            left = (until - self.store.clock()).total_seconds()
+            if left <= 0 or all(_is_settled(record) for record in records):
                 return tuple(records)
-            await self._sleep(min(pause, left))
+            await self.sleep(min(pause, left))
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     async def read(self, fingerprint: str) -> tuple[Revocation, tuple[HistoryEntry, ...]]:
         """Return a record and its history, oldest first. Raises NoSuchRecord."""
-        record = await self._standing(fingerprint)
-        return record, await self._ledger.history(fingerprint)
+        record = await self._read(fingerprint)
+        return record, await self.store.revocations.history(fingerprint)
 
     async def page(self, query: PageQuery) -> Page:
-        """Return some records, as `Ledger.page` orders them. Raises InvalidRequest."""
-        records, place = await self._ledger.page(
+        """Return some records, in the order of `Ledger.page`. Raises InvalidRequest."""
+        records, next_page = await self.store.revocations.page(
             state=query.state, account=query.account, limit=query.limit, after=query.after
         )
-        return Page(records, place)
+        return Page(records, next_page)
 
-    async def _standing(self, fingerprint: str) -> Revocation:
-        record = await self._ledger.read(fingerprint) if _FINGERPRINT.fullmatch(fingerprint) else None
+    async def _read(self, fingerprint: str) -> Revocation:
+        record = await self.store.revocations.read(fingerprint) if _FINGERPRINT.fullmatch(fingerprint) else None
         if record is None:
             raise NoSuchRecord("There is no revocation with this id.")
         return record
 
 
-def _is_at_rest(record: Revocation) -> bool:
-    """Whether nothing more comes of it soon; a second look for its account follows after minutes."""
-    awaits_second_look = record.state is State.RECEIVED and record.account_lookups > 0
-    return record.state in _SETTLED or awaits_second_look
+def _is_settled(record: Revocation) -> bool:
+    """Whether the record won't change soon. A second search for its account follows after minutes."""
+    awaits_second_search = record.state is State.RECEIVED and record.account_lookups > 0
+    return record.state in _SETTLED or awaits_second_search
 
 
-def _done(current: Revocation, at: datetime) -> bool:
-    """Whether the act of this moment stands in the record: the answer to its write may have been lost."""
+def _is_done(current: Revocation, at: datetime) -> bool:
+    """Whether the decision of this time is in the record: the answer to its write may have been lost."""
     return any(change.at == at for change in current.changes)

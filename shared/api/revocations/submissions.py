@@ -1,10 +1,10 @@
-"""A leaked text that a person reports: each credential in it is taken in, or its plan shown and nothing done."""
+"""Contains the credentials in a reported text; or, in a dry run, returns their plans and changes nothing."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from shared.api.revocations.account_matching import AccountMatcher, Placed
 from shared.api.revocations.requests import ReportRequest
@@ -14,61 +14,53 @@ from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation
 from shared.errors import Conflict, InvalidRequest, NoSuchRecord, TransientFailure
-from shared.persistence.revocations import SASQUASH, Ledger
+from shared.persistence.revocations import SASQUASH
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # findings of one text that are taken in side by side
-_MOST = 500  # findings of one text, so that they are all durable well before App Service hangs up (230 s)
-_PATIENCE = timedelta(seconds=20)  # for containing them all while the caller waits; the queue goes on with the rest
+_AT_ONCE = 16  # findings of one text that are processed at the same time
+_MOST = 500  # findings of one text: all are durable well before App Service times out (230 s)
+_PATIENCE = timedelta(seconds=20)  # for containment while the caller waits; the queue continues with the rest
 _DRY_RUN_TIME = 60.0  # seconds
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submissions:
-    """Hands over to containment what is in a text, and answers with the records."""
+    """Finds the credentials in a text, and returns their records."""
 
-    def __init__(
-        self,
-        *,
-        containment: Containment,
-        ledger: Ledger,
-        loose: AccountMatcher,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._containment = containment
-        self._ledger = ledger
-        self._loose = loose
-        self._clock = clock
+    containment: Containment
+    store: Store
+    matcher: AccountMatcher
 
-    async def take_in(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Contain what leaked in a text: one record for each credential, none where there is none in it.
+    async def contain(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
+        """Contain the credentials in a text; return one record for each.
 
-        Raises InvalidRequest for more than a report may bring. Else it raises only when one of them is not durable:
-        the same text may be reported again.
+        Raises InvalidRequest for too many credentials. Other errors mean that one of them is not durable: the same
+        text can be reported again.
         """
         found = await self._found(request, caller)
-        until = self._clock() + _PATIENCE
+        until = self.store.clock() + _PATIENCE
 
-        async def take(placed: Placed) -> Revocation:
-            left = max((until - self._clock()).total_seconds(), 0.0)
+        async def contain(placed: Placed) -> Revocation:
+            left = max((until - self.store.clock()).total_seconds(), 0.0)
             try:
-                await self._containment.take(placed.reported, patience=left)
+                await self.containment.take(placed.reported, patience=left)
             except Conflict as error:
-                # The record is there, and so many report the same leak that this one could not be noted in it.
-                _log.warning("Another report of a known leak: %s", error)
+                # The record exists; concurrent reports of the same leak kept this one from being added to it.
+                _log.warning("A repeated report was not added to its record: %s", error)
             return await self._noted(placed, caller)
 
-        return await _each(found, take)
+        return await _each(found, contain)
 
     async def preview(self, request: ReportRequest, *, caller: Caller) -> tuple[Revocation, ...]:
-        """Return the records that `take_in` would bring about. Nothing is written or pulled, no token sent.
+        """Return the records that `contain` would create. Nothing is written or changed, no token is sent.
 
-        Raises InvalidRequest for more than a report may bring, TransientFailure or Blocked where an account can't be
-        read.
+        Raises InvalidRequest for too many credentials, TransientFailure or Blocked where an account can't be read.
         """
 
         async def preview(placed: Placed) -> Revocation:
-            return _with_note(await self._containment.preview(placed.reported), placed.note)
+            return _with_note(await self.containment.preview(placed.reported), placed.note)
 
         try:
             async with asyncio.timeout(_DRY_RUN_TIME):
@@ -79,47 +71,47 @@ class Submissions:
             ) from None
 
     async def _found(self, request: ReportRequest, caller: Caller) -> Iterable[Placed]:
-        """Return what is in the text, once each. A long text takes a second, and the event loop has leaks to kill."""
+        """Return the findings in the text, each once. A thread searches it: a long text takes a second."""
         found = await asyncio.to_thread(
             findings.in_text,
             request.text,
             source=request.source,
             url=request.url,
-            detected_at=self._clock(),
+            detected_at=self.store.clock(),
             reported_by=caller,
             reason=request.reason,
         )
         if len(found) > _MOST:
             raise InvalidRequest(f"`text` must hold at most {_MOST} credentials: report it in parts.")
-        placed = await self._loose.place(found, request.accounts)
+        placed = await self.matcher.attribute(found, request.accounts)
         return {one.reported.finding.fingerprint: one for one in placed}.values()
 
     async def _noted(self, placed: Placed, caller: Caller) -> Revocation:
-        """Return the record, with what came of a search for its account, and whether it had been reported before."""
+        """Return the record, with the result of the search for its account and a repeated report in its history."""
         finding = placed.reported.finding
-        record = await self._ledger.read(finding.fingerprint)
+        record = await self.store.revocations.read(finding.fingerprint)
         if record is None:
-            raise NoSuchRecord(f"Record {finding.fingerprint[:12]} is gone: somebody deleted it. Report it again.")
+            raise NoSuchRecord(f"Record {finding.fingerprint[:12]} was deleted. Report it again.")
         again = record.finding != finding
         what = _history_line(finding, placed.note, again_by=caller if again else None)
         if not what:
             return record
         try:
-            noted = await self._ledger.change(
+            noted = await self.store.revocations.change(
                 finding.fingerprint,
                 lambda current: _with_note(current, placed.note),
                 what=what,
                 who=str(caller) if again else SASQUASH,
             )
         except Conflict as error:
-            # It is contained all the same, and whoever reported it is told so.
-            _log.warning("Not noted in the record: %s (%s)", what, error)
+            # The leak is contained all the same, and the caller gets its record.
+            _log.warning("Not added to the history: %s (%s)", what, error)
             return record
         return noted or record
 
 
 async def _each(found: Iterable[Placed], do: Callable[[Placed], Awaitable[Revocation]]) -> tuple[Revocation, ...]:
-    """Do it to all, a few at a time; then raise the first failure, if there was one."""
+    """Process all findings, a few at a time; then raise the first failure, if there was one."""
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(placed: Placed) -> Revocation:
@@ -141,7 +133,7 @@ def _history_line(finding: Finding, note: str, *, again_by: Caller | None) -> st
 
 
 def _with_note(current: Revocation, note: str) -> Revocation:
-    """Return the record of a loose credential with what came of looking for its account."""
+    """Return the record of an unattributed credential with the result of the search for its account."""
     if not note or current.reason is not Reason.LOOSE or note in current.detail:
         return current
     return replace(current, detail=f"{current.detail} {note}")

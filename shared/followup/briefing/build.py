@@ -106,7 +106,7 @@ def _unknown_grants(finding: Finding) -> str:
             ("resource types", evidence.resource_types),
         )
         named = "; ".join(f"{label}: {', '.join(words)}" for label, words in parts if words)
-        return f"According to the alert: {named}." if named else "Unknown: the alert does not say."
+        return f"According to the alert, {named}." if named else "Unknown: the alert does not say."
     if finding.order is not None:
         return "Unknown: a responder ordered this without a leaked credential."
     return "Unknown: the report could not be read."

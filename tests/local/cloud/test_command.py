@@ -69,7 +69,7 @@ def test_second_up_says_that_it_runs(folder: Path) -> None:
     pid = (folder / "pid").read_text()
     again = up(folder)
     assert (again.returncode, (folder / "pid").read_text()) == (0, pid)
-    assert "running already" in again.stdout
+    assert "already running" in again.stdout
     assert "ignored" not in again.stdout
 
 
@@ -89,7 +89,7 @@ def test_taken_port_is_named_and_nothing_is_left(folder: Path) -> None:
             (folder / left).write_text("of a cloud that was killed")
         failed = up(folder, "--port", str(port))
     assert failed.returncode == 1
-    assert f"port {port} is taken" in failed.stderr
+    assert f"port {port} is in use" in failed.stderr
     assert str(folder / "cloud.log") in failed.stderr
     assert not any((folder / left).exists() for left in ("env", "pid", "ports.json"))
 

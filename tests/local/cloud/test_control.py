@@ -28,7 +28,7 @@ class Watched:
 
     def app(self) -> Starlette:
         return control.app(
-            self.cloud, self.faults, reset=self._reset, ailing=lambda: self.stopped, report=self._report
+            self.cloud, self.faults, reset=self._reset, stopped_parts=lambda: self.stopped, report=self._report
         )
 
     async def _publish(self) -> None:

@@ -305,7 +305,7 @@ async def port(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
     def report(source: str, text: str) -> Posted:
         raise NotImplementedError
 
-    app = control.app(cloud, Faults(), reset=reset, ailing=lambda: (), report=report)
+    app = control.app(cloud, Faults(), reset=reset, stopped_parts=lambda: (), report=report)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://control") as opened:
         yield opened
 

@@ -10,7 +10,7 @@ from shared.persistence.revocations import Ledger
 
 
 class Reached(Ledger):
-    """A ledger whose table answers, raises, or is silent."""
+    """A ledger whose table responds, fails or hangs."""
 
     def __init__(self, outcome: Exception | asyncio.Event | None = None) -> None:
         self._outcome = outcome
@@ -26,25 +26,25 @@ def said(response: func.HttpResponse) -> tuple[int, object]:
     return response.status_code, json.loads(response.get_body())
 
 
-async def test_an_app_that_reaches_its_ledger_is_well() -> None:
+async def test_reachable_ledger_is_ok() -> None:
     assert said(await health.answer(Reached())) == (200, {"status": "ok"})
 
 
 @pytest.mark.parametrize("error", [TransientFailure("table sasquashstate"), Blocked("no right on sasquashstate")])
-async def test_an_app_that_does_not_reach_its_ledger_says_so_and_no_more(error: Exception) -> None:
+async def test_unreachable_ledger_is_503_without_details(error: Exception) -> None:
     assert said(await health.answer(Reached(error))) == (503, {"status": "ledger unreachable"})
 
 
-async def test_a_ledger_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unresponsive_ledger_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_TIMEOUT", 0.01)
 
     assert said(await health.answer(Reached(asyncio.Event()))) == (503, {"status": "ledger unreachable"})
 
 
-async def test_what_nobody_foresaw_is_not_hidden() -> None:
+async def test_unexpected_error_is_raised() -> None:
     with pytest.raises(KeyError):
         await health.answer(Reached(KeyError("bug")))
 
 
-async def test_the_answer_is_json() -> None:
+async def test_response_is_json() -> None:
     assert (await health.answer(Reached())).mimetype == "application/json"

@@ -54,7 +54,7 @@ def test_an_error_has_its_status(kind: type[SasquashError], status: int) -> None
 
 
 @pytest.mark.parametrize("kind", tuple(every_error()))
-def test_every_error_is_told_as_problem_details(kind: type[SasquashError]) -> None:
+def test_every_error_becomes_problem_details(kind: type[SasquashError]) -> None:
     answer = problems.answer(made(kind))
 
     problem = json.loads(answer.get_body())
@@ -66,7 +66,7 @@ def test_every_error_is_told_as_problem_details(kind: type[SasquashError]) -> No
     assert problem["title"]
 
 
-def test_every_code_is_of_one_error_or_of_those_that_descend_from_it() -> None:
+def test_only_subclasses_share_a_code() -> None:
     holders: dict[str, type[SasquashError]] = {}
     for kind in every_error():
         holder = holders.setdefault(kind.code, kind)
@@ -84,17 +84,17 @@ def test_every_code_is_of_one_error_or_of_those_that_descend_from_it() -> None:
         (Blocked("No right."), None),
     ],
 )
-def test_what_passes_says_when_to_try_again(error: SasquashError, seconds: str | None) -> None:
+def test_transient_error_has_retry_after(error: SasquashError, seconds: str | None) -> None:
     assert problems.answer(error).headers.get("Retry-After") == seconds
 
 
-def test_the_challenge_goes_with_the_answer() -> None:
+def test_challenge_is_in_the_response() -> None:
     answer = problems.answer(errors.Unauthenticated("No."), challenge='Bearer realm="x"')
 
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="x"'
 
 
-def test_no_secret_gets_out_by_way_of_a_message() -> None:
+def test_secret_in_a_message_is_redacted() -> None:
     leaked = samples.account_sas()
 
     answer = problems.answer(Blocked(f"GET {leaked} failed."))

@@ -1,4 +1,4 @@
-"""GET /api/readiness: who may read it, what comes first, and what comes of a table that can't be read."""
+"""GET /api/readiness: roles, order, and a table that can't be read."""
 
 import json
 from dataclasses import replace
@@ -22,20 +22,21 @@ def request(*roles: str) -> func.HttpRequest:
 
 
 async def answered(readings: Readings, *roles: str) -> func.HttpResponse:
-    return await ReadinessApi(readings, access_tokens()).read(request(*roles))
+    api = ReadinessApi(readings, access_tokens())  # type: ignore[arg-type]
+    return await api.read(request(*roles))
 
 
 @pytest.mark.parametrize(
     ("role", "status"),
     [(Role.READER, 200), (Role.RESPONDER, 200), (Role.APPROVER, 200), (Role.REPORTER, 403), (None, 401)],
 )
-async def test_whoever_may_read_records_may_read_it(role: Role | None, status: int) -> None:
+async def test_roles_that_read_records_read_it(role: Role | None, status: int) -> None:
     answer = await answered(Readings(), *([role.value] if role is not None else []))
 
     assert answer.status_code == status
 
 
-async def test_accounts_in_trouble_come_first_then_those_of_which_less_would_be_known() -> None:
+async def test_accounts_that_are_not_ready_come_first() -> None:
     class Accounts(Readings):
         async def looks(self) -> list[Look]:
             [look, _] = await super().looks()
@@ -52,7 +53,7 @@ async def test_accounts_in_trouble_come_first_then_those_of_which_less_would_be_
     assert [(a["account"], a["ready"]) for a in accounts] == [("locked", False), ("unlogged", True), ("well", True)]
 
 
-async def test_the_latest_twelve_drills_are_shown_the_newest_first() -> None:
+async def test_latest_twelve_drills_are_returned_newest_first() -> None:
     class Drills(Readings):
         async def drills(self) -> list[DrillRun]:
             return [DrillRun(NOW, f"n{number}", "ab" * 32) for number in range(20)]
@@ -63,7 +64,7 @@ async def test_the_latest_twelve_drills_are_shown_the_newest_first() -> None:
     assert [drill["account"] for drill in drills] == [f"n{number}" for number in range(19, 7, -1)]
 
 
-async def test_a_table_that_can_not_be_read_is_a_problem_that_passes() -> None:
+async def test_unreadable_table_is_a_503_problem() -> None:
     answer = await answered(Readings(TransientFailure("Reading table readiness failed: 503.")), Role.READER)
 
     assert answer.status_code == 503

@@ -1,4 +1,4 @@
-"""What becomes of all that is in one reported text: in one time for all of it, whoever else reports it."""
+"""A text with several credentials: one time limit for all of them, also under concurrent reports."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -22,8 +22,8 @@ THREE = "\n".join((samples.account_sas(), samples.blob_sas(), samples.table_sas(
 
 
 @dataclass
-class Rooms:
-    """Containment, ledger and the search for accounts in one: what is taken is in `records`, and `each` takes a time.
+class Services:
+    """Containment, ledger and account matcher in one. Each finding in `records` took the time `each`.
 
     `contended`: others write to the records all the time.
     """
@@ -35,10 +35,15 @@ class Rooms:
     records: dict[str, Revocation] = field(default_factory=dict)
     patience: list[float] = field(default_factory=list)
 
-    def reporting(self) -> Submissions:
-        return Submissions(containment=self, ledger=self, loose=self, clock=self.clock)  # type: ignore[arg-type]
+    @property
+    def submissions(self) -> Submissions:
+        return Submissions(containment=self, store=self, matcher=self)  # type: ignore[arg-type]
 
-    async def place(self, found: tuple[Reported, ...], names: tuple[str, ...]) -> tuple[Placed, ...]:
+    @property
+    def revocations(self) -> "Services":
+        return self
+
+    async def attribute(self, found: tuple[Reported, ...], names: tuple[str, ...]) -> tuple[Placed, ...]:
         return tuple(Placed(reported) for reported in found)
 
     async def take(self, reported: Reported, *, patience: float) -> None:
@@ -72,47 +77,47 @@ def known_from_an_event() -> Finding:
     return replace(samples.finding(samples.account_sas()), source="scanner")
 
 
-async def test_all_that_is_in_a_text_is_contained_in_one_time() -> None:
-    rooms = Rooms(each=timedelta(seconds=15))
+async def test_all_findings_of_a_text_share_one_time_limit() -> None:
+    services = Services(each=timedelta(seconds=15))
 
-    await rooms.reporting().take_in(asked(THREE), caller=ADA)
+    await services.submissions.contain(asked(THREE), caller=ADA)
 
-    assert rooms.patience == [20.0, 5.0, 0.0]
+    assert services.patience == [20.0, 5.0, 0.0]
 
 
-async def test_what_the_time_is_too_short_for_is_durable_all_the_same() -> None:
-    rooms = Rooms(each=timedelta(minutes=1))
+async def test_findings_after_the_time_limit_are_durable() -> None:
+    services = Services(each=timedelta(minutes=1))
 
-    records = await rooms.reporting().take_in(asked(THREE), caller=ADA)
+    records = await services.submissions.contain(asked(THREE), caller=ADA)
 
-    assert [record.fingerprint for record in records] == list(rooms.records)
+    assert [record.fingerprint for record in records] == list(services.records)
     assert len(records) == 3
 
 
-async def test_a_leak_that_many_report_at_once_is_answered_with_its_record() -> None:
+async def test_contended_leak_returns_its_record() -> None:
     known = known_from_an_event()
-    rooms = Rooms(contended=True, records={known.fingerprint: Revocation.of(known, now=samples.NOW)})
+    services = Services(contended=True, records={known.fingerprint: Revocation.of(known, now=samples.NOW)})
 
-    [record] = await rooms.reporting().take_in(asked(samples.account_sas()), caller=ADA)
+    [record] = await services.submissions.contain(asked(samples.account_sas()), caller=ADA)
 
     assert (record.finding, record.state) == (known, State.RECEIVED)
 
 
-@pytest.mark.parametrize("act", ["take_in", "preview"])
-async def test_more_than_a_report_may_bring_is_refused_before_anything_is_done(
-    act: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["contain", "preview"])
+async def test_too_many_credentials_are_refused_before_any_is_contained(
+    method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submissions, "_MOST", 2)
-    rooms = Rooms()
+    services = Services()
 
     with pytest.raises(InvalidRequest, match="at most 2 credentials"):
-        await getattr(rooms.reporting(), act)(asked(THREE), caller=ADA)
+        await getattr(services.submissions, method)(asked(THREE), caller=ADA)
 
-    assert rooms.records == {}
+    assert services.records == {}
 
 
-async def test_a_dry_run_that_azure_keeps_waiting_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_dry_run_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submissions, "_DRY_RUN_TIME", 0.01)
 
     with pytest.raises(TransientFailure, match="dry run"):
-        await Rooms(hangs=True).reporting().preview(asked(THREE), caller=ADA)
+        await Services(hangs=True).submissions.preview(asked(THREE), caller=ADA)

@@ -479,10 +479,10 @@ def test_an_alerts_evidence_is_shown_as_such() -> None:
 
     assert not shown.ordered
     assert "the token is unknown" in shown.kind
-    assert shown.grants == "According to the alert: permissions: Read, List."
+    assert shown.grants == "According to the alert, permissions: Read, List."
     assert shown.notes == (
         "Alert: Unusual SAS token.",
-        "It was last seen being used at 2026-11-21 10:00 UTC, signed with key2.",
+        "Last used at 2026-11-21 10:00 UTC, signed with key2.",
         "Allowed from: 203.0.113.0/24.",
         f"SHA-256 of its signature: {'ab' * 32}.",
     )

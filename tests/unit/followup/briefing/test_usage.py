@@ -40,7 +40,7 @@ def test_numbers_are_told_with_who_and_what() -> None:
     assert "Used 12 times, from " in text
     assert "10 requests served" in text
     assert "3.2 MB read, 1 write, 2 deletes" in text
-    assert "By 203.0.113.9 (curl/8, 12)." in text
+    assert "Clients: 203.0.113.9 (curl/8, 12)." in text
     assert "/acme/models/a.csv (9 requests)" in text
 
 

@@ -1,4 +1,4 @@
-"""What of a record is shown, and that docs/openapi.yaml describes just that."""
+"""Responses of records: as docs/openapi.yaml describes them, without secrets."""
 
 import json
 from dataclasses import replace
@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.api.revocations import responses
+from shared.api.revocations import rendering
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
 from shared.domain.revocation import (
@@ -97,20 +97,20 @@ RECORDS = {
 
 
 def shown(record: Revocation) -> dict[str, object]:
-    text = msgspec.json.encode(responses.whole(record, now=NOW))
+    text = msgspec.json.encode(rendering.whole(record, now=NOW))
     value: dict[str, object] = json.loads(text)
     return value
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_what_is_shown_is_what_the_description_says_and_no_field_more(name: str) -> None:
+def test_response_matches_the_openapi_schema(name: str) -> None:
     record = RECORDS[name]
 
     described("Revocation", shown(record))
-    described("Summary", json.loads(msgspec.json.encode(responses.summary(record, now=NOW))))
+    described("Summary", json.loads(msgspec.json.encode(rendering.summary(record, now=NOW))))
 
 
-def test_no_proof_token_is_shown() -> None:
+def test_response_has_no_verification_token() -> None:
     token = samples.verification_token(Service.BLOB)
     text = json.dumps(shown(samples.revocation(execution=samples.execution(token))))
 
@@ -119,7 +119,7 @@ def test_no_proof_token_is_shown() -> None:
     assert token.url not in text
 
 
-def test_no_key_and_no_signature_is_shown() -> None:
+def test_response_has_no_key_and_no_signature() -> None:
     for leaked in (samples.account_sas(), samples.connection_string()):
         text = json.dumps(shown(Revocation.of(samples.finding(leaked), now=NOW)))
 
@@ -136,8 +136,8 @@ def test_no_key_and_no_signature_is_shown() -> None:
         ("unreadable", "unreadable_report"),
     ],
 )
-def test_the_kind_is_that_of_the_credential_or_of_what_stands_for_one(record: str, kind: str) -> None:
-    assert responses.summary(RECORDS[record], now=NOW)["kind"] == kind
+def test_kind_is_that_of_the_credential_or_of_the_record(record: str, kind: str) -> None:
+    assert rendering.summary(RECORDS[record], now=NOW).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -149,21 +149,20 @@ def test_the_kind_is_that_of_the_credential_or_of_what_stands_for_one(record: st
         (RECORDS["unreadable"], None),
     ],
 )
-def test_the_account_is_named_as_well_as_it_is_known(record: Revocation, account: str | None) -> None:
-    assert responses.summary(record, now=NOW)["account"] == account
+def test_account_name_is_the_best_known_one(record: Revocation, account: str | None) -> None:
+    assert rendering.summary(record, now=NOW).account == account
 
 
-def test_a_record_changed_when_it_reached_its_state() -> None:
+def test_changed_at_is_the_time_of_the_state() -> None:
     later = NOW + timedelta(hours=1)
 
-    assert responses.summary(samples.revocation(), now=NOW)["changed_at"] == NOW
+    assert rendering.summary(samples.revocation(), now=NOW).changed_at == NOW
     assert (
-        responses.summary(samples.revocation().reach(State.CLOSED, now=later, detail=""), now=NOW)["changed_at"]
-        == later
+        rendering.summary(samples.revocation().reach(State.CLOSED, now=later, detail=""), now=NOW).changed_at == later
     )
 
 
-def test_what_the_lockdown_took_is_shown_as_arm_has_it() -> None:
+def test_lockdown_has_arm_properties() -> None:
     assert shown(RECORDS["full"])["lockdown"] == {
         "kind": "shared_key",
         "at": "2026-11-21T10:00:00Z",
@@ -171,4 +170,6 @@ def test_what_the_lockdown_took_is_shown_as_arm_has_it() -> None:
         "after": {"a": {}},
         "undone_at": "2026-11-21T10:00:00Z",
     }
-    assert responses.whole(RECORDS["locked"], now=NOW)["lockdown"]["after"] is None  # type: ignore[index]
+    locked = rendering.whole(RECORDS["locked"], now=NOW).lockdown
+    assert locked is not None
+    assert locked.after is None
