@@ -91,7 +91,7 @@ async def test_new_process_kills_its_first_leak_without_looking_for_the_account(
 @pytest.mark.parametrize(
     ("match", "after"),
     [(REGENERATE, False), (REGENERATE, True), ("/sendMail", False), ("/sendMail", True), ("/items", True)],
-    ids=["before the lever", "after the lever", "before the mail", "after the mail", "after the incident"],
+    ids=["before the action", "after the action", "before the mail", "after the mail", "after the incident"],
 )
 async def test_leak_is_closed_by_others_when_its_host_is_killed(
     deployment: Deployment, match: str, *, after: bool

@@ -156,7 +156,7 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     assert (record.state, record.reason) == (State.FAILED, Reason.UNREAD)
     assert f"{reference} was reported" in record.detail
     assert len(driver.incidents(record.fingerprint)) == 1
-    assert "FAILED to be read" in driver.cloud.model.mails[before].subject
+    assert "ALERT NOT READABLE" in driver.cloud.model.mails[before].subject
 
 
 async def test_foreign_message_in_the_poison_queue_is_told_of(driver: Driver) -> None:
@@ -248,7 +248,7 @@ async def test_alert_that_is_gone_keeps_nothing_open(driver: Driver, account: Ac
     record = await followed(driver, finding)
 
     assert record.state is State.CLOSED
-    assert "is not there any more" in record.closed_alerts[0].said
+    assert "no longer exists" in record.closed_alerts[0].said
 
 
 async def test_alert_of_a_tool_that_is_not_set_up_is_left_open(driver: Driver, account: Account) -> None:

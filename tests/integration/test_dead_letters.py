@@ -115,7 +115,7 @@ async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account,
     await app.follow_up.run(Message(record.fingerprint))
     assert len(driver.incidents(record.fingerprint)) == 1
     [mail] = driver.cloud.model.mails[before:]
-    assert "FAILED to be delivered" in mail.subject
+    assert "REPORT DELIVERY FAILED" in mail.subject
 
 
 async def test_dead_letter_that_was_taken_in_is_deleted(

@@ -35,7 +35,7 @@ async def unconfirmed(driver: Driver, account: Account) -> Finding:
 
 
 def digests(driver: Driver, account: Account) -> list[Mail]:
-    return [mail for mail in driver.mails(account.name) if mail.subject.startswith("[DIGEST]")]
+    return [mail for mail in driver.mails(account.name) if mail.subject.startswith("[SUMMARY]")]
 
 
 async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> None:
@@ -98,7 +98,7 @@ async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
     [sent] = [s for s in driver.sent if s.queue == "follow-up"]
     await driver.app().follow_up.run(sent.message)
     [mail] = driver.cloud.model.mails[before:]
-    assert "FAILED, an error stopped Sasquash" in mail.subject
+    assert "FAILED with an unexpected error" in mail.subject
 
 
 async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(driver: Driver) -> None:

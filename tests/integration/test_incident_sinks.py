@@ -110,7 +110,7 @@ async def test_defenders_alert_is_about_the_account_and_its_comments_tell_the_re
     [incident] = mine(driver, account, "defender")
     assert incident.fields["entityDefinitions"][0]["identifierValue"] == account.id
     assert f"[sasquash-{record.fingerprint[:16]}]" in incident.fields["displayName"]
-    assert any("Proven dead" in comment for comment in incident.fields["comments"])
+    assert any("Verified revoked" in comment for comment in incident.fields["comments"])
 
 
 @every

@@ -100,7 +100,7 @@ async def test_mail_and_incident_tell_of_it_and_call_out_what_runs(
     for text in (mail.body, incident.fields["Summary"]):
         assert "It was used 4 times" in text
         assert "evil/1.0" in text
-        assert "WRITTEN to what runs where it is opened" in text
+        assert "FILES THAT RUN WHEN OPENED WERE WRITTEN" in text
 
 
 async def test_who_else_uses_the_key_is_told_before_anybody_decides(
@@ -132,9 +132,9 @@ async def test_an_account_that_logs_nothing_is_told_of_with_how_to_turn_it_on(dr
     record = await killed(driver, account, token(account))
 
     assert record.usage is not None
-    assert "does not log the use of its" in record.usage.unknown
+    assert "does not log requests to its" in record.usage.unknown
     [mail] = driver.mails(account.name)
-    assert "Nobody knows who used it" in mail.body
+    assert "Usage is unknown" in mail.body
     assert driver.requests(LOGS) == []
 
 

@@ -31,7 +31,7 @@ def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
     assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
 
 
-@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (its deadline passed")])
+@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (deadline passed")])
 def test_pull_that_was_approved_says_by_whom(by: object, who: str) -> None:
     approval = Approval(by, NOW, "d" * 64, "Ours.")  # type: ignore[arg-type]
     record = replace(KNOWN, execution=samples.execution(), approval=approval)

@@ -155,7 +155,10 @@ def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
     proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ()))
 
     assert proven is not None
-    assert proven.detail == "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
+    assert (
+        proven.detail
+        == "The lockdown is in effect, according to ARM. The leaked credential is blocked, but not revoked."
+    )
 
 
 def asked() -> Revocation:

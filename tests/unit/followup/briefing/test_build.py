@@ -92,7 +92,7 @@ def test_a_policy_is_named() -> None:
 def test_a_report_that_could_not_be_read_is_told_without_guessing() -> None:
     briefing = told(finding=UNREADABLE)
 
-    assert (briefing.kind, briefing.account, briefing.severity) == ("report that could not be read", None, "high")
+    assert (briefing.kind, briefing.account, briefing.severity) == ("unreadable report", None, "high")
     assert briefing.grants == "Unknown: the report could not be read."
     assert briefing.c3id == "ab" * 10
 
@@ -110,12 +110,16 @@ def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
 def test_a_pull_without_an_answer_says_how_it_is_known() -> None:
     done = contained(execution=samples.execution(confirmed_by="listing")).done
 
-    assert done.endswith("What is there now shows it: Azure's answer was lost, or nothing had to be changed.")
+    assert done.endswith(
+        "Confirmed by reading the current state: Azure's response was lost, or no change was needed."
+    )
     assert "correlation id" not in done
 
 
 def test_what_acted_without_asking_is_told() -> None:
-    assert contained(decided_by="rule account-wide: why").done.endswith("without asking: rule account-wide: why.")
+    assert contained(decided_by="rule account-wide: why").done.endswith(
+        "No approval was required: rule account-wide: why."
+    )
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL, State.UNRESOLVED, State.DISMISSED])
@@ -129,7 +133,7 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
 
     assert briefing.done == detail
     assert briefing.proven == (
-        "By arithmetic: key2 is behind it. The proof stands with the leak that it was done for."
+        "Signature verified: signed by key2. Verified with the finding that it was revoked for."
     )
 
 
@@ -139,30 +143,30 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome.PENDING, "Not proven yet."),
-        (Outcome.PROVEN, "Proven dead."),
-        (Outcome.ARM_ONLY, "Proven by ARM only: the data plane told nothing."),
-        (Outcome.STILL_ALIVE, "STILL ALIVE: such tokens are accepted all the same."),
+        (Outcome.PENDING, "Not verified yet."),
+        (Outcome.PROVEN, "Verified revoked."),
+        (Outcome.ARM_ONLY, "Verified by ARM only: the data plane could not be checked."),
+        (Outcome.STILL_ALIVE, "STILL ACCEPTED: Azure accepts a test token of the same kind."),
     ],
 )
 def test_each_outcome_is_told_with_its_evidence(outcome: Outcome, said: str) -> None:
     proven = contained(verification=verification(outcome)).proven
 
-    assert proven == f"By arithmetic: key2 is behind it. {said} blob: refused. queue: refused."
+    assert proven == f"Signature verified: signed by key2. {said} blob: refused. queue: refused."
 
 
 def test_what_was_pulled_and_not_proven_does_not_pass_for_proven() -> None:
-    assert contained().proven == "By arithmetic: key2 is behind it. Not proven dead yet."
+    assert contained().proven == "Signature verified: signed by key2. Not verified yet."
 
 
 def test_a_key_that_a_dead_worker_pulled_does_not_pass_for_a_proven_signer() -> None:
     unsigned = replace(samples.execution(confirmed_by="listing"), old_sha256="")
 
-    assert contained(execution=unsigned).proven == "Not proven dead yet."
+    assert contained(execution=unsigned).proven == "Not verified yet."
 
 
 def test_what_was_not_pulled_does_not_pass_for_revoked() -> None:
-    assert told().proven == "It was not revoked."
+    assert told().proven == "Not revoked."
 
 
 def test_arm_s_word_alone_leaves_something_open() -> None:
@@ -183,9 +187,9 @@ def test_who_was_not_told_and_who_else_reported_it_is_open() -> None:
     )
 
     assert briefing.open_points == (
-        'Not told: tag "owner": evil[.]example is not an allowed domain.',
-        "It was also reported by gitlab, at https://gitlab.com/x.",
-        "It was also reported by mail.",
+        'Not notified: tag "owner": evil[.]example is not an allowed domain.',
+        "Also reported by gitlab, at https://gitlab.com/x.",
+        "Also reported by mail.",
     )
 
 
@@ -358,7 +362,7 @@ def test_a_plan_that_waits_says_how_to_decide() -> None:
     steps = told(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
 
     assert "signed by key2" in steps[0]
-    assert f"/approve` with the plan's digest, `{'d' * 64}`" in steps[1]
+    assert f"/approve` with the plan digest `{'d' * 64}`" in steps[1]
     assert "/reject`" in steps[2]
 
 
@@ -368,7 +372,7 @@ def test_a_key_that_was_handed_over_is_told_and_one_that_was_not_is_open() -> No
 
     assert contained(key_distribution=done).done.endswith("The new key is in the vault.")
     assert contained(key_distribution=declined).open_points == (
-        "The new key was not handed over: The secret holds another value.",
+        "The new key was not written to Key Vault: The secret holds another value.",
     )
 
 
@@ -412,14 +416,14 @@ def test_an_order_is_told_as_what_it_is() -> None:
     ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"))
     briefing = told(finding=ordered)
 
-    assert (briefing.kind, briefing.account, briefing.ordered) == ("order of a responder", ACCOUNT, True)
+    assert (briefing.kind, briefing.account, briefing.ordered) == ("order by a responder", ACCOUNT, True)
     assert "ordered this" in briefing.grants
 
 
 def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
     ordered = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
 
-    assert not any("Take the credential out" in step for step in contained(finding=ordered).next_steps)
+    assert not any("Remove the credential" in step for step in contained(finding=ordered).next_steps)
 
 
 # for every state and reason
@@ -474,11 +478,11 @@ def test_an_alerts_evidence_is_shown_as_such() -> None:
     shown = alerted(state=State.AWAITING_APPROVAL)
 
     assert not shown.ordered
-    assert "nobody has it" in shown.kind
-    assert shown.grants == "By the alert's own word, permissions: Read, List."
+    assert "the token is unknown" in shown.kind
+    assert shown.grants == "According to the alert, permissions: Read, List."
     assert shown.notes == (
-        "The alert: Unusual SAS token.",
-        "It was last seen being used at 2026-11-21 10:00 UTC, signed with key2.",
+        "Alert: Unusual SAS token.",
+        "Last used at 2026-11-21 10:00 UTC, signed with key2.",
         "Allowed from: 203.0.113.0/24.",
         f"SHA-256 of its signature: {'ab' * 32}.",
     )
@@ -494,14 +498,14 @@ def test_an_alert_that_says_little_is_shown_with_that() -> None:
 def test_after_a_kill_by_evidence_people_are_to_look_where_it_leaked() -> None:
     shown = alerted(state=State.PROVEN, execution=samples.execution())
 
-    assert "Find out where the token leaked: the alert only says that it was used." in shown.next_steps
+    assert "Find out where the token leaked: the alert only shows that it was used." in shown.next_steps
 
 
 def test_a_mail_about_evidence_names_it() -> None:
     mail = compose(alerted(state=State.AWAITING_APPROVAL), to=[], security_mailbox="security@contoso.com")
 
     assert "Unusual SAS token" in mail.html
-    assert "STILL WORKS" in mail.html
+    assert "STILL ACTIVE" in mail.html
 
 
 def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_a_closed_one_is_history() -> None:
@@ -511,6 +515,6 @@ def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_
         state=State.PROVEN, finding=finding, closed_alerts=(ClosedAlert(samples.ALERT, NOW, "It was resolved."),)
     )
 
-    assert "Not closed where it was reported yet: GitHub alert 42 of contoso/x." in still_open.open_points
+    assert "Alert not closed yet: GitHub alert 42 of contoso/x." in still_open.open_points
     assert closed.open_points == ()
     assert TimelineEntry(NOW, "It was resolved") in closed.timeline

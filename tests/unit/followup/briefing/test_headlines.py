@@ -21,7 +21,7 @@ def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
 
 def test_a_revocation_without_proof_does_not_claim_one() -> None:
     words = headline(briefing(state="contained"))
-    assert "not proven yet" in words.lead
+    assert "Verification is in progress" in words.lead
     assert words.tone is Tone.PENDING
 
 
@@ -43,9 +43,9 @@ def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
 
 
 def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
-    unreadable = briefing(state="unresolved", reason="malformed", kind="report that could not be read", account=None)
-    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, a person must look"
-    assert "a form that Sasquash cannot read" in headline(unreadable).lead
+    unreadable = briefing(state="unresolved", reason="malformed", kind="unreadable report", account=None)
+    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, review required"
+    assert "a leak report that it cannot read" in headline(unreadable).lead
 
 
 def test_an_approval_names_its_deadline() -> None:
@@ -126,15 +126,15 @@ def test_there_is_no_command_where_none_is_to_be_run(changes: dict[str, object])
 
 
 def test_an_order_is_not_called_a_leak() -> None:
-    ordered = briefing(state="proven", ordered=True, kind="order of a responder")
+    ordered = briefing(state="proven", ordered=True, kind="order by a responder")
     assert title(ordered).startswith("Access to storage account robustmodels that a responder ordered to be revoked:")
     assert "leaked" not in headline(ordered).lead
 
 
 @pytest.mark.parametrize("state", ["awaiting_approval", "dismissed", "failed", "unresolved", "observed", "received"])
 def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -> None:
-    ordered = briefing(state=state, ordered=True, kind="order of a responder")
-    assert "order of a responder" not in headline(ordered).lead
+    ordered = briefing(state=state, ordered=True, kind="order by a responder")
+    assert "order by a responder" not in headline(ordered).lead
     assert "leaked" not in headline(ordered).lead
 
 
@@ -142,7 +142,7 @@ def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -
 def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
     words = headline(briefing(state=state, reason=reason, action=ActionKind.LOCKDOWN, target="shared_key"))
     assert "revokes nothing" in words.lead
-    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "nothing is open"))
+    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "No open items"))
 
 
 def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:

@@ -42,8 +42,8 @@ async def test_secret_with_the_old_key_gets_the_new_one_and_its_old_version_is_d
     assert done == KeyDistribution(
         KeyDistributionOutcome.DONE,
         NOW,
-        f"{ID} holds the new key2 in version {versions(vault)[1].version}, and version {old.version} with the old "
-        "one is disabled.",
+        f"{ID} holds the new key2 in version {versions(vault)[1].version}; version {old.version} with the old "
+        "key is disabled.",
         ID,
     )
 

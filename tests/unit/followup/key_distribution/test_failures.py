@@ -106,7 +106,7 @@ async def test_answer_that_shows_no_new_key_disables_nothing(
     put(vault)
     wire.instead, wire.method = answering(200, {"value": OLD, "id": f"{ID}/{'0' * 32}"}), "PUT"
 
-    with pytest.raises(TransientFailure, match="Key Vault answered, but not with the new key2"):
+    with pytest.raises(TransientFailure, match="does not have the new key2"):
         await distributor.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
@@ -136,7 +136,7 @@ async def test_silence_ends_the_run(
     put(vault)
     wire.instead, wire.method = asyncio.Event(), method
 
-    with pytest.raises(TransientFailure, match="Handing key2 of robustmodels over took more than"):
+    with pytest.raises(TransientFailure, match="Distributing key2 of robustmodels took more than"):
         await distributor.run(execution(), account())
 
 

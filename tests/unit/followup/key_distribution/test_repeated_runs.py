@@ -41,8 +41,8 @@ async def test_second_run_writes_nothing_and_says_so(distributor: KeyDistributor
     assert shown(vault) == before == REPLACED
     assert (again.outcome, again.said, arm.asked) == (
         KeyDistributionOutcome.DONE,
-        f"{ID} holds the new key2 in version {versions(vault)[1].version}; of the 0 enabled older versions looked "
-        "at, none holds the old one.",
+        f"{ID} holds the new key2 in version {versions(vault)[1].version}; none of the 0 enabled "
+        "older versions that were checked holds the old key.",
         1,
     )
 
@@ -55,7 +55,7 @@ async def test_old_version_that_was_left_enabled_is_disabled(distributor: KeyDis
 
     assert shown(vault) == REPLACED
     assert done.outcome is KeyDistributionOutcome.DONE
-    assert done.said.endswith(f"; version {old.version} with the old one is disabled.")
+    assert done.said.endswith(f"; version {old.version} with the old key is disabled.")
 
 
 async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(

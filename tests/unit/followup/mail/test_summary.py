@@ -31,7 +31,7 @@ def test_subject_tells_how_many_and_what_can_t_wait() -> None:
 
     subject = compose_summary(several, security_mailbox=MAILBOX).subject
 
-    assert subject == "[DIGEST] 5 unconfirmed findings: 1 FAILED, 1 waiting for a decision"
+    assert subject == "[SUMMARY] 5 unconfirmed findings: 1 FAILED, 1 awaiting approval"
 
 
 def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
@@ -41,14 +41,14 @@ def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
         replace(LINE, state=State.FAILED, reason=Reason.BLOCKED),
     )
 
-    places = [told.index(word) for word in ("Failed: Azure", "Waiting for a person", "Unresolved: treat")]
+    places = [told.index(word) for word in ("Failed: review", "Approval required", "Unresolved: treat")]
     assert places == sorted(places)
 
 
 def test_deadline_is_told() -> None:
     told = body(replace(LINE, state=State.AWAITING_APPROVAL, deadline=NOW))
 
-    assert f"to be decided by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
+    assert f"decide by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
 
 
 def test_hundreds_are_counted_and_fifty_are_shown() -> None:

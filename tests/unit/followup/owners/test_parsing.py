@@ -100,7 +100,7 @@ def test_at_most_five_people_are_told() -> None:
     value = ";".join(f"user{number}@contoso.com" for number in range(7))
     owners = from_tags({"owner": value}, tag_names=_NAMES, domains=_DOMAINS)
     assert len(owners.people) == 5
-    assert owners.rejected == ("2 more: at most 5 people are told",)
+    assert owners.rejected == ("2 more: at most 5 owners are notified",)
 
 
 def test_a_rejection_names_tag_and_domain() -> None:
@@ -167,7 +167,7 @@ async def test_a_mailbox_in_a_foreign_domain_is_rejected() -> None:
     owners = await resolve(_ADA, directory, domains=_DOMAINS)
     assert owners.people == ()
     assert owners.rejected == (
-        f"{_FOUND_BY}: the directory's mailbox of ada@contoso.com does not count: "
+        f"{_FOUND_BY}: the directory's mailbox of ada@contoso.com is rejected: "
         "evil[.]example is not an allowed domain",
     )
 
