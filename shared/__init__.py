@@ -1,6 +1,4 @@
-"""Sasquash: kills a leaked Azure Storage credential before anyone can use it.
+"""Sasquash: revokes leaked Azure Storage credentials, and verifies that they are no longer accepted.
 
-A finding walks through these rooms in this order: `finding` (what a reporter said, without the secret), `containment`
-(the fast path: which account, which key, may we, pull), `followup` (the slow path: proof, incident, people). The pure
-rooms `sas` and `decide` do the thinking and no I/O; `levers` pull; `ledger` remembers; `worker` makes the clients.
+docs/architecture.md describes the packages. Imports point down its list, which `make lint` checks.
 """

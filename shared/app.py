@@ -18,20 +18,22 @@ from shared import redaction
 from shared.actions.account_key import AccountKeyAction
 from shared.actions.delegation_key import DelegationKeyAction
 from shared.actions.lockdown import LockdownAction
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
+from shared.containment.account_reader import AccountReader
 from shared.containment.account_session import AccountSessions
-from shared.containment.batch import UnderLock
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
+from shared.containment.liveness import LivenessCheck
+from shared.containment.lookup import AccountLookup
 from shared.containment.rate_limit import RateLimit
 from shared.containment.recovery import Recovery
 from shared.containment.service import Containment
-from shared.containment.verdicts import VerdictWriter
+from shared.domain.decision.batch import Decider
 from shared.domain.retired_keys import RetiredKeys
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
@@ -56,13 +58,12 @@ if TYPE_CHECKING:
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
     from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import StateEvents
     from shared.followup.incidents.sharepoint import Incidents
-    from shared.followup.investigation.steps import Investigation
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
-    from shared.followup.owners.notify import People
+    from shared.followup.owners.lookup import Ownership
     from shared.followup.service import FollowUp
+    from shared.followup.step import Steps
     from shared.followup.traces import Traces
     from shared.operations.dead_letters import DeadLetters
     from shared.operations.dormant_policies import DormantPolicies
@@ -173,79 +174,50 @@ class App:
         )
 
     @cached_property
-    def _conclusion(self) -> VerdictWriter:
-        return VerdictWriter(ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues)
+    def _retired_keys(self) -> RetiredKeys:
+        return RetiredKeys(clock=self._clock)
 
     @cached_property
-    def _under_lock(self) -> UnderLock:
-        retired = RetiredKeys(clock=self._clock)
-        return UnderLock(
-            settings=self.settings,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            actions=self.actions,
-            executor=PlanExecutor(
-                actions=self.actions,
-                verifier=self._verifier,
-                ledger=self.store.revocations,
-                table=self.store.accounts,
-                retired=retired,
-                clock=self._clock,
-            ),
-            retired=retired,
-            clock=self._clock,
+    def _sessions(self) -> AccountSessions:
+        store, accounts, actions = self.store, self.accounts, self.actions
+        recovery = Recovery(
+            ledger=store.revocations, table=store.accounts, accounts=accounts, actions=actions, clock=self._clock
         )
+        reader = AccountReader(store=store, accounts=accounts, actions=actions)
+        return AccountSessions(store=store, recovery=recovery, reader=reader, throttle=self.clients.pace)
 
     @cached_property
-    def _work(self) -> AccountSessions:
-        takeover = Recovery(
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            actions=self.actions,
-            clock=self._clock,
-        )
-        return AccountSessions(
-            table=self.store.accounts,
-            takeover=takeover,
-            under_lock=self._under_lock,
-            conclusion=self._conclusion,
-            clock=self._clock,
-        )
-
-    @cached_property
-    def _repeats(self) -> DedupCache:
+    def _dedup(self) -> DedupCache:
         return DedupCache(clock=self._clock)
 
     @cached_property
     def ingest(self) -> Ingest:
         return Ingest(
             raw_allowed=self.settings.raw_events,
-            ledger=self.store.revocations,
-            conclusion=self._conclusion,
-            queues=self.store.queues,
+            store=self.store,
             containment=self.containment,
-            quotas=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
-            repeats=self._repeats,
-            clock=self._clock,
+            rate_limit=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
+            dedup=self._dedup,
         )
 
     @cached_property
     def containment(self) -> Containment:
+        store, accounts, actions, retired = self.store, self.accounts, self.actions, self._retired_keys
         return Containment(
-            settings=self.settings,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            under_lock=self._under_lock,
-            work=self._work,
-            conclusion=self._conclusion,
-            delegation_key=self.actions.delegation_key,
-            queues=self.store.queues,
-            repeats=self._repeats,
-            pace=self.clients.pace,
-            clock=self._clock,
+            store=store,
+            lookup=AccountLookup(settings=self.settings, store=store, accounts=accounts),
+            liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
+            sessions=self._sessions,
+            decider=Decider(policy=self.settings.decision_policy(ACTION_SPECS), retired=retired),
+            executor=PlanExecutor(
+                actions=actions,
+                verifier=self._verifier,
+                ledger=store.revocations,
+                table=store.accounts,
+                retired=retired,
+                clock=self._clock,
+            ),
+            dedup=self._dedup,
         )
 
     @cached_property
@@ -254,32 +226,15 @@ class App:
 
     @cached_property
     def sweeper(self) -> "Sweeper":
-        from shared.operations.approval_deadlines import ApprovalDeadlines  # noqa: PLC0415 -- not on the way to a kill
-        from shared.operations.sweeper import Sweeper  # noqa: PLC0415
+        from shared.operations.sweeper import Sweeper  # noqa: PLC0415 -- not on the way to a kill
 
-        return Sweeper(
-            ledger=self.store.revocations,
-            index=self.state_index,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            deadlines=ApprovalDeadlines(
-                ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues, clock=self._clock
-            ),
-            clock=self._clock,
-        )
+        return Sweeper(self.store, self.state_index)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
         from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
 
-        return DeadLetters(
-            ledger=self.store.revocations,
-            conclusion=self._conclusion,
-            queues=self.store.queues,
-            reception=self.ingest,
-            dead_letters=lambda: self._dead_letters,
-            clock=self._clock,
-        )
+        return DeadLetters(self.store, self.ingest, dead_letters=lambda: self._dead_letters)
 
     @cached_property
     def _dead_letters(self) -> "ContainerClient":
@@ -301,14 +256,7 @@ class App:
     def dormant_policies(self) -> "DormantPolicies":
         from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
 
-        return DormantPolicies(
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            keys=self.actions.account_key.keys,
-            policies=self.actions.stored_policy,
-            clock=self._clock,
-        )
+        return DormantPolicies(self.store, keys=self.actions.account_key.keys, policies=self.actions.stored_policy)
 
     @cached_property
     def revocations(self) -> "RevocationService":
@@ -319,7 +267,7 @@ class App:
         return RevocationService(
             store=self.store,
             containment=self.containment,
-            sessions=self._work,
+            sessions=self._sessions,
             submissions=Submissions(
                 containment=self.containment,
                 store=self.store,
@@ -365,10 +313,8 @@ class App:
             accounts=self.accounts,
             keys=self.actions.account_key.keys,
             publisher=self._publisher,
-            ledger=self.store.revocations,
+            store=self.store,
             table=self.readiness_table,
-            clock=self._clock,
-            new_id=self._new_id,
         )
 
     @cached_property
@@ -470,17 +416,12 @@ class App:
         )
 
     @cached_property
-    def _people(self) -> "People":
-        from shared.followup.owners.notify import People  # noqa: PLC0415 -- only the follow-up needs it
+    def _ownership(self) -> "Ownership":
+        from shared.followup.owners.lookup import Ownership  # noqa: PLC0415 -- only the follow-up needs it
 
-        return People(self._graph, self._arm_reader, settings=self.settings)
+        return Ownership(self._arm_reader, self._graph, settings=self.settings)
 
     @cached_property
-    def _announcer(self) -> "StateEvents":
-        from shared.followup.events import StateEvents  # noqa: PLC0415 -- only the follow-up needs it
-
-        return StateEvents(self.clients.topic)
-
     def _alert_closer(self) -> "AlertCloser":
         from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
 
@@ -499,18 +440,37 @@ class App:
         )
 
     @cached_property
-    def _aftermath(self) -> "Investigation":
-        from shared.cloud.logs import UsageLogs  # noqa: PLC0415
+    def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.logs import UsageLogs  # noqa: PLC0415 -- only the follow-up needs all of these
+        from shared.followup import steps  # noqa: PLC0415
+        from shared.followup.events import StateEvents  # noqa: PLC0415
         from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
-        from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
-        from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.investigation.residual_exposure import ResidualExposure  # noqa: PLC0415
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep  # noqa: PLC0415
+        from shared.followup.owners.notify import Notifier  # noqa: PLC0415
+        from shared.followup.step import Steps  # noqa: PLC0415
 
-        return Investigation(
-            ledger=self.store.revocations,
-            incidents=lambda: self._incidents,
-            usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
-            clock=self._clock,
+        store, incidents = self.store, self._incidents
+        logs = UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
+        exposure = ResidualExposure(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock)
+        return Steps(
+            concurrent=(
+                steps.KeyDistributionStep(self._key_distribution),
+                steps.EventStep(StateEvents(self.clients.topic), self.traces),
+                UsageStep(logs=logs, incidents=incidents, store=store),
+                ResidualExposureStep(exposure),
+            ),
+            beside_verification=(steps.OwnersStep(self._ownership), steps.IncidentStep(incidents, store)),
+            after_verification=(
+                steps.MailStep(
+                    notifier=Notifier(self._graph, self.settings),
+                    summary=self.summary_mail,
+                    traces=self.traces,
+                    store=store,
+                ),
+                steps.AlertClosingStep(self._alert_closer, store),
+                steps.ClosingStep(store),
+            ),
         )
 
     def _warm_up(self) -> None:
@@ -520,21 +480,12 @@ class App:
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a revocation
+        from shared.followup.verification import VerificationStep  # noqa: PLC0415
 
         return FollowUp(
-            ledger=self.store.revocations,
-            queues=self.store.queues,
-            actions=self.actions,
-            key_distribution=lambda: self._key_distribution,
-            announcer=lambda: self._announcer,
-            incidents=lambda: self._incidents,
-            people=lambda: self._people,
-            summary_mail=lambda: self.summary_mail,
-            alerts=self._alert_closer,
-            traces=lambda: self.traces,
-            aftermath=lambda: self._aftermath,
+            store=self.store,
+            verification=VerificationStep(self.actions, self.store),
+            steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
-            clock=self._clock,
-            new_id=self._new_id,
         )

@@ -1,4 +1,4 @@
-"""How the texts of settings are read. A parser returns the value, or raises ValueError: "must be …"."""
+"""Parsers of settings. A parser returns the value, or raises ValueError with a text that completes "it …"."""
 
 import base64
 import binascii
@@ -35,12 +35,12 @@ def choice(kind: type[StrEnum]) -> Callable[[str], Any]:
 
 
 def listed(parse: Callable[[str], Any], *, least: int = 0) -> Callable[[str], Any]:
-    """Several, separated by commas, each once; at least `least`."""
+    """Values separated by commas, without duplicates; at least `least`."""
 
     def parse_list(text: str) -> Any:
         parts = [parse(part.strip()) for part in text.split(",") if part.strip()]
         if len(parts) < least:
-            raise ValueError(f"needs at least {least}, separated by commas")
+            raise ValueError(f"must have at least {least}, separated by commas")
         return tuple(dict.fromkeys(parts))
 
     return parse_list
@@ -54,7 +54,7 @@ def guid(text: str) -> str:
 
 
 def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """What `parse` reads, None for an empty text."""
+    """The value of `parse`, None for an empty text."""
     return lambda text: parse(text) if text else None
 
 
@@ -67,13 +67,13 @@ def https(text: str) -> str:
 
 
 def connection_string(text: str) -> str:
-    """A connection string of Application Insights, or nothing (learn.microsoft.com, "Connection strings")."""
+    """A connection string of Application Insights, or empty (learn.microsoft.com, "Connection strings")."""
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
     if text and not (
         _GUID.fullmatch(parts.get("InstrumentationKey", "").lower())
         and parts.get("IngestionEndpoint", "").startswith("https://")
     ):
-        raise ValueError("must be a connection string with an InstrumentationKey and an IngestionEndpoint by https")
+        raise ValueError("must be a connection string with an InstrumentationKey and an https IngestionEndpoint")
     return text
 
 
@@ -101,7 +101,7 @@ def tag_name(text: str) -> str:
 
 
 def opaque(text: str) -> str:
-    """An id of some service."""
+    """An id of another service."""
     if not re.fullmatch(r"[A-Za-z0-9.,_-]{1,300}", text):
         raise ValueError("must be an id of letters, digits and .,_-")
     return text
@@ -148,7 +148,7 @@ def number(low: int, high: int) -> Callable[[str], int]:
 
 @dataclass(frozen=True, slots=True)
 class SecretSetting:
-    """A secret, or the id of the Key Vault secret that holds it (`secret_settings.py`). Kept out of every repr."""
+    """A secret, or the id of a Key Vault secret with it (`secret_settings.py`). Kept out of every repr."""
 
     value: str = field(repr=False)
 
@@ -168,13 +168,13 @@ def secret(text: str) -> SecretSetting | None:
 
 
 def senders(text: str) -> dict[str, SecretSetting]:
-    """`name=secret` of each sender, separated by commas; a secret is as in Standard Webhooks, or the id of one."""
+    """`name=secret` of each sender, separated by commas; a secret of Standard Webhooks, or the id of one."""
     found: dict[str, SecretSetting] = {}
     for part in (part.strip() for part in text.split(",") if part.strip()):
         name, _, value = part.partition("=")
         given = secret(value.strip())
         if not _SENDER.fullmatch(name) or given is None or name in found:
-            raise ValueError("must be name=secret, separated by commas, each name once, of a-z, 0-9 and hyphens")
+            raise ValueError("must be name=secret, separated by commas, with unique names of a-z, 0-9 and hyphens")
         if given.vault_id is None:
             webhook_key(given.value)
         found[name] = given
@@ -188,7 +188,7 @@ def webhook_key(text: str) -> bytes:
     except binascii.Error:
         key = b""
     if not 24 <= len(key) <= 64:
-        raise ValueError("must have secrets of 24 to 64 bytes in base64, after whsec_ (Standard Webhooks)")
+        raise ValueError("must have secrets of 24 to 64 bytes in base64 after whsec_ (Standard Webhooks)")
     return key
 
 
@@ -202,5 +202,5 @@ def account_name(text: str) -> str:
 def word(text: str) -> str:
     """A name of letters, digits, hyphens, dots and underscores."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise ValueError("must be names of letters, digits and ._-")
+        raise ValueError("must have names of letters, digits and ._-")
     return text

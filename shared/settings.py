@@ -1,4 +1,4 @@
-"""All settings, and the only reader of the environment. docs/settings.md is checked against this file by a test."""
+"""All settings, and the only reader of the environment. A test compares docs/settings.md with this module."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -8,6 +8,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.domain.azure_clouds import CLOUDS, AzureCloud, CloudName
+from shared.domain.decision.action_spec import ActionSpecs
+from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rule_parser import parse as parse_rules
 from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.revocation import AtDeadline
@@ -36,14 +38,6 @@ from shared.setting_parsers import (
 )
 
 
-class Mode(StrEnum):
-    """What Sasquash may do without a person: nothing, nothing but ask, or what the rule table lets it."""
-
-    OBSERVE = "observe"
-    APPROVE = "approve"
-    AUTO = "auto"
-
-
 class IncidentSink(StrEnum):
     """Where incidents are filed."""
 
@@ -63,7 +57,7 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How one field of `Settings` is read. `default` is text as in the environment; None makes it required."""
+    """How a field of `Settings` is read. `default` is text as in the environment; None makes the setting required."""
 
     name: str
     parse: Callable[[str], Any]
@@ -78,18 +72,18 @@ def _setting(name: str, parse: Callable[[str], Any], meaning: str, default: str 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The app's settings, checked. Made by `read`, at start."""
+    """The app's settings, validated. Created by `read` at start."""
 
     mode: Mode = _setting(
         "SASQUASH_MODE",
         choice(Mode),
-        "What may happen without a person: `observe` (nothing), `approve` (ask for everything), `auto` (what the "
-        "rule table lets it). Start with a week of `observe`.",
+        "What Sasquash does without a person: `observe` (nothing), `approve` (request approval for every action), "
+        "`auto` (what the rule table allows). Start with a week of `observe`.",
     )
     subscriptions: tuple[str, ...] = _setting(
         "SASQUASH_SUBSCRIPTIONS",
         listed(guid, least=1),
-        "Ids of the subscriptions whose storage accounts Sasquash looks after, separated by commas.",
+        "Ids of the monitored subscriptions, separated by commas.",
     )
     table_endpoint: str = _setting(
         "SASQUASH_STORAGE__tableServiceUri",
@@ -99,17 +93,17 @@ class Settings:
     queue_endpoint: str = _setting(
         "SASQUASH_STORAGE__queueServiceUri",
         https,
-        "Queue endpoint of Sasquash's own storage account; the queue triggers read it too.",
+        "Queue endpoint of Sasquash's own storage account. The queue triggers use it, too.",
     )
     blob_endpoint: str = _setting(
         "SASQUASH_STORAGE__blobServiceUri",
         https,
-        "Blob endpoint of Sasquash's own storage account, where Event Grid puts its dead letters.",
+        "Blob endpoint of Sasquash's own storage account, where Event Grid stores dead letters.",
     )
     client_id: str | None = _setting(
         "SASQUASH_CLIENT_ID",
         optional(guid),
-        "Client id of the app's user-assigned managed identity. Empty: whoever is signed in on this machine "
+        "Client id of the app's user-assigned managed identity. Empty: the signed-in user of this machine "
         "(`az login`), for development.",
         default="",
     )
@@ -122,225 +116,226 @@ class Settings:
     topic_endpoint: str = _setting(
         "SASQUASH_TOPIC_ENDPOINT",
         https,
-        "Endpoint of the Event Grid topic, where each change of state is announced.",
+        "Endpoint of the Event Grid topic, to which every change of state is published.",
     )
     insights_connection: str = _setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
         connection_string,
-        "Connection string of the Application Insights resource that gets a trace of each leak, as the app's "
-        "identity; the Functions host reads it, too. Empty: there are no traces.",
+        "Connection string of the Application Insights resource for the trace of each leak, sent as the app's "
+        "identity. The Functions host uses it, too. Empty: no traces.",
         default="",
     )
     tenant_id: str = _setting(
         "SASQUASH_TENANT_ID",
         guid,
-        "Id of the Entra tenant whose people may call the app, and whose user delegation SAS it knows to be ours.",
+        "Id of the Entra tenant whose users may call the app, and whose user delegation SAS are monitored.",
     )
     api_audiences: tuple[str, ...] = _setting(
         "SASQUASH_API_AUDIENCES",
         listed(audience),
-        "Audiences that a caller's access token may be for, separated by commas: the app registration's id URI "
-        "(`api://sasquash`) and its client id. Empty: every call but health is refused.",
+        "Accepted audiences of access tokens, separated by commas: the app registration's id URI (`api://sasquash`) "
+        "and its client id. Empty: every call except health is refused.",
         default="",
     )
     desk: str | None = _setting(
         "SASQUASH_DESK",
         optional(https),
-        "URL of the desk, which mails lead to: `https://<app>/api/desk`. Empty: mails have no link.",
+        "URL of the console, for links in mails: `https://<app>/api/desk`. Empty: mails have no links.",
         default="",
     )
     key_vaults: tuple[str, ...] = _setting(
         "SASQUASH_KEY_VAULTS",
         listed(vault),
-        "Names of the key vaults in which a tag `sasquash-key-vault` may name a secret that gets the new key, "
-        "separated by commas. Empty: no key is handed over.",
+        "Names of the key vaults for key distribution, separated by commas: the tag `sasquash-key-vault` names a "
+        "secret in one of them that gets the new key. Empty: no key is distributed.",
         default="",
     )
     security_mailbox: str = _setting(
         "SASQUASH_SECURITY_MAILBOX",
         address,
-        "The security team's mailbox. It gets a copy of every mail, and the mails that owners must not get.",
+        "The security team's mailbox. It gets a copy of every mail, and the mails that are not for owners.",
     )
     mail_sender: str = _setting(
         "SASQUASH_MAIL_SENDER",
         address,
-        "The mailbox that Sasquash sends from; Mail.Send is scoped to it.",
+        "The mailbox that mails are sent from. Mail.Send is scoped to it.",
     )
     mail_domains: tuple[str, ...] = _setting(
         "SASQUASH_MAIL_DOMAINS",
         listed(domain, least=1),
-        "Domains that an owner's address may be in, separated by commas. Tags are written by people we don't trust.",
+        "Allowed domains of owners' addresses, separated by commas. The addresses in tags are not trusted.",
     )
     owner_tags: tuple[str, ...] = _setting(
         "SASQUASH_OWNER_TAGS",
         listed(tag_name),
-        "Names of the tags that hold owners' mail addresses, in order of preference.",
+        "Names of the tags with owners' mail addresses, in order of preference.",
         default="sasquash-owner,owner",
     )
     owners_of_apps: bool = _setting(
         "SASQUASH_OWNERS_OF_APPS",
         switch,
-        "Whether the owners of an app are told that has rights on the account, where nobody nearer is found (`on`). "
-        "Needs Graph's `Application.Read.All`.",
+        "Whether to notify the owners of an app that has rights on the account, where no closer owner is found "
+        "(`on`). Requires Graph's `Application.Read.All`.",
         default="off",
     )
     incidents: IncidentSink = _setting(
         "SASQUASH_INCIDENTS",
         choice(IncidentSink),
         "Where incidents are filed: `sharepoint` (a list), `defender` (the Defender portal), `sentinel` (a "
-        "workspace), or `webhook` (posted, signed, to a URL of yours). Each needs settings of its own "
-        "(docs/incidents.md).",
+        "workspace), or `webhook` (a signed request to a URL). Each requires further settings (docs/incidents.md).",
         default="sharepoint",
     )
     incident_site: str | None = _setting(
         "SASQUASH_INCIDENT_SITE",
         optional(opaque),
-        "Id of the SharePoint site that holds the incident list (`host,site-guid,web-guid`).",
+        "Id of the SharePoint site with the incident list (`host,site-guid,web-guid`).",
         default="",
     )
     incident_list: str | None = _setting(
         "SASQUASH_INCIDENT_LIST",
         optional(opaque),
-        "Id of the SharePoint list that incidents are filed in.",
+        "Id of the SharePoint list of incidents.",
         default="",
     )
     sentinel_workspace: str | None = _setting(
         "SASQUASH_SENTINEL_WORKSPACE",
         optional(workspace),
-        "ARM id of the Log Analytics workspace with Microsoft Sentinel that incidents are filed in.",
+        "ARM id of the Log Analytics workspace with Microsoft Sentinel in which incidents are filed.",
         default="",
     )
     incident_webhook: str | None = _setting(
         "SASQUASH_INCIDENT_WEBHOOK",
         optional(https),
-        "URL that incidents are posted to.",
+        "URL that incidents are sent to.",
         default="",
     )
     incident_webhook_secret: SecretSetting | None = _setting(
         "SASQUASH_INCIDENT_WEBHOOK_SECRET",
         secret,
-        "The secret that they are signed with, as in Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or "
-        "the id of a Key Vault secret that holds it.",
+        "The secret that signs them, in the format of Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or "
+        "the id of a Key Vault secret with it.",
         default="",
     )
     raw_events: bool = _setting(
         "SASQUASH_RAW_EVENTS",
         switch,
-        "Whether an event may carry a raw token (`on`). Event Grid stores and dead-letters what it carries, so "
-        "the default is `off`.",
+        "Whether events with raw credentials are accepted (`on`). Event Grid stores and dead-letters events, so the "
+        "default is `off`.",
         default="off",
     )
     tag_modes: tuple[Mode, ...] = _setting(
         "SASQUASH_TAG_MODES",
         listed(choice(Mode)),
-        "Modes that the tag `sasquash-mode` on a storage account may choose for it. Empty: the tag has no effect.",
+        "Modes that the tag `sasquash-mode` of a storage account may set for it. Empty: the tag has no effect.",
         default="",
     )
     act_alone_hours: int = _setting(
         "SASQUASH_ACT_ALONE_HOURS",
         number(0, 24 * 365 * 100),
-        "A read-only token of one resource is revoked without asking when it would live longer than this many hours "
-        "(rule `lives-long` of the default table; `SASQUASH_RULES` has hours of its own).",
+        "A read-only token of one resource is revoked without approval if it expires in more than this number of "
+        "hours (rule `lives-long` of the default table; rules in `SASQUASH_RULES` have their own hours).",
         default="24",
     )
     rules: tuple[Rule, ...] = _setting(
         "SASQUASH_RULES",
         lambda text: parse_rules(text) if text else (),
-        "The rule table of mode `auto`, as JSON (docs/rules.md). Empty: the default table of that page.",
+        "The rule table of mode `auto`, as JSON (docs/rules.md). Empty: the default table on that page.",
         default="",
     )
     rotations_a_day: int = _setting(
         "SASQUASH_ROTATIONS_A_DAY",
         number(1, 100),
-        "More rotations of one account than this within 24 hours ask a person first. Revocations of its user "
-        "delegation keys count, too.",
+        "The number of key rotations of one account within 24 hours after which another one requires approval. "
+        "Revocations of its user delegation keys count, too.",
         default="2",
     )
     approval_hours: int = _setting(
         "SASQUASH_APPROVAL_HOURS",
         number(1, 24 * 30),
-        "How long a plan may be approved, in hours. Then comes what `SASQUASH_AT_DEADLINE` says.",
+        "The time to approve a plan, in hours. `SASQUASH_AT_DEADLINE` sets what happens then.",
         default="4",
     )
     at_deadline: AtDeadline = _setting(
         "SASQUASH_AT_DEADLINE",
         choice(AtDeadline),
-        "What becomes of a plan that nobody decided on in time: `escalate` (the record is unresolved, and people are "
-        "mailed again) or `revoke` (it is carried out, if arithmetic has proven it and no limit asks for a person).",
+        "What happens to a plan without a decision at its deadline: `escalate` (the record is unresolved, and people "
+        "are notified again) or `revoke` (the plan is run, if signature verification proved the leak and no limit "
+        "requires approval).",
         default="escalate",
     )
     escalation_mailbox: str | None = _setting(
         "SASQUASH_ESCALATION_MAILBOX",
         optional(address),
-        "Who is mailed, too, when nobody decided in time. Empty: those who were asked, and the security mailbox.",
+        "The mailbox to notify, too, when a deadline has passed. Empty: the people who were asked, and the security "
+        "mailbox.",
         default="",
     )
     source_quota: int = _setting(
         "SASQUASH_SOURCE_QUOTA",
         number(1, 1_000_000),
-        "Findings an hour from one publisher (the event's source) that each instance deals with at once. More are as "
-        "durable, and dealt with from the queue, later.",
+        "Findings per hour from one publisher (the event's source) that each instance processes immediately. Further "
+        "ones are just as durable, and are processed later, from the queue.",
         default="600",
     )
     second_person: bool = _setting(
         "SASQUASH_SECOND_PERSON",
         switch,
-        "Whether who reported a leak may not approve its plan (`on`). An order without a leak always takes two "
-        "people.",
+        "Whether the plan of a reported leak requires the approval of a second person (`on`). An order without a "
+        "leak always does.",
         default="on",
     )
 
     drill_account: str | None = _setting(
         "SASQUASH_DRILL_ACCOUNT",
         optional(account_name),
-        "Name of a storage account that holds nothing, on which a leak is rehearsed each week. Empty: none is.",
+        "Name of an empty storage account for the weekly drill. Empty: no drills.",
         default="",
     )
 
     intake_senders: dict[str, SecretSetting] = _setting(
         "SASQUASH_INTAKE_SENDERS",
         senders,
-        "Who may post signed reports to the intake: `name=secret`, separated by commas. A secret is as in Standard "
-        "Webhooks (`whsec_` and 24 to 64 bytes in base64), or the id of a Key Vault secret that holds one. The name "
-        "is the last part of the URL that the sender posts to. Empty: nobody.",
+        "Senders of signed reports to the intake: `name=secret`, separated by commas. A secret has the format of "
+        "Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or is the id of a Key Vault secret with one. The "
+        "name is the last part of the URL that the sender uses. Empty: no senders.",
         default="",
     )
     intake_quota: int = _setting(
         "SASQUASH_INTAKE_QUOTA",
         number(1, 1_000_000),
-        "Credentials an hour from one source that each instance of the intake publishes. More are answered with 429.",
+        "Credentials per hour from one source that each instance of the intake publishes. Further reports get a 429.",
         default="10000",
     )
     github_webhook_secret: SecretSetting | None = _setting(
         "SASQUASH_GITHUB_WEBHOOK_SECRET",
         secret,
-        "The secret of the GitHub App's webhook, or the id of a Key Vault secret that holds it. Empty: GitHub's "
-        "deliveries are refused.",
+        "The secret of the GitHub App's webhook, or the id of a Key Vault secret with it. Empty: deliveries of "
+        "GitHub are refused.",
         default="",
     )
     github_app: str | None = _setting(
         "SASQUASH_GITHUB_APP",
         optional(word),
-        "The GitHub App's client id, or its number. Empty: alerts of GitHub are neither read nor closed.",
+        "The GitHub App's client id or number. Empty: alerts of GitHub are neither read nor closed.",
         default="",
     )
     github_private_key: SecretSetting | None = _setting(
         "SASQUASH_GITHUB_PRIVATE_KEY",
         secret,
-        "The GitHub App's private key as PEM (the whole in base64, or with `\\n` for its line breaks), or the id of "
-        "a Key Vault secret that holds it.",
+        "The GitHub App's private key in PEM (all of it in base64, or with `\\n` for its line breaks), or the id of "
+        "a Key Vault secret with it.",
         default="",
     )
     github_api: str = _setting(
         "SASQUASH_GITHUB_API",
         https,
-        "Where GitHub's REST API is: of GitHub Enterprise Server, `https://github.contoso.com/api/v3`.",
+        "URL of GitHub's REST API. For GitHub Enterprise Server: `https://github.contoso.com/api/v3`.",
         default="https://api.github.com",
     )
     github_secret_types: tuple[str, ...] = _setting(
         "SASQUASH_GITHUB_SECRET_TYPES",
         listed(word),
-        "Types of secret whose alerts are read, separated by commas; custom patterns have a type, too.",
+        "Secret types whose alerts are read, separated by commas. Custom patterns have a type, too.",
         default="azure_sas_token,azure_storage_account_key",
     )
     azure_devops_organization: str | None = _setting(
@@ -352,8 +347,8 @@ class Settings:
     azure_devops_password: SecretSetting | None = _setting(
         "SASQUASH_AZURE_DEVOPS_PASSWORD",
         secret,
-        "The password (basic authentication) of Azure DevOps' service hook, or the id of a Key Vault secret that "
-        "holds it. Empty: its deliveries are refused.",
+        "The password (basic authentication) of the Azure DevOps service hook, or the id of a Key Vault secret with "
+        "it. Empty: its deliveries are refused.",
         default="",
     )
 
@@ -363,8 +358,21 @@ class Settings:
 
     @property
     def rule_table(self) -> tuple[Rule, ...]:
-        """The rules of mode `auto`, in order; the last one always applies."""
+        """The rules of mode `auto`, in order. The last one always applies."""
         return self.rules or default_rules(act_alone_hours=self.act_alone_hours)
+
+    def decision_policy(self, actions: ActionSpecs) -> DecisionPolicy:
+        """Return the part of the settings that decisions use, with the actions that they choose from."""
+        return DecisionPolicy(
+            mode=self.mode,
+            tag_modes=self.tag_modes,
+            rules=self.rule_table,
+            rotations_a_day=self.rotations_a_day,
+            approval_time=self.approval_time,
+            at_deadline=self.at_deadline,
+            tenant_id=self.tenant_id,
+            actions=actions,
+        )
 
     @property
     def approval_time(self) -> timedelta:
@@ -372,20 +380,20 @@ class Settings:
 
     @property
     def own_accounts(self) -> frozenset[str]:
-        """Names of the storage accounts that Sasquash itself lives in, which are never a target."""
+        """Names of Sasquash's own storage accounts, which are never a target."""
         endpoints = (self.table_endpoint, self.queue_endpoint, self.blob_endpoint)
         hosts = (urlsplit(endpoint).hostname or "" for endpoint in endpoints)
         return frozenset(host.split(".")[0] for host in hosts)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
-        """Read and check every setting. Raises SettingsError, one line that names the first bad setting."""
+        """Read and validate every setting. Raises SettingsError, one line that names the first invalid setting."""
         read = cls(**{attribute: read_one(environment, attribute) for attribute in declared()})
         for attribute in _NEEDED[read.incidents]:
             if not getattr(read, attribute):
                 name = declared()[attribute].name
                 raise SettingsError(
-                    f"{name} is missing: SASQUASH_INCIDENTS={read.incidents} needs it (see docs/incidents.md)."
+                    f"{name} is missing: SASQUASH_INCIDENTS={read.incidents} requires it (see docs/incidents.md)."
                 )
         return read
 
@@ -403,8 +411,8 @@ def read_one(environment: Mapping[str, str], attribute: str) -> Any:
 
 
 def is_switched_off(environment: Mapping[str, str], function: str) -> bool:
-    """Whether the platform was told not to run a function of the app ("How to disable functions in Azure")."""
-    names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")  # where a dot cannot be
+    """Whether a function of the app is disabled ("How to disable functions in Azure")."""
+    names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")  # where a dot is not allowed
     return any(environment.get(name, "").lower() in ("1", "true") for name in names)
 
 

@@ -1,32 +1,120 @@
-"""The account key lever: regenerate the one key that is behind a leak.
+"""Account key action: regenerate the one key that signed a leak.
 
 ARM: Storage Accounts - List Keys, Regenerate Key (2026-09-01). Regenerating is not idempotent, a second call breaks
-clients that have already moved on. So it is sent once, and an answer that got lost is settled by listing the keys.
+clients that have already moved on. So it is sent once, and a lost answer is reconciled by listing the keys.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
+from shared.actions.az_cli import CliAccount
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
-from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Execution, Plan, Verification, VerificationToken
-from shared.domain.target import KEY_NAMES, ActionKind
+from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
+from shared.domain.decision.action_spec import NOTIFY, SHARED_KEY_IS_OFF, ActionSpec
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.revocation import Execution, Plan, Revocation, Verification, VerificationToken
+from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
 from shared.errors import TransientFailure
 
 _REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
 
 _IMPACT = (
     "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",
-    "Every SAS that {key} signed, the leaked one's innocent siblings included.",
-    "Function apps, Logic Apps, linked services and mounts that were set up with {key} (AzureWebJobsStorage and "
-    "the like): they fail at their next request or restart.",
+    "Every SAS that {key} signed, including SAS tokens that did not leak.",
+    "Function apps, Logic Apps, linked services and mounts that were configured with {key} (AzureWebJobsStorage and "
+    "similar): they fail at their next request or restart.",
 )
+
+
+class AccountKeySpec(ActionSpec):
+    """The texts and rules of regenerating a key."""
+
+    kind = ActionKind.ACCOUNT_KEY
+    may_run_at_deadline = True
+    untouched = "; the other key was not touched"
+
+    def check_target(self, target: str) -> None:
+        """Return for key1 and key2. Raises InvalidTarget."""
+        if target not in KEY_NAMES:
+            raise InvalidTarget("the target of account_key is key1 or key2")
+
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return the key's SHA-256 (hex)."""
+        return snapshot.keys[target].sha256
+
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who uses the key, or what it signed."""
+        return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
+
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps; key distribution is one where the account's tag asks for it."""
+        distribution = (
+            f"Write the new {target} to the Key Vault secret that the account's tag {KEY_VAULT_TAG} names, if the "
+            "settings allow it and the secret holds the old key."
+        )
+        return (
+            f"Regenerate {target} of {account.name}, once; the other key stays as it is.",
+            f"Verify with a token of our own that the old {target} is refused.",
+            *((distribution,) if tag_in(account.tags, KEY_VAULT_TAG) else ()),
+            NOTIFY,
+        )
+
+    @override
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Whether the key signed it, under a stored access policy or not."""
+        return (verdict.key_name, verdict.key_sha256) == (plan.target, plan.version)
+
+    def done(self, target: str, account: str) -> str:
+        """Return that the key was regenerated."""
+        return f"{target} of {account} was regenerated."
+
+    def used(self, target: str) -> str:
+        """Return the key's name."""
+        return target
+
+    @override
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return that the key is refused for now."""
+        return SHARED_KEY_IS_OFF
+
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that regenerates the key."""
+        account = CliAccount.of(account_id)
+        if account is None or target not in KEY_NAMES:
+            return None
+        return f"az storage account keys renew {account.in_group()} --key {target} --output none"
+
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that prints the key's new value."""
+        account = CliAccount.of(account_id)
+        if account is None or target not in KEY_NAMES:
+            return None
+        query = f"[?keyName=='{target}'].value"
+        return f'az storage account keys list {account.in_group()} --query "{query}" --output tsv'
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return where the clients get the new key from, and what is better."""
+        return (
+            "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
+            "user delegation SAS, read-only, for the paths they need, and short-lived.",
+        )
+
+    @override
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to refuse every key."""
+        return (
+            "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then "
+            "open a support request: Azure must refuse a regenerated key within ten minutes."
+        )
 
 
 class AccountKeyAction:
@@ -44,10 +132,6 @@ class AccountKeyAction:
         self._verifier = verifier
         self._clock = clock
         self._new_id = new_id
-
-    def describe(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return who breaks when key `target` of `account` is regenerated, one English sentence each."""
-        return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
         """Return key1 and key2 as ARM has them now, both. Raises AccountGone, TransientFailure or Blocked."""

@@ -8,11 +8,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import override
 from urllib.parse import urlsplit
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.actions.az_cli import CliAccount
 from shared.actions.liveness import LivenessCheck, PrincipalExists
 from shared.actions.user_delegation import UserDelegation, mint
 from shared.actions.verification import LIFETIME, Probe, Subject, Verifier, object_name
@@ -20,8 +22,12 @@ from shared.cloud.arm_write import answered, once
 from shared.cloud.data_plane import Transport
 from shared.cloud.errors import from_account
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Execution, Liveness, Plan, Verification, VerificationToken
-from shared.domain.target import ActionKind
+from shared.domain.decision.action_spec import NOTIFY, ActionSpec
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.decision.user_delegation import version
+from shared.domain.revocation import Execution, Liveness, Plan, Revocation, Verification, VerificationToken
+from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
 from shared.errors import SasquashError
 from shared.sas import Credential, Service
 
@@ -48,6 +54,83 @@ _NO_TOKENS = (
 )
 
 
+class DelegationKeySpec(ActionSpec):
+    """The texts and rules of revoking user delegation keys."""
+
+    kind = ActionKind.DELEGATION_KEY
+
+    def check_target(self, target: str) -> None:
+        """Return for "all". Raises InvalidTarget."""
+        if target != DELEGATION_KEYS:
+            raise InvalidTarget(f"the target of delegation_key is {DELEGATION_KEYS}")
+
+    @override
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return what an order binds to: our latest revocation."""
+        last = snapshot.last(self.kind)
+        return version(None, last_execution=last.at if last is not None else None)
+
+    @override
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who uses the keys, or what they signed."""
+        return tuple(line.format(account=account.name) for line in _IMPACT)
+
+    @override
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps."""
+        return (
+            f"Revoke all user delegation keys of {account.name}, once.",
+            "Verify with a token of our own that tokens signed by them are refused.",
+            NOTIFY,
+        )
+
+    @override
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Whether it is a user delegation SAS: one that was reported before the revocation was signed before it."""
+        return verdict.action is self.kind
+
+    @override
+    def done(self, target: str, account: str) -> str:
+        """Return that the keys were revoked."""
+        return f"All user delegation keys of {account} were revoked."
+
+    @override
+    def used(self, target: str) -> str:
+        """Return the tokens that the keys signed."""
+        return "a user delegation SAS of the account"
+
+    @override
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return nothing: shared key access does not matter to these keys."""
+        return ""
+
+    @override
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that revokes the keys."""
+        account = CliAccount.of(account_id)
+        if account is None:
+            return None
+        return f"az storage account revoke-delegation-keys {account.in_group('--name')}"
+
+    @override
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: issuers get a new key by themselves."""
+        return None
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return what issuers have to do."""
+        return ("Each issuer of user delegation SAS for the account has to get a new user delegation key.",)
+
+    @override
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to leave the leaked token without rights."""
+        return (
+            "Remove the token's issuer from the data roles on the account: a user delegation SAS grants no more than "
+            "its issuer has. Then open a support request."
+        )
+
+
 class DelegationKeyAction:
     """Describes, checks, pulls and proves the revocation of an account's user delegation keys."""
 
@@ -72,10 +155,6 @@ class DelegationKeyAction:
         )
         self._clock = clock
         self._new_id = new_id
-
-    def describe(self, account: AccountFacts) -> tuple[str, ...]:
-        """Return who breaks when the user delegation keys of `account` are revoked, one English sentence each."""
-        return tuple(line.format(account=account.name) for line in _IMPACT)
 
     async def check(self, credential: Credential, token: str, account: AccountFacts) -> Liveness:
         """Ask Azure, once, whether the leaked `token` lives; `credential` is what it is without its secret."""

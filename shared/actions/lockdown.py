@@ -6,11 +6,13 @@ account", "Azure Storage firewall rules". ARM has no ETag for an account, so a n
 between our reading and our writing is lost; what changed before or after that is kept.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
@@ -19,13 +21,20 @@ from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
-from shared.domain.target import ActionKind, Lockdown
+from shared.domain.decision.action_spec import NOTIFY, ActionSpec, StateText, Tone
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Revocation, Verification
+from shared.domain.target import ActionKind, InvalidTarget, Lockdown
 from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
 
 _UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 
 _NOT_REVOKED = "Nothing is revoked by it: what leaked works again as soon as the lockdown is undone."
+_LOCKED = (
+    "The account was locked down to keep the {what} out. That revokes nothing: it works again once the lockdown is "
+    "undone.{others}"
+)
 _IMPACT = {
     Lockdown.SHARED_KEY: (
         "Everything that uses a key of {account}, either one: connection strings, Shared Key requests, and every "
@@ -54,8 +63,112 @@ _SHOWN = {
     ),
 }
 
+_STATES = MappingProxyType(
+    {
+        ("contained", None): StateText("locked down, not revoked", Tone.PENDING, _LOCKED),
+        ("proven", None): StateText("locked down, not revoked", Tone.PENDING, _LOCKED),
+        ("closed", None): StateText(
+            "closed",
+            Tone.DONE,
+            "The case of the {what} is closed: reported. It was answered with a lockdown, which revokes nothing.",
+        ),
+        ("failed", "still_alive"): StateText(
+            "FAILED, open again",
+            Tone.LIVE,
+            "The lockdown that kept the {what} out is NO LONGER IN FORCE. A person has to stop it now.",
+        ),
+    }
+)
+
 type _Properties = Mapping[str, Any]
 """What of an account a lockdown is about, as ARM names it: in here only, and as JSON text in a `LockedDown`."""
+
+
+class LockdownSpec(ActionSpec):
+    """The texts and rules of a lockdown."""
+
+    kind = ActionKind.LOCKDOWN
+    revokes = False
+    state_texts = _STATES
+
+    def check_target(self, target: str) -> None:
+        """Return for shared_key and network. Raises InvalidTarget."""
+        if target not in list(Lockdown):
+            raise InvalidTarget("the target of lockdown is shared_key or network")
+
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return the SHA-256 (hex) of how open the account is now."""
+        account = snapshot.account
+        if target == Lockdown.SHARED_KEY:
+            state = f"allowSharedKeyAccess={account.shared_key_access}"
+        else:
+            state = f"publicNetworkAccess={account.public_network_access}|networkAcls={account.network_rules}"
+        return hashlib.sha256(state.encode()).hexdigest()
+
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who is kept out, and who is not."""
+        return tuple(line.format(account=account.name) for line in _IMPACT[Lockdown(target)])
+
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps, first what makes it possible to undo the lockdown."""
+        locked = (
+            f"Switch shared key access to {account.name} off."
+            if target == Lockdown.SHARED_KEY
+            else f"Close {account.name} to public networks; its own network rules stay as they are."
+        )
+        return (
+            f"Record the present access settings of {account.name}, so that the lockdown can be undone.",
+            locked,
+            "Read the settings back from ARM to verify it.",
+            NOTIFY,
+            "Have the credential itself revoked before a person undoes the lockdown: it works again from then on.",
+        )
+
+    @override
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Return False: a lockdown revokes nothing."""
+        return False
+
+    def done(self, target: str, account: str) -> str:
+        """Return what was locked."""
+        if target == Lockdown.SHARED_KEY:
+            return f"Shared key access of {account} was switched off."
+        return f"{account} was closed to public networks."
+
+    def used(self, target: str) -> str:
+        """Return the way in that is closed."""
+        if target == Lockdown.SHARED_KEY:
+            return "the account's keys, or what they signed,"
+        return "the account from public networks"
+
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return that there is nothing left to switch off; empty for the lockdown of the network."""
+        return "Shared key access to the account is off already." if target == Lockdown.SHARED_KEY else ""
+
+    @override
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: a lockdown revokes nothing, so nobody is advised to do it by hand."""
+        return None
+
+    @override
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: the console undoes it."""
+        return None
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return what to do before the lockdown is undone, and how to undo it."""
+        if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
+            return ("The lockdown was undone. Revoke the credential itself, unless that was done: nothing stops it.",)
+        return (
+            "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
+            f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
+        )
+
+    @override
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to find out who opened the account."""
+        return "Check in the activity log who opened the account again, and revoke the credential itself."
 
 
 class LockdownAction:
@@ -71,10 +184,6 @@ class LockdownAction:
         self._client_for = client_for
         self._clock = clock
         self._new_id = new_id
-
-    def describe(self, account: AccountFacts, kind: Lockdown) -> tuple[str, ...]:
-        """Return who breaks when `account` is locked down, and who does not, one English sentence each."""
-        return tuple(line.format(account=account.name) for line in _IMPACT[kind])
 
     def before(self, account: AccountFacts, kind: Lockdown) -> LockedDown:
         """Return the way back from a lockdown that is about to be. Raises Blocked where it could not be kept."""

@@ -1,15 +1,22 @@
 """The four ways to kill a credential, side by side: who breaks, and what is proven of a pull."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from shared.actions.account_key import AccountKeyAction
-from shared.actions.delegation_key import DelegationKeyAction
-from shared.actions.lockdown import LockdownAction
-from shared.actions.stored_policy import StoredPolicyAction
-from shared.domain.account import AccountFacts, AccountKey
+from shared.actions.account_key import AccountKeyAction, AccountKeySpec
+from shared.actions.delegation_key import DelegationKeyAction, DelegationKeySpec
+from shared.actions.lockdown import LockdownAction, LockdownSpec
+from shared.actions.stored_policy import StoredPolicyAction, StoredPolicySpec
+from shared.domain.account import AccountKey
+from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.revocation import Revocation, Verification
-from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
+from shared.domain.target import KEY_NAMES, ActionKind
 from shared.errors import Blocked
+
+ACTION_SPECS: ActionSpecs = MappingProxyType(
+    {spec.kind: spec for spec in (AccountKeySpec(), StoredPolicySpec(), DelegationKeySpec(), LockdownSpec())}
+)
+"""The pure half of every action, by name."""
 
 
 class Actions:
@@ -27,18 +34,6 @@ class Actions:
         self.stored_policy = stored_policy
         self.delegation_key = delegation_key
         self.lockdown = lockdown
-
-    def describe(self, account: AccountFacts, action: ActionKind, target: str) -> tuple[str, ...]:
-        """Return who breaks when `lever` is pulled on `target`, one English sentence each."""
-        match action:
-            case ActionKind.ACCOUNT_KEY:
-                return self.account_key.describe(account, target)
-            case ActionKind.STORED_POLICY:
-                return self.stored_policy.describe(account, PolicyTarget.parse(target))
-            case ActionKind.DELEGATION_KEY:
-                return self.delegation_key.describe(account)
-            case ActionKind.LOCKDOWN:
-                return self.lockdown.describe(account, Lockdown(target))
 
     async def verify(self, revocation: Revocation) -> Verification:
         """Return what is proven by now of what `revocation` pulled. Raises TransientFailure or Blocked."""

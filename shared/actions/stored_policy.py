@@ -6,10 +6,13 @@ Source: REST, "Define a stored access policy".
 """
 
 import asyncio
+import re
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 
@@ -17,9 +20,9 @@ from shared.actions.acl import arm, verification_tokens
 from shared.actions.acl.arm import ArmAcl
 from shared.actions.acl.data_plane import AclStore, DataPlaneAcl, Overtaken, Unreachable
 from shared.actions.acl.policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
+from shared.actions.az_cli import CliAccount
 from shared.actions.verification import LIFETIME, Verifier, object_name
 from shared.cloud.data_plane import Transport
-from shared.domain import action_text
 from shared.domain.account import (
     POLICY_REMOVAL_TAG,
     AccountFacts,
@@ -29,16 +32,20 @@ from shared.domain.account import (
     Removal,
     Via,
 )
-from shared.domain.revocation import Execution, Outcome, Plan, Verification, VerificationToken
-from shared.domain.target import ActionKind, PolicyTarget
+from shared.domain.decision.action_spec import NOTIFY, SHARED_KEY_IS_OFF, ActionSpec
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.revocation import Execution, Outcome, Plan, Revocation, Verification, VerificationToken
+from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.errors import NotFound, TransientFailure
+from shared.sas import Service
 
 _PULL_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
 _ROUNDS = 5
 _SECOND = 1.0  # the grain of Last-Modified
 
 _IMPACT = (
-    "Every client that uses a SAS of {policy} in account {account}: the leaked one's innocent siblings included.",
+    "Every client that uses a SAS of {policy} in account {account}, including SAS tokens that did not leak.",
     "Nothing else: SAS of other policies and of other resources, account keys and Entra access go on as before.",
 )
 _ENDED_BEFORE = "The policy had been ended before: nothing was changed."
@@ -46,6 +53,111 @@ _DELETED = (
     f"The policy is gone, as the account's tag {POLICY_REMOVAL_TAG} asks: one made anew under its id would make the "
     "leaked token valid again."
 )
+_PLAIN_POLICY = re.compile(r"[A-Za-z0-9][\w. +=-]{0,63}", re.ASCII)
+_POLICY_COMMANDS = {
+    Service.BLOB: ("container", "--container-name"),
+    Service.QUEUE: ("queue", "--queue-name"),
+    Service.TABLE: ("table", "--table-name"),
+    Service.FILE: ("share", "--share-name"),
+}
+
+
+class StoredPolicySpec(ActionSpec):
+    """The texts and rules of revoking a stored access policy."""
+
+    kind = ActionKind.STORED_POLICY
+    may_run_at_deadline = True
+    request_id_name = "request"
+
+    def check_target(self, target: str) -> None:
+        """Return for a policy on a resource, as `PolicyTarget.parse` reads it. Raises InvalidTarget."""
+        PolicyTarget.parse(target)
+
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return the policy's version as it was read."""
+        return snapshot.policies[target].version
+
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who uses the policy's tokens, and that nobody else is affected."""
+        policy = PolicyTarget.parse(target).title
+        return tuple(line.format(policy=policy, account=account.name) for line in _IMPACT)
+
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps; the account's tag says what is left of the policy."""
+        policy = PolicyTarget.parse(target).title
+        left = (
+            f"Delete {policy}, as the account's tag asks; every other policy there stays as it is."
+            if account.removal is Removal.DELETE
+            else f"Replace {policy} by a tombstone, the same id with an end in the past; every other policy stays as "
+            "it is."
+        )
+        return (left, "Verify with a token of our own under the policy that it is refused.", NOTIFY)
+
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Whether it is a token of the same policy, which was in force."""
+        same = own_plan is not None and (own_plan.action, own_plan.target) == (plan.action, plan.target)
+        return verdict.reason is None and same
+
+    def done(self, target: str, account: str) -> str:
+        """Return that the policy was revoked."""
+        name = PolicyTarget.parse(target).title
+        return f"{name[0].upper()}{name[1:]} of {account} was revoked."
+
+    def used(self, target: str) -> str:
+        """Return the policy's id."""
+        return f"the stored access policy {PolicyTarget.parse(target).policy}"
+
+    @override
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return that the policy's tokens are refused for now."""
+        return SHARED_KEY_IS_OFF
+
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that sets the policy's end into the past; None if it can't be written safely."""
+        account = CliAccount.of(account_id)
+        try:
+            policy = PolicyTarget.parse(target or "")
+        except InvalidTarget:
+            return None
+        if account is None or not _PLAIN_POLICY.fullmatch(policy.policy):
+            return None
+        named = f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
+        return f"{_policies_command('update', account, policy)} {named}"
+
+    @override
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: new tokens need a new policy, which its owner has to choose."""
+        return None
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return what to issue instead, and what would re-enable the leaked token."""
+        return (
+            "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
+            f"they need, and short-lived. Never re-create or extend {PolicyTarget.parse(execution.target).title}: "
+            "the leaked token would work again.",
+        )
+
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to revoke the policy again, or the key that signed its tokens."""
+        return (
+            f"Check {PolicyTarget.parse(execution.target).title}: revoke it again if somebody re-created it. If "
+            "it is not in force and its tokens are still accepted, regenerate "
+            f"{revocation.key_name or 'the key that signed them'}, which also revokes everything else that the key "
+            "signed."
+        )
+
+
+def list_policies_command(account_id: str | None, place: PolicyTarget) -> str | None:
+    """Return the command that lists the stored access policies where `place` is one; None for an id of no account."""
+    account = CliAccount.of(account_id)
+    return _policies_command("list", account, place) if account is not None else None
+
+
+def _policies_command(verb: str, account: CliAccount, place: PolicyTarget) -> str:
+    group, option = _POLICY_COMMANDS[place.service]
+    resource = shlex.quote(place.resource)
+    return f"az storage {group} policy {verb} {account.by_name} --auth-mode key {option} {resource}"
 
 
 class Revived(TransientFailure):
@@ -81,11 +193,6 @@ class StoredPolicyAction:
         self._clock = clock
         self._new_id = new_id
         self._pause = pause
-
-    def describe(self, account: AccountFacts, target: PolicyTarget) -> tuple[str, ...]:
-        """Return who breaks when `target` of `account` is ended, one English sentence each."""
-        policy = action_text.policy(str(target))
-        return tuple(line.format(policy=policy, account=account.name) for line in _IMPACT)
 
     async def read(self, account: AccountFacts, target: PolicyTarget, *, key: AccountKey) -> PolicyReading:
         """Return the policy as it stands, read by `key`, either of the account's.
@@ -213,7 +320,7 @@ class StoredPolicyAction:
 
         Returns what happened in one English sentence. Raises Revived, TransientFailure or Blocked.
         """
-        policy = action_text.policy(str(target))
+        policy = target.title
 
         def buried(policies: Policies) -> Policies | None:
             is_free = find(policies, target.policy) is None and len(policies) < MOST_POLICIES
@@ -242,7 +349,7 @@ class StoredPolicyAction:
     async def verify(self, execution: Execution, account: AccountFacts, *, key: AccountKey) -> Verification:
         """Return what is proven of the policy's death by now. `key` is the one that signed the leak, as it is now."""
         target = PolicyTarget.parse(execution.target)
-        name = action_text.policy(execution.target)
+        name = target.title
         reading = await self.read(account, target, key=key)
         if reading.state is PolicyState.LIVE:
             said = f"It is there and live, whether made anew or never ended: {name}."

@@ -25,12 +25,6 @@ _CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Z
 USER_AGENT = "sasquash"
 """What the storage logs know our own requests by: proofs, and looks at policies."""
 
-KEPT_OUT = {
-    "AuthorizationFailure": "the account's network rules keep us out",
-    "KeyBasedAuthenticationNotPermitted": "shared key access is switched off for the account",
-}
-"""Refusals (403) that are decided before anything signed by a key is looked at, and why, in English."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -47,9 +47,9 @@ from msgraph.generated.users.item.user_item_request_builder import UserItemReque
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.domain.message import Message
+from shared.domain.person import Person
 from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
-from shared.followup.mail.compose import Message
-from shared.followup.owners.parsing import Person
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PERSON = ["id", "displayName", "mail", "userPrincipalName"]

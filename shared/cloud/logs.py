@@ -16,9 +16,9 @@ from shared.cloud import log_queries
 from shared.cloud.arm_write import answered
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.domain.usage import Client, Touched, Usage, tell_of_reads
+from shared.domain.text import clean
+from shared.domain.usage import Client, Touched, Usage, covers_reads
 from shared.errors import TransientFailure
-from shared.followup.briefing.text import clean
 from shared.sas import Kind, Service
 
 _DAYS = 90
@@ -52,7 +52,7 @@ class UsageLogs:
         """Return why nothing can be known, or nothing."""
         services = _services(revocation, account)
         logged = await asyncio.gather(*(self._logged(account, service) for service in services))
-        if any(tell_of_reads(categories) for categories in logged):
+        if any(covers_reads(categories) for categories in logged):
             return ""
         names = ", ".join(service.value for service in services)
         return (

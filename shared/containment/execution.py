@@ -13,7 +13,8 @@ from shared.actions.account_key import by_listing
 from shared.actions.registry import Actions, signer
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey, PolicyReading
-from shared.domain.decision.evaluation import Evaluation, Snapshot
+from shared.domain.decision.evaluation import Evaluation
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Execution, Plan, Revocation, State, VerificationToken
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.actions.account_key import by_listing
-from shared.actions.registry import Actions, signer
+from shared.actions.registry import ACTION_SPECS, Actions, signer
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Removal
 from shared.domain.decision import outcomes
@@ -128,7 +128,7 @@ class Recovery:
                 known = self._attributed(
                     replace(record, lockdown=locked), noted, account, keys, at=predecessor.acquired_at
                 )
-                return [outcomes.of_execution(known, execution, account, now=self._clock())]
+                return [outcomes.of_execution(known, execution, account, actions=ACTION_SPECS, now=self._clock())]
         return []
 
     def _noted(
@@ -154,9 +154,9 @@ class Recovery:
                 continue
             known = self._attributed(record, proven, account, keys, at=predecessor.acquired_at)
             if told or settled:
-                settled.append(outcomes.of_covered(known, execution, account, now=now))
+                settled.append(outcomes.of_covered(known, execution, account, actions=ACTION_SPECS, now=now))
             else:
-                settled.append(outcomes.of_execution(known, execution, account, now=now))
+                settled.append(outcomes.of_execution(known, execution, account, actions=ACTION_SPECS, now=now))
         return settled
 
     def _not_noted(
@@ -214,7 +214,9 @@ class Recovery:
             execution = replace(execution, at=answered_at, confirmed_by="answer")
         proven = Attributed(record.fingerprint, ActionKind.ACCOUNT_KEY, name, "")
         known = self._attributed(record, proven, account, keys, at=None)
-        return outcomes.of_execution(replace(known, key_sha256=None), execution, account, now=now)
+        return outcomes.of_execution(
+            replace(known, key_sha256=None), execution, account, actions=ACTION_SPECS, now=now
+        )
 
     def _attributed(
         self,
@@ -248,7 +250,7 @@ class Recovery:
             version=noted.version,
             reason="Another worker had decided on it and carried it out, and could not record why.",
             steps=(),
-            impact=self._actions.describe(account, noted.action, noted.target),
+            impact=ACTION_SPECS[noted.action].impact(account, noted.target),
             digest=plans.digest(
                 action=noted.action, account_id=account.id, target=noted.target, version=noted.version
             ),

@@ -12,9 +12,9 @@ from shared.domain.revocation import Change, Execution, Outcome, Reason, Revocat
 from shared.domain.target import ActionKind
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
-_NOT_ASKED_ABOUT = frozenset({State.RECEIVED, State.DISMISSED})
+_WITHOUT_USAGE = frozenset({State.RECEIVED, State.DISMISSED})
 LOGS_LAG = timedelta(minutes=20)
-_TOLD_BY_MAIL = frozenset(
+_MAILED = frozenset(
     {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
 )
 
@@ -37,13 +37,13 @@ def unfiled(revocation: Revocation) -> bool:
     if filed is None:
         return revocation.state not in _WITHOUT_INCIDENT
     # What was filed does not say of which plan: the incident is brought up to date whenever people are asked anew.
-    asks = revocation.state is State.AWAITING_APPROVAL and untold(revocation)
+    asks = revocation.state is State.AWAITING_APPROVAL and unnotified(revocation)
     return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
 
 
-def untold(revocation: Revocation) -> bool:
+def unnotified(revocation: Revocation) -> bool:
     """Whether people are to be mailed what the record has come to."""
-    if revocation.state not in _TOLD_BY_MAIL:
+    if revocation.state not in _MAILED:
         return False
     now = (revocation.state, revocation.reason)
     asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
@@ -66,7 +66,7 @@ def confirmed(revocation: Revocation) -> bool:
     )
 
 
-def told_at_once(revocation: Revocation) -> bool:
+def mailed_at_once(revocation: Revocation) -> bool:
     """Whether it is worth a mail of its own; the rest goes into the digest.
 
     Arithmetic has shown that a key of ours is behind it, or Azure that it lives, or people are at it, or Defender saw
@@ -119,21 +119,25 @@ def outstanding(revocation: Revocation, *, now: datetime) -> bool:
         return True
     if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
         return True
+    news = unfiled(revocation) or unnotified(revocation) or bool(unannounced(revocation))
+    rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
+    return news or rest
+
+
+def needs_key_distribution(revocation: Revocation) -> bool:
+    """Whether the new key is still to be put where its consumers read it."""
     execution = revocation.execution
-    key_distribution_due = (
-        execution is not None and execution.action is ActionKind.ACCOUNT_KEY and revocation.key_distribution is None
-    )
-    news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
-    return key_distribution_due or news or bool(open_alerts(revocation)) or closable(revocation)
+    regenerated = execution is not None and execution.action is ActionKind.ACCOUNT_KEY
+    return regenerated and revocation.key_distribution is None
 
 
-def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
+def usage_due_in(revocation: Revocation, *, now: datetime) -> float | None:
     """Return in how many seconds the storage logs are to be asked about the leak; None where they are not to be.
 
     Once as soon as people are to hear of it; and once more when what was done just before the kill is sure to be in
     the logs, which lag by minutes.
     """
-    if revocation.account is None or revocation.state in _NOT_ASKED_ABOUT or not confirmed(revocation):
+    if revocation.account is None or revocation.state in _WITHOUT_USAGE or not confirmed(revocation):
         return None
     usage, execution = revocation.usage, revocation.execution
     if usage is None:
@@ -143,7 +147,7 @@ def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
     return max((execution.at + LOGS_LAG - now).total_seconds(), 0.0)
 
 
-def remains_unseen(revocation: Revocation) -> bool:
+def needs_residual_check(revocation: Revocation) -> bool:
     """Whether it is to be looked at what stays open, now that the leak was revoked. A lockdown closes the account."""
     execution = revocation.execution
     return execution is not None and execution.action is not ActionKind.LOCKDOWN and revocation.remains is None

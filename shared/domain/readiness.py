@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.cloud.data_plane import KEPT_OUT
-from shared.domain.usage import tell_of_reads
+from shared.domain.account import KEPT_OUT
+from shared.domain.usage import covers_reads
 from shared.sas import Service
 
 _STORAGE = "Microsoft.Storage/storageAccounts"
@@ -131,7 +131,7 @@ def of_answers(answers: Mapping[Service, str | None]) -> list[Trouble]:
 
 def of_logs(logged: Mapping[Service, Iterable[str]]) -> list[Trouble]:
     """Return the services whose use nobody could tell of. `logged`: categories that go to a workspace."""
-    silent = sorted(service.value for service, categories in logged.items() if not tell_of_reads(categories))
+    silent = sorted(service.value for service, categories in logged.items() if not covers_reads(categories))
     if not silent:
         return []
     said = (

@@ -89,10 +89,10 @@ _MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often,
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. `digest` covers account, lever, target and version: a person's decision binds to it.
+    """What would be done. `digest` covers account, action, target and version: a person's decision binds to it.
 
-    `target` is as `targets.check_target` wants it. `version` is the SHA-256 (hex) of the key, or of the policy as it
-    stands: with it the digest goes stale. `steps` (in order) and `breaks` are English, one sentence each.
+    `target` is one that the action's `check_target` accepts. `version` is the SHA-256 (hex) of the key, or of the
+    policy as it stands: with it the digest goes stale. `steps` (in order) and `impact` are English sentences.
     """
 
     action: ActionKind
@@ -260,7 +260,7 @@ class Filed:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class StepLease:
     """A worker is at a step that must not be done by two at once, and has it until then.
 
     `holder` is an id of this one claim: two may be made at the same moment.
@@ -322,12 +322,12 @@ class Revocation:
     filed: Filed | None = None
     notifications: tuple[Notification, ...] = ()
     announced: tuple[Change, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    leases: tuple[StepLease, ...] = ()
     owners: tuple[Owner, ...] | None = None  # None: not looked up yet
     owners_rejected: tuple[str, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
-    looked_for_account: int = 0
+    account_lookups: int = 0
     liveness: Liveness | None = None
     approval: Approval | None = None
     key_distribution: KeyDistribution | None = None
@@ -377,3 +377,8 @@ class Revocation:
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""
         return next((change.at for change in reversed(self.changes) if change.state is state), None)
+
+    @property
+    def waiting_since(self) -> datetime:
+        """Since when the record waits for a verdict: its report, or the one that reopened it."""
+        return self.reached(State.RECEIVED) or self.received_at

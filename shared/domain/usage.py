@@ -16,7 +16,7 @@ _RUNS = (
 _LOGS_OF_READS = frozenset({"StorageRead", "allLogs", "audit"})
 
 
-def tell_of_reads(categories: Iterable[str]) -> bool:
+def covers_reads(categories: Iterable[str]) -> bool:
     """Whether logs of these categories, or groups of them, would show that something was read."""
     return not _LOGS_OF_READS.isdisjoint(categories)
 

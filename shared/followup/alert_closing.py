@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from shared.domain.action_text import done
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.revocation import Outcome, Reason, Revocation
 from shared.errors import NotFound
@@ -42,7 +42,10 @@ class AlertCloser:
 def comment(revocation: Revocation) -> str:
     """Return what is told of a dead leak where it was reported: at most 280 characters, and no secret."""
     execution, account, credential = revocation.execution, revocation.account, revocation.finding.credential
-    what = done(execution, account.name) if execution is not None and account is not None else revocation.detail
+    if execution is not None and account is not None:
+        what = ACTION_SPECS[execution.action].done(execution.target, account.name)
+    else:
+        what = revocation.detail
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.PROVEN:
         how = "Refused, by proof."

@@ -1,9 +1,10 @@
-"""`python -m shared.intake SOURCE < results`: publishes what a scanner found, from where it ran.
+"""`python -m shared.intake SOURCE < report`: publishes the findings of a scanner from the machine where it ran.
 
-The secrets stay on this machine: only findings without them go to the Event Grid topic in SASQUASH_TOPIC_ENDPOINT, as
-whoever is signed in here (`az login`, a workload or managed identity), who needs the role "EventGrid Data Sender".
-Writes a JSON line an item of the report, as POST /api/intake/{source} answers them. Exits with 0 when all was read
-and published, 1 when an item was invalid, 2 when something failed: then run it again with the same report.
+The secrets stay on this machine: only findings without them are sent to the Event Grid topic in
+SASQUASH_TOPIC_ENDPOINT, as the signed-in identity (`az login`, a workload or managed identity), which needs the role
+"EventGrid Data Sender". Prints one JSON line for each item, as in the response of POST /api/intake/{source}. The exit
+code is 0 when all items were published, 1 when an item was invalid, 2 on failure: then run it again with the same
+report.
 """
 
 import argparse
@@ -33,7 +34,7 @@ _GENERIC = "generic"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m shared.intake", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="what wrote the report")
+    parser.add_argument("source", choices=(*sorted(TEXT_READERS), _GENERIC), help="the tool that wrote the report")
     source = parser.parse_args(arguments).source
     redaction.install()
     try:
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         items = items_of(read(sys.stdin.buffer.read()), source=source, now=datetime.now(UTC))
         asyncio.run(_publish(items, source=source, endpoint=endpoint, authority=authority))
     except (SasquashError, InvalidPayload) as error:
-        print(f"Not all was published, run it again: {error}", file=sys.stderr)
+        print(f"Not all findings were published. Run it again: {error}", file=sys.stderr)
         return 2
     for number, item in enumerate(items):
         print(msgspec.json.encode(item.response(number)).decode())

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -18,14 +17,14 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
-from shared.containment.verdicts import VerdictWriter
+from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import MalformedEvent, SasquashError
 from shared.persistence import alert_queue, queues
-from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
-from shared.persistence.revocations import Ledger
+from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE
+from shared.persistence.store import Store
 from shared.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -48,22 +47,10 @@ class _DeadLetter:
 class DeadLetters:
     """Takes up what was given up."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        conclusion: VerdictWriter,
-        queues: Queues,
-        reception: Ingest,
-        dead_letters: Callable[[], ContainerClient],
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
-        self._conclusion = conclusion
-        self._queues = queues
-        self._reception = reception
+    def __init__(self, store: Store, ingest: Ingest, *, dead_letters: Callable[[], ContainerClient]) -> None:
+        self._store = store
+        self._ingest = ingest
         self._dead_letters = dead_letters
-        self._clock = clock
 
     async def collect(self) -> None:
         """Take in what Event Grid has dead-lettered. One that fails is left for the next pass.
@@ -98,7 +85,7 @@ class DeadLetters:
         letters = _letters(content)
         for letter in letters:
             if letter.report is not None:
-                await self._reception.receive(letter.report)
+                await self._ingest.receive(letter.report)
         kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
         await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
         with translate_errors("Putting a dead letter away"), suppress(ResourceNotFoundError):
@@ -123,7 +110,7 @@ class DeadLetters:
             detail = f"A message in queue {queue} is not one of ours and was put aside. Find out who writes to it."
             await self._record(_fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, detail)
             return
-        record = await self._ledger.read(message.fingerprint)
+        record = await self._store.revocations.read(message.fingerprint)
         if record is None:
             return  # a claim that never stood: its event comes again
         if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
@@ -131,9 +118,9 @@ class DeadLetters:
                 "An error that nobody foresaw stopped containment each time. The app's log has it (function "
                 "contain); once it is mended, retry the record."
             )
-            await self._conclusion.conclude(record.end(Reason.CRASHED, now=self._clock(), detail=detail))
+            await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
         elif queue == CONTAIN_QUEUE:
-            await self._queues.follow_up(record.fingerprint)
+            await self._store.queues.follow_up(record.fingerprint)
         else:
             fingerprint = _fingerprint("poison", f"{queue}|{record.fingerprint}")
             await self._record(fingerprint, Reason.CRASHED, _unfinished(record))
@@ -157,12 +144,12 @@ class DeadLetters:
 
     async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
         """Write a record of our own trouble, once."""
-        finding = Finding(fingerprint, None, _SOURCE, None, self._clock())
-        record, _ = await self._ledger.claim(finding)
+        finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
+        record, _ = await self._store.revocations.claim(finding)
         if record.state is State.RECEIVED:
-            await self._conclusion.conclude(record.end(reason, now=self._clock(), detail=detail))
+            await conclude(self._store, record.end(reason, now=self._store.clock(), detail=detail))
         elif unannounced(record):
-            await self._queues.follow_up(fingerprint)
+            await self._store.queues.follow_up(fingerprint)
 
 
 def _letters(content: bytes) -> list[_DeadLetter]:

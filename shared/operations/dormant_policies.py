@@ -9,7 +9,6 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
 
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey, PolicyState
@@ -17,9 +16,8 @@ from shared.domain.decision.attribution import expired, named_policy
 from shared.domain.decision.duplicates import reopened
 from shared.domain.revocation import Reason, Revocation
 from shared.errors import SasquashError
-from shared.persistence.accounts import AccountTable, waiting_partition
-from shared.persistence.queues import SAFETY_NET, Queues
-from shared.persistence.revocations import Ledger
+from shared.persistence.queues import SAFETY_NET
+from shared.persistence.store import Store
 from shared.sas import Credential
 
 _log = logging.getLogger(__name__)
@@ -34,21 +32,15 @@ class DormantPolicies:
 
     def __init__(
         self,
+        store: Store,
         *,
-        ledger: Ledger,
-        table: AccountTable,
-        queues: Queues,
         keys: Callable[[AccountFacts], Awaitable[Mapping[str, AccountKey]]],
         policies: StoredPolicyAction,
-        clock: Callable[[], datetime],
     ) -> None:
         """`keys` lists an account's keys: `AccountKeyAction.keys`."""
-        self._ledger = ledger
-        self._table = table
-        self._queues = queues
+        self._store = store
         self._keys = keys
         self._policies = policies
-        self._clock = clock
 
     async def look_again(self) -> None:
         """Look at every dormant record. One that can't be looked at is left for the next day, and stops no other.
@@ -56,7 +48,7 @@ class DormantPolicies:
         Raises only where the records themselves can't be listed.
         """
         by_account: dict[str, list[Revocation]] = {}
-        async for record in self._ledger.ended_for(*DORMANT):
+        async for record in self._store.revocations.ended_for(*DORMANT):
             if record.account is not None:
                 by_account.setdefault(record.account.id, []).append(record)
         places = asyncio.Semaphore(_AT_ONCE)
@@ -77,7 +69,7 @@ class DormantPolicies:
             if credential is None or record.key_sha256 is None:
                 continue  # an order has no token that could come to life
             try:
-                over = expired(credential, now=self._clock())
+                over = expired(credential, now=self._store.clock())
                 if over is not None:
                     await self._end(record, Reason.EXPIRED, over.detail)
                     continue
@@ -106,21 +98,25 @@ class DormantPolicies:
                 _log.info("%s is dormant still: its policy is %s.", record.fingerprint[:12], reading.state)
 
     async def _end(self, record: Revocation, reason: Reason, detail: str) -> None:
-        if await self._write(record, lambda current: current.end(reason, now=self._clock(), detail=detail), detail):
-            await self._queues.follow_up(record.fingerprint)
+        if await self._write(
+            record, lambda current: current.end(reason, now=self._store.clock(), detail=detail), detail
+        ):
+            await self._store.queues.follow_up(record.fingerprint)
 
     async def _reopen(self, record: Revocation, detail: str) -> None:
-        await self._table.add_waiting(waiting_partition(record.finding), record.finding)
-        if await self._write(record, lambda current: reopened(current, now=self._clock(), detail=detail), detail):
-            await self._queues.contain(record.fingerprint, delay=0)
+        await self._store.accounts.add_waiting(record.finding)
+        if await self._write(
+            record, lambda current: reopened(current, now=self._store.clock(), detail=detail), detail
+        ):
+            await self._store.queues.contain(record.fingerprint, delay=0)
 
     async def _write(self, record: Revocation, change: Callable[[Revocation], Revocation], what: str) -> bool:
         """Write what was found out, unless the record has moved on; return whether it was written.
 
         Containment's message goes out first: it carries on what was written, should this worker die after that.
         """
-        await self._queues.contain(record.fingerprint, delay=SAFETY_NET)
-        changed = await self._ledger.change(
+        await self._store.queues.contain(record.fingerprint, delay=SAFETY_NET)
+        changed = await self._store.revocations.change(
             record.fingerprint,
             lambda current: change(current) if current.changes == record.changes else None,
             what=what,

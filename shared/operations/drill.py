@@ -8,19 +8,20 @@ hour: it begins a drill where the last one is a week ago, and judges one that is
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
+from shared.domain.decision.policy import Mode
 from shared.domain.finding import in_text
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
-from shared.persistence.revocations import Ledger
+from shared.persistence.store import Store
 from shared.sas import Service, mint_read_token
-from shared.settings import Mode, Settings
+from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -48,20 +49,16 @@ class Drill:
         accounts: Accounts,
         keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]],
         publisher: Publisher,
-        ledger: Ledger,
+        store: Store,
         table: ReadinessTable,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
     ) -> None:
         """`keys` lists an account's keys: `AccountKeyAction.keys`."""
         self._settings = settings
         self._accounts = accounts
         self._keys = keys
         self._publisher = publisher
-        self._ledger = ledger
+        self._store = store
         self._table = table
-        self._clock = clock
-        self._new_id = new_id
 
     async def run(self) -> None:
         """Begin a drill, or judge the one that is under way. Does nothing where no drill account is set.
@@ -74,7 +71,7 @@ class Drill:
         runs = await self._table.drills()
         if runs and runs[-1].outcome is DrillOutcome.UNDER_WAY:
             await self._judge(runs[-1])
-        elif not runs or self._clock() - runs[-1].started_at >= _EACH:
+        elif not runs or self._store.clock() - runs[-1].started_at >= _EACH:
             await self._begin(name)
 
     async def _begin(self, name: str) -> None:
@@ -83,8 +80,8 @@ class Drill:
         account = await self._accounts.find(host, name)
         if account is None:
             raise NotFound(f"The drill account {name} is in none of the subscriptions of SASQUASH_SUBSCRIPTIONS.")
-        now = self._clock()
-        path = f"drill/{self._new_id()}"
+        now = self._store.clock()
+        path = f"drill/{self._store.new_id()}"
         key = (await self._keys(account))[KEY_NAMES[0]]
         token = mint_read_token(
             service=Service.BLOB, account=name, resource=path, expires=now + _LIFE, key=key.value, permissions="rw"
@@ -95,12 +92,12 @@ class Drill:
 
     async def _judge(self, run: DrillRun) -> None:
         """Write down what the drill has come to, if it has."""
-        record = await self._ledger.read(run.revocation)
+        record = await self._store.revocations.read(run.revocation)
         if record is not None and record.state in _PASSED[self._settings.mode]:
             await self._table.save_drill(
                 replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
             )
-        elif self._clock() - run.started_at >= _IN_TIME:
+        elif self._store.clock() - run.started_at >= _IN_TIME:
             said = "no finding came of it." if record is None else f"it is {record.state}. {record.detail}"
             run = _timed(run, record) if record is not None else run
             await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))

@@ -7,17 +7,14 @@ up for good: every 20 minutes for a day, every six hours from then on.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from shared.domain.pending_steps import outstanding
 from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
-from shared.persistence.accounts import AccountTable, waiting_partition
-from shared.persistence.queues import Queues
-from shared.persistence.revocations import Ledger
+from shared.operations import approval_deadlines
 from shared.persistence.state_index import OpenRow, StateIndex
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -26,31 +23,12 @@ _MOST = 2000  # in one pass; the rest are due in the next
 _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a record
 
 
-class SettlesDeadlines(Protocol):
-    """Does what is to be done with a plan that nobody decided on in time."""
-
-    async def settle(self, revocation: Revocation) -> None: ...
-
-
 class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        index: StateIndex,
-        table: AccountTable,
-        queues: Queues,
-        deadlines: SettlesDeadlines,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, store: Store, index: StateIndex) -> None:
+        self._store = store
         self._index = index
-        self._table = table
-        self._queues = queues
-        self._deadlines = deadlines
-        self._clock = clock
 
     async def run(self) -> None:
         """Look at every record that is due. One that can't be looked at stops no other.
@@ -74,7 +52,7 @@ class Sweeper:
         await asyncio.gather(*(look(row) for row in due))
 
     async def _look(self, row: OpenRow) -> None:
-        record, now = await self._ledger.read(row.fingerprint), self._clock()
+        record, now = await self._store.revocations.read(row.fingerprint), self._store.clock()
         if record is None:
             if now - row.due_at < _ORPHAN:
                 return
@@ -95,12 +73,12 @@ class Sweeper:
     async def _send_on(self, record: Revocation, *, now: datetime) -> None:
         deadline = _deadline(record)
         if record.state is State.RECEIVED:
-            await self._table.add_waiting(waiting_partition(record.finding), record.finding)
-            await self._queues.contain(record.fingerprint, delay=0, swept=True)
+            await self._store.accounts.add_waiting(record.finding)
+            await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         elif deadline is not None and deadline <= now:
-            await self._deadlines.settle(record)
+            await approval_deadlines.settle(self._store, record)
         else:
-            await self._queues.follow_up(record.fingerprint, swept=True)
+            await self._store.queues.follow_up(record.fingerprint, swept=True)
 
 
 def _deadline(record: Revocation) -> datetime | None:

@@ -232,19 +232,20 @@ class AccountTable:
             resting = {"PartitionKey": account, "RowKey": "lock", "RestsUntil": listed_at + COOLDOWN}
             await self._table.update_entity(resting, mode=UpdateMode.REPLACE, **guard)
 
-    async def add_waiting(self, partition: str, finding: Finding) -> None:
-        """Let `finding` be seen by whoever lists the account's keys next. Idempotent."""
+    async def add_waiting(self, finding: Finding) -> None:
+        """Have `finding` decided on with what else waits for its account. Idempotent."""
         row = {
-            "PartitionKey": partition,
+            "PartitionKey": waiting_partition(finding),
             "RowKey": f"waiting~{finding.fingerprint}",
             "Finding": _text(finding),
         }
         await self._upsert(row)
 
-    async def remove_waiting(self, partition: str, fingerprint: str) -> None:
+    async def remove_waiting(self, finding: Finding) -> None:
         """Forget that a finding waits. Idempotent."""
+        partition = waiting_partition(finding)
         with translate_errors(f"Clearing the queue of account {partition}"), suppress(ResourceNotFoundError):
-            await self._table.delete_entity(partition, f"waiting~{fingerprint}")
+            await self._table.delete_entity(partition, f"waiting~{finding.fingerprint}")
 
     async def add_rotation(self, account: str, rotation: Rotation) -> None:
         """Remember a rotation for the rules about second keys and rotations a day. Idempotent.

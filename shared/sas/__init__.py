@@ -1,9 +1,9 @@
-"""Everything about a leaked Azure Storage credential that can be known without asking Azure. Pure: no I/O.
+"""The offline analysis of leaked Azure Storage credentials. Pure: no I/O.
 
-A text goes through these rooms: `extract` finds the credentials in it (`normalize`, `tokens`, `connections`, `keys`,
-`mentions`), `classify` and `hosts` tell what each is, `credential` keeps it without its secret, `signature` tells
-which key made it, `risk` and `explain` what that means. `leak` has the token itself, for the one check that sends it
-once more; `mint` makes tokens of our own, as proof of what still works.
+The order of the modules: `extract` finds the credentials of a text (`normalize`, `tokens`, `connections`, `keys`,
+`mentions`); `classify` and `hosts` determine their kind and scope; `credential` is the result without the secret;
+`signature` finds the key that signed it; `risk` and `explain` rate and describe it. `leak` has the token itself, for
+the one check that sends it to Azure; `mint` creates verification tokens.
 """
 
 from .credential import Credential, InvalidCredential

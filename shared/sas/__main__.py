@@ -1,6 +1,6 @@
-"""`python -m shared.sas`: JSON lines in, JSON lines out. `python -m shared.sas explain`: one leak, for a person.
+"""`python -m shared.sas`: JSON lines in, JSON lines out. `… explain`: a leak in plain English.
 
-Input comes on standard input only: what stands on a command line, others can read.
+Input is read from standard input only: other processes can read command lines.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from .extract import extract
 
 
 def main(arguments: Sequence[str], *, stdin: BinaryIO, stdout: TextIO) -> int:
-    """Return the exit code: 0; 1 when an input line was bad, or when there was nothing to explain."""
+    """Return the exit code: 0; 1 when an input line was invalid, or when there was nothing to explain."""
     parser = argparse.ArgumentParser(prog="python -m shared.sas", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     explaining = commands.add_parser("explain", help="explain the leak on standard input")
@@ -40,7 +40,7 @@ def _answer_lines(lines: Iterable[bytes], stdout: TextIO) -> int:
 
 
 def _answer_line(line: bytes) -> dict[str, object]:
-    """Answer one line; what is wrong with a line is said without repeating it."""
+    """Return the result of one line, or an error that does not quote it."""
     try:
         request = json.loads(line)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What `python -m shared.sas` says about a text, as JSON: which credentials are in it, and who signed them."""
+"""The JSON results of `python -m shared.sas`: the credentials of a text, and the keys that signed them."""
 
 from collections.abc import Mapping
 
@@ -14,16 +14,16 @@ type Keys = Mapping[str, Mapping[str, str]]
 
 
 class BadRequest(ValueError):
-    """An input line is not what it should be; the message says what, and repeats nothing of it."""
+    """An input line is malformed. The message names the error, and does not quote the line."""
 
 
 def answer(request: object) -> dict[str, object]:
-    """Answer one input line, `{"id", "text", "keys"?}`. Raises BadRequest."""
+    """Return the result of one input line, `{"id", "text", "keys"?}`. Raises BadRequest."""
     if not isinstance(request, Mapping):
         raise BadRequest("The line is not a JSON object.")
     text, keys = request.get("text"), request.get("keys")
     if not isinstance(text, str):
-        raise BadRequest('"text" is missing or is not a text.')
+        raise BadRequest('"text" is missing or not a string.')
     accounts = _keys({} if keys is None else keys)
     return {
         "id": request.get("id"),
@@ -34,7 +34,7 @@ def answer(request: object) -> dict[str, object]:
 
 
 def _keys(data: object) -> Keys:
-    """Keep key1 and key2 of each account: nothing else signs."""
+    """Return key1 and key2 of each account: no other key signs."""
     if not isinstance(data, Mapping) or not all(isinstance(keys, Mapping) for keys in data.values()):
         raise BadRequest('"keys" is not an object of objects: {account: {"key1": …, "key2": …}}.')
     return {
@@ -62,7 +62,7 @@ def _described(credential: Credential, accounts: Keys) -> dict[str, object]:
 
 
 def _signer(credential: Credential, accounts: Keys) -> tuple[str, str | None]:
-    """Return who signed, and the account: the one that the text names, or else the one whose key fits."""
+    """Return the key that signed, and the account: that of the text, or else the one whose key matches."""
     named = credential.account
     candidates = accounts if named is None else {named: accounts[named]} if named in accounts else {}
     answers = {

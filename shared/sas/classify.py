@@ -1,4 +1,4 @@
-"""Tell from a token's parameters, its host and its path what it is and what exactly was signed. No keys needed.
+"""Determines the kind of a token and its signed resource from its parameters, host and path. It needs no keys.
 
 Source: Microsoft REST documentation, "Create an account SAS | a service SAS | a user delegation SAS": the fields of
 the token and the canonicalized resource.
@@ -18,13 +18,13 @@ _MOMENT = re.compile(
 )
 _LETTERS = re.compile(r"[A-Za-z]+")
 _CONTAINER_NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,62}|\$[a-z]{2,62}")
-# Lets the people who wrote a table's URL see it in their spelling; the signature holds it in lower case.
+# Keeps the spelling of a table's name in its URL; the signature has it in lower case.
 _TABLE_SEGMENT = re.compile(r"\$?[A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """The signed resource. `container` is the container, share, queue or table; None where the text lost it."""
+    """The signed resource. `container` is the container, share, queue or table; None where the text lacks it."""
 
     service: Service | None
     kind: ResourceKind | None
@@ -33,7 +33,7 @@ class Resource:
 
 
 def kind_of(parameters: Mapping[str, str], *, host: str | None) -> Kind | None:
-    """Return the kind of the token with these decoded `parameters`; None when no storage service would know it."""
+    """Return the kind of the token with these decoded `parameters`; None when no storage service would accept it."""
     if (host is not None and is_foreign(host)) or not _well_formed(parameters):
         return None
     if "ss" in parameters or "srt" in parameters:
@@ -81,7 +81,7 @@ def moment(text: str | None) -> datetime | None:
 
 
 def _well_formed(parameters: Mapping[str, str]) -> bool:
-    """Look-alikes of other services differ here: Logic Apps has `sv=1.0` and `sp=/triggers/…`."""
+    """Whether version and permissions are those of storage: Logic Apps has `sv=1.0` and `sp=/triggers/…`."""
     version, permissions = parameters.get("sv"), parameters.get("sp")
     return (version is None or _VERSION.fullmatch(version) is not None) and (
         permissions is None or _LETTERS.fullmatch(permissions) is not None

@@ -80,7 +80,7 @@ def _connection(group: list[re.Match[str]]) -> Connection:
 
 
 def _address(values: dict[str, str]) -> tuple[str | None, str | None]:
-    """An endpoint says more than a name, but a custom domain does not say which account it is."""
+    """Prefer an endpoint to a name, except a custom domain, which does not identify the account."""
     endpoints = [split_url(values[name]) for name in _ENDPOINTS if name in values]
     addresses = [(host, path.strip("/") or None) for host, path in endpoints if host is not None]
     for host, path in addresses:

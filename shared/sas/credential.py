@@ -1,4 +1,4 @@
-"""The secret-free credential: everything about a leak but what would make it usable."""
+"""The credential without its secret: everything about a leak except what makes it usable."""
 
 import re
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class InvalidCredential(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A leak without anything usable in it. Raises InvalidCredential when its parts don't make a credential.
+    """A leak without its secret. Raises InvalidCredential when its parts don't make a credential.
 
     `host` is as leaked, in lower case and without a port; `path` percent-decoded, as leaked, without a leading "/",
     None when the text had none. `parameters` are the token's, decoded and sorted by name, without `sig`, and the
@@ -86,12 +86,12 @@ class Credential:
 
     @property
     def service(self) -> Service | None:
-        """The service it opens, MULTIPLE for several; None for a key."""
+        """The service that it gives access to, MULTIPLE for several; None for a key."""
         return self._resource.service
 
     @property
     def services(self) -> frozenset[Service]:
-        """Every service that it opens: an account SAS by its `ss`, a key all four."""
+        """Every service that it gives access to: an account SAS by its `ss`, a key to all four."""
         if self.kind is Kind.ACCOUNT_KEY:
             return ALL_SERVICES
         if self.kind is Kind.ACCOUNT_SAS:
@@ -106,12 +106,12 @@ class Credential:
 
     @property
     def resource_types(self) -> str | None:
-        """The levels that an account SAS opens (`srt`): s service, c container, o object."""
+        """The levels that an account SAS gives access to (`srt`): s service, c container, o object."""
         return self.parameter("srt")
 
     @property
     def container(self) -> str | None:
-        """The signed container, share, queue or table; None for a whole account, or where the text lost it."""
+        """The signed container, share, queue or table; None for a whole account, or where the text lacks it."""
         return self._resource.container
 
     @property
@@ -126,7 +126,7 @@ class Credential:
 
     @property
     def permissions(self) -> str | None:
-        """`sp` as it stands; None where a stored policy governs."""
+        """`sp` unchanged; None where a stored access policy has it."""
         return self.parameter("sp")
 
     @property
@@ -146,18 +146,18 @@ class Credential:
 
     @property
     def ends(self) -> datetime | None:
-        """When it stops working by itself, in UTC: `se`, or before that the end of the delegation key behind it."""
+        """When it expires, in UTC: `se`, or the earlier expiry of the delegation key that signed it."""
         key_ends = moment(self.parameter("ske")) if self.kind is Kind.USER_DELEGATION_SAS else None
         return min((end for end in (self.expires, key_ends) if end is not None), default=None)
 
     @property
     def protocols(self) -> str | None:
-        """`spr` as it stands: "https" or "https,http"; missing means both."""
+        """`spr` unchanged: "https" or "https,http"; missing means both."""
         return self._restriction("spr")
 
     @property
     def ip_range(self) -> str | None:
-        """`sip` as it stands; missing means from anywhere."""
+        """`sip` unchanged; missing means from anywhere."""
         return self._restriction("sip")
 
     @property
@@ -183,7 +183,7 @@ class Credential:
 
     @classmethod
     def from_json(cls, data: object) -> "Credential":
-        """Read the wire form, which may come from anyone. Raises InvalidCredential."""
+        """Read the wire form, which is untrusted. Raises InvalidCredential."""
         if not isinstance(data, Mapping) or not data.keys() <= _FIELDS:
             raise InvalidCredential("credential: not an object, or one with a field that is not in the contract")
         try:

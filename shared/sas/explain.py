@@ -1,4 +1,4 @@
-"""Explain a leak to a person, offline: what it is, what it allows, how bad that is, what ends it."""
+"""Explains a leak offline: its kind, what it allows, its severity, and how to revoke it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,20 +18,20 @@ _ACTIONS = {
     Kind.ACCOUNT_SAS: "Regenerate the account key that signed it.",
     Kind.SERVICE_SAS: "Regenerate the account key that signed it.",
     Kind.POLICY_SAS: "Remove or expire the stored access policy; the account key can stay.",
-    Kind.USER_DELEGATION_SAS: "Revoke the account's user delegation keys: this ends all its user delegation SAS.",
+    Kind.USER_DELEGATION_SAS: "Revoke the account's user delegation keys: this revokes all its user delegation SAS.",
     Kind.ACCOUNT_KEY: "Regenerate this key; the account's other key can stay.",
 }
 
 
 def explain(credentials: Sequence[Credential], *, now: datetime) -> str:
-    """Return the explanation as text, without anything that could be used."""
+    """Return the explanation as text, without any secret."""
     if not credentials:
         return "No Azure Storage credential found.\n"
     return "\n".join("\n".join(_lines(credential, assess(credential, now=now))) + "\n" for credential in credentials)
 
 
 def explanation(credentials: Sequence[Credential], *, now: datetime) -> dict[str, object]:
-    """Return the same for a program."""
+    """Return the same as JSON."""
     return {"credentials": [_object(credential, assess(credential, now=now)) for credential in credentials]}
 
 

@@ -1,4 +1,4 @@
-"""Find every credential in a text, whatever surrounds it, and nothing that only looks like one."""
+"""Finds every credential in a text, in any context, and no text that only resembles one."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class _Found:
 
 
 def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
-    """Return the credentials in `text`: those of `extract_leaks`, without what would make them usable."""
+    """Return the credentials in `text`: those of `extract_leaks`, without their secrets."""
     return tuple(leak.credential for leak in extract_leaks(text, emulator=emulator))
 
 

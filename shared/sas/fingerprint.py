@@ -1,4 +1,4 @@
-"""Identities of a leak that give nothing away: hashes of a signature or a key, and what is derived from them."""
+"""Identities of a leak without its secret: hashes of a signature or a key, and ids derived from them."""
 
 import base64
 import binascii
@@ -28,7 +28,7 @@ def key_bytes(key: str) -> bytes:
     try:
         return base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("An account key is base64 text; this is not.") from None
+        raise ValueError("An account key is base64 text.") from None
 
 
 def fingerprint(*, kind: str, host: str | None, parameters: Iterable[tuple[str, str]], digest: str) -> str:

@@ -36,7 +36,7 @@ _URL = re.compile(
 _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
-# Data Lake and static website endpoints are other doors to blobs, and sign as blobs.
+# Data Lake and static website endpoints are other endpoints of blobs, and sign as blobs.
 _SERVICES = {"dfs": Service.BLOB, "web": Service.BLOB}
 # Same token format, other string-to-sign: the table interface of Cosmos DB.
 _FOREIGN_SUFFIXES = (".cosmos.azure.com", ".documents.azure.com")
@@ -44,7 +44,7 @@ _FOREIGN_SUFFIXES = (".cosmos.azure.com", ".documents.azure.com")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """What a host and a path say. `account` and `service` are None where only a custom domain is known.
+    """The account and service of a host and a path. Both are None where only a custom domain is known.
 
     `path` is inside the account (without the account's name where the URL was path-style), None when empty.
     """
@@ -61,7 +61,7 @@ def is_host(text: str) -> bool:
 
 
 def is_foreign(host: str) -> bool:
-    """Whether `host` takes tokens that look like a SAS and are none."""
+    """Whether `host` uses tokens that resemble a SAS."""
     return host.endswith(_FOREIGN_SUFFIXES)
 
 
@@ -71,7 +71,7 @@ def is_path_style(host: str) -> bool:
 
 
 def locate(host: str | None, path: str | None) -> Location:
-    """Return what `host` (lower case, no port) and `path` (decoded, no leading "/") say about account and service."""
+    """Return what `host` (lower case, no port) and `path` (decoded, no leading "/") identify: account and service."""
     if host is None:
         return Location(None, None, secondary=False, path=path or None)
     match = _STORAGE_HOST.fullmatch(host)

@@ -41,8 +41,8 @@ _LABEL_BEFORE = re.compile(
 _FOREIGN_LABEL_BEFORE = re.compile(
     r"(?:workspace|analytics|\b(?:primary|secondary)?shared)[_-]?key[^A-Za-z0-9]{1,8}\Z", re.IGNORECASE
 )
-_REACH = 80  # characters before a key in which its label is looked for
-_MARK = slice(76, 80)  # of a key that says whose it is: "Identifiable keys", microsoft/security-utilities
+_REACH = 80  # characters before a key in which its label is searched
+_MARK = slice(76, 80)  # of a key that identifies its service: "Identifiable keys", microsoft/security-utilities
 _STORAGE_MARK = "+ASt"
 _FEWEST_MARKS = 20  # different characters in a key; with fewer it is a placeholder
 

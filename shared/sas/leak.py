@@ -1,4 +1,4 @@
-"""A leak with its secret: for the one check in which a leaked token is sent once more. Never stored, never shown."""
+"""A leak with its secret, for the one check that sends a leaked token to Azure. Never stored, never shown."""
 
 from dataclasses import dataclass, field
 from urllib.parse import quote

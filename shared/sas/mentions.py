@@ -1,4 +1,4 @@
-"""The storage accounts and other services that a text mentions: what a credential without an address belongs to."""
+"""The storage accounts and other services that a text mentions, to attribute credentials without a host."""
 
 import bisect
 import re

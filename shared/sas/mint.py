@@ -1,4 +1,4 @@
-"""Mint the credentials that Sasquash makes itself: short-lived proofs that a key, or a stored policy, still works."""
+"""Mints verification tokens: short-lived SAS that show whether a key or a stored access policy still works."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,12 +50,11 @@ def mint_read_token(
     policy: str | None = None,
     permissions: str | None = "r",
 ) -> str:
-    """Return the query string of a service SAS: https only, on one resource, read only unless told otherwise.
+    """Return the query string of a service SAS: https only, on one resource, read only by default.
 
     `resource` is "container/name" for a blob, "share/path" for a file, and the name of a queue or table. `key` is
     base64. `expires` or `permissions` is None where the stored access policy `policy` has it: Azure refuses a token
-    that says again what its policy says. Raises ValueError, without repeating the key, when one of them is not what
-    it should be.
+    that repeats a field of its policy. Raises ValueError, which does not quote the key, when an argument is invalid.
     """
     if policy is None and (expires is None or permissions is None):
         raise ValueError("A token without a stored access policy needs an expiry and permissions of its own.")

@@ -1,4 +1,4 @@
-"""The letters of `sp`: which of them change something, and what they are called.
+"""The letters of `sp`: which of them change data, and their names.
 
 Source: Microsoft REST documentation, "Create a service SAS" and "Create an account SAS", tables of permissions.
 """
@@ -6,7 +6,7 @@ Source: Microsoft REST documentation, "Create a service SAS" and "Create an acco
 from .credential import Credential
 from .kinds import Kind, Service
 
-_ONLY_LOOKING = frozenset("rlfe")
+_READ_ONLY = frozenset("rlfe")
 _IMPLIED_BY_WRITE = frozenset("acu")
 _VERBS = {
     "r": "read",
@@ -35,7 +35,7 @@ def is_writable(credential: Credential) -> bool:
     """
     if credential.kind is Kind.ACCOUNT_KEY or credential.permissions is None:
         return True
-    return not _ONLY_LOOKING.issuperset(credential.permissions)
+    return not _READ_ONLY.issuperset(credential.permissions)
 
 
 def verbs(credential: Credential) -> list[str]:

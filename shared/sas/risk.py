@@ -1,4 +1,4 @@
-"""What a leaked credential allows, in words, and how bad that is. Pure: the same leak gets the same answer."""
+"""What a leaked credential allows, in words, and its severity. Pure: the result depends on the arguments only."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from .hosts import locate
 from .kinds import Kind, ResourceKind, Service
 from .permissions import is_writable, verbs
 
-_LONG = timedelta(days=7)  # a user delegation key's longest life: what Azure itself holds to be long enough
+_LONG = timedelta(days=7)  # the maximum lifetime of a user delegation key
 _VERY_LONG = timedelta(days=365)
 _SOON = timedelta(days=2)
 _LONGEST_NAME = 160
@@ -25,7 +25,7 @@ _ITEMS = {ResourceKind.BLOB, ResourceKind.BLOB_SNAPSHOT, ResourceKind.BLOB_VERSI
 
 
 class Severity(StrEnum):
-    """How bad a leak is."""
+    """The severity of a leak."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -38,7 +38,7 @@ _HIGH = tuple(Severity).index(Severity.HIGH)
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """`grants` is one sentence; `reasons` say why the severity is what it is; `notes` are what else to know."""
+    """`grants` is one sentence; `reasons` explain the severity; `notes` are other properties."""
 
     severity: Severity
     grants: str
@@ -47,7 +47,7 @@ class Risk:
 
 
 def assess(credential: Credential, *, now: datetime) -> Risk:
-    """Return what `credential` grants to whoever found it, and how bad that is at `now`."""
+    """Return what `credential` grants its holder, and its severity at `now`."""
     if credential.kind is Kind.ACCOUNT_KEY:
         return Risk(
             Severity.CRITICAL,
@@ -162,7 +162,7 @@ def _protocols(credential: Credential) -> str:
 
 
 def _notes(credential: Credential, now: datetime) -> Iterator[str]:
-    """Yield over-permission, named as such, and what a responder may not think of."""
+    """Yield over-permission, named as such, and other risks."""
     published_item = _published_item(credential)
     if published_item and credential.resource_kind not in _ITEMS:
         scope = "the whole account" if credential.kind is Kind.ACCOUNT_SAS else f"the whole {_word(credential)}"
@@ -182,7 +182,7 @@ def _notes(credential: Credential, now: datetime) -> Iterator[str]:
     if credential.kind is Kind.USER_DELEGATION_SAS and (credential.parameter("srh") or credential.parameter("srq")):
         yield "It works only in requests with certain headers or query parameters, whose values are not in it."
     if is_writable(credential) and _model_files(credential):
-        yield "Writable model or pickle files: whoever loads them may run an attacker's code. Check them before use."
+        yield "Writable model or pickle files: loading them may run an attacker's code. Check them before use."
     if is_writable(credential) and _website(credential):
         yield "It may change a static website: visitors get what an attacker puts there."
 

@@ -1,4 +1,4 @@
-"""Recompute a leaked signature under an account's keys: the arithmetic that tells which key is behind a leak.
+"""Signature verification: recomputes a leaked signature with the keys of an account, to find the one that signed it.
 
 Source: Microsoft REST documentation, "Create an account SAS" and "Create a service SAS", section "Construct the
 signature string", version by version; checked against the published client libraries (`tests/unit/sas`).
@@ -54,11 +54,11 @@ _SERVICE_LAYOUTS = {
 
 
 class Undecidable(StrEnum):
-    """Why the arithmetic has no answer.
+    """Why signature verification has no result.
 
-    UNKNOWN_VERSION: no key fits, but the token is newer than the strings-to-sign known here. PATH_LOST: the text has
-    the host, but not the resource that was signed. LOOSE: it has neither. DELEGATION: signed by a key that Azure does
-    not give out.
+    UNKNOWN_VERSION: no key matches, but the token is newer than the strings-to-sign known here. PATH_LOST: the text
+    has the host, but not the signed resource. LOOSE: it has neither, the token is unattributed. DELEGATION: signed by
+    a key that Azure does not disclose.
     """
 
     UNKNOWN_VERSION = "unknown_version"
@@ -69,7 +69,7 @@ class Undecidable(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Which key signed, or why that can't be said; neither: checked, and none of the keys fits."""
+    """The key that signed, or why that can't be determined. Neither: none of the keys signed."""
 
     key: str | None
     undecidable: Undecidable | None
@@ -162,7 +162,7 @@ def _has_time(credential: Credential) -> bool:
 
 
 def _doubt(credential: Credential) -> Undecidable | None:
-    """Return why "no key fits" would claim too much, None when it is certain."""
+    """Return why the result "no key matches" is uncertain, None when it is certain."""
     if not any(True for _ in strings_to_sign(credential, account="")) or _may_be_cut(credential):
         return Undecidable.PATH_LOST if credential.host else Undecidable.LOOSE
     if (credential.version or "") > NEWEST_KNOWN_VERSION:

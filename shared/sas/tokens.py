@@ -1,4 +1,4 @@
-"""Find SAS tokens in one reading of a text: in URLs, in connection strings, and loose."""
+"""Finds SAS tokens in one reading of a text: in URLs, in connection strings, and without either."""
 
 import contextlib
 import itertools
@@ -22,7 +22,7 @@ _SIGNED = re.compile(r"sig=[A-Za-z0-9+/%]{43}")
 _SCHEME = re.compile(r"(?:https?|wasbs?|abfss?)://", re.IGNORECASE)
 _ENTITY_KEY = re.compile(r"\((?:[A-Za-z]+=)?'[^']*'(?:,[A-Za-z]+='[^']*')*\)")
 _BARE_HOST = re.compile(r"(?<![A-Za-z0-9.-])[A-Za-z0-9.-]{3,253}(?=(?::[0-9]{1,5})?[/?])")
-_BARE_REACH = 2500  # characters before a query in which its host is looked for
+_BARE_REACH = 2500  # characters before a query in which its host is searched
 
 _KNOWN = TOKEN_PARAMETERS | set(SNAPSHOT_TIME.values())
 _FIRST_NAME = re.compile(rf"(?<![A-Za-z0-9_%-])(?=(?:sig|{'|'.join(sorted(TOKEN_PARAMETERS))})=)")
@@ -31,7 +31,7 @@ _BASE64_OF_32_BYTES = re.compile(r"[A-Za-z0-9+/]{43}=?")
 _FEWEST_MARKS = 12  # different characters in a signature; with fewer it is a placeholder
 _MOST_LAYERS = 4  # of percent-encoding
 
-# How far a last value goes when the text runs on behind it; the others go on until a comma, a space or a quote.
+# The extent of a last value when text follows it; other values extend to a comma, a space or a quote.
 _LAST_VALUE = {
     name: re.compile(pattern)
     for names, pattern in (
@@ -95,7 +95,7 @@ def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Le
             token = _read(query, quoted=quoted)
             yield from _at(offset + start, _leak(token, host=host, path=path) if token else None)
         else:
-            yield from _at(offset + start, _loose(piece, mentions.of_token(offset + start)))
+            yield from _at(offset + start, _bare(piece, mentions.of_token(offset + start)))
 
 
 def _at(position: int, leak: Leak | None) -> Iterator[tuple[int, Leak]]:
@@ -103,7 +103,7 @@ def _at(position: int, leak: Leak | None) -> Iterator[tuple[int, Leak]]:
         yield position, leak
 
 
-def _loose(piece: str, near: Mention | None) -> Leak | None:
+def _bare(piece: str, near: Mention | None) -> Leak | None:
     """Read a token without a URL, or one whose URL lacks "https://"."""
     first = _FIRST_NAME.search(piece)
     if first is None:
@@ -163,7 +163,7 @@ def _trimmed(name: str, value: str) -> str:
 def _signature(raw: str) -> tuple[str, int] | None:
     """Return the signature's base64 text and how often it was percent-encoded; None unless it holds 32 bytes.
 
-    A lost "=" at the end is put back: whoever finds the token can do so too.
+    A missing "=" at the end is added: an attacker would add it, too.
     """
     text = raw
     for layers in range(_MOST_LAYERS + 1):
@@ -181,7 +181,7 @@ def _decoded(text: str, layers: int) -> str:
 
 
 def _leak(token: _Token, *, host: str | None, path: str) -> Leak | None:
-    """Return the leak; `path` is as written. None when no storage service would know it."""
+    """Return the leak; `path` is as written. None when no storage service would accept it."""
     snapshot = SNAPSHOT_TIME.get(token.parameters.get("sr", ""))
     parameters = {
         name: value for name, value in token.parameters.items() if name in TOKEN_PARAMETERS or name == snapshot

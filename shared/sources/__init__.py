@@ -1,6 +1,5 @@
-"""The tools that report leaks, a module each: what their payloads say (pure), and for those that keep alerts, how an
-alert is read and closed there. What all have in common is in `entries`.
+"""The sources of reports, one module each: the format of its payloads (pure), and how its alerts are read and closed.
 
-Every payload is hostile: a field that is missing or of another type makes its item invalid, and no URL in it is
-called.
+`entries` has what all formats share. Every payload is hostile: a required field that is missing or of another type
+makes its item invalid, and no URL in a payload is called.
 """

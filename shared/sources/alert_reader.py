@@ -1,13 +1,12 @@
-"""Reads the alerts that other tools keep, and publishes what leaked: at once where that is quick, else from a queue.
+"""Reads alerts from their tools, and publishes the findings: immediately if that is quick, else from a queue.
 
-An alert is in the queue before it is looked at, since most tools tell of it once and never again.
+An alert is enqueued before it is read, since most tools report it only once.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from azure.storage.queue import QueueMessage
 
@@ -19,28 +18,22 @@ from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import SAFETY_NET, backoff
 from shared.redaction import redact
 from shared.sources.findings import Found
+from shared.sources.registry import Tool
 
 _log = logging.getLogger(__name__)
 
-_INLINE = 0.7  # seconds, for all alerts of a report; whoever reports is to be answered within one
-_AT_ONCE = 8  # alerts that are read side by side
+_INLINE = 0.7  # seconds for all alerts of a report: its sender expects the response within a second
+_AT_ONCE = 8  # alerts that are read at the same time
 _GIVE_UP = timedelta(hours=24)
 _LONGEST_FAILURE = 500
 
 
-class ReadsAlerts(Protocol):
-    """A tool that keeps alerts."""
-
-    async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked. Raises Blocked or TransientFailure."""
-
-
 class AlertReader:
-    """Reads alerts of the tools that are set up; `tools` make each at its first use, None for one that is not."""
+    """Reads alerts. `tools` has a factory of each tool, which returns None where the tool is not configured."""
 
     def __init__(
         self,
-        tools: Mapping[AlertSource, Callable[[], ReadsAlerts | None]],
+        tools: Mapping[AlertSource, Callable[[], Tool | None]],
         queue: AlertQueue,
         publisher: Publisher,
         *,
@@ -52,22 +45,22 @@ class AlertReader:
         self._clock = clock
 
     async def take(self, alerts: Iterable[AlertReference]) -> dict[AlertReference, tuple[Finding, ...] | None]:
-        """Have alerts read; return what was published of each, None where that will take longer.
+        """Read alerts; return the published findings of each, None where it is read later.
 
-        Raises TransientFailure or Blocked only when one is not durable: then they are to be reported again.
+        Raises TransientFailure or Blocked only when one is not durable: the source has to report them again.
         """
         until = asyncio.get_running_loop().time() + _INLINE
-        places = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def take(alert: AlertReference) -> tuple[Finding, ...] | None:
-            async with places:
+            async with slots:
                 return await self._take(alert, until=until)
 
         wanted = list(dict.fromkeys(alerts))
         return dict(zip(wanted, await asyncio.gather(*(take(alert) for alert in wanted)), strict=True))
 
     async def _take(self, alert: AlertReference, *, until: float) -> tuple[Finding, ...] | None:
-        """Read one alert, if that takes no longer than until then, on the clock of the event loop."""
+        """Read one alert, at most until `until` on the clock of the event loop."""
         if asyncio.get_running_loop().time() >= until:
             await self._queue.send(AlertMessage(alert, self._clock()), delay=0.0)
             return None
@@ -76,9 +69,9 @@ class AlertReader:
             async with asyncio.timeout_at(until):
                 found = await self._publish(alert)
         except TimeoutError:
-            _log.info("Reading %s takes long: the queue goes on with it.", alert)
+            _log.info("Reading %s takes long: the queue continues with it.", alert)
         except SasquashError as error:
-            _log.warning("Reading %s failed for now (%s): %s", alert, error.code, error)
+            _log.warning("Reading %s failed; the queue retries it (%s): %s", alert, error.code, error)
         else:
             await self._best_effort(self._queue.take_back, sent)
             return found
@@ -86,7 +79,7 @@ class AlertReader:
         return None
 
     async def resume(self, message: AlertMessage) -> None:
-        """Read an alert from the queue. Raises only what nobody foresaw, or that the queue can't be reached."""
+        """Read an alert from the queue. Raises only unexpected errors, or that the queue is unreachable."""
         try:
             await self._publish(message.alert)
         except SasquashError as error:
@@ -101,14 +94,14 @@ class AlertReader:
     async def _publish(self, alert: AlertReference) -> tuple[Finding, ...]:
         tool = self._tools[alert.source]()
         if tool is None:
-            raise Blocked(f"{alert} can't be read: the settings have nothing to read it with (docs/sources.md).")
+            raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
         found = await tool.read(alert, Found(self._clock))
         await self._publisher.publish(found, source=alert.source)
         return found
 
-    async def _best_effort(self, act: Callable[[QueueMessage], Awaitable[None]], sent: QueueMessage) -> None:
-        """Do something about a message that comes up by itself if this fails; to read an alert twice is no harm."""
+    async def _best_effort(self, change: Callable[[QueueMessage], Awaitable[None]], sent: QueueMessage) -> None:
+        """Change a sent message. On failure it becomes visible by itself: reading an alert twice is harmless."""
         try:
-            await act(sent)
+            await change(sent)
         except SasquashError as error:
-            _log.warning("A message is left to come up by itself (%s): %s", error.code, error)
+            _log.warning("A message was not changed, and becomes visible by itself (%s): %s", error.code, error)

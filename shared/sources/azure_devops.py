@@ -1,4 +1,4 @@
-"""GitHub Advanced Security for Azure DevOps: its service hooks name an alert, which is read and closed by its API.
+"""GitHub Advanced Security for Azure DevOps: a service hook names an alert, which is read and closed over its API.
 
 learn.microsoft.com: "Service hooks events" (advanced security), REST "Advanced Security - Alerts" (Get, Update).
 """
@@ -20,10 +20,11 @@ SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"  # Azure DevOps, in ever
 _EVENTS = ("ms.vss-alerts.alert-created-event", "ms.vss-alerts.alert-state-changed-event")
 _VERSION = {"api-version": "7.2-preview.1"}
 _DEEPEST = 4
+_NAMING = frozenset({"accountname", "account", "storageaccount", "accountkey"})
 
 
 def read(payload: object, *, organization: str) -> Entry:
-    """Return what a service hook reports: an alert, where it is an active one about a secret."""
+    """Return the entry of a service hook: an alert, if it is an active one about a secret."""
     if not isinstance(payload, Mapping):
         return Invalid("The payload is not an object.")
     resource = object_of(payload, "resource")
@@ -44,13 +45,13 @@ def read(payload: object, *, organization: str) -> Entry:
 
 
 class AzureDevOps:
-    """Reads and closes alerts, as the app's identity."""
+    """Reads and closes alerts as the app's identity."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked in `alert`. Raises Blocked or TransientFailure."""
+        """Return the findings of `alert`. Raises Blocked or TransientFailure."""
         read = await self._rest.call(
             "GET",
             _path(alert),
@@ -60,7 +61,7 @@ class AzureDevOps:
         )
         texts = list(_secrets(read)) if isinstance(read, Mapping) else []
         if not texts:
-            raise Blocked(f"{alert} holds no secret: its API only gives a part of it. Report the leak by hand.")
+            raise Blocked(f"{alert} has no secret: its API returned only a part of it. Report the leak yourself.")
         organization, project, repository = alert.place.split("/")
         url = f"https://dev.azure.com/{organization}/{project}/_git/{repository}/alerts/{alert.alert}"
         detected_at = found.at(text_of(read, "firstSeenDate"))
@@ -86,7 +87,7 @@ def _path(alert: AlertReference) -> str:
 
 
 def _secrets(alert: Mapping[str, Any]) -> Iterator[str]:
-    """Return the texts that hold the secret: each fingerprint's JSON says it in fields of its kind's own."""
+    """Return the texts that contain the secret: the fields of its JSON depend on its kind."""
     for fingerprint in list_of(alert, "validationFingerprints"):
         text = text_of(fingerprint, "validationFingerprintJson") if isinstance(fingerprint, Mapping) else None
         if text is None:
@@ -98,7 +99,7 @@ def _secrets(alert: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(value: object, depth: int = 0) -> Iterator[str]:
-    """Return every text in a value, those of an object with their names: a name may say which account it is."""
+    """Return every string in a value. Fields that name the account or key are returned as name=value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping) and depth < _DEEPEST:
@@ -108,6 +109,3 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, list) and depth < _DEEPEST:
         for inner in value:
             yield from _texts(inner, depth + 1)
-
-
-_NAMING = frozenset({"accountname", "account", "storageaccount", "accountkey"})

@@ -1,8 +1,8 @@
 """CloudEvents over HTTP: our own event `Sasquash.Finding.Reported.v1` with a raw secret in it, one or a batch.
 
-CloudEvents 1.0, "HTTP Protocol Binding", structured and batched content mode. Findings without a secret are for those
-who may publish on the topic: whoever reads the storage logs knows parameters and hash, so that from outside they tell
-nothing (design decision 4).
+CloudEvents 1.0, "HTTP Protocol Binding", structured and batched content mode. Findings without a secret are accepted
+on the Event Grid topic only: a reader of the storage logs knows parameters and hash, so that over HTTP they would
+prove nothing (design decision 4).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return an entry an event. Raises InvalidPayload or InvalidRequest."""
+    """Return one entry for each event. Raises InvalidPayload or InvalidRequest."""
     events = parse(body)
     if isinstance(events, Mapping):
         events = [events]
@@ -36,5 +36,7 @@ def _entry(event: object) -> Entry:
         return Invalid("The event's data is not an object.")
     secret = text_of(report.data, "secret")
     if secret is None:
-        return Invalid("`data.secret` is missing or no text: publish a finding without it on the topic itself.")
+        return Invalid(
+            "`data.secret` is missing or not a string. Publish findings without it on the Event Grid topic."
+        )
     return Text(secret, url=text_of(report.data, "url"), detected_at=text_of(report.data, "detected_at"))

@@ -1,6 +1,6 @@
-"""Microsoft Defender for Storage: alerts about a SAS being used as it should not be. They hold no token.
+"""Microsoft Defender for Storage: alerts about unusual use of a SAS. They do not contain the token.
 
-What is posted names an alert; what it says is read from Microsoft Graph, which is also where it is closed.
+A report names an alert, which is read and closed over Microsoft Graph.
 learn.microsoft.com: "Alerts for Azure Storage" (Storage.Blob_AccountSas.*), "Security alerts schemas" (what a
 workflow automation sends), Graph "alert resource type", "sasTokenEvidence resource type", "Update alert",
 "Create comment".
@@ -22,7 +22,7 @@ _SAS_ALERTS = "Storage.Blob_AccountSas."
 _SAS_EVIDENCE = "#microsoft.graph.security.sasTokenEvidence"
 _ALERTS = "/v1.0/security/alerts_v2"
 _READ, _WRITE = "Graph SecurityAlert.Read.All", "Graph SecurityAlert.ReadWrite.All"
-_LOOKED_BACK = timedelta(days=2)  # for an alert that is known by its provider's id only
+_SEARCH_PERIOD = timedelta(days=2)  # to search an alert by its provider's id
 _ACCOUNT_ID = re.compile(
     r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[^/]{1,90}/providers/Microsoft\.Storage/storageAccounts/"
     r"(?P<name>[a-z0-9]{3,24})(?:/.*)?",
@@ -34,7 +34,7 @@ _MOST_WORDS = 20
 
 
 def read(payload: object) -> list[Entry]:
-    """Return an entry an alert: of Graph (one, or a page of them), or as Defender for Cloud's automations send it."""
+    """Return one entry for each alert: of Graph (one, or a page), or of an automation of Defender for Cloud."""
     if not isinstance(payload, Mapping):
         return [Invalid("The payload is not an object.")]
     alerts = list_of(payload, "value") if "value" in payload else [payload]
@@ -57,15 +57,15 @@ def _entry(alert: object) -> Entry:
 
 
 class Defender:
-    """Reads and closes alerts in Microsoft Graph, as the app's identity."""
+    """Reads and closes alerts in Microsoft Graph as the app's identity."""
 
     def __init__(self, rest: Rest) -> None:
         self._rest = rest
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what the alert says of tokens; nothing where it is about something else.
+        """Return a finding for each token in the evidence of the alert.
 
-        Raises Blocked, also where it does not name the key, or TransientFailure.
+        Raises Blocked, also where the evidence does not name the key, or TransientFailure.
         """
         read = await self._alert(alert, found)
         name = text_of(read, "id") or alert.alert
@@ -91,12 +91,12 @@ class Defender:
     async def close(self, alert: AlertReference, comment: str) -> str:
         """Resolve `alert` as a true positive, with a comment. Raises Blocked or TransientFailure.
 
-        The comment comes first: an alert that is resolved has one.
+        The comment is written first, so that every resolved alert has one.
         """
         doing = f"Closing {alert}"
         now = await self._rest.call("GET", _path(alert), doing=doing, right=_READ)
         if isinstance(now, Mapping) and now.get("status") == "resolved":
-            return f"{alert} is resolved already."
+            return f"{alert} was already resolved."
         body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
         await self._rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
         resolution = {"status": "resolved", "classification": "truePositive", "determination": "other"}
@@ -104,13 +104,13 @@ class Defender:
         return f"{alert} was resolved as a true positive."
 
     async def _alert(self, alert: AlertReference, found: Found) -> Mapping[str, Any]:
-        """Return the alert by its id; or else the one that its provider knows by this id."""
+        """Return the alert by its id, or by its provider's id."""
         doing = f"Reading {alert}"
         try:
             read = await self._rest.call("GET", _path(alert), doing=doing, right=_READ)
             return read if isinstance(read, Mapping) else {}
         except NotFound:
-            since = found.clock() - _LOOKED_BACK
+            since = found.clock() - _SEARCH_PERIOD
             since_then = f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}"
             query = {"$filter": f"serviceSource eq 'microsoftDefenderForCloud' and {since_then}", "$top": "500"}
             page = await self._rest.call("GET", _ALERTS, doing=doing, right=_READ, query=query)
@@ -131,8 +131,8 @@ def _evidence(
     key = _KEY.search(text_of(token, "signedWith") or "")
     if account is None or key is None:
         raise Blocked(
-            f"{alert} does not say which key of which storage account signed the token. Look at it in the Defender "
-            "portal, and order the rotation of the key by hand."
+            f"{alert} does not name the storage account and the key that signed the token. Check it in the Defender "
+            "portal, and order the rotation of the key."
         )
     signature = (text_of(token, "signatureHash") or "").lower()
     try:
@@ -149,7 +149,7 @@ def _evidence(
             expires=moment_in(text_of(token, "expiryDateTime")),
         )
     except InvalidAlert as error:
-        raise Blocked(f"{alert} can't be read: {error}. Look at it in the Defender portal.") from None
+        raise Blocked(f"{alert} can't be read: {error}. Check it in the Defender portal.") from None
 
 
 def _words(token: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a payload holds, item by item, in the order in which it stands there."""
+"""The entries of a payload, in its order: what every format is parsed to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from shared.domain.alert import AlertReference
 class Skip(StrEnum):
     """Why an item is ignored."""
 
-    NO_CREDENTIAL = "no_credential"  # nothing of Azure Storage in it
-    OTHER_EVENT = "other_event"  # not a report, or one of our own doing
+    NO_CREDENTIAL = "no_credential"  # no Azure Storage credential in it
+    OTHER_EVENT = "other_event"  # not a report, or caused by Sasquash itself
     OTHER_SECRET = "other_secret"  # noqa: S105 -- of a type that the settings do not list
     REDACTED = "redacted"  # the tool has masked the secret
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text in which a credential may stand. It is the secret itself: it stays in memory, and out of every repr.
+    """A text that may contain a credential. It contains the secret: it is kept in memory only, and out of every repr.
 
-    `url` is where it was found, `detected_at` when, both as the tool says, and hostile.
+    `url` is where it was found, `detected_at` when. Both are untrusted.
     """
 
     text: str = field(repr=False)
@@ -31,21 +31,21 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert that its tool keeps: the secret is read there."""
+    """An alert of a tool. The secret is read from the tool."""
 
     reference: AlertReference
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """An item that reports nothing for us."""
+    """An item that is ignored."""
 
     why: Skip
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """An item that can't be read. `why` is a sentence that names the field and the rule, and repeats no value."""
+    """An item that can't be parsed. `why` is a sentence that names the field and the rule, and has no value."""
 
     why: str
 
@@ -54,22 +54,22 @@ type Entry = Text | Alert | Skipped | Invalid
 
 
 class InvalidPayload(ValueError):
-    """The payload as a whole is not what its tool writes. The message names the rule and repeats nothing of it."""
+    """The payload as a whole is not in the format. The message names the rule and has no part of the payload."""
 
 
 def text_of(item: Mapping[str, Any], name: str) -> str | None:
-    """Return a field that is a text with something in it, else None."""
+    """Return a field that is a non-empty string, else None."""
     value = item.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def object_of(item: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a field that is an object, else an empty one."""
+    """Return a field that is an object, else an empty object."""
     value = item.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def list_of(item: Mapping[str, Any], name: str) -> list[Any]:
-    """Return a field that is a list, else an empty one."""
+    """Return a field that is a list, else an empty list."""
     value = item.get(name)
     return value if isinstance(value, list) else []

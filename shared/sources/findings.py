@@ -1,4 +1,4 @@
-"""What was read of an alert, made into findings: the same for every tool that keeps alerts. Pure."""
+"""From the content of an alert to findings. Shared by the tools that keep alerts. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from shared.domain.finding import Finding, Reported
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """When something was found, as far as a tool says it; `clock` is asked where it does not."""
+    """Reads the time of a finding from a report, with `clock` as the fallback."""
 
     clock: Callable[[], datetime]
 
     def at(self, text: str | None) -> datetime:
-        """Return the time in `text`, ISO 8601, in UTC; now where it is none, or yet to come."""
+        """Return the time in `text` (ISO 8601) in UTC; now where it is malformed or in the future."""
         now = self.clock()
         return min(moment_in(text) or now, now)
 
 
-def located(loose: Iterable[Finding], around: Iterable[Reported]) -> tuple[Finding, ...]:
-    """Return the findings of an alert: each with its address, where the text around it gives one.
+def located(found: Iterable[Finding], around: Iterable[Reported]) -> tuple[Finding, ...]:
+    """Return the findings of an alert, each with its host and path where the surrounding text has them.
 
-    What else stands around it has an alert of its own.
+    Other credentials in the surrounding text are ignored: they have alerts of their own.
     """
     by_secret = {each.finding.credential.c3id: each.finding for each in around if each.finding.credential is not None}
     return tuple(
         by_secret.get(finding.credential.c3id, finding) if finding.credential is not None else finding
-        for finding in loose
+        for finding in found
     )

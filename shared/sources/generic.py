@@ -1,8 +1,8 @@
-"""The form for every tool without one of its own here (Wiz, SOCRadar, a script):
+"""The generic format, for tools without a format of their own here (Wiz, SOCRadar, a script):
 
-    {"findings": [{"text": "<what leaked, with its surroundings>", "url": "<where>", "detected_at": "<ISO 8601>"}]}
+    {"findings": [{"text": "<leaked text with its surroundings>", "url": "<where>", "detected_at": "<ISO 8601>"}]}
 
-docs/sources.md describes it. Further fields are allowed, and ignored.
+See docs/sources.md. Other fields are ignored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return an entry a finding. Raises InvalidPayload or InvalidRequest."""
+    """Return one entry for each finding. Raises InvalidPayload or InvalidRequest."""
     report = parse(body)
     if not isinstance(report, Mapping) or not isinstance(report.get("findings"), list):
         raise InvalidPayload("The body is not an object with a list `findings`.")
@@ -24,5 +24,5 @@ def _entry(finding: object) -> Entry:
         return Invalid("The finding is not an object.")
     text = text_of(finding, "text")
     if text is None:
-        return Invalid("`text` is missing, empty or no text.")
+        return Invalid("`text` is missing, empty or not a string.")
     return Text(text, url=text_of(finding, "url"), detected_at=text_of(finding, "detected_at"))

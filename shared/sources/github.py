@@ -1,4 +1,4 @@
-"""GitHub secret scanning: its webhooks name an alert, which is read and closed as a GitHub App.
+"""GitHub secret scanning: a webhook names an alert, which is read and closed as a GitHub App.
 
 docs.github.com: "Webhook events and payloads" (secret_scanning_alert, secret_scanning_alert_location), "REST API
 endpoints for secret scanning", "REST API endpoints for Git blobs".
@@ -17,10 +17,10 @@ from shared.sources.findings import Found, located
 from shared.sources.github_app import GitHubApp
 
 EVENTS = ("secret_scanning_alert", "secret_scanning_alert_location")
-# What makes an alert news. The others tell of what people do with it, our own closing of it among them.
+# The actions of new alerts. Others are about changes of an alert, including those by Sasquash.
 _ACTIONS = ("created", "reopened", "publicly_leaked")
 
-_MOST_LOCATIONS = 5  # looked at for an address, of one alert
+_MOST_LOCATIONS = 5  # of one alert, in which its URL is searched
 _LINES_AROUND = 25
 _LONGEST_COMMENT = 280  # characters
 _READING = {"secret_scanning_alerts": "read", "contents": "read"}
@@ -28,7 +28,7 @@ _CLOSING = {"secret_scanning_alerts": "write"}
 
 
 def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
-    """Return what a webhook of type `event` reports: an alert, where it is about a secret of one of `types`."""
+    """Return the entry of a webhook of type `event`: an alert, if its secret is of one of `types`."""
     if not isinstance(payload, Mapping):
         return Invalid("The payload is not an object.")
     if event not in EVENTS or payload.get("action") not in _ACTIONS:
@@ -38,7 +38,7 @@ def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
         return Skipped(Skip.OTHER_SECRET)
     number, place = alert.get("number"), text_of(object_of(payload, "repository"), "full_name")
     if not isinstance(number, int) or isinstance(number, bool) or place is None:
-        return Invalid("`alert.number` is no number, or `repository.full_name` no text.")
+        return Invalid("`alert.number` is not a number, or `repository.full_name` is not a string.")
     try:
         return Alert(AlertReference(AlertSource.GITHUB, place, str(number)))
     except InvalidAlert as error:
@@ -46,7 +46,7 @@ def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
 
 
 class GitHub:
-    """Reads and closes alerts. `base_url` is of the REST API."""
+    """Reads and closes alerts. `base_url` is that of the REST API."""
 
     def __init__(self, rest: Rest, app: GitHubApp, *, base_url: str) -> None:
         self._rest = rest
@@ -55,14 +55,14 @@ class GitHub:
         self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked in `alert`. Raises Blocked or TransientFailure.
+        """Return the findings of `alert`. Raises Blocked or TransientFailure.
 
-        Where the secret is only the query of a URL, the lines around it in its file give the rest of it.
+        Where the secret is only the query of a URL, the rest is read from the surrounding lines of its file.
         """
         read = await self._get(alert, "", doing=f"Reading {alert}")
         secret = text_of(read, "secret") if isinstance(read, Mapping) else None
         if secret is None:
-            raise Blocked(f"{alert} holds no secret: GitHub hides it from this app. Report the leak by hand.")
+            raise Blocked(f"{alert} has no secret: GitHub hides it from this app. Report the leak yourself.")
         url = f"https://{self._site}/{alert.place}/security/secret-scanning/{alert.alert}"
         detected_at = found.at(text_of(read, "created_at"))
         findings = [
@@ -77,12 +77,12 @@ class GitHub:
     async def close(self, alert: AlertReference, comment: str) -> str:
         """Resolve `alert` as revoked; return what was done. Raises Blocked or TransientFailure.
 
-        A comment on a resolution can't be changed: an alert that is resolved so already is left as it is.
+        An alert that is already resolved as revoked is not changed: its comment can't be edited.
         """
         doing = f"Closing {alert}"
         now = await self._get(alert, "", doing=doing, permissions=_CLOSING)
         if isinstance(now, Mapping) and (now.get("state"), now.get("resolution")) == ("resolved", "revoked"):
-            return f"{alert} is resolved as revoked already."
+            return f"{alert} was already resolved as revoked."
         await self._rest.call(
             "PATCH",
             _path(alert),
@@ -94,8 +94,8 @@ class GitHub:
         return f"{alert} was resolved as revoked."
 
     async def _around(self, alert: AlertReference) -> str:
-        """Return the lines around where the secret stands in files, an empty text where it stands in none."""
-        places = await self._get(alert, "/locations", doing=f"Looking where {alert} is")
+        """Return the lines around the secret in its files, empty where it is in none."""
+        places = await self._get(alert, "/locations", doing=f"Listing the locations of {alert}")
         texts: list[str] = []
         for place in places if isinstance(places, list) else []:
             if not isinstance(place, Mapping) or place.get("type") != "commit":

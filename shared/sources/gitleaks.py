@@ -9,14 +9,14 @@ from typing import Any
 from shared.sources.entries import Entry, Invalid, InvalidPayload, Skip, Skipped, Text, text_of
 from shared.sources.json_body import parse
 
-_MASK = "REDACTED"  # what --redact leaves of a secret
+_MASK = "REDACTED"  # what --redact replaces a secret with
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return an entry a finding. Raises InvalidPayload or InvalidRequest."""
+    """Return one entry for each finding. Raises InvalidPayload or InvalidRequest."""
     report = parse(body)
     if report is None:
-        return  # what an old version writes when it has found nothing
+        return  # old versions write null when they find nothing
     if not isinstance(report, list):
         raise InvalidPayload("The body is not a JSON array of findings.")
     yield from (_entry(finding) for finding in report)
@@ -29,8 +29,8 @@ def _entry(finding: object) -> Entry:
     if secret == _MASK:
         return Skipped(Skip.REDACTED)
     if match is None and secret is None:
-        return Invalid("`Match` and `Secret` are missing or no texts.")
-    # The rule's group may have cut the secret short, while the match is whole; or the other way about.
+        return Invalid("`Match` and `Secret` are missing or not strings.")
+    # The group of the rule may be shorter than the secret, while the match has all of it; or the reverse.
     text = match if match and secret and secret in match else "\n".join(filter(None, (match, secret)))
     return Text(text, url=_place(finding), detected_at=None)
 

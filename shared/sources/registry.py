@@ -1,4 +1,4 @@
-"""The tools that keep alerts, each made at its first use from the settings: None for one that is not set up."""
+"""The tools that keep alerts, each created from the settings at first use; None where it is not configured."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -22,17 +22,17 @@ from shared.sources.github_app import GitHubApp
 
 
 class Tool(Protocol):
-    """Where alerts are read, and closed. Both raise Blocked or TransientFailure."""
+    """Reads and closes alerts. Both methods raise Blocked or TransientFailure."""
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
-        """Return what leaked."""
+        """Return the findings of `alert`."""
 
     async def close(self, alert: AlertReference, comment: str) -> str:
         """Close `alert`; return what was done, as a sentence."""
 
 
 class Tools:
-    """Makes them. `all` has what makes each."""
+    """Creates the tools."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Tools:
 
     @property
     def all(self) -> Mapping[AlertSource, Callable[[], Tool | None]]:
+        """The factory of each tool."""
         return {
             AlertSource.GITHUB: lambda: self._github,
             AlertSource.AZURE_DEVOPS: lambda: self._azure_devops,
@@ -71,14 +72,14 @@ class Tools:
     def _azure_devops(self) -> AzureDevOps | None:
         if self._settings.azure_devops_organization is None:
             return None
-        return AzureDevOps(self._as_ourselves(azure_devops.BASE_URL, azure_devops.SCOPE))
+        return AzureDevOps(self._as_the_app(azure_devops.BASE_URL, azure_devops.SCOPE))
 
     @cached_property
     def _defender(self) -> Defender | None:
         graph = self._settings.cloud.graph
-        return Defender(self._as_ourselves(graph, f"{graph}/.default"))
+        return Defender(self._as_the_app(graph, f"{graph}/.default"))
 
-    def _as_ourselves(self, base_url: str, scope: str) -> Rest:
-        """Return a way to a service that takes the app's own identity."""
+    def _as_the_app(self, base_url: str, scope: str) -> Rest:
+        """Return a client that signs in as the app's identity."""
         authentication = AsyncBearerTokenCredentialPolicy(self._clients.credential, scope)
         return Rest(base_url, self._new_transport(), authentication=authentication)

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, the log format of static analysis: any tool's results, with the text that they were found in.
+"""SARIF 2.1.0, the log format of static analysis: the results of any tool, with the text of their locations.
 
 OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0", 3.27 (result), 3.29
 (physicalLocation), 3.30 (region).
@@ -12,7 +12,7 @@ from shared.sources.json_body import parse
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return an entry a result. Raises InvalidPayload or InvalidRequest."""
+    """Return one entry for each result. Raises InvalidPayload or InvalidRequest."""
     log = parse(body)
     if not isinstance(log, Mapping) or not isinstance(log.get("runs"), list):
         raise InvalidPayload("The body is not a SARIF log: it has no `runs`.")
@@ -40,7 +40,7 @@ def _entry(result: object, repository: str | None) -> Entry:
 
 
 def _texts(place: Mapping[str, Any]) -> Iterator[str]:
-    """Return the wider snippet first: it has the token's address."""
+    """Return the wider snippet first: it has the token's host and path."""
     for name in ("contextRegion", "region"):
         text = text_of(object_of(object_of(place, name), "snippet"), "text")
         if text:

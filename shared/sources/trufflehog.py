@@ -1,7 +1,7 @@
-"""TruffleHog: what `trufflehog … --json` writes, one result a line; a JSON array of them is taken as well.
+"""TruffleHog: the output of `trufflehog … --json`, one result on each line; or a JSON array of results.
 
-github.com/trufflesecurity/trufflehog, pkg/output/json.go and pkg/detectors/azure*. Results of Azure's detectors are
-put together again so that the token stands with its address: the tool splits it off.
+github.com/trufflesecurity/trufflehog, pkg/output/json.go and pkg/detectors/azure*. The Azure detectors split tokens
+from their URLs: this module joins them again.
 """
 
 import json
@@ -16,7 +16,7 @@ _PLACES = ("link", "repository", "file", "path", "url", "bucket", "image")
 
 
 def read(body: bytes) -> Iterator[Entry]:
-    """Return an entry a result. Raises InvalidPayload where nothing in `body` can be one."""
+    """Return one entry for each result. Raises InvalidPayload where `body` is not UTF-8."""
     text = _decoded(body)
     if text.lstrip().startswith("["):
         results = parse(body)
@@ -45,12 +45,12 @@ def _entry(result: object) -> Entry:
         return _NOT_AN_OBJECT
     found = _text(result)
     if found is None:
-        return Skipped(Skip.REDACTED) if text_of(result, "Redacted") else Invalid("`Raw` is missing or no text.")
+        return Skipped(Skip.REDACTED) if text_of(result, "Redacted") else Invalid("`Raw` is missing or not a string.")
     return Text(found, url=_place(result), detected_at=None)
 
 
 def _text(result: Mapping[str, Any]) -> str | None:
-    """Return the secret with its address. `RawV2` is both, joined without the "?" between them, or a JSON object."""
+    """Return the secret with its URL. `RawV2` is both, joined without the "?" between them, or a JSON object."""
     parts = object_of(result, "SecretParts")
     url, key = text_of(parts, "url"), text_of(parts, "key")
     if url and key:
@@ -62,7 +62,7 @@ def _text(result: Mapping[str, Any]) -> str | None:
 
 
 def _connection(both: str | None) -> str | None:
-    """Return a storage key with its account as a connection string, None where `both` is something else."""
+    """Return a storage key with its account as a connection string, None where `both` is neither."""
     try:
         pair = json.loads(both or "")
     except (ValueError, RecursionError):
@@ -74,7 +74,7 @@ def _connection(both: str | None) -> str | None:
 
 
 def _place(result: Mapping[str, Any]) -> str | None:
-    """Return where it was found: a link, else what there is, and the line."""
+    """Return where it was found: a link, else another location with its line."""
     data = object_of(object_of(result, "SourceMetadata"), "Data")
     for place in data.values():
         if isinstance(place, Mapping):

@@ -9,7 +9,7 @@ from tests.support.http_functions import App, hosting
 from tests.support.schemathesis import disagreements
 
 
-async def test_whatever_is_sent_is_answered_as_described() -> None:
+async def test_responses_to_generated_requests_match_openapi() -> None:
     record = awaiting(samples.finding())
     with hosting(App(MemoryRevocations({record.fingerprint: record}))) as app:
         listener = Listener(app)

@@ -1,4 +1,4 @@
-"""The responders' API on a deployed app, with tokens of the tenant: who may do what, and what comes of it."""
+"""The responders' API of a deployed app, with tokens of the tenant: roles and results."""
 
 import pytest
 
@@ -22,9 +22,7 @@ FOR_RESPONDERS = ["/revocations", f"/revocations/{UNKNOWN}/retry"]
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_without_a_token_every_route_but_health_is_closed(
-    deployment: Deployment, method: str, path: str
-) -> None:
+async def test_every_route_but_health_requires_a_token(deployment: Deployment, method: str, path: str) -> None:
     answer = await call(deployment, None, method, path, {})
 
     assert answer.status_code == 401
@@ -32,7 +30,7 @@ async def test_without_a_token_every_route_but_health_is_closed(
     assert answer.headers["content-type"].startswith("application/problem+json")
 
 
-async def test_health_is_open_to_all(deployment: Deployment) -> None:
+async def test_health_is_public(deployment: Deployment) -> None:
     answer = await call(deployment, None, "GET", "/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -45,23 +43,23 @@ async def test_health_is_open_to_all(deployment: Deployment) -> None:
         *(("RESPONDER", path) for path in FOR_APPROVERS),
     ],
 )
-async def test_a_role_that_is_too_small_is_refused(deployment: Deployment, who: str, path: str) -> None:
+async def test_insufficient_role_is_refused(deployment: Deployment, who: str, path: str) -> None:
     assert (await call(deployment, who, "POST", path, {})).status_code == 403
 
 
-async def test_a_responder_cannot_order(deployment: Deployment) -> None:
+async def test_responder_can_not_order(deployment: Deployment) -> None:
     order = {"account": "nobodysaccount", "action": "account_key", "target": "key1", "reason": "x"}
 
     assert (await call(deployment, "RESPONDER", "POST", "/revocations", order)).status_code == 403
 
 
 @pytest.mark.parametrize("who", ["READER", "RESPONDER", "APPROVER"])
-async def test_every_role_may_read(deployment: Deployment, who: str) -> None:
+async def test_every_role_reads_records(deployment: Deployment, who: str) -> None:
     assert (await call(deployment, who, "GET", "/revocations?limit=1")).status_code == 200
     assert (await call(deployment, who, "GET", f"/revocations/{UNKNOWN}")).status_code == 404
 
 
-async def test_a_token_for_another_audience_is_refused(deployment: Deployment) -> None:
+async def test_token_for_another_audience_is_refused(deployment: Deployment) -> None:
     token = deployment.cloud.entra.mint(
         deployment.cloud.model.identities["approver"], audience="https://management.azure.com"
     )
@@ -69,7 +67,7 @@ async def test_a_token_for_another_audience_is_refused(deployment: Deployment) -
     assert (await call(deployment, token, "GET", "/revocations")).status_code == 401
 
 
-async def test_a_report_kills_and_the_record_says_who_reported_it(deployment: Deployment) -> None:
+async def test_report_revokes_and_its_record_names_the_reporter(deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
     report = {"text": f"see {leaked}", "reason": "Found in a wiki", "wait": 60}
@@ -85,7 +83,7 @@ async def test_a_report_kills_and_the_record_says_who_reported_it(deployment: De
     assert leaked.partition("sig=")[2] not in answer.text
 
 
-async def test_a_dry_run_says_what_would_be_done_and_does_nothing(deployment: Deployment) -> None:
+async def test_dry_run_returns_the_plan_and_changes_nothing(deployment: Deployment) -> None:
     account = await deployment.account()
     report = {
         "text": account_sas(account.name, account.keys["key2"]),
@@ -111,9 +109,9 @@ async def test_records_are_listed_by_account(deployment: Deployment) -> None:
     assert [record["id"] for record in answer.json()["revocations"]] == [fingerprint]
 
 
-async def test_whatever_is_sent_is_answered_as_described(deployment: Deployment) -> None:
+async def test_responses_to_generated_requests_match_openapi(deployment: Deployment) -> None:
     model = deployment.cloud.model
-    model.accounts["robustmodels"] = Account("robustmodels", "roads", {})  # which the examples are of
+    model.accounts["robustmodels"] = Account("robustmodels", "examples", {})  # the account of the examples
     await model.keys_changed()
     token = deployment.cloud.environment["SASQUASH_TOKEN_APPROVER"]
 

@@ -1,4 +1,4 @@
-"""What people decide over HTTP: approve, reject, retry, name the account; who did it stands in the record."""
+"""Decisions over HTTP: approve, reject, retry, name the account. The record names the person."""
 
 import pytest
 
@@ -23,12 +23,12 @@ WORKS = (None, None)
 
 
 def small(account: Account) -> str:
-    """A token that only reads one blob for two hours: the default rules ask a person."""
+    """A token that only reads one blob for two hours: the default rules require approval."""
     return small_sas(account.name, account.keys["key2"])
 
 
 @pytest.mark.parametrize("path", ["", "/approve", "/reject", "/retry", "/undo-lockdown"])
-async def test_a_get_decides_nothing(deployment: Deployment, path: str) -> None:
+async def test_get_makes_no_decision(deployment: Deployment, path: str) -> None:
     """Mail scanners follow links, and a link must not revoke."""
     account = await deployment.account()
     reported = await report(deployment, small(account))
@@ -43,7 +43,7 @@ async def test_a_get_decides_nothing(deployment: Deployment, path: str) -> None:
     assert await deployment.record(reported["id"]) == before
 
 
-async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_who_decided(
+async def test_approved_leak_is_revoked_and_verified_and_names_the_approver(
     deployment: Deployment,
 ) -> None:
     account = await deployment.account()
@@ -71,7 +71,7 @@ async def test_a_small_leak_waits_and_its_approval_kills_it_proves_it_and_tells_
     assert APPROVER_NAME in deployment.incident(reported["id"])["Summary"]
 
 
-async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported_again(
+async def test_rejected_plan_is_not_executed_after_a_repeated_report(
     deployment: Deployment,
 ) -> None:
     account = await deployment.account()
@@ -91,18 +91,18 @@ async def test_a_rejected_plan_is_not_carried_out_even_when_the_leak_is_reported
     assert deployment.rotations(account) == []
 
 
-async def test_a_plan_is_not_carried_out_on_the_key_that_came_after_it(deployment: Deployment) -> None:
+async def test_plan_is_not_executed_on_a_newer_key(deployment: Deployment) -> None:
     account = await deployment.account()
 
     reported = await report(deployment, small(account))
-    await deployment.cloud.model.regenerate(account, "key2")  # somebody was faster, by hand
+    await deployment.cloud.model.regenerate(account, "key2")  # another change, made by hand
     approved = await approve(deployment, reported)
 
     assert (approved.status_code, approved.json()["reason"]) == (200, "no_key_matches")
     assert deployment.rotations(account) == ["key2"]
 
 
-async def test_what_a_lock_had_blocked_is_revoked_by_a_retry_once_the_lock_is_gone(deployment: Deployment) -> None:
+async def test_retry_revokes_after_a_lock_is_removed(deployment: Deployment) -> None:
     account = await deployment.account()
     account.locks.append("ReadOnly")
 
@@ -115,7 +115,7 @@ async def test_what_a_lock_had_blocked_is_revoked_by_a_retry_once_the_lock_is_go
     await deployment.settled(failed["id"], until=lambda r: r.state is State.CLOSED)
 
 
-async def test_a_token_without_its_account_is_tried_on_the_accounts_that_are_named_and_no_other(
+async def test_unattributed_token_is_tried_on_named_accounts_only(
     deployment: Deployment,
 ) -> None:
     theirs, ours, other = [await deployment.account() for _ in range(3)]

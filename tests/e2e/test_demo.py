@@ -1,4 +1,4 @@
-"""`make demo`, run as a person runs it: beside other clouds, to its end, and interrupted."""
+"""`make demo`: to its end, beside other clouds, and interrupted."""
 
 import re
 import signal
@@ -28,20 +28,20 @@ def demo(folder: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_ends_well_and_says_so_in_its_last_line_also_when_run_again(tmp_path: Path) -> None:
+def test_demo_succeeds_and_can_be_repeated(tmp_path: Path) -> None:
     for _ in range(2):
         with demo(tmp_path) as process:
-            told, _ = process.communicate(timeout=PATIENCE)
+            output, _ = process.communicate(timeout=PATIENCE)
 
-        assert process.returncode == 0, told
+        assert process.returncode == 0, output
         assert re.fullmatch(
             r"Revoked after \d+\.\d s, verified after \d+\.\d s · incident 1 filed"
             r" · mail sent to model-owner@contoso\.com, security@contoso\.com",
-            told.splitlines()[-1],
+            output.splitlines()[-1],
         )
 
 
-def test_leaves_no_process_behind_when_interrupted(tmp_path: Path) -> None:
+def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -1,4 +1,4 @@
-"""Whole roads on two hosts: what comes many times is done once, and what nobody can work on is told of."""
+"""Two hosts: repeated events are processed once, and unreadable messages are reported."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,7 +16,9 @@ from tests.support.patience import PATIENCE
 COPIES = 200
 
 
-async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_mail(deployment: Deployment) -> None:
+async def test_two_hundred_concurrent_copies_are_one_rotation_one_incident_and_one_mail(
+    deployment: Deployment,
+) -> None:
     account = await deployment.account()
     text = account_sas(account.name, account.keys["key1"])
     [reported] = in_text(text, source="github", url=None, detected_at=datetime.now(UTC))
@@ -30,7 +32,7 @@ async def test_two_hundred_copies_at_once_are_one_rotation_one_incident_and_one_
     assert len(deployment.mails(account)) == 1
 
 
-async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_and_a_mail(
+async def test_unknown_message_becomes_a_failed_record_an_incident_and_a_mail(
     deployment: Deployment,
 ) -> None:
     endpoint = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
@@ -43,13 +45,13 @@ async def test_message_that_is_none_of_ours_ends_as_a_failed_record_an_incident_
         **deployment.options,
     ) as queue:
         await queue.create_queue()
-        await queue.send_message("none of ours")
+        await queue.send_message("not a message of the app")
 
-    async def told() -> bool:
+    async def reported() -> bool:
         mailed = any("FAILED, an error stopped Sasquash" in mail.subject for mail in deployment.cloud.model.mails)
         filed = any(incident.fields["Status"] == "failed" for incident in deployment.cloud.model.incidents)
         return mailed and filed
 
     async with asyncio.timeout(PATIENCE):
-        while not await told():  # noqa: ASYNC110 -- another process decides when
+        while not await reported():  # noqa: ASYNC110 -- another process decides when
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What must not rotate anything, and yet ends in a record of its own."""
+"""Findings that must not rotate a key, and still have a record."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -52,7 +52,7 @@ async def test_ends_without_a_rotation(
     assert not deployment.requests(f"/{account.name}/regenerateKey")
 
 
-async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(deployment: Deployment) -> None:
+async def test_unresolved_leak_is_filed_and_in_the_summary_mail(deployment: Deployment) -> None:
     account = await deployment.account()
 
     [fingerprint] = await deployment.report(forged(account))
@@ -62,17 +62,17 @@ async def test_an_unresolved_leak_is_filed_and_left_to_the_digest(deployment: De
     assert deployment.incident(fingerprint)["Status"] == "unresolved"
 
 
-async def test_a_foreign_account_is_looked_for_and_nothing_of_it_is_touched(deployment: Deployment) -> None:
+async def test_foreign_account_is_searched_and_not_touched(deployment: Deployment) -> None:
     [fingerprint] = await deployment.report(account_sas("nobodysaccount", new_storage_key()))
 
-    record = await deployment.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
+    record = await deployment.settled(fingerprint, until=lambda r: r.account_lookups == 1)
 
-    assert record.state is State.RECEIVED  # a second look follows
+    assert record.state is State.RECEIVED  # a second search follows
     assert not deployment.requests("//nobodysaccount.")
     assert not deployment.requests("storageAccounts/nobodysaccount")
 
 
-async def test_an_event_that_is_not_a_finding_becomes_an_incident(deployment: Deployment) -> None:
+async def test_malformed_event_becomes_an_incident(deployment: Deployment) -> None:
     event = CloudEvent(source="/tests", type=finding.REPORTED, id="no-finding", data={"credential": {"kind": "?"}})
     stand_in = finding.unreadable(Report("no-finding", "", "/tests", None), now=datetime.now(UTC))
 

@@ -1,4 +1,4 @@
-"""Each lever, ordered by one person and approved by another: what it ends and what lives on, seen by real clients."""
+"""Each containment action, ordered by one person and approved by another, and its effect on real clients."""
 
 from datetime import UTC, datetime
 
@@ -27,7 +27,7 @@ type Answers = dict[str, tuple[int | None, str | None]]
 
 
 async def made(deployment: Deployment) -> tuple[Container, Urls]:
-    """A container, and URLs that open it: one a kind of token."""
+    """A container, and URLs for it: one for each kind of token."""
     place = Container(deployment, await deployment.account(), "models")
     await place.make()
     return place, {
@@ -43,7 +43,7 @@ async def answers(place: Container, urls: Urls) -> Answers:
 
 
 @pytest.mark.parametrize(("action", "target", "ends", "refusal"), ORDERS, ids=[f"{o[0]} {o[1]}" for o in ORDERS])
-async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
+async def test_order_runs_after_approval_by_a_second_person(
     deployment: Deployment, action: str, target: str, ends: set[str], refusal: tuple[int, str]
 ) -> None:
     place, urls = await made(deployment)
@@ -62,7 +62,7 @@ async def test_an_order_ends_what_it_is_for_once_a_second_person_agrees(
 
 
 @pytest.mark.parametrize("kind", ["shared_key", "network"])
-async def test_an_undone_lockdown_gives_everybody_their_access_back(deployment: Deployment, kind: str) -> None:
+async def test_undone_lockdown_restores_access(deployment: Deployment, kind: str) -> None:
     place, urls = await made(deployment)
     ordered = await order(deployment, place.account.name, "lockdown", kind)
     await approve(deployment, ordered, who=SECOND_APPROVER)
@@ -77,7 +77,7 @@ async def test_an_undone_lockdown_gives_everybody_their_access_back(deployment: 
     assert await answers(place, urls) == dict.fromkeys(urls, WORKS)
 
 
-async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(deployment: Deployment) -> None:
+async def test_lockdown_is_not_undone_after_another_change(deployment: Deployment) -> None:
     place, urls = await made(deployment)
     ordered = await order(deployment, place.account.name, "lockdown", "network")
     await approve(deployment, ordered, who=SECOND_APPROVER)
@@ -91,7 +91,7 @@ async def test_a_lockdown_is_not_undone_over_what_somebody_has_changed_since(dep
     assert await place.answer(urls["key1"]) == NO_PUBLIC_NETWORK
 
 
-async def test_whoever_signs_in_with_entra_is_not_kept_out_by_switching_shared_keys_off(
+async def test_entra_clients_keep_access_when_shared_key_is_disabled(
     deployment: Deployment,
 ) -> None:
     place, _ = await made(deployment)

@@ -1,4 +1,4 @@
-"""From a published event to a closed record, for every kind of leak that an account key is behind."""
+"""From a published event to a closed record, for every kind of leak that an account key signed."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from tests.support.leaks import LEAKS, Leak, account_sas
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
 @pytest.mark.parametrize("key", ["key1", "key2"])
-async def test_a_leak_ends_closed_with_its_own_key_rotated_once(deployment: Deployment, leak: Leak, key: str) -> None:
+async def test_leak_ends_closed_with_its_key_regenerated_once(deployment: Deployment, leak: Leak, key: str) -> None:
     account = await deployment.account()
 
     [fingerprint] = await deployment.report(leak(account.name, account.keys[key]))
@@ -28,7 +28,7 @@ async def test_a_leak_ends_closed_with_its_own_key_rotated_once(deployment: Depl
     assert record.verification.outcome is Outcome.PROVEN
 
 
-async def test_the_leaked_token_is_refused_and_the_other_key_still_works(deployment: Deployment) -> None:
+async def test_leaked_token_is_refused_and_the_other_key_works(deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
 
@@ -41,7 +41,7 @@ async def test_the_leaked_token_is_refused_and_the_other_key_still_works(deploym
     assert await _containers(deployment, account_sas(account.name, account.keys["key1"])) == []
 
 
-async def test_the_incident_and_the_mail_name_the_account_and_the_owner_is_told_once(deployment: Deployment) -> None:
+async def test_incident_and_mail_name_the_account_and_the_owner_is_notified_once(deployment: Deployment) -> None:
     account = await deployment.account()
 
     [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
@@ -54,7 +54,7 @@ async def test_the_incident_and_the_mail_name_the_account_and_the_owner_is_told_
     assert (mail.to, mail.cc) == ((OWNER,), ("security@contoso.com",))
 
 
-async def test_a_raw_report_in_the_event_grid_schema_kills_too(deployment: Deployment) -> None:
+async def test_event_grid_schema_report_revokes_key(deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key2"])
     event = EventGridEvent(
@@ -69,7 +69,7 @@ async def test_a_raw_report_in_the_event_grid_schema_kills_too(deployment: Deplo
     assert deployment.rotations(account) == ["key2"]
 
 
-async def test_twenty_reports_over_two_hosts_are_one_rotation_one_incident_and_one_mail(
+async def test_twenty_reports_on_two_hosts_are_one_rotation_one_incident_and_one_mail(
     deployment: Deployment,
 ) -> None:
     account = await deployment.account()
@@ -90,7 +90,7 @@ async def test_twenty_reports_over_two_hosts_are_one_rotation_one_incident_and_o
     assert len(deployment.mails(account)) == 1
 
 
-async def test_a_missing_right_is_a_failure_that_says_what_to_do(deployment: Deployment) -> None:
+async def test_missing_right_is_a_failure_with_instructions(deployment: Deployment) -> None:
     account = await deployment.account()
     account.locks.append("ReadOnly")
 

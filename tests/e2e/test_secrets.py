@@ -1,4 +1,4 @@
-"""Nothing that a run writes or answers anywhere holds what leaked, a key, a vault's value or a caller's token."""
+"""Leaked secrets, keys, values of vaults and access tokens are written and returned nowhere."""
 
 import asyncio
 import json
@@ -44,11 +44,11 @@ class Run:
         return account
 
     def keys_of(self, account: Account, when: str) -> None:
-        """Look for the keys that the account has now."""
+        """Search for the current keys of the account."""
         self.secrets |= {f"{when} {name} of {account.name}": forms(key) for name, key in account.keys.items()}
 
     def leak(self, text: str) -> str:
-        """Look for the signature in `text`, if there is one."""
+        """Search for the signature in `text`, if there is one."""
         if "sig=" in text:
             signature = text.partition("sig=")[2].partition("&")[0].rstrip("'\"}.")
             self.secrets[f"signature {len(self.secrets)}"] = forms(signature)
@@ -70,7 +70,7 @@ class Run:
         return str(record["id"])
 
     async def queues(self) -> None:
-        """See what waits in the queues now: it comes and goes."""
+        """Collect the current messages of the queues, which are short-lived."""
         self.seen += [place async for place in _queues(self.deployment)]
 
     async def found(self) -> list[str]:
@@ -84,7 +84,7 @@ class Run:
         ]
 
 
-async def test_what_leaks_in_events_is_written_nowhere(deployment: Deployment) -> None:
+async def test_secrets_in_events_are_written_nowhere(deployment: Deployment) -> None:
     run = Run(deployment)
     for leak in LEAKS:
         account = await run.account()
@@ -100,7 +100,7 @@ async def test_what_leaks_in_events_is_written_nowhere(deployment: Deployment) -
     assert await run.found() == []
 
 
-async def test_what_leaks_over_http_is_written_and_answered_nowhere(deployment: Deployment) -> None:
+async def test_secrets_over_http_are_written_and_returned_nowhere(deployment: Deployment) -> None:
     run = Run(deployment)
     account = await run.account()
     for leaked in (account_sas(account.name, account.keys["key2"]), f"{account.name}: key1={account.keys['key1']}"):
@@ -120,7 +120,7 @@ async def test_what_leaks_over_http_is_written_and_answered_nowhere(deployment: 
     assert await run.found() == []
 
 
-async def test_what_leaks_under_a_policy_or_a_delegation_key_is_written_nowhere(deployment: Deployment) -> None:
+async def test_secrets_of_policies_and_delegation_keys_are_written_nowhere(deployment: Deployment) -> None:
     run = Run(deployment)
     place = Container(deployment, await run.account(), "models")
     await place.make()
@@ -137,7 +137,7 @@ async def test_what_leaks_under_a_policy_or_a_delegation_key_is_written_nowhere(
     assert await run.found() == []
 
 
-async def test_a_key_that_is_handed_over_is_written_into_its_vault_and_nowhere_else(deployment: Deployment) -> None:
+async def test_distributed_key_is_written_to_its_vault_only(deployment: Deployment) -> None:
     run = Run(deployment)
     secret = f"https://{KEY_VAULT}.vault.azure.net/secrets/shop-key"
     account = await run.account(**{"sasquash-key-vault": secret})
@@ -155,7 +155,7 @@ async def test_a_key_that_is_handed_over_is_written_into_its_vault_and_nowhere_e
     assert await run.found() == []
 
 
-async def test_what_people_decide_writes_down_no_token_of_theirs(deployment: Deployment) -> None:
+async def test_access_tokens_of_people_are_written_nowhere(deployment: Deployment) -> None:
     run = Run(deployment)
     account = await run.account()
     second = deployment.cloud.environment["SASQUASH_TOKEN_SECOND_APPROVER"]

@@ -1,4 +1,4 @@
-"""What leaked dies by the smallest lever, and its neighbors live on: seen with the clients that people use."""
+"""The smallest action revokes a leak and nothing else: tested with the clients that people use."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ async def made(deployment: Deployment, kind: str, name: str = "models") -> Place
 
 
 @pytest.mark.parametrize("kind", PLACES)
-async def test_a_token_of_a_stored_access_policy_dies_with_the_policy_and_with_nothing_else(
+async def test_token_of_a_stored_access_policy_is_revoked_with_the_policy_only(
     deployment: Deployment, kind: str
 ) -> None:
     place = await made(deployment, kind)
@@ -42,7 +42,7 @@ async def test_a_token_of_a_stored_access_policy_dies_with_the_policy_and_with_n
 
 
 @pytest.mark.parametrize("kind", PLACES)
-async def test_a_policy_leaves_a_tombstone_and_is_proven_dead(deployment: Deployment, kind: str) -> None:
+async def test_policy_leaves_a_tombstone_and_is_verified_revoked(deployment: Deployment, kind: str) -> None:
     place = await made(deployment, kind)
     before = await place.policies()
 
@@ -61,7 +61,7 @@ async def test_a_policy_leaves_a_tombstone_and_is_proven_dead(deployment: Deploy
     assert ended < datetime.now(UTC).replace(tzinfo=ended.tzinfo) if isinstance(ended, datetime) else "2000" in ended
 
 
-async def test_a_policy_of_the_same_id_on_another_container_lives_on(deployment: Deployment) -> None:
+async def test_policy_with_the_same_id_on_another_container_is_not_changed(deployment: Deployment) -> None:
     place = await made(deployment, "container")
     other = Container(deployment, place.account, "others")
     await other.make()
@@ -72,7 +72,7 @@ async def test_a_policy_of_the_same_id_on_another_container_lives_on(deployment:
     assert await other.answer(other.url(policy="partners")) == WORKS
 
 
-async def test_a_user_delegation_sas_that_lives_ends_with_the_delegation_keys_and_the_account_keys_live_on(
+async def test_valid_user_delegation_sas_is_revoked_with_the_delegation_keys_only(
     deployment: Deployment,
 ) -> None:
     place = await made(deployment, "container")
@@ -96,8 +96,8 @@ async def test_a_user_delegation_sas_that_lives_ends_with_the_delegation_keys_an
     assert deployment.rotations(place.account) == []
 
 
-async def test_a_user_delegation_sas_that_nobody_could_try_asks_a_person(deployment: Deployment) -> None:
-    """The secret-free finding of an intake: no arithmetic tells whether it is genuine."""
+async def test_untested_user_delegation_sas_requires_approval(deployment: Deployment) -> None:
+    """The secret-free finding of an intake: signature verification can't confirm it."""
     place = await made(deployment, "container")
     leaked = await delegated(deployment, place)
 
@@ -108,7 +108,7 @@ async def test_a_user_delegation_sas_that_nobody_could_try_asks_a_person(deploym
     assert await place.answer(leaked) == WORKS
 
 
-async def test_whoever_signs_in_with_entra_keeps_access_when_a_key_is_rotated(deployment: Deployment) -> None:
+async def test_entra_clients_keep_access_when_a_key_is_rotated(deployment: Deployment) -> None:
     place = await made(deployment, "container")
     leaked = place.url(policy=None, key="key2")
 

@@ -1,4 +1,4 @@
-"""From every reporter, and back to it: a real payload in, the token dead, the source told, and one rotation."""
+"""From every source and back: a real payload, a revoked token, a closed alert, and one rotation."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE
 
 DIRECT = [source for source in reports.SOURCES if source != "defender"]
-TELLS = ("github", "azure-devops", "defender")
+ALERTING = ("github", "azure-devops", "defender")
 
 
 def made(
@@ -56,7 +56,7 @@ async def fingerprint(deployment: Deployment, account: Account) -> str:
             await asyncio.sleep(0.1)  # another process decides when
 
 
-def told(deployment: Deployment, source: str) -> list[Any]:
+def alerts_of(deployment: Deployment, source: str) -> list[Any]:
     """The alerts that a source keeps, as (state, resolution, comment)."""
     alerts = deployment.cloud.model.alerts
     match source:
@@ -68,9 +68,7 @@ def told(deployment: Deployment, source: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("source", DIRECT)
-async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_is_told(
-    deployment: Deployment, source: str
-) -> None:
+async def test_repeated_delivery_revokes_once_and_closes_the_alert(deployment: Deployment, source: str) -> None:
     account = await deployment.account()
     posted = made(deployment, source, account)
 
@@ -81,8 +79,8 @@ async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_
     assert deployment.rotations(account) == ["key2"]
     assert record.state is State.CLOSED
     assert len(deployment.mails(account)) == 1
-    if source in TELLS:
-        state, resolution, comment = told(deployment, source)[-1]
+    if source in ALERTING:
+        state, resolution, comment = alerts_of(deployment, source)[-1]
         assert (state, resolution) in [("resolved", "revoked"), ("dismissed", "fixed")]
         assert record.fingerprint[:12] in comment
         assert [closed.alert for closed in record.closed_alerts] == list(record.alerts)
@@ -90,7 +88,7 @@ async def test_a_report_kills_once_however_often_it_is_delivered_and_its_source_
 
 @pytest.mark.parametrize("leak", [blob_sas, raw_key], ids=lambda leak: leak.__name__)
 @pytest.mark.parametrize("source", ["github", "azure-devops", "trufflehog", "sarif"])
-async def test_other_leaks_are_put_together_again_as_well(deployment: Deployment, source: str, leak: Leak) -> None:
+async def test_split_leaks_of_other_sources_are_joined(deployment: Deployment, source: str, leak: Leak) -> None:
     account = await deployment.account()
 
     await post(deployment, made(deployment, source, account, leak, "key1"))
@@ -99,7 +97,7 @@ async def test_other_leaks_are_put_together_again_as_well(deployment: Deployment
     assert deployment.rotations(account) == ["key1"]
 
 
-async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(deployment: Deployment) -> None:
+async def test_defender_evidence_requires_approval_and_is_resolved_after_revocation(deployment: Deployment) -> None:
     account = await deployment.account()
     posted = made(deployment, "defender", account)
 
@@ -116,13 +114,13 @@ async def test_defenders_evidence_asks_a_person_and_is_resolved_after_the_kill(d
     assert approved.status_code == 200
     assert deployment.rotations(account) == ["key2"]
     assert record.finding.evidence is not None
-    [state, classification, comment] = told(deployment, "defender")[-1]
+    [state, classification, comment] = alerts_of(deployment, "defender")[-1]
     assert (state, classification) == ("resolved", "truePositive")
     assert record.fingerprint[:12] in comment
 
 
 @pytest.mark.parametrize("source", [s for s in reports.SOURCES if s not in ("azure-devops", "defender")])
-async def test_an_altered_body_is_refused_and_nothing_is_published(deployment: Deployment, source: str) -> None:
+async def test_changed_body_is_refused_and_nothing_is_published(deployment: Deployment, source: str) -> None:
     account = await deployment.account()
     posted = made(deployment, source, account)
 
@@ -141,7 +139,7 @@ async def test_an_altered_body_is_refused_and_nothing_is_published(deployment: D
         ("wiz", "Bearer a.b.c", 401),
     ],
 )
-async def test_who_does_not_show_who_they_are_is_refused(
+async def test_unauthenticated_source_is_refused(
     deployment: Deployment, source: str, authorization: str, status: int
 ) -> None:
     account = await deployment.account()
@@ -172,7 +170,7 @@ async def ran(
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(deployment: Deployment) -> None:
+async def test_piped_report_is_published_without_its_secret(deployment: Deployment) -> None:
     account = await deployment.account()
     leak = account_sas(account.name, account.keys["key1"])
     line = json.dumps({"Raw": leak, "SourceMetadata": {"Data": {"Filesystem": {"file": "a.py", "line": 3}}}})
@@ -188,7 +186,7 @@ async def test_what_a_scanner_wrote_is_piped_and_the_secret_stays_here(deploymen
     assert "sig=" not in out
 
 
-async def test_a_pipe_that_can_not_publish_says_so(deployment: Deployment) -> None:
+async def test_pipe_that_can_not_publish_fails(deployment: Deployment) -> None:
     leak = account_sas("robustmodels", new_storage_key())
     topic = "https://nosuchtopic.westeurope-1.eventgrid.azure.net/api/events"
 
@@ -201,7 +199,7 @@ async def test_a_pipe_that_can_not_publish_says_so(deployment: Deployment) -> No
 
 
 @pytest.mark.parametrize(("given", "why"), [(b"{}", "`findings`"), (b"\xff", "UTF-8")])
-async def test_a_pipe_of_something_else_says_so(deployment: Deployment, given: bytes, why: str) -> None:
+async def test_pipe_of_another_format_fails(deployment: Deployment, given: bytes, why: str) -> None:
     code, _, err = await ran(deployment, "-m", "shared.intake", "generic", given=given)
 
     assert code == 2
@@ -209,13 +207,13 @@ async def test_a_pipe_of_something_else_says_so(deployment: Deployment, given: b
 
 
 @pytest.mark.parametrize("source", ["github", "defender", "sarif"])
-async def test_a_report_can_be_tried_by_hand(deployment: Deployment, source: str) -> None:
+async def test_documented_curl_command_works(deployment: Deployment, source: str) -> None:
     code, out, err = await ran(deployment, "-m", "local.reporters.send_report", source)
 
     assert code == 0, err
     assert f"as {source} posts it" in out
     assert ("awaiting_approval" if source == "defender" else "closed: ") in out
-    assert (f"At its source ({source} alert" in out) is (source != "sarif")
+    assert (f"Alert at the source ({source} alert" in out) is (source != "sarif")
 
 
 # What the page says
@@ -225,13 +223,13 @@ def page() -> str:
     return (ROOT / "docs" / "sources.md").read_text()
 
 
-def test_the_page_names_every_source_that_has_a_reader_of_its_own() -> None:
+def test_documentation_names_every_source_with_a_parser() -> None:
     named = set(re.findall(r"`([a-z-]+)`", page().partition("## GitHub")[0]))
 
     assert {"github", "azure-devops", "defender", *TEXT_READERS} <= named
 
 
-async def test_the_signing_that_is_shown_is_accepted(deployment: Deployment) -> None:
+async def test_documented_signature_is_accepted(deployment: Deployment) -> None:
     [shown] = re.findall(r"python - <<'EOF'\n(.*?)\nEOF\n", page(), re.DOTALL)
 
     code, out, err = await ran(deployment, "-", given=shown.encode())

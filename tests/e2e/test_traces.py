@@ -18,7 +18,7 @@ def names(items: list[dict[str, Any]]) -> set[str]:
     return {item["data"]["baseData"]["name"] for item in items}
 
 
-async def test_a_leak_is_one_trace_from_the_event_to_the_mail(deployment: Deployment) -> None:
+async def test_leak_is_one_trace_from_event_to_mail(deployment: Deployment) -> None:
     account = await deployment.account()
     [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
     await deployment.settled(fingerprint, until=is_closed)

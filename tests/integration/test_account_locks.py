@@ -212,24 +212,24 @@ async def test_lock_that_cannot_be_given_back_is_a_passing_failure(
 
 
 async def test_waiting_finding_is_seen_by_whoever_reads_the_account(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
-    await table.add_waiting(account, finding)
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
+    await table.add_waiting(finding)
     assert (await table.rows([account])).waiting == (finding,)
 
 
 async def test_finding_that_waits_no_more_is_not_seen(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
-    await table.remove_waiting(account, finding.fingerprint)
-    await table.remove_waiting(account, finding.fingerprint)
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
+    await table.remove_waiting(finding)
+    await table.remove_waiting(finding)
     assert (await table.rows([account])).waiting == ()
 
 
 async def test_two_partitions_are_read_as_one(table: AccountTable, account: str) -> None:
-    one, two = found(account_sas("contosodata", KEY)), found(blob_sas("contosodata", KEY))
-    await table.add_waiting(account, one)
-    await table.add_waiting(f"{account}2", two)
+    one, two = found(account_sas(account, KEY)), found(blob_sas(f"{account}2", KEY))
+    await table.add_waiting(one)
+    await table.add_waiting(two)
     assert set((await table.rows([account, f"{account}2", account])).waiting) == {one, two}
 
 
@@ -244,8 +244,8 @@ async def test_rotation_is_counted_once_however_often_it_is_told(
 
 
 async def test_quote_in_a_partition_s_name_is_only_text(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
     assert (await table.rows([f"{account}' or PartitionKey gt '"])).waiting == ()
 
 
@@ -257,7 +257,7 @@ async def test_table_that_is_down_is_a_passing_failure(
     for call in (
         table.acquire(account, fingerprint="a"),
         table.rows([account]),
-        table.remove_waiting(account, "a"),
+        table.remove_waiting(found(account_sas(account, KEY))),
         table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
     ):
         with pytest.raises(TransientFailure):

@@ -183,7 +183,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
 async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account_session, "_AHEAD_PATIENCE", 0.0)
+    monkeypatch.setattr(account_session, "EARLY_PATIENCE", 0.0)
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -193,7 +193,7 @@ async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
     await app.ingest.receive(report(finding))
     assert life.stopped.is_set()
     life.go.set()
-    await asyncio.gather(*app._work._giving_back)
+    await asyncio.gather(*app._sessions._giving_back)
     assert await lock_of(driver, account) == "free"
 
 
@@ -206,7 +206,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
-        while not app._work._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
+        while not app._sessions._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
             await asyncio.sleep(0.01)
     life.go.set()
     await taking

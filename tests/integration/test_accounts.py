@@ -204,7 +204,7 @@ async def test_account_that_is_gone_since_the_inventory_is_looked_for_once_more_
     del driver.cloud.model.accounts[account.name]
     await app.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
-    assert (record.state, record.looked_for_account) == (State.RECEIVED, 1)
+    assert (record.state, record.account_lookups) == (State.RECEIVED, 1)
 
 
 @pytest.mark.parametrize(

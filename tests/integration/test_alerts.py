@@ -297,7 +297,7 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
 async def test_follow_up_that_is_killed_at_any_call_closes_the_alert_in_the_end(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool
 ) -> None:
-    monkeypatch.setattr(step_leases, "CLAIM_TIME", timedelta(0))  # that of the one that died is over at once
+    monkeypatch.setattr(step_leases, "LEASE_TIME", timedelta(0))  # that of the one that died is over at once
     finding, kept = await proven(driver, account)
     for number in range(1, 80):
         life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")

@@ -8,7 +8,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account
-from shared.containment.batch import behind_our_rotation
+from shared.containment.account_reader import behind_our_rotation
 from shared.domain.account import AccountKey
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, State
@@ -45,7 +45,7 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="approve").ingest.receive(report(decided))
-    await driver.app().store.accounts.add_waiting(account.name, decided)
+    await driver.app().store.accounts.add_waiting(decided)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
@@ -54,7 +54,7 @@ async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> No
 async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.accounts.add_waiting(account.name, unclaimed)
+    await driver.app().store.accounts.add_waiting(unclaimed)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 

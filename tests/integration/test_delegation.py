@@ -43,7 +43,7 @@ async def approve(driver: Driver, record: Revocation) -> Message:
     now = driver.clock()
     approval = Approval(ADA, now, record.plan.digest, "It is ours.")
     approved = replace(record, approval=approval).reach(State.RECEIVED, now=now, detail="Approved.")
-    await driver.app().store.accounts.add_waiting(record.account.name if record.account else "", record.finding)
+    await driver.app().store.accounts.add_waiting(record.finding)
     await driver.app().store.revocations.save(approved, what="Approved.")
     return Message(record.fingerprint)
 

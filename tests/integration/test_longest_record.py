@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
@@ -15,7 +15,6 @@ from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
-    Claim,
     ClosedAlert,
     Execution,
     Filed,
@@ -29,6 +28,7 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
@@ -87,7 +87,6 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
     facts = account()
     target, execution = executed(actions, action)
     before = actions.lockdown.before(facts, Lockdown.NETWORK)
-    impact = actions.describe(facts, action, target)
     return replace(
         record,
         state=State.UNRESOLVED,
@@ -104,7 +103,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             detail="Why it can't be reached, and what to do. " * 12,
         ),
         decided_by="of this and that " * 25,
-        plan=plans.make(facts, action=action, target=target, version=DIGEST, reason="because " * 60, impact=impact),
+        plan=plans.make(facts, ACTION_SPECS[action], target, version=DIGEST, reason="because " * 60),
         deadline=LATER,
         execution=execution,
         verification=Verification(
@@ -113,7 +112,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
+        leases=tuple(StepLease(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),

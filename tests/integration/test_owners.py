@@ -41,7 +41,7 @@ async def owners(driver: Driver, account: Account, **settings: str) -> Owners:
     app = driver.app(**settings)
     ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
-    return await app._people.find(await app.accounts.facts(ref))
+    return await app._ownership.of(await app.accounts.facts(ref))
 
 
 def addresses(found: Owners) -> list[tuple[str, str]]:

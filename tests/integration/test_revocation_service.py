@@ -1,4 +1,4 @@
-"""The desk, driven in process: what a person does to records, two of them at once, and a worker that dies over it."""
+"""Decisions of people on records: alone, concurrently, and interrupted by a crash."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account, new_storage_key
-from shared.api.revocations import service as desk_module
+from shared.api.revocations import service as service_module
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.domain.caller import Caller
 from shared.domain.revocation import Reason, Revocation, State
@@ -43,7 +43,7 @@ def asked(text: str, **options: Any) -> ReportRequest:
     return ReportRequest(text, "Seen in a chat.", **options)
 
 
-def loose(account: str, key: str) -> str:
+def bare(account: str, key: str) -> str:
     return account_sas(account, key).partition("?")[2]
 
 
@@ -56,7 +56,7 @@ def shared_key_of(account: Account) -> object:
 
 
 async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocation:
-    """The record of a leak that Ada reported and that waits for a second person."""
+    """The record of a leak that Ada reported, and that awaits the approval of a second person."""
     text = small_sas(account.name, account.keys["key1"])
     [record] = await driver.app(**settings).revocations.report(asked(text), caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -64,7 +64,7 @@ async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocat
 
 
 async def ordered(driver: Driver, account: Account) -> Revocation:
-    """The record of an order of Ada's, which waits for a second person."""
+    """The record of an order of Ada, which awaits the approval of a second person."""
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key1", "A laptop was lost.")
     record = await driver.app().revocations.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -77,7 +77,7 @@ def digest_of(record: Revocation) -> str:
 
 
 async def carried_out(driver: Driver, fingerprint: str, *, tries: int = 8) -> Revocation:
-    """The record once its messages have come, each minutes after the last."""
+    """The record after its messages were processed, at intervals of minutes."""
     for _ in range(tries):
         driver.clock.advance(minutes=4)
         await driver.app().containment.resume(Message(fingerprint))
@@ -95,8 +95,8 @@ async def test_reported_leak_is_contained_when_the_caller_has_the_answer(driver:
     text = account_sas(account.name, account.keys["key1"])
     [record] = await driver.app().revocations.report(asked(text, url="https://wiki/x", source="chat"), caller=ADA)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
-    told = record.finding
-    assert (told.reported_by, told.reason, told.url, told.source) == (
+    finding = record.finding
+    assert (finding.reported_by, finding.reason, finding.url, finding.source) == (
         ADA,
         "Seen in a chat.",
         "https://wiki/x",
@@ -113,11 +113,11 @@ async def test_every_leak_in_a_text_has_a_record(driver: Driver) -> None:
     assert [record.fingerprint for record in records] == [found(text).fingerprint for text in texts]
 
 
-async def test_text_without_a_credential_brings_no_record(driver: Driver) -> None:
+async def test_text_without_a_credential_creates_no_record(driver: Driver) -> None:
     assert await driver.app().revocations.report(asked("Nothing to see."), caller=ADA) == ()
 
 
-async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Driver) -> None:
+async def test_repeated_report_is_in_the_history_with_its_caller(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key1"])
     await driver.app().ingest.receive(report(found(text)))
@@ -127,19 +127,19 @@ async def test_leak_that_is_known_is_noted_with_who_reported_it_again(driver: Dr
     assert (rotated(account), record.finding.reported_by) == (["key1"], None)
 
 
-async def test_secret_in_a_reason_goes_no_further(driver: Driver) -> None:
+async def test_secret_in_a_reason_is_redacted(driver: Driver) -> None:
     account = await driver.account()
     text = small_sas(account.name, account.keys["key1"])
-    desk = driver.app().revocations
+    service = driver.app().revocations
     signature = text.partition("sig=")[2]
-    [record] = await desk.report(ReportRequest(text, f"It says {text}", source=f"x sig={signature}"), caller=ADA)
-    await desk.reject(record.fingerprint, reason=f"Never mind {text}", caller=BOB)
+    [record] = await service.report(ReportRequest(text, f"It says {text}", source=f"x sig={signature}"), caller=ADA)
+    await service.reject(record.fingerprint, reason=f"Never mind {text}", caller=BOB)
     kept = repr((await driver.record(record.fingerprint), await driver.history(record.fingerprint)))
     assert signature not in kept
     assert "REDACTED" in kept
 
 
-async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driver) -> None:
+async def test_report_that_is_not_durable_raises_a_transient_failure(driver: Driver) -> None:
     account = await driver.account()
     texts = [unusual_leaks.forged(account.name, "") for _ in range(3)]
     driver.fault(BATCH, times=None)
@@ -150,91 +150,93 @@ async def test_report_that_is_not_durable_is_the_caller_s_to_repeat(driver: Driv
     assert len(records) == 3
 
 
-async def test_loose_token_is_contained_in_the_account_that_the_caller_names(driver: Driver) -> None:
+async def test_unattributed_token_is_contained_in_the_named_account(driver: Driver) -> None:
     other, account = await driver.account(), await driver.account()
-    text = loose(account.name, account.keys["key2"])
+    text = bare(account.name, account.keys["key2"])
     [record] = await driver.app().revocations.report(asked(text, accounts=(other.name, account.name)), caller=ADA)
     assert (record.state, rotated(account), rotated(other)) == (State.CONTAINED, ["key2"], [])
     history = [entry.what for entry in await driver.history(record.fingerprint)]
     assert f"Attributed by the accounts that the report names: key2 of {account.name} signed it." in history
 
 
-async def test_loose_key_is_contained_in_the_account_that_the_caller_names(driver: Driver) -> None:
+async def test_unattributed_key_is_contained_in_the_named_account(driver: Driver) -> None:
     account = await driver.account()
     text = f"AccountKey={account.keys['key1']}"
     [record] = await driver.app().revocations.report(asked(text, accounts=(account.name,)), caller=ADA)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_loose_token_of_nobody_stays_loose_and_tells_what_was_tried(driver: Driver) -> None:
+async def test_token_without_a_matching_account_stays_unattributed_with_a_note(driver: Driver) -> None:
     account = await driver.account()
-    text = loose(account.name, new_storage_key())
+    text = bare(account.name, new_storage_key())
     [record] = await driver.app().revocations.report(
         asked(text, accounts=(account.name, "nobodysaccount")), caller=ADA
     )
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.LOOSE)
-    assert f"fits ({account.name}). nobodysaccount is none of the storage accounts" in record.detail
+    assert (
+        f"signed it ({account.name}). nobodysaccount is not an account in a monitored subscription" in record.detail
+    )
 
 
-async def test_loose_token_alone_makes_nobody_list_keys(driver: Driver) -> None:
+async def test_unattributed_token_without_named_accounts_lists_no_keys(driver: Driver) -> None:
     account = await driver.account()
-    [record] = await driver.app().revocations.report(asked(loose(account.name, account.keys["key1"])), caller=ADA)
+    [record] = await driver.app().revocations.report(asked(bare(account.name, account.keys["key1"])), caller=ADA)
     assert (record.reason, driver.requests(LIST_KEYS)) == (Reason.LOOSE, [])
 
 
 # --- dry run
 
 
-async def test_dry_run_tells_the_plan_and_writes_nothing(driver: Driver) -> None:
+async def test_dry_run_returns_the_plan_and_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
     text = account_sas(account.name, account.keys["key2"])
-    desk = driver.app().revocations
-    [record] = await desk.dry_run(asked(text), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.dry_run(asked(text), caller=ADA)
     assert record.plan is not None
     assert (record.plan.action, record.plan.target) == (ActionKind.ACCOUNT_KEY, "key2")
     assert [r for r in driver.requests("sasquashstate") if r.method != "GET"] == []
     assert (rotated(account), driver.sent, await driver.rows(account.name)) == ([], [], {})
     with pytest.raises(NoSuchRecord):
-        await desk.read(record.fingerprint)
+        await service.read(record.fingerprint)
 
 
-async def test_dry_run_finds_the_account_of_a_loose_token(driver: Driver) -> None:
+async def test_dry_run_finds_the_account_of_an_unattributed_token(driver: Driver) -> None:
     account = await driver.account()
-    text = loose(account.name, account.keys["key2"])
-    desk = driver.app().revocations
-    [placed] = await desk.dry_run(asked(text, accounts=(account.name,)), caller=ADA)
-    [not_placed] = await desk.dry_run(asked(text, accounts=("nobodysaccount",)), caller=ADA)
-    assert placed.key_name == "key2"
-    assert (not_placed.reason, "nobodysaccount is none" in not_placed.detail) == (Reason.LOOSE, True)
+    text = bare(account.name, account.keys["key2"])
+    service = driver.app().revocations
+    [attributed] = await service.dry_run(asked(text, accounts=(account.name,)), caller=ADA)
+    [unattributed] = await service.dry_run(asked(text, accounts=("nobodysaccount",)), caller=ADA)
+    assert attributed.key_name == "key2"
+    assert (unattributed.reason, "nobodysaccount is not an account" in unattributed.detail) == (Reason.LOOSE, True)
 
 
 # --- order
 
 
-async def test_order_waits_for_a_second_person_and_is_then_carried_out(driver: Driver) -> None:
+async def test_order_runs_after_the_approval_of_a_second_person(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app(mode="auto", second_person="off").revocations
+    service = driver.app(mode="auto", second_person="off").revocations
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    record = await desk.order(request, caller=ADA)
+    record = await service.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     with pytest.raises(NotPermitted):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key2"])
 
 
-async def test_order_tells_who_gave_it_and_why(driver: Driver) -> None:
+async def test_order_has_its_caller_and_reason(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    desk = driver.app().revocations
-    record, [first, *_] = await desk.read((await desk.order(request, caller=ADA)).fingerprint)
+    service = driver.app().revocations
+    record, [first, *_] = await service.read((await service.order(request, caller=ADA)).fingerprint)
     assert (record.finding.reported_by, record.finding.credential) == (ADA, None)
     assert first.who == str(ADA)
     assert first.what == f"Ordered: account_key on key2 of {account.name}. Reason: A laptop was lost."
 
 
 @pytest.mark.parametrize("account", ["nobodysaccount", "sasquashstate"])
-async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(driver: Driver, account: str) -> None:
+async def test_order_for_a_foreign_or_own_account_is_refused(driver: Driver, account: str) -> None:
     request = OrderRequest(account, ActionKind.ACCOUNT_KEY, "key1", "A typing error.")
     with pytest.raises(InvalidRequest, match="account: "):
         await driver.app().revocations.order(request, caller=ADA)
@@ -242,7 +244,7 @@ async def test_order_on_an_account_that_is_not_to_be_touched_is_refused_at_once(
 
 
 @pytest.mark.parametrize("policy", ["typing-error", "ended"])
-async def test_order_to_end_a_policy_that_lets_nobody_in_is_refused_at_once(driver: Driver, policy: str) -> None:
+async def test_order_for_a_missing_or_expired_policy_is_refused(driver: Driver, policy: str) -> None:
     account = await driver.account()
     await shares.under_policies(driver, account, "ended", days=-1)
     request = OrderRequest(account.name, ActionKind.STORED_POLICY, f"file/homes/{policy}", "The contract is over.")
@@ -251,11 +253,9 @@ async def test_order_to_end_a_policy_that_lets_nobody_in_is_refused_at_once(driv
     assert driver.sent == []
 
 
-async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
-    driver: Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_order_that_times_out_is_a_transient_failure(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     account = await driver.account()
-    monkeypatch.setattr(desk_module, "_PATIENCE", 0.3)
+    monkeypatch.setattr(service_module, "_PATIENCE", 0.3)
     driver.fault(LIST_KEYS, Effect.HANG, times=None)
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     with pytest.raises(TransientFailure, match="nothing was ordered"):
@@ -263,15 +263,15 @@ async def test_order_that_azure_keeps_waiting_is_the_caller_s_to_repeat(
     assert driver.sent == []
 
 
-async def test_same_order_twice_is_two_orders(driver: Driver) -> None:
+async def test_repeated_order_is_a_second_order(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    desk = driver.app().revocations
-    one, two = [await desk.order(request, caller=ADA) for _ in range(2)]
+    service = driver.app().revocations
+    one, two = [await service.order(request, caller=ADA) for _ in range(2)]
     assert one.fingerprint != two.fingerprint
 
 
-async def test_target_that_its_lever_can_t_be_pulled_on_is_refused(driver: Driver) -> None:
+async def test_target_that_does_not_match_its_action_is_refused(driver: Driver) -> None:
     request = OrderRequest("contosodata", ActionKind.ACCOUNT_KEY, "kerb1", "A laptop was lost.")
     with pytest.raises(InvalidRequest, match="key1 or key2"):
         await driver.app().revocations.order(request, caller=ADA)
@@ -280,7 +280,7 @@ async def test_target_that_its_lever_can_t_be_pulled_on_is_refused(driver: Drive
 # --- approve
 
 
-async def test_approved_plan_is_carried_out_when_the_caller_has_the_answer(driver: Driver) -> None:
+async def test_approved_plan_is_executed_before_the_response(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     done = await driver.app().revocations.approve(
@@ -293,7 +293,7 @@ async def test_approved_plan_is_carried_out_when_the_caller_has_the_answer(drive
     assert [(e.state, e.what) for e in approved] == [(State.RECEIVED, "Approved. Reason: Ours.")]
 
 
-async def test_approval_leaves_nothing_behind(driver: Driver) -> None:
+async def test_approval_leaves_no_waiting_row(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     await driver.app().revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
@@ -303,24 +303,24 @@ async def test_approval_leaves_nothing_behind(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
-async def test_who_reported_a_leak_needs_a_second_person(driver: Driver, mode: str) -> None:
+async def test_reporter_of_a_leak_can_not_approve_it(driver: Driver, mode: str) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app(mode=mode).revocations
+    service = driver.app(mode=mode).revocations
     with pytest.raises(NotPermitted):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert (await driver.record(record.fingerprint)).state is State.AWAITING_APPROVAL
 
 
-async def test_one_person_is_enough_where_the_settings_say_so(driver: Driver) -> None:
+async def test_one_person_is_enough_without_second_person_setting(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app(second_person="off").revocations
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
+    service = driver.app(second_person="off").revocations
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert done.state is State.CONTAINED
 
 
-async def test_plan_is_stale_once_its_key_was_regenerated(driver: Driver) -> None:
+async def test_plan_is_stale_after_its_key_was_regenerated(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     account.keys["key1"] = new_storage_key()
@@ -331,18 +331,18 @@ async def test_plan_is_stale_once_its_key_was_regenerated(driver: Driver) -> Non
     assert (after.reason, rotated(account)) == (Reason.NO_KEY_MATCHES, [])
 
 
-async def test_plan_that_nobody_approved_in_time_is_made_anew_by_a_retry(driver: Driver) -> None:
+async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None:
     account = await driver.account()
     record = await ordered(driver, account)
     driver.clock.advance(hours=5)
-    desk = driver.app().revocations
+    service = driver.app().revocations
     with pytest.raises(WrongState, match="Retry"):
-        await desk.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
-    anew = await desk.retry(record.fingerprint, reason="We slept.", caller=ADA)
-    assert anew.state is State.AWAITING_APPROVAL
-    assert anew.deadline is not None
-    assert anew.deadline > driver.clock()
-    done = await desk.approve(record.fingerprint, digest=digest_of(anew), reason="Now.", caller=BOB)
+        await service.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
+    planned = await service.retry(record.fingerprint, reason="We slept.", caller=ADA)
+    assert planned.state is State.AWAITING_APPROVAL
+    assert planned.deadline is not None
+    assert planned.deadline > driver.clock()
+    done = await service.approve(record.fingerprint, digest=digest_of(planned), reason="Now.", caller=BOB)
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -361,14 +361,14 @@ async def test_first_of_two_decisions_counts(driver: Driver) -> None:
     assert (stands.state, rotated(account)) in [(State.CONTAINED, ["key1"]), (State.DISMISSED, [])]
 
 
-async def test_twenty_approvals_at_once_are_one(driver: Driver) -> None:
+async def test_twenty_concurrent_approvals_count_once(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desks = [driver.app().revocations, driver.app().revocations]
+    services = [driver.app().revocations, driver.app().revocations]
     people = [replace(BOB, object_id=f"{n:032}") for n in range(20)]
     outcomes = await asyncio.gather(
         *(
-            desks[n % 2].approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=person)
+            services[n % 2].approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=person)
             for n, person in enumerate(people)
         ),
         return_exceptions=True,
@@ -379,7 +379,7 @@ async def test_twenty_approvals_at_once_are_one(driver: Driver) -> None:
     assert rotated(account) == ["key1"]
 
 
-async def test_decision_is_not_lost_to_a_mail_that_is_noted_meanwhile(driver: Driver) -> None:
+async def test_decision_survives_a_concurrent_write_of_a_notification(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     life = Life(stops_at=f"POST https://sasquashstate{BATCH}")
@@ -393,7 +393,7 @@ async def test_decision_is_not_lost_to_a_mail_that_is_noted_meanwhile(driver: Dr
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_decision_whose_answer_was_lost_is_made_once(driver: Driver, effect: Effect) -> None:
+async def test_decision_with_a_lost_response_is_made_once(driver: Driver, effect: Effect) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(BATCH, effect, status=503, after=True)
@@ -405,7 +405,7 @@ async def test_decision_whose_answer_was_lost_is_made_once(driver: Driver, effec
     assert len(approved) == 1
 
 
-async def test_approved_plan_that_can_t_be_carried_out_yet_is_the_queue_s(driver: Driver) -> None:
+async def test_approved_plan_that_can_not_run_yet_is_retried_from_the_queue(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(LIST_KEYS, times=3)
@@ -430,7 +430,7 @@ async def test_rejected_plan_is_dismissed_and_followed_up(driver: Driver) -> Non
     assert driver.messages("follow-up", record.fingerprint)[-1] == (0.0, 0)
 
 
-async def test_rejection_stands_though_the_follow_up_s_queue_is_down(driver: Driver) -> None:
+async def test_rejection_is_kept_while_the_follow_up_queue_is_down(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(FOLLOW_UP_QUEUE, times=3)
@@ -442,38 +442,38 @@ async def test_rejection_stands_though_the_follow_up_s_queue_is_down(driver: Dri
     assert len(driver.messages("follow-up", record.fingerprint)) == before + 1
 
 
-async def test_failed_record_is_contained_by_a_retry_once_its_obstacle_is_gone(driver: Driver) -> None:
+async def test_retry_contains_a_failed_record_after_its_cause_is_removed(driver: Driver) -> None:
     account = await driver.account()
     account.locks.append("ReadOnly")
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     assert record.state is State.FAILED
     account.locks.clear()
-    after = await desk.retry(record.fingerprint, reason="The lock is gone.", caller=ADA)
+    after = await service.retry(record.fingerprint, reason="The lock is gone.", caller=ADA)
     assert (after.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert str(ADA) in [entry.who for entry in await driver.history(record.fingerprint)][1:]
 
 
-async def test_pulled_lever_is_not_pulled_again_by_a_retry(driver: Driver) -> None:
+async def test_retry_does_not_run_an_action_twice(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     with pytest.raises(WrongState):
-        await desk.retry(record.fingerprint, reason="Once more.", caller=ADA)
+        await service.retry(record.fingerprint, reason="Once more.", caller=ADA)
     assert rotated(account) == ["key1"]
 
 
-async def test_refused_act_writes_nothing(driver: Driver) -> None:
+async def test_refused_decision_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     before, rows = (await driver.record(record.fingerprint)).etag, await driver.rows(account.name)
     sent = len(driver.sent)
     for act in (
-        desk.approve(record.fingerprint, digest="0" * 64, reason="x", caller=BOB),
-        desk.reject(record.fingerprint, reason="x", caller=BOB),
-        desk.retry(record.fingerprint, reason="x", caller=BOB),
-        desk.undo_lockdown(record.fingerprint, reason="x", caller=BOB),
+        service.approve(record.fingerprint, digest="0" * 64, reason="x", caller=BOB),
+        service.reject(record.fingerprint, reason="x", caller=BOB),
+        service.retry(record.fingerprint, reason="x", caller=BOB),
+        service.undo_lockdown(record.fingerprint, reason="x", caller=BOB),
     ):
         with pytest.raises(WrongState):
             await act
@@ -485,16 +485,16 @@ async def test_refused_act_writes_nothing(driver: Driver) -> None:
 
 
 async def locked_down(driver: Driver, account: Account) -> Revocation:
-    """The record of an order to switch an account's shared keys off, carried out."""
-    desk = driver.app().revocations
+    """The record of an executed order to disable shared keys."""
+    service = driver.app().revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.SHARED_KEY, "We don't know which key.")
-    record = await desk.order(request, caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert (done.state, shared_key_of(account)) == (State.CONTAINED, False)
     return done
 
 
-async def test_undone_lockdown_gives_back_what_it_took(driver: Driver) -> None:
+async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
@@ -508,13 +508,13 @@ async def test_undone_lockdown_gives_back_what_it_took(driver: Driver) -> None:
 async def test_lockdown_is_undone_once(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    desk = driver.app().revocations
-    await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    service = driver.app().revocations
+    await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     with pytest.raises(WrongState, match="already"):
-        await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
 
-async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(driver: Driver) -> None:
+async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
@@ -527,25 +527,25 @@ async def test_lockdown_is_not_undone_while_a_containment_runs_on_the_account(dr
     assert after.state is State.CLOSED
 
 
-async def test_lock_of_a_worker_that_died_with_a_lever_in_hand_is_left_to_containment(driver: Driver) -> None:
+async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recovery(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().store.revocations.claim(finding)
     await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
-    dead = (await driver.rows(account.name))["lock"]["Intent"]
+    predecessor = (await driver.rows(account.name))["lock"]["Intent"]
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     with pytest.raises(AccountBusy):
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
-    assert (await driver.rows(account.name))["lock"]["Intent"] == dead
+    assert (await driver.rows(account.name))["lock"]["Intent"] == predecessor
     assert (driver.messages("contain", finding.fingerprint), shared_key_of(account)) == ([(0.0, 0)], False)
     await driver.app().containment.resume(Message(finding.fingerprint))
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert after.state is State.CLOSED
 
 
-async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(driver: Driver) -> None:
+async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.rest()
@@ -555,22 +555,22 @@ async def test_lock_of_a_worker_that_died_with_nothing_in_hand_is_taken_over(dri
     assert (after.state, "lock" in await driver.rows(account.name)) == (State.CLOSED, False)
 
 
-async def test_account_that_somebody_changed_since_is_left_alone(driver: Driver) -> None:
+async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
+    service = driver.app().revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.NETWORK, "We don't know which key.")
-    record = await desk.order(request, caller=ADA)
-    done = await desk.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
     assert done.state is State.CONTAINED
     rules: Any = account.properties["networkAcls"]
     account.properties["networkAcls"] = rules | {"ipRules": [{"value": "203.0.113.7", "action": "Allow"}]}
     with pytest.raises(WrongState, match="ipRules"):
-        await desk.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (await driver.record(record.fingerprint)).state is State.CONTAINED
     assert "lock" not in await driver.rows(account.name)
 
 
-# --- look
+# --- read
 
 
 async def test_record_is_read_with_its_history(driver: Driver) -> None:
@@ -580,7 +580,7 @@ async def test_record_is_read_with_its_history(driver: Driver) -> None:
     assert (read, [entry.state for entry in history]) == (record, [State.RECEIVED, State.AWAITING_APPROVAL])
 
 
-async def test_only_a_record_s_id_reads_a_record(driver: Driver) -> None:
+async def test_record_is_read_by_its_id_only(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
     table = driver.app().store.revocations._table
@@ -592,16 +592,16 @@ async def test_only_a_record_s_id_reads_a_record(driver: Driver) -> None:
             await driver.app().revocations.read(fingerprint)
 
 
-async def test_page_holds_the_records_of_an_account(driver: Driver) -> None:
+async def test_page_has_the_records_of_an_account(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app().revocations
-    page = await desk.page(PageQuery(state=State.AWAITING_APPROVAL, account=account.name, limit=10))
+    service = driver.app().revocations
+    page = await service.page(PageQuery(state=State.AWAITING_APPROVAL, account=account.name, limit=10))
     assert ([one.fingerprint for one in page.revocations], page.next) == ([record.fingerprint], None)
-    assert (await desk.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
+    assert (await service.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
 
 
-async def test_wait_ends_with_the_record_s_way(driver: Driver) -> None:
+async def test_wait_ends_when_the_record_is_settled(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app()
     [record] = await app.revocations.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
@@ -612,58 +612,58 @@ async def test_wait_ends_with_the_record_s_way(driver: Driver) -> None:
     assert after.state in (State.PROVEN, State.CLOSED)
 
 
-async def test_wait_is_over_with_its_time(driver: Driver) -> None:
+async def test_wait_ends_after_its_time(driver: Driver) -> None:
     account = await driver.account()
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     pauses: list[float] = []
 
     async def pass_time(seconds: float) -> None:
         pauses.append(seconds)
         driver.clock.advance(seconds=seconds)
 
-    desk._sleep = pass_time
-    [after] = await desk.wait((record.fingerprint,), seconds=20)
+    service = replace(service, sleep=pass_time)
+    [after] = await service.wait((record.fingerprint,), seconds=20)
     assert after.state is State.CONTAINED
     assert sum(pauses) == pytest.approx(20, abs=5)
     assert pauses[:3] == sorted(pauses[:3])
     assert max(pauses) <= 4
 
 
-async def test_nothing_is_waited_for_that_is_settled(driver: Driver) -> None:
+async def test_settled_records_are_returned_immediately(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    desk = driver.app().revocations
+    service = driver.app().revocations
 
     async def never(seconds: float) -> None:
         raise AssertionError("there is nothing to wait for")
 
-    desk._sleep = never
-    assert await desk.wait((record.fingerprint,), seconds=60) == (record,)
-    assert await desk.wait((), seconds=60) == ()
+    service = replace(service, sleep=never)
+    assert await service.wait((record.fingerprint,), seconds=60) == (record,)
+    assert await service.wait((), seconds=60) == ()
 
 
-async def test_second_look_for_an_account_is_not_waited_for(driver: Driver) -> None:
-    desk = driver.app().revocations
-    [record] = await desk.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
+async def test_wait_does_not_include_the_second_search_for_an_account(driver: Driver) -> None:
+    service = driver.app().revocations
+    [record] = await service.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
 
     async def never(seconds: float) -> None:
         raise AssertionError("it comes in five minutes")
 
-    desk._sleep = never
-    [after] = await desk.wait((record.fingerprint,), seconds=60)
+    service = replace(service, sleep=never)
+    [after] = await service.wait((record.fingerprint,), seconds=60)
     assert after.state is State.RECEIVED
 
 
-async def test_wait_for_what_is_not_there_says_so(driver: Driver) -> None:
+async def test_wait_for_a_missing_record_is_not_found(driver: Driver) -> None:
     with pytest.raises(NoSuchRecord):
         await driver.app().revocations.wait(("0" * 64,), seconds=1)
 
 
-# --- killed at any remote call
+# --- interrupted at any remote call
 
 
-async def killed_everywhere(
+async def interrupted_everywhere(
     driver: Driver,
     *,
     carried_out: bool,
@@ -671,7 +671,7 @@ async def killed_everywhere(
     act: Callable[[Driver, Life, Revocation], Awaitable[object]],
     check: Callable[[Account, Revocation, int], Awaitable[None]],
 ) -> int:
-    """Have a worker die over `act` at each of its remote calls in turn; return how many there are."""
+    """Interrupt `act` at each of its remote calls in turn; return their number."""
     number = 0
     while True:
         number += 1
@@ -690,30 +690,28 @@ async def killed_everywhere(
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_approval_of_a_worker_killed_at_any_call_is_not_given_or_carried_out(
-    driver: Driver, after: bool
-) -> None:
+async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
     async def approve(driver: Driver, life: Life, record: Revocation) -> object:
-        desk = driver.app(life).revocations
-        return await desk.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
+        service = driver.app(life).revocations
+        return await service.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
 
     async def check(account: Account, record: Revocation, number: int) -> None:
         stands = await driver.record(record.fingerprint)
         if stands.state is State.AWAITING_APPROVAL:
-            assert (stands.approval, rotated(account)) == (None, []), f"killed at call {number}"
+            assert (stands.approval, rotated(account)) == (None, []), f"interrupted at call {number}"
             return
         given.append(number)
-        # What is left of the dead worker is what it sent to the queue before.
-        assert (45.0, 0) in driver.messages("contain", record.fingerprint), f"killed at call {number}"
+        # What is left of the interrupted process is the message that it sent before.
+        assert (45.0, 0) in driver.messages("contain", record.fingerprint), f"interrupted at call {number}"
         done = await carried_out(driver, record.fingerprint)
-        assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"killed at call {number}"
+        assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"interrupted at call {number}"
         driver.clock.advance(minutes=4)
         await driver.app().containment.resume(Message(record.fingerprint))
-        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+        assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver,
         carried_out=after,
         begin=lambda account: ordered(driver, account),
@@ -725,9 +723,7 @@ async def test_approval_of_a_worker_killed_at_any_call_is_not_given_or_carried_o
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_rejection_of_a_worker_killed_at_any_call_is_not_given_or_followed_up(
-    driver: Driver, after: bool
-) -> None:
+async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
     async def reject(driver: Driver, life: Life, record: Revocation) -> object:
@@ -739,21 +735,19 @@ async def test_rejection_of_a_worker_killed_at_any_call_is_not_given_or_followed
             return
         given.append(number)
         assert stands.reason is Reason.REJECTED
-        assert driver.messages("contain", record.fingerprint) == [(45.0, 0)], f"killed at call {number}"
+        assert driver.messages("contain", record.fingerprint) == [(45.0, 0)], f"interrupted at call {number}"
         driver.sent.clear()
         await driver.app().containment.resume(Message(record.fingerprint))
-        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+        assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver, carried_out=after, begin=lambda account: ordered(driver, account), act=reject, check=check
     )
     assert 0 < len(given) < calls
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_lockdown_whose_undoing_was_killed_at_any_call_is_undone_when_asked_again(
-    driver: Driver, after: bool
-) -> None:
+async def test_undo_of_a_lockdown_interrupted_at_any_call_can_be_repeated(driver: Driver, after: bool) -> None:
     async def undo(driver: Driver, life: Life, record: Revocation) -> object:
         return await driver.app(life).revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
@@ -764,7 +758,7 @@ async def test_lockdown_whose_undoing_was_killed_at_any_call_is_undone_when_aske
         stands = await driver.record(record.fingerprint)
         assert (stands.state, shared_key_of(account) is not False) == (State.CLOSED, True), f"call {number}"
 
-    calls = await killed_everywhere(
+    calls = await interrupted_everywhere(
         driver, carried_out=after, begin=lambda account: locked_down(driver, account), act=undo, check=check
     )
     assert calls > 6

@@ -43,7 +43,7 @@ async def test_first_claim_is_new_and_later_ones_find_it(ledger: Ledger, finding
     assert again == first
 
 
-async def test_one_of_many_claims_at_once_is_new(driver: Driver, finding: Finding) -> None:
+async def test_one_of_many_leases_at_once_is_new(driver: Driver, finding: Finding) -> None:
     ledgers = [driver.app().store.revocations for _ in range(4)]
     claims = await asyncio.gather(*(ledger.claim(finding) for ledger in ledgers for _ in range(4)))
     assert [is_new for _, is_new in claims].count(True) == 1
@@ -92,7 +92,7 @@ async def test_change_of_nothing_writes_nothing(driver: Driver, ledger: Ledger, 
 async def test_history_tells_what_happened_in_order(ledger: Ledger, finding: Finding) -> None:
     revocation, _ = await ledger.claim(finding)
     revocation = await ledger.save(ended(revocation), what="Nothing fits.")
-    await ledger.save(replace(revocation, looked_for_account=1), what="")
+    await ledger.save(replace(revocation, account_lookups=1), what="")
     await ledger.save(
         replace(revocation, etag=(await ledger.change(finding.fingerprint, lambda r: r, what="")).etag),  # type: ignore[union-attr]
         what="Looked at.",

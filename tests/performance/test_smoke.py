@@ -8,6 +8,7 @@ from bench.figures import Figure, median
 from bench.report import page
 from bench.warm import Latencies
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 
 def test_small_bench_prints_every_figure_as_a_line() -> None:
@@ -16,7 +17,7 @@ def test_small_bench_prints_every_figure_as_a_line() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=5 * PATIENCE,
         check=False,
     )
 

@@ -28,13 +28,13 @@ print(*(run(seed).trace for seed in (3, 11, 47)))
 """
 RISK = """
 from tests.simulation.run import rotated_twice, run
-print(*(seed for seed in range(60) if rotated_twice(run(seed, latest_lever=900.0))))
+print(next((seed for seed in range(60) if rotated_twice(run(seed, latest_lever=900.0))), ""))
 """
 
 
 GRAPH_DOWN = """
 from tests.simulation.run import run
-results = [run(seed, graph_down_until=7200.0) for seed in range(200, 230)]
+results = [run(seed, graph_down_until=7200.0) for seed in range(200, 215)]
 assert not [v for r in results for v in r.violations], [r.violations for r in results]
 killed = [r for r in results if r.rotations]
 print(len(killed), max(r.first_rotation for r in killed), min(r.first_mail for r in killed))

@@ -41,7 +41,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl"
         (f"Authorization: SharedKey account:{SIGNATURE}", SIGNATURE),
     ],
 )
-def test_removes(text: str, secret: str) -> None:
+def test_secret_is_redacted(text: str, secret: str) -> None:
     cleaned = redact(text)
 
     assert secret not in cleaned
@@ -59,12 +59,12 @@ def test_removes(text: str, secret: str) -> None:
         "signature: verified; Bearer token expected",
     ],
 )
-def test_leaves_what_is_no_secret(text: str) -> None:
+def test_other_text_is_not_redacted(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.text(), st.binary(min_size=32, max_size=32), st.text())
-def test_no_signature_survives_whatever_stands_around_its_parameter(before: str, raw: bytes, after: str) -> None:
+def test_signature_is_redacted_in_any_context(before: str, raw: bytes, after: str) -> None:
     signature = base64.b64encode(raw).decode()
 
     assert signature not in redact(f"{before}&sig={signature}&{after}")
@@ -83,7 +83,7 @@ def log() -> Iterator[tuple[logging.Logger, io.StringIO]]:
     logging.setLogRecordFactory(before)
 
 
-def test_a_log_record_is_cleaned_with_its_arguments(log: tuple[logging.Logger, io.StringIO]) -> None:
+def test_log_record_is_redacted_with_its_arguments(log: tuple[logging.Logger, io.StringIO]) -> None:
     logger, written = log
 
     logger.warning("calling %s", f"https://a.blob.core.windows.net/?sig={SIGNATURE}")
@@ -91,7 +91,7 @@ def test_a_log_record_is_cleaned_with_its_arguments(log: tuple[logging.Logger, i
     assert written.getvalue() == "calling https://a.blob.core.windows.net/?sig=REDACTED\n"
 
 
-def test_a_logged_traceback_is_cleaned(log: tuple[logging.Logger, io.StringIO]) -> None:
+def test_logged_traceback_is_redacted(log: tuple[logging.Logger, io.StringIO]) -> None:
     logger, written = log
     try:
         int(f"https://a/?sig={SIGNATURE}")
@@ -102,5 +102,5 @@ def test_a_logged_traceback_is_cleaned(log: tuple[logging.Logger, io.StringIO]) 
     assert SIGNATURE not in written.getvalue()
 
 
-def test_the_sdks_do_not_log_their_requests(log: tuple[logging.Logger, io.StringIO]) -> None:
+def test_sdks_do_not_log_their_requests(log: tuple[logging.Logger, io.StringIO]) -> None:
     assert not logging.getLogger("azure.core.pipeline.policies.http_logging_policy").isEnabledFor(logging.INFO)

@@ -2,9 +2,10 @@ import re
 
 import pytest
 
+from shared.domain.decision.policy import Mode
 from shared.domain.decision.rules import default_rules
 from shared.errors import SettingsError
-from shared.settings import Mode, Settings, declared
+from shared.settings import Settings, declared
 from tests.support.paths import ROOT
 
 SENDER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -31,7 +32,7 @@ def test_reads_a_complete_environment() -> None:
     assert settings.mail_domains == ("contoso.com", "fabrikam.com")
 
 
-def test_every_account_that_the_app_lives_in_is_its_own() -> None:
+def test_own_accounts_are_those_of_the_storage_endpoints() -> None:
     settings = Settings.read(
         COMPLETE | {"SASQUASH_STORAGE__queueServiceUri": "https://sasquashqueues.queue.core.windows.net/"}
     )
@@ -39,19 +40,19 @@ def test_every_account_that_the_app_lives_in_is_its_own() -> None:
     assert settings.own_accounts == {"sasquashstate", "sasquashqueues"}
 
 
-def test_a_table_of_rules_takes_the_place_of_the_default_one() -> None:
+def test_rules_replace_the_default_table() -> None:
     table = '[{"name": "rest", "then": "ask", "why": "so"}]'
 
     assert [rule.name for rule in Settings.read(COMPLETE | {"SASQUASH_RULES": table}).rule_table] == ["rest"]
 
 
-def test_the_default_rules_have_the_hours_that_are_set() -> None:
+def test_default_rules_use_the_configured_hours() -> None:
     settings = Settings.read(COMPLETE | {"SASQUASH_ACT_ALONE_HOURS": "7"})
 
     assert settings.rule_table == default_rules(act_alone_hours=7)
 
 
-def test_a_table_with_a_mistake_names_its_rule_and_its_field() -> None:
+def test_error_in_the_rules_names_rule_and_field() -> None:
     table = '[{"name": "rest", "then": "rotate", "why": "so"}]'
 
     with pytest.raises(SettingsError, match=r"^SASQUASH_RULES is malformed: it is wrong in rule 'rest': then must"):
@@ -59,7 +60,7 @@ def test_a_table_with_a_mistake_names_its_rule_and_its_field() -> None:
 
 
 @pytest.mark.parametrize("name", list(COMPLETE))
-def test_names_the_setting_that_is_missing(name: str) -> None:
+def test_missing_setting_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is missing"):
         Settings.read({key: value for key, value in COMPLETE.items() if key != name})
 
@@ -104,7 +105,7 @@ def test_an_empty_required_setting_is_missing() -> None:
         ("SASQUASH_AZURE_DEVOPS_ORGANIZATION", "contoso/x"),
     ],
 )
-def test_refuses_a_malformed_setting_in_one_line_that_names_it_and_not_its_value(name: str, value: str) -> None:
+def test_malformed_setting_is_named_in_one_line_without_its_value(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is malformed") as raised:
         Settings.read({**COMPLETE, name: value})
 
@@ -112,7 +113,7 @@ def test_refuses_a_malformed_setting_in_one_line_that_names_it_and_not_its_value
     assert f"'{value}'" not in str(raised.value)
 
 
-def test_senders_have_secrets_of_their_own_or_one_in_a_vault() -> None:
+def test_senders_have_a_secret_or_the_id_of_one() -> None:
     vault = "https://sasquash.vault.azure.net/secrets/socradar"
     settings = Settings.read(COMPLETE | {"SASQUASH_INTAKE_SENDERS": f"wiz={SENDER_SECRET}, socradar={vault}"})
 
@@ -125,13 +126,13 @@ def test_senders_have_secrets_of_their_own_or_one_in_a_vault() -> None:
 @pytest.mark.parametrize(
     "name", ["INTAKE_SENDERS", "GITHUB_WEBHOOK_SECRET", "GITHUB_PRIVATE_KEY", "AZURE_DEVOPS_PASSWORD"]
 )
-def test_no_secret_is_in_the_settings_repr(name: str) -> None:
+def test_repr_of_settings_has_no_secret(name: str) -> None:
     value = f"wiz={SENDER_SECRET}" if name == "INTAKE_SENDERS" else SENDER_SECRET
 
     assert SENDER_SECRET not in repr(Settings.read(COMPLETE | {f"SASQUASH_{name}": value}))
 
 
-def test_the_documentation_lists_every_setting_with_its_default_and_meaning() -> None:
+def test_documentation_lists_every_setting_with_default_and_meaning() -> None:
     documented = dict(
         re.findall(r"^\| `([A-Z_]+\w+)` \| (.+ \| .+) \|$", (ROOT / "docs/settings.md").read_text(), re.MULTILINE)
     )
@@ -146,7 +147,7 @@ def test_the_documentation_lists_every_setting_with_its_default_and_meaning() ->
     assert documented == expected
 
 
-def test_the_example_file_sets_every_required_setting() -> None:
+def test_example_file_sets_every_required_setting() -> None:
     example = (ROOT / "local.settings.json.example").read_text()
 
     missing = [s.name for s in declared().values() if s.default is None and f'"{s.name}"' not in example]

@@ -1,5 +1,5 @@
-"""The responder's desk: a page in the browser that the app serves. `serving` hands its files out.
+"""The console: a page that works on the HTTP API with the access token of its user, and is never trusted.
 
-`index.html`, `console.css`; `console.js` (which view is shown, what its buttons do), `views.js` (what it looks like),
-`api.js` (the HTTP API), `sign_in.js` (Entra ID, by Microsoft's `msal-browser.min.js`, as its npm package has it).
+It runs in the browser without a build step or a framework. Its one dependency is MSAL for the browser, copied as it
+is in its package.
 """

@@ -1,6 +1,6 @@
 // The responders' HTTP API (docs/openapi.yaml).
 
-/** What the API refused, in its own words. */
+/** An error response of the API. */
 export class Refusal extends Error {
   constructor(problem) {
     super(problem.detail || problem.title || 'The request failed.');
@@ -8,14 +8,14 @@ export class Refusal extends Error {
   }
 }
 
-/** Returns the calls, each with a fresh token; all throw Refusal. */
+/** Returns the API calls. Each gets a valid token; all throw Refusal. */
 export function api(token) {
   async function call(method, path, body) {
     const headers = { authorization: `Bearer ${await token()}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
     const answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
     const content = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Refusal({ title: `The answer was ${answer.status}.`, ...content });
+    if (!answer.ok) throw new Refusal({ title: `The API returned ${answer.status}.`, ...content });
     return content;
   }
   const record = (id) => `revocations/${encodeURIComponent(id)}`;

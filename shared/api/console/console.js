@@ -1,4 +1,4 @@
-// Which view is shown, and what its buttons do. The address says which: #/, #/record/<id>, #/report, #/readiness.
+// Routes addresses to views, and handles their buttons: #/, #/record/<id>, #/report, #/readiness.
 
 import { api } from './api.js';
 import { signIn } from './sign_in.js';
@@ -6,8 +6,8 @@ import * as views from './views.js';
 
 const main = document.getElementById('main');
 const status = document.getElementById('status');
-const REFRESH = 3000; // milliseconds, while a record is under way
-const UNDER_WAY = new Set(['received', 'contained', 'proven']);
+const REFRESH = 3000; // milliseconds, while a record is processed
+const PROCESSING = new Set(['received', 'contained', 'proven']);
 
 let calls;
 let roles = new Set();
@@ -19,7 +19,7 @@ function show(elements) {
   main.replaceChildren(...elements.flat().filter(Boolean));
 }
 
-/** Runs what a view does; a refusal is said, and leaves the view as it is. */
+/** Runs an action of a view. An error is shown as the status, and the view stays. */
 async function guarded(act) {
   try {
     await act();
@@ -33,26 +33,26 @@ async function showList(state = '', after = null) {
   show(views.list(page, { state, onState: (wanted) => guarded(() => showList(wanted)), onMore: () => guarded(() => showList(state, page.next)) }));
 }
 
-/** What may be done about a record now, by whoever is signed in. The API decides; this only spares a refusal. */
+/** Returns the decisions that the signed-in user can make on a record. The API checks them again. */
 function acts(record) {
   const approver = roles.has('Approver');
   const found = [];
   if (record.state === 'awaiting_approval' && approver) {
-    found.push({ name: 'approve', label: 'Approve: revoke it', danger: true }, { name: 'reject', label: 'Reject' });
+    found.push({ name: 'approve', label: 'Approve and revoke', danger: true }, { name: 'reject', label: 'Reject' });
   }
   if (['failed', 'unresolved', 'observed'].includes(record.state) && !record.execution && (approver || roles.has('Responder'))) {
-    found.push({ name: 'retry', label: 'Try again' });
+    found.push({ name: 'retry', label: 'Retry' });
   }
   if (record.lockdown && !record.lockdown.undone_at && approver) {
-    found.push({ name: 'undoLockdown', label: 'Undo the lockdown', danger: true });
+    found.push({ name: 'undoLockdown', label: 'Undo lockdown', danger: true });
   }
   return found;
 }
 
 async function showRecord(id) {
-  const turn = shown;
+  const view = shown;
   const record = await calls.read(id);
-  if (turn !== shown) return;
+  if (view !== shown) return;
   const writing = main.contains(document.activeElement) && document.activeElement.tagName === 'INPUT';
   if (!writing) {
     show(views.record(record, acts(record), (name, reason) => guarded(async () => {
@@ -62,12 +62,12 @@ async function showRecord(id) {
       await route();
     })));
   }
-  if (UNDER_WAY.has(record.state)) setTimeout(() => { if (turn === shown) guarded(() => showRecord(id)); }, REFRESH);
+  if (PROCESSING.has(record.state)) setTimeout(() => { if (view === shown) guarded(() => showRecord(id)); }, REFRESH);
 }
 
 function showReport() {
   const onDryRun = (report) => guarded(async () => {
-    say('Looking …');
+    say('Checking …');
     const { revocations } = await calls.report({ ...report, dry_run: true });
     document.getElementById('results').replaceChildren(...views.dryRun(revocations));
     document.getElementById('revoke').disabled = false;
@@ -99,7 +99,7 @@ async function route() {
 async function start() {
   const config = await (await fetch('desk/config.json')).json();
   if (!config.clientId) {
-    show(views.problem(new Error('No app registration is set (SASQUASH_API_AUDIENCES), so nobody can sign in. See docs/deploy.md.')));
+    show(views.problem(new Error('Sign-in requires an app registration: set SASQUASH_API_AUDIENCES. See docs/deploy.md.')));
     return;
   }
   const person = await signIn(config);

@@ -1,4 +1,4 @@
-"""GET /api/desk: the files of the desk, known by name, under a content security policy that lets nothing else in."""
+"""GET /api/desk: the files of the console, from a fixed list, with a strict content security policy."""
 
 import json
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ _CONFIG = "config.json"
 
 
 class ConsoleFiles:
-    """Hands out the page and what it needs. Nothing of it is secret: who sees records is up to the API."""
+    """Serves the page and its files. They are public: the API protects the records."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def answer(self, request: func.HttpRequest) -> func.HttpResponse:
-        """Return a file, or the page itself where none is named; 404 for what there is not."""
+        """Return a file, or the page itself where none is named; 404 for an unknown file."""
         name = request.route_params.get("file") or "index.html"
         if name == _CONFIG:
             return func.HttpResponse(
@@ -41,7 +41,7 @@ class ConsoleFiles:
         return func.HttpResponse(_content(name), headers={**self._headers(), **_FRESH, "Content-Type": kind})
 
     def _config(self) -> dict[str, str | None]:
-        """Whom the page signs people in with. None where no app registration is set: then nobody can."""
+        """Return the sign-in configuration. Its client id is None where no app registration is set."""
         client_id = next((each for each in self._settings.api_audiences if "://" not in each), None)
         return {
             "authority": f"https://{self._settings.cloud.authority}/{self._settings.tenant_id}",

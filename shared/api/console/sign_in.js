@@ -1,6 +1,6 @@
-// Signs people in with Entra ID: authorization code with PKCE, by redirect. Tokens stay in this tab.
+// Sign-in with Entra ID: authorization code with PKCE, by redirect. Tokens stay in this tab.
 
-/** Resolves to {name, roles, token()} once somebody is signed in; the page may be left for that. */
+/** Resolves to {name, roles, token()} after sign-in, which may redirect the page. */
 export async function signIn(config) {
   const client = new globalThis.msal.PublicClientApplication({
     auth: {
@@ -15,7 +15,7 @@ export async function signIn(config) {
   const [account] = client.getAllAccounts();
   if (!account) {
     await client.loginRedirect({ scopes: [config.scope] });
-    return new Promise(() => {}); // the page is being left
+    return new Promise(() => {}); // the page is being redirected
   }
   const token = async () => {
     try {
@@ -29,7 +29,7 @@ export async function signIn(config) {
   return { name: account.name || account.username, roles: rolesIn(await token()), token };
 }
 
-/** The app roles in an access token. For what is shown only: the API checks the token itself. */
+/** Returns the app roles in an access token, for display only: the API checks the token itself. */
 function rolesIn(token) {
   const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
   const { roles } = JSON.parse(atob(payload));

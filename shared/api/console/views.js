@@ -1,6 +1,6 @@
-// What the desk looks like. Every text goes in as text: most of it was written by strangers.
+// The views of the console. Every value is added as text: most of it is untrusted.
 
-/** An element with attributes and children; `on…` is a listener, a string child is text. */
+/** Returns an element with attributes and children; `on…` is a listener, a string child is text. */
 export function el(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -12,14 +12,19 @@ export function el(name, attributes = {}, ...children) {
 }
 
 const STATES = {
-  received: 'received', observed: 'observed, still live', awaiting_approval: 'awaiting approval', contained: 'contained',
-  proven: 'proven dead', closed: 'closed', dismissed: 'dismissed', unresolved: 'unresolved', failed: 'failed',
+  received: 'received', observed: 'observed, not revoked', awaiting_approval: 'awaiting approval', contained: 'contained',
+  proven: 'verified revoked', closed: 'closed', dismissed: 'dismissed', unresolved: 'unresolved', failed: 'failed',
 };
 const LIVE = new Set(['observed', 'awaiting_approval', 'unresolved', 'failed', 'received']);
 
 export const states = Object.entries(STATES);
 
-const words = (text) => (text || '').replaceAll('_', ' ');
+const TERMS = {
+  loose: 'unattributed', still_alive: 'still accepted', proven: 'verified revoked', arm_only: 'confirmed by Azure Resource Manager only',
+};
+
+/** Returns a value of the API as people read it. */
+const words = (value) => TERMS[value] || (value || '').replaceAll('_', ' ');
 
 export function age(moment, now = Date.now()) {
   const seconds = Math.max(0, Math.round((now - Date.parse(moment)) / 1000));
@@ -59,54 +64,54 @@ export function list(page, { state, onState, onMore }) {
     el('td', { 'data-label': 'Severity' }, (record.severity || '–').toUpperCase()),
     el('td', { 'data-label': 'Leak' }, el('a', { href: `#/record/${record.id}` }, title(record))),
     el('td', { 'data-label': 'State' }, badge(record.state)),
-    el('td', { 'data-label': 'Would pull, or pulled' }, record.action ? `${words(record.action)} ${record.target || ''}` : '–'),
+    el('td', { 'data-label': 'Action / after revocation' }, record.action ? `${words(record.action)} ${record.target || ''}` : '–'),
     el('td', { 'data-label': 'Reported by' }, record.source),
     el('td', { 'data-label': 'Age' }, age(record.received_at))));
-  const head = ['Severity', 'Leak', 'State', 'Lever', 'Reported by', 'Age'].map((name) => el('th', { scope: 'col' }, name));
+  const head = ['Severity', 'Leak', 'State', 'Action', 'Reported by', 'Age'].map((name) => el('th', { scope: 'col' }, name));
   return [
     el('h1', {}, 'Leaks'),
     el('p', { class: 'filter' }, el('label', { for: 'state' }, 'State '), select),
-    rows.length ? el('table', {}, el('thead', {}, el('tr', {}, head)), el('tbody', {}, rows)) : el('p', {}, 'There is none.'),
+    rows.length ? el('table', {}, el('thead', {}, el('tr', {}, head)), el('tbody', {}, rows)) : el('p', {}, 'No leaks.'),
     page.next ? el('button', { type: 'button', onclick: onMore }, 'Older') : null,
   ];
 }
 
 function leak(record) {
   const found = record.leak;
-  return section('What leaked', facts([
+  return section('Leaked credential', facts([
     ['Kind', kind(record)], ['Severity', (record.severity || '').toUpperCase()], ['Account', record.account],
     ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path], ['Policy', found?.policy],
-    ['Allows', found?.grants], ['Until', found?.expires ? time(found.expires) : null],
-    ['Reported by', record.source], ['Where', record.url], ['Reported', time(record.received_at)],
-    ['Because', record.reported_because], ['Id of the secret', record.c3id],
+    ['Allows', found?.grants], ['Expires', found?.expires ? time(found.expires) : null],
+    ['Reported by', record.source], ['Found at', record.url], ['Reported', time(record.received_at)],
+    ['Reason', record.reported_because], ['Correlating id', record.c3id],
   ]));
 }
 
 function plan(record) {
   if (!record.plan) return null;
-  return section(record.execution ? 'What was done' : 'What would be done',
-    facts([['Lever', words(record.plan.action)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
-      ['Decision due', record.deadline ? time(record.deadline) : null]]),
-    el('h3', {}, record.execution ? 'What broke' : 'What would break'), bullets(record.plan.impact));
+  return section(record.execution ? 'Action' : 'Planned action',
+    facts([['Action', words(record.plan.action)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
+      ['Approve by', record.deadline ? time(record.deadline) : null]]),
+    el('h3', {}, 'Impact'), bullets(record.plan.impact));
 }
 
 function usage(record) {
   const used = record.usage;
   if (!used) return null;
-  if (used.unknown) return section('Who used it', el('p', {}, used.unknown));
-  return section('Who used it',
-    el('p', {}, used.requests ? `${used.requests} requests in ${used.days} days, ${used.served} served, ${used.served_after} of them after the kill.` : `Nobody in ${used.days} days, as far as the logs know.`),
+  if (used.unknown) return section('Usage', el('p', {}, used.unknown));
+  return section('Usage',
+    el('p', {}, used.requests ? `${used.requests} requests in ${used.days} days. ${used.served} were accepted, ${used.served_after} of them after the revocation.` : `No requests in the logs of ${used.days} days.`),
     used.requests ? facts([['First', used.first && time(used.first)], ['Last', used.last && time(used.last)], ['Bytes out', String(used.bytes_out)], ['Writes', String(used.writes)], ['Deletes', String(used.deletes)]]) : null,
     used.clients.length ? bullets(used.clients.map((client) => `${client.address} (${client.agent}): ${client.requests}`)) : null);
 }
 
 const timeline = (record) => section('Timeline', el('ol', { class: 'timeline' }, record.history.map((entry) => el('li', {}, time(entry.at), ` ${entry.what} `, el('small', {}, entry.who)))));
 
-/** `acts`: [{label, name, danger}] that may be done now; `onAct(name, reason)` does one. */
+/** `acts`: the decisions [{label, name, danger}] that are possible; `onAct(name, reason)` makes one. */
 export function record(found, acts, onAct) {
   const reason = el('input', { id: 'reason', name: 'reason', required: true, maxlength: '500', autocomplete: 'off' });
   const form = el('form', { class: 'acts', onsubmit: (event) => { event.preventDefault(); onAct(event.submitter.value, reason.value); } },
-    el('label', { for: 'reason' }, 'Why (it goes into the record)'), reason,
+    el('label', { for: 'reason' }, 'Reason (kept in the record)'), reason,
     acts.map((act) => el('button', { type: 'submit', value: act.name, class: act.danger ? 'danger' : '' }, act.label)));
   return [
     el('h1', {}, title(found)),
@@ -114,8 +119,8 @@ export function record(found, acts, onAct) {
     el('p', { class: 'detail' }, found.detail),
     acts.length ? form : null,
     plan(found), leak(found),
-    found.verification ? section('Proof', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
-    found.remains?.length ? section('What stays open', bullets(found.remains)) : null,
+    found.verification ? section('Verification', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
+    found.remains?.length ? section('Remaining exposure', bullets(found.remains)) : null,
     usage(found), timeline(found),
   ];
 }
@@ -129,13 +134,13 @@ export function report({ onDryRun, onRevoke }, checked) {
     const given = { text: text.value, reason: reason.value, ...(url.value ? { url: url.value } : {}) };
     (event.submitter.value === 'revoke' ? onRevoke : onDryRun)(given);
   } },
-  el('label', { for: 'text' }, 'What leaked, with what stood around it: a URL, a connection string, a whole file'), text,
-  el('label', { for: 'why' }, 'Why you report it'), reason,
-  el('label', { for: 'url' }, 'Where it was found (optional)'), url,
-  el('p', {}, el('button', { type: 'submit', value: 'dry-run' }, 'See what would happen'), ' ',
+  el('label', { for: 'text' }, 'Leaked text with its surroundings: a URL, a connection string, a whole file'), text,
+  el('label', { for: 'why' }, 'Reason'), reason,
+  el('label', { for: 'url' }, 'Found at (optional)'), url,
+  el('p', {}, el('button', { type: 'submit', value: 'dry-run' }, 'Preview'), ' ',
     el('button', { type: 'submit', value: 'revoke', class: 'danger', disabled: true, id: 'revoke' }, 'Revoke')));
   const results = el('div', { id: 'results' }, checked || []);
-  return [el('h1', {}, 'Report a leak'), el('p', {}, 'It goes to the app and nowhere else, and is not kept. First see what would happen; then revoke.'), form, results];
+  return [el('h1', {}, 'Report a leak'), el('p', {}, 'The text is sent to the app only, and is not stored. Preview first, then revoke.'), form, results];
 }
 
 export function dryRun(records) {
@@ -147,10 +152,10 @@ export function readiness(found) {
     account.troubles.length ? bullets(account.troubles.map((trouble) => `${trouble.check}: ${trouble.said}`)) : null));
   const drills = found.drills.map((drill) => el('li', {}, time(drill.started_at), ` ${words(drill.outcome)}. ${drill.said}`));
   return [el('h1', {}, 'Readiness'),
-    section('Accounts', accounts.length ? el('ul', {}, accounts) : el('p', {}, 'None was looked at yet.')),
-    section('Drills', drills.length ? el('ul', {}, drills) : el('p', {}, 'There was none yet.'))];
+    section('Accounts', accounts.length ? el('ul', {}, accounts) : el('p', {}, 'No accounts checked yet.')),
+    section('Drills', drills.length ? el('ul', {}, drills) : el('p', {}, 'No drills yet.'))];
 }
 
 export function problem(error) {
-  return [el('h1', {}, 'That did not work'), el('p', {}, error.message)];
+  return [el('h1', {}, 'Error'), el('p', {}, error.message)];
 }

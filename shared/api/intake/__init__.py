@@ -1,1 +1,1 @@
-"""The API that scanners and services report to (docs/sources.md)."""
+"""The HTTP API for reports of scanners and services (docs/sources.md)."""

@@ -1,7 +1,7 @@
-"""The sources that the intake knows: how each shows who it is, and what reads its payloads.
+"""The sources of the intake: how each is authenticated, and which parser reads its payloads.
 
-A source that the settings have no secret for is not there. Those that are posted by people's own scripts may come
-with an access token of the tenant instead, whose app has the role `Sasquash.Reporter`.
+A source without a secret in the settings does not exist. Scripts may use an access token of the tenant instead, whose
+app has the role `Sasquash.Reporter`.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -34,12 +34,12 @@ TEXT_READERS: Mapping[str, Callable[[bytes], Iterable[Entry]]] = {
     "sarif": sarif.read,
     "trufflehog": trufflehog.read,
 }
-"""What reads the files and events of tools, by the names of their sources. Other names are read by `generic`."""
+"""The parsers of files and events, by source. Other sources use `generic`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A report as it came. `body` may hold the secret itself."""
+    """A report as it was received. `body` may contain the secret."""
 
     headers: Headers
     body: bytes
@@ -49,7 +49,7 @@ class Posted:
 class Reporter:
     """A source. `authenticate` returns the delivery's id, if it has one; it raises Unauthenticated or NotPermitted.
 
-    `read` raises InvalidPayload or InvalidRequest for what is nothing of the source's.
+    `read` raises InvalidPayload or InvalidRequest for a payload in another format.
     """
 
     name: str
@@ -82,12 +82,10 @@ class Reporters:
             case _ if name in TEXT_READERS or name in self._settings.intake_senders:
                 read = TEXT_READERS.get(name, generic.read)
                 return Reporter(name, self._by_sender(name), lambda posted: read(posted.body))
-        raise NoSuchSource(
-            "The intake has no source of this name: see docs/sources.md for what it takes to set it up."
-        )
+        raise NoSuchSource("The intake has no source of this name. See docs/sources.md for how to configure it.")
 
     def challenge(self, error: Unauthenticated) -> str:
-        """Return the WWW-Authenticate header that goes with `error`: it has no words for signatures."""
+        """Return the WWW-Authenticate header for `error`. It has no error code for signatures."""
         return self._tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
 
     async def _signed_by_github(self, posted: Posted) -> str | None:
@@ -102,7 +100,7 @@ class Reporters:
     async def _with_token(self, posted: Posted) -> str | None:
         who = await self._tokens.check(posted.headers.get("authorization"))
         if Role.REPORTER not in who.roles:
-            raise NotPermitted(f"{who.caller} has not the app role that may report: {Role.REPORTER}.")
+            raise NotPermitted(f"{who.caller} does not have the app role that reporting requires: {Role.REPORTER}.")
         return None
 
     def _by_sender(self, name: str) -> Callable[[Posted], Awaitable[str | None]]:
@@ -119,7 +117,7 @@ class Reporters:
 
     async def _read_secret(self, setting: SecretSetting | None) -> str:
         if setting is None:
-            raise NoSuchSource("The intake has no secret for this source.")
+            raise NoSuchSource("The settings have no secret for this source.")
         return await self._secrets.read(setting)
 
     def _read_github(self, posted: Posted) -> Iterable[Entry]:

@@ -98,7 +98,7 @@ class Order(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """An alert's description of a token that is not available. It is no proof: the order requires approval."""
+    """An alert's description of a token that is not available. An order based on it requires approval."""
 
     account: AccountName
     key: Annotated[Literal["key1", "key2"], Meta(description="The key that signed it, by the alert.")]

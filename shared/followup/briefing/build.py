@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from shared.domain.action_text import done, policy
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
@@ -10,7 +10,7 @@ from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.briefing.recommendations import hardening, instead
-from shared.followup.investigation.usage_text import also_affected, used
+from shared.followup.briefing.usage import also_affected, used
 from shared.sas import Kind, assess
 
 _KINDS = {
@@ -132,13 +132,12 @@ def _done(revocation: Revocation) -> str:
         return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
     execution = revocation.execution
     name = revocation.account.name if revocation.account is not None else "the account"
-    by = "request" if execution.action is ActionKind.STORED_POLICY else "ARM correlation"
-    how = f" ({by} id {execution.correlation_id})" if execution.correlation_id else ""
-    other = "; the other key was not touched" if execution.action is ActionKind.ACCOUNT_KEY else ""
+    spec = ACTION_SPECS[execution.action]
+    how = f" ({spec.request_id_name} id {execution.correlation_id})" if execution.correlation_id else ""
     seen = "What is there now shows it: Azure's answer was lost, or nothing had to be changed."
     return " ".join(
         (
-            f"{done(execution, name).removesuffix('.')}{how}{other}.",
+            f"{spec.done(execution.target, name).removesuffix('.')}{how}{spec.untouched}.",
             *((seen,) if execution.confirmed_by == "listing" else ()),
             *execution.notes,
             *_decision(revocation),
@@ -172,7 +171,7 @@ def _proven(revocation: Revocation) -> str:
     verification = revocation.verification
     if verification is None:
         return f"{signer}{'Not proven dead yet.' if revocation.execution is not None else 'It was not revoked.'}"
-    is_kill = execution is not None and execution.action is not ActionKind.LOCKDOWN
+    is_kill = execution is not None and ACTION_SPECS[execution.action].revokes
     return " ".join((*((f"{signer}{_PROOF[verification.outcome]}",) if is_kill else ()), *verification.evidence))
 
 
@@ -199,11 +198,13 @@ def _open_points(revocation: Revocation) -> list[str]:
 
 
 def _next_steps(revocation: Revocation) -> list[str]:
+    execution = revocation.execution
+    spec = ACTION_SPECS[execution.action] if execution is not None else None
     match revocation.state, revocation.reason:
         case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
             unknown = revocation.usage is None or revocation.usage.unknown
             return [
-                *_recovery(revocation),
+                *(spec.recovery(revocation, execution) if spec is not None and execution is not None else ()),
                 *instead(revocation),
                 *((_LOOK_IN_THE_LOGS,) if unknown else ()),
                 *_at_its_place(revocation.finding),
@@ -213,8 +214,8 @@ def _next_steps(revocation: Revocation) -> list[str]:
             return _how_to_decide(revocation)
         case State.OBSERVED, _:
             return ["Revoke it by hand, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
-        case State.FAILED, Reason.STILL_ALIVE:
-            return [_still_to_stop(revocation)]
+        case State.FAILED, Reason.STILL_ALIVE if spec is not None and execution is not None:
+            return [spec.if_still_accepted(revocation, execution)]
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
@@ -224,58 +225,6 @@ def _at_its_place(finding: Finding) -> tuple[str, ...]:
     if finding.evidence is not None:
         return ("Find out where the token leaked: the alert only says that it was used.",)
     return () if finding.order is not None else (_TAKE_IT_OUT,)
-
-
-def _still_to_stop(revocation: Revocation) -> str:
-    """Return how to stop by hand what its lever did not."""
-    execution = revocation.execution
-    match execution.action if execution is not None else None:
-        case ActionKind.STORED_POLICY if execution is not None:
-            return (
-                f"Look at {policy(execution.target)}: end it again if somebody made it anew. If it is over and such "
-                f"tokens are accepted all the same, regenerate {revocation.key_name or 'the key that signed them'}, "
-                "which ends everything else that the key signed, too."
-            )
-        case ActionKind.DELEGATION_KEY:
-            return (
-                "Take the data roles on the account from whoever issued the token: a user delegation SAS can do no "
-                "more than its issuer. Then open a support request."
-            )
-        case ActionKind.LOCKDOWN:
-            return "Look in the activity log who opened the account again, and revoke the credential itself."
-        case _:
-            return (
-                "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
-                "open a support request: a regenerated key must be refused within ten minutes."
-            )
-
-
-def _recovery(revocation: Revocation) -> list[str]:
-    """Return how what broke with the pull gets to work again, and what would undo the pull."""
-    execution = revocation.execution
-    if execution is None:
-        return []
-    match execution.action:
-        case ActionKind.ACCOUNT_KEY:
-            return [
-                "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
-                "to a user delegation SAS, read-only, for the paths they need, and short."
-            ]
-        case ActionKind.STORED_POLICY:
-            return [
-                "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the "
-                f"paths they need, and short. Never make or extend {policy(execution.target)} again: the leaked "
-                "token would work again."
-            ]
-        case ActionKind.DELEGATION_KEY:
-            return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
-        case ActionKind.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
-            return ["The lockdown was undone. Revoke the credential itself, if nobody has: it is kept out no longer."]
-        case ActionKind.LOCKDOWN:
-            return [
-                "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
-                f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
-            ]
 
 
 def _how_to_decide(revocation: Revocation) -> list[str]:
@@ -302,7 +251,8 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
-        entries.append(TimelineEntry(revocation.execution.at, done(revocation.execution, name).removesuffix(".")))
+        done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)
+        entries.append(TimelineEntry(revocation.execution.at, done.removesuffix(".")))
     entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
     if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:
         entries.append(TimelineEntry(revocation.key_distribution.at, "new key handed over"))

@@ -2,21 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
-from shared.domain.target import ActionKind, Lockdown
-from shared.followup.briefing.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
+from shared.actions.registry import ACTION_SPECS
+from shared.domain.decision.action_spec import ActionSpec, Tone
+from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
-
-
-class Tone(Enum):
-    """How urgent a state is for its reader."""
-
-    LIVE = "live"  # the credential works, as far as we know
-    PENDING = "pending"  # revoked, not proven
-    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +25,12 @@ class Headline:
 
 def headline(briefing: Briefing) -> Headline:
     """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
-    exceptions = _LOCKED_DOWN if briefing.action is ActionKind.LOCKDOWN else _EXCEPTIONS
-    words = exceptions.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
+    spec = _spec(briefing)
+    special = spec.state_texts.get((briefing.state, briefing.reason)) if spec is not None else None
+    if special is not None:
+        lead = special.lead.format(what=_what(briefing), others=_others(briefing))
+        return Headline(special.label, special.tone, executed=True, lead=lead)
+    words = _EXCEPTIONS.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
     if words is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
     return Headline(words.label, words.tone, words.executed, words.lead(briefing))
@@ -65,21 +60,14 @@ def why(briefing: Briefing) -> str | None:
 
 
 def command(briefing: Briefing) -> str | None:
-    """Return what a person may have to run: what prints the new key, or while the credential works, what kills it."""
+    """Return the command a person may need: after an execution what it calls for, else what revokes by hand."""
     words = headline(briefing)
-    if words.executed:
-        is_key = briefing.action is ActionKind.ACCOUNT_KEY
-        return show_key(briefing.account_id, briefing.target) if is_key else None
-    if words.tone is not Tone.LIVE:
+    spec = _spec(briefing)
+    if spec is None:
         return None
-    match briefing.action:
-        case ActionKind.ACCOUNT_KEY:
-            return renew_key(briefing.account_id, briefing.target)
-        case ActionKind.STORED_POLICY:
-            return expire_policy(briefing.account_id, briefing.target)
-        case ActionKind.DELEGATION_KEY:
-            return revoke_delegation_keys(briefing.account_id)
-    return None
+    if words.executed:
+        return spec.afterwards(briefing.account_id, briefing.target)
+    return spec.by_hand(briefing.account_id, briefing.target) if words.tone is Tone.LIVE else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +78,16 @@ class _State:
     lead: Callable[[Briefing], str]
 
 
+def _spec(briefing: Briefing) -> ActionSpec | None:
+    return ACTION_SPECS.get(briefing.action) if briefing.action is not None else None
+
+
 def _others(briefing: Briefing) -> str:
-    match briefing.action:
-        case ActionKind.ACCOUNT_KEY:
-            used = clean(briefing.target or "the key", limit=40)
-        case ActionKind.STORED_POLICY:
-            used = f"the stored access policy {clean((briefing.target or '').split('/', 2)[-1], limit=80)}"
-        case ActionKind.DELEGATION_KEY:
-            used = "a user delegation SAS of the account"
-        case ActionKind.LOCKDOWN if briefing.target == Lockdown.SHARED_KEY:
-            used = "the account's keys, or what they signed,"
-        case ActionKind.LOCKDOWN:
-            used = "the account from public networks"
-        case _:
-            return ""
-    return f" Whatever else used {used} stopped working with it: see below how to recover."
+    spec = _spec(briefing)
+    if spec is None or briefing.target is None:
+        return ""
+    used = clean(spec.used(briefing.target), limit=120)
+    return f" Anything else that used {used} stopped working with it: see below how to recover."
 
 
 def _what(briefing: Briefing) -> str:
@@ -176,24 +159,6 @@ def _still_alive(briefing: Briefing) -> str:
     return f"The {_what(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now.{_others(briefing)}"
 
 
-def _locked_down(briefing: Briefing) -> str:
-    return (
-        f"The account was locked down to keep the {_what(briefing)} out. That revokes nothing: it works again once "
-        f"the lockdown is undone.{_others(briefing)}"
-    )
-
-
-def _closed_after_lockdown(briefing: Briefing) -> str:
-    return (
-        f"The case of the {_what(briefing)} is closed: reported. It was answered with a lockdown, which revokes "
-        "nothing."
-    )
-
-
-def _open_again(briefing: Briefing) -> str:
-    return f"The lockdown that kept the {_what(briefing)} out does NOT STAND any more. A person has to stop it now."
-
-
 def _undecided(briefing: Briefing) -> str:
     return (
         f"The {_what(briefing)} STILL WORKS, and nobody decided on the plan to revoke it until its deadline. "
@@ -240,16 +205,6 @@ _STATES: Mapping[str, _State] = MappingProxyType(
         "dismissed": _State("dismissed, nothing to do", Tone.DONE, False, _dismissed),
         "unresolved": _State("UNRESOLVED, a person must look", Tone.LIVE, False, _unresolved),
         "failed": _State("FAILED to revoke, still live", Tone.LIVE, False, _failed),
-    }
-)
-
-# A lockdown kills nothing, and is not to pass for a kill.
-_LOCKED_DOWN: Mapping[tuple[str, str | None], _State] = MappingProxyType(
-    {
-        ("contained", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
-        ("proven", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
-        ("closed", None): _State("closed", Tone.DONE, True, _closed_after_lockdown),
-        ("failed", "still_alive"): _State("FAILED, open again", Tone.LIVE, True, _open_again),
     }
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.followup.briefing.commands import issue_instead
@@ -13,7 +14,7 @@ _MOST = 3  # commands
 def instead(revocation: Revocation) -> tuple[str, ...]:
     """Return what to issue instead: read-only and short, for the blobs that were really read, or the leaked one."""
     account, execution = revocation.account, revocation.execution
-    if account is None or execution is None or execution.action is ActionKind.LOCKDOWN:
+    if account is None or execution is None or not ACTION_SPECS[execution.action].revokes:
         return ()
     commands = (issue_instead(account.id, container, blob) for container, blob in _blobs(revocation))
     told = [command for command in commands if command is not None][:_MOST]

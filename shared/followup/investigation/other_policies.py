@@ -5,13 +5,12 @@ Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
-from shared.actions.registry import Actions, signer
-from shared.domain import action_text
+from shared.actions.registry import ACTION_SPECS, Actions, signer
+from shared.actions.stored_policy import list_policies_command
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
-from shared.followup.briefing.commands import list_policies
-from shared.followup.briefing.text import clean, utc
+from shared.domain.text import clean, utc
 
 
 class OtherPolicies:
@@ -23,14 +22,15 @@ class OtherPolicies:
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return at most one sentence, none where no policy lets tokens in. Raises TransientFailure or Blocked."""
         target = _target(revocation)
-        locked_down = revocation.execution is not None and revocation.execution.action is ActionKind.LOCKDOWN
-        if target is None or target.service not in account.endpoints or locked_down or not account.shared_key_access:
+        execution = revocation.execution
+        unrevoked = execution is not None and not ACTION_SPECS[execution.action].revokes
+        if target is None or target.service not in account.endpoints or unrevoked or not account.shared_key_access:
             return ()
         keys = await self._actions.account_key.keys(account)
         try:
             policies = await self._actions.stored_policy.not_over(account, target, key=signer(keys, None))
         except Unreachable as error:
-            return (f"Nobody has looked at the other policies of {action_text.resource(target)}: {error}",)
+            return (f"Nobody has looked at the other policies of {target.place}: {error}",)
         ended = _ended(revocation)
         others = tuple(policy for policy in policies if policy.id != ended)
         return (_said(revocation, account, target, others),) if others else ()
@@ -65,11 +65,11 @@ def _said(
     execution = revocation.execution
     rotated = execution.target if execution is not None and execution.action is ActionKind.ACCOUNT_KEY else None
     signed = f" that {next(key for key in KEY_NAMES if key != rotated)} signed" if rotated is not None else ""
-    listing = list_policies(account.id, target)
+    listing = list_policies_command(account.id, target)
     how = f": `{listing}`" if listing is not None else ""
     count = f"{len(others)} stored access policies let" if len(others) > 1 else "A stored access policy lets"
     return (
-        f"{count} tokens into {action_text.resource(target)} still: {'; '.join(map(_described, others))}. "
+        f"{count} tokens into {target.place} still: {'; '.join(map(_described, others))}. "
         f"Whoever has a token of one{signed} gets in. See that each is meant{how}."
     )
 

@@ -6,31 +6,18 @@ but one to the desk, and nothing that a secret scanner would report again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
-from shared.followup.briefing.headlines import Headline, Tone, command, headline, title, why
+from shared.domain.decision.action_spec import Tone
+from shared.domain.message import Message
+from shared.domain.text import clean, defang, utc
+from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
 from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section
 
 _LONGEST_SUBJECT = 200
 
 _COLORS = {Tone.LIVE: "#a4161a", Tone.PENDING: "#8a5a00", Tone.DONE: "#1b5e33"}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One mail. `to` and `cc` are plain addresses."""
-
-    subject: str
-    html: str
-    to: tuple[str, ...]
-    cc: tuple[str, ...]
-
-    @property
-    def recipients(self) -> tuple[str, ...]:
-        return self.to + self.cc
 
 
 def compose(
@@ -39,7 +26,7 @@ def compose(
     to: Sequence[str],
     security_mailbox: str,
     copies: tuple[str, ...] = (),
-    desk: str | None = None,
+    console: str | None = None,
 ) -> Message:
     """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too.
 
@@ -60,7 +47,13 @@ def compose(
     sections.insert(0 if words.tone is Tone.LIVE else 5, section("What to do now", _next(briefing, words)))
     return Message(
         subject=_subject(briefing),
-        html=page(_subject(briefing), _banner(briefing, words), _way(briefing, desk), *sections, _footer(briefing)),
+        html=page(
+            _subject(briefing),
+            _banner(briefing, words),
+            _console_link(briefing, console),
+            *sections,
+            _footer(briefing),
+        ),
         to=owners or (security_mailbox,),
         cc=((security_mailbox,) if owners else ()) + copies,
     )
@@ -174,11 +167,11 @@ def _banner(briefing: Briefing, words: Headline) -> str:
     )
 
 
-def _way(briefing: Briefing, desk: str | None) -> str:
+def _console_link(briefing: Briefing, console: str | None) -> str:
     """Return the way to the desk, where there is one: the address is shown, so that it can be checked."""
-    if desk is None:
+    if console is None:
         return ""
-    url = f"{desk}#/record/{briefing.fingerprint}"
+    url = f"{console}#/record/{briefing.fingerprint}"
     style = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:12px 20px 0 20px;word-break:break-all"
     return f'<tr><td style="{style}">At the desk: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
 

@@ -13,13 +13,14 @@ from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
 from local.tenant import identities
 from shared import app
 from shared.api.auth.access_tokens import Role
+from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import _columns
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
-from shared.settings import Mode, Settings, declared
+from shared.settings import Settings, declared
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
 from tests.support.samples import NOW

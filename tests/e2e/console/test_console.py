@@ -1,4 +1,4 @@
-"""The desk in a real browser: what a person does there, and that nothing goes wrong behind it."""
+"""The console in a real browser: what people do with it, without errors in the browser."""
 
 import asyncio
 import re
@@ -16,18 +16,16 @@ from tests.support.leaks import account_sas, small_sas
 from tests.support.patience import PATIENCE
 
 
-async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
-    console: ConsolePage, deployment: Deployment
-) -> None:
+async def test_reported_leak_is_previewed_revoked_and_verified(console: ConsolePage, deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
     await console.open("#/report", as_="approver")
 
-    await console.page.get_by_label("What leaked").fill(f"found this: {leaked}")
-    await console.page.get_by_label("Why you report it").fill("It was in a chat.")
-    await console.page.get_by_role("button", name="See what would happen").click()
+    await console.page.get_by_label("Leaked text").fill(f"found this: {leaked}")
+    await console.page.get_by_label("Reason").fill("It was in a chat.")
+    await console.page.get_by_role("button", name="Preview").click()
     await expect(console.page.locator("#results")).to_contain_text(f"Account SAS of {account.name}")
-    await expect(console.page.locator("#results")).to_contain_text("What would break")
+    await expect(console.page.locator("#results")).to_contain_text("Impact")
     assert deployment.rotations(account) == []
 
     await console.page.get_by_role("button", name="Revoke").click()
@@ -41,7 +39,7 @@ async def test_paste_a_leak_see_what_would_happen_revoke_it_and_see_it_proven(
 
 
 async def awaiting(deployment: Deployment, **tags: str) -> tuple[str, str]:
-    """A read-only token of hours, which a person decides on: the account's name and the record's id."""
+    """A read-only token that lives for hours and requires approval: the account's name and the record's id."""
     account = await deployment.account(**tags)
     [fingerprint] = await deployment.report(small_sas(account.name, account.keys["key1"]))
     record = await deployment.settled(fingerprint)
@@ -66,8 +64,8 @@ async def test_approve_from_the_link_in_the_mail(console: ConsolePage, deploymen
     await console.page.goto(await link_in_the_mail(deployment, fingerprint))
     await console.page.locator("button[value='approver']").click()
     await expect(console.page.locator(".badge").first).to_have_text("awaiting approval")
-    await expect(console.page.get_by_role("heading", name="What would break")).to_be_visible()
-    await console.page.get_by_label("Why").fill("It is ours.")
+    await expect(console.page.get_by_role("heading", name="Impact")).to_be_visible()
+    await console.page.get_by_label("Reason").fill("It is ours.")
     await console.page.get_by_role("button", name="Approve").click()
     await expect(console.page.locator(".badge").first).to_have_text("closed")
 
@@ -77,11 +75,11 @@ async def test_approve_from_the_link_in_the_mail(console: ConsolePage, deploymen
     assert await console.violations() == []
 
 
-async def test_reject_with_a_reason_and_find_it_in_the_timeline(console: ConsolePage, deployment: Deployment) -> None:
+async def test_rejection_is_in_the_timeline_with_its_reason(console: ConsolePage, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
 
-    await console.page.get_by_label("Why").fill("A test of ours.")
+    await console.page.get_by_label("Reason").fill("A test of ours.")
     await console.page.get_by_role("button", name="Reject").click()
 
     await expect(console.page.locator(".badge").first).to_have_text("dismissed")
@@ -89,7 +87,7 @@ async def test_reject_with_a_reason_and_find_it_in_the_timeline(console: Console
     assert console.troubles == []
 
 
-async def test_who_may_only_read_is_offered_nothing_to_do(console: ConsolePage, deployment: Deployment) -> None:
+async def test_reader_has_no_decisions(console: ConsolePage, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
 
     await console.open(f"#/record/{fingerprint}", as_="reader")
@@ -98,17 +96,17 @@ async def test_who_may_only_read_is_offered_nothing_to_do(console: ConsolePage, 
     assert await console.page.locator("form.acts").count() == 0
 
 
-async def test_what_the_api_refuses_is_said_in_its_words(console: ConsolePage, deployment: Deployment) -> None:
+async def test_error_of_the_api_is_shown(console: ConsolePage, deployment: Deployment) -> None:
     await console.open("#/report", as_="reader")
 
-    await console.page.get_by_label("What leaked").fill("nothing to see")
-    await console.page.get_by_label("Why you report it").fill("A try.")
-    await console.page.get_by_role("button", name="See what would happen").click()
+    await console.page.get_by_label("Leaked text").fill("nothing to see")
+    await console.page.get_by_label("Reason").fill("A try.")
+    await console.page.get_by_role("button", name="Preview").click()
 
     await expect(console.page.get_by_role("status")).to_contain_text("none of the app roles")
 
 
-async def test_the_list_shows_states_and_ages_and_filters(console: ConsolePage, deployment: Deployment) -> None:
+async def test_list_has_states_and_is_filtered(console: ConsolePage, deployment: Deployment) -> None:
     name, _ = await awaiting(deployment)
     await console.open(as_="reader")
 
@@ -139,12 +137,12 @@ async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deploym
     assert console.troubles == []
 
 
-async def test_all_of_it_works_by_keyboard(console: ConsolePage, deployment: Deployment) -> None:
+async def test_approval_works_by_keyboard(console: ConsolePage, deployment: Deployment) -> None:
     name, fingerprint = await awaiting(deployment)
     await console.open(f"#/record/{fingerprint}", as_="approver")
     keyboard = console.page.keyboard
 
-    await console.page.get_by_label("Why").focus()
+    await console.page.get_by_label("Reason").focus()
     await keyboard.type("By keyboard.")
     await keyboard.press("Tab")
     await keyboard.press("Enter")
@@ -153,7 +151,7 @@ async def test_all_of_it_works_by_keyboard(console: ConsolePage, deployment: Dep
     assert deployment.rotations(deployment.cloud.model.accounts[name]) == ["key1"]
 
 
-async def test_it_fits_a_phone_in_the_dark(browser: Browser, deployment: Deployment) -> None:
+async def test_views_fit_a_phone_in_dark_mode(browser: Browser, deployment: Deployment) -> None:
     _, fingerprint = await awaiting(deployment)
     phone = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
     async with console_page(browser, deployment.cloud.hosts[0], **phone) as console:
@@ -167,9 +165,7 @@ async def test_it_fits_a_phone_in_the_dark(browser: Browser, deployment: Deploym
         assert console.troubles == []
 
 
-async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(
-    console: ConsolePage, deployment: Deployment
-) -> None:
+async def test_page_connects_to_the_app_and_entra_id_only(console: ConsolePage, deployment: Deployment) -> None:
     asked: set[str] = set()
     console.page.on("request", lambda request: asked.add(urlsplit(request.url).hostname or ""))
 
@@ -178,7 +174,7 @@ async def test_nothing_but_the_app_and_entra_id_is_asked_for_anything(
     assert asked <= {"127.0.0.1", "login.microsoftonline.com", ""}  # "": data: URLs
 
 
-def test_msal_is_as_its_package_has_it() -> None:
+def test_msal_is_identical_to_its_package() -> None:
     package = ROOT / "node_modules/@azure/msal-browser/lib/msal-browser.min.js"
 
     assert (ROOT / "shared/api/console/msal-browser.min.js").read_bytes() == package.read_bytes()

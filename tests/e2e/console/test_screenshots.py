@@ -1,4 +1,4 @@
-"""Pictures of the desk for docs/, written where `DESK_SCREENSHOTS` names a folder (`make screenshots`)."""
+"""Pictures of the console for docs/, written to the folder in `DESK_SCREENSHOTS` (`make screenshots`)."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ FOLDER = os.environ.get("DESK_SCREENSHOTS", "")
 WIDE = {"viewport": {"width": 1100, "height": 820}}
 
 
-async def test_the_views_are_drawn(browser: Browser, deployment: Deployment, tmp_path: Path) -> None:
+async def test_views_are_captured(browser: Browser, deployment: Deployment, tmp_path: Path) -> None:
     folder = Path(FOLDER) if FOLDER else tmp_path
     account = await deployment.account(called="robustmodels")
     [fingerprint] = await deployment.report(account_sas(account.name, account.keys["key1"]))
@@ -22,6 +22,8 @@ async def test_the_views_are_drawn(browser: Browser, deployment: Deployment, tmp
         async with console_page(browser, deployment.cloud.hosts[0], color_scheme=scheme, **WIDE) as console:
             await console.open(address, as_="approver")
             await console.page.wait_for_selector(".timeline, table")
-            await console.page.screenshot(path=folder / f"desk-{view}-{scheme}.png")
+            await console.page.screenshot(path=folder / f"console-{view}-{scheme}.png")
 
-    assert all((folder / name).stat().st_size > 5000 for name in ("desk-record-light.png", "desk-list-dark.png"))
+    assert all(
+        (folder / name).stat().st_size > 5000 for name in ("console-record-light.png", "console-list-dark.png")
+    )

@@ -18,7 +18,7 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import account_key
-from shared.actions.account_key import AccountKeyAction, by_listing
+from shared.actions.account_key import AccountKeyAction, AccountKeySpec, by_listing
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Execution, Outcome, VerificationToken
@@ -81,11 +81,11 @@ async def execution(action: AccountKeyAction, *tokens: VerificationToken, target
     return await action.execute(samples.plan(target=target), samples.account(), keys=keys, tokens=tokens)
 
 
-# describe
+# impact
 
 
-def test_every_line_on_who_breaks_is_filled_in(action: AccountKeyAction) -> None:
-    lines = action.describe(samples.account(), "key2")
+def test_impact_names_the_account() -> None:
+    lines = AccountKeySpec().impact(samples.account(), "key2")
 
     assert lines[0] == (
         "Every client that uses key2 of robustmodels: connection strings, Shared Key requests, SMB mounts."

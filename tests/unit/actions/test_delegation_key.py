@@ -19,7 +19,7 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import delegation_key
-from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.delegation_key import DelegationKeyAction, DelegationKeySpec
 from shared.actions.verification import Verifier
 from shared.domain.revocation import Execution, Outcome, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind
@@ -120,11 +120,11 @@ async def execution(action: DelegationKeyAction, *tokens: VerificationToken) -> 
     return await action.execute(PLAN, samples.account(), tokens=tokens)
 
 
-# describe
+# impact
 
 
-def test_every_line_on_who_breaks_is_filled_in(action: DelegationKeyAction) -> None:
-    lines = action.describe(samples.account())
+def test_impact_names_the_account() -> None:
+    lines = DelegationKeySpec().impact(samples.account(), "all")
 
     assert lines[0].startswith("Every user delegation SAS of robustmodels, whoever issued it")
     assert not any("{" in line for line in lines)

@@ -19,7 +19,7 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import lockdown
-from shared.actions.lockdown import LockdownAction
+from shared.actions.lockdown import LockdownAction, LockdownSpec
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, LockedDown, Outcome, Plan
@@ -108,33 +108,36 @@ async def lock(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> tu
     return await action.execute(plan(kind), facts, action.before(facts, kind))
 
 
-# describe
+# impact
 
 
 @both
-def test_every_line_on_who_breaks_is_filled_in(action: LockdownAction, kind: Lockdown) -> None:
-    lines = action.describe(samples.account(), kind)
+def test_impact_names_the_account(kind: Lockdown) -> None:
+    lines = LockdownSpec().impact(samples.account(), kind)
 
     assert ACCOUNT in lines[0]
     assert not any("{" in line for line in lines)
 
 
 @both
-def test_a_lockdown_is_said_to_revoke_nothing(action: LockdownAction, kind: Lockdown) -> None:
+def test_impact_says_that_a_lockdown_revokes_nothing(kind: Lockdown) -> None:
     assert any(
-        "works again as soon as the lockdown is undone" in line for line in action.describe(samples.account(), kind)
+        "works again as soon as the lockdown is undone" in line
+        for line in LockdownSpec().impact(samples.account(), kind)
     )
 
 
-def test_a_lockdown_of_keys_is_said_to_let_user_delegation_sas_in(action: LockdownAction) -> None:
-    lines = action.describe(samples.account(), Lockdown.SHARED_KEY)
+def test_impact_says_that_a_key_lockdown_does_not_stop_user_delegation_sas() -> None:
+    lines = LockdownSpec().impact(samples.account(), Lockdown.SHARED_KEY)
 
     assert any(line.startswith("It does not stop user delegation SAS") for line in lines)
 
 
-def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(action: LockdownAction) -> None:
+def test_impact_names_the_ways_that_a_network_lockdown_leaves_open() -> None:
     [line] = [
-        line for line in action.describe(samples.account(), Lockdown.NETWORK) if line.startswith("It does not stop")
+        line
+        for line in LockdownSpec().impact(samples.account(), Lockdown.NETWORK)
+        if line.startswith("It does not stop")
     ]
 
     assert all(way in line for way in ("private endpoint", "virtual network", "address", "trusted Azure service"))

@@ -9,16 +9,15 @@ import pytest
 from shared.domain.pending_steps import (
     closable,
     confirmed,
+    mailed_at_once,
     open_alerts,
     outstanding,
-    told_at_once,
     unannounced,
     unfiled,
-    untold,
+    unnotified,
     with_verification,
 )
 from shared.domain.revocation import (
-    Claim,
     ClosedAlert,
     Filed,
     Liveness,
@@ -29,10 +28,11 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from shared.domain.target import ActionKind, Lockdown
-from shared.persistence.step_leases import unclaimed
+from shared.persistence.step_leases import without_lease
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -74,7 +74,7 @@ def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
 
     assert [change.reason for change in unannounced(news)] == [Reason.PATH_LOST]
     assert unfiled(news)
-    assert untold(news)
+    assert unnotified(news)
 
 
 def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
@@ -87,12 +87,12 @@ def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
     again = reopened(known, Reason.NO_KEY_MATCHES)
 
     assert not unfiled(again)
-    assert not untold(again)
+    assert not unnotified(again)
 
 
 @pytest.mark.parametrize("state", State)
 def test_nobody_is_mailed_about_what_needs_nobody(state: State) -> None:
-    assert untold(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
+    assert unnotified(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
 
 
 @pytest.mark.parametrize("state", State)
@@ -107,9 +107,9 @@ def test_an_incident_that_was_filed_shows_even_a_dismissal() -> None:
 
 
 def test_a_claim_is_given_up_and_the_others_stay() -> None:
-    mail, incident = Claim("mail", LATER), Claim("incident", LATER)
+    mail, incident = StepLease("mail", LATER), StepLease("incident", LATER)
 
-    assert unclaimed(samples.revocation(claims=(mail, incident)), "mail").claims == (incident,)
+    assert without_lease(samples.revocation(leases=(mail, incident)), "mail").leases == (incident,)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def asked() -> Revocation:
 
 
 def test_who_was_asked_once_is_not_asked_again() -> None:
-    assert (unannounced(asked()), unfiled(asked()), untold(asked())) == ([], False, False)
+    assert (unannounced(asked()), unfiled(asked()), unnotified(asked())) == ([], False, False)
 
 
 def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> None:
@@ -177,7 +177,7 @@ def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> Non
 
     assert unannounced(anew) == [anew.changes[-1]]
     assert unfiled(anew)
-    assert untold(anew)
+    assert unnotified(anew)
 
 
 @pytest.mark.parametrize(
@@ -276,16 +276,16 @@ def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
 
 @pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
 def test_trouble_of_our_own_is_told_at_once(reason: Reason) -> None:
-    assert told_at_once(ended(reason))
+    assert mailed_at_once(ended(reason))
 
 
 @pytest.mark.parametrize("reason", [Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED])
 def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
-    assert not told_at_once(ended(reason))
+    assert not mailed_at_once(ended(reason))
 
 
 def test_what_arithmetic_has_proven_is_told_at_once() -> None:
-    assert told_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
+    assert mailed_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
 
 
 # Alerts of other tools
@@ -350,5 +350,5 @@ def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
 def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() -> None:
     record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
 
-    assert (told_at_once(record), confirmed(record)) == (True, False)
+    assert (mailed_at_once(record), confirmed(record)) == (True, False)
     assert confirmed(replace(record, execution=samples.execution()))

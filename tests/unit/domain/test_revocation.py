@@ -8,7 +8,6 @@ from shared.domain.revocation import (
     REOPENED_BY_A_NEW_REPORT,
     STATE_OF,
     Change,
-    Claim,
     Filed,
     Notification,
     Outcome,
@@ -17,6 +16,7 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from tests.support import samples
@@ -124,7 +124,7 @@ def test_a_record_survives_its_json() -> None:
         filed=Filed("7", State.FAILED, Reason.BLOCKED),
         notifications=(Notification(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
         announced=(Change(State.FAILED, NOW, Reason.BLOCKED),),
-        claims=(Claim("mail", LATER),),
+        leases=(StepLease("mail", LATER),),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         sightings=(Sighting("gitlab", None, NOW),),
     )

@@ -8,7 +8,7 @@ from azure.storage.blob import generate_account_sas
 from shared.sas.answers import BadRequest, answer
 from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, OTHER_KEYS, container_url, only, query, signature
 
-LOOSE_ACCOUNT_SAS = generate_account_sas(ACCOUNT, KEYS["key1"], "sco", "r", NOW)
+UNATTRIBUTED_ACCOUNT_SAS = generate_account_sas(ACCOUNT, KEYS["key1"], "sco", "r", NOW)
 
 
 def first(text: str, keys: object = None) -> dict[str, Any]:
@@ -52,8 +52,8 @@ def test_all_fields() -> None:
         (container_url().partition("?")[2], {ACCOUNT: KEYS}, "unknown"),
         (container_url(skoid="o", sktid="t"), {ACCOUNT: KEYS}, "delegation"),
         (container_url(skoid="o", sktid="t"), None, "delegation"),
-        (LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS, ACCOUNT: KEYS}, "key1"),
-        (LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS}, "none"),
+        (UNATTRIBUTED_ACCOUNT_SAS, {"another": OTHER_KEYS, ACCOUNT: KEYS}, "key1"),
+        (UNATTRIBUTED_ACCOUNT_SAS, {"another": OTHER_KEYS}, "none"),
         (query({"sv": "2031-01-01", "sp": "r", "tn": "t"}, signature("x")), {ACCOUNT: KEYS}, "unknown"),
     ],
 )
@@ -61,9 +61,9 @@ def test_who_signed(text: str, keys: object, signed_by: str) -> None:
     assert first(text, keys)["signed_by"] == signed_by
 
 
-def test_a_loose_token_gets_the_account_whose_key_fits() -> None:
-    assert first(LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS, ACCOUNT: KEYS})["account"] == ACCOUNT
-    assert first(LOOSE_ACCOUNT_SAS, {"another": OTHER_KEYS})["account"] is None
+def test_unattributed_token_gets_the_account_that_signed_it() -> None:
+    assert first(UNATTRIBUTED_ACCOUNT_SAS, {"another": OTHER_KEYS, ACCOUNT: KEYS})["account"] == ACCOUNT
+    assert first(UNATTRIBUTED_ACCOUNT_SAS, {"another": OTHER_KEYS})["account"] is None
 
 
 def test_an_end_that_is_missing_is_null() -> None:

@@ -1,4 +1,4 @@
-"""What a token is, told from its parameters, and what exactly was signed."""
+"""The kind of a token by its parameters, and its signed resource."""
 
 from datetime import UTC, datetime
 

@@ -107,7 +107,7 @@ def test_hostile_data_is_a_credential_or_refused(data: object) -> None:
 
 
 @pytest.mark.parametrize("text", [container_url(), f"AccountName={ACCOUNT};AccountKey={KEYS['key2']}"])
-def test_nothing_usable_is_in_a_credential(text: str) -> None:
+def test_credential_has_no_usable_secret(text: str) -> None:
     credential = only(text)
     sig = text.partition("sig=")[2]
     assert (

@@ -1,4 +1,4 @@
-"""The proof token: what the real clients would make, readable and verifiable by ourselves."""
+"""Verification tokens: equal to those of the real clients, and verifiable."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,13 +38,13 @@ def minted(service: Service, resource: str, key: str = KEYS["key2"]) -> str:
 
 
 @pytest.mark.parametrize("service", RESOURCES)
-def test_it_is_https_only_read_only_and_short(service: Service) -> None:
+def test_minted_token_is_https_only_read_only_and_short_lived(service: Service) -> None:
     fields = {name: values[0] for name, values in parse_qs(minted(service, RESOURCES[service])).items()}
     assert (fields["spr"], fields["sp"], fields["se"]) == ("https", "r", "2026-11-21T12:00:00Z")
 
 
 @pytest.mark.parametrize("service", RESOURCES)
-def test_it_verifies(service: Service) -> None:
+def test_minted_token_verifies(service: Service) -> None:
     url = f"https://{ACCOUNT}.{service}.core.windows.net/{RESOURCES[service]}?{minted(service, RESOURCES[service])}"
     assert verify(only(url), account=ACCOUNT, keys=KEYS) == Verification("key2", None)
 

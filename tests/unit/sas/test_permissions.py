@@ -12,7 +12,7 @@ def with_permissions(letters: str) -> str:
 
 
 @pytest.mark.parametrize("letters", ["r", "l", "rl", "f", "e", "rlfe"])
-def test_looking_changes_nothing(letters: str) -> None:
+def test_reading_changes_nothing(letters: str) -> None:
     assert not is_writable(only(with_permissions(letters)))
 
 

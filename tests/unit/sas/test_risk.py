@@ -132,7 +132,7 @@ def test_sentences(parameters: dict[str, str], path: str, service: str, sentence
     assert risk(parameters, path=path, service=service).grants == sentence
 
 
-def test_a_loose_token_is_of_a_storage_account() -> None:
+def test_unattributed_token_is_of_a_storage_account() -> None:
     found = assess(only(query(ALL, signature("x"))), now=NOW)
     assert "file of a storage account," in found.grants
 

@@ -1,4 +1,4 @@
-"""Which key made a token: every version range by hand, every client by its own signatures, every doubt by name."""
+"""The key that signed a token: every version range by hand, and the signatures of every client."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -281,7 +281,7 @@ def test_a_path_style_url_names_the_account_first() -> None:
     assert verified(f"http://10.0.0.4:10000/{A}/c/b?{token}").key == "key2"
 
 
-def test_a_token_newer_than_we_know_is_tried() -> None:
+def test_token_of_a_newer_version_is_verified() -> None:
     text = f"r\n\n{E}\n/blob/{A}/c\n\n\n\n2031-01-01\nc\n\n\n\n\n\n\n"
     url = f"https://{HOST}/c?{query({'sv': '2031-01-01', 'se': E, 'sp': 'r', 'sr': 'c'}, signature(text))}"
     assert verified(url) == Verification("key2", None)
@@ -290,11 +290,11 @@ def test_a_token_newer_than_we_know_is_tried() -> None:
 # What does not verify
 
 
-def test_foreign_keys_do_not_fit() -> None:
+def test_keys_of_another_account_do_not_match() -> None:
     assert verified(container_url(), OTHER_KEYS) == Verification(None, None)
 
 
-def test_another_account_does_not_fit() -> None:
+def test_another_account_does_not_match() -> None:
     assert verify(only(container_url()), account="another", keys=KEYS) == Verification(None, None)
 
 
@@ -302,12 +302,12 @@ def test_another_account_does_not_fit() -> None:
     name=st.sampled_from(["se", "sp", "st", "sip", "spr", "si", "ses", "rscc", "rscd", "rsce", "rscl", "rsct"]),
     value=st.text("abcdefghij", min_size=1, max_size=8),
 )
-def test_a_changed_or_added_field_does_not_fit(name: str, value: str) -> None:
+def test_changed_or_added_field_does_not_match(name: str, value: str) -> None:
     assert verified(container_url(**{name: value})).key is None
 
 
 @given(position=st.integers(0, 42), bit=st.integers(0, 5))
-def test_a_flipped_signature_does_not_fit(position: int, bit: int) -> None:
+def test_changed_signature_does_not_match(position: int, bit: int) -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     text = f"r\n\n{E}\n/blob/{A}/models\n\n\n\n2022-11-02\nc\n\n\n\n\n\n\n"
     sig = signature(text)
@@ -318,11 +318,11 @@ def test_a_flipped_signature_does_not_fit(position: int, bit: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["other", "model", "Models/x", "models2/b"])
-def test_another_resource_does_not_fit(path: str) -> None:
+def test_another_resource_does_not_match(path: str) -> None:
     assert verified(container_url().replace("/models?", f"/{path}?")).key is None
 
 
-def test_keys_that_are_not_base64_fit_nothing_and_break_nothing() -> None:
+def test_malformed_keys_match_nothing() -> None:
     assert verified(container_url(), {"odd": "not base64!", "": "", "é": "é", **KEYS}).key == "key2"
 
 
@@ -339,7 +339,7 @@ def test_a_user_delegation_token_is_not_decidable_from_keys() -> None:
     assert verified(f"https://{HOST}/c?{token}") == Verification(None, Undecidable.DELEGATION)
 
 
-def test_a_service_token_without_its_host_is_loose() -> None:
+def test_service_token_without_its_host_is_unattributed() -> None:
     assert verified(container_url().partition("?")[2]).undecidable is Undecidable.LOOSE
 
 
@@ -368,7 +368,7 @@ def test_a_snapshot_token_without_its_time_has_lost_its_path() -> None:
     assert verified(f"https://{HOST}/c/b?{token}").undecidable is Undecidable.PATH_LOST
 
 
-def test_a_token_newer_than_we_know_that_fits_no_key_is_of_an_unknown_version() -> None:
+def test_newer_token_without_a_matching_key_is_of_an_unknown_version() -> None:
     assert verified(container_url(sv="2031-01-01")).undecidable is Undecidable.UNKNOWN_VERSION
 
 
@@ -383,5 +383,5 @@ def test_a_leaked_key_is_recognized() -> None:
     assert verify(raw_key(KEYS["key1"]), account=ACCOUNT, keys=KEYS) == Verification("key1", None)
 
 
-def test_a_key_that_is_none_of_the_accounts_fits_nothing() -> None:
+def test_key_of_another_account_matches_nothing() -> None:
     assert verify(raw_key(OTHER_KEYS["key1"]), account=ACCOUNT, keys=KEYS) == Verification(None, None)

@@ -1,4 +1,4 @@
-"""Tokens in URLs, in connection strings, and loose: where each is taken to belong."""
+"""Tokens in URLs, in connection strings, and without either: their hosts and paths."""
 
 import pytest
 
@@ -101,7 +101,7 @@ def test_a_table_token_in_a_connection_string_gets_the_tables_endpoint() -> None
     assert place(found) == (f"{ACCOUNT}.table.core.windows.net", None)
 
 
-def test_a_token_in_a_connection_string_without_an_address_is_loose() -> None:
+def test_token_in_a_connection_string_without_an_address_is_unattributed() -> None:
     assert place(only(f"SharedAccessSignature={ACCOUNT_TOKEN}")) == (None, None)
 
 
@@ -128,7 +128,7 @@ def test_a_path_style_endpoint_keeps_its_account() -> None:
         (f'BlobEndpoint=http://127.0.0.1:10000/devstoreaccount1;\nx = "{TOKEN}"', None, None),
     ],
 )
-def test_a_loose_token_belongs_to_the_one_account_that_is_named_near(
+def test_unattributed_token_belongs_to_the_only_account_named_nearby(
     text: str, host: str | None, path: str | None
 ) -> None:
     assert place(only(text)) == (host, path)

@@ -27,7 +27,7 @@ async def taken(here: Place) -> object:
 # At once
 
 
-async def test_an_alert_is_durable_before_it_is_read() -> None:
+async def test_alert_is_enqueued_before_it_is_read() -> None:
     here = place()
     here.tool = Tool(lambda alert: LEAKED if here.queue.sent else Blocked("It was read too early."))
 
@@ -35,7 +35,7 @@ async def test_an_alert_is_durable_before_it_is_read() -> None:
     assert here.queue.sent == [(MESSAGE, 45.0)]
 
 
-async def test_what_was_published_is_taken_back_from_the_queue() -> None:
+async def test_message_of_a_published_alert_is_deleted() -> None:
     here = place()
     await taken(here)
 
@@ -43,7 +43,7 @@ async def test_what_was_published_is_taken_back_from_the_queue() -> None:
     assert [event.id for event in here.topic.events] == [LEAKED[0].fingerprint]
 
 
-async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> None:
+async def test_alert_without_a_credential_publishes_nothing_and_is_done() -> None:
     here = place(())
 
     assert await taken(here) == ()
@@ -51,14 +51,14 @@ async def test_an_alert_without_a_credential_publishes_nothing_and_is_done() -> 
 
 
 @pytest.mark.parametrize("failure", [TransientFailure("GitHub is down."), Blocked("A right is missing.")])
-async def test_what_fails_at_once_is_hastened_in_the_queue(failure: Exception) -> None:
+async def test_failed_alert_is_retried_from_the_queue_without_delay(failure: Exception) -> None:
     here = place(failure)
 
     assert await taken(here) is None
     assert here.queue.done == ["hastened"]
 
 
-async def test_what_takes_long_is_left_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_alert_is_left_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.01)
     here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
 
@@ -66,7 +66,7 @@ async def test_what_takes_long_is_left_to_the_queue(monkeypatch: pytest.MonkeyPa
     assert here.queue.done == ["hastened"]
 
 
-async def test_what_can_not_be_published_is_left_to_the_queue() -> None:
+async def test_unpublished_alert_is_left_to_the_queue() -> None:
     here = place()
     here.topic = Topic(fails=ServiceRequestError("No network."))
 
@@ -74,7 +74,7 @@ async def test_what_can_not_be_published_is_left_to_the_queue() -> None:
     assert here.queue.done == ["hastened"]
 
 
-async def test_what_is_not_durable_is_refused() -> None:
+async def test_alert_that_is_not_durable_raises() -> None:
     here = place()
     here.queue = Queue(fails={"send": TransientFailure("No queue.")})
 
@@ -84,14 +84,14 @@ async def test_what_is_not_durable_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("answer", "what"), [(LEAKED, "take_back"), (Blocked("No right."), "hasten")])
-async def test_a_message_that_can_not_be_changed_comes_up_by_itself(answer: object, what: str) -> None:
+async def test_message_that_can_not_be_changed_becomes_visible_by_itself(answer: object, what: str) -> None:
     here = place(answer)
     here.queue = Queue(fails={what: TransientFailure("No queue.")})
 
     await taken(here)
 
 
-async def test_a_page_of_alerts_is_read_side_by_side_and_answered_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_page_of_alerts_is_read_concurrently_within_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.sources.alert_reader._INLINE", 0.05)
     here = Place(tool=Tool(lambda alert: asyncio.Event().wait()))
     page = [replace(ALERT, alert=str(number)) for number in range(1, 101)]
@@ -104,7 +104,7 @@ async def test_a_page_of_alerts_is_read_side_by_side_and_answered_in_time(monkey
     assert {delay for _, delay in here.queue.sent} == {0.0, 45.0}
 
 
-async def test_an_alert_twice_in_a_report_is_read_once() -> None:
+async def test_duplicate_alert_is_read_once() -> None:
     here = place()
     await here.alerts.take([ALERT, ALERT])
 
@@ -115,7 +115,7 @@ async def test_an_alert_twice_in_a_report_is_read_once() -> None:
 # From the queue
 
 
-async def test_an_alert_from_the_queue_is_published() -> None:
+async def test_alert_from_the_queue_is_published() -> None:
     here = place()
     await here.alerts.resume(MESSAGE)
 
@@ -130,14 +130,14 @@ async def test_an_alert_from_the_queue_is_published() -> None:
         (Throttled("Too many.", retry_after=90.0), 2, 90.0),
     ],
 )
-async def test_what_passes_is_tried_again_later_and_later(failure: Exception, attempt: int, delay: float) -> None:
+async def test_transient_failure_is_retried_with_backoff(failure: Exception, attempt: int, delay: float) -> None:
     here = place(failure)
     await here.alerts.resume(AlertMessage(ALERT, NOW, attempt))
 
     assert here.queue.sent == [(AlertMessage(ALERT, NOW, attempt + 1), delay)]
 
 
-async def test_what_only_a_person_can_mend_is_given_up_with_the_reason_and_no_secret_in_it() -> None:
+async def test_blocked_alert_becomes_a_dead_letter_with_a_redacted_reason() -> None:
     here = place(Blocked(f"GitHub hides it. {samples.account_sas()}"))
     await here.alerts.resume(MESSAGE)
 
@@ -146,7 +146,7 @@ async def test_what_only_a_person_can_mend_is_given_up_with_the_reason_and_no_se
     assert "sig=REDACTED" in message.failure
 
 
-async def test_after_a_day_it_is_given_up() -> None:
+async def test_alert_becomes_a_dead_letter_after_a_day() -> None:
     here = place(TransientFailure("GitHub is down."))
     here.clock.now = NOW + timedelta(hours=24, seconds=1)
     await here.alerts.resume(MESSAGE)
@@ -154,9 +154,9 @@ async def test_after_a_day_it_is_given_up() -> None:
     assert [message.failure for message in here.queue.given_up] == ["GitHub is down."]
 
 
-async def test_an_alert_of_a_tool_that_is_not_set_up_is_given_up() -> None:
+async def test_alert_of_an_unconfigured_tool_becomes_a_dead_letter() -> None:
     here = Place(tool=None)
     await here.alerts.resume(MESSAGE)
 
     [message] = here.queue.given_up
-    assert message.failure.startswith("GitHub alert 42 of contoso/x can't be read: the settings")
+    assert message.failure.startswith("GitHub alert 42 of contoso/x can't be read: its tool is not configured")

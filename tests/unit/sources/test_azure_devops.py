@@ -43,7 +43,7 @@ def read(payload: object) -> object:
     return azure_devops.read(payload, organization="contoso")
 
 
-def test_a_hook_names_an_alert() -> None:
+def test_hook_names_an_alert() -> None:
     assert read(hook()) == Alert(ALERT)
     assert read(hook("ms.vss-alerts.alert-state-changed-event")) == Alert(ALERT)
     assert read(hook(repositoryId=None, repository={"id": AZURE_DEVOPS_REPOSITORY})) == Alert(ALERT)
@@ -60,7 +60,7 @@ def test_a_hook_names_an_alert() -> None:
         (hook(alertType="code"), Skip.OTHER_SECRET),
     ],
 )
-def test_other_hooks_are_no_reports(payload: object, why: Skip) -> None:
+def test_other_hooks_are_ignored(payload: object, why: Skip) -> None:
     assert read(payload) == Skipped(why)
 
 
@@ -77,7 +77,7 @@ def test_other_hooks_are_no_reports(payload: object, why: Skip) -> None:
         hook() | {"resourceContainers": {"project": {"id": "shop"}}},
     ],
 )
-def test_a_hook_that_names_no_alert_is_invalid(payload: object) -> None:
+def test_hook_without_an_alert_is_invalid(payload: object) -> None:
     assert isinstance(read(payload), Invalid)
 
 
@@ -109,7 +109,7 @@ async def place(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
 
 
 @pytest.mark.parametrize("leak", [LEAK, samples.connection_string()])
-async def test_an_alert_is_read_with_its_secret(place: Place, leak: str) -> None:
+async def test_alert_is_read_with_its_secret(place: Place, leak: str) -> None:
     place.alert(leak)
     [finding] = await place.tool().read(ALERT, FOUND)
 
@@ -120,12 +120,12 @@ async def test_an_alert_is_read_with_its_secret(place: Place, leak: str) -> None
     )
 
 
-async def test_an_alert_that_is_not_there_is_not_found(place: Place) -> None:
+async def test_missing_alert_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound, match="Reading Azure DevOps alert 1"):
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_without_the_permission_a_person_is_needed(place: Place) -> None:
+async def test_missing_permission_is_blocked(place: Place) -> None:
     place.alert(LEAK)
     place.identity = "reader"
 
@@ -133,7 +133,7 @@ async def test_without_the_permission_a_person_is_needed(place: Place) -> None:
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_an_alert_is_dismissed_as_fixed_as_often_as_it_takes(place: Place) -> None:
+async def test_alert_is_dismissed_as_fixed_idempotently(place: Place) -> None:
     alert = place.alert(LEAK)
     for _ in range(2):
         said = await place.tool().close(ALERT, "Revoked.")
@@ -170,7 +170,7 @@ class Answers:
         {"accountName": samples.ACCOUNT, "accountKey": samples.KEYS["key1"]},
     ],
 )
-async def test_the_secret_is_found_wherever_the_fingerprint_has_it(value: object) -> None:
+async def test_secret_is_found_in_any_field_of_the_fingerprint(value: object) -> None:
     tool = AzureDevOps(Answers(fingerprint(value)))  # type: ignore[arg-type]
     [finding] = await tool.read(ALERT, FOUND)
 
@@ -179,6 +179,6 @@ async def test_the_secret_is_found_wherever_the_fingerprint_has_it(value: object
 
 
 @pytest.mark.parametrize("alert", [None, 7, [], {}, {"validationFingerprints": []}, {"truncatedSecret": "abc"}])
-async def test_an_alert_without_its_secret_is_for_a_person(alert: object) -> None:
-    with pytest.raises(Blocked, match="Report the leak by hand"):
+async def test_alert_without_its_secret_is_blocked(alert: object) -> None:
+    with pytest.raises(Blocked, match="Report the leak yourself"):
         await AzureDevOps(Answers(alert)).read(ALERT, FOUND)  # type: ignore[arg-type]

@@ -31,12 +31,12 @@ FOUND = Found(lambda: datetime.now(UTC))
 AUTOMATION = {"AlertType": "Storage.Blob_AccountSas.UnusualExternalAccess", "SystemAlertId": PROVIDERS_NAME}
 
 
-def test_an_alert_of_graph_and_one_of_an_automation_name_themselves() -> None:
+def test_alerts_of_graph_and_of_an_automation_are_named() -> None:
     assert defender.read({"id": NAME, "serviceSource": "x"}) == [Alert(ALERT)]
     assert defender.read(AUTOMATION) == [Alert(BY_PROVIDER)]
 
 
-def test_a_page_of_alerts_is_read_one_by_one() -> None:
+def test_page_of_alerts_has_one_entry_for_each() -> None:
     entries = defender.read({"value": [{"id": NAME}, 7, AUTOMATION | {"AlertType": "Storage.Blob_TorAnomaly"}, {}]})
 
     assert entries[0] == Alert(ALERT)
@@ -48,7 +48,7 @@ def test_a_page_of_alerts_is_read_one_by_one() -> None:
 @pytest.mark.parametrize(
     "payload", [7, [], {"id": 7}, {"id": "../x"}, {"id": "x" * 101}, AUTOMATION | {"SystemAlertId": None}]
 )
-def test_what_names_no_alert_is_invalid(payload: object) -> None:
+def test_payload_without_an_alert_is_invalid(payload: object) -> None:
     assert [type(entry) for entry in defender.read(payload)] == [Invalid]
 
 
@@ -86,7 +86,7 @@ async def place() -> AsyncIterator[Place]:
 
 
 @pytest.mark.parametrize("reference", [ALERT, BY_PROVIDER], ids=["its id", "its provider's id"])
-async def test_an_alert_says_which_key_signed_the_token(place: Place, reference: AlertReference) -> None:
+async def test_alert_names_the_key_that_signed_the_token(place: Place, reference: AlertReference) -> None:
     made = place.alert()
     [finding] = await place.tool().read(reference, FOUND)
 
@@ -112,7 +112,7 @@ async def test_two_alerts_about_one_token_are_one_finding(place: Place) -> None:
 
 
 @pytest.mark.parametrize("signed_with", ["key1", "Key1", "KEY 1", "storage key-1", "key_1"])
-async def test_the_key_is_known_however_it_is_written(place: Place, signed_with: str) -> None:
+async def test_key_is_read_in_every_spelling(place: Place, signed_with: str) -> None:
     place.alert(signed_with=signed_with)
     [finding] = await place.tool().read(ALERT, FOUND)
 
@@ -129,14 +129,14 @@ async def test_the_key_is_known_however_it_is_written(place: Place, signed_with:
         {"account_id": samples.ACCOUNT_ID.replace("Microsoft.Storage", "Microsoft.Evil")},
     ],
 )
-async def test_an_alert_that_does_not_say_which_key_is_for_a_person(place: Place, changed: dict[str, str]) -> None:
+async def test_alert_that_does_not_name_the_key_is_blocked(place: Place, changed: dict[str, str]) -> None:
     place.alert(**changed)
 
-    with pytest.raises(Blocked, match="order the rotation of the key by hand"):
+    with pytest.raises(Blocked, match="order the rotation of the key"):
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_a_hash_in_another_form_is_left_out(place: Place) -> None:
+async def test_malformed_hash_is_ignored(place: Place) -> None:
     place.alert(signature_sha256="deadbeef")
     [finding] = await place.tool().read(ALERT, FOUND)
 
@@ -144,21 +144,21 @@ async def test_a_hash_in_another_form_is_left_out(place: Place) -> None:
     assert finding.evidence.signature_sha256 is None
 
 
-async def test_an_alert_that_graph_does_not_know_is_not_found(place: Place) -> None:
+async def test_alert_unknown_to_graph_is_not_found(place: Place) -> None:
     place.alert(id="another", provider_id="another")
 
     with pytest.raises(NotFound):
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_without_the_right_a_person_is_told_which(place: Place) -> None:
+async def test_missing_right_is_named(place: Place) -> None:
     place.alert()
 
     with pytest.raises(Blocked, match=r"SecurityAlert\.Read\.All"):
         await place.tool("reader").read(ALERT, FOUND)
 
 
-async def test_an_alert_is_commented_on_and_resolved_as_a_true_positive(place: Place) -> None:
+async def test_alert_is_commented_on_and_resolved_as_a_true_positive(place: Place) -> None:
     alert = place.alert()
     said = await place.tool().close(ALERT, "Revoked.")
 
@@ -166,7 +166,7 @@ async def test_an_alert_is_commented_on_and_resolved_as_a_true_positive(place: P
     assert said == f"Defender alert {NAME} was resolved as a true positive."
 
 
-async def test_what_is_resolved_already_gets_no_second_comment(place: Place) -> None:
+async def test_resolved_alert_gets_no_second_comment(place: Place) -> None:
     alert = place.alert()
     for _ in range(2):
         await place.tool().close(ALERT, "Revoked.")

@@ -1,4 +1,4 @@
-"""GitHub's webhooks (pure), and its alerts, read and closed over the stand-in of its API."""
+"""GitHub webhooks (pure), and GitHub alerts, over the stand-in of its API."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -33,23 +33,23 @@ FOUND = Found(lambda: datetime.now(UTC))
 
 @pytest.mark.parametrize("event", github.EVENTS)
 @pytest.mark.parametrize("action", ["created", "reopened", "publicly_leaked"])
-def test_a_webhook_names_an_alert(event: str, action: str) -> None:
+def test_webhook_names_an_alert(event: str, action: str) -> None:
     entry = github.read(event, github_payload(action=action), types=TYPES)
 
     assert entry == Alert(AlertReference(AlertSource.GITHUB, "contoso/x", "42"))
 
 
 @pytest.mark.parametrize("action", ["resolved", "revoked", "validated", None, 7, []])
-def test_what_people_do_with_an_alert_is_no_report(action: object) -> None:
+def test_changes_of_an_alert_are_ignored(action: object) -> None:
     assert github.read(github.EVENTS[0], github_payload(action=action), types=TYPES) == Skipped(Skip.OTHER_EVENT)
 
 
 @pytest.mark.parametrize("event", ["ping", "push", ""])
-def test_other_webhooks_are_no_reports(event: str) -> None:
+def test_other_webhooks_are_ignored(event: str) -> None:
     assert github.read(event, github_payload(), types=TYPES) == Skipped(Skip.OTHER_EVENT)
 
 
-def test_secrets_of_other_services_are_not_even_read() -> None:
+def test_secrets_of_other_services_are_ignored() -> None:
     alert = {"number": 42, "secret_type": "adafruit_io_key"}
 
     assert github.read(github.EVENTS[0], github_payload(alert=alert), types=TYPES) == Skipped(Skip.OTHER_SECRET)
@@ -70,7 +70,7 @@ def test_secrets_of_other_services_are_not_even_read() -> None:
         github_payload(alert={"secret_type": TYPES[0]}),
     ],
 )
-def test_a_webhook_that_names_no_alert_is_invalid(payload: object) -> None:
+def test_webhook_without_an_alert_is_invalid(payload: object) -> None:
     assert isinstance(github.read(github.EVENTS[0], payload, types=TYPES), Invalid)
 
 
@@ -109,7 +109,7 @@ async def place() -> AsyncIterator[Place]:
 
 
 @pytest.mark.parametrize("leak", [samples.account_sas(), samples.blob_sas(), samples.queue_sas()])
-async def test_the_lines_around_a_bare_token_give_its_address(place: Place, leak: str) -> None:
+async def test_host_of_a_bare_token_is_read_from_the_surrounding_lines(place: Place, leak: str) -> None:
     place.alert(leak)
     [finding] = await place.github().read(ALERT, FOUND)
 
@@ -118,7 +118,7 @@ async def test_the_lines_around_a_bare_token_give_its_address(place: Place, leak
     assert finding.url == f"https://github.com/{REPOSITORY}/security/secret-scanning/1"
 
 
-async def test_a_secret_with_its_address_is_not_looked_for_in_files(place: Place) -> None:
+async def test_secret_with_its_host_needs_no_file(place: Place) -> None:
     leak = samples.connection_string()
     place.alert(leak)
     [finding] = await place.github().read(ALERT, FOUND)
@@ -127,7 +127,7 @@ async def test_a_secret_with_its_address_is_not_looked_for_in_files(place: Place
     assert place.calls("locations") == []
 
 
-async def test_other_secrets_near_by_have_alerts_of_their_own(place: Place) -> None:
+async def test_other_secrets_in_the_surrounding_lines_are_ignored(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     alert.file += f"\n{samples.blob_sas()}\n"
     found = await place.github().read(ALERT, FOUND)
@@ -135,7 +135,7 @@ async def test_other_secrets_near_by_have_alerts_of_their_own(place: Place) -> N
     assert [finding.credential for finding in found] == [samples.leak(samples.account_sas())]
 
 
-async def test_a_token_in_no_file_stays_without_an_address_and_is_told_of(place: Place) -> None:
+async def test_token_in_no_file_is_an_unattributed_finding(place: Place) -> None:
     place.alert(samples.account_sas()).file = ""
     [finding] = await place.github().read(ALERT, FOUND)
 
@@ -143,32 +143,32 @@ async def test_a_token_in_no_file_stays_without_an_address_and_is_told_of(place:
     assert finding.credential.host is None
 
 
-async def test_a_secret_of_another_kind_is_nothing(place: Place) -> None:
+async def test_secret_of_another_kind_has_no_finding(place: Place) -> None:
     place.alert(samples.account_sas()).secret = "hello"
 
     assert await place.github().read(ALERT, FOUND) == ()
 
 
-async def test_an_alert_whose_secret_is_hidden_is_for_a_person(place: Place) -> None:
+async def test_alert_with_a_hidden_secret_is_blocked(place: Place) -> None:
     place.alert(samples.account_sas()).secret = ""
 
-    with pytest.raises(Blocked, match="GitHub alert 1 of contoso/robust-models holds no secret"):
+    with pytest.raises(Blocked, match="GitHub alert 1 of contoso/robust-models has no secret"):
         await place.github().read(ALERT, FOUND)
 
 
-async def test_an_alert_that_is_not_there_is_not_found(place: Place) -> None:
+async def test_missing_alert_is_not_found(place: Place) -> None:
     place.alert(samples.account_sas())
 
     with pytest.raises(NotFound):
         await place.github().read(AlertReference(AlertSource.GITHUB, REPOSITORY, "7"), FOUND)
 
 
-async def test_a_repository_without_the_app_is_not_found(place: Place) -> None:
+async def test_repository_without_the_app_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound):
         await place.github().read(AlertReference(AlertSource.GITHUB, "fabrikam/x", "1"), FOUND)
 
 
-async def test_signing_in_is_done_once_an_hour_and_purpose(place: Place) -> None:
+async def test_installation_token_is_cached_by_permissions(place: Place) -> None:
     place.alert(samples.account_sas())
     now = datetime.now(UTC)
     there = place.github(clock=lambda: now)
@@ -183,7 +183,7 @@ async def test_signing_in_is_done_once_an_hour_and_purpose(place: Place) -> None
     assert len(place.calls("/robust-models/installation")) == 3
 
 
-async def test_a_key_that_is_none_is_told_of_without_being_repeated(place: Place) -> None:
+async def test_invalid_private_key_is_blocked_and_not_quoted(place: Place) -> None:
     place.alert(samples.account_sas())
     place.key = "not a key at all"
 
@@ -193,7 +193,7 @@ async def test_a_key_that_is_none_is_told_of_without_being_repeated(place: Place
     assert place.wire.sent == []
 
 
-async def test_a_key_may_be_written_in_one_line(place: Place) -> None:
+async def test_private_key_is_accepted_in_one_line(place: Place) -> None:
     import base64
 
     place.alert(samples.account_sas())
@@ -202,7 +202,7 @@ async def test_a_key_may_be_written_in_one_line(place: Place) -> None:
     assert await place.github().read(ALERT, FOUND)
 
 
-async def test_another_apps_key_is_refused(place: Place) -> None:
+async def test_key_of_another_app_is_refused(place: Place) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -219,7 +219,7 @@ async def test_another_apps_key_is_refused(place: Place) -> None:
 # Closing
 
 
-async def test_an_alert_is_resolved_as_revoked_with_a_comment(place: Place) -> None:
+async def test_alert_is_resolved_as_revoked_with_a_comment(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     said = await place.github().close(ALERT, "Revoked.")
 
@@ -227,7 +227,7 @@ async def test_an_alert_is_resolved_as_revoked_with_a_comment(place: Place) -> N
     assert said == "GitHub alert 1 of contoso/robust-models was resolved as revoked."
 
 
-async def test_an_alert_that_somebody_closed_as_harmless_is_resolved_as_revoked_all_the_same(place: Place) -> None:
+async def test_alert_closed_with_another_resolution_is_resolved_as_revoked(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     alert.state, alert.resolution = "resolved", "false_positive"
     await place.github().close(ALERT, "Revoked.")
@@ -235,7 +235,7 @@ async def test_an_alert_that_somebody_closed_as_harmless_is_resolved_as_revoked_
     assert alert.resolution == "revoked"
 
 
-async def test_what_is_resolved_as_revoked_already_is_left_as_it_is(place: Place) -> None:
+async def test_alert_resolved_as_revoked_is_not_changed(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     alert.state, alert.resolution, alert.comment = "resolved", "revoked", "By hand."
     await place.github().close(ALERT, "Revoked.")
@@ -244,7 +244,7 @@ async def test_what_is_resolved_as_revoked_already_is_left_as_it_is(place: Place
     assert not [call for call in place.calls() if call.startswith("PATCH")]
 
 
-async def test_an_answer_that_is_no_json_passes(place: Place) -> None:
+async def test_response_without_json_is_a_transient_failure(place: Place) -> None:
     from starlette.responses import Response
 
     wire = Transport(Response("<html>", media_type="text/html"))

@@ -33,7 +33,7 @@ def only(source: str, payload: object) -> Text:
 
 
 @pytest.mark.parametrize("source", READERS)
-def test_a_payload_with_every_field_of_the_tool_holds_its_leak(source: str) -> None:
+def test_full_payload_of_the_tool_has_its_leak(source: str) -> None:
     entry = only(source, PAYLOADS[source](LEAK))
 
     assert extract(entry.text) == (samples.leak(LEAK),)
@@ -42,7 +42,7 @@ def test_a_payload_with_every_field_of_the_tool_holds_its_leak(source: str) -> N
 
 
 @pytest.mark.parametrize("source", READERS)
-def test_fields_of_a_later_version_change_nothing(source: str) -> None:
+def test_unknown_fields_are_ignored(source: str) -> None:
     payload = PAYLOADS[source](LEAK)
     item = payload[0] if isinstance(payload, list) else payload
     item["later"] = {"nested": [1, None, {"deep": True}]}
@@ -51,13 +51,13 @@ def test_fields_of_a_later_version_change_nothing(source: str) -> None:
 
 
 @pytest.mark.parametrize("source", READERS)
-def test_a_leak_stays_out_of_every_repr(source: str) -> None:
+def test_repr_has_no_secret(source: str) -> None:
     assert "sig=" not in repr(only(source, PAYLOADS[source](LEAK)))
 
 
 @pytest.mark.parametrize("source", READERS)
 @pytest.mark.parametrize("body", [b"\xff", b"[" * 50_000])
-def test_what_is_no_text_at_all_is_refused_as_a_whole_or_line_by_line(source: str, body: bytes) -> None:
+def test_malformed_bytes_are_refused_or_invalid(source: str, body: bytes) -> None:
     try:
         entries = read(source, body)
     except (InvalidPayload, InvalidRequest):
@@ -78,7 +78,7 @@ def test_what_is_no_text_at_all_is_refused_as_a_whole_or_line_by_line(source: st
         ("cloudevents", "text"),
     ],
 )
-def test_a_payload_of_another_tool_is_refused_as_a_whole(source: str, payload: object) -> None:
+def test_payload_of_another_tool_is_refused(source: str, payload: object) -> None:
     with pytest.raises(InvalidPayload):
         read(source, payload)
 
@@ -86,18 +86,18 @@ def test_a_payload_of_another_tool_is_refused_as_a_whole(source: str, payload: o
 # TruffleHog
 
 
-def test_trufflehog_writes_a_result_a_line_and_one_bad_line_costs_no_other() -> None:
+def test_malformed_trufflehog_line_is_invalid_alone() -> None:
     line = json.dumps(PAYLOADS["trufflehog"](LEAK))
     entries = list(trufflehog.read(f"{line}\n\n{{not json\n7\n{line}\r\n".encode()))
 
     assert [type(entry) for entry in entries] == [Text, Invalid, Invalid, Text]
 
 
-def test_an_array_of_trufflehogs_results_is_taken_as_well() -> None:
+def test_array_of_trufflehog_results_is_read() -> None:
     assert len(read("trufflehog", [PAYLOADS["trufflehog"](LEAK)] * 3)) == 3
 
 
-def test_trufflehog_splits_the_token_off_its_url_and_they_are_joined_again() -> None:
+def test_trufflehog_token_is_joined_with_its_url() -> None:
     url, _, token = LEAK.partition("?")
 
     assert only("trufflehog", {"Raw": url, "RawV2": f"{url}{token}"}).text == LEAK
@@ -105,14 +105,14 @@ def test_trufflehog_splits_the_token_off_its_url_and_they_are_joined_again() -> 
     assert only("trufflehog", {"Raw": "x", "SecretParts": {"url": url, "key": token}}).text == LEAK
 
 
-def test_trufflehogs_storage_keys_have_their_account() -> None:
+def test_trufflehog_storage_key_has_its_account() -> None:
     pair = json.dumps({"accountName": samples.ACCOUNT, "accountKey": KEY})
     [credential] = extract(only("trufflehog", {"Raw": KEY, "RawV2": pair}).text)
 
     assert (credential.account, credential.kind) == (samples.ACCOUNT, "account_key")
 
 
-def test_what_trufflehog_masked_is_ignored() -> None:
+def test_redacted_trufflehog_result_is_ignored() -> None:
     assert read("trufflehog", {"Raw": "", "Redacted": "https://x/****"}) == [Skipped(Skip.REDACTED)]
 
 
@@ -128,30 +128,30 @@ def test_what_trufflehog_masked_is_ignored() -> None:
         ({}, None),
     ],
 )
-def test_trufflehog_says_where(place: dict[str, Any], url: str | None) -> None:
+def test_trufflehog_result_has_its_location(place: dict[str, Any], url: str | None) -> None:
     assert only("trufflehog", {"Raw": LEAK, "SourceMetadata": {"Data": place}}).url == url
 
 
 # Gitleaks
 
 
-def test_gitleaks_match_is_the_text_where_it_holds_the_secret_and_else_both_are() -> None:
+def test_gitleaks_match_is_used_if_it_contains_the_secret() -> None:
     assert only("gitleaks", [{"Match": f"url={LEAK}", "Secret": LEAK}]).text == f"url={LEAK}"
     assert only("gitleaks", [{"Match": "cut off", "Secret": LEAK}]).text == f"cut off\n{LEAK}"
     assert only("gitleaks", [{"Match": LEAK}]).text == LEAK
 
 
-def test_what_gitleaks_masked_is_ignored() -> None:
+def test_redacted_gitleaks_finding_is_ignored() -> None:
     assert read("gitleaks", [{"Match": "url=REDACTED", "Secret": "REDACTED"}]) == [Skipped(Skip.REDACTED)]
 
 
-def test_gitleaks_says_where() -> None:
+def test_gitleaks_finding_has_its_location() -> None:
     assert only("gitleaks", [{"Secret": LEAK, "File": "a.py", "StartLine": 3}]).url == "a.py:3"
     assert only("gitleaks", [{"Secret": LEAK, "File": "a.py"}]).url == "a.py"
     assert only("gitleaks", [{"Secret": LEAK, "Link": "https://x", "File": "a.py"}]).url == "https://x"
 
 
-def test_a_gitleaks_report_without_findings_is_empty() -> None:
+def test_gitleaks_report_without_findings_is_empty() -> None:
     assert read("gitleaks", []) == []
     assert read("gitleaks", None) == []
 
@@ -167,22 +167,22 @@ def place(**region: object) -> dict[str, Any]:
     return {"physicalLocation": {"artifactLocation": {"uri": "a.py"}} | region}
 
 
-def test_the_wider_snippet_comes_first_since_it_has_the_address() -> None:
+def test_wider_sarif_snippet_comes_first() -> None:
     region, context = {"snippet": {"text": "?sig=x"}}, {"snippet": {"text": LEAK}}
     result = {"locations": [place(region=region, contextRegion=context)], "message": {"text": "Found."}}
 
     assert only("sarif", run(result)).text == f"{LEAK}\n?sig=x\nFound."
 
 
-def test_a_message_alone_may_hold_the_leak() -> None:
+def test_sarif_message_is_read() -> None:
     assert only("sarif", run({"message": {"markdown": LEAK}})).text == LEAK
 
 
-def test_a_result_without_any_text_is_invalid() -> None:
+def test_sarif_result_without_text_is_invalid() -> None:
     assert isinstance(read("sarif", run({"locations": [place()]}))[0], Invalid)
 
 
-def test_every_run_is_read_and_a_bad_one_costs_no_other() -> None:
+def test_malformed_sarif_run_is_invalid_alone() -> None:
     log = {"runs": [7, {"results": [7, {"message": {"text": LEAK}}]}]}
 
     assert [type(entry) for entry in read("sarif", log)] == [Invalid, Invalid, Text]
@@ -196,7 +196,7 @@ def test_every_run_is_read_and_a_bad_one_costs_no_other() -> None:
         ("https://x/a.py", 5, "https://github.com/x/y", "https://x/a.py:5"),
     ],
 )
-def test_sarif_says_where(uri: str, line: int | None, repository: str | None, url: str) -> None:
+def test_sarif_result_has_its_location(uri: str, line: int | None, repository: str | None, url: str) -> None:
     region = {"snippet": {"text": LEAK}} | ({"startLine": line} if line else {})
     result = {"locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": region}}]}
     control = [{"repositoryUri": repository}] if repository else [7]
@@ -204,7 +204,7 @@ def test_sarif_says_where(uri: str, line: int | None, repository: str | None, ur
     assert only("sarif", run(result, versionControlProvenance=control)).url == url
 
 
-def test_sarif_says_at_least_which_repository() -> None:
+def test_sarif_result_without_location_has_its_repository() -> None:
     control = [{"repositoryUri": "https://github.com/x/y"}]
 
     assert (
@@ -220,23 +220,23 @@ def event(**changed: object) -> dict[str, Any]:
     return PAYLOADS["cloudevents"](LEAK) | changed  # type: ignore[no-any-return]
 
 
-def test_a_batch_of_events_is_read_one_by_one() -> None:
+def test_batch_of_events_has_one_entry_for_each() -> None:
     assert [type(entry) for entry in read("cloudevents", [event(), 7, event(data=7)])] == [Text, Invalid, Invalid]
 
 
-def test_an_event_of_ours_about_a_revocation_is_ignored() -> None:
+def test_own_event_about_a_revocation_is_ignored() -> None:
     assert read("cloudevents", event(type="Sasquash.Revocation.Proven.v1")) == [Skipped(Skip.OTHER_EVENT)]
 
 
-def test_a_finding_without_a_secret_proves_nothing_from_outside() -> None:
+def test_event_without_a_secret_is_invalid() -> None:
     [entry] = read("cloudevents", event(data=samples.finding().to_data()))
 
     assert isinstance(entry, Invalid)
-    assert "on the topic itself" in entry.why
+    assert "on the Event Grid topic" in entry.why
 
 
 @pytest.mark.parametrize("missing", ["id", "type"])
-def test_an_event_without_what_every_event_has_is_invalid(missing: str) -> None:
+def test_event_without_required_attributes_is_invalid(missing: str) -> None:
     cut = {name: value for name, value in event().items() if name != missing}
 
     assert isinstance(read("cloudevents", cut)[0], Invalid)
@@ -245,18 +245,18 @@ def test_an_event_without_what_every_event_has_is_invalid(missing: str) -> None:
 # The generic form
 
 
-def test_the_generic_form_says_where_and_when() -> None:
+def test_generic_finding_has_location_and_time() -> None:
     finding = {"text": LEAK, "url": "https://x", "detected_at": "2026-11-20"}
 
     assert only("wiz", {"findings": [finding]}) == Text(LEAK, "https://x", "2026-11-20")
 
 
 @pytest.mark.parametrize("text", [None, "", 7, [LEAK]])
-def test_a_finding_without_a_text_is_invalid(text: object) -> None:
+def test_generic_finding_without_text_is_invalid(text: object) -> None:
     assert isinstance(read("wiz", {"findings": [{"text": text}]})[0], Invalid)
 
 
-def test_readers_of_files_do_not_follow_what_they_read() -> None:
+def test_text_readers_make_no_requests() -> None:
     """A module that reads hostile files has no way out of the process."""
     for module in (trufflehog, gitleaks, sarif, generic, cloudevents):
         assert not {"httpx", "aiohttp", "rest", "Rest"} & set(vars(module))

@@ -1,4 +1,4 @@
-"""Whom an access token is believed, and each way in which it is not."""
+"""Valid access tokens, and each way in which one is invalid."""
 
 import base64
 import hashlib
@@ -38,14 +38,14 @@ def bearer(text: str) -> str:
 # Who it is
 
 
-async def test_a_good_token_names_the_caller_and_the_roles() -> None:
+async def test_valid_token_names_caller_and_roles() -> None:
     who = await access_tokens().check(bearer(token(roles=["Sasquash.Reader", "Sasquash.Approver"])))
 
     assert who.caller == Caller(NAME, OBJECT_ID)
     assert who.roles == {Role.READER, Role.APPROVER}
 
 
-async def test_a_token_of_version_2_is_as_good() -> None:
+async def test_token_of_version_2_is_valid() -> None:
     issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
     text = token(without="appid", iss=issuer, ver="2.0", azp=APP_ID, upn=None, preferred_username=NAME)
 
@@ -53,7 +53,7 @@ async def test_a_token_of_version_2_is_as_good() -> None:
 
 
 @pytest.mark.parametrize("cloud", list(CLOUDS))
-async def test_the_issuers_are_those_of_the_cloud(cloud: str) -> None:
+async def test_issuers_are_those_of_the_cloud(cloud: str) -> None:
     tokens = access_tokens(cloud=cloud)
 
     for issuer in CLOUDS[cloud].token_issuers:  # type: ignore[index]
@@ -76,7 +76,7 @@ async def test_the_issuers_are_those_of_the_cloud(cloud: str) -> None:
         ({"upn": "a" * 300}, "a" * 200),
     ],
 )
-async def test_the_name_is_the_persons_or_the_apps_and_can_be_shown(claims: dict[str, object], name: str) -> None:
+async def test_caller_has_a_printable_name(claims: dict[str, object], name: str) -> None:
     assert (await access_tokens().check(bearer(token(**claims)))).caller.name == name
 
 
@@ -84,23 +84,23 @@ async def test_the_name_is_the_persons_or_the_apps_and_can_be_shown(claims: dict
     "roles",
     [None, [], "Sasquash.Approver", {"Sasquash.Approver": 1}, ["sasquash.approver"], ["Other.Role", 1, None, ["x"]]],
 )
-async def test_without_a_role_that_we_know_the_caller_has_none(roles: object) -> None:
+async def test_unknown_roles_are_ignored(roles: object) -> None:
     assert (await access_tokens().check(bearer(token(roles=roles)))).roles == frozenset()
 
 
 @pytest.mark.parametrize("audience", ["api://sasquash", "api://sasquash/", OTHER])
-async def test_the_token_may_be_for_any_audience_of_the_settings(audience: str) -> None:
+async def test_token_for_any_configured_audience_is_valid(audience: str) -> None:
     tokens = access_tokens(api_audiences=f"api://sasquash,{OTHER}")
 
     await tokens.check(bearer(token(aud=audience)))
 
 
 @pytest.mark.parametrize("header", ["bearer {}", "BEARER {}", "Bearer   {}  "])
-async def test_the_scheme_is_read_as_http_has_it(header: str) -> None:
+async def test_scheme_is_case_insensitive(header: str) -> None:
     await access_tokens().check(header.format(token()))
 
 
-async def test_a_clock_that_is_a_little_ahead_does_no_harm() -> None:
+async def test_small_clock_skew_is_accepted() -> None:
     await access_tokens().check(bearer(token(nbf=int(NOW.timestamp()) + 20)))
 
 
@@ -108,7 +108,7 @@ async def test_a_clock_that_is_a_little_ahead_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", f"Token {'a.b.c'}"])
-async def test_without_a_bearer_token_nobody_is_there(header: str | None) -> None:
+async def test_missing_bearer_token_is_refused(header: str | None) -> None:
     with pytest.raises(MissingToken):
         await access_tokens().check(header)
 
@@ -190,7 +190,7 @@ BAD = FORGED | {name: (lambda changed=changed: token(**changed)) for name, chang
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_token_with_a_fault_is_refused_and_not_repeated(name: str) -> None:
+async def test_invalid_token_is_refused_and_not_quoted(name: str) -> None:
     made = BAD[name]
     text = made() if callable(made) else made
 
@@ -202,12 +202,12 @@ async def test_a_token_with_a_fault_is_refused_and_not_repeated(name: str) -> No
     assert refused.value.__cause__ is None
 
 
-async def test_without_audiences_in_the_settings_every_token_is_refused() -> None:
+async def test_no_token_is_valid_without_configured_audiences() -> None:
     with pytest.raises(Unauthenticated, match="SASQUASH_API_AUDIENCES"):
         await access_tokens(api_audiences="").check(bearer(token()))
 
 
-async def test_when_the_keys_cannot_be_had_it_is_not_the_callers_fault() -> None:
+async def test_unavailable_keys_are_a_transient_failure() -> None:
     server = KeyServer()
     server.fails = ServiceRequestError("no way")
 
@@ -218,13 +218,13 @@ async def test_when_the_keys_cannot_be_had_it_is_not_the_callers_fault() -> None
 # How a refusal is told
 
 
-def test_without_a_token_the_challenge_says_only_where_to_get_one() -> None:
+def test_challenge_without_a_token_has_no_error() -> None:
     assert access_tokens().challenge(MissingToken("none")) == (
         f'Bearer authorization_uri="https://login.microsoftonline.com/{TENANT}"'
     )
 
 
-def test_with_a_bad_token_the_challenge_says_what_is_wrong() -> None:
+def test_challenge_for_an_invalid_token_has_the_error() -> None:
     assert access_tokens().challenge(Unauthenticated("The token has expired.")) == (
         f'Bearer authorization_uri="https://login.microsoftonline.com/{TENANT}", error="invalid_token", '
         'error_description="The token has expired."'

@@ -11,21 +11,21 @@ from tests.support.entra import KEYS_URL, Clock, KeyServer, published, signing_k
 MINUTE = timedelta(minutes=1)
 
 
-async def test_a_key_is_found_where_entra_id_publishes_it() -> None:
+async def test_key_is_fetched_from_entra_id() -> None:
     server = KeyServer()
 
     assert await signing_keys(server, Clock()).find("first") is not None
     assert server.urls == [KEYS_URL]
 
 
-async def test_nothing_is_fetched_before_a_key_is_asked_for() -> None:
+async def test_nothing_is_fetched_before_first_use() -> None:
     server = KeyServer()
     signing_keys(server, Clock())
 
     assert server.urls == []
 
 
-async def test_a_known_key_is_fetched_once() -> None:
+async def test_known_key_is_fetched_once() -> None:
     server = KeyServer(published("first", "second"))
     keys = signing_keys(server, Clock())
 
@@ -33,7 +33,7 @@ async def test_a_known_key_is_fetched_once() -> None:
     assert len(server.urls) == 1
 
 
-async def test_many_that_come_at_once_wait_for_one_fetch() -> None:
+async def test_concurrent_callers_share_one_fetch() -> None:
     server = KeyServer()
     server.opened = asyncio.Event()
     keys = signing_keys(server, Clock())
@@ -46,7 +46,7 @@ async def test_many_that_come_at_once_wait_for_one_fetch() -> None:
     assert len(server.urls) == 1
 
 
-async def test_a_new_key_is_found_once_the_pause_is_over() -> None:
+async def test_new_key_is_fetched_after_the_pause() -> None:
     server, clock = KeyServer(), Clock()
     keys = signing_keys(server, clock)
     await keys.find("first")
@@ -56,7 +56,7 @@ async def test_a_new_key_is_found_once_the_pause_is_over() -> None:
     assert await keys.find("second") is not None
 
 
-async def test_made_up_key_ids_bring_about_one_fetch_a_minute() -> None:
+async def test_invented_key_ids_cause_one_fetch_a_minute() -> None:
     server, clock = KeyServer(), Clock()
     keys = signing_keys(server, clock)
 
@@ -67,7 +67,7 @@ async def test_made_up_key_ids_bring_about_one_fetch_a_minute() -> None:
     assert len(server.urls) == 3
 
 
-async def test_a_key_that_was_withdrawn_is_not_believed_after_a_day() -> None:
+async def test_withdrawn_key_is_not_trusted_after_a_day() -> None:
     server, clock = KeyServer(), Clock()
     keys = signing_keys(server, clock)
     assert await keys.find("first") is not None
@@ -77,7 +77,7 @@ async def test_a_key_that_was_withdrawn_is_not_believed_after_a_day() -> None:
     assert await keys.find("first") is None
 
 
-async def test_known_keys_serve_on_when_they_cannot_be_fetched_again() -> None:
+async def test_cached_keys_are_used_while_fetching_fails() -> None:
     server, clock = KeyServer(), Clock()
     keys = signing_keys(server, clock)
     await keys.find("first")
@@ -88,7 +88,7 @@ async def test_known_keys_serve_on_when_they_cannot_be_fetched_again() -> None:
     assert len(server.urls) == 2
 
 
-async def test_an_unknown_key_is_no_refusal_while_the_keys_cannot_be_fetched() -> None:
+async def test_unknown_key_is_a_transient_failure_while_fetching_fails() -> None:
     server, clock = KeyServer(), Clock()
     keys = signing_keys(server, clock)
     await keys.find("first")
@@ -115,7 +115,7 @@ async def test_an_unknown_key_is_no_refusal_while_the_keys_cannot_be_fetched() -
         (200, published("first").replace(b'"kid": "first"', b'"kid": 1')),
     ],
 )
-async def test_an_answer_without_a_usable_key_is_a_failure_that_passes(status: int, body: bytes) -> None:
+async def test_response_without_a_usable_key_is_a_transient_failure(status: int, body: bytes) -> None:
     server, clock = KeyServer(body), Clock()
     server.status = status
     keys = signing_keys(server, clock)
@@ -127,7 +127,7 @@ async def test_an_answer_without_a_usable_key_is_a_failure_that_passes(status: i
     assert await keys.find("first") is not None
 
 
-async def test_a_silent_server_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unresponsive_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TIMEOUT", 0.01)
     server = KeyServer()
     server.opened = asyncio.Event()

@@ -9,14 +9,14 @@ def made() -> tuple[Deliveries[str], Clock]:
     return Deliveries(clock=clock), clock
 
 
-def test_a_delivery_is_answered_as_before() -> None:
+def test_repeated_delivery_gets_the_first_response() -> None:
     deliveries, _ = made()
     deliveries.note("github", "d1", "answer")
 
     assert deliveries.answered("github", "d1") == "answer"
 
 
-def test_a_delivery_of_another_source_or_without_an_id_is_new() -> None:
+def test_delivery_of_another_source_or_without_id_is_new() -> None:
     deliveries, _ = made()
     deliveries.note("github", "d1", "answer")
     deliveries.note("github", None, "answer")
@@ -24,7 +24,7 @@ def test_a_delivery_of_another_source_or_without_an_id_is_new() -> None:
     assert [deliveries.answered("wiz", "d1"), deliveries.answered("github", None)] == [None, None]
 
 
-def test_after_ten_minutes_it_is_looked_at_anew() -> None:
+def test_delivery_is_new_after_ten_minutes() -> None:
     deliveries, clock = made()
     deliveries.note("github", "d1", "answer")
     clock.now += timedelta(minutes=10)
@@ -32,7 +32,7 @@ def test_after_ten_minutes_it_is_looked_at_anew() -> None:
     assert deliveries.answered("github", "d1") is None
 
 
-def test_a_flood_of_deliveries_takes_no_more_memory_than_that() -> None:
+def test_number_of_cached_deliveries_is_limited() -> None:
     deliveries, _ = made()
     for number in range(2001):
         deliveries.note("github", str(number), "answer")

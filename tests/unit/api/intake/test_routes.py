@@ -1,4 +1,4 @@
-"""A report in, an answer out, and what is published: the intake's rooms together, with nothing outside them."""
+"""The intake as a whole: requests, responses and published events."""
 
 import json
 from datetime import timedelta
@@ -43,7 +43,7 @@ HOOK = {
 # What becomes of items
 
 
-async def test_each_item_is_told_what_became_of_it() -> None:
+async def test_each_item_has_its_result() -> None:
     here = Place()
     body = json.dumps({"findings": [{"text": LEAK}, {"text": "hello"}, {"text": 7}, "hello"]}).encode()
 
@@ -57,21 +57,21 @@ async def test_each_item_is_told_what_became_of_it() -> None:
         "items": [
             {"item": 0, "result": "accepted", "findings": [FINGERPRINT], "pending": False},
             {"item": 1, "result": "ignored", "reason": "no_credential"},
-            {"item": 2, "result": "invalid", "reason": "`text` is missing, empty or no text."},
+            {"item": 2, "result": "invalid", "reason": "`text` is missing, empty or not a string."},
             {"item": 3, "result": "invalid", "reason": "The finding is not an object."},
         ],
     }
     assert [event.id for event in here.topic.events] == [FINGERPRINT]
 
 
-async def test_a_report_with_nothing_for_us_is_well_received() -> None:
+async def test_report_without_credentials_is_200() -> None:
     here = Place()
     answer = await here.intake().receive(signed("wiz", generic("hello")))
 
     assert (answer.status_code, here.topic.sent) == (200, [])
 
 
-async def test_what_is_published_has_no_secret_in_it_and_says_where_it_was_found() -> None:
+async def test_published_finding_has_its_location_and_no_secret() -> None:
     here = Place()
     finding = {"text": LEAK, "url": "https://pastebin.com/\u202ex", "detected_at": "2026-11-20T10:00:00Z"}
     await here.intake().receive(signed("wiz", json.dumps({"findings": [finding]}).encode()))
@@ -83,7 +83,7 @@ async def test_what_is_published_has_no_secret_in_it_and_says_where_it_was_found
     assert event.data["detected_at"] == "2026-11-20T10:00:00+00:00"
 
 
-async def test_the_same_leak_twice_in_a_report_is_published_once() -> None:
+async def test_duplicate_leak_in_a_report_is_published_once() -> None:
     here = Place()
     answer = await here.intake().receive(signed("wiz", generic(LEAK, LEAK)))
 
@@ -94,7 +94,7 @@ async def test_the_same_leak_twice_in_a_report_is_published_once() -> None:
 # Alerts
 
 
-async def test_an_alert_that_is_read_at_once_is_answered_with_its_findings() -> None:
+async def test_quickly_read_alert_has_its_findings_in_the_response() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     answer = await here.intake().receive(by_github(github_payload()))
 
@@ -110,20 +110,20 @@ async def test_an_alert_that_is_read_at_once_is_answered_with_its_findings() -> 
     ]
 
 
-async def test_an_alert_that_takes_longer_is_pending() -> None:
+async def test_slow_alert_is_pending() -> None:
     here = Place(tool=Tool(lambda alert: TransientFailure("GitHub is down.")))
     answer = await here.intake().receive(by_github(github_payload()))
 
     assert (answer.status_code, said(answer)["items"][0]["pending"]) == (202, True)
 
 
-async def test_an_alert_without_a_credential_of_ours_is_ignored() -> None:
+async def test_alert_without_a_storage_credential_is_ignored() -> None:
     answer = await Place().intake().receive(by_github(github_payload()))
 
     assert results(answer) == [("ignored", "no_credential")]
 
 
-async def test_an_alert_that_is_not_durable_is_to_be_sent_again() -> None:
+async def test_alert_that_is_not_durable_is_503() -> None:
     here = Place(queue=Queue(fails={"send": TransientFailure("No queue.")}))
     answer = await here.intake().receive(by_github(github_payload()))
 
@@ -133,7 +133,7 @@ async def test_an_alert_that_is_not_durable_is_to_be_sent_again() -> None:
 # Deliveries
 
 
-async def test_a_delivery_that_comes_again_is_answered_as_before_and_costs_nothing() -> None:
+async def test_repeated_delivery_is_not_processed_again() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     intake = here.intake()
     answers = [await intake.receive(by_github(github_payload(), delivery="d1")) for _ in range(3)]
@@ -142,7 +142,7 @@ async def test_a_delivery_that_comes_again_is_answered_as_before_and_costs_nothi
     assert len(here.topic.events) == 1
 
 
-async def test_a_delivery_that_failed_is_taken_when_it_comes_again() -> None:
+async def test_failed_delivery_is_processed_when_repeated() -> None:
     here = Place(topic=Topic(fails=ServiceRequestError("No network.")))
     intake = here.intake()
     failed = await intake.receive(signed("wiz", generic(LEAK)))
@@ -159,7 +159,7 @@ async def test_a_delivery_that_failed_is_taken_when_it_comes_again() -> None:
     "source",
     ["", "unknown", "github ", "GITHUB", "../wiz", "wiz/x"],
 )
-async def test_a_source_that_is_not_known_is_not_found(source: str) -> None:
+async def test_unknown_source_is_404(source: str) -> None:
     answer = await Place().intake().receive(signed(source, generic(LEAK)))
 
     assert (answer.status_code, said(answer)["code"]) == (404, "no_such_source")
@@ -173,14 +173,14 @@ async def test_a_source_that_is_not_known_is_not_found(source: str) -> None:
         ("wiz", "intake_senders"),
     ],
 )
-async def test_a_source_without_a_secret_in_the_settings_is_not_there(source: str, setting: str) -> None:
+async def test_source_without_a_secret_is_404(source: str, setting: str) -> None:
     answer = await Place(settings={setting: ""}).intake().receive(signed(source, generic(LEAK)))
 
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("source", ["wiz", "trufflehog", "gitleaks", "sarif", "cloudevents"])
-async def test_a_sender_with_another_key_is_refused_before_anything_is_read(source: str) -> None:
+async def test_sender_with_another_key_is_refused_before_parsing(source: str) -> None:
     here = Place()
     answer = await here.intake().receive(signed(source, b"\xff not even text", key=b"x" * 32))
 
@@ -188,7 +188,7 @@ async def test_a_sender_with_another_key_is_refused_before_anything_is_read(sour
     assert here.topic.sent == []
 
 
-async def test_a_body_altered_on_the_way_from_github_is_refused() -> None:
+async def test_changed_github_body_is_refused() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     good = by_github(github_payload())
     altered = request("github", good.get_body() + b" ", **dict(good.headers))
@@ -198,7 +198,7 @@ async def test_a_body_altered_on_the_way_from_github_is_refused() -> None:
     assert (answer.status_code, here.queue.sent, here.topic.sent) == (401, [], [])
 
 
-async def test_a_hook_of_azure_devops_with_its_password_is_taken() -> None:
+async def test_azure_devops_hook_with_its_password_is_accepted() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     answer = await here.intake().receive(request("azure-devops", json.dumps(HOOK).encode(), authorization=BASIC))
 
@@ -206,7 +206,7 @@ async def test_a_hook_of_azure_devops_with_its_password_is_taken() -> None:
 
 
 @pytest.mark.parametrize("source", ["defender", "trufflehog", "wiz"])
-async def test_an_app_of_the_tenant_may_report_by_its_token(source: str) -> None:
+async def test_app_with_reporter_role_may_report(source: str) -> None:
     body = {"defender": b'{"id": "dc1"}', "trufflehog": json.dumps({"Raw": LEAK}).encode()}.get(source, generic(LEAK))
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
 
@@ -218,13 +218,13 @@ async def test_an_app_of_the_tenant_may_report_by_its_token(source: str) -> None
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.REPORTER])
-async def test_a_token_with_another_role_is_no_permit_to_report(role: Role) -> None:
+async def test_token_with_another_role_is_refused(role: Role) -> None:
     answer = await Place().intake().receive(request("defender", b"{}", authorization=f"Bearer {token(roles=[role])}"))
 
     assert (answer.status_code, said(answer)["code"]) == (403, "not_permitted")
 
 
-async def test_no_answer_repeats_a_secret_of_ours() -> None:
+async def test_response_has_no_secret_of_the_settings() -> None:
     answer = await Place().intake().receive(request("github", b"{}", x_hub_signature_256="sha256=0"))
 
     assert GITHUB_SECRET not in answer.get_body().decode()
@@ -233,13 +233,13 @@ async def test_no_answer_repeats_a_secret_of_ours() -> None:
 # Too much
 
 
-async def test_a_body_that_is_too_long_is_refused_before_it_is_looked_at() -> None:
+async def test_too_long_body_is_refused_before_parsing() -> None:
     answer = await Place().intake().receive(signed("wiz", b" " * (LONGEST + 1)))
 
     assert (answer.status_code, said(answer)["code"]) == (413, "too_large")
 
 
-async def test_ten_thousand_items_are_each_answered() -> None:
+async def test_ten_thousand_items_have_ten_thousand_results() -> None:
     here = Place()
     body = json.dumps({"findings": [{"text": "hello"}] * 9_999 + [{"text": LEAK}]}).encode()
 
@@ -249,7 +249,7 @@ async def test_ten_thousand_items_are_each_answered() -> None:
     assert len(here.topic.events) == 1
 
 
-async def test_over_its_quota_a_source_waits_and_nothing_of_its_report_is_published() -> None:
+async def test_report_over_quota_is_refused_as_a_whole() -> None:
     here = Place(settings={"intake_quota": "2"})
     intake = here.intake()
     texts = [samples.account_sas(life=timedelta(days=days)) for days in (1, 2, 3)]
@@ -291,7 +291,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("body", HOSTILE, ids=range(len(HOSTILE)))
-async def test_whatever_is_sent_is_answered_clearly(source: str, body: bytes) -> None:
+async def test_any_bytes_have_a_clear_response(source: str, body: bytes) -> None:
     here = Place()
     answer = await here.intake().receive(signed(source, body))
 
@@ -356,7 +356,7 @@ _JSON = st.recursive(
 
 @settings(max_examples=200, deadline=None)
 @given(source=st.sampled_from([*SOURCES, "github", "azure-devops", "defender"]), payload=_JSON)
-async def test_whatever_the_shape_no_payload_is_more_than_a_clear_answer(source: str, payload: object) -> None:
+async def test_any_json_has_a_clear_response(source: str, payload: object) -> None:
     body = json.dumps(payload).encode()
     bearer = f"Bearer {token(roles=[Role.REPORTER])}"
     posted = {
@@ -377,7 +377,7 @@ async def test_five_megabytes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(minutes=6), NOW + timedelta(minutes=6)])
-async def test_a_report_is_not_taken_at_another_time(at: object) -> None:
+async def test_replayed_report_is_refused(at: object) -> None:
     here = Place()
     answer = await here.intake().receive(signed("wiz", generic(LEAK), at=at))  # type: ignore[arg-type]
 

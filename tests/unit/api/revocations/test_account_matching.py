@@ -1,4 +1,4 @@
-"""Whose a loose token or key is: tried under the accounts that its report names, and nowhere else."""
+"""Unattributed tokens and keys are matched with the accounts that their report names only."""
 
 import asyncio
 import re
@@ -64,20 +64,20 @@ def in_text(text: str) -> tuple[Reported, ...]:
     return findings.in_text(text, source="responder", url=None, detected_at=NOW)
 
 
-def loose(url: str) -> str:
+def bare(url: str) -> str:
     return url.partition("?")[2]
 
 
 @pytest.mark.parametrize(
     ("text", "host"),
     [
-        (loose(samples.account_sas()), HOST),
-        (loose(samples.table_sas()), f"{ACCOUNT}.table.core.windows.net"),
+        (bare(samples.account_sas()), HOST),
+        (bare(samples.table_sas()), f"{ACCOUNT}.table.core.windows.net"),
         (f"AccountKey={KEYS['key2']}", HOST),
     ],
     ids=["account SAS", "table SAS", "key"],
 )
-async def test_loose_credential_gets_the_host_of_the_account_whose_key_fits(
+async def test_unattributed_credential_gets_the_host_of_the_account_that_signed_it(
     tenant: Tenant, text: str, host: str
 ) -> None:
     [placed] = await tenant.matcher().attribute(in_text(text), (OTHER, ACCOUNT))
@@ -88,50 +88,48 @@ async def test_loose_credential_gets_the_host_of_the_account_whose_key_fits(
     assert re.search(rf"key[12] of {ACCOUNT}", placed.note)
 
 
-async def test_placed_credential_is_that_of_a_report_with_the_host(tenant: Tenant) -> None:
-    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (ACCOUNT,))
+async def test_attributed_credential_equals_one_reported_with_its_host(tenant: Tenant) -> None:
+    [placed] = await tenant.matcher().attribute(in_text(bare(samples.account_sas())), (ACCOUNT,))
     whole = samples.account_sas().replace("models/resnet.ckpt", "")
     [with_host] = in_text(whole)
     assert placed.reported.finding.fingerprint == with_host.finding.fingerprint
     assert placed.reported.token == with_host.token
 
 
-async def test_credential_that_no_key_fits_stays_loose_and_says_so(tenant: Tenant) -> None:
-    found = in_text(loose(samples.account_sas()))
+async def test_credential_without_a_matching_key_stays_unattributed_with_a_note(tenant: Tenant) -> None:
+    found = in_text(bare(samples.account_sas()))
     [placed] = await tenant.matcher().attribute(found, (OTHER,))
     assert placed.reported == found[0]
     assert placed.note == f"No key of the accounts that the report names signed it ({OTHER})."
 
 
-async def test_service_sas_whose_container_the_text_lost_stays_loose(tenant: Tenant) -> None:
-    found = in_text(loose(samples.blob_sas()))
+async def test_service_sas_without_its_container_stays_unattributed(tenant: Tenant) -> None:
+    found = in_text(bare(samples.blob_sas()))
     [placed] = await tenant.matcher().attribute(found, (ACCOUNT,))
     assert placed.reported == found[0]
     assert "can't be verified" in placed.note
 
 
 @pytest.mark.parametrize("failure", [TransientFailure("The list hangs."), Blocked("A right is missing.")])
-async def test_account_that_can_t_be_read_stops_no_other(tenant: Tenant, failure: SasquashError) -> None:
+async def test_unreadable_account_does_not_affect_others(tenant: Tenant, failure: SasquashError) -> None:
     tenant.broken[OTHER] = failure
-    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (OTHER, ACCOUNT))
+    [placed] = await tenant.matcher().attribute(in_text(bare(samples.account_sas())), (OTHER, ACCOUNT))
     assert placed.reported.finding.credential is not None
     assert placed.reported.finding.credential.host == HOST
 
 
-async def test_account_that_could_not_be_tried_is_told_of(tenant: Tenant) -> None:
+async def test_unreadable_account_is_in_the_note(tenant: Tenant) -> None:
     tenant.broken[OTHER] = Blocked("A right is missing.")
-    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), (OTHER, "nobodys"))
+    [placed] = await tenant.matcher().attribute(in_text(bare(samples.account_sas())), (OTHER, "nobodys"))
     assert f"{OTHER} could not be read: A right is missing." in placed.note
     assert "nobodys is not an account in a monitored subscription" in placed.note
     assert "none could be read" in placed.note
 
 
-async def test_account_that_never_answers_keeps_nobody_waiting(
-    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unresponsive_account_times_out(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
     tenant.silent = OTHER
-    found = in_text(loose(samples.account_sas()))
+    found = in_text(bare(samples.account_sas()))
     [placed] = await tenant.matcher().attribute(found, (OTHER, ACCOUNT))
     [not_placed] = await tenant.matcher().attribute(found, (OTHER,))
     assert f"key2 of {ACCOUNT}" in placed.note
@@ -140,26 +138,26 @@ async def test_account_that_never_answers_keeps_nobody_waiting(
 
 @pytest.mark.parametrize(
     "text",
-    [samples.account_sas(), samples.connection_string(), loose(samples.delegation_sas()), "nothing"],
+    [samples.account_sas(), samples.connection_string(), bare(samples.delegation_sas()), "nothing"],
     ids=["with a host", "connection string", "user delegation SAS", "nothing"],
 )
-async def test_nothing_is_asked_for_what_keys_can_t_tell(tenant: Tenant, text: str) -> None:
+async def test_no_keys_are_listed_for_credentials_that_keys_can_not_attribute(tenant: Tenant, text: str) -> None:
     found = in_text(text)
     placed = await tenant.matcher().attribute(found, (OTHER, ACCOUNT))
     assert tuple(one.reported for one in placed) == found
     assert (tenant.asked, [one.note for one in placed if one.note]) == ([], [])
 
 
-async def test_no_account_is_tried_that_the_report_does_not_name(tenant: Tenant) -> None:
-    rooms = tenant.matcher()
-    await rooms.attribute(in_text(loose(samples.account_sas())), ())
+async def test_only_named_accounts_are_tried(tenant: Tenant) -> None:
+    matcher = tenant.matcher()
+    await matcher.attribute(in_text(bare(samples.account_sas())), ())
     assert tenant.asked == []
-    await rooms.attribute(in_text(loose(samples.account_sas())), (ACCOUNT, ACCOUNT))
+    await matcher.attribute(in_text(bare(samples.account_sas())), (ACCOUNT, ACCOUNT))
     assert tenant.asked == [(HOST, ACCOUNT)]
 
 
-async def test_keys_of_an_account_are_listed_once_for_all_that_is_loose(tenant: Tenant) -> None:
-    text = "\n".join((loose(samples.account_sas()), f"AccountKey={KEYS['key1']}", loose(samples.table_sas())))
+async def test_keys_of_an_account_are_listed_once_for_all_credentials(tenant: Tenant) -> None:
+    text = "\n".join((bare(samples.account_sas()), f"AccountKey={KEYS['key1']}", bare(samples.table_sas())))
     found = in_text(text)
     placed = await tenant.matcher().attribute(found, (ACCOUNT,))
     assert len(found) == 3
@@ -167,14 +165,14 @@ async def test_keys_of_an_account_are_listed_once_for_all_that_is_loose(tenant: 
     assert tenant.listed == [ACCOUNT]
 
 
-async def test_few_accounts_are_asked_side_by_side() -> None:
+async def test_concurrent_listings_are_limited() -> None:
     tenant = Tenant({f"account{n}": {"key1": samples.key(str(n))} for n in range(50)})
-    await tenant.matcher().attribute(in_text(loose(samples.account_sas())), tuple(tenant.keys))
+    await tenant.matcher().attribute(in_text(bare(samples.account_sas())), tuple(tenant.keys))
     assert (len(tenant.listed), 1 < tenant.most_at_once <= 8) == (50, True)
 
 
-async def test_note_holds_nothing_that_could_be_used(tenant: Tenant) -> None:
-    text = loose(samples.account_sas())
+async def test_note_has_no_secret(tenant: Tenant) -> None:
+    text = bare(samples.account_sas())
     signature = re.search(r"sig=([^&]+)", text)
     assert signature is not None
     for names in ((OTHER,), (ACCOUNT,)):
@@ -183,8 +181,8 @@ async def test_note_holds_nothing_that_could_be_used(tenant: Tenant) -> None:
         assert all(key not in repr(placed) for key in KEYS.values())
 
 
-async def test_note_is_short_whatever_fails(tenant: Tenant) -> None:
+async def test_length_of_the_note_is_limited(tenant: Tenant) -> None:
     names = tuple(f"account{n}" for n in range(50))
     tenant = Tenant({name: {} for name in names}, broken={name: Blocked("No. " * 100) for name in names})
-    [placed] = await tenant.matcher().attribute(in_text(loose(samples.account_sas())), names)
+    [placed] = await tenant.matcher().attribute(in_text(bare(samples.account_sas())), names)
     assert len(placed.note) <= 2000

@@ -1,4 +1,4 @@
-"""Each route: who may call it, what it has the desk do, and what it answers."""
+"""Each route: its roles, its call of the service, and its response."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -44,8 +44,8 @@ ROUTES: dict[str, tuple[Route, str, object, set[tuple[str, ...]]]] = {
 }
 
 
-def responder(desk: MemoryRevocations, server: KeyServer | None = None) -> Responder:
-    return Responder(desk, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
+def responder(service: MemoryRevocations, server: KeyServer | None = None) -> Responder:
+    return Responder(service, access_tokens(server), clock=lambda: NOW)  # type: ignore[arg-type]
 
 
 def holding(record: Revocation) -> MemoryRevocations:
@@ -61,14 +61,14 @@ def in_state(state: State) -> Revocation:
 
 @pytest.mark.parametrize("name", ROUTES)
 @pytest.mark.parametrize("roles", [(), ("Other.Role",), READER, RESPONDER, APPROVER])
-async def test_a_route_is_open_to_its_roles_and_to_no_other(name: str, roles: tuple[str, ...]) -> None:
+async def test_route_requires_one_of_its_roles(name: str, roles: tuple[str, ...]) -> None:
     route, method, body, may = ROUTES[name]
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await route(responder(desk))(request(method, body=body, fingerprint="ab" * 32, roles=roles))
+    answer = await route(responder(service))(request(method, body=body, fingerprint="ab" * 32, roles=roles))
 
     assert (answer.status_code != 403) == (roles in may)
-    assert bool(desk.asked) == (roles in may)
+    assert bool(service.asked) == (roles in may)
 
 
 @pytest.mark.parametrize("name", ROUTES)
@@ -77,22 +77,22 @@ async def test_a_route_is_open_to_its_roles_and_to_no_other(name: str, roles: tu
     [("", None), ("Basic eDp5", None), (f"Bearer {token(exp=1)}", "invalid_token"), ("Bearer x", "invalid_token")],
     ids=["none", "another scheme", "expired", "malformed"],
 )
-async def test_without_a_good_token_a_route_is_closed(name: str, authorization: str, error: str | None) -> None:
+async def test_route_requires_a_valid_token(name: str, authorization: str, error: str | None) -> None:
     route, method, body, _ = ROUTES[name]
-    desk = MemoryRevocations()
+    service = MemoryRevocations()
 
-    answer = await route(responder(desk))(
+    answer = await route(responder(service))(
         request(method, body=body, fingerprint="ab" * 32, headers={"authorization": authorization})
     )
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
     assert ("error=" in answer.headers["WWW-Authenticate"]) == (error is not None)
-    assert desk.asked == []
+    assert service.asked == []
 
 
 @pytest.mark.parametrize("name", ROUTES)
-async def test_headers_that_name_a_principal_are_not_believed(name: str) -> None:
+async def test_principal_headers_are_not_trusted(name: str) -> None:
     route, method, body, _ = ROUTES[name]
     forged = {
         "authorization": "",
@@ -109,13 +109,13 @@ async def test_headers_that_name_a_principal_are_not_believed(name: str) -> None
     assert answer.status_code == 401
 
 
-async def test_a_body_is_not_looked_at_before_the_caller_is_known() -> None:
+async def test_caller_is_authorized_before_the_body_is_read() -> None:
     refused = request(raw=b"not json", roles=READER, headers={"content-type": "text/plain"})
 
     assert (await responder(MemoryRevocations()).submit(refused)).status_code == 403
 
 
-async def test_when_tokens_cannot_be_checked_it_is_to_be_tried_again() -> None:
+async def test_unavailable_signing_keys_are_503() -> None:
     server = KeyServer()
     server.fails = ServiceRequestError("no way")
 
@@ -127,16 +127,16 @@ async def test_when_tokens_cannot_be_checked_it_is_to_be_tried_again() -> None:
 # Reports
 
 
-async def test_a_report_is_accepted_with_its_record_and_where_that_is() -> None:
-    desk = MemoryRevocations()
+async def test_accepted_report_has_its_record_and_location() -> None:
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT))
+    answer = await responder(service).submit(request(body=REPORT))
 
-    [fingerprint] = desk.records
+    [fingerprint] = service.records
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/api/revocations/{fingerprint}"
     assert [record["id"] for record in said(answer)["revocations"]] == [fingerprint]
-    assert desk.callers == [ME, ME]
+    assert service.callers == [ME, ME]
 
 
 async def test_several_credentials_are_several_records() -> None:
@@ -149,40 +149,40 @@ async def test_several_credentials_are_several_records() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"dry_run": True}, {"wait": 1}])
-async def test_a_text_without_a_credential_is_no_report(more: dict[str, object]) -> None:
+async def test_text_without_a_credential_is_422(more: dict[str, object]) -> None:
     answer = await responder(MemoryRevocations()).submit(request(body=REPORT | {"text": "hello"} | more))
 
     assert (answer.status_code, said(answer)["code"]) == (422, "no_credential_found")
 
 
-async def test_a_dry_run_shows_the_records_and_makes_none() -> None:
-    desk = MemoryRevocations()
+async def test_dry_run_returns_records_and_creates_none() -> None:
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT | {"dry_run": True, "wait": 10}))
+    answer = await responder(service).submit(request(body=REPORT | {"dry_run": True, "wait": 10}))
 
     assert answer.status_code == 200
     assert len(said(answer)["revocations"]) == 1
-    assert desk.records == {}
+    assert service.records == {}
     assert "Location" not in answer.headers
 
 
-async def test_what_comes_to_rest_in_time_is_answered_as_done() -> None:
-    desk = MemoryRevocations()
+async def test_settled_report_is_200() -> None:
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=REPORT | {"wait": 2.5}))
+    answer = await responder(service).submit(request(body=REPORT | {"wait": 2.5}))
 
-    assert (answer.status_code, desk.asked[-1]) == (200, 2.5)
+    assert (answer.status_code, service.asked[-1]) == (200, 2.5)
     assert said(answer)["revocations"][0]["state"] == "proven"
 
 
-async def test_what_is_still_under_way_is_answered_as_accepted() -> None:
+async def test_unsettled_report_is_202() -> None:
     answer = await responder(MemoryRevocations(rests=False)).submit(request(body=REPORT | {"wait": 2.5}))
 
     assert answer.status_code == 202
     assert said(answer)["revocations"][0]["state"] == "contained"
 
 
-async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
+async def test_wait_includes_the_time_of_the_report() -> None:
     clock = Clock()
 
     class Slow(MemoryRevocations):
@@ -191,31 +191,31 @@ async def test_what_the_report_itself_took_is_waited_for_no_more() -> None:
             return await super().report(request, caller=caller)
 
     for wait, left in ((30, 10), (5, 0)):
-        desk = Slow()
-        api = Responder(desk, access_tokens(), clock=clock)  # type: ignore[arg-type]
+        service = Slow()
+        api = Responder(service, access_tokens(), clock=clock)  # type: ignore[arg-type]
         await api.submit(request(body=REPORT | {"wait": wait}))
-        assert desk.asked[-1] == left
+        assert service.asked[-1] == left
 
 
-async def test_without_wait_nothing_is_waited_for() -> None:
-    desk = MemoryRevocations()
+async def test_report_without_wait_does_not_wait() -> None:
+    service = MemoryRevocations()
 
-    await responder(desk).submit(request(body=REPORT))
+    await responder(service).submit(request(body=REPORT))
 
-    assert all(isinstance(asked, ReportRequest) for asked in desk.asked)
+    assert all(isinstance(asked, ReportRequest) for asked in service.asked)
 
 
 # Orders
 
 
-async def test_an_order_is_accepted_and_waits() -> None:
-    desk = MemoryRevocations()
+async def test_order_is_accepted_and_awaits_approval() -> None:
+    service = MemoryRevocations()
 
-    answer = await responder(desk).submit(request(body=ORDER))
+    answer = await responder(service).submit(request(body=ORDER))
 
     assert answer.status_code == 202
-    assert desk.asked == [OrderRequest("robustmodels", ActionKind.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
-    assert desk.callers == [ME]
+    assert service.asked == [OrderRequest("robustmodels", ActionKind.ACCOUNT_KEY, "key2", "Seen in a screenshot")]
+    assert service.callers == [ME]
     [record] = said(answer)["revocations"]
     assert (record["state"], record["kind"]) == ("awaiting_approval", "order")
     assert answer.headers["Location"] == f"/api/revocations/{record['id']}"
@@ -224,7 +224,7 @@ async def test_an_order_is_accepted_and_waits() -> None:
 # Reading
 
 
-async def test_a_record_is_read_with_its_history() -> None:
+async def test_record_has_its_history() -> None:
     record = in_state(State.CLOSED)
 
     answer = await responder(holding(record)).read(request("GET", fingerprint=record.fingerprint, roles=READER))
@@ -244,35 +244,35 @@ async def test_a_record_is_read_with_its_history() -> None:
 
 
 @pytest.mark.parametrize("fingerprint", ["ab" * 32, "nonsense"])
-async def test_a_record_that_is_not_there_is_404(fingerprint: str) -> None:
+async def test_missing_record_is_404(fingerprint: str) -> None:
     answer = await responder(MemoryRevocations()).read(request("GET", fingerprint=fingerprint))
 
     assert (answer.status_code, said(answer)["code"]) == (404, "no_such_record")
 
 
-async def test_records_are_listed_by_what_the_query_says() -> None:
-    desk = holding(in_state(State.FAILED))
+async def test_list_uses_the_query() -> None:
+    service = holding(in_state(State.FAILED))
 
-    answer = await responder(desk).list_revocations(
+    answer = await responder(service).list_revocations(
         request("GET", query="?state=failed&account=robustmodels&limit=5", roles=READER)
     )
 
-    assert desk.asked == [PageQuery(State.FAILED, "robustmodels", 5)]
+    assert service.asked == [PageQuery(State.FAILED, "robustmodels", 5)]
     assert [record["state"] for record in said(answer)["revocations"]] == ["failed"]
     assert said(answer)["next"] is None
 
 
-async def test_a_page_says_where_the_next_one_begins() -> None:
+async def test_page_has_the_token_of_the_next_page() -> None:
     one = in_state(State.FAILED)
-    desk = MemoryRevocations(dict.fromkeys("ab", one))
+    service = MemoryRevocations(dict.fromkeys("ab", one))
 
-    answer = await responder(desk).list_revocations(request("GET", query="?limit=1"))
-    await responder(desk).list_revocations(request("GET", query=f"?limit=1&after={said(answer)['next']}"))
+    answer = await responder(service).list_revocations(request("GET", query="?limit=1"))
+    await responder(service).list_revocations(request("GET", query=f"?limit=1&after={said(answer)['next']}"))
 
-    assert desk.asked[-1] == PageQuery(limit=1, after="bmV4dA")
+    assert service.asked[-1] == PageQuery(limit=1, after="bmV4dA")
 
 
-async def test_a_list_shows_less_than_a_record() -> None:
+async def test_summary_is_a_part_of_the_record() -> None:
     record = in_state(State.FAILED)
     api = responder(holding(record))
 
@@ -293,20 +293,20 @@ async def test_a_list_shows_less_than_a_record() -> None:
         ("undo", in_state(State.CLOSED), ("The lock is gone",), "closed"),
     ],
 )
-async def test_a_decision_is_carried_out_in_the_callers_name(
+async def test_decision_has_the_name_of_the_caller(
     name: str, record: Revocation, asked: tuple[str, ...], state: str
 ) -> None:
     route, _, body, _ = ROUTES[name]
-    desk = holding(record)
+    service = holding(record)
 
-    answer = await route(responder(desk))(request(body=body, fingerprint=record.fingerprint))
+    answer = await route(responder(service))(request(body=body, fingerprint=record.fingerprint))
 
     assert (answer.status_code, said(answer)["state"]) == (200, state)
-    assert desk.asked == [(record.fingerprint, *asked)]
-    assert desk.callers == [ME]
+    assert service.asked == [(record.fingerprint, *asked)]
+    assert service.callers == [ME]
 
 
-async def test_a_decision_that_comes_too_late_is_a_conflict() -> None:
+async def test_late_decision_is_a_conflict() -> None:
     record = in_state(State.CLOSED)
 
     answer = await responder(holding(record)).approve(request(body=APPROVAL, fingerprint=record.fingerprint))
@@ -314,7 +314,7 @@ async def test_a_decision_that_comes_too_late_is_a_conflict() -> None:
     assert (answer.status_code, said(answer)["code"]) == (409, "wrong_state")
 
 
-async def test_what_takes_a_second_person_is_not_permitted_to_the_first() -> None:
+async def test_decision_that_requires_a_second_person_is_403_for_the_first() -> None:
     record = awaiting(replace(samples.finding(), reported_by=ME))
 
     answer = await responder(holding(record)).approve(request(body=APPROVAL, fingerprint=record.fingerprint))
@@ -337,7 +337,7 @@ async def test_what_takes_a_second_person_is_not_permitted_to_the_first() -> Non
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_what_the_desk_cannot_do_is_a_problem(name: str, fails: Exception, status: int) -> None:
+async def test_error_of_the_service_is_a_problem(name: str, fails: Exception, status: int) -> None:
     route, method, body, _ = ROUTES[name]
 
     answer = await route(responder(MemoryRevocations(fails=fails)))(request(method, body=body, fingerprint="ab" * 32))
@@ -347,10 +347,10 @@ async def test_what_the_desk_cannot_do_is_a_problem(name: str, fails: Exception,
 
 
 @pytest.mark.parametrize("name", [name for name, (_, method, _, _) in ROUTES.items() if method == "POST"])
-async def test_a_body_that_is_no_json_is_refused(name: str) -> None:
+async def test_body_without_json_is_refused(name: str) -> None:
     route, method, _, _ = ROUTES[name]
-    desk = MemoryRevocations()
-    api = responder(desk)
+    service = MemoryRevocations()
+    api = responder(service)
 
     answers = [
         await route(api)(request(method, raw=b"{}", fingerprint="ab" * 32, headers={"content-type": "text/plain"})),
@@ -359,10 +359,10 @@ async def test_a_body_that_is_no_json_is_refused(name: str) -> None:
     ]
 
     assert [answer.status_code for answer in answers] == [415, 413, 400]
-    assert desk.asked == []
+    assert service.asked == []
 
 
-async def test_what_nobody_foresaw_is_not_hidden() -> None:
+async def test_unexpected_error_is_raised() -> None:
     class Broken(MemoryRevocations):
         async def page(self, query: PageQuery) -> None:  # type: ignore[override]
             raise KeyError("bug")
@@ -372,7 +372,7 @@ async def test_what_nobody_foresaw_is_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("name", ROUTES)
-async def test_no_answer_is_kept_on_the_way(name: str) -> None:
+async def test_response_is_not_cached(name: str) -> None:
     route, method, body, _ = ROUTES[name]
 
     answer = await route(responder(MemoryRevocations()))(request(method, body=body, fingerprint="ab" * 32))
@@ -399,7 +399,7 @@ async def test_no_answer_is_kept_on_the_way(name: str) -> None:
     ],
     ids=str,
 )
-async def test_what_leaked_is_in_no_answer_and_in_no_log(
+async def test_leaked_secret_is_in_no_response_and_no_log(
     changed: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
     signature = samples.account_sas().partition("sig=")[2][:30]
@@ -412,7 +412,7 @@ async def test_what_leaked_is_in_no_answer_and_in_no_log(
     assert signature not in caplog.text
 
 
-async def test_a_token_is_in_no_answer_and_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_access_token_is_in_no_response_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     expired = token(exp=1)
 

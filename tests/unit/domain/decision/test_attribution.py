@@ -175,7 +175,7 @@ def test_an_expired_token_is_dismissed_with_its_end() -> None:
     verdict = expired(leak(samples.blob_sas(life=timedelta(hours=-1))), now=NOW)
 
     assert verdict == Verdict(
-        "The token expired at 2026-11-21 09:00 UTC; it opens nothing any more.", reason=Reason.EXPIRED
+        "The token expired at 2026-11-21 09:00 UTC; it grants nothing any more.", reason=Reason.EXPIRED
     )
 
 
@@ -201,7 +201,7 @@ def test_a_user_delegation_token_is_over_with_its_key() -> None:
 
     assert expired(credential, now=NOW - timedelta(seconds=1)) is None
     assert expired(credential, now=NOW) == Verdict(
-        "The token expired at 2026-11-21 10:00 UTC; it opens nothing any more.", reason=Reason.EXPIRED
+        "The token expired at 2026-11-21 10:00 UTC; it grants nothing any more.", reason=Reason.EXPIRED
     )
 
 
@@ -257,7 +257,7 @@ def test_a_proven_token_whose_policy_is_not_told_needs_a_person_who_reads_which_
     verdict = without_policy_name(judged(samples.policy_sas(key_name="key2")))
 
     assert (verdict.action, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
-    assert "end the token by regenerating key2" in verdict.detail
+    assert "revoke the token by regenerating key2" in verdict.detail
 
 
 # dormant
@@ -271,9 +271,9 @@ def test_a_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicySta
 @pytest.mark.parametrize(
     ("state", "reason", "revives"),
     [
-        (PolicyState.GONE, Reason.POLICY_GONE, "Making one of that id anew would revive"),
-        (PolicyState.EXPIRED, Reason.POLICY_EXPIRED, "Moving its end would revive"),
-        (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would revive"),
+        (PolicyState.GONE, Reason.POLICY_GONE, "Re-creating it would re-enable"),
+        (PolicyState.EXPIRED, Reason.POLICY_EXPIRED, "Extending it would re-enable"),
+        (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would re-enable"),
     ],
 )
 def test_what_a_policy_keeps_out_is_told_with_what_would_revive_it_and_what_ends_it_for_good(
@@ -298,11 +298,11 @@ def test_a_policy_that_is_over_is_told_with_its_end() -> None:
 
     assert verdict is not None
     assert "That policy ended (2026-11-20 10:00 UTC)" in verdict.detail
-    assert "would revive them." in verdict.detail
+    assert "would re-enable them." in verdict.detail
 
 
 def test_an_order_that_no_key_is_behind_is_not_advised_to_regenerate_one() -> None:
     verdict = dormant(Verdict("Ordered."), samples.reading(PolicyState.GONE), until=None)
 
     assert verdict is not None
-    assert verdict.detail.endswith("Have nobody make it again.")
+    assert verdict.detail.endswith("Do not re-create it.")

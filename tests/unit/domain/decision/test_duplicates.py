@@ -137,7 +137,7 @@ def test_what_was_thought_before_is_forgotten_and_who_was_told_is_not() -> None:
         key_distribution=KeyDistribution(KeyDistributionOutcome.NOT_ASKED, NOW, "No tag names a secret."),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         owners_rejected=("b@example.com",),
-        looked_for_account=1,
+        account_lookups=1,
         notifications=(Notification(State.FAILED, ("a@contoso.com",), NOW),),
     )
 

@@ -8,10 +8,11 @@ from itertools import product
 
 import pytest
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
-from shared.domain.decision.approval_policy import PastExecution
-from shared.domain.decision.evaluation import Evaluation, Known, Snapshot, evaluate, policy_of
+from shared.domain.decision.evaluation import Evaluation, Known, evaluate, policy_of
 from shared.domain.decision.rules import RuleOutcome
+from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason
@@ -51,8 +52,7 @@ def evaluated(
         in_scene,
         known=known,
         retired=kept,
-        describe=lambda account, action, target: (f"{action} {target} of {account.name}",),
-        settings=samples.settings(mode=mode),
+        policy=samples.settings(mode=mode).decision_policy(ACTION_SPECS),
         now=NOW,
     )
 
@@ -68,7 +68,10 @@ def test_a_proven_key_brings_a_plan_that_says_who_breaks_and_who_decides() -> No
     one = evaluated(samples.account_sas(key_name="key2"), snapshot())
 
     assert one.plan is not None
-    assert (one.plan.target, one.plan.impact) == ("key2", (f"account_key key2 of {samples.account().name}",))
+    assert (one.plan.target, one.plan.impact) == (
+        "key2",
+        ACTION_SPECS[ActionKind.ACCOUNT_KEY].impact(samples.account(), "key2"),
+    )
     assert one.acts
 
 

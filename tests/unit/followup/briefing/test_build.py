@@ -225,7 +225,7 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
     ("action", "target", "step"),
     [
         (ActionKind.STORED_POLICY, "blob/models/partners", "regenerate key2"),
-        (ActionKind.DELEGATION_KEY, "all", "Take the data roles"),
+        (ActionKind.DELEGATION_KEY, "all", "Remove the token's issuer from the data roles"),
         (ActionKind.LOCKDOWN, "network", "who opened the account again"),
     ],
 )
@@ -306,7 +306,7 @@ def executed(action: ActionKind, target: str, **changed: Any) -> Briefing:
             ActionKind.STORED_POLICY,
             "blob/models/partners",
             "The stored access policy 'partners' of container models of robustmodels was revoked",
-            "Never make or extend the stored access policy 'partners'",
+            "Never re-create or extend the stored access policy 'partners'",
         ),
         (
             ActionKind.DELEGATION_KEY,

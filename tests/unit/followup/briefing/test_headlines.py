@@ -2,9 +2,10 @@
 
 import pytest
 
+from shared.domain.decision.action_spec import Tone
 from shared.domain.revocation import Reason, State
 from shared.domain.target import ActionKind
-from shared.followup.briefing.headlines import Tone, command, headline, subject_of, title, why
+from shared.followup.briefing.headlines import command, headline, subject_of, title, why
 from tests.support.briefings import RECEIVED, briefing
 
 
@@ -146,5 +147,5 @@ def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> 
 
 def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
     words = headline(briefing(state="failed", reason="still_alive", action=ActionKind.LOCKDOWN, target="network"))
-    assert "does NOT STAND" in words.lead
+    assert "NO LONGER IN FORCE" in words.lead
     assert words.tone is Tone.LIVE

@@ -40,7 +40,7 @@ async def test_an_incident_holds_the_facts(service: FakeGraph, incidents: ShareP
         "DetectedAt": "2026-11-21T02:57:43Z",
         "Summary": (
             "The leaked account SAS of storage account robustmodels is dead: revoked, and that is proven. "
-            "Whatever else used key2 stopped working with it: see below how to recover.\n"
+            "Anything else that used key2 stopped working with it: see below how to recover.\n"
             "Anyone could read, write and delete everything in the account until 2051.\n"
             "Done: key2 was regenerated 2.1 s after the event arrived.\n"
             "Proven: A token of our own was accepted before and refused 6 times after.\n"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.message import Message
 from shared.domain.revocation import Owner
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
-from shared.followup.mail.compose import Message, compose
+from shared.followup.mail.compose import compose
 from tests.support.briefings import RECEIVED, SECURITY, STATES, briefing
 
 _OWNER = "model-owner@contoso.com"
@@ -87,7 +88,7 @@ def test_the_mail_reads_as_text_without_its_tags() -> None:
         == """\
 CRITICAL: revoked and proven dead
 The leaked account SAS of storage account robustmodels is dead: revoked, and that is proven. \
-Whatever else used key2 stopped working with it: see below how to recover.
+Anything else that used key2 stopped working with it: see below how to recover.
 What leaked, and where
 Credential: account SAS
 Account: robustmodels
@@ -259,7 +260,7 @@ def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
 
 
 def test_the_one_link_leads_to_the_record_at_the_desk_of_the_settings() -> None:
-    mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+    mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, console="https://app.example/api/desk")
 
     links = re.findall(r'href="([^"]+)"', mail.html)
     assert links == [f"https://app.example/api/desk#/record/{briefing().fingerprint}"]
@@ -269,6 +270,6 @@ def test_the_one_link_leads_to_the_record_at_the_desk_of_the_settings() -> None:
 def test_a_hostile_record_does_not_change_where_the_link_leads() -> None:
     hostile = briefing(source='x"><a href="https://evil.example">', account="https://evil.example")
 
-    mail = compose(hostile, to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+    mail = compose(hostile, to=[_OWNER], security_mailbox=SECURITY, console="https://app.example/api/desk")
 
     assert all(link.startswith("https://app.example/") for link in re.findall(r'href="([^"]+)"', mail.html))

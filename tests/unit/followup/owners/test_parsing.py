@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.person import Person
 from shared.domain.revocation import Owner
 from shared.errors import Blocked, SasquashError, TransientFailure
-from shared.followup.owners.parsing import Owners, Person, from_tags, resolve
+from shared.followup.owners.parsing import Owners, from_tags, resolve
 
 _NAMES = ("sasquash-owner", "owner")
 _DOMAINS = frozenset({"contoso.com"})

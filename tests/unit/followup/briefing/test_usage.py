@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.target import ActionKind
 from shared.domain.usage import Client, Touched, Usage
-from shared.followup.investigation.usage_text import also_affected, summary, used
+from shared.followup.briefing.usage import also_affected, summary, used
 from tests.support import samples
 from tests.support.samples import NOW
 
