@@ -174,7 +174,7 @@ def plan_for(account: AccountFacts, read: PolicyReading) -> Plan:
     )
 
 
-async def test_the_leak_dies_and_its_neighbor_lives(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_leak_is_revoked_and_its_neighbor_stays_valid(action: StoredPolicyAction, setting: Setting) -> None:
     before = [await setting.status(policy) for policy in (LEAKED, OTHER)]
 
     await execution(action, setting)
@@ -184,7 +184,7 @@ async def test_the_leak_dies_and_its_neighbor_lives(action: StoredPolicyAction, 
     assert [await setting.status(policy) for policy in (LEAKED, OTHER)] == [403, lives]
 
 
-async def test_its_death_is_proven(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_revocation_is_verified(action: StoredPolicyAction, setting: Setting) -> None:
     verification = await action.verify(await execution(action, setting), setting.facts, key=setting.key)
 
     assert verification.outcome is Outcome.PROVEN, verification.evidence

@@ -64,7 +64,7 @@ async def place(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_a_lever_is_seen_to_kill(place: LocalPlace, action: object, said: str) -> None:
+async def test_action_is_observed_to_revoke(place: LocalPlace, action: object, said: str) -> None:
     seen = await action(place, **QUICK)  # type: ignore[operator]
 
     assert seen.startswith("dead after ")

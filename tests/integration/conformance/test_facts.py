@@ -93,7 +93,7 @@ async def test_a_platform_that_lets_past_what_it_should_is_seen() -> None:
 
 
 @pytest.mark.parametrize("site", [Site(health=401), Site(revocations=200), Site(intake=401), Site(webhooks=401)])
-async def test_a_platform_that_does_not_is_told_of(site: Site) -> None:
+async def test_missing_platform_support_is_reported(site: Site) -> None:
     with pytest.raises(ValueError, match="not as wanted"):
         await sign_in(site, DEPLOYMENT)  # type: ignore[arg-type]
 

@@ -52,7 +52,7 @@ async def executed() -> None:
     """A lever that answers at once."""
 
 
-async def test_it_is_dead_when_it_was_let_in_last(time: Time) -> None:
+async def test_it_is_revoked_if_it_was_accepted_last(time: Time) -> None:
     died = await until_dead(
         answering(LIVE, LIVE, DEAD, GONE, DEAD), executed, steady=10, patience=60, pause=1, now=lambda: time.now
     )
@@ -60,7 +60,7 @@ async def test_it_is_dead_when_it_was_let_in_last(time: Time) -> None:
     assert (died.accepted_until, died.said) == (2.0, "403 AuthenticationFailed")
 
 
-async def test_what_is_refused_at_once_is_dead_at_once(time: Time) -> None:
+async def test_token_refused_at_once_is_revoked_at_once(time: Time) -> None:
     died = await until_dead(answering(LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
     assert died.accepted_until == 0.0
@@ -77,7 +77,7 @@ async def test_no_answer_shows_neither(time: Time) -> None:
     assert died.said == "403 AuthenticationFailed"
 
 
-async def test_what_lives_on_is_told_of(time: Time) -> None:
+async def test_remaining_access_is_reported(time: Time) -> None:
     with pytest.raises(StillAlive, match="accepted 61 s after"):
         await until_dead(answering(then=LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
@@ -87,7 +87,7 @@ async def test_what_was_never_let_in_shows_nothing(time: Time) -> None:
         await until_dead(answering(), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
 
 
-async def test_a_lever_that_fails_is_told_of(time: Time) -> None:
+async def test_failing_action_is_reported(time: Time) -> None:
     async def broken() -> None:
         raise ValueError("no right")
 

@@ -129,7 +129,7 @@ async def test_half_an_answer_says_nothing_about_the_keys(
         await action.keys(samples.account())
 
 
-async def test_an_account_that_is_gone_is_told_apart(action: AccountKeyAction, cloud: Cloud) -> None:
+async def test_deleted_account_is_distinguished(action: AccountKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone, match="Listing the keys of robustmodels"):
@@ -163,7 +163,7 @@ async def test_one_key_is_regenerated_and_the_other_never(
     assert account.keys[other] == KEYS[other]
 
 
-async def test_a_pull_says_what_was_done(action: AccountKeyAction, account: Account) -> None:
+async def test_execution_says_what_was_done(action: AccountKeyAction, account: Account) -> None:
     assert await execution(action) == Execution(
         action=ActionKind.ACCOUNT_KEY,
         target="key2",
@@ -176,7 +176,7 @@ async def test_a_pull_says_what_was_done(action: AccountKeyAction, account: Acco
     )
 
 
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(action: AccountKeyAction, wire: Wire) -> None:
+async def test_arm_gets_the_request_id_that_the_record_names(action: AccountKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -319,7 +319,7 @@ async def test_no_failure_repeats_a_key_or_what_arm_said(action: AccountKeyActio
 # the proof tokens, tried meanwhile
 
 
-async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
+async def test_token_answered_before_the_execution_was_accepted_before(
     action: AccountKeyAction, plane: DataPlane
 ) -> None:
     executed = await execution(action, samples.verification_token())
@@ -363,7 +363,7 @@ async def test_a_token_that_can_t_be_tried_spares_no_key(
     assert account.keys["key2"] != KEYS["key2"]
 
 
-async def test_no_try_outlives_a_pull_that_failed(
+async def test_no_attempt_outlives_a_failed_execution(
     action: AccountKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[VerificationToken] = []
@@ -404,7 +404,9 @@ def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, 
 # prove
 
 
-async def test_a_regenerated_key_is_proven_dead(action: AccountKeyAction, plane: DataPlane, account: Account) -> None:
+async def test_regenerated_key_is_verified_revoked(
+    action: AccountKeyAction, plane: DataPlane, account: Account
+) -> None:
     executed = await execution(action, samples.verification_token())
     plane.keys = list(account.keys.values())
 

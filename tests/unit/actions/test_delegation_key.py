@@ -133,7 +133,7 @@ def test_impact_names_the_account() -> None:
 # mint
 
 
-async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_half_an_hour(
+async def test_verification_token_reads_one_missing_object_over_https_for_half_an_hour(
     action: DelegationKeyAction, clock: Clock
 ) -> None:
     [token] = await action.mint(samples.account())
@@ -147,7 +147,7 @@ async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_
     assert timedelta(minutes=29, seconds=58) < token.expires - clock() <= timedelta(minutes=30)
 
 
-async def test_the_key_of_a_proof_token_lives_as_long_as_the_token(
+async def test_key_of_a_verification_token_is_valid_as_long_as_the_token(
     action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
     [token] = await action.mint(samples.account())
@@ -157,7 +157,7 @@ async def test_the_key_of_a_proof_token_lives_as_long_as_the_token(
     assert datetime.fromisoformat(key.start) < clock() - timedelta(seconds=50)  # our clock may be ahead of Azure's
 
 
-async def test_the_key_is_asked_of_the_account_alone_as_whoever_the_app_is(
+async def test_delegation_key_is_requested_from_the_account_as_the_app(
     action: DelegationKeyAction, plane: DelegationPlane, credential: Credential
 ) -> None:
     await action.mint(samples.account())
@@ -166,7 +166,7 @@ async def test_the_key_is_asked_of_the_account_alone_as_whoever_the_app_is(
     assert credential.scopes == ["https://storage.azure.com/.default"]
 
 
-async def test_an_account_without_blobs_has_no_proof_token(
+async def test_account_without_blobs_has_no_verification_token(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     account = replace(samples.account(), endpoints={Service.QUEUE: f"https://{ACCOUNT}.queue.core.windows.net/"})
@@ -188,7 +188,7 @@ async def test_an_account_without_blobs_has_no_proof_token(
         ("<UserDelegationKey><Value>no key</Value></UserDelegationKey>", "can't sign"),
     ],
 )
-async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
+async def test_without_a_key_there_is_no_verification_token_and_the_log_says_why(
     action: DelegationKeyAction,
     plane: DelegationPlane,
     caplog: pytest.LogCaptureFixture,
@@ -202,7 +202,7 @@ async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
     assert reason in record.getMessage()
 
 
-async def test_without_a_token_for_the_app_there_is_no_proof_token(
+async def test_without_a_token_for_the_app_there_is_no_verification_token(
     wire: Wire, plane: DelegationPlane, credential: Credential, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*scopes: str) -> None:
@@ -214,7 +214,7 @@ async def test_without_a_token_for_the_app_there_is_no_proof_token(
     assert plane.requests == []
 
 
-async def test_a_key_that_does_not_come_delays_the_kill_no_longer(
+async def test_missing_key_delays_the_revocation_no_longer(
     action: DelegationKeyAction, credential: Credential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*scopes: str) -> None:
@@ -250,7 +250,7 @@ async def test_what_was_issued_before_is_revoked(action: DelegationKeyAction, ac
     assert before <= account.delegation_keys_revoked_at <= clock()
 
 
-async def test_a_pull_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
+async def test_execution_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
     executed = await execution(action)
 
     assert executed == Execution(
@@ -260,9 +260,7 @@ async def test_a_pull_says_what_was_done(action: DelegationKeyAction, account: A
     assert account.delegation_keys_revoked_at <= executed.at <= clock()
 
 
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
-    action: DelegationKeyAction, wire: Wire
-) -> None:
+async def test_arm_gets_the_request_id_that_the_record_names(action: DelegationKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -354,14 +352,14 @@ async def test_a_read_only_lock_is_named(action: DelegationKeyAction, account: A
         await execution(action)
 
 
-async def test_an_account_that_is_gone_is_told_apart(action: DelegationKeyAction, cloud: Cloud) -> None:
+async def test_deleted_account_is_distinguished(action: DelegationKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
         await execution(action)
 
 
-async def test_a_proof_token_is_tried_before_the_keys_are_revoked(
+async def test_verification_token_is_tried_before_the_keys_are_revoked(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     tokens = await action.mint(samples.account())
@@ -379,7 +377,7 @@ async def executed(action: DelegationKeyAction) -> Execution:
     return await execution(action, *await action.mint(samples.account()))
 
 
-async def test_what_is_refused_while_a_new_key_is_accepted_is_dead(action: DelegationKeyAction) -> None:
+async def test_token_refused_while_a_new_key_is_accepted_is_revoked(action: DelegationKeyAction) -> None:
     verification = await action.verify(await executed(action), samples.account())
 
     assert verification.outcome is Outcome.PROVEN
@@ -425,7 +423,7 @@ async def test_a_cached_key_is_waited_for_and_then_said_to_be_alive(
     assert "is still accepted" in verification.evidence[1]
 
 
-async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
+async def test_without_a_verification_token_only_arms_response_counts(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     verification = await action.verify(await execution(action), samples.account())
@@ -445,7 +443,7 @@ async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
         (None, timedelta(minutes=3), Outcome.ARM_ONLY),
     ],
 )
-async def test_without_a_new_key_only_what_was_accepted_before_is_dead(
+async def test_without_a_new_key_only_a_token_accepted_before_is_revoked(
     *,
     action: DelegationKeyAction,
     plane: DelegationPlane,

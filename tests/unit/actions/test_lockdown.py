@@ -212,7 +212,7 @@ async def test_what_a_lockdown_is_not_about_is_not_sent(
 
 
 @both
-async def test_a_pull_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
+async def test_execution_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
     execution, locked = await lock(action, accounts, kind)
 
     assert execution == Execution(ActionKind.LOCKDOWN, kind, NOW, "", "", "answer", CORRELATION_ID)
@@ -221,7 +221,7 @@ async def test_a_pull_says_what_was_done(action: LockdownAction, accounts: Accou
 
 
 @both
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
+async def test_arm_gets_the_request_id_that_the_record_names(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     await lock(action, accounts, kind)
@@ -419,9 +419,7 @@ async def test_a_read_only_lock_is_named(
         await lock(action, accounts, kind)
 
 
-async def test_an_account_that_is_gone_is_told_apart(
-    action: LockdownAction, accounts: Accounts, cloud: Cloud
-) -> None:
+async def test_deleted_account_is_distinguished(action: LockdownAction, accounts: Accounts, cloud: Cloud) -> None:
     facts = await accounts.facts(REF)
     del cloud.accounts[ACCOUNT]
 

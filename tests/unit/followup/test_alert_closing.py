@@ -53,7 +53,7 @@ async def test_an_alert_that_is_gone_is_done_with() -> None:
     assert "is not there any more" in await closer(Tool(NotFound("404"))).close(ALERT, dead())
 
 
-async def test_what_a_person_can_mend_is_tried_again() -> None:
+async def test_failure_that_a_person_can_fix_is_retried() -> None:
     with pytest.raises(Blocked):
         await closer(Tool(Blocked("No right."))).close(ALERT, dead())
 

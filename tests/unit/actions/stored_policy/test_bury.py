@@ -36,7 +36,7 @@ async def test_a_policy_that_is_gone_is_left_a_tombstone(
     assert len(acl(plane, service)) == 3
 
 
-async def test_five_policies_leave_no_room_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_five_policies_leave_no_slot_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = [written("", policy=str(number)) for number in range(5)]
 
     assert "there are 5 other policies" in await bury(action)

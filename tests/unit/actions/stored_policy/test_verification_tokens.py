@@ -28,7 +28,7 @@ from tests.support.stored_policies import BURIED, ID, KEY, acl, execute, reading
         ("", {"se", "sp"}),
     ],
 )
-async def test_a_proof_token_says_what_its_policy_does_not_and_is_accepted(
+async def test_verification_token_states_only_what_its_policy_does_not(
     action: StoredPolicyAction, plane: AclPlane, service: Service, policy: str, own: set[str]
 ) -> None:
     resource(plane, service).acl = [written(policy)]
@@ -65,7 +65,7 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
         ),
     ],
 )
-async def test_a_proof_token_reads_nothing_of_the_customer_s(
+async def test_verification_token_reads_no_customer_data(
     action: StoredPolicyAction, service: Service, path: str
 ) -> None:
     [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
@@ -81,7 +81,7 @@ async def test_a_proof_token_reads_nothing_of_the_customer_s(
         ("<Expiry>2026-11-21T10:05:00Z</Expiry>", NOW + timedelta(minutes=5)),
     ],
 )
-async def test_a_proof_token_serves_for_half_an_hour_at_most(
+async def test_verification_token_is_used_for_at_most_half_an_hour(
     action: StoredPolicyAction, plane: AclPlane, policy: str, expires: datetime
 ) -> None:
     resource(plane).acl = [written(policy)]
@@ -91,13 +91,13 @@ async def test_a_proof_token_serves_for_half_an_hour_at_most(
 
 
 @pytest.mark.parametrize("state", [state for state in PolicyState if state is not PolicyState.LIVE])
-def test_what_is_not_live_has_no_proof_token(action: StoredPolicyAction, state: PolicyState) -> None:
+def test_leak_that_is_not_live_has_no_verification_token(action: StoredPolicyAction, state: PolicyState) -> None:
     read = PolicyReading(target(), state, NO_POLICY, Via.DATA_PLANE)
 
     assert action.mint(samples.account(), read, key=KEY) == ()
 
 
-async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
+async def test_token_answered_before_the_execution_was_accepted_before(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)

@@ -49,7 +49,7 @@ FAILURES: dict[str, tuple[ASGIApp | AzureError, type[SasquashError]]] = {
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_failure_is_told_and_the_next_run_does_what_is_left(
+async def test_failure_is_reported_and_the_next_run_does_the_rest(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, method: str, failure: str
 ) -> None:
     put(vault)
@@ -65,7 +65,7 @@ async def test_failure_is_told_and_the_next_run_does_what_is_left(
     assert shown(vault) == REPLACED
 
 
-async def test_write_that_is_refused_for_now_is_not_looked_for(
+async def test_temporarily_refused_write_is_not_searched_for(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     put(vault)
@@ -168,7 +168,7 @@ async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: En
 
 
 @pytest.mark.parametrize("code", ["ForbiddenByFirewall", "ForbiddenByConnection"])
-async def test_closed_vault_needs_a_person_and_is_told_apart(
+async def test_closed_vault_needs_a_person_and_is_distinguished(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, code: str
 ) -> None:
     put(vault)
