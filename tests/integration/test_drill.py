@@ -94,7 +94,7 @@ async def test_an_event_that_does_not_arrive_has_failed_and_is_logged_as_the_rul
     with caplog.at_level(logging.ERROR):
         [run] = await ran(driver, account)
 
-    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding came of it.")
+    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding was recorded.")
     assert any(line.startswith("The drill failed") for line in caplog.messages)
 
 
