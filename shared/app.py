@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
-from shared.actions.account_key import AccountKeyAction
-from shared.actions.delegation_key import DelegationKeyAction
-from shared.actions.lockdown import LockdownAction
 from shared.actions.registry import ACTION_SPECS, Actions
-from shared.actions.stored_policy import StoredPolicyAction
-from shared.actions.verification import Verifier
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
 from shared.containment.account_reader import AccountReader
@@ -137,26 +132,16 @@ class App:
         return StateIndex(self.clients.tables.get_table_client(STATES_TABLE), clock=self._clock)
 
     @cached_property
-    def _verifier(self) -> Verifier:
-        return Verifier(self._transport, clock=self._clock, new_id=self._new_id)
-
-    @cached_property
     def actions(self) -> Actions:
-        arm, clock, new_id = self.clients.arm, self._clock, self._new_id
-        return Actions(
-            account_key=AccountKeyAction(arm, self._verifier, clock=clock, new_id=new_id),
-            stored_policy=StoredPolicyAction(arm, self._verifier, self._transport, clock=clock, new_id=new_id),
-            delegation_key=DelegationKeyAction(
-                arm,
-                self._verifier,
-                self._transport,
-                credential=self.clients.credential,
-                principal_exists=self._principal_exists,
-                tenant_id=self.settings.tenant_id,
-                clock=clock,
-                new_id=new_id,
-            ),
-            lockdown=LockdownAction(arm, clock=clock, new_id=new_id),
+        return Actions.made(
+            self.clients.arm,
+            self._transport,
+            credential=self.clients.credential,
+            principal_exists=self._principal_exists,
+            tenant_id=self.settings.tenant_id,
+            retired=self._retired_keys,
+            clock=self._clock,
+            new_id=self._new_id,
         )
 
     async def _principal_exists(self, object_id: str) -> bool:
@@ -180,9 +165,7 @@ class App:
     @cached_property
     def _sessions(self) -> AccountSessions:
         store, accounts, actions = self.store, self.accounts, self.actions
-        recovery = Recovery(
-            ledger=store.revocations, table=store.accounts, accounts=accounts, actions=actions, clock=self._clock
-        )
+        recovery = Recovery(store=store, accounts=accounts, actions=actions)
         reader = AccountReader(store=store, accounts=accounts, actions=actions)
         return AccountSessions(store=store, recovery=recovery, reader=reader, throttle=self.clients.pace)
 
@@ -209,14 +192,7 @@ class App:
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self._sessions,
             decider=Decider(policy=self.settings.decision_policy(ACTION_SPECS), retired=retired),
-            executor=PlanExecutor(
-                actions=actions,
-                verifier=self._verifier,
-                ledger=store.revocations,
-                table=store.accounts,
-                retired=retired,
-                clock=self._clock,
-            ),
+            executor=PlanExecutor(store=store, actions=actions),
             dedup=self._dedup,
         )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.monitor.query.aio import LogsQueryClient
     from azure.storage.blob.aio import ContainerClient
 
-# Remote calls that may be repeated are, briefly: the 20 s that an event leaves us are for more than one call.
+# Idempotent calls are retried, briefly: an event leaves us 20 s for more than one call.
 _RETRIES: dict[str, Any] = {"retry_total": 2, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
 # Storage queues have a policy and names of their own, and would wait for 15 s before a second attempt.
 _QUEUE_RETRIES: dict[str, Any] = {
@@ -43,7 +43,7 @@ def network() -> Transport:
 
 
 class Clients:
-    """Whoever asks for a client gets the one that there is. `new_transport` makes connections for each."""
+    """Creates each client once, at its first use. `new_transport` makes connections for each."""
 
     def __init__(
         self,

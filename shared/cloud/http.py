@@ -1,7 +1,7 @@
-"""JSON over HTTPS, for services that have no SDK here: each call in time, its failures those of `errors`.
+"""JSON over HTTPS for services without an SDK: each call has a time limit and raises the errors of `shared.errors`.
 
-A call is sent once: whoever calls has a queue that tries again, and azure-core's own policy would sleep for as long
-as an answer's Retry-After asks.
+A call is sent once: callers have a queue that retries, and azure-core's own policy would sleep for as long as
+Retry-After says.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Parts(TypedDict, total=False):
 
 
 class Rest:
-    """One service. Its paths are built by whoever calls, from what has been checked.
+    """One service. Callers build its paths from validated values.
 
     `authentication` is the pipeline's policy that adds credentials; without one, `call` gets them as headers.
     """

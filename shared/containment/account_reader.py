@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.actions.registry import Actions, signer
+from shared.actions.action import signer
+from shared.actions.registry import Actions
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey, PolicyReading
 from shared.domain.decision.evaluation import policy_of

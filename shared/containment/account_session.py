@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
-from shared.actions.registry import signer
+from shared.actions.action import signer
 from shared.actions.stored_policy import Revived
 from shared.cloud.accounts import AccountRef
 from shared.cloud.arm_throttle import ArmPace

@@ -1,8 +1,8 @@
-"""What a reporter says: a credential leaked. Secret-free from here on (design decision 4).
+"""A finding: a credential leaked, according to a reporter. Secret-free from here on (design decision 4).
 
-An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or what an alert says of a
-token that nobody has, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what
-leaked, with its surroundings>", …}`. `alert` names the alert behind it, which is closed in the end (`alerts.py`).
+An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or an alert's facts about an
+unknown token, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
+its surroundings>", …}`. `alert` names the alert that reported it, which is closed in the end (`alert.py`).
 """
 
 import hashlib
@@ -36,9 +36,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A lever to pull without a leaked text: a person ordered it, or an alert's evidence asks for it.
+    """An action without a leaked credential: a person ordered it, or an alert's evidence asks for it.
 
-    A person has to approve, and where one ordered it, another one.
+    It requires approval; if a person ordered it, by another person.
     """
 
     account: str
@@ -48,11 +48,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One leaked credential, where it was found and when. Holds nothing that could be used.
+    """One leaked credential, where it was found and when. Holds no credential.
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
-    `evidence` is what an order rests on that no person gave; `alert` is closed once the leak is dead.
+    `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked.
     """
 
     fingerprint: str

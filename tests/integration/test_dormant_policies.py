@@ -87,7 +87,7 @@ async def dismiss(driver: Driver, record: Revocation) -> None:
     )
 
 
-async def test_policy_that_is_back_is_killed(driver: Driver, container: Container) -> None:
+async def test_re_created_policy_is_ended(driver: Driver, container: Container) -> None:
     account = await driver.account()
     await container(account, None)
     record = await dormant(driver, account, reason=Reason.POLICY_GONE)
@@ -105,7 +105,7 @@ async def test_policy_that_is_back_is_killed(driver: Driver, container: Containe
     assert [key for key in await driver.rows(account.name) if key.startswith("waiting")] == []
 
 
-async def test_policy_that_ran_out_and_was_prolonged_is_looked_at_anew(driver: Driver, container: Container) -> None:
+async def test_expired_policy_that_was_extended_is_evaluated_again(driver: Driver, container: Container) -> None:
     account = await driver.account()
     await container(account, over())
     record = await dormant(driver, account)
@@ -127,7 +127,7 @@ async def test_policy_that_refuses_the_token_still_leaves_the_record_alone(
     assert driver.sent == []
 
 
-async def test_token_whose_key_was_regenerated_is_dead(driver: Driver, container: Container) -> None:
+async def test_token_of_a_regenerated_key_is_revoked(driver: Driver, container: Container) -> None:
     account = await driver.account()
     await container(account, over())
     record = await dormant(driver, account)
@@ -152,7 +152,7 @@ async def test_key_that_signs_nothing_of_it_may_change(driver: Driver, container
     assert await driver.record(record.fingerprint) == record
 
 
-async def test_token_that_is_over_is_dead_and_nobody_is_asked(driver: Driver, container: Container) -> None:
+async def test_expired_token_is_not_live_and_azure_is_not_asked(driver: Driver, container: Container) -> None:
     account = await driver.account()
     await container(account, over())
     text = under_a_policy(account, expiry=datetime.now(UTC) + timedelta(hours=1))
@@ -166,7 +166,7 @@ async def test_token_that_is_over_is_dead_and_nobody_is_asked(driver: Driver, co
     assert len(driver.requests(LIST_KEYS)) == listed
 
 
-async def test_record_that_can_t_be_looked_at_stops_no_other(
+async def test_unreadable_record_stops_no_other(
     driver: Driver, container: Container, caplog: pytest.LogCaptureFixture
 ) -> None:
     accounts = [await driver.account() for _ in range(3)]
@@ -236,9 +236,7 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
 
 
 @pytest.mark.parametrize("after", [False, True])
-async def test_look_of_a_worker_killed_at_any_call_is_made_up_for(
-    driver: Driver, container: Container, after: bool
-) -> None:
+async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, container: Container, after: bool) -> None:
     number = 0
     while True:
         number += 1

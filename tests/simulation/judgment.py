@@ -104,7 +104,7 @@ def _incidents(cloud: Cloud, records: Mapping[str, Revocation]) -> Iterable[str]
 
 
 def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Iterable[str]:
-    subjects = Counter(mail.subject for mail in cloud.mails if not mail.subject.startswith("[DIGEST]"))
+    subjects = Counter(mail.subject for mail in cloud.mails if not mail.subject.startswith("[SUMMARY]"))
     asked = Counter(
         record.finding.credential.c3id if record.finding.credential else record.fingerprint[:20]
         for record in records.values()

@@ -80,7 +80,7 @@ def test_a_seed_replays() -> None:
     assert len(set(first.stdout.split())) == 3, first.stderr
 
 
-def test_graph_that_is_down_for_two_hours_delays_no_kill_and_all_is_told_once_afterwards() -> None:
+def test_graph_outage_of_two_hours_delays_no_revocation_and_all_is_notified_once_afterwards() -> None:
     finished = python("-c", GRAPH_DOWN)
     assert finished.returncode == 0, finished.stderr
     killed, last_kill, first_mail = (float(word) for word in finished.stdout.split())
