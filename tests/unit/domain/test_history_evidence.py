@@ -21,14 +21,14 @@ def reach(record: Revocation, state: State) -> Revocation:
 def test_pull_rests_on_arithmetic_and_azure_s_answer() -> None:
     said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
 
-    assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
-    assert "Shown by Azure's answer" in said
+    assert f"Signature verified: signed by key2 (SHA-256 {KEY_HASH[:12]}…)." in said
+    assert "Confirmed by Azure's response" in said
 
 
 def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
     record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
 
-    assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
+    assert "Confirmed by the current state" in history_evidence.of(reach(record, State.CONTAINED))
 
 
 @pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (deadline passed")])

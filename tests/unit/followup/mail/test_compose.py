@@ -157,7 +157,7 @@ def test_a_kill_that_did_not_work_shows_the_new_key_and_not_how_to_make_another(
 
 
 def test_a_dismissed_report_does_not_speak_of_what_breaks() -> None:
-    assert "What breaks" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
+    assert "Impact" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
 
 
 def test_the_reason_is_explained() -> None:
@@ -246,7 +246,7 @@ def test_an_order_is_not_told_as_what_leaked() -> None:
     text = _as_text(_mail(briefing(ordered=True, kind="order by a responder")))
     assert "What was ordered" in text
     assert "What leaked" not in text
-    assert "Id of the secret" not in text
+    assert "Secret ID" not in text
 
 
 def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
