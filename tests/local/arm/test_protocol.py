@@ -72,7 +72,7 @@ async def test_reading_does_not_give_the_right_to_list_keys(tenant: Cloud, entra
     assert (read.status_code, keys.status_code) == (200, 403)
 
 
-async def test_whoever_has_no_right_to_write_may_not_change_an_account(tenant: Cloud, entra: Entra) -> None:
+async def test_identity_without_write_permission_may_not_change_an_account(tenant: Cloud, entra: Entra) -> None:
     async with arm_client(tenant, entra, "reader") as http:
         response = await http.patch(f"{ACCOUNT}?{API}", json={"tags": {}})
     assert response.status_code == 403
