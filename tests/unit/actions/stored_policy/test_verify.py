@@ -29,7 +29,7 @@ async def verify(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_an_ended_policy_is_proven_dead(action: StoredPolicyAction, service: Service) -> None:
+async def test_revoked_policy_is_verified(action: StoredPolicyAction, service: Service) -> None:
     verification = await verify(action, await revoked(action, service), secondary=True)
 
     assert verification.outcome is Outcome.PROVEN
@@ -41,7 +41,7 @@ async def test_an_ended_policy_is_proven_dead(action: StoredPolicyAction, servic
     assert "a token without the policy, signed by the same key, is accepted" in verification.evidence[1]
 
 
-async def test_a_policy_that_was_deleted_is_proven_dead(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_deleted_policy_is_verified_revoked(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     resource(plane).acl = list(OTHERS)
 
@@ -51,7 +51,7 @@ async def test_a_policy_that_was_deleted_is_proven_dead(action: StoredPolicyActi
     assert "is gone" in verification.evidence[0]
 
 
-async def test_a_policy_whose_end_was_moved_into_the_past_is_proven_dead(
+async def test_policy_with_an_end_in_the_past_is_verified_revoked(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -64,14 +64,14 @@ async def test_a_policy_whose_end_was_moved_into_the_past_is_proven_dead(
 
 
 @pytest.mark.parametrize("there", [LIVE, written("<Permission>w</Permission>")])
-async def test_a_policy_that_is_there_again_is_alive(action: StoredPolicyAction, plane: AclPlane, there: str) -> None:
+async def test_policy_that_is_there_again_is_alive(action: StoredPolicyAction, plane: AclPlane, there: str) -> None:
     done = await revoked(action)
     resource(plane).acl = [there]
 
     assert (await verify(action, done)).outcome is Outcome.STILL_ALIVE
 
 
-async def test_a_copy_that_lags_keeps_the_proof_open(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_lagging_secondary_keeps_the_verification_pending(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     plane.copy["blob/models"] = [LIVE]
 
@@ -81,7 +81,7 @@ async def test_a_copy_that_lags_keeps_the_proof_open(action: StoredPolicyAction,
     assert "blob (secondary): a token of the policy is still accepted." in verification.evidence
 
 
-async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_key_that_is_no_longer_accepted_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     plane.keys = {"key2": KEYS["key2"]}
 
@@ -89,7 +89,7 @@ async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPol
         await verify(action, done)
 
 
-async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_refusal_that_its_control_shares_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     refused = [Happening("GET", (403, "AuthenticationFailed")) for _ in range(4)]
     plane.meanwhile = [Happening("GET"), *refused]  # the list can be read
@@ -100,7 +100,7 @@ async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPo
     assert verification.outcome is Outcome.PENDING
 
 
-async def test_after_a_rotation_the_proof_goes_by_the_key_as_it_is_now(
+async def test_verification_after_a_rotation_uses_the_present_key(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -113,7 +113,7 @@ async def test_after_a_rotation_the_proof_goes_by_the_key_as_it_is_now(
     assert "accepted before" not in verification.evidence[1]
 
 
-async def test_a_policy_that_still_accepts_is_not_passed_off_as_dead_by_a_rotated_key(
+async def test_policy_in_force_is_not_taken_for_revoked_because_of_a_rotated_key(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     """The token that was minted before the rotation would be refused, for its key's sake."""
@@ -129,7 +129,7 @@ async def test_a_policy_that_still_accepts_is_not_passed_off_as_dead_by_a_rotate
 
 @pytest.mark.parametrize(("after", "outcome"), [(1, Outcome.PENDING), (180, Outcome.ARM_ONLY)])
 @pytest.mark.parametrize("service", [Service.BLOB, Service.FILE])
-async def test_a_firewall_does_not_pass_for_a_dead_policy(
+async def test_firewall_is_not_taken_for_a_revoked_policy(
     action: StoredPolicyAction, plane: AclPlane, service: Service, after: int, outcome: Outcome
 ) -> None:
     done = await revoked(action, service)
@@ -139,7 +139,7 @@ async def test_a_firewall_does_not_pass_for_a_dead_policy(
     assert (await verify(action, done)).outcome is outcome
 
 
-async def test_what_is_proven_is_told_without_a_token(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_verification_shows_no_token(action: StoredPolicyAction, plane: AclPlane) -> None:
     verification = await verify(action, await revoked(action))
 
     assert "sig=" not in repr(verification)
