@@ -1,8 +1,8 @@
 """The few calls that Sasquash makes to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
 
 Each call is sent exactly once: kiota's middleware, which would repeat a POST on 429, 503 and 504 and follow
-redirects, is left out. Who calls decides whether to try again. Failures are those of `shared.errors`; their
-texts hold Graph's error code and never a body, an address or a token.
+redirects, is left out. Callers decide whether to retry. Failures are those of `shared.errors`; their
+texts have Graph's error code and never a body, an address or a token.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Graph:
         query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=_PERSON)
         request = self._client.users.by_user_id(address).get(RequestConfiguration(query_parameters=query))
         try:
-            user = await self._call(request, doing="Looking up an owner in Graph", right="User.ReadBasic.All")
+            user = await self._call(request, doing="Reading an owner from Graph", right="User.ReadBasic.All")
         except NotFound:
             return None
         return None if user is None else Person(user.display_name, user.mail)
@@ -151,7 +151,7 @@ class Graph:
 
     async def _exists(self, request: Coroutine[Any, Any, object], *, right: str) -> bool:
         try:
-            found = await self._call(request, doing="Looking up an issuer in Graph", right=right)
+            found = await self._call(request, doing="Finding up an issuer in Graph", right=right)
         except NotFound:
             return False
         return found is not None
@@ -189,7 +189,7 @@ class Graph:
             expand=["fields"], filter=f"fields/FindingId eq '{finding_id}'"
         )
         request = self._items(site, list_).get(RequestConfiguration(query_parameters=query))
-        doing = "Looking for the incident"
+        doing = "Finding for the incident"
         answer = await self._call(request, doing=doing, right="Sites.Selected, read")
         if answer is None or answer.value is None:
             raise TransientFailure(f"{doing} failed: the answer holds no list.")

@@ -88,7 +88,7 @@ class EventStep:
 
 @dataclass(frozen=True, slots=True)
 class OwnersStep:
-    """Looks up the owners of the account before they are to be named or notified."""
+    """Finds the owners of the account before they are named or notified."""
 
     name: ClassVar[str] = "owner lookup"
     leased: ClassVar[bool] = False
@@ -102,7 +102,7 @@ class OwnersStep:
         return 0 if unknown and is_news else None
 
     async def run(self, revocation: Revocation) -> Done:
-        """Look them up."""
+        """Find them."""
         if revocation.account is None:
             return Done()
         found = await self.ownership.of(revocation.account)

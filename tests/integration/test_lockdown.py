@@ -177,7 +177,7 @@ async def test_denial_is_a_failure_that_names_what_denies_it(driver: Driver, cod
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
     assert says in record.detail
-    assert record.lockdown is None, "there is nothing to undo"
+    assert record.lockdown is None, "no lockdown to undo"
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 

@@ -18,7 +18,7 @@ _MOST_PEOPLE = 5
 _MOST_REJECTED = 10
 _LONGEST_QUOTE = 80
 
-# Stricter than RFC 5321's Mailbox on purpose: ASCII only (no look-alikes), no quoted strings or literals.
+# Stricter than RFC 5321's Mailbox on purpose: ASCII only (no homoglyphs), no quoted strings or literals.
 _ADDRESS = re.compile(
     r"(?P<local>[A-Za-z0-9_](?:[A-Za-z0-9_+'-]|\.(?!\.)){0,63}(?<!\.))"
     r"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9])"
@@ -134,7 +134,7 @@ def _fault(text: str, domains: Collection[str]) -> str | None:
 
 
 def _quoted(text: str) -> str:
-    # As ASCII escapes: a look-alike letter would read as the real address. Dots in brackets: no link either.
+    # As ASCII escapes: a homoglyph would read as the real address. Dots in brackets: no link either.
     return clean(text.encode("ascii", "backslashreplace").decode().replace(".", "[.]"), limit=_LONGEST_QUOTE)
 
 

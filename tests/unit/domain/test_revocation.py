@@ -132,7 +132,7 @@ def test_a_record_survives_its_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(record), type=Revocation) == record
 
 
-def test_a_proof_token_shows_its_query_to_nobody_who_prints_it() -> None:
+def test_verification_token_hides_its_query_in_its_repr() -> None:
     token = samples.verification_token()
     record = samples.revocation(execution=samples.execution(token))
 
