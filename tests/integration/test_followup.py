@@ -1,4 +1,4 @@
-"""The slow path, driven in process: the proof, and telling people once whatever fails."""
+"""The slow path, driven in process: verification, and one notification for each state, through failures."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ async def account(driver: Driver) -> Account:
 
 
 async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
-    """A leak on `account` that the fast path is done with, killed or not."""
+    """A leak on `account` after the fast path, revoked or not."""
     finding = found(leak or blob_sas(account.name, account.keys["key1"]))
     await driver.app(**settings).ingest.receive(report(finding))
     return finding
@@ -53,7 +53,7 @@ def left(driver: Driver, finding: Finding) -> list[tuple[float, int]]:
 
 
 @pytest.mark.parametrize("leak", [blob_sas, account_sas, raw_key], ids=lambda leak: leak.__name__)
-async def test_killed_leak_is_proven_filed_told_announced_and_closed_in_one_go(
+async def test_revoked_leak_is_verified_filed_mailed_published_and_closed_in_one_run(
     driver: Driver, account: Account, leak: Leak
 ) -> None:
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
@@ -82,7 +82,7 @@ async def test_record_that_is_not_decided_yet_is_left_to_containment(driver: Dri
     assert driver.announced(finding.fingerprint) == []
 
 
-async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Driver, account: Account) -> None:
+async def test_verification_tokens_are_removed_from_the_record_after_use(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     before = await driver.record(finding.fingerprint)
     after = await followed(driver, finding)
@@ -91,7 +91,7 @@ async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Drive
     assert (len(before.execution.verification_tokens), after.execution.verification_tokens) == (1, ())
 
 
-async def test_proof_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
+async def test_verification_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
     record = await followed(driver, await contained(driver, account, raw_key(account.name, account.keys["key1"])))
     assert record.verification is not None
     lines = [line.split(":")[0] for line in record.verification.evidence if "AuthenticationFailed" in line]
@@ -199,14 +199,14 @@ async def test_closed_data_plane_is_proven_by_arm_alone_and_only_after_a_while(
     assert "by ARM only" in driver.mails(account.name)[-1].body
 
 
-async def test_firewall_s_refusal_is_not_taken_for_a_dead_key(driver: Driver, account: Account) -> None:
+async def test_firewall_refusal_does_not_verify_a_revoked_key(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     account.properties |= DENY
     record = await followed(driver, finding)
     assert (record.state, record.verification and record.verification.outcome) == (State.CONTAINED, Outcome.PENDING)
 
 
-async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Driver) -> None:
+async def test_mail_about_a_revocation_waits_briefly_for_its_verification(driver: Driver) -> None:
     account = await driver.account(tags=TAGS, properties=DENY)
     finding = await contained(driver, account)
     await followed(driver, finding)
@@ -218,7 +218,7 @@ async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Dr
     assert len(driver.mails(account.name)) == 1
 
 
-async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
+async def test_failing_verification_delays_neither_incident_nor_mail_for_long(
     driver: Driver, account: Account
 ) -> None:
     finding = await contained(driver, account)
@@ -233,7 +233,7 @@ async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
 # --- people and incidents, once
 
 
-async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, account: Account) -> None:
+async def test_two_instances_at_once_file_mail_and_publish_once(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     apps = [driver.app() for _ in range(3)]
     await asyncio.gather(*(each.follow_up.run(Message(finding.fingerprint)) for each in apps))
@@ -245,10 +245,10 @@ async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, a
     assert sorted(driver.announced(finding.fingerprint)) == ["Closed", "Contained", "Proven"]
 
 
-async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_second_one(
+async def test_instance_with_a_record_from_before_the_mail_sends_no_second_one(
     driver: Driver, account: Account
 ) -> None:
-    """The race without luck: this one has just read that nobody was told, and stands still."""
+    """The race without luck: this one read the record before the mail, and then paused."""
     finding = await contained(driver, account, small_sas(account.name, account.keys["key1"]))
     slow = driver.app()
     stale = await driver.record(finding.fingerprint)
@@ -269,7 +269,7 @@ async def test_incident_is_filed_once_though_its_answer_is_lost(
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def test_graph_that_is_down_delays_people_but_not_the_proof(driver: Driver, account: Account) -> None:
+async def test_graph_outage_delays_notifications_but_not_the_verification(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     driver.fault("graph.microsoft.com", times=None)
     assert (await followed(driver, finding)).state is State.PROVEN
@@ -343,8 +343,8 @@ async def test_announcement_is_repeated_until_it_is_taken(driver: Driver, accoun
     assert driver.announced(finding.fingerprint) == ["Contained", "Proven", "Closed"]
 
 
-async def test_worker_killed_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
-    """A worker that dies between a mail's sending and its recording makes for a second mail: followup.py says so.
+async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
+    """A crash between sending a mail and recording it causes a second mail, as followup/service.py says.
 
     Every third call, in turn before and after it is carried out: each is a whole follow-up.
     """
@@ -355,26 +355,26 @@ async def test_worker_killed_at_any_call_leaves_one_incident_and_misses_no_mail(
         account = await driver.account(tags=TAGS)
         finding = await contained(driver, account, mode="observe")
         life = Life(ends_at=number, carried_out=number % 2 == 0)
-        await dies_or_not(driver, finding, life)
-        assert len(driver.incidents(finding.fingerprint)) == 1, f"killed at call {number}"
-        assert 1 <= len(driver.mails(account.name)) <= 2, f"killed at call {number}"
-        assert set(driver.announced(finding.fingerprint)) == {"Observed"}, f"killed at call {number}"
+        await crashes_or_not(driver, finding, life)
+        assert len(driver.incidents(finding.fingerprint)) == 1, f"crashed at call {number}"
+        assert 1 <= len(driver.mails(account.name)) <= 2, f"crashed at call {number}"
+        assert set(driver.announced(finding.fingerprint)) == {"Observed"}, f"crashed at call {number}"
     assert number > 15
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-async def test_worker_killed_after_a_change_of_the_record_leaves_it_to_be_closed(driver: Driver, number: int) -> None:
+async def test_crash_after_a_change_of_the_record_does_not_prevent_its_closing(driver: Driver, number: int) -> None:
     account = await driver.account(tags=TAGS)
     finding = await contained(driver, account)
     life = Life(ends_at=number, carried_out=True, counting="$batch")
-    await dies_or_not(driver, finding, life)
+    await crashes_or_not(driver, finding, life)
     assert life.ended
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
-    """Follow up with a worker of this life, and have its message come again to others."""
+async def crashes_or_not(driver: Driver, finding: Finding, life: Life) -> None:
+    """Follow up with an instance of this life, and deliver its message again to others."""
     with contextlib.suppress(Killed):
         await driver.app(life).follow_up.run(Message(finding.fingerprint))
     for _ in range(2):
@@ -382,17 +382,17 @@ async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
         await followed(driver, finding)
 
 
-# --- who is told
+# --- who is notified
 
 
-async def test_address_in_a_foreign_domain_is_told_nothing(driver: Driver) -> None:
+async def test_address_in_a_foreign_domain_is_not_notified(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": "attacker@evil.example", "owner": OWNER})
     record = await followed(driver, await contained(driver, account))
     assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
     assert record.owners_rejected
 
 
-async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Driver) -> None:
+async def test_account_without_owners_notifies_the_security_mailbox(driver: Driver) -> None:
     account = await driver.account()
     await followed(driver, await contained(driver, account))
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
@@ -407,7 +407,7 @@ async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Dr
         unusual_leaks.of_unknown_version,
     ],
 )
-async def test_owners_hear_nothing_of_what_arithmetic_did_not_confirm(
+async def test_owners_are_not_notified_without_a_verified_signature(
     driver: Driver, account: Account, leak: Leak
 ) -> None:
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
@@ -437,7 +437,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
         ({"mode": "approve"}, State.AWAITING_APPROVAL, "AwaitingApproval"),
     ],
 )
-async def test_leak_that_awaits_a_person_is_filed_told_and_left_open(
+async def test_leak_that_awaits_approval_is_filed_mailed_and_left_open(
     driver: Driver, account: Account, settings: dict[str, str], state: State, announced: str
 ) -> None:
     finding = await contained(driver, account, **settings)
@@ -461,7 +461,7 @@ async def test_unresolved_leak_never_closes_itself(driver: Driver, account: Acco
     assert (await followed(driver, finding)).state is State.UNRESOLVED
 
 
-async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: Driver, account: Account) -> None:
+async def test_reopened_leak_that_is_revoked_updates_its_incident(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
@@ -469,7 +469,7 @@ async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: 
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
     assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
-    assert [told.state for told in record.notifications] == [State.OBSERVED, State.PROVEN]
+    assert [sent.state for sent in record.notifications] == [State.OBSERVED, State.PROVEN]
 
 
 # --- nothing that is written down could be used
@@ -530,10 +530,10 @@ def forms(secret: str) -> tuple[str, ...]:
     )
 
 
-async def test_what_people_are_told_with_is_not_imported_on_the_event_loop(
+async def test_notification_clients_are_not_imported_on_the_event_loop(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes seconds, and the loop has other leaks to kill."""
+    """It takes seconds, and the loop has other leaks to revoke."""
     finding = await contained(driver, account)
     importing: list[threading.Thread] = []
     monkeypatch.setattr(app, "_import_for_people", lambda: importing.append(threading.current_thread()))

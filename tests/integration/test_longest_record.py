@@ -71,7 +71,7 @@ def account() -> AccountFacts:
 
 
 def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
-    """A target of the lever, and its pull with all that may stand in it."""
+    """A target of the action, and an execution with the longest texts."""
     target = {
         ActionKind.ACCOUNT_KEY: KEY_NAMES[0],
         ActionKind.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
@@ -79,7 +79,7 @@ def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
         ActionKind.LOCKDOWN: Lockdown.NETWORK.value,
     }[action]
     tokens = () if action is ActionKind.LOCKDOWN else tuple(samples.execution().verification_tokens) * 4
-    notes = ("It was changed, and this tells what a person should know of that." * 3,) * 3
+    notes = ("It was changed, and this is what a person should know about that." * 3,) * 3
     return target, Execution(action, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
 
 
@@ -112,7 +112,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        leases=tuple(StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")),
+        leases=tuple(
+            StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")
+        ),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),

@@ -14,29 +14,29 @@ def test_each_state_has_a_lead_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed", "received"])
-def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
+def test_unrevoked_credential_is_shown_as_active(state: str) -> None:
     words = headline(briefing(state=state))
     assert (words.tone, words.executed) == (Tone.LIVE, False)
 
 
-def test_a_revocation_without_proof_does_not_claim_one() -> None:
+def test_unverified_revocation_is_not_shown_as_verified() -> None:
     words = headline(briefing(state="contained"))
     assert "Verification is in progress" in words.lead
     assert words.tone is Tone.PENDING
 
 
-def test_the_lead_of_a_revocation_names_what_broke() -> None:
+def test_lead_of_a_revocation_names_the_impact() -> None:
     assert "used key2 stopped working" in headline(briefing(state="proven")).lead
 
 
-def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
+def test_lead_of_a_revoked_policy_names_the_policy_and_not_the_key() -> None:
     policy = briefing(state="proven", action=ActionKind.STORED_POLICY, target="blob/models/partners")
     lead = headline(policy).lead
     assert "the stored access policy partners" in lead
     assert "key2" not in lead
 
 
-def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
+def test_ineffective_revocation_says_so_and_names_the_impact() -> None:
     words = headline(briefing(state="failed", reason="still_alive"))
     assert "STILL ACCEPTED" in words.lead
     assert (words.tone, words.executed) == (Tone.LIVE, True)
@@ -94,7 +94,7 @@ def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: 
         (ActionKind.LOCKDOWN, "network", "used the account from public networks stopped"),
     ],
 )
-def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, used: str) -> None:
+def test_each_action_names_its_impact(action: ActionKind, target: str, used: str) -> None:
     assert used in headline(briefing(state="proven", action=action, target=target)).lead
 
 
@@ -106,7 +106,7 @@ def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, us
         (ActionKind.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
     ],
 )
-def test_a_live_credential_is_killed_by_its_own_lever(action: ActionKind, target: str, starts: str) -> None:
+def test_active_credential_has_the_command_of_its_action(action: ActionKind, target: str, starts: str) -> None:
     text = command(briefing(state="awaiting_approval", action=action, target=target))
     assert text is not None
     assert text.startswith(starts)
@@ -139,13 +139,14 @@ def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -
 
 
 @pytest.mark.parametrize(("state", "reason"), [("contained", None), ("proven", None), ("closed", None)])
-def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
+def test_lockdown_is_not_shown_as_a_revocation(state: str, reason: str | None) -> None:
     words = headline(briefing(state=state, reason=reason, action=ActionKind.LOCKDOWN, target="shared_key"))
     assert "revokes nothing" in words.lead
-    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "No open items"))
+    shown = f"{words.label} {words.lead}"
+    assert not any(phrase in shown for phrase in ("verified revoked", "was revoked", "No open items"))
 
 
-def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
+def test_ineffective_lockdown_is_shown_as_active() -> None:
     words = headline(briefing(state="failed", reason="still_alive", action=ActionKind.LOCKDOWN, target="network"))
     assert "NO LONGER IN FORCE" in words.lead
     assert words.tone is Tone.LIVE

@@ -148,5 +148,5 @@ def test_each_cloud_says_where_its_vaults_are(name: CloudName) -> None:
     assert CLOUDS[name].key_vault_suffix.startswith("vault.")
 
 
-def test_old_and_new_key_are_what_the_pull_says() -> None:
+def test_old_and_new_key_are_those_of_the_execution() -> None:
     assert (execution().old_sha256, execution().new_sha256) == (key_sha256(OLD), key_sha256(NEW))
