@@ -70,7 +70,7 @@ screenshots: setup ## create the pictures of the console in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
 
 openapi: .venv/installed ## write the schemas of the responses into docs/openapi.yaml
-	@.venv/bin/python -m scripts.openapi_schemas
+	@.venv/bin/python -m tests.support.openapi_schemas
 
 simulate: tools ## run the simulator longer (SEEDS=20000), and print the injected faults and the findings
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)

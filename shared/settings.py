@@ -1,7 +1,7 @@
 """All settings, and the only reader of the environment. A test compares docs/settings.md with this module."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
@@ -66,8 +66,14 @@ class Setting:
 
 
 # ruff: noqa: RUF009 -- `_setting` only describes a field: it computes nothing at import
-def _setting(name: str, parse: Callable[[str], Any], meaning: str, default: str | None = None) -> Any:
+def _setting(parse: Callable[[str], Any], meaning: str, default: str | None = None, *, name: str = "") -> Any:
+    """Describe a setting. Its name is `SASQUASH_` and that of the field, unless it has another `name`."""
     return field(metadata={"setting": Setting(name, parse, default, meaning)})
+
+
+def _optional(parse: Callable[[str], Any], meaning: str) -> Any:
+    """Describe a setting that is None if it is empty."""
+    return _setting(optional(parse), meaning, default="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,225 +81,186 @@ class Settings:
     """The app's settings, validated. Created by `read` at start."""
 
     mode: Mode = _setting(
-        "SASQUASH_MODE",
         choice(Mode),
         "What Sasquash does without a person: `observe` (nothing), `approve` (request approval for every action), "
         "`auto` (what the rule table allows). Start with a week of `observe`.",
     )
     subscriptions: tuple[str, ...] = _setting(
-        "SASQUASH_SUBSCRIPTIONS",
         listed(guid, least=1),
         "Ids of the monitored subscriptions, separated by commas.",
     )
     table_endpoint: str = _setting(
-        "SASQUASH_STORAGE__tableServiceUri",
         https,
         "Table endpoint of Sasquash's own storage account.",
+        name="SASQUASH_STORAGE__tableServiceUri",
     )
     queue_endpoint: str = _setting(
-        "SASQUASH_STORAGE__queueServiceUri",
         https,
         "Queue endpoint of Sasquash's own storage account. The queue triggers use it, too.",
+        name="SASQUASH_STORAGE__queueServiceUri",
     )
     blob_endpoint: str = _setting(
-        "SASQUASH_STORAGE__blobServiceUri",
         https,
         "Blob endpoint of Sasquash's own storage account, where Event Grid stores dead letters.",
+        name="SASQUASH_STORAGE__blobServiceUri",
     )
-    client_id: str | None = _setting(
-        "SASQUASH_CLIENT_ID",
-        optional(guid),
+    client_id: str | None = _optional(
+        guid,
         "Client id of the app's user-assigned managed identity. Empty: the signed-in user of this machine "
         "(`az login`), for development.",
-        default="",
     )
     cloud_name: CloudName = _setting(
-        "SASQUASH_CLOUD",
         choice(CloudName),
         "The Azure cloud: `public`, `usgovernment` or `china`.",
         default="public",
+        name="SASQUASH_CLOUD",
     )
     topic_endpoint: str = _setting(
-        "SASQUASH_TOPIC_ENDPOINT",
         https,
         "Endpoint of the Event Grid topic, to which every change of state is published.",
     )
     insights_connection: str = _setting(
-        "APPLICATIONINSIGHTS_CONNECTION_STRING",
         connection_string,
         "Connection string of the Application Insights resource for the trace of each leak, sent as the app's "
         "identity. The Functions host uses it, too. Empty: no traces.",
         default="",
+        name="APPLICATIONINSIGHTS_CONNECTION_STRING",
     )
     tenant_id: str = _setting(
-        "SASQUASH_TENANT_ID",
         guid,
         "Id of the Entra tenant whose users may call the app, and whose user delegation SAS are monitored.",
     )
     api_audiences: tuple[str, ...] = _setting(
-        "SASQUASH_API_AUDIENCES",
         listed(audience),
         "Accepted audiences of access tokens, separated by commas: the app registration's id URI (`api://sasquash`) "
         "and its client id. Empty: every call except health is refused.",
         default="",
     )
-    desk: str | None = _setting(
-        "SASQUASH_DESK",
-        optional(https),
+    desk: str | None = _optional(
+        https,
         "URL of the console, for links in mails: `https://<app>/api/desk`. Empty: mails have no links.",
-        default="",
     )
     key_vaults: tuple[str, ...] = _setting(
-        "SASQUASH_KEY_VAULTS",
         listed(vault),
         "Names of the key vaults for key distribution, separated by commas: the tag `sasquash-key-vault` names a "
         "secret in one of them that gets the new key. Empty: no key is distributed.",
         default="",
     )
     security_mailbox: str = _setting(
-        "SASQUASH_SECURITY_MAILBOX",
         address,
         "The security team's mailbox. It gets a copy of every mail, and the mails that are not for owners.",
     )
     mail_sender: str = _setting(
-        "SASQUASH_MAIL_SENDER",
         address,
         "The mailbox that mails are sent from. Mail.Send is scoped to it.",
     )
     mail_domains: tuple[str, ...] = _setting(
-        "SASQUASH_MAIL_DOMAINS",
         listed(domain, least=1),
         "Allowed domains of owners' addresses, separated by commas. The addresses in tags are not trusted.",
     )
     owner_tags: tuple[str, ...] = _setting(
-        "SASQUASH_OWNER_TAGS",
         listed(tag_name),
         "Names of the tags with owners' mail addresses, in order of preference.",
         default="sasquash-owner,owner",
     )
     owners_of_apps: bool = _setting(
-        "SASQUASH_OWNERS_OF_APPS",
         switch,
         "Whether to notify the owners of an app that has rights on the account, where no closer owner is found "
         "(`on`). Requires Graph's `Application.Read.All`.",
         default="off",
     )
     incidents: IncidentSink = _setting(
-        "SASQUASH_INCIDENTS",
         choice(IncidentSink),
         "Where incidents are filed: `sharepoint` (a list), `defender` (the Defender portal), `sentinel` (a "
         "workspace), or `webhook` (a signed request to a URL). Each requires further settings (docs/incidents.md).",
         default="sharepoint",
     )
-    incident_site: str | None = _setting(
-        "SASQUASH_INCIDENT_SITE",
-        optional(opaque),
+    incident_site: str | None = _optional(
+        opaque,
         "Id of the SharePoint site with the incident list (`host,site-guid,web-guid`).",
-        default="",
     )
-    incident_list: str | None = _setting(
-        "SASQUASH_INCIDENT_LIST",
-        optional(opaque),
+    incident_list: str | None = _optional(
+        opaque,
         "Id of the SharePoint list of incidents.",
-        default="",
     )
-    sentinel_workspace: str | None = _setting(
-        "SASQUASH_SENTINEL_WORKSPACE",
-        optional(workspace),
+    sentinel_workspace: str | None = _optional(
+        workspace,
         "ARM id of the Log Analytics workspace with Microsoft Sentinel in which incidents are filed.",
-        default="",
     )
-    incident_webhook: str | None = _setting(
-        "SASQUASH_INCIDENT_WEBHOOK",
-        optional(https),
+    incident_webhook: str | None = _optional(
+        https,
         "URL that incidents are sent to.",
-        default="",
     )
     incident_webhook_secret: SecretSetting | None = _setting(
-        "SASQUASH_INCIDENT_WEBHOOK_SECRET",
         secret,
         "The secret that signs them, in the format of Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or "
         "the id of a Key Vault secret with it.",
         default="",
     )
     raw_events: bool = _setting(
-        "SASQUASH_RAW_EVENTS",
         switch,
         "Whether events with raw credentials are accepted (`on`). Event Grid stores and dead-letters events, so the "
         "default is `off`.",
         default="off",
     )
     tag_modes: tuple[Mode, ...] = _setting(
-        "SASQUASH_TAG_MODES",
         listed(choice(Mode)),
         "Modes that the tag `sasquash-mode` of a storage account may set for it. Empty: the tag has no effect.",
         default="",
     )
     act_alone_hours: int = _setting(
-        "SASQUASH_ACT_ALONE_HOURS",
         number(0, 24 * 365 * 100),
         "A read-only token of one resource is revoked without approval if it expires in more than this number of "
         "hours (rule `lives-long` of the default table; rules in `SASQUASH_RULES` have their own hours).",
         default="24",
     )
     rules: tuple[Rule, ...] = _setting(
-        "SASQUASH_RULES",
         lambda text: parse_rules(text) if text else (),
         "The rule table of mode `auto`, as JSON (docs/rules.md). Empty: the default table on that page.",
         default="",
     )
     rotations_a_day: int = _setting(
-        "SASQUASH_ROTATIONS_A_DAY",
         number(1, 100),
         "The number of key rotations of one account within 24 hours after which another one requires approval. "
         "Revocations of its user delegation keys count, too.",
         default="2",
     )
     approval_hours: int = _setting(
-        "SASQUASH_APPROVAL_HOURS",
         number(1, 24 * 30),
         "The time to approve a plan, in hours. `SASQUASH_AT_DEADLINE` sets what happens then.",
         default="4",
     )
     at_deadline: AtDeadline = _setting(
-        "SASQUASH_AT_DEADLINE",
         choice(AtDeadline),
         "What happens to a plan without a decision at its deadline: `escalate` (the record is unresolved, and people "
         "are notified again) or `revoke` (the plan is run, if signature verification proved the leak and no limit "
         "requires approval).",
         default="escalate",
     )
-    escalation_mailbox: str | None = _setting(
-        "SASQUASH_ESCALATION_MAILBOX",
-        optional(address),
+    escalation_mailbox: str | None = _optional(
+        address,
         "The mailbox to notify, too, when a deadline has passed. Empty: the people who were asked, and the security "
         "mailbox.",
-        default="",
     )
     source_quota: int = _setting(
-        "SASQUASH_SOURCE_QUOTA",
         number(1, 1_000_000),
         "Findings per hour from one publisher (the event's source) that each instance processes immediately. Further "
         "ones are just as durable, and are processed later, from the queue.",
         default="600",
     )
     second_person: bool = _setting(
-        "SASQUASH_SECOND_PERSON",
         switch,
         "Whether the plan of a reported leak requires the approval of a second person (`on`). An order without a "
         "leak always does.",
         default="on",
     )
 
-    drill_account: str | None = _setting(
-        "SASQUASH_DRILL_ACCOUNT",
-        optional(account_name),
+    drill_account: str | None = _optional(
+        account_name,
         "Name of an empty storage account for the weekly drill. Empty: no drills.",
-        default="",
     )
 
     intake_senders: dict[str, SecretSetting] = _setting(
-        "SASQUASH_INTAKE_SENDERS",
         senders,
         "Senders of signed reports to the intake: `name=secret`, separated by commas. A secret has the format of "
         "Standard Webhooks (`whsec_` and 24 to 64 bytes in base64), or is the id of a Key Vault secret with one. The "
@@ -301,51 +268,41 @@ class Settings:
         default="",
     )
     intake_quota: int = _setting(
-        "SASQUASH_INTAKE_QUOTA",
         number(1, 1_000_000),
         "Credentials per hour from one source that each instance of the intake publishes. Further reports get a 429.",
         default="10000",
     )
     github_webhook_secret: SecretSetting | None = _setting(
-        "SASQUASH_GITHUB_WEBHOOK_SECRET",
         secret,
         "The secret of the GitHub App's webhook, or the id of a Key Vault secret with it. Empty: deliveries of "
         "GitHub are refused.",
         default="",
     )
-    github_app: str | None = _setting(
-        "SASQUASH_GITHUB_APP",
-        optional(word),
+    github_app: str | None = _optional(
+        word,
         "The GitHub App's client id or number. Empty: alerts of GitHub are neither read nor closed.",
-        default="",
     )
     github_private_key: SecretSetting | None = _setting(
-        "SASQUASH_GITHUB_PRIVATE_KEY",
         secret,
         "The GitHub App's private key in PEM (all of it in base64, or with `\\n` for its line breaks), or the id of "
         "a Key Vault secret with it.",
         default="",
     )
     github_api: str = _setting(
-        "SASQUASH_GITHUB_API",
         https,
         "URL of GitHub's REST API. For GitHub Enterprise Server: `https://github.contoso.com/api/v3`.",
         default="https://api.github.com",
     )
     github_secret_types: tuple[str, ...] = _setting(
-        "SASQUASH_GITHUB_SECRET_TYPES",
         listed(word),
         "Secret types whose alerts are read, separated by commas. Custom patterns have a type, too.",
         default="azure_sas_token,azure_storage_account_key",
     )
-    azure_devops_organization: str | None = _setting(
-        "SASQUASH_AZURE_DEVOPS_ORGANIZATION",
-        optional(word),
+    azure_devops_organization: str | None = _optional(
+        word,
         "The Azure DevOps organization whose alerts are read and closed. Empty: none.",
-        default="",
     )
     azure_devops_password: SecretSetting | None = _setting(
-        "SASQUASH_AZURE_DEVOPS_PASSWORD",
         secret,
         "The password (basic authentication) of the Azure DevOps service hook, or the id of a Key Vault secret with "
         "it. Empty: its deliveries are refused.",
@@ -417,5 +374,9 @@ def is_switched_off(environment: Mapping[str, str], function: str) -> bool:
 
 
 def declared() -> dict[str, Setting]:
-    """Every setting by the name of the field that holds it, in order."""
-    return {item.name: item.metadata["setting"] for item in fields(Settings)}
+    """Every setting by the name of its field, in order."""
+    settings = {item.name: item.metadata["setting"] for item in fields(Settings)}
+    return {
+        attribute: replace(setting, name=setting.name or f"SASQUASH_{attribute.upper()}")
+        for attribute, setting in settings.items()
+    }

@@ -6,6 +6,7 @@ An alert is enqueued before it is read, since most tools report it only once.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from azure.storage.queue import QueueMessage
@@ -28,21 +29,14 @@ _GIVE_UP = timedelta(hours=24)
 _LONGEST_FAILURE = 500
 
 
+@dataclass(frozen=True, slots=True)
 class AlertReader:
     """Reads alerts. `tools` has a factory of each tool, which returns None where the tool is not configured."""
 
-    def __init__(
-        self,
-        tools: Mapping[AlertSource, Callable[[], Tool | None]],
-        queue: AlertQueue,
-        publisher: Publisher,
-        *,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._tools = tools
-        self._queue = queue
-        self._publisher = publisher
-        self._clock = clock
+    tools: Mapping[AlertSource, Callable[[], Tool | None]]
+    queue: AlertQueue
+    publisher: Publisher
+    clock: Callable[[], datetime]
 
     async def take(self, alerts: Iterable[AlertReference]) -> dict[AlertReference, tuple[Finding, ...] | None]:
         """Read alerts; return the published findings of each, None where it is read later.
@@ -62,9 +56,9 @@ class AlertReader:
     async def _take(self, alert: AlertReference, *, until: float) -> tuple[Finding, ...] | None:
         """Read one alert, at most until `until` on the clock of the event loop."""
         if asyncio.get_running_loop().time() >= until:
-            await self._queue.send(AlertMessage(alert, self._clock()), delay=0.0)
+            await self.queue.send(AlertMessage(alert, self.clock()), delay=0.0)
             return None
-        sent = await self._queue.send(AlertMessage(alert, self._clock()), delay=SAFETY_NET)
+        sent = await self.queue.send(AlertMessage(alert, self.clock()), delay=SAFETY_NET)
         try:
             async with asyncio.timeout_at(until):
                 found = await self._publish(alert)
@@ -73,9 +67,9 @@ class AlertReader:
         except SasquashError as error:
             _log.warning("Reading %s failed; the queue retries it (%s): %s", alert, error.code, error)
         else:
-            await self._best_effort(self._queue.take_back, sent)
+            await self._best_effort(self.queue.take_back, sent)
             return found
-        await self._best_effort(self._queue.hasten, sent)
+        await self._best_effort(self.queue.hasten, sent)
         return None
 
     async def resume(self, message: AlertMessage) -> None:
@@ -84,19 +78,19 @@ class AlertReader:
             await self._publish(message.alert)
         except SasquashError as error:
             _log.warning("Reading %s failed (%s): %s", message.alert, error.code, error)
-            if isinstance(error, Blocked) or self._clock() - message.since > _GIVE_UP:
+            if isinstance(error, Blocked) or self.clock() - message.since > _GIVE_UP:
                 failure = redact(str(error))[:_LONGEST_FAILURE]
-                await self._queue.give_up(AlertMessage(message.alert, message.since, message.attempt, failure))
+                await self.queue.give_up(AlertMessage(message.alert, message.since, message.attempt, failure))
             else:
                 delay = backoff(message.attempt, error.retry_after)
-                await self._queue.send(message.again(), delay=delay)
+                await self.queue.send(message.again(), delay=delay)
 
     async def _publish(self, alert: AlertReference) -> tuple[Finding, ...]:
-        tool = self._tools[alert.source]()
+        tool = self.tools[alert.source]()
         if tool is None:
             raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
-        found = await tool.read(alert, Found(self._clock))
-        await self._publisher.publish(found, source=alert.source)
+        found = await tool.read(alert, Found(self.clock))
+        await self.publisher.publish(found, source=alert.source)
         return found
 
     async def _best_effort(self, change: Callable[[QueueMessage], Awaitable[None]], sent: QueueMessage) -> None:

@@ -5,6 +5,7 @@ learn.microsoft.com: "Service hooks events" (advanced security), REST "Advanced 
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from shared.cloud.http import Rest
@@ -44,15 +45,15 @@ def read(payload: object, *, organization: str) -> Entry:
         return Invalid(f"`resource` or `resourceContainers` is malformed: {error}.")
 
 
+@dataclass(frozen=True, slots=True)
 class AzureDevOps:
     """Reads and closes alerts as the app's identity."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    rest: Rest
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return the findings of `alert`. Raises Blocked or TransientFailure."""
-        read = await self._rest.call(
+        read = await self.rest.call(
             "GET",
             _path(alert),
             doing=f"Reading {alert}",
@@ -70,7 +71,7 @@ class AzureDevOps:
 
     async def close(self, alert: AlertReference, comment: str) -> str:
         """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure."""
-        await self._rest.call(
+        await self.rest.call(
             "PATCH",
             _path(alert),
             doing=f"Closing {alert}",

@@ -8,6 +8,7 @@ workflow automation sends), Graph "alert resource type", "sasTokenEvidence resou
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -56,11 +57,11 @@ def _entry(alert: object) -> Entry:
         return Invalid(f"The alert's id is malformed: {error}.")
 
 
+@dataclass(frozen=True, slots=True)
 class Defender:
     """Reads and closes alerts in Microsoft Graph as the app's identity."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    rest: Rest
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return a finding for each token in the evidence of the alert.
@@ -94,26 +95,26 @@ class Defender:
         The comment is written first, so that every resolved alert has one.
         """
         doing = f"Closing {alert}"
-        now = await self._rest.call("GET", _path(alert), doing=doing, right=_READ)
+        now = await self.rest.call("GET", _path(alert), doing=doing, right=_READ)
         if isinstance(now, Mapping) and now.get("status") == "resolved":
             return f"{alert} was already resolved."
         body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
-        await self._rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
+        await self.rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
         resolution = {"status": "resolved", "classification": "truePositive", "determination": "other"}
-        await self._rest.call("PATCH", _path(alert), doing=doing, right=_WRITE, body=resolution)
+        await self.rest.call("PATCH", _path(alert), doing=doing, right=_WRITE, body=resolution)
         return f"{alert} was resolved as a true positive."
 
     async def _alert(self, alert: AlertReference, found: Found) -> Mapping[str, Any]:
         """Return the alert by its id, or by its provider's id."""
         doing = f"Reading {alert}"
         try:
-            read = await self._rest.call("GET", _path(alert), doing=doing, right=_READ)
+            read = await self.rest.call("GET", _path(alert), doing=doing, right=_READ)
             return read if isinstance(read, Mapping) else {}
         except NotFound:
             since = found.clock() - _SEARCH_PERIOD
             since_then = f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}"
             query = {"$filter": f"serviceSource eq 'microsoftDefenderForCloud' and {since_then}", "$top": "500"}
-            page = await self._rest.call("GET", _ALERTS, doing=doing, right=_READ, query=query)
+            page = await self.rest.call("GET", _ALERTS, doing=doing, right=_READ, query=query)
             for each in list_of(page, "value") if isinstance(page, Mapping) else []:
                 if isinstance(each, Mapping) and each.get("providerAlertId") == alert.alert:
                     return each

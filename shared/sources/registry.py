@@ -1,6 +1,7 @@
 """The tools that keep alerts, each created from the settings at first use; None where it is not configured."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Protocol
@@ -31,23 +32,15 @@ class Tool(Protocol):
         """Close `alert`; return what was done, as a sentence."""
 
 
+@dataclass(frozen=True)
 class Tools:
     """Creates the tools."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        clients: Clients,
-        new_transport: Callable[[], Transport],
-        *,
-        secrets: SecretSettings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._settings = settings
-        self._clients = clients
-        self._new_transport = new_transport
-        self._secrets = secrets
-        self._clock = clock
+    settings: Settings
+    clients: Clients
+    new_transport: Callable[[], Transport]
+    secrets: SecretSettings
+    clock: Callable[[], datetime]
 
     @property
     def all(self) -> Mapping[AlertSource, Callable[[], Tool | None]]:
@@ -60,26 +53,26 @@ class Tools:
 
     @cached_property
     def _github(self) -> GitHub | None:
-        app, key = self._settings.github_app, self._settings.github_private_key
+        app, key = self.settings.github_app, self.settings.github_private_key
         if app is None or key is None:
             return None
-        base_url = self._settings.github_api
-        rest = Rest(base_url, self._new_transport())
-        signing = GitHubApp(rest, app=app, private_key=lambda: self._secrets.read(key), clock=self._clock)
+        base_url = self.settings.github_api
+        rest = Rest(base_url, self.new_transport())
+        signing = GitHubApp(rest, app=app, private_key=lambda: self.secrets.read(key), clock=self.clock)
         return GitHub(rest, signing, base_url=base_url)
 
     @cached_property
     def _azure_devops(self) -> AzureDevOps | None:
-        if self._settings.azure_devops_organization is None:
+        if self.settings.azure_devops_organization is None:
             return None
         return AzureDevOps(self._as_the_app(azure_devops.BASE_URL, azure_devops.SCOPE))
 
     @cached_property
     def _defender(self) -> Defender | None:
-        graph = self._settings.cloud.graph
+        graph = self.settings.cloud.graph
         return Defender(self._as_the_app(graph, f"{graph}/.default"))
 
     def _as_the_app(self, base_url: str, scope: str) -> Rest:
         """Return a client that signs in as the app's identity."""
-        authentication = AsyncBearerTokenCredentialPolicy(self._clients.credential, scope)
-        return Rest(base_url, self._new_transport(), authentication=authentication)
+        authentication = AsyncBearerTokenCredentialPolicy(self.clients.credential, scope)
+        return Rest(base_url, self.new_transport(), authentication=authentication)

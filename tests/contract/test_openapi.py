@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts import openapi_schemas
 from shared.api.auth.access_tokens import Role
 from shared.api.revocations import requests
 from shared.domain import finding
@@ -23,11 +22,11 @@ from shared.errors import Blocked
 from shared.persistence.readiness import DrillOutcome
 from shared.sas import Kind, Service, Severity, key_sha256
 from shared.sources.parsing import Result
-from tests.support import samples
+from tests.support import openapi_schemas, samples
 from tests.support.api_requests import MemoryRevocations, awaiting
 from tests.support.entra import token
 from tests.support.http_functions import App, Ledger, hosting
-from tests.support.openapi import described, document
+from tests.support.openapi import FILE, described, document
 from tests.support.samples import NOW
 
 READER = {"upn": "reader@contoso.com", "oid": "f36c87e7-fca8-412c-8f70-575907292a83", "roles": ["Sasquash.Reader"]}
@@ -81,7 +80,7 @@ def test_only_health_and_console_are_public() -> None:
 
 
 def test_schemas_of_responses_are_generated_from_the_structs() -> None:
-    _, _, generated = openapi_schemas.FILE.read_text().partition(openapi_schemas.MARKER)
+    _, _, generated = FILE.read_text().partition(openapi_schemas.MARKER)
 
     assert generated == openapi_schemas.generated(), "run `make openapi`"
 

@@ -52,7 +52,7 @@ def test_changelog_has_a_dated_section_for_the_version(release: ModuleType) -> N
 
 
 def test_tag_of_another_version_is_refused(release: ModuleType) -> None:
-    with pytest.raises(SystemExit, match="The tag says 9.9.9"):
+    with pytest.raises(SystemExit, match=r"The tag says 9\.9\.9"):
         release.notes("9.9.9")
 
 

@@ -180,7 +180,7 @@ async def test_undecided_plan_is_asked_about_anew_after_a_retry(driver: Driver) 
 
 @pytest.mark.parametrize("at_deadline", ["escalate", "revoke"])
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_the_rest_to_others(
+async def test_crash_at_any_call_leaves_the_rest_to_others(
     driver: Driver, at_deadline: str, *, carried_out: bool
 ) -> None:
     number, died = 0, True

@@ -21,6 +21,7 @@ from shared.domain.revocation import (
     KeyDistribution,
     KeyDistributionOutcome,
     Liveness,
+    LockedDown,
     Notification,
     Outcome,
     Owner,
@@ -36,6 +37,7 @@ from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service
 from tests.support import samples
 from tests.support.driver import Driver
+from tests.support.jobs import job
 from tests.support.samples import NOW
 
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
@@ -83,10 +85,17 @@ def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
     return target, Execution(action, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
 
 
+def way_back(actions: Actions, facts: AccountFacts) -> LockedDown:
+    plan = replace(samples.plan(), action=ActionKind.LOCKDOWN, target=Lockdown.NETWORK)
+    lockdown = actions.lockdown.way_back(job(plan, facts))
+    assert lockdown is not None
+    return lockdown
+
+
 def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocation:
     facts = account()
     target, execution = executed(actions, action)
-    before = actions.lockdown.before(facts, Lockdown.NETWORK)
+    before = way_back(actions, facts)
     return replace(
         record,
         state=State.UNRESOLVED,
@@ -145,8 +154,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 async def test_longest_record_is_saved_and_read_back(driver: Driver, action: ActionKind) -> None:
     app = driver.app()
     finding = replace(samples.revocation().finding, fingerprint=f"{list(ActionKind).index(action):064x}")
-    claimed, _ = await app.store.revocations.claim(finding)
-    record = longest(app.actions, action, claimed)
+    received, _ = await app.store.revocations.claim(finding)
+    record = longest(app.actions, action, received)
     empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
     assert empty == []
     saved = await app.store.revocations.save(record, what="All that there is to tell.")

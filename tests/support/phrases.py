@@ -54,6 +54,7 @@ STAYS: dict[str, str] = {
     r"\bSIGKILL\b|\bos\.kill\w*|\bkill -\S+|\.kill\(": "a signal",
     r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
     r"\bSASQUASH_\w+|\bFUNCTIONS_WORKER\w*": "names of app settings",
+    r"\bWORKERS\b": "a variable of the Makefile: the processes of pytest-xdist",
     r"\bplan\.digest\b": "a field that clients read",
     r"`(lever|pull|proof|told)`(?=\s+(is now\s+)?`)": "a field that was renamed, where the changelog says so",
 }

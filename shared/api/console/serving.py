@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,11 +23,11 @@ _TYPES = {
 _CONFIG = "config.json"
 
 
+@dataclass(frozen=True, slots=True)
 class ConsoleFiles:
     """Serves the page and its files. They are public: the API protects the records."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    settings: Settings
 
     def answer(self, request: func.HttpRequest) -> func.HttpResponse:
         """Return a file, or the page itself where none is named; 404 for an unknown file."""
@@ -42,15 +43,15 @@ class ConsoleFiles:
 
     def _config(self) -> dict[str, str | None]:
         """Return the sign-in configuration. Its client id is None where no app registration is set."""
-        client_id = next((each for each in self._settings.api_audiences if "://" not in each), None)
+        client_id = next((each for each in self.settings.api_audiences if "://" not in each), None)
         return {
-            "authority": f"https://{self._settings.cloud.authority}/{self._settings.tenant_id}",
+            "authority": f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}",
             "clientId": client_id,
             "scope": f"{client_id}/.default" if client_id is not None else None,
         }
 
     def _headers(self) -> Mapping[str, str]:
-        authority = f"https://{self._settings.cloud.authority}"
+        authority = f"https://{self.settings.cloud.authority}"
         policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
             f"connect-src 'self' {authority}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

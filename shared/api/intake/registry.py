@@ -57,60 +57,58 @@ class Reporter:
     read: Callable[[Posted], Iterable[Entry]]
 
 
+@dataclass(frozen=True, slots=True)
 class Reporters:
     """Finds a source by its name."""
 
-    def __init__(
-        self, settings: Settings, *, secrets: SecretSettings, tokens: AccessTokens, clock: Callable[[], datetime]
-    ) -> None:
-        self._settings = settings
-        self._secrets = secrets
-        self._tokens = tokens
-        self._clock = clock
+    settings: Settings
+    secrets: SecretSettings
+    tokens: AccessTokens
+    clock: Callable[[], datetime]
 
     def find(self, name: str) -> Reporter:
         """Return the source `name`. Raises NoSuchSource."""
         match name:
-            case "github" if self._settings.github_webhook_secret is not None:
+            case "github" if self.settings.github_webhook_secret is not None:
                 return Reporter(name, self._signed_by_github, self._read_github)
-            case "azure-devops" if self._settings.azure_devops_password is not None:
+            case "azure-devops" if self.settings.azure_devops_password is not None:
                 return Reporter(name, self._with_password, self._read_azure_devops)
             case "defender":
                 return Reporter(name, self._with_token, lambda posted: defender.read(json_body.parse(posted.body)))
             case "github" | "azure-devops":
                 pass
-            case _ if name in TEXT_READERS or name in self._settings.intake_senders:
+            case _ if name in TEXT_READERS or name in self.settings.intake_senders:
                 read = TEXT_READERS.get(name, generic.read)
                 return Reporter(name, self._by_sender(name), lambda posted: read(posted.body))
         raise NoSuchSource("The intake has no source of this name. See docs/sources.md for how to configure it.")
 
     def challenge(self, error: Unauthenticated) -> str:
         """Return the WWW-Authenticate header for `error`. It has no error code for signatures."""
-        return self._tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
+        return self.tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
 
     async def _signed_by_github(self, posted: Posted) -> str | None:
-        secret = await self._read_secret(self._settings.github_webhook_secret)
+        secret = await self._read_secret(self.settings.github_webhook_secret)
         check_github(posted.headers, posted.body, secret=secret)
         return posted.headers.get("x-github-delivery")
 
     async def _with_password(self, posted: Posted) -> str | None:
-        check_password(posted.headers, password=await self._read_secret(self._settings.azure_devops_password))
+        check_password(posted.headers, password=await self._read_secret(self.settings.azure_devops_password))
         return None
 
     async def _with_token(self, posted: Posted) -> str | None:
-        who = await self._tokens.check(posted.headers.get("authorization"))
+        who = await self.tokens.check(posted.headers.get("authorization"))
         if Role.REPORTER not in who.roles:
             raise NotPermitted(f"{who.caller} does not have the app role that reporting requires: {Role.REPORTER}.")
         return None
 
     def _by_sender(self, name: str) -> Callable[[Posted], Awaitable[str | None]]:
-        setting = self._settings.intake_senders.get(name)
+        setting = self.settings.intake_senders.get(name)
 
         async def signed(posted: Posted) -> str | None:
             if setting is None or posted.headers.get("authorization"):
                 return await self._with_token(posted)
             key = webhook_key(await self._read_secret(setting))
-            check_webhook(posted.headers, posted.body, key=key, now=self._clock())
+            check_webhook(posted.headers, posted.body, key=key, now=self.clock())
             return posted.headers.get("webhook-id")
 
         return signed
@@ -118,12 +116,12 @@ class Reporters:
     async def _read_secret(self, setting: SecretSetting | None) -> str:
         if setting is None:
             raise NoSuchSource("The settings have no secret for this source.")
-        return await self._secrets.read(setting)
+        return await self.secrets.read(setting)
 
     def _read_github(self, posted: Posted) -> Iterable[Entry]:
         event = posted.headers.get("x-github-event") or ""
-        return [github.read(event, json_body.parse(posted.body), types=self._settings.github_secret_types)]
+        return [github.read(event, json_body.parse(posted.body), types=self.settings.github_secret_types)]
 
     def _read_azure_devops(self, posted: Posted) -> Iterable[Entry]:
-        organization = self._settings.azure_devops_organization or ""
+        organization = self.settings.azure_devops_organization or ""
         return [azure_devops.read(json_body.parse(posted.body), organization=organization)]

@@ -37,20 +37,13 @@ class _Tried:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True)
 class AccountMatcher:
-    """Verifies unattributed credentials with the keys of named accounts."""
+    """Verifies unattributed credentials with the keys of named accounts. `keys` lists the keys of an account."""
 
-    def __init__(
-        self,
-        accounts: Accounts,
-        keys: Callable[[AccountRef], Awaitable[dict[str, AccountKey]]],
-        *,
-        cloud: AzureCloud,
-    ) -> None:
-        """`keys` lists an account's keys: `AccountKeyAction.keys`."""
-        self._accounts = accounts
-        self._keys = keys
-        self._cloud = cloud
+    accounts: Accounts
+    keys: Callable[[AccountRef], Awaitable[dict[str, AccountKey]]]
+    cloud: AzureCloud
 
     async def attribute(self, found: tuple[Reported, ...], names: tuple[str, ...]) -> tuple[Placed, ...]:
         """Return `found`, each unattributed credential with the host of the first account whose key signed it.
@@ -76,10 +69,10 @@ class AccountMatcher:
 
     async def _try(self, name: str) -> _Tried:
         try:
-            ref = await self._accounts.find(self._cloud.blob_host(name), name)
+            ref = await self.accounts.find(self.cloud.blob_host(name), name)
             if ref is None:
                 return _Tried(name, {}, f"{name} is not an account in a monitored subscription.")
-            return _Tried(ref.name, await self._keys(ref))
+            return _Tried(ref.name, await self.keys(ref))
         except SasquashError as error:
             return _Tried(name, {}, f"{name} could not be read: {error}")
 
@@ -108,7 +101,7 @@ class AccountMatcher:
 
     def _host(self, account: str, credential: Credential) -> str:
         service = credential.service if credential.service in _ONE_SERVICE else Service.BLOB
-        return f"{account}.{service}.{self._cloud.storage_suffix}"
+        return f"{account}.{service}.{self.cloud.storage_suffix}"
 
 
 def _is_unattributed(reported: Reported) -> bool:

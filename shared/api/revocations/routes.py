@@ -1,8 +1,9 @@
 """The routes of the responders' API: roles, requests and responses of each."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import azure.functions as func
 
@@ -14,6 +15,7 @@ from shared.api.revocations import rendering, requests
 from shared.api.revocations.requests import OrderRequest
 from shared.api.revocations.responses import Page, Revocations
 from shared.api.revocations.service import RevocationService
+from shared.domain.caller import Caller
 from shared.domain.revocation import Revocation, State
 from shared.sources import json_body
 
@@ -24,15 +26,19 @@ _APPROVERS = frozenset({Role.APPROVER})
 _UNDER_WAY = frozenset({State.RECEIVED, State.CONTAINED})  # states that change soon without a person
 
 
+class _Decide(Protocol):
+    """A decision of `RevocationService` that has a reason only."""
+
+    async def __call__(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Responder:
     """Answers the requests of responders and their programs."""
 
-    def __init__(
-        self, revocations: RevocationService, tokens: AccessTokens, *, clock: Callable[[], datetime]
-    ) -> None:
-        self._revocations = revocations
-        self._tokens = tokens
-        self._clock = clock
+    revocations: RevocationService
+    tokens: AccessTokens
+    clock: Callable[[], datetime]
 
     async def submit(self, request: func.HttpRequest) -> func.HttpResponse:
         """POST /api/revocations: a report of a leak, or an order."""
@@ -63,56 +69,57 @@ class Responder:
         return await self._answer(request, _APPROVERS, self._undo_lockdown)
 
     async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], handle: Handler) -> func.HttpResponse:
-        return await answer_call(self._tokens, request, roles, handle)
+        return await answer_call(self.tokens, request, roles, handle)
 
     async def _submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         asked = requests.read_submission(_body(request))
         if isinstance(asked, OrderRequest):
             require(who, _APPROVERS)
-            return self._several((await self._revocations.order(asked, caller=who.caller),), status=202)
+            return self._several((await self.revocations.order(asked, caller=who.caller),), status=202)
         if asked.dry_run:
-            return self._several(await self._revocations.dry_run(asked, caller=who.caller), status=200)
-        until = self._clock() + timedelta(seconds=asked.wait)
-        records = await self._revocations.report(asked, caller=who.caller)
+            return self._several(await self.revocations.dry_run(asked, caller=who.caller), status=200)
+        until = self.clock() + timedelta(seconds=asked.wait)
+        records = await self.revocations.report(asked, caller=who.caller)
         if records and asked.wait:
-            left = max((until - self._clock()).total_seconds(), 0.0)
-            records = await self._revocations.wait(tuple(record.fingerprint for record in records), seconds=left)
+            left = max((until - self.clock()).total_seconds(), 0.0)
+            records = await self.revocations.wait(tuple(record.fingerprint for record in records), seconds=left)
             if _UNDER_WAY.isdisjoint(record.state for record in records):
                 return self._several(records, status=200)
         return self._several(records, status=202)
 
     async def _list(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        page = await self._revocations.page(requests.read_page_query(request.url))
-        now = self._clock()
+        page = await self.revocations.page(requests.read_page_query(request.url))
+        now = self.clock()
         summaries = tuple(rendering.summary(record, now=now) for record in page.revocations)
         return as_json(Page(revocations=summaries, next=page.next))
 
     async def _read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        record, history = await self._revocations.read(_id(request))
-        return as_json(rendering.whole(record, now=self._clock(), history=history))
+        record, history = await self.revocations.read(_id(request))
+        return as_json(rendering.whole(record, now=self.clock(), history=history))
 
     async def _approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, approval = _id(request), requests.read_approval(_body(request))
         return self._one(
-            await self._revocations.approve(
+            await self.revocations.approve(
                 fingerprint, digest=approval.digest, reason=approval.reason, caller=who.caller
             )
         )
 
     async def _reject(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, reason = _id(request), requests.read_reason(_body(request))
-        return self._one(await self._revocations.reject(fingerprint, reason=reason, caller=who.caller))
+        return await self._decide(self.revocations.reject, request, who)
 
     async def _retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        fingerprint, reason = _id(request), requests.read_reason(_body(request))
-        return self._one(await self._revocations.retry(fingerprint, reason=reason, caller=who.caller))
+        return await self._decide(self.revocations.retry, request, who)
 
     async def _undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+        return await self._decide(self.revocations.undo_lockdown, request, who)
+
+    async def _decide(self, decide: _Decide, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         fingerprint, reason = _id(request), requests.read_reason(_body(request))
-        return self._one(await self._revocations.undo_lockdown(fingerprint, reason=reason, caller=who.caller))
+        return self._one(await decide(fingerprint, reason=reason, caller=who.caller))
 
     def _one(self, record: Revocation) -> func.HttpResponse:
-        return as_json(rendering.whole(record, now=self._clock()))
+        return as_json(rendering.whole(record, now=self.clock()))
 
     def _several(self, records: Sequence[Revocation], *, status: int) -> func.HttpResponse:
         if not records:
@@ -120,7 +127,7 @@ class Responder:
                 "The text contains no Azure Storage credential. Include the surrounding text: the whole URL, "
                 "connection string or file."
             )
-        now = self._clock()
+        now = self.clock()
         body = Revocations(revocations=tuple(rendering.whole(record, now=now) for record in records))
         is_new = status == 202 and len(records) == 1
         headers = {"Location": f"/api/revocations/{records[0].fingerprint}"} if is_new else {}

@@ -5,7 +5,8 @@ Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
-from shared.actions.registry import ACTION_SPECS, Actions, signer
+from shared.actions.action import signer
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.actions.stored_policy import list_policies_command
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
@@ -28,7 +29,7 @@ class OtherPolicies:
             return ()
         keys = await self._actions.account_key.keys(account)
         try:
-            policies = await self._actions.stored_policy.not_over(account, target, key=signer(keys, None))
+            policies = await self._actions.stored_policy.in_force(account, target, key=signer(keys, None))
         except Unreachable as error:
             return (f"Not checked: other stored access policies of {target.place}. {error}",)
         ended = _ended(revocation)

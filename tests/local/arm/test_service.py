@@ -266,7 +266,7 @@ async def test_reading_does_not_give_the_right_to_list_keys(cloud: Cloud, entra:
     assert (read.status_code, keys.status_code) == (200, 403)
 
 
-async def test_whoever_has_no_right_to_write_may_not_change_an_account(cloud: Cloud, entra: Entra) -> None:
+async def test_identity_without_write_permission_may_not_change_an_account(cloud: Cloud, entra: Entra) -> None:
     async with raw(cloud, entra, "reader") as http:
         response = await http.patch(f"{ACCOUNT}?{API}", json={"tags": {}})
     assert response.status_code == 403

@@ -106,7 +106,7 @@ def test_stop_without_a_cloud_is_fine(folder: Path) -> None:
     assert command("stop", folder).returncode == 0
 
 
-def test_killed_cloud_takes_its_children_along_and_can_be_started_again(folder: Path) -> None:
+def test_cloud_ended_with_sigkill_ends_its_children_and_can_be_restarted(folder: Path) -> None:
     up(folder)
     pid = int((folder / "pid").read_text())
     children = [os.pidfd_open(child) for child in children_of(pid)]

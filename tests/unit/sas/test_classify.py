@@ -58,7 +58,7 @@ def test_kinds(parameters: dict[str, str], host: str | None, kind: Kind) -> None
         (V | {"sr": "b", "skoid": "o"}, BLOB_HOST),
     ],
 )
-def test_look_alikes_have_no_kind(parameters: dict[str, str], host: str | None) -> None:
+def test_lookalikes_have_no_kind(parameters: dict[str, str], host: str | None) -> None:
     assert kind_of(parameters, host=host) is None
 
 

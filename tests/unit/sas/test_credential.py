@@ -175,9 +175,7 @@ def test_restrictions_that_the_version_does_not_know_do_not_count() -> None:
         ({"se": "soon"}, None),
     ],
 )
-def test_a_token_ends_no_later_than_the_delegation_key_behind_it(
-    parameters: dict[str, str], end: datetime | None
-) -> None:
+def test_token_expires_no_later_than_its_delegation_key(parameters: dict[str, str], end: datetime | None) -> None:
     assert only(container_url(**parameters)).ends == end
 
 

@@ -209,7 +209,7 @@ LOOK_ALIKES = {
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_a_look_alike_is_left_alone(name: str) -> None:
+def test_lookalike_is_left_alone(name: str) -> None:
     assert extract(LOOK_ALIKES[name]) == ()
 
 

@@ -63,7 +63,7 @@ async def test_a_live_policy_is_read_with_what_it_says(action: StoredPolicyActio
         (written("", policy="Partners"), PolicyState.GONE),
     ],
 )
-async def test_the_state_of_a_policy_is_told(
+async def test_state_of_a_policy_is_reported(
     action: StoredPolicyAction, plane: AclPlane, policy: str, state: PolicyState
 ) -> None:
     resource(plane).acl = [OTHERS[0], policy]

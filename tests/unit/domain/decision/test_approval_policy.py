@@ -84,7 +84,7 @@ def test_what_no_rule_may_decide_asks_and_says_why(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve"])
-def test_the_mode_that_decided_is_told(mode: str) -> None:
+def test_deciding_mode_is_reported(mode: str) -> None:
     assert decided(settings=samples.settings(mode=mode)).why.startswith(f"the mode is {mode} (SASQUASH_MODE)")
 
 
@@ -133,13 +133,13 @@ def test_other_tags_choose_nothing() -> None:
 
 
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
-def test_a_tag_that_let_us_act_is_told(ground: Rule | str) -> None:
+def test_tag_that_permitted_the_action_is_reported(ground: Rule | str) -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     assert "the account's tag sasquash-mode" in decided(ground, tags={MODE_TAG: "auto"}, settings=settings).why
 
 
-def test_a_tag_that_would_have_let_us_act_is_told_beside_the_limit_that_asks() -> None:
+def test_permitting_tag_is_reported_beside_the_limit_that_requires_approval() -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     decision = decided(executions=(rotated("key1", ago=DAY / 2),), tags={MODE_TAG: "auto"}, settings=settings)
@@ -149,7 +149,7 @@ def test_a_tag_that_would_have_let_us_act_is_told_beside_the_limit_that_asks() -
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve", "auto"])
-def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
+def test_ignored_tag_is_reported(mode: str) -> None:
     decision = decided(tags={MODE_TAG: "anything"}, settings=samples.settings(mode=mode))
 
     assert "asks for a mode that SASQUASH_TAG_MODES forbids" in decision.why
@@ -161,7 +161,7 @@ def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.action)
-def test_an_approval_of_exactly_this_plan_acts_and_is_told(plan: Plan, mode: str, ground: Rule | str) -> None:
+def test_approval_of_exactly_this_plan_acts_and_is_reported(plan: Plan, mode: str, ground: Rule | str) -> None:
     executions = (rotated("key1", ago=DAY / 2), *(revoked(ago=DAY / 2) for _ in range(9)))
 
     decision = decided(
@@ -224,7 +224,7 @@ def test_a_rotated_key_is_no_second_key_to_a_revocation_of_delegation_keys() -> 
     assert decided(plan=DELEGATION, executions=(rotated("key1", ago=DAY / 2),)).outcome is RuleOutcome.ACT
 
 
-def test_the_limit_that_asked_is_told() -> None:
+def test_limit_that_requires_approval_is_reported() -> None:
     why = decided(executions=(rotated("key1", ago=timedelta(hours=1)),)).why
 
     assert why.startswith("the account's other key was rotated within 24 hours")
@@ -337,7 +337,7 @@ def test_the_deadline_of_another_plan_is_void() -> None:
 @pytest.mark.parametrize("action", list(ActionKind))
 @pytest.mark.parametrize("proven", [False, True])
 @pytest.mark.parametrize("only_person", [False, True])
-def test_only_a_proven_smallest_lever_is_pulled_at_a_deadline(
+def test_only_a_verified_smallest_action_runs_at_a_deadline(
     setting: AtDeadline, action: ActionKind, *, proven: bool, only_person: bool
 ) -> None:
     decision = Decision(RuleOutcome.ASK, "because", only_person=only_person)

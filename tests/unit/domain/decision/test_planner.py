@@ -91,7 +91,7 @@ def rule_of(proposal: Proposal) -> str:
         (samples.connection_string(key_name="key1"), "The leaked text is key1 of robustmodels, and "),
     ],
 )
-def test_the_one_key_that_is_behind_a_leak_is_regenerated(text: str, why: str) -> None:
+def test_the_one_key_that_signed_a_leak_is_regenerated(text: str, why: str) -> None:
     plan = plan_of(of_leak(text))
 
     assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, "key1", key_sha256(KEYS["key1"]))
@@ -100,7 +100,7 @@ def test_the_one_key_that_is_behind_a_leak_is_regenerated(text: str, why: str) -
 
 
 @pytest.mark.parametrize("verdict", [Verdict("", key_name="key1"), Verdict("", key_sha256="0" * 64), Verdict("")])
-def test_no_key_is_regenerated_that_arithmetic_did_not_name(verdict: Verdict) -> None:
+def test_no_key_is_regenerated_without_signature_verification(verdict: Verdict) -> None:
     with pytest.raises(ValueError, match="a verdict that names a key"):
         proposals().of_leak(leak(samples.account_sas()), replace(verdict, action=ActionKind.ACCOUNT_KEY), None)
 
@@ -302,7 +302,7 @@ def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: 
     assert plan.impact == impact(action, target)
 
 
-def test_an_order_names_no_key_that_arithmetic_proved() -> None:
+def test_order_names_no_key_as_verified() -> None:
     verdict = of_order(ActionKind.ACCOUNT_KEY, "key1").verdict
 
     assert (verdict.key_name, verdict.key_sha256) == (None, None)

@@ -1,9 +1,8 @@
-"""Writes the schemas of the responses into docs/openapi.yaml: `python -m scripts.openapi_schemas`, or `make openapi`.
+"""Writes the schemas of the responses into docs/openapi.yaml. Run it as `make openapi`.
 
 Everything below the marker line is generated from the response Structs. Everything above it is written by hand.
 """
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +13,8 @@ from shared.api.intake.routes import Reported
 from shared.api.problems import Problem
 from shared.api.readiness import Readiness
 from shared.api.revocations.responses import Page, Revocations
+from tests.support.openapi import FILE
 
-FILE = Path(__file__).parents[1] / "docs/openapi.yaml"
 MARKER = "    # Generated from the response Structs by `make openapi`. Do not edit below this line.\n"
 
 _RESPONSES = (Revocations, Page, Reported, Readiness, Health, Problem)
