@@ -49,8 +49,11 @@ PHRASES: dict[str, str] = {
 
 STAYS: dict[str, str] = {
     r"(?i:dead[-_ ]?letter\w*)": "Event Grid's own term",
-    r"/desk\b": "a route",
-    r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b": "the stored value of a reason; people read 'unattributed'",
+    r"/desk\b|(?<=['\"])desk/|\Adesk/": "a route",
+    r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b|\Aloose\Z|(?m:^\s*(?:- loose$|loose: ))": (
+        "the stored value of a reason; people read 'unattributed'"
+    ),
+    r"\bProof Key for Code Exchange\b": "OAuth's own term",
     r"\bSIGKILL\b|\bos\.kill\w*|\bkill -\S+|\.kill\(": "a signal",
     r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
     r"\bSASQUASH_\w+|\bFUNCTIONS_WORKER\w*": "names of app settings",
