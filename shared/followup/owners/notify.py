@@ -35,7 +35,7 @@ class People:
             to=addresses,
             security_mailbox=self._settings.security_mailbox,
             copies=(escalation,) if escalation is not None else (),
-            desk=self._settings.desk,
+            desk=self._settings.console,
         )
         await self._graph.send_mail(self._settings.mail_sender, message, finding_id=briefing.c3id)
         return message.recipients
