@@ -22,14 +22,14 @@ ORDER ?=
 # The processes of a run, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots openapi lint \
-    format help
+.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots openapi \
+    lint format help
 
-setup: tools browser ## install what is missing: .venv, node_modules, and for the tests of the desk Chromium
+setup: tools browser ## install missing parts: .venv, node_modules, and Chromium for the tests of the console
 
 tools: .venv/installed node_modules/installed
 
-# Debian's, where it may be installed; elsewhere it is up to whoever runs the tests.
+# Debian's package, if this user may install it.
 browser:
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
 	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -37,12 +37,12 @@ browser:
 	        apt-get install -y -qq chromium >/dev/null 2>&1 \
 	            || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }; \
 	    fi; } \
-	    || echo 'Chromium is missing, and the tests of the desk fail without it (on Debian: apt install chromium).' >&2
+	    || echo 'Chromium is missing, and the tests of the console fail without it (on Debian: apt install chromium).' >&2
 
-demo: tools ## replay the 38 TB leak end to end, on ports of its own
+demo: tools ## replay the 38 TB leak end to end, on its own ports
 	@.venv/bin/python -m local.demo
 
-cloud: tools ## start the local cloud and the function app; returns once all is ready (HOSTS=1 PORT=7070)
+cloud: tools ## start the local cloud and the function app; returns when both are ready (HOSTS=1 PORT=7070)
 	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT) --time-factor $(TIME_FACTOR)
 
 stop: .venv/installed ## stop what `make cloud` started
@@ -50,46 +50,47 @@ stop: .venv/installed ## stop what `make cloud` started
 
 SOURCE ?= github
 
-report: tools ## have a source report a leak to what `make cloud` started (SOURCE=github), and watch
+report: tools ## have a source report a leak to the running local cloud (SOURCE=github), and watch
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
 	@. .local/env && .venv/bin/python -m local.reporters.send_report $(SOURCE)
 
-unit: .venv/installed ## run the tests of single modules, without a socket; every branch of the pure packages is covered
+unit: .venv/installed ## run the unit tests, without sockets; every branch of the pure packages is covered
 	@.venv/bin/python -m coverage erase
 	@.venv/bin/python -m coverage run -m pytest -q -n auto $(ORDER) tests/unit
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage report
 
-test: setup unit ## run every test (but those of tools-test)
+test: setup unit ## run every test except those of tools-test
 	@.venv/bin/python -m pytest -q -n $(WORKERS) $(ORDER) --ignore=tests/unit --ignore=tests/tools
 
-tools-test: .venv/installed ## run the tests that need Azure's own tools, as far as those are on the PATH (bicep, pwsh)
+tools-test: .venv/installed ## run the tests that need Azure's own tools, if those are on the PATH (bicep, pwsh)
 	@.venv/bin/python -m pytest -q tests/tools
 
-screenshots: setup ## draw the pictures of the desk in docs/images
+screenshots: setup ## create the pictures of the console in docs/images
 	@DESK_SCREENSHOTS=docs/images .venv/bin/python -m pytest -q tests/e2e/console/test_screenshots.py
 
 openapi: .venv/installed ## write the schemas of the responses into docs/openapi.yaml
 	@.venv/bin/python -m tests.support.openapi_schemas
 
-simulate: tools ## run the simulator longer (SEEDS=20000), and print what it injected and found
+simulate: tools ## run the simulator longer (SEEDS=20000), and print the injected faults and the findings
 	@.venv/bin/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
 
-bench: tools ## measure how fast it is here: a JSON line a figure, and docs/benchmarks.md (some minutes; BENCH=--help)
+bench: tools ## measure the speed on this machine: JSON lines, and docs/benchmarks.md (some minutes; BENCH=--help)
 	@.venv/bin/python -m bench $(BENCH)
 
-conformance: tools ## try in a subscription of yours what is believed of Azure; without SUBSCRIPTION=, say what that would be
+conformance: tools ## test assumptions about Azure in your subscription (SUBSCRIPTION=); without one, list them
 	@.venv/bin/python -m conformance $(if $(SUBSCRIPTION),--subscription $(SUBSCRIPTION) --location $(LOCATION))
 
-lint: .venv/installed .venv-checkov/installed ## check style, types and infra/
+lint: .venv/installed .venv-checkov/installed ## check style, types, imports and infra/
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
 	@.venv-checkov/bin/checkov --config-file .checkov.yaml
 	@if [ -e $(TYPES) ]; then .venv/bin/python $(TYPES) infra/; \
 	    else echo 'infra/ was not checked against Azure'"'"'s type data, which is not here: az bicep build does.'; fi
 
-format: .venv/installed ## put the code into the house's format
+format: .venv/installed ## format the code
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 

@@ -1,6 +1,6 @@
-"""`python -m bench`: measure, print a JSON line a figure, and write docs/benchmarks.md with `--write`.
+"""`python -m bench`: measure, print a JSON line per figure, and write docs/benchmarks.md with `--write`.
 
-`--small` is a smoke test: everything once, in small; its figures are no measurement.
+`--small` is a smoke test: everything once, with small sizes. Its figures are not meaningful.
 """
 
 import argparse
@@ -30,23 +30,25 @@ _SMALL_STORMS = (Shape(reports=40, tokens=8, accounts=2), Shape(reports=80, toke
 
 
 def main() -> int:
-    """Return 0; whatever goes wrong is raised."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure how fast Sasquash is here.")
-    parser.add_argument("--small", action="store_true", help="everything once, in small")
+    """Measure and return 0. Raises the first failure."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure how fast Sasquash is on this machine."
+    )
+    parser.add_argument("--small", action="store_true", help="run everything once, with small sizes")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    parser.add_argument("--runs", type=int, default=_RUNS, help=f"kills that a median is of ({_RUNS})")
+    parser.add_argument("--runs", type=int, default=_RUNS, help=f"revocations per median ({_RUNS})")
     for name, default in (("arm", 80), ("regenerate", 600), ("table", 10), ("graph", 150)):
-        parser.add_argument(f"--{name}-ms", type=int, default=default, help=f"injected latency ({default})")
+        parser.add_argument(f"--{name}-ms", type=int, default=default, help=f"injected latency (default {default})")
     options = parser.parse_args()
     latencies = Latencies(options.arm_ms, options.regenerate_ms, options.table_ms, options.graph_ms)
-    figures = asyncio.run(_measured(latencies, runs=1 if options.small else options.runs, small=options.small))
+    figures = asyncio.run(_measure(latencies, runs=1 if options.small else options.runs, small=options.small))
     if options.write:
         _PAGE.write_text(page(figures, machine=_machine(), latencies=latencies, runs=options.runs))
         print(f"Written to {_PAGE.name}.", file=sys.stderr)
     return 0
 
 
-async def _measured(latencies: Latencies, *, runs: int, small: bool) -> list[Figure]:
+async def _measure(latencies: Latencies, *, runs: int, small: bool) -> list[Figure]:
     measured = []
     async for figure in _figures(latencies, runs=runs, small=small):
         print(figure.line(), flush=True)
@@ -55,7 +57,7 @@ async def _measured(latencies: Latencies, *, runs: int, small: bool) -> list[Fig
 
 
 async def _figures(latencies: Latencies, *, runs: int, small: bool) -> AsyncIterator[Figure]:
-    """Yield every figure, one after the other: what runs beside a measurement is measured with it."""
+    """Yield every figure, measured one after the other, since parallel runs would affect each other."""
     async for figure in warm.figures(latencies, runs=runs):
         yield figure
     async for figure in cold.figures(latencies, runs=runs):
@@ -67,7 +69,7 @@ async def _figures(latencies: Latencies, *, runs: int, small: bool) -> AsyncIter
 
 
 def _machine() -> str:
-    """What it ran on, in a line."""
+    """Return a line about the machine and its versions."""
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()} {platform.release().split('-')[0]}, "
         f"CPython {platform.python_version()}, azure-functions {version('azure-functions')}"

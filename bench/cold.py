@@ -1,4 +1,4 @@
-"""From a process' start to its first kill, and what it has imported by then, beside an app that does nothing."""
+"""From the start of a process to its first revocation, and what it imported until then, against an empty app."""
 
 import asyncio
 import json
@@ -34,56 +34,71 @@ app = func.FunctionApp()
 async def on_finding(event: func.EventGridEvent) -> None:
     """Does nothing."""
 '''
-_LEVER_SECONDS = 30.0
-_LOOK_EVERY = 0.005
+_TIMEOUT = 30.0
+_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a process has imported and held at some moment."""
+class Process:
+    """The imported modules and the peak memory of a process at some moment."""
 
     modules: frozenset[str]
     peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
-class ColdKill:
-    """Seconds from the process' start until its host served, and until the lever was sent; `seen` is then."""
+class ColdRevocation:
+    """Seconds from the start of the process until its host served, and until regenerateKey was sent.
+
+    `process` is the state of the process when regenerateKey was sent.
+    """
 
     served: float
     sent: float
-    seen: Seen
+    process: Process
 
 
 async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
-    """Yield what a cold start takes and holds, each beside the empty app's."""
+    """Yield time and memory of a cold start, each against the empty app."""
     with tempfile.TemporaryDirectory() as folder:
-        kills = await kills_of_new_processes(Path(folder), latencies, runs=runs)
+        revocations = await revocations_of_new_processes(Path(folder), latencies, runs=runs)
         served, empty = await _empty_app(Path(folder), runs=runs)
-    seen, beside = kills[0].seen, "an empty function app"
+    process, baseline = revocations[0].process, "an empty function app"
     yield Figure(
-        "process start to lever, cold", median([kill.sent for kill in kills]), "s", served, f"{beside} serving"
+        "process start to regenerateKey, cold",
+        median([each.sent for each in revocations]),
+        "s",
+        served,
+        f"{baseline} serving",
     )
-    yield Figure("process start to serving, cold", median([kill.served for kill in kills]), "s", served, beside)
-    yield Figure("modules imported when the lever is sent", len(seen.modules), "modules", len(empty.modules), beside)
     yield Figure(
-        "peak memory when the lever is sent", median([k.seen.peak_mb for k in kills]), "MB", empty.peak_mb, beside
+        "process start to serving, cold", median([each.served for each in revocations]), "s", served, baseline
+    )
+    yield Figure(
+        "modules imported when regenerateKey is sent", len(process.modules), "modules", len(empty.modules), baseline
+    )
+    yield Figure(
+        "peak memory when regenerateKey is sent",
+        median([each.process.peak_mb for each in revocations]),
+        "MB",
+        empty.peak_mb,
+        baseline,
     )
     importing = [median([_import_seconds(name) for _ in range(runs)]) for name in ("function_app", "azure.functions")]
     yield Figure("import of the app", importing[0], "s", importing[1], "import azure.functions")
 
 
-async def kills_of_new_processes(folder: Path, latencies: Latencies, *, runs: int) -> list[ColdKill]:
-    """Start the app anew for each of so many kills. The timers are off: what they import is not the kill's."""
+async def revocations_of_new_processes(folder: Path, latencies: Latencies, *, runs: int) -> list[ColdRevocation]:
+    """Start the app anew for each of `runs` revocations. Timers are off, since they import modules of their own."""
     note = folder / "seen.json"
     settings = {"BENCH_SEEN": str(note)} | {f"AzureWebJobs.{name}.Disabled": "true" for name in _TIMERS}
     async with running(folder=folder / "app", hosts=1, host_module=_HOST, settings=settings) as cloud:
         deployment = Deployment(cloud)
         latencies.inject(cloud)
-        return [await _cold_kill(deployment, note) for _ in range(runs)]
+        return [await _cold_revocation(deployment, note) for _ in range(runs)]
 
 
-async def _cold_kill(deployment: Deployment, note: Path) -> ColdKill:
+async def _cold_revocation(deployment: Deployment, note: Path) -> ColdRevocation:
     account = await deployment.account()
     [reported] = finding.in_text(
         account_sas(account.name, account.keys["key1"]), source="bench", url=None, detected_at=datetime.now(UTC)
@@ -96,51 +111,51 @@ async def _cold_kill(deployment: Deployment, note: Path) -> ColdKill:
     await deployment.publish(
         CloudEvent(source="/bench", type=finding.REPORTED, id=found.fingerprint, data=found.to_data())
     )
-    seen = await _when_the_lever_is_sent(deployment.cloud, note)
+    process = await _process_at_regeneration(deployment.cloud, note)
     await deployment.settled(found.fingerprint, until=is_closed)
-    action = next(r for r in reversed(deployment.cloud.model.requests) if "regenerateKey" in r.url)
-    return ColdKill((served - started).total_seconds(), (action.at - started).total_seconds(), seen)
+    regeneration = next(r for r in reversed(deployment.cloud.model.requests) if "regenerateKey" in r.url)
+    return ColdRevocation((served - started).total_seconds(), (regeneration.at - started).total_seconds(), process)
 
 
-async def _when_the_lever_is_sent(cloud: LocalCloud, note: Path) -> Seen:
-    """Look at the process while ARM is at the regeneration, which the injected latency makes take a while."""
-    action = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
-    before = action.hits
-    async with asyncio.timeout(_LEVER_SECONDS):
-        while action.hits == before:  # noqa: ASYNC110 -- the front has no event for it
-            await asyncio.sleep(_LOOK_EVERY)
-    return await _look_at(cloud, note)
+async def _process_at_regeneration(cloud: LocalCloud, note: Path) -> Process:
+    """Inspect the process while ARM regenerates the key, which takes as long as the injected latency."""
+    regeneration = next(fault for fault in cloud.faults.all() if fault.match == "/regenerateKey")
+    before = regeneration.hits
+    async with asyncio.timeout(_TIMEOUT):
+        while regeneration.hits == before:  # noqa: ASYNC110 -- the front has no event for it
+            await asyncio.sleep(_POLL_SECONDS)
+    return await _inspect(cloud, note)
 
 
-async def _look_at(cloud: LocalCloud, note: Path) -> Seen:
+async def _inspect(cloud: LocalCloud, note: Path) -> Process:
     note.unlink(missing_ok=True)  # noqa: ASYNC240 -- a file of a few kilobytes
     os.kill(cloud.parts.hosts[0].pid or 0, signal.SIGUSR1)
-    async with asyncio.timeout(_LEVER_SECONDS):
+    async with asyncio.timeout(_TIMEOUT):
         while not note.exists():  # noqa: ASYNC110, ASYNC240 -- another process writes it
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_POLL_SECONDS)
     noted = json.loads(note.read_text())  # noqa: ASYNC240 -- as above
-    return Seen(frozenset(noted["modules"]), noted["peak_mb"])
+    return Process(frozenset(noted["modules"]), noted["peak_mb"])
 
 
-async def _empty_app(folder: Path, *, runs: int) -> tuple[float, Seen]:
-    """Return how long an app that does nothing takes until it is served, and what it has imported by then."""
+async def _empty_app(folder: Path, *, runs: int) -> tuple[float, Process]:
+    """Return the seconds until an empty app is served, and the state of its process then."""
     app, note = folder / "empty", folder / "empty.json"
     app.mkdir()
     (app / "function_app.py").write_text(_EMPTY_APP)
     (app / "host.json").write_text((ROOT / "host.json").read_text())
-    took = []
+    durations = []
     settings = {"BENCH_SEEN": str(note)}
     async with running(folder=folder / "e", hosts=1, app_folder=app, host_module=_HOST, settings=settings) as cloud:
         for _ in range(runs):
             await cloud.kill_host(0)
             started = time.perf_counter()
             await cloud.start_host(0)
-            took.append(time.perf_counter() - started)
-        return median(took), await _look_at(cloud, note)
+            durations.append(time.perf_counter() - started)
+        return median(durations), await _inspect(cloud, note)
 
 
 def _import_seconds(module: str) -> float:
-    """Import a module in a process of its own; return how long that took there."""
+    """Import a module in a new process; return the seconds that it took."""
     code = f"import time; start = time.perf_counter(); import {module}; print(time.perf_counter() - start)"
     environment = {"PATH": os.environ["PATH"], **ENVIRONMENT}
     finished = subprocess.run(  # noqa: S603 -- our own code

@@ -1,4 +1,4 @@
-"""What a measurement comes to."""
+"""The result of a measurement."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number. `baseline` is what it is held against: a floor, an empty app, a smaller size; None: nothing."""
+    """One number. `baseline` is what it is compared with, if anything: a floor, an empty app, a smaller size."""
 
     name: str
     value: float
@@ -18,11 +18,11 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """`value` in multiples of the baseline."""
+        """`value` as a multiple of the baseline."""
         return round(self.value / self.baseline, 2) if self.baseline else None
 
     def line(self) -> str:
-        """The figure as JSON."""
+        """Return the figure as JSON."""
         return json.dumps(
             {
                 "name": self.name,
@@ -36,5 +36,5 @@ class Figure:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one: one slow run is not what it takes."""
+    """Return the median, which one slow run does not change."""
     return statistics.median(values)

@@ -1,4 +1,4 @@
-"""How much memory this process has held at the most."""
+"""The peak memory of this process."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def peak_mb() -> float:
-    """Return it in MB; 0 where the system does not tell. Linux: proc(5).
+    """Return the peak memory in MB, from proc(5) on Linux; 0 on other systems.
 
-    Not getrusage(2): its figure begins with what the parent held.
+    Not from getrusage(2), whose value includes the memory of the parent.
     """
     status = Path("/proc/self/status")
     found = _PEAK.search(status.read_text()) if status.exists() else None

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the figures, what they were measured on and how to read them."""
+"""Renders docs/benchmarks.md: the figures, the machine, and how to read them."""
 
 from collections.abc import Sequence
 
@@ -7,53 +7,52 @@ from bench.warm import Latencies
 
 _INTRODUCTION = """# Benchmarks
 
-For whoever asks how fast a leak dies, and for whoever changes something on that road. `make bench` measures again and
-writes this page. The seconds of two machines can't be compared; their ratios can.
+How fast Sasquash revokes a leaked credential, and what that costs. `make bench` measures again and writes this page.
+Compare ratios between machines, not seconds.
 
-Measured on {machine}; medians of {runs} kills.
-The local cloud, Azurite and the app shared the processor.
+Measured on {machine}; medians of {runs} revocations. The local cloud, Azurite and the app shared the processor.
 
-The cloud is local, and takes about as long as Azure's services do: ARM {arm} ms, regenerateKey {regenerate} ms, Table
-and Queue {table} ms, Graph {graph} ms. A floor is the sum of these on the shortest chain that is safe: the account is
-looked up while the finding is written down, it is locked, its keys are listed. One that is known is locked while the
-finding is written down. What a figure is above its floor, Sasquash and the machine have added.
+The local cloud has about the latencies of Azure: ARM {arm} ms, regenerateKey {regenerate} ms, Table and Queue
+{table} ms, Graph {graph} ms. A floor is the sum of the latencies on the shortest safe chain: the account is looked up
+while the record is written, the account is locked, its keys are listed. A known account is locked while the record is
+written. Everything above the floor is added by Sasquash and the machine.
 """
 
 _NOTES = """
-## How to read them
+## How to read the figures
 
-- **Rounds** are remote calls that had to come one after the other before `regenerateKey` was sent.
-- **Cold** is from the start of the host's process. The empty app runs in the same host and Functions worker, and has
-  one Event Grid trigger that does nothing; what Azure itself takes until the process starts is not in it.
-- **Storm**: the product's code in one process without sockets, against simulated services on a clock that jumps. The
-  seconds until the last kill are of that clock: an account rests for ten seconds between two listings of its keys,
-  and leaks that come meanwhile are decided together. Reports handled a second, and memory, are those of the simulated
-  services too. The calls hold the follow-up: proof, incident, mail.
-- A **repeat** of a report within half a minute costs no remote call, so calls grow with tokens and time, not with
+- **Rounds** are the remote calls that had to be made one after the other before `regenerateKey` was sent.
+- **Cold** figures start with the process of the host. The empty app runs in the same host and Functions worker, with
+  one Event Grid trigger that does nothing. The time that Azure takes to start a process is not included.
+- **Storm**: the product runs in one process without sockets, against simulated services with a simulated clock. The
+  seconds until the last revocation are simulated: an account cools down for ten seconds between two listings of its
+  keys, and leaks that are reported meanwhile are decided together. Reports processed per second, and memory, include
+  the simulated services. Calls include the follow-up: verification, incident, mail.
+- A **repeated report** within half a minute needs no remote call, so calls grow with tokens and time, not with
   reports.
-- **A thousand accounts** in one subscription take about an hour: ARM takes 1,200 writes an hour there, and Sasquash
-  stays below. What was decided on and waits asks for nothing but its own record meanwhile.
-- **Extraction** reads a text once more for each way in which something in it is encoded, six times at the most.
+- **A thousand accounts** in one subscription take about an hour: ARM accepts 1,200 writes per hour and subscription,
+  and Sasquash stays below that. A planned action that waits only reads its own record meanwhile.
+- **Extraction** adds a pass over a text for each encoding in it, up to six.
 
 ## What was tried
 
-- **The warm road.** Kept: the record, the waiting row, the queued message and the look for the account in one round;
-  of a known account the lock too
-  ([decision 24](decisions/0024-a-known-account-is-locked-while-its-leak-is-written-down.md)). Not safe: the list of
-  keys in that round, since it may be older than the lock.
-- **The first kill of a process.** Kept: tokens, inventory and the credential's modules in the background
-  ([decision 25](decisions/0025-a-new-process-warms-up-on-its-own-loop.md)). Once that is done the first event takes
-  0.17 s to the lever instead of 0.27; an event that comes at once loses nothing by it, and gains nothing.
-- **The cold start.** Kept: Graph, Monitor, Key Vault, Event Grid and OpenTelemetry are imported after the kill, on a
-  thread. Not kept: the app's own modules on a thread. It has the app served 0.13 s sooner and no leak killed sooner,
-  and would show a broken package with the first leak only. What is left to import is a fifth aiohttp, a tenth ARM's
-  models, a twelfth `requests`, which the storage SDKs import and the app never uses.
-- **Storms.** Kept: repeats are known in memory ([decision 23](decisions/0023-repeats-and-an-inventory-in-memory.md)),
-  and a lever that waits for ARM asks for its own record only
-  ([decision 26](decisions/0026-a-lever-that-waits-for-arm-has-its-change-counted-first.md)).
+- **The warm path.** Kept: record, waiting row, queued message and account lookup in one round, for a known account
+  the lock, too ([decision 24](decisions/0024-a-known-account-is-locked-while-its-record-is-written.md)). Not safe:
+  listing keys in that round, since the list may be older than the lock.
+- **The first revocation of a process.** Kept: tokens, account inventory and the modules of the credential in the
+  background ([decision 25](decisions/0025-a-new-process-warms-up-on-its-own-loop.md)). After that, the first event
+  takes 0.17 s until `regenerateKey` instead of 0.27 s. An event that arrives at once is neither faster nor slower.
+- **The cold start.** Kept: Graph, Monitor, Key Vault, Event Grid and OpenTelemetry are imported after the revocation,
+  on a thread. Not kept: the app's own modules on a thread. The app would be served 0.13 s sooner, but no credential
+  would be revoked sooner, and a broken package would show only with the first leak. Of the remaining imports, a fifth
+  is aiohttp, a tenth the models of ARM, and a twelfth `requests`, which the storage SDKs import and the app does not
+  use.
+- **Storms.** Kept: repeated reports are recognized in memory
+  ([decision 23](decisions/0023-repeats-and-an-inventory-in-memory.md)), and an action that waits for ARM reads only
+  its own record ([decision 26](decisions/0026-an-action-that-waits-for-arm-reserves-its-change-first.md)).
 
-No test asserts a time. What no machine changes is asserted in `tests/performance`: rounds, calls, rotations, and that
-an action imports nothing of Graph, Monitor or Key Vault.
+No test asserts a time. What does not depend on the machine is asserted in `tests/performance`: rounds, calls,
+rotations, and that a revocation imports nothing of Graph, Monitor or Key Vault.
 """
 
 
@@ -78,5 +77,5 @@ def _row(figure: Figure) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, thousands apart."""
+    """Return the number with three significant digits and a separator for thousands."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"

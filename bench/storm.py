@@ -1,8 +1,8 @@
-"""Ten thousand reports of a hundred tokens under ten keys: what that costs, and whether it grows with the reports.
+"""Ten thousand reports of a hundred tokens under ten keys: the cost, and whether it grows with the reports.
 
-The code of the product runs in one process without sockets, against the simulator's services, on a clock that jumps.
-So two kinds of seconds come out: those of the clock, in which services take their latencies, and those of this
-machine's processor, in which the product computes (with the simulated services, which is said).
+The product runs in one process without sockets, against the simulated services and with a simulated clock. So there
+are two kinds of seconds: those of the clock, which include the latencies of services, and those of this machine's
+processor, which include the simulated services.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from tests.simulation.scenario import Decision, PlannedAccount, Scenario, new_ke
 from tests.simulation.world import Tokens, World, load_app, simulated_time
 
 _SEED = 38
-WITHIN = 60.0  # seconds of the clock in which the reports are published
+WITHIN = 60.0  # simulated seconds in which the reports are published
 _KINDS = {
     "/regenerateKey": "ARM regenerateKey",
     "/listKeys": "ARM listKeys",
@@ -45,7 +45,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A storm: so many reports of so many different tokens, under one key of each of so many accounts."""
+    """A storm: `reports` reports of `tokens` different tokens, under one key of each of `accounts` accounts."""
 
     reports: int
     tokens: int
@@ -57,38 +57,40 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What came of one. `kills` are in seconds of the clock, in order; `processor` is in those of this machine."""
+    """The result of a storm. `revoked` are simulated seconds, ascending; `processor` are seconds of this machine."""
 
-    kills: tuple[float, ...]
+    revoked: tuple[float, ...]
     calls: Counter[str]
     processor: float
     peak_mb: float
 
 
 def figures(shapes: tuple[Shape, ...], latencies: Latencies) -> Iterator[Figure]:
-    """Yield each storm's figures; the remote calls against those of the storm before, if the same had leaked."""
+    """Yield the figures of each storm; remote calls against those of the previous storm of the same tokens."""
     calls: dict[tuple[int, int], Mapping[str, int]] = {}
     for shape in shapes:
-        passed = storm(shape, latencies)
+        result = storm(shape, latencies)
         before = calls.get((shape.tokens, shape.accounts), {})
-        yield Figure(f"rotations, {shape}", len(passed.kills), "rotations", shape.accounts, "leaked keys")
+        yield Figure(f"rotations, {shape}", len(result.revoked), "rotations", shape.accounts, "leaked keys")
         for kind in dict.fromkeys(_KINDS.values()):
             base = before.get(kind)
-            yield Figure(f"{kind} calls, {shape}", passed.calls[kind], "calls", base, "fewer reports" if base else "")
-        yield Figure(f"reports handled, {shape}", shape.reports / passed.processor, "reports/s")
-        yield Figure(f"first report to last kill, {shape}", passed.kills[-1], "s", WITHIN, "reports come within")
-        yield Figure(f"peak memory with the simulated services, {shape}", passed.peak_mb, "MB")
-        calls[shape.tokens, shape.accounts] = passed.calls
+            yield Figure(f"{kind} calls, {shape}", result.calls[kind], "calls", base, "fewer reports" if base else "")
+        yield Figure(f"reports processed, {shape}", shape.reports / result.processor, "reports/s")
+        yield Figure(
+            f"first report to last revocation, {shape}", result.revoked[-1], "s", WITHIN, "reports published within"
+        )
+        yield Figure(f"peak memory with the simulated services, {shape}", result.peak_mb, "MB")
+        calls[shape.tokens, shape.accounts] = result.calls
 
 
 def storm(shape: Shape, latencies: Latencies) -> Storm:
-    """Let a storm pass in a process of its own, so that its memory is its own."""
+    """Run a storm in a new process, so that memory is measured separately."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_storm, shape, latencies).result()
 
 
 def _storm(shape: Shape, latencies: Latencies) -> Storm:
-    """Let a storm pass over one function host. The process is of no other use afterwards."""
+    """Run a storm against one function host. The process cannot be reused afterwards."""
     logging.disable(logging.CRITICAL)
     tokens, functions = Tokens(), load_app()
     loop = JumpingLoop()
@@ -96,29 +98,29 @@ def _storm(shape: Shape, latencies: Latencies) -> Storm:
     started = time.process_time()
     try:
         with simulated_time(loop):
-            world = loop.run_until_complete(_pass_over(shape, latencies, tokens, functions))
+            world = loop.run_until_complete(_run(shape, latencies, tokens, functions))
     finally:
         bury(loop)
         asyncio.set_event_loop(None)
         logging.disable(logging.NOTSET)
     return Storm(
-        kills=tuple(sorted(_seconds(at) for a in world.cloud.accounts.values() for _, at in a.rotations)),
+        revoked=tuple(sorted(_seconds(at) for a in world.cloud.accounts.values() for _, at in a.rotations)),
         calls=Counter(_kind(call.line) for call in world.network.calls),
         processor=time.process_time() - started,
         peak_mb=peak_mb(),
     )
 
 
-async def _pass_over(
+async def _run(
     shape: Shape, latencies: Latencies, tokens: Tokens, functions: dict[str, Callable[[Any], Any]]
 ) -> World:
     rng = random.Random(_SEED)  # noqa: S311 -- the same storm each time
     scenario = _scenario(shape, rng)
     schedule = Schedule(rng, until=0.0, rate=0.0, kinds=(Fate.RESET,), lag=False)
     world = World(_SEED, scenario, schedule, tokens=tokens, functions=functions)
-    services = {host: _taking(latencies, service) for host, service in world.network.services.items()}
+    services = {host: _with_latency(latencies, service) for host, service in world.network.services.items()}
     world.network = replace(world.network, services=services, accounts={})
-    world.start_host()  # only now: it takes the network as it is
+    world.start_host()  # after the network is replaced, since the host uses the network as it is now
     findings = [_finding(scenario.accounts[number % shape.accounts], number) for number in range(shape.tokens)]
     for number in range(shape.reports):
         found = findings[number % shape.tokens]
@@ -167,8 +169,8 @@ def _finding(account: PlannedAccount, number: int) -> Finding:
     return reported.finding
 
 
-def _taking(latencies: Latencies, service: Service) -> Service:
-    """Have a service take as long as Azure's, on the loop's clock."""
+def _with_latency(latencies: Latencies, service: Service) -> Service:
+    """Return the service with Azure's latency, in simulated time."""
 
     async def answer(request: Request) -> Answer:
         await asyncio.sleep(latencies.seconds(request.line))

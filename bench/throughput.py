@@ -1,4 +1,4 @@
-"""What extraction and attribution do a second, on one core, over three sizes. What is linear keeps its speed."""
+"""Extraction and attribution per second, on one core, for three sizes. Linear code keeps its speed."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from shared.sas import Credential, extract, verify
 
 _ACCOUNT = "contosodata"
 _LINE = "2026-11-21T10:00:05Z INFO worker[17]: stored object 8f3a1c in 14 ms, etag 0x8DC, next page=eyJ0IjoxfQ==\n"
-_LINES_A_TOKEN = 8  # of a log that has no token
+_LINES_A_TOKEN = 8  # lines without a token
 _EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
 
 
 def figures(*, runs: int, tokens: int, times: tuple[int, ...] = (1, 2, 4)) -> Iterator[Figure]:
-    """Yield MB/s and tokens/s for a log with so many different tokens, and for that log several times over.
+    """Yield MB/s and tokens/s for a log with `tokens` different tokens, and for multiples of that log.
 
-    The same log, because something encoded in a text has it read once more, decoded: six times at the most.
+    The same log is repeated, because each encoding in a text adds a pass over it, up to six.
     """
     keys = {"key1": new_storage_key(), "key2": new_storage_key()}
     log = _text(tokens, keys["key2"])
@@ -36,12 +36,12 @@ def figures(*, runs: int, tokens: int, times: tuple[int, ...] = (1, 2, 4)) -> It
             (f"attribution, {len(found)} tokens", len(found) / attributing, "tokens/s"),
         ):
             base = before.get(unit)
-            yield Figure(name, value, unit, base, "half as much" if base else "")
+            yield Figure(name, value, unit, base, "half the size" if base else "")
             before[unit] = value
 
 
 def _text(tokens: int, key: str) -> str:
-    """A log with so many tokens, all of which the second key signed."""
+    """Return a log with `tokens` tokens, all signed by the second key."""
     lines = []
     for number in range(tokens):
         query = generate_account_sas(

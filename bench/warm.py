@@ -1,8 +1,8 @@
-"""From an event to a dead token, warm: a running app, and Azure's latencies injected at the local cloud's front.
+"""From an event to a revoked token, warm: a running app, with Azure's latencies injected at the local cloud's front.
 
-What counts is between the arrival of the event on the topic and that of `regenerateKey` at ARM. The floor is the sum
-of the latencies on the shortest safe chain: the account is looked up while the finding is written down, the account
-is locked, its keys are listed. One that is known is locked while the finding is written down.
+Measured from the arrival of the event at the topic to that of `regenerateKey` at ARM. The floor is the sum of the
+latencies on the shortest safe chain: the account is looked up while the record is written, the account is locked, its
+keys are listed. A known account is locked while the record is written.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _WARM_UP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds that each service takes, as Azure's take about."""
+    """Latency of each service in milliseconds, about as in Azure."""
 
     arm: int = 80
     regenerate: int = 600
@@ -37,17 +37,17 @@ class Latencies:
 
     @property
     def unknown_floor(self) -> float:
-        """Seconds until the lever is sent at the earliest, of an account that is not known: look up, lock, list."""
+        """Least seconds until regenerateKey is sent for an unknown account: look up, lock, list."""
         return (self.arm + self.table + self.arm) / 1000
 
     @property
     def known_floor(self) -> float:
-        """The same of an account that is known: lock it while the finding is written down, list."""
+        """The same for a known account: lock while the record is written, list."""
         return (self.table + self.arm) / 1000
 
     @property
     def by_part(self) -> tuple[tuple[str, int], ...]:
-        """How long a request takes whose line contains this part; the first that fits counts."""
+        """Latencies by a part of the request line; the first match applies."""
         return (
             ("/regenerateKey", self.regenerate),
             ("management.azure.com", self.arm),
@@ -57,48 +57,50 @@ class Latencies:
         )
 
     def seconds(self, line: str) -> float:
-        """Return how long the request "METHOD url" takes."""
+        """Return the latency of the request "METHOD url" in seconds."""
         return next((delay for part, delay in self.by_part if part in line), 0) / 1000
 
     def inject(self, cloud: LocalCloud) -> None:
-        """Have every service of a local cloud take so long."""
+        """Inject the latencies into every service of a local cloud."""
         cloud.model.regenerate_seconds = 0
         for part, delay in self.by_part:
             cloud.faults.add(Fault(part, Effect.NONE, times=None, delay_ms=delay))
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
-    """What one kill took, in seconds from the event; `rounds` are calls one after the other before the lever."""
+class Revocation:
+    """Times of one revocation in seconds from the event. `rounds`: sequential calls before regenerateKey."""
 
     sent: float
-    proven: float
+    verified: float
     notified: float
     rounds: int
 
 
 async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
-    """Yield medians of so many kills: of accounts that are not known, of known ones, and of new processes."""
+    """Yield medians of `runs` revocations: of unknown accounts, of known ones, and of new processes."""
     with tempfile.TemporaryDirectory() as folder:
         async with running(folder=Path(folder), hosts=1) as cloud:
             deployment = Deployment(cloud)
             accounts = [await deployment.account() for _ in range(runs)]
-            await warmed_up_anew(cloud)
-            await _kill(deployment, await deployment.account())  # the first one makes connections
+            await restart_and_warm_up(cloud)
+            await _revoke(deployment, await deployment.account())  # the first one makes connections
             latencies.inject(cloud)
-            known = [await _kill(deployment, account) for account in accounts]
-            unknown = [await _kill(deployment, await deployment.account()) for _ in range(runs)]
-            first = [await _first_kill(deployment) for _ in range(runs)]
-    for line in _lines("account not known", unknown, latencies.unknown_floor):
+            known = [await _revoke(deployment, account) for account in accounts]
+            unknown = [await _revoke(deployment, await deployment.account()) for _ in range(runs)]
+            first = [await _first_revocation(deployment) for _ in range(runs)]
+    for line in _lines("unknown account", unknown, latencies.unknown_floor):
         yield line
-    for line in _lines("account known", known, latencies.known_floor):
+    for line in _lines("known account", known, latencies.known_floor):
         yield line
-    sent = median([kill.sent for kill in first])
-    yield Figure("event to lever, first of a warmed-up process", sent, "s", latencies.known_floor, "sum of latencies")
+    sent = median([each.sent for each in first])
+    yield Figure(
+        "event to regenerateKey, first of a warmed-up process", sent, "s", latencies.known_floor, "sum of latencies"
+    )
 
 
-async def warmed_up_anew(cloud: LocalCloud) -> None:
-    """Start the host anew and wait until it has taken an inventory, which is the last that it does to warm up."""
+async def restart_and_warm_up(cloud: LocalCloud) -> None:
+    """Restart the host and wait until it has listed the accounts, the last step of its warm-up."""
     await cloud.kill_host(0)
     before = len(_inventories(cloud))
     await cloud.start_host(0)
@@ -111,20 +113,26 @@ def _inventories(cloud: LocalCloud) -> list[RecordedRequest]:
     return [request for request in cloud.model.requests if "Microsoft.ResourceGraph" in request.url]
 
 
-async def _first_kill(deployment: Deployment) -> Kill:
+async def _first_revocation(deployment: Deployment) -> Revocation:
     account = await deployment.account()
-    await warmed_up_anew(deployment.cloud)
-    return await _kill(deployment, account)
+    await restart_and_warm_up(deployment.cloud)
+    return await _revoke(deployment, account)
 
 
-def _lines(which: str, kills: Sequence[Kill], floor: float) -> Iterator[Figure]:
-    yield Figure(f"event to lever, {which}", median([kill.sent for kill in kills]), "s", floor, "sum of latencies")
-    yield Figure(f"rounds before the lever, {which}", median([kill.rounds for kill in kills]), "rounds")
-    yield Figure(f"event to proof, {which}", median([kill.proven for kill in kills]), "s")
-    yield Figure(f"event to mail, {which}", median([kill.notified for kill in kills]), "s")
+def _lines(which: str, revocations: Sequence[Revocation], floor: float) -> Iterator[Figure]:
+    yield Figure(
+        f"event to regenerateKey, {which}",
+        median([each.sent for each in revocations]),
+        "s",
+        floor,
+        "sum of latencies",
+    )
+    yield Figure(f"rounds before regenerateKey, {which}", median([each.rounds for each in revocations]), "rounds")
+    yield Figure(f"event to verification, {which}", median([each.verified for each in revocations]), "s")
+    yield Figure(f"event to mail, {which}", median([each.notified for each in revocations]), "s")
 
 
-async def _kill(deployment: Deployment, account: Account) -> Kill:
+async def _revoke(deployment: Deployment, account: Account) -> Revocation:
     first = deployment.cloud.model.requests[-1].sequence if deployment.cloud.model.requests else 0
     leak = account_sas(account.name, account.keys["key1"])
     [reported] = finding.in_text(leak, source="bench", url=None, detected_at=datetime.now(UTC))
@@ -135,19 +143,19 @@ async def _kill(deployment: Deployment, account: Account) -> Kill:
     record = await deployment.settled(found.fingerprint, until=is_closed)
     requests = [request for request in deployment.cloud.model.requests if request.sequence > first]
     start = next(r.at for r in requests if "eventgrid.azure.net" in r.url)
-    action = next(r for r in requests if "regenerateKey" in r.url)
+    regeneration = next(r for r in requests if "regenerateKey" in r.url)
     mail = next(r for r in requests if "/sendMail" in r.url)
-    proven = next(change.at for change in record.changes if change.state is State.PROVEN)
-    return Kill(
-        sent=(action.at - start).total_seconds(),
-        proven=(proven - start).total_seconds(),
+    verified = next(change.at for change in record.changes if change.state is State.PROVEN)
+    return Revocation(
+        sent=(regeneration.at - start).total_seconds(),
+        verified=(verified - start).total_seconds(),
         notified=(mail.at - start).total_seconds(),
-        rounds=_rounds([r for r in requests if start < r.at and _end(r) < action.at and _is_the_app_s(r)]),
+        rounds=_rounds([r for r in requests if start < r.at and _end(r) < regeneration.at and _is_from_the_app(r)]),
     )
 
 
-def _is_the_app_s(request: RecordedRequest) -> bool:
-    """Whether the app asked: its host polls queues and keeps its timers with the same identity."""
+def _is_from_the_app(request: RecordedRequest) -> bool:
+    """Return whether the app made the request. Its host polls queues and stores timers with the same identity."""
     by_host = "/azure-webjobs-hosts/" in request.url or (request.method == "GET" and "/messages?" in request.url)
     return request.identity == "responder" and not by_host
 
@@ -157,7 +165,7 @@ def _end(request: RecordedRequest) -> datetime:
 
 
 def _rounds(requests: Sequence[RecordedRequest]) -> int:
-    """How many had to come one after the other: the longest chain of which none began before the last ended."""
+    """Return the number of sequential requests: the longest chain in which each starts after the previous ended."""
     rounds, ended = 0, datetime.min.replace(tzinfo=UTC)
     for request in sorted(requests, key=_end):
         if request.at >= ended:

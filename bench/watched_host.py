@@ -1,6 +1,6 @@
-"""`python -m bench.watched_host`: the local host, which on SIGUSR1 writes down what it has imported and held.
+"""`python -m bench.watched_host`: the local host, which on SIGUSR1 writes its modules and peak memory to a file.
 
-To the file that BENCH_SEEN names: {"modules": [names], "peak_mb": most memory that the process held}.
+The file is named by BENCH_SEEN: {"modules": [names], "peak_mb": number}.
 """
 
 import json
@@ -15,7 +15,7 @@ from local.host.__main__ import main
 
 
 def _note(_number: int, _frame: FrameType | None) -> None:
-    """Write to the side first: who waits for the file finds it whole."""
+    """Write the file. Renamed when complete, so that a waiting process reads it whole."""
     path = Path(os.environ["BENCH_SEEN"])
     part = path.with_suffix(".part")
     part.write_text(json.dumps({"modules": sorted(sys.modules), "peak_mb": peak_mb()}))

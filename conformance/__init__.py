@@ -1,6 +1,6 @@
-"""What this project believes of Azure and could not try without one, tried in a subscription of yours.
+"""Tests assumptions about Azure that only a real subscription can confirm.
 
-`python -m conformance` says what it would do; `--subscription` does it. `facts`: what is tried. `place`: where.
-`death`: how long a credential lives on. `levers`, `logs`, `deployed`: how each fact is tried. `azd`: deploys and
-takes down. Never deployed with the app.
+`python -m conformance` lists them; `--subscription` tests them. `facts`: the list. `place`: the resource group and
+its accounts. `revoked`: how long a credential is accepted after its revocation. `actions`, `logs`, `deployed`: the
+tests. `azd`: deploys and deletes an environment. Not deployed with the app.
 """

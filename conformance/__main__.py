@@ -1,6 +1,6 @@
-"""`python -m conformance`: says what it would do. With a subscription, does it, prints a table, and cleans up.
+"""`python -m conformance`: lists assumptions about Azure. With a subscription, tests them and prints the results.
 
-Needs azd and az, signed in. Everything is made in resource groups of its own, which are deleted in the end.
+Needs azd and az, signed in. Everything is created in new resource groups, which are deleted at the end.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from conformance import azd
 from conformance.deployed import Deployment
 from conformance.facts import BY_HAND, FACTS, Fact
 from conformance.place import RESOURCE_MANAGER, Place
-from conformance.revoked import StillAlive
+from conformance.revoked import StillAccepted
 from shared.cloud.clients import network
 from shared.redaction import redact
 
@@ -34,39 +34,41 @@ _SETTINGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0 if all that was tried is as believed, or nothing was tried; else 1."""
+    """Return 0 if all assumptions hold, or nothing was tested; 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
-    parser.add_argument("--subscription", default="", help="id of a throw-away subscription; without it, only says")
-    parser.add_argument("--location", default="westeurope", help="region of everything")
-    parser.add_argument("--without-deployment", action="store_true", help="try only what needs no more than storage")
+    parser.add_argument("--subscription", default="", help="id of a test subscription; without it, only list")
+    parser.add_argument("--location", default="westeurope", help="region of all resources")
+    parser.add_argument(
+        "--without-deployment", action="store_true", help="test only what needs just storage accounts"
+    )
     chosen = parser.parse_args(arguments)
     if not chosen.subscription:
-        say()
+        print_plan()
         return 0
-    return asyncio.run(try_all(chosen.subscription, location=chosen.location, deploys=not chosen.without_deployment))
+    return asyncio.run(test_all(chosen.subscription, location=chosen.location, deploys=not chosen.without_deployment))
 
 
-def say() -> None:
-    """Print what would be done."""
-    print("Nothing is done without a subscription: make conformance SUBSCRIPTION=<id>\n")
-    print("In it, as whoever az and azd are signed in as (its owner), this would")
-    print("  1. make a resource group with throw-away storage accounts and try:")
+def print_plan() -> None:
+    """Print what would be tested, and how."""
+    print("Nothing is tested without a subscription: make conformance SUBSCRIPTION=<id>\n")
+    print("As the account that az and azd are signed in with (an owner of the subscription), this would")
+    print("  1. create a resource group with temporary storage accounts and test:")
     _list([fact for fact in FACTS if fact.of_azure is not None])
-    print("  2. deploy Sasquash into an environment of its own (azd up; mode auto, no mail, no site) and try:")
+    print("  2. deploy Sasquash into a new environment (azd up; mode auto, no mail, no site) and test:")
     _list([fact for fact in FACTS if fact.of_deployment is not None])
-    print("  3. print what was seen, and delete all of it.\n")
-    print("Not tried:")
+    print("  3. print the results, and delete all of it.\n")
+    print("Not tested:")
     for line in BY_HAND:
         print(f"  - {line}")
 
 
 def _list(facts: Sequence[Fact]) -> None:
     for fact in facts:
-        print(f"     - {fact.name}: {fact.belief} ({fact.basis}).\n       {fact.how}")
+        print(f"     - {fact.name}: {fact.assumption} ({fact.basis}).\n       {fact.how}")
 
 
-async def try_all(subscription: str, *, location: str, deploys: bool) -> int:
-    """Try each fact, print its line as soon as it is known, and delete what was made."""
+async def test_all(subscription: str, *, location: str, deploys: bool) -> int:
+    """Test each assumption, print each result at once, and delete all created resources."""
     name = f"conformance-{secrets.token_hex(3)}"
     async with AzureCliCredential() as credential:
         place = Place(credential, subscription=subscription, group=f"rg-{name}", location=location, transport=network)
@@ -75,45 +77,45 @@ async def try_all(subscription: str, *, location: str, deploys: bool) -> int:
         try:
             await place.call("PUT", url, body={"location": location})
             await place.grant(_BLOB_DATA_READER, scope=group)
-            as_believed = await of_azure(place)
-            return 0 if (not deploys or await of_deployment(place, name)) and as_believed else 1
+            hold = await of_azure(place)
+            return 0 if (not deploys or await of_deployment(place, name)) and hold else 1
         finally:
             await place.call("DELETE", url)
             await place.close()
 
 
 async def of_azure(place: Place) -> bool:
-    """Try what needs no more than storage accounts; return whether all is as believed."""
-    tried = [await _tried(fact, fact.of_azure(place)) for fact in FACTS if fact.of_azure is not None]
-    return all(tried)
+    """Test what needs just storage accounts; return whether all assumptions hold."""
+    results = [await _test(fact, fact.of_azure(place)) for fact in FACTS if fact.of_azure is not None]
+    return all(results)
 
 
 async def of_deployment(place: Place, name: str) -> bool:
-    """Deploy, try what a deployment shows, and take it down; return whether all is as believed."""
+    """Deploy, test what needs a deployment, and delete it; return whether all assumptions hold."""
     try:
         outputs = await azd.up(name, subscription=place.subscription, location=place.location, settings=_SETTINGS)
         deployment = Deployment(name, outputs)
         await place.grant(_EVENT_GRID_DATA_SENDER, scope=deployment.group(place))
-        tried = [
-            await _tried(fact, fact.of_deployment(place, deployment))
+        results = [
+            await _test(fact, fact.of_deployment(place, deployment))
             for fact in FACTS
             if fact.of_deployment is not None
         ]
-        return all(tried)
+        return all(results)
     finally:
         await azd.down(name)
 
 
-async def _tried(fact: Fact, trial: Awaitable[str]) -> bool:
-    """Print what came of trying a fact; return whether it is as believed. The next is tried whatever comes of it."""
+async def _test(fact: Fact, trial: Awaitable[str]) -> bool:
+    """Run a test and print its result; return whether the assumption holds. Failures do not stop the run."""
     start = time.monotonic()
     try:
-        seen, is_so = await trial, True
-    except (ValueError, StillAlive, AzureError) as error:
-        seen, is_so = redact(str(error)), False
+        result, holds = await trial, True
+    except (ValueError, StillAccepted, AzureError) as error:
+        result, holds = redact(str(error)), False
     took = time.monotonic() - start
-    print(f"{'as believed' if is_so else 'OTHERWISE':<12} {fact.name:<24} {seen} [{took:.0f} s]", flush=True)
-    return is_so
+    print(f"{'confirmed' if holds else 'REFUTED':<12} {fact.name:<24} {result} [{took:.0f} s]", flush=True)
+    return holds
 
 
 if __name__ == "__main__":

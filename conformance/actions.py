@@ -1,4 +1,4 @@
-"""Each lever, pulled as Azure's own clients pull it, on what it kills; and what a policy may bring back."""
+"""Containment actions with Azure's own clients: how long credentials are accepted afterwards."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,16 +18,16 @@ from azure.storage.blob import (
 )
 from azure.storage.blob.aio import BlobServiceClient
 
-from conformance.place import BLOB, CONTAINER, Place, Throwaway
-from conformance.revoked import accepted, until_accepted, until_dead
+from conformance.place import BLOB, CONTAINER, Place, TemporaryAccount
+from conformance.revoked import accepted, until_accepted, until_refused
 
 POLICY = "partners"
 
 
 async def account_key(place: Place, **patience: float) -> str:
-    """Regenerate the key behind a SAS."""
+    """Regenerate the key that signed a SAS."""
     account = await place.account()
-    return await _dies(
+    return await _until_refused(
         place,
         account.url(account.token("key2")),
         lambda: place.arm.storage_accounts.regenerate_key(
@@ -38,11 +38,11 @@ async def account_key(place: Place, **patience: float) -> str:
 
 
 async def stored_policy(place: Place, **patience: float) -> str:
-    """End the policy of a SAS: the same id, over since 2000."""
+    """Set the expiry of the stored access policy of a SAS to 2000."""
     account = await place.account()
-    url = await _under_a_policy(place, account)
-    over = AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=datetime(2000, 1, 1, tzinfo=UTC))
-    return await _dies(place, url, lambda: _with_policy(place, account, over), **patience)
+    url = await _new_policy_url(place, account)
+    expired = AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=datetime(2000, 1, 1, tzinfo=UTC))
+    return await _until_refused(place, url, lambda: _set_policy(place, account, expired), **patience)
 
 
 async def delegation_keys(place: Place, **patience: float) -> str:
@@ -61,7 +61,7 @@ async def delegation_keys(place: Place, **patience: float) -> str:
         permission=BlobSasPermissions(read=True),
         expiry=datetime.now(UTC) + timedelta(hours=12),
     )
-    return await _dies(
+    return await _until_refused(
         place,
         account.url(query),
         lambda: place.arm.storage_accounts.revoke_user_delegation_keys(account.group, account.name),
@@ -70,66 +70,74 @@ async def delegation_keys(place: Place, **patience: float) -> str:
 
 
 async def shared_key_off(place: Place, **patience: float) -> str:
-    """Switch shared keys off."""
+    """Disable shared key access."""
     account = await place.account()
     off = StorageAccountPropertiesUpdateParameters(allow_shared_key_access=False)
-    return await _dies(place, account.url(account.token()), lambda: _update(place, account, off), **patience)
+    return await _until_refused(place, account.url(account.token()), lambda: _update(place, account, off), **patience)
 
 
 async def network_closed(place: Place, **patience: float) -> str:
-    """Close the public network; then ask without any credential, as the daily look at reachability does."""
+    """Disable public network access; then send an anonymous request, as the daily readiness check does."""
     account = await place.account()
     closed = StorageAccountPropertiesUpdateParameters(public_network_access="Disabled")
-    died = await _dies(place, account.url(account.token()), lambda: _update(place, account, closed), **patience)
+    revoked = await _until_refused(
+        place, account.url(account.token()), lambda: _update(place, account, closed), **patience
+    )
     anonymous = await place.ask(f"{account.endpoint}/?restype=service&comp=properties")
     if anonymous.code != "AuthorizationFailure":
-        raise ValueError(f"Who shows no credential is told {anonymous.status} {anonymous.code}; {died}")
-    return f"{died}; who shows no credential is told AuthorizationFailure"
+        raise ValueError(f"an anonymous request gets {anonymous.status} {anonymous.code}; {revoked}")
+    return f"{revoked}; an anonymous request gets AuthorizationFailure"
 
 
-async def policy_made_anew(place: Place, **patience: float) -> str:
-    """Remove a policy, and make another of its id."""
+async def policy_recreated(place: Place, **patience: float) -> str:
+    """Delete a stored access policy, and create one with the same id."""
     account = await place.account()
-    url = await _under_a_policy(place, account)
-    died = await _dies(place, url, lambda: _with_policy(place, account, None), **patience)
-    await _under_a_policy(place, account)
-    return f"{died}; {await _comes_back(place, url, **patience)}"
+    url = await _new_policy_url(place, account)
+    revoked = await _until_refused(place, url, lambda: _set_policy(place, account, None), **patience)
+    await _new_policy_url(place, account)
+    return f"{revoked}; {await _until_accepted_again(place, url, **patience)}"
 
 
-async def policy_without_an_end(place: Place) -> str:
-    """Ask with a token that has no expiry, under a policy that has none."""
+async def policy_without_expiry(place: Place) -> str:
+    """Use a SAS without an expiry, with a stored access policy that has none."""
     account = await place.account()
-    await _with_policy(place, account, AccessPolicy(permission=ContainerSasPermissions(read=True)))
+    await _set_policy(place, account, AccessPolicy(permission=ContainerSasPermissions(read=True)))
     query = generate_container_sas(account.name, CONTAINER, account_key=account.keys["key1"], policy_id=POLICY)
     answer = await place.ask(account.url(query))
     return f"it is {'accepted' if accepted(answer) else 'refused'} ({answer.status} {answer.code})"
 
 
-async def _dies(place: Place, url: str, execution: Callable[[], Awaitable[object]], **patience: float) -> str:
-    return str(await until_dead(lambda: place.ask(url), execution, now=time.monotonic, **patience))
+async def _until_refused(
+    place: Place, url: str, execution: Callable[[], Awaitable[object]], **patience: float
+) -> str:
+    return str(await until_refused(lambda: place.ask(url), execution, now=time.monotonic, **patience))
 
 
-async def _comes_back(place: Place, url: str, *, patience: float = 900.0, pause: float = 0.5, **_: float) -> str:
+async def _until_accepted_again(
+    place: Place, url: str, *, patience: float = 900.0, pause: float = 0.5, **_: float
+) -> str:
     start = time.monotonic()
     await until_accepted(lambda: place.ask(url), patience=patience, pause=pause, now=time.monotonic)
-    return f"alive again {time.monotonic() - start:.1f} s after the policy was made anew"
+    return f"accepted again {time.monotonic() - start:.1f} s after the policy was recreated"
 
 
-async def _under_a_policy(place: Place, account: Throwaway) -> str:
-    """Give the container a policy, and return a URL with a token of it."""
+async def _new_policy_url(place: Place, account: TemporaryAccount) -> str:
+    """Create a stored access policy on the container; return a URL with a SAS that uses it."""
     end = datetime.now(UTC) + timedelta(days=1)
-    await _with_policy(place, account, AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=end))
+    await _set_policy(place, account, AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=end))
     query = generate_container_sas(account.name, CONTAINER, account_key=account.keys["key1"], policy_id=POLICY)
     return account.url(query)
 
 
-async def _with_policy(place: Place, account: Throwaway, policy: AccessPolicy | None) -> None:
+async def _set_policy(place: Place, account: TemporaryAccount, policy: AccessPolicy | None) -> None:
     async with place.blobs(account) as service:
         policies = {POLICY: policy} if policy is not None else {}
         await service.get_container_client(CONTAINER).set_container_access_policy(policies)
 
 
-async def _update(place: Place, account: Throwaway, properties: StorageAccountPropertiesUpdateParameters) -> None:
+async def _update(
+    place: Place, account: TemporaryAccount, properties: StorageAccountPropertiesUpdateParameters
+) -> None:
     await place.arm.storage_accounts.update(
         account.group, account.name, StorageAccountUpdateParameters(properties=properties)
     )

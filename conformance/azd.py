@@ -1,4 +1,4 @@
-"""Deploys an environment of its own with azd, and takes it down."""
+"""Deploys a new environment with azd, and deletes it."""
 
 import asyncio
 import json
@@ -9,11 +9,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class CommandFailed(Exception):
-    """A command ended with an error, which it has printed itself."""
+    """A command failed. It has printed the error itself."""
 
 
 async def up(environment: str, *, subscription: str, location: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """Make the environment, deploy into it, and return its outputs. Raises CommandFailed."""
+    """Create the environment, deploy into it, and return its outputs. Raises CommandFailed."""
     await run("azd", "env", "new", environment, "--subscription", subscription, "--location", location)
     for name, value in settings.items():
         await run("azd", "env", "set", name, value, "--environment", environment)
@@ -24,19 +24,19 @@ async def up(environment: str, *, subscription: str, location: str, settings: Ma
 
 
 async def down(environment: str) -> None:
-    """Delete what `up` made. Raises CommandFailed."""
+    """Delete what `up` created. Raises CommandFailed."""
     await run("azd", "down", "--force", "--purge", "--environment", environment)
 
 
 async def run(*command: str) -> None:
-    """Run a command, which speaks for itself. Raises CommandFailed."""
+    """Run a command, with its output on the terminal. Raises CommandFailed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT)
     if await process.wait():
         raise CommandFailed(f"{' '.join(command)} failed.")
 
 
 async def output(*command: str) -> str:
-    """Return what a command prints. Raises CommandFailed."""
+    """Return the output of a command. Raises CommandFailed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE)
     text, _ = await process.communicate()
     if process.returncode:

@@ -1,4 +1,4 @@
-"""What only a deployment shows: roles, the platform's own sign-in, deliveries that fail, a finding's whole way."""
+"""Tests that need a deployment: custom roles, the platform's sign-in, failed deliveries, a whole revocation."""
 
 import asyncio
 import json
@@ -24,38 +24,38 @@ _PAUSE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What azd has deployed. `outputs` are those of infra/main.bicep."""
+    """A deployment by azd. `outputs` are those of infra/main.bicep."""
 
     environment: str
     outputs: Mapping[str, str]
 
     @property
     def app(self) -> str:
-        """The responder's base URL."""
+        """The base URL of the responder."""
         return self.outputs["SASQUASH_API"].removesuffix("/api")
 
     def group(self, place: Place) -> str:
-        """The id of the resource group that all of it is in."""
+        """Return the id of its resource group."""
         return f"/subscriptions/{place.subscription}/resourceGroups/{self.outputs['AZURE_RESOURCE_GROUP']}"
 
 
 async def custom_roles(place: Place, deployment: Deployment) -> str:
-    """Read the custom roles back, and compare their actions."""
+    """Read the custom roles and compare their actions with infra/roles.json."""
     url = (
         f"{RESOURCE_MANAGER}/subscriptions/{place.subscription}/providers/Microsoft.Authorization/roleDefinitions"
         "?api-version=2022-04-01&$filter=type%20eq%20'CustomRole'"
     )
-    there: Any = await place.call("GET", url)
-    mine = {
+    listed: Any = await place.call("GET", url)
+    found = {
         row["properties"]["roleName"].partition(" (")[0]: row["properties"]["permissions"][0]["actions"]
-        for row in there["value"]
+        for row in listed["value"]
         if f"({deployment.environment}, " in row["properties"]["roleName"]
     }
     wanted = {role["name"]: role["actions"] for role in json.loads(_ROLES.read_text())}
-    wrong = sorted(name for name, actions in wanted.items() if _lower(mine.get(name, [])) != _lower(actions))
+    wrong = sorted(name for name, actions in wanted.items() if _lower(found.get(name, [])) != _lower(actions))
     if wrong:
-        raise ValueError(f"not as they were asked for: {', '.join(wrong)}")
-    return f"{len(wanted)} roles are there with exactly their actions"
+        raise ValueError(f"they differ from infra/roles.json: {', '.join(wrong)}")
+    return f"{len(wanted)} roles have exactly their actions"
 
 
 def _lower(actions: list[str]) -> set[str]:
@@ -63,8 +63,8 @@ def _lower(actions: list[str]) -> set[str]:
 
 
 async def sign_in(place: Place, deployment: Deployment) -> str:
-    """Ask for what is open and for what is not, without a token."""
-    # A GET, which the intake and the webhook do not take: it is refused by them, and not by the platform.
+    """Send requests without a token to open and to protected paths."""
+    # GET, which intake and webhook do not accept: they refuse it, and not the platform.
     wanted = {
         "/api/health": {200},
         "/api/revocations": {401},
@@ -72,27 +72,27 @@ async def sign_in(place: Place, deployment: Deployment) -> str:
         "/runtime/webhooks/eventgrid": {400, 404, 405},
     }
     answers = {path: await place.ask(f"{deployment.app}{path}") for path in wanted}
-    said = "; ".join(f"{path} {answer.status}" for path, answer in answers.items())
+    result = "; ".join(f"{path} {answer.status}" for path, answer in answers.items())
     if any(answers[path].status not in statuses for path, statuses in wanted.items()):
-        raise ValueError(f"not as wanted: {said}")
-    return said
+        raise ValueError(f"unexpected: {result}")
+    return result
 
 
 async def failed_delivery(place: Place, deployment: Deployment) -> str:
-    """Take the app's table endpoint away, publish, see in the topic's metrics that it fails, and give it back."""
+    """Break the app's table endpoint, publish, check the topic's metrics for a failed delivery, and repair it."""
     endpoint = f"https://{deployment.outputs['SASQUASH_STORAGE_NAME']}.table.core.windows.net/"
-    await _point_tables_at("https://nowhere.invalid/", deployment)
+    await _set_table_endpoint("https://nowhere.invalid/", deployment)
     try:
         return await _failures(place, deployment)
     finally:
-        await _point_tables_at(endpoint, deployment)
+        await _set_table_endpoint(endpoint, deployment)
 
 
-async def _point_tables_at(endpoint: str, deployment: Deployment) -> None:
+async def _set_table_endpoint(endpoint: str, deployment: Deployment) -> None:
     group, name = deployment.outputs["AZURE_RESOURCE_GROUP"], deployment.outputs["SASQUASH_RESPONDER_NAME"]
-    where = ("--resource-group", group, "--name", name, "--output", "none", "--only-show-errors")
+    target = ("--resource-group", group, "--name", name, "--output", "none", "--only-show-errors")
     setting = f"SASQUASH_STORAGE__tableServiceUri={endpoint}"
-    await azd.run("az", "functionapp", "config", "appsettings", "set", *where, "--settings", setting)
+    await azd.run("az", "functionapp", "config", "appsettings", "set", *target, "--settings", setting)
 
 
 async def _failures(place: Place, deployment: Deployment) -> str:
@@ -110,15 +110,15 @@ async def _failures(place: Place, deployment: Deployment) -> str:
         if counts["DeliveryAttemptFailCount"]:
             return ", ".join(f"{name} {count:.0f}" for name, count in counts.items())
         await asyncio.sleep(_PAUSE * 6)
-    raise ValueError(f"no delivery failed within {_WAIT:.0f} s, though the function could write nothing")
+    raise ValueError(f"no delivery failed within {_WAIT:.0f} s, although the function could not write")
 
 
 def _total(row: Any) -> float:
     return float(sum(point.get("total") or 0 for series in row["timeseries"] for point in series["data"]))
 
 
-async def whole_way(place: Place, deployment: Deployment) -> str:
-    """Leak a token of a throw-away account to the topic, and wait until it is refused."""
+async def whole_revocation(place: Place, deployment: Deployment) -> str:
+    """Publish a leaked SAS of a temporary account, and wait until it is refused."""
     account = await place.account()
     query = account.token("key2")
     [leak] = in_text(account.url(query), source="conformance", url=None, detected_at=datetime.now(UTC))
@@ -129,13 +129,13 @@ async def whole_way(place: Place, deployment: Deployment) -> str:
     while time.monotonic() - start < _WAIT:
         answer = await place.ask(account.url(query))
         if answer.status == 403:
-            return f"refused {time.monotonic() - start:.1f} s after its finding was published ({answer.code})"
+            return f"refused {time.monotonic() - start:.1f} s after the finding was published ({answer.code})"
         await asyncio.sleep(0.5)
-    raise ValueError(f"it is accepted {_WAIT:.0f} s after its finding was published")
+    raise ValueError(f"still accepted {_WAIT:.0f} s after the finding was published")
 
 
 async def _publish(place: Place, deployment: Deployment, event: CloudEvent[Any]) -> None:
-    """Publish, as soon as the right to it counts, which was granted minutes ago."""
+    """Publish, with retries until the role assignment takes effect."""
     client = EventGridPublisherClient(
         deployment.outputs["SASQUASH_TOPIC_ENDPOINT"], place.credential, transport=place.transport()
     )

@@ -1,4 +1,4 @@
-"""What storage logs say of a token: the hashes by which the product finds who used it."""
+"""Storage logs of a SAS: the hashes by which the product finds its use."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ _PAUSE = 30.0
 
 
 async def token_hash(place: Place) -> str:
-    """Use a SAS, and look for both hashes in its AuthenticationHash in StorageBlobLogs."""
+    """Use a SAS, and check its AuthenticationHash in StorageBlobLogs for both hashes."""
     account = await place.account()
     workspace = await _workspace(place)
     await _log_to(place, account.id, workspace["id"])
@@ -37,19 +37,19 @@ async def token_hash(place: Place) -> str:
         rows = (await place.call("POST", url, scope=_LOGS, body={"query": kql}))["tables"][0]
         if rows["rows"]:
             names = [column["name"] for column in rows["columns"]]
-            return _judged(str(dict(zip(names, rows["rows"][0], strict=True))["AuthenticationHash"]), expected)
+            return _check(str(dict(zip(names, rows["rows"][0], strict=True))["AuthenticationHash"]), expected)
         await asyncio.sleep(_PAUSE)
-    raise ValueError("No line came within half an hour.")
+    raise ValueError("No log line arrived within half an hour.")
 
 
-def _judged(found: str, expected: tuple[str, str]) -> str:
-    """Say whether the log's text has both hashes; ValueError says which it has not. Hashes open nothing."""
+def _check(found: str, expected: tuple[str, str]) -> str:
+    """Return that the text has both hashes. Raises ValueError that names the missing one."""
     lower = found.lower()
     named = zip(("the key's", "the signature's"), expected, strict=True)
     missing = [name for name, value in named if value not in lower]
     if missing:
-        raise ValueError(f"{' and '.join(missing)} hash is not in it: {found}")
-    return f"both are there: {found.partition('(')[0]}(…),SasSignature(…)"
+        raise ValueError(f"{' and '.join(missing)} hash is missing: {found}")
+    return f"both are present: {found.partition('(')[0]}(…),SasSignature(…)"
 
 
 async def _workspace(place: Place) -> Any:

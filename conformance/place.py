@@ -1,4 +1,4 @@
-"""Where facts are tried: a resource group of its own, with throw-away storage accounts, as whoever is signed in."""
+"""The test environment: a new resource group with temporary storage accounts, used as the signed-in account."""
 
 import json
 import secrets
@@ -23,7 +23,7 @@ CONTAINER, BLOB = "models", "model.ckpt"
 
 
 @dataclass(frozen=True, slots=True)
-class Throwaway:
+class TemporaryAccount:
     """A storage account with one blob in it."""
 
     id: str
@@ -33,7 +33,7 @@ class Throwaway:
 
     @property
     def endpoint(self) -> str:
-        """Of its blob service."""
+        """The endpoint of its blob service."""
         return f"https://{self.name}.blob.core.windows.net"
 
     def url(self, query: str = "") -> str:
@@ -41,7 +41,7 @@ class Throwaway:
         return f"{self.endpoint}/{CONTAINER}/{BLOB}" + (f"?{query}" if query else "")
 
     def token(self, key: str = "key1") -> str:
-        """Return the query of a SAS that one of its keys signs: read only, for a day."""
+        """Return the query of a SAS signed by one of its keys: read only, for a day."""
         return generate_blob_sas(
             self.name,
             CONTAINER,
@@ -53,7 +53,7 @@ class Throwaway:
 
 
 class Place:
-    """A subscription, and the resource group in it. `close` when done."""
+    """A subscription with a resource group. Call `close` at the end."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Place:
             transport=transport(),
         )
 
-    async def account(self) -> Throwaway:
+    async def account(self) -> TemporaryAccount:
         """Return a new storage account. Its keys open nothing that matters."""
         name = f"sasquash{secrets.token_hex(6)}"
         made = await self.arm.storage_accounts.begin_create(
@@ -88,21 +88,21 @@ class Place:
         account = await made.result()
         listed = await self.arm.storage_accounts.list_keys(self.group, name, expand=None)  # type: ignore[arg-type]
         keys = {str(key.key_name): str(key.value) for key in listed.keys_property or []}
-        return await self.filled(Throwaway(str(account.id), name, self.group, keys))
+        return await self.filled(TemporaryAccount(str(account.id), name, self.group, keys))
 
-    async def filled(self, account: Throwaway) -> Throwaway:
-        """Put the blob into an account, and return it."""
+    async def filled(self, account: TemporaryAccount) -> TemporaryAccount:
+        """Upload the blob to an account, and return the account."""
         async with self.blobs(account) as service:
             await service.create_container(CONTAINER)
             await service.get_blob_client(CONTAINER, BLOB).upload_blob(b"model")
         return account
 
-    def blobs(self, account: Throwaway) -> BlobServiceClient:
-        """Return a client of its blob service, by its first key."""
+    def blobs(self, account: TemporaryAccount) -> BlobServiceClient:
+        """Return a client of its blob service, with its first key."""
         return BlobServiceClient(account.endpoint, credential=account.keys["key1"], transport=self.transport())
 
     async def ask(self, url: str) -> Answer:
-        """Return what Azure Storage answers to a GET, on a connection of its own."""
+        """Send a GET on a new connection; return the response of Azure Storage."""
         transport = self.transport()
         try:
             return await send(transport, HttpRequest("GET", url))
@@ -110,7 +110,7 @@ class Place:
             await transport.close()
 
     async def call(self, method: str, url: str, *, body: object = None, scope: str = RESOURCE_MANAGER) -> Any:
-        """Return what an API answers in JSON, asked as who is signed in. Raises ValueError for an error's status."""
+        """Call an API as the signed-in account; return its JSON. Raises ValueError for an error status."""
         token = await self.credential.get_token(f"{scope}/.default")
         request = HttpRequest(method, url, headers={"Authorization": f"Bearer {token.token}"}, json=body)
         transport = self.transport()
@@ -124,7 +124,7 @@ class Place:
         return json.loads(content) if content else None
 
     async def grant(self, role: str, *, scope: str) -> None:
-        """Give whoever is signed in a role on a scope: being its owner does not open data. `role` is its GUID."""
+        """Assign a role (GUID) to the signed-in account: an owner has no access to data."""
         token = await self.credential.get_token(f"{RESOURCE_MANAGER}/.default")
         claims = jwt.decode(token.token, options={"verify_signature": False})
         definition = f"/subscriptions/{self.subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}"
@@ -134,5 +134,5 @@ class Place:
         await self.call("PUT", f"{url}?api-version=2022-04-01", body={"properties": properties})
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self.arm.close()

@@ -1,4 +1,4 @@
-"""How long a credential is accepted after a lever was pulled: it is asked on new connections, all the while."""
+"""Measures how long a credential is accepted after its revocation, with requests on new connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,81 +12,82 @@ type Ask = Callable[[], Awaitable[Answer]]
 type Now = Callable[[], float]
 
 
-class StillAlive(Exception):
-    """It was accepted until patience was over. The message says for how long."""
+class StillAccepted(Exception):
+    """The credential was accepted until the timeout. The message says for how long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
-    """How a credential died. Times are seconds from when the lever was pulled.
+class Refusal:
+    """When a credential was refused. Times are seconds from the start of the containment action.
 
-    `pulled` is when Azure had answered the lever; `accepted_until` when the credential was accepted last, 0 if it was
-    not any more. `said` is the status and the code of the refusal.
+    `completed`: when Azure had responded to the action. `accepted_until`: when the credential was last accepted, 0 if
+    never. `response`: status and code of the refusal. `requests`: how many were answered.
     """
 
-    executed: float
+    completed: float
     accepted_until: float
-    said: str
-    asked: int
+    response: str
+    requests: int
 
     def __str__(self) -> str:
         return (
-            f"dead after {self.accepted_until:.1f} s (the lever took {self.executed:.1f} s; {self.asked} requests, "
-            f"then {self.said})"
+            f"refused after {self.accepted_until:.1f} s (the action took {self.completed:.1f} s; "
+            f"{self.requests} requests, then {self.response})"
         )
 
 
-async def until_dead(
+async def until_refused(
     ask: Ask,
-    execution: Callable[[], Awaitable[object]],
+    action: Callable[[], Awaitable[object]],
     *,
     steady: float = 60.0,
     patience: float = 900.0,
     pause: float = 0.5,
     now: Now,
-) -> Death:
-    """Pull, and ask until all answers of the last `steady` seconds were refusals. Raises StillAlive after `patience`.
+) -> Refusal:
+    """Run the action; ask until all responses of `steady` seconds are refusals. Raises StillAccepted.
 
-    It must be accepted before, within `patience`, for a new policy takes its time; else ValueError says so.
+    Raises ValueError if the credential is not accepted within `patience` before the action: a new policy takes a
+    while.
     """
     last = await until_accepted(ask, patience=patience, pause=pause, now=now)
     start = now()
-    executor = asyncio.ensure_future(execution())
-    executed, accepted_at, asked = None, 0.0, 0
+    running = asyncio.ensure_future(action())
+    completed, accepted_at, requests = None, 0.0, 0
     try:
-        while executed is None or now() - start - max(accepted_at, executed) < steady:
-            if executed is None and executor.done():
-                executor.result()
-                executed = now() - start
+        while completed is None or now() - start - max(accepted_at, completed) < steady:
+            if completed is None and running.done():
+                running.result()
+                completed = now() - start
             try:
                 last = await ask()
             except AzureError:
-                continue  # no answer shows neither
-            asked += 1
+                continue  # no response: neither accepted nor refused
+            requests += 1
             if accepted(last):
                 accepted_at = now() - start
             if now() - start > patience:
-                raise StillAlive(f"It was accepted {accepted_at:.0f} s after the lever had been pulled.")
+                raise StillAccepted(f"It was accepted {accepted_at:.0f} s after the start of the action.")
             await asyncio.sleep(pause)
     finally:
-        executor.cancel()
-    return Death(executed, accepted_at, _said(last), asked)
+        running.cancel()
+    return Refusal(completed, accepted_at, _describe(last), requests)
 
 
 async def until_accepted(ask: Ask, *, patience: float, pause: float, now: Now) -> Answer:
-    """Ask until it is accepted; return the answer. Raises ValueError after `patience` seconds."""
+    """Ask until the credential is accepted; return the response. Raises ValueError after `patience` seconds."""
     start = now()
     while not accepted(answer := await ask()):
         if now() - start > patience:
-            raise ValueError(f"It was not accepted within {patience:.0f} s: {_said(answer)}.")
+            raise ValueError(f"It was not accepted within {patience:.0f} s: {_describe(answer)}.")
         await asyncio.sleep(pause)
     return answer
 
 
 def accepted(answer: Answer) -> bool:
-    """Whether Azure let the credential in: a 404 is an answer to who may ask."""
+    """Return whether Azure accepted the credential. A 404 is sent only to authorized requests."""
     return answer.status < 300 or answer.status == 404
 
 
-def _said(answer: Answer) -> str:
+def _describe(answer: Answer) -> str:
     return f"{answer.status} {answer.code or 'without a code'}"

@@ -1,4 +1,4 @@
-"""Child processes of the local cloud: they see a plain environment, and none outlives its parent."""
+"""Child processes of the local cloud: with a minimal environment, and none outlives its parent."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ class ChildError(RuntimeError):
 
 
 def plain_environment() -> dict[str, str]:
-    """What a child inherits: enough to run, and no Azure setting or proxy of whoever started the cloud."""
+    """Return the variables that a child inherits: enough to run, without Azure settings or proxies."""
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """A `preexec_fn` after which the kernel kills the child when its parent dies, SIGKILL included.
+    """Return a `preexec_fn` that has the kernel kill the child when its parent ends, also by SIGKILL.
 
-    Linux only (prctl(2)); None elsewhere, where a child must notice that its standard input has ended.
+    Linux only (prctl(2)). None elsewhere: there, a child must notice the end of its standard input.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -37,14 +37,14 @@ def die_with_parent() -> Callable[[], None] | None:
 
     def arrange() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died in between: the signal would never come
+        if os.getppid() != parent:  # the parent ended before the prctl call: no signal would come
             os._exit(1)
 
     return arrange
 
 
 class Child:
-    """A process that says `ready http://127.0.0.1:PORT` on standard output; all its output goes to `log`."""
+    """A process that prints `ready http://127.0.0.1:PORT` to standard output. Its other output goes to `log`."""
 
     def __init__(self, name: str, *, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class Child:
         self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def start(self, *, cwd: Path, seconds: float) -> None:
-        """Return once it is ready. Raises ChildError when it ends before, or is not ready after `seconds`."""
+        """Start it and wait until it is ready. Raises ChildError if it ends before that, or after `seconds`."""
         self._log.write_bytes(b"")
         with self._log.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
@@ -78,7 +78,7 @@ class Child:
             raise ChildError(f"{self.name} was not ready after {seconds:.0f} s\n{self._tail()}") from None
 
     async def stop(self, *, seconds: float) -> None:
-        """Ask it to end (SIGTERM), and kill it after `seconds`; one that is not ready yet is killed at once."""
+        """Send SIGTERM, and SIGKILL after `seconds`; a process that is not ready yet gets SIGKILL at once."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -97,7 +97,7 @@ class Child:
             await self._reader
 
     async def kill(self) -> None:
-        """End it as a machine that goes away would: with SIGKILL."""
+        """End it with SIGKILL, as if its machine had failed."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -124,7 +124,7 @@ class Child:
         code = await self._process.wait()
         if not self._ready.done():
             self._ready.set_exception(ChildError(f"{self.name} ended with exit code {code}\n{self._tail()}"))
-            self._ready.exception()  # looked at: where `start` was cancelled nobody else does, and asyncio complains
+            self._ready.exception()  # retrieved, or asyncio warns where `start` was canceled
 
     def _tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]

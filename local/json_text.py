@@ -1,7 +1,7 @@
-"""JSON as the stand-ins read it: what a service could not read or answer is refused before anything is done with it.
+"""A strict JSON parser for the stand-ins: refuses what a service could not process.
 
-Python's parser takes more than RFC 8259 allows (NaN, Infinity), and values that cannot be walked or written again:
-documents nested deeper than the interpreter's stack, and halves of surrogate pairs, which have no UTF-8 form.
+Python's parser accepts more than RFC 8259 allows (NaN, Infinity), and values that cannot be traversed or serialized:
+documents nested deeper than the interpreter's stack, and lone surrogates, which have no UTF-8 form.
 """
 
 import json
@@ -9,29 +9,29 @@ import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-# Azure documents no limit, and .NET's readers stop at 64. Ours is deeper, so that the app sees what might pass.
+# Azure documents no limit, and .NET's parsers stop at 64. This one is deeper, so that the app meets such documents.
 DEEPEST = 256
 
 
 class InvalidJson(ValueError):
-    """Why a text is no JSON that can be used; the words hold no part of it."""
+    """The text is not usable JSON. The message says why, without quoting the text."""
 
 
 def parse(raw: bytes | bytearray, *, any_text: bool = False) -> Any:
-    """The JSON value in `raw`. Raises InvalidJson.
+    """Return the JSON value in `raw`. Raises InvalidJson.
 
-    `any_text` lets lone surrogates through, for who passes the value on without reading it.
+    `any_text` allows lone surrogates, for callers that forward the value.
     """
     try:
         value = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise _too_deep() from None
-    except ValueError:  # also what is no UTF-8
+    except ValueError:  # includes invalid UTF-8
         raise InvalidJson("it is not valid JSON") from None
     if not _is_shallow(value):
         raise _too_deep()
     if not any_text and not _is_unicode(value):
-        raise InvalidJson("its text has half of a surrogate pair")
+        raise InvalidJson("its text contains a lone surrogate")
     return value
 
 
@@ -47,7 +47,7 @@ def _finite(text: str) -> float:
 
 
 def _is_shallow(value: object) -> bool:
-    """Whether `value` is nested at most DEEPEST deep, found level by level: recursion is what must be avoided."""
+    """Return whether `value` is nested at most DEEPEST deep. Goes level by level, to avoid recursion."""
     level = [value]
     for _ in range(DEEPEST + 1):
         level = [inner for outer in level for inner in _members(outer)]
@@ -71,4 +71,4 @@ def _is_unicode(value: object) -> bool:
 
 
 def _too_deep() -> InvalidJson:
-    return InvalidJson(f"it is nested more than {DEEPEST} deep")
+    return InvalidJson(f"it is nested more than {DEEPEST} levels deep")

@@ -1,7 +1,7 @@
-"""The composition root: the credential, the SDK clients and the rooms that use them, made once.
+"""Composition root: builds clients and services once per process.
 
-The heavy parts that only the follow-up needs (Graph, Event Grid) are imported when it first runs, so that a cold
-start pays for nothing but the kill.
+What the first revocation does not need is imported when it is first used, so that a cold start pays for the fast path
+alone. Above all the heavy SDKs of the follow-up: Graph, Event Grid, Key Vault, Azure Monitor.
 """
 
 import asyncio
@@ -15,23 +15,20 @@ from typing import TYPE_CHECKING
 from azure.core.credentials_async import AsyncTokenCredential
 
 from shared import redaction
-from shared.actions.account_key import AccountKeyAction
-from shared.actions.delegation_key import DelegationKeyAction
-from shared.actions.lockdown import LockdownAction
-from shared.actions.registry import Actions
-from shared.actions.stored_policy import StoredPolicyAction
-from shared.actions.verification import Verifier
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.accounts import Accounts
 from shared.cloud.clients import Clients, Transport, network
+from shared.containment.account_reader import AccountReader
 from shared.containment.account_session import AccountSessions
-from shared.containment.batch import UnderLock
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.ingest import Ingest
+from shared.containment.liveness import LivenessCheck
+from shared.containment.lookup import AccountLookup
 from shared.containment.rate_limit import RateLimit
 from shared.containment.recovery import Recovery
 from shared.containment.service import Containment
-from shared.containment.verdicts import VerdictWriter
+from shared.domain.decision.batch import Decider
 from shared.domain.retired_keys import RetiredKeys
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
@@ -56,13 +53,12 @@ if TYPE_CHECKING:
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
     from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import StateEvents
     from shared.followup.incidents.sharepoint import Incidents
-    from shared.followup.investigation.steps import Investigation
     from shared.followup.key_distribution import KeyDistributor
     from shared.followup.mail.summary_store import SummaryMail
-    from shared.followup.owners.notify import People
+    from shared.followup.owners.lookup import Ownership
     from shared.followup.service import FollowUp
+    from shared.followup.step import Steps
     from shared.followup.traces import Traces
     from shared.operations.dead_letters import DeadLetters
     from shared.operations.dormant_policies import DormantPolicies
@@ -92,10 +88,10 @@ def new_id() -> str:
 
 
 def _import_for_people() -> None:
-    """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
-    import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
+    """Import what the follow-up sends mails and events with. The first call takes seconds, the others nothing."""
+    import azure.eventgrid.aio  # noqa: F401 -- imported for the time that it takes
 
-    from shared.cloud.graph import warm_up  # noqa: PLC0415
+    from shared.cloud.graph import warm_up
 
     warm_up()
 
@@ -136,30 +132,20 @@ class App:
         return StateIndex(self.clients.tables.get_table_client(STATES_TABLE), clock=self._clock)
 
     @cached_property
-    def _verifier(self) -> Verifier:
-        return Verifier(self._transport, clock=self._clock, new_id=self._new_id)
-
-    @cached_property
     def actions(self) -> Actions:
-        arm, clock, new_id = self.clients.arm, self._clock, self._new_id
-        return Actions(
-            account_key=AccountKeyAction(arm, self._verifier, clock=clock, new_id=new_id),
-            stored_policy=StoredPolicyAction(arm, self._verifier, self._transport, clock=clock, new_id=new_id),
-            delegation_key=DelegationKeyAction(
-                arm,
-                self._verifier,
-                self._transport,
-                credential=self.clients.credential,
-                principal_exists=self._principal_exists,
-                tenant_id=self.settings.tenant_id,
-                clock=clock,
-                new_id=new_id,
-            ),
-            lockdown=LockdownAction(arm, clock=clock, new_id=new_id),
+        return Actions.made(
+            self.clients.arm,
+            self._transport,
+            credential=self.clients.credential,
+            principal_exists=self._principal_exists,
+            tenant_id=self.settings.tenant_id,
+            retired=self._retired_keys,
+            clock=self._clock,
+            new_id=self._new_id,
         )
 
     async def _principal_exists(self, object_id: str) -> bool:
-        """Ask Graph, which is imported on a thread: other leaks are being killed meanwhile."""
+        """Ask Graph, which is imported on a thread: other leaks are being contained meanwhile."""
         await asyncio.to_thread(_import_for_people)
         return await self._graph.principal_exists(object_id)
 
@@ -173,79 +159,41 @@ class App:
         )
 
     @cached_property
-    def _conclusion(self) -> VerdictWriter:
-        return VerdictWriter(ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues)
+    def _retired_keys(self) -> RetiredKeys:
+        return RetiredKeys(clock=self._clock)
 
     @cached_property
-    def _under_lock(self) -> UnderLock:
-        retired = RetiredKeys(clock=self._clock)
-        return UnderLock(
-            settings=self.settings,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            actions=self.actions,
-            executor=PlanExecutor(
-                actions=self.actions,
-                verifier=self._verifier,
-                ledger=self.store.revocations,
-                table=self.store.accounts,
-                retired=retired,
-                clock=self._clock,
-            ),
-            retired=retired,
-            clock=self._clock,
-        )
+    def _sessions(self) -> AccountSessions:
+        store, accounts, actions = self.store, self.accounts, self.actions
+        recovery = Recovery(store=store, accounts=accounts, actions=actions)
+        reader = AccountReader(store=store, accounts=accounts, actions=actions)
+        return AccountSessions(store=store, recovery=recovery, reader=reader, throttle=self.clients.pace)
 
     @cached_property
-    def _work(self) -> AccountSessions:
-        takeover = Recovery(
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            actions=self.actions,
-            clock=self._clock,
-        )
-        return AccountSessions(
-            table=self.store.accounts,
-            takeover=takeover,
-            under_lock=self._under_lock,
-            conclusion=self._conclusion,
-            clock=self._clock,
-        )
-
-    @cached_property
-    def _repeats(self) -> DedupCache:
+    def _dedup(self) -> DedupCache:
         return DedupCache(clock=self._clock)
 
     @cached_property
     def ingest(self) -> Ingest:
         return Ingest(
             raw_allowed=self.settings.raw_events,
-            ledger=self.store.revocations,
-            conclusion=self._conclusion,
-            queues=self.store.queues,
+            store=self.store,
             containment=self.containment,
-            quotas=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
-            repeats=self._repeats,
-            clock=self._clock,
+            rate_limit=RateLimit(an_hour=self.settings.source_quota, clock=self._clock),
+            dedup=self._dedup,
         )
 
     @cached_property
     def containment(self) -> Containment:
+        store, accounts, actions, retired = self.store, self.accounts, self.actions, self._retired_keys
         return Containment(
-            settings=self.settings,
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            accounts=self.accounts,
-            under_lock=self._under_lock,
-            work=self._work,
-            conclusion=self._conclusion,
-            delegation_key=self.actions.delegation_key,
-            queues=self.store.queues,
-            repeats=self._repeats,
-            pace=self.clients.pace,
-            clock=self._clock,
+            store=store,
+            lookup=AccountLookup(settings=self.settings, store=store, accounts=accounts),
+            liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
+            sessions=self._sessions,
+            decider=Decider(policy=self.settings.decision_policy(ACTION_SPECS), retired=retired),
+            executor=PlanExecutor(store=store, actions=actions),
+            dedup=self._dedup,
         )
 
     @cached_property
@@ -254,32 +202,15 @@ class App:
 
     @cached_property
     def sweeper(self) -> "Sweeper":
-        from shared.operations.approval_deadlines import ApprovalDeadlines  # noqa: PLC0415 -- not on the way to a kill
-        from shared.operations.sweeper import Sweeper  # noqa: PLC0415
+        from shared.operations.sweeper import Sweeper
 
-        return Sweeper(
-            ledger=self.store.revocations,
-            index=self.state_index,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            deadlines=ApprovalDeadlines(
-                ledger=self.store.revocations, table=self.store.accounts, queues=self.store.queues, clock=self._clock
-            ),
-            clock=self._clock,
-        )
+        return Sweeper(self.store, self.state_index)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
-        from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dead_letters import DeadLetters
 
-        return DeadLetters(
-            ledger=self.store.revocations,
-            conclusion=self._conclusion,
-            queues=self.store.queues,
-            reception=self.ingest,
-            dead_letters=lambda: self._dead_letters,
-            clock=self._clock,
-        )
+        return DeadLetters(self.store, self.ingest, dead_letters=lambda: self._dead_letters)
 
     @cached_property
     def _dead_letters(self) -> "ContainerClient":
@@ -287,7 +218,7 @@ class App:
 
     @cached_property
     def summary_mail(self) -> "SummaryMail":
-        from shared.followup.mail.summary_store import SummaryMail  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.mail.summary_store import SummaryMail
 
         return SummaryMail(
             self.clients.tables.get_table_client(DIGEST_TABLE),
@@ -299,27 +230,20 @@ class App:
 
     @cached_property
     def dormant_policies(self) -> "DormantPolicies":
-        from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dormant_policies import DormantPolicies
 
-        return DormantPolicies(
-            ledger=self.store.revocations,
-            table=self.store.accounts,
-            queues=self.store.queues,
-            keys=self.actions.account_key.keys,
-            policies=self.actions.stored_policy,
-            clock=self._clock,
-        )
+        return DormantPolicies(self.store, keys=self.actions.account_key.keys, policies=self.actions.stored_policy)
 
     @cached_property
     def revocations(self) -> "RevocationService":
-        from shared.api.revocations.account_matching import AccountMatcher  # noqa: PLC0415
-        from shared.api.revocations.service import RevocationService  # noqa: PLC0415 -- not on the way to a kill
-        from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
+        from shared.api.revocations.account_matching import AccountMatcher
+        from shared.api.revocations.service import RevocationService
+        from shared.api.revocations.submissions import Submissions
 
         return RevocationService(
             store=self.store,
             containment=self.containment,
-            sessions=self._work,
+            sessions=self._sessions,
             submissions=Submissions(
                 containment=self.containment,
                 store=self.store,
@@ -331,7 +255,7 @@ class App:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        from shared.operations.readiness import Readiness  # noqa: PLC0415
+        from shared.operations.readiness import Readiness
 
         return Readiness(
             settings=self.settings,
@@ -344,7 +268,7 @@ class App:
 
     @cached_property
     def _governance(self) -> "Governance":
-        from shared.cloud.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.governance import Governance
 
         return Governance(
             self._arm_reader, self.clients.credential, resource_manager=self.settings.cloud.resource_manager
@@ -352,53 +276,51 @@ class App:
 
     @cached_property
     def _arm_reader(self) -> "ArmReader":
-        from shared.cloud.arm import ArmReader  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.arm import ArmReader
 
         return ArmReader(self.clients.arm, resource_manager=self.settings.cloud.resource_manager)
 
     @cached_property
     def drill(self) -> "Drill":
-        from shared.operations.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.drill import Drill
 
         return Drill(
             settings=self.settings,
             accounts=self.accounts,
             keys=self.actions.account_key.keys,
             publisher=self._publisher,
-            ledger=self.store.revocations,
+            store=self.store,
             table=self.readiness_table,
-            clock=self._clock,
-            new_id=self._new_id,
         )
 
     @cached_property
     def readiness_table(self) -> "ReadinessTable":
-        from shared.persistence.readiness import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
+        from shared.persistence.readiness import ReadinessTable
 
         return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
 
     @cached_property
     def console(self) -> "ConsoleFiles":
-        from shared.api.console.serving import ConsoleFiles  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.console.serving import ConsoleFiles
 
         return ConsoleFiles(self.settings)
 
     @cached_property
     def readiness_api(self) -> "ReadinessApi":
-        from shared.api.readiness import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.readiness import ReadinessApi
 
         return ReadinessApi(self.readiness_table, self._access_tokens)
 
     @cached_property
     def revocation_api(self) -> "Responder":
-        from shared.api.revocations.routes import Responder  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.routes import Responder
 
         return Responder(self.revocations, self._access_tokens, clock=self._clock)
 
     @cached_property
     def _access_tokens(self) -> "AccessTokens":
-        from shared.api.auth.access_tokens import AccessTokens  # noqa: PLC0415
-        from shared.api.auth.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.auth.access_tokens import AccessTokens
+        from shared.api.auth.signing_keys import SigningKeys
 
         url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
         keys = SigningKeys(url, self._transport, clock=self._clock)
@@ -406,8 +328,8 @@ class App:
 
     @cached_property
     def intake(self) -> "Intake":
-        from shared.api.intake.registry import Reporters  # noqa: PLC0415
-        from shared.api.intake.routes import Intake  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.intake.registry import Reporters
+        from shared.api.intake.routes import Intake
 
         return Intake(
             reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),
@@ -419,33 +341,33 @@ class App:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.persistence.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
-        from shared.sources.alert_reader import AlertReader  # noqa: PLC0415
+        from shared.persistence.alert_queue import AlertQueue
+        from shared.sources.alert_reader import AlertReader
 
         queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
         return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
 
     @cached_property
     def _publisher(self) -> "Publisher":
-        from shared.cloud.event_grid import Publisher  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.event_grid import Publisher
 
         return Publisher(lambda: self.clients.topic)
 
     @cached_property
     def _secrets(self) -> "SecretSettings":
-        from shared.cloud.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.secret_settings import SecretSettings
 
         return SecretSettings(self.clients.vault, clock=self._clock)
 
     @cached_property
     def _tools(self) -> "Tools":
-        from shared.sources.registry import Tools  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sources.registry import Tools
 
         return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
 
     @cached_property
     def _key_distribution(self) -> "KeyDistributor":
-        from shared.followup.key_distribution import KeyDistributor  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.key_distribution import KeyDistributor
 
         return KeyDistributor(
             self.clients.vault,
@@ -457,39 +379,34 @@ class App:
 
     @cached_property
     def _graph(self) -> "Graph":
-        from shared.cloud.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        from shared.cloud.graph import Graph
 
         return Graph(self.clients.credential, base_url=self.settings.cloud.graph)
 
     @cached_property
     def _incidents(self) -> "Incidents":
-        from shared.followup.incidents.registry import made  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.incidents.registry import made
 
         return made(
             self.settings, self.clients, self._transport, self._secrets, graph=lambda: self._graph, clock=self._clock
         )
 
     @cached_property
-    def _people(self) -> "People":
-        from shared.followup.owners.notify import People  # noqa: PLC0415 -- only the follow-up needs it
+    def _ownership(self) -> "Ownership":
+        from shared.followup.owners.lookup import Ownership
 
-        return People(self._graph, self._arm_reader, settings=self.settings)
+        return Ownership(self._arm_reader, self._graph, settings=self.settings)
 
     @cached_property
-    def _announcer(self) -> "StateEvents":
-        from shared.followup.events import StateEvents  # noqa: PLC0415 -- only the follow-up needs it
-
-        return StateEvents(self.clients.topic)
-
     def _alert_closer(self) -> "AlertCloser":
-        from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.alert_closing import AlertCloser
 
         return AlertCloser(self._tools.all)
 
     @cached_property
     def traces(self) -> "Traces | None":
-        """Where traces go; None where nothing says so. Slow when it is asked for first: imports."""
-        from shared.followup.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        """Where traces go, None where it is not set. The first access is slow: it imports."""
+        from shared.followup.traces import azure_monitor
 
         settings = self.settings
         if not settings.insights_connection:
@@ -499,18 +416,37 @@ class App:
         )
 
     @cached_property
-    def _aftermath(self) -> "Investigation":
-        from shared.cloud.logs import UsageLogs  # noqa: PLC0415
-        from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
-        from shared.followup.investigation.residual_exposure import Remaining  # noqa: PLC0415
-        from shared.followup.investigation.steps import Investigation  # noqa: PLC0415 -- only the follow-up needs it
+    def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.logs import UsageLogs
+        from shared.followup import steps
+        from shared.followup.events import StateEvents
+        from shared.followup.investigation.other_policies import OtherPolicies
+        from shared.followup.investigation.residual_exposure import ResidualExposure
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep
+        from shared.followup.owners.notify import Notifier
+        from shared.followup.step import Steps
 
-        return Investigation(
-            ledger=self.store.revocations,
-            incidents=lambda: self._incidents,
-            usage=UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock),
-            remaining=Remaining(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock),
-            clock=self._clock,
+        store, incidents = self.store, self._incidents
+        logs = UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
+        exposure = ResidualExposure(self._arm_reader, OtherPolicies(self.actions), self._transport, clock=self._clock)
+        return Steps(
+            concurrent=(
+                steps.KeyDistributionStep(self._key_distribution),
+                steps.EventStep(StateEvents(self.clients.topic), self.traces),
+                UsageStep(logs=logs, incidents=incidents, store=store),
+                ResidualExposureStep(exposure),
+            ),
+            beside_verification=(steps.OwnersStep(self._ownership), steps.IncidentStep(incidents, store)),
+            after_verification=(
+                steps.MailStep(
+                    notifier=Notifier(self._graph, self.settings),
+                    summary=self.summary_mail,
+                    traces=self.traces,
+                    store=store,
+                ),
+                steps.AlertClosingStep(self._alert_closer, store),
+                steps.ClosingStep(store),
+            ),
         )
 
     def _warm_up(self) -> None:
@@ -520,21 +456,12 @@ class App:
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a kill
+        from shared.followup.service import FollowUp
+        from shared.followup.verification import VerificationStep
 
         return FollowUp(
-            ledger=self.store.revocations,
-            queues=self.store.queues,
-            actions=self.actions,
-            key_distribution=lambda: self._key_distribution,
-            announcer=lambda: self._announcer,
-            incidents=lambda: self._incidents,
-            people=lambda: self._people,
-            summary_mail=lambda: self.summary_mail,
-            alerts=self._alert_closer,
-            traces=lambda: self.traces,
-            aftermath=lambda: self._aftermath,
+            store=self.store,
+            verification=VerificationStep(self.actions, self.store),
+            steps=lambda: self._follow_up_steps,
             warm_up=self._warm_up,
-            clock=self._clock,
-            new_id=self._new_id,
         )

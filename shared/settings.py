@@ -8,6 +8,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from shared.domain.azure_clouds import CLOUDS, AzureCloud, CloudName
+from shared.domain.decision.action_spec import ActionSpecs
+from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rule_parser import parse as parse_rules
 from shared.domain.decision.rules import Rule, default_rules
 from shared.domain.revocation import AtDeadline
@@ -34,14 +36,6 @@ from shared.setting_parsers import (
     word,
     workspace,
 )
-
-
-class Mode(StrEnum):
-    """What Sasquash does without a person: nothing, request approval, or what the rule table allows."""
-
-    OBSERVE = "observe"
-    APPROVE = "approve"
-    AUTO = "auto"
 
 
 class IncidentSink(StrEnum):
@@ -324,6 +318,19 @@ class Settings:
     def rule_table(self) -> tuple[Rule, ...]:
         """The rules of mode `auto`, in order. The last one always applies."""
         return self.rules or default_rules(act_alone_hours=self.act_alone_hours)
+
+    def decision_policy(self, actions: ActionSpecs) -> DecisionPolicy:
+        """Return the part of the settings that decisions use, with the actions that they choose from."""
+        return DecisionPolicy(
+            mode=self.mode,
+            tag_modes=self.tag_modes,
+            rules=self.rule_table,
+            rotations_a_day=self.rotations_a_day,
+            approval_time=self.approval_time,
+            at_deadline=self.at_deadline,
+            tenant_id=self.tenant_id,
+            actions=actions,
+        )
 
     @property
     def approval_time(self) -> timedelta:

@@ -1,1 +1,1 @@
-"""Stand-ins for Azure Resource Manager and Resource Graph."""
+"""Stand-in for Azure Resource Manager, with Resource Graph."""

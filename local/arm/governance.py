@@ -1,6 +1,6 @@
-"""What governs the accounts: management locks, deny assignments, the caller's permissions, diagnostic settings.
+"""Governance of the accounts: management locks, deny assignments, permissions, diagnostic settings, activity.
 
-Also who owns them: role assignments, tags of the resource group, the security contact.
+Also their owners: role assignments, tags of the resource group, the security contact.
 
 Shapes: learn.microsoft.com/rest/api, "Management Locks - List At Subscription Level", "Deny Assignments - List",
 "Permissions - List For Resource", "Diagnostic Settings - List", "Role Assignments - List For Scope",
@@ -30,7 +30,7 @@ _SUBSCRIPTION = f"/subscriptions/{SUBSCRIPTION_ID}"
 
 
 async def list_locks(call: Call) -> Response:
-    """Every lock of the subscription, whatever it was put on."""
+    """List every lock of the subscription and its resources."""
     return _listed(
         [
             {
@@ -46,18 +46,18 @@ async def list_locks(call: Call) -> Response:
 
 
 async def list_deny_assignments(call: Call) -> Response:
-    """Every deny assignment of the subscription."""
+    """List every deny assignment of the subscription."""
     return _listed([_described(each) for each in call.cloud.deny_assignments])
 
 
 async def list_permissions(call: Call) -> Response:
-    """What the caller may do on the resource, all in one role."""
+    """List the permissions of the caller on the resource, as one role."""
     actions = sorted(right for right in call.identity.rights if right.startswith("Microsoft."))
     return _listed([{"actions": actions, "notActions": [], "dataActions": [], "notDataActions": []}])
 
 
 async def list_diagnostic_settings(call: Call) -> Response:
-    """What a service of the account logs, and where to."""
+    """List the diagnostic settings of a service of the account."""
     service = call.names["service"].lower()
     categories = call.account.logged.get(service, ())
     if not categories:
@@ -84,7 +84,7 @@ async def list_diagnostic_settings(call: Call) -> Response:
 
 
 async def list_role_assignments(call: Call) -> Response:
-    """Assignments at the account's scope and above it: `$filter=atScope()`, the one that is asked for here."""
+    """List assignments at the scope of the account and above. Supports only `$filter=atScope()`."""
     if call.request.query_params.get("$filter") != "atScope()":
         raise ArmError(400, "UnsupportedQuery", "The filter is not supported. Supported filters are 'atScope()'.")
     definitions = f"{_SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions"
@@ -108,7 +108,7 @@ async def list_role_assignments(call: Call) -> Response:
 
 
 async def get_resource_group(call: Call) -> Response:
-    """The resource group and its tags."""
+    """Get the resource group with its tags."""
     scope = f"{_SUBSCRIPTION}/resourceGroups/{call.resource_group}"
     return JSONResponse(
         {
@@ -123,7 +123,7 @@ async def get_resource_group(call: Call) -> Response:
 
 
 async def get_security_contact(call: Call) -> Response:
-    """Whom Defender for Cloud is to tell; ArmError 404 where nobody was named."""
+    """Get the security contact of Defender for Cloud. Raises ArmError (404) if there is none."""
     if not call.cloud.security_contact:
         raise ArmError(404, "ResourceNotFound", "Security contact 'default' was not found.")
     properties = {"emails": call.cloud.security_contact, "isEnabled": True, "notificationsByRole": {"state": "Off"}}
@@ -134,10 +134,10 @@ async def get_security_contact(call: Call) -> Response:
 
 
 async def list_activity(call: Call) -> Response:
-    """What was done to one resource since some time: the one filter that is asked for here."""
+    """List the activity on a resource since a given time. Supports only that filter."""
     match = _ACTIVITY.fullmatch(call.request.query_params.get("$filter", ""))
     if match is None:
-        raise ArmError(400, "BadRequest", "The $filter is not valid: eventTimestamp and resourceUri are needed.")
+        raise ArmError(400, "BadRequest", "The $filter is not valid: eventTimestamp and resourceUri are required.")
     since = datetime.fromisoformat(match["since"])
     return _listed(
         [
@@ -155,7 +155,7 @@ async def list_activity(call: Call) -> Response:
 
 
 async def get_blob_service(call: Call) -> Response:
-    """The properties of the account's blob service."""
+    """Get the properties of the blob service of the account."""
     properties = {
         "cors": {"corsRules": []},
         "deleteRetentionPolicy": {"enabled": False},
@@ -168,7 +168,7 @@ async def get_blob_service(call: Call) -> Response:
 
 
 async def list_containers(call: Call) -> Response:
-    """The account's containers, with how public each is."""
+    """List the containers of the account with their public access levels."""
     assert call.cloud.tables is not None, "there is no data plane"
     levels = await call.cloud.tables.containers(call.account.name)
     parent = f"{call.account.id}/blobServices/default/containers"
@@ -181,7 +181,7 @@ async def list_containers(call: Call) -> Response:
 
 
 def require_not_denied(cloud: Cloud, identity: Identity, account: Account, right: str) -> None:
-    """Raise ArmError (403) if a deny assignment keeps `identity` from `right` on the account."""
+    """Raise ArmError (403) if a deny assignment denies `identity` the right on the account."""
     for each in cloud.deny_assignments:
         applies = each.principal in (EVERYONE, identity.object_id) and identity.object_id not in each.excluded
         if applies and account.id.lower().startswith(each.scope.lower()) and any(_is(p, right) for p in each.actions):

@@ -1,7 +1,7 @@
-"""The network rules of a storage account, `networkAcls`: their shape, strictly.
+"""The network rules of a storage account (`networkAcls`), validated strictly.
 
 Source: learn.microsoft.com/rest/api/storagerp/storage-accounts/update, NetworkRuleSet, IPRule, VirtualNetworkRule and
-ResourceAccessRule. A set that is given replaces the one before as a whole.
+ResourceAccessRule. A given set replaces the previous one as a whole.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ _RESOURCE_ID = re.compile(r"/subscriptions/[^/]+/(?:[^/]+/)*[^/]+")
 
 
 def valid(value: object) -> dict[str, Any]:
-    """Return the rules as ARM shows them. Raises ArmError (400)."""
+    """Return the rules as ARM shows them. Raises ArmError (400) if they are invalid."""
     if not isinstance(value, dict):
         raise invalid_content("The member 'networkAcls' must be an object.")
     known = frozenset(

@@ -1,7 +1,7 @@
-"""File shares and tables as ARM has them, with their stored access policies.
+"""File shares and tables in ARM, with their stored access policies.
 
 Sources: learn.microsoft.com/rest/api/storagerp/file-shares and …/table (create, get, update, delete), with
-SignedIdentifier and TableSignedIdentifier. What is changed here is in force in the data plane at once, and the other
+SignedIdentifier and TableSignedIdentifier. Changes take effect in the data plane at once, and the other
 way around.
 """
 
@@ -36,7 +36,7 @@ async def get_share(call: Call) -> Response:
 
 
 async def create_share(call: Call) -> Response:
-    """Make a share; one that is there already keeps what it has (200 in place of 201)."""
+    """Create a share. An existing one stays unchanged (200 instead of 201)."""
     properties = await _properties(call, _SHARE_MEMBERS)
     identifiers = _identifiers(properties, "file")
     name = call.names["share"]
@@ -51,7 +51,7 @@ async def create_share(call: Call) -> Response:
 
 
 async def update_share(call: Call) -> Response:
-    """Change what the request mentions of a share; `signedIdentifiers` replaces all its policies."""
+    """Update the given properties of a share; `signedIdentifiers` replaces all its policies."""
     properties = await _properties(call, _SHARE_MEMBERS)
     share = _found_share(call)
     _change_share(call, share, properties, _identifiers(properties, "file"))
@@ -69,7 +69,7 @@ async def get_table(call: Call) -> Response:
 
 
 async def create_table(call: Call) -> Response:
-    """Make a table; one that is there already is changed as the request says."""
+    """Create a table. An existing one is updated."""
     properties = await _properties(call, _TABLE_MEMBERS)
     identifiers = _identifiers(properties, "table")
     name = call.names["table"]
@@ -113,12 +113,12 @@ async def _found_table(call: Call) -> str:
 
 def _tables(call: Call) -> Tables:
     if call.cloud.tables is None:
-        raise ArmError(503, "ServerBusy", "The table service does not answer.")
+        raise ArmError(503, "ServerBusy", "The table service does not respond.")
     return call.cloud.tables
 
 
 async def _properties(call: Call, known: frozenset[str]) -> dict[str, Any]:
-    """The request's `properties`; a request without a body has none. Raises ArmError (400)."""
+    """Return `properties` of the request, empty without a body. Raises ArmError (400)."""
     if not await call.request.body():
         return {}
     body = await read_json(call.request)
@@ -131,7 +131,7 @@ async def _properties(call: Call, known: frozenset[str]) -> dict[str, Any]:
 
 
 def _identifiers(properties: dict[str, Any], service: str) -> tuple[SignedIdentifier, ...] | None:
-    """The stored access policies in `properties`; None where it does not mention them. Raises ArmError (400)."""
+    """Return the stored access policies in `properties`; None if it has none. Raises ArmError (400)."""
     given = properties.get("signedIdentifiers")
     if given is None:
         return None
@@ -227,6 +227,6 @@ def _json(identifier: SignedIdentifier) -> dict[str, Any]:
 
 
 def _seven_digits(text: str | None) -> str | None:
-    """A time as ARM shows it; what is none stays as it is, for whoever checks it."""
+    """Return a time as ARM shows it; other text unchanged, to be validated later."""
     when = moment(text)
     return timestamp(when.astimezone(UTC)) if when is not None else text

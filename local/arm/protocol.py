@@ -1,4 +1,4 @@
-"""What every ARM operation shares: its error shape, api-versions and JSON bodies.
+"""Shared by all ARM operations: error shape, api-versions and JSON bodies.
 
 Error bodies and codes: learn.microsoft.com, "Troubleshoot common Azure deployment errors", and the Resource
 Provider Contract (github.com/Azure/azure-resource-manager-rpc, common-api-details).
@@ -19,10 +19,7 @@ _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 
 
 class ArmError(Exception):
-    """An answer `{"error": {"code", "message"[, "details"]}}` with a status of 400 or more.
-
-    `details`: pairs of code and message.
-    """
+    """An error response `{"error": {"code", "message"[, "details"]}}`. `details`: pairs of code and message."""
 
     def __init__(self, status: int, code: str, message: str, *, details: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -34,7 +31,7 @@ class ArmError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """One authorized request, with what its path names resolved; `names` are all names in the path, as written."""
+    """One authorized request, with the resources of its path. `names` are all names in the path, as written."""
 
     cloud: Cloud
     identity: Identity
@@ -45,13 +42,13 @@ class Call:
 
     @property
     def account(self) -> Account:
-        """The storage account of the path; only operations on one account may ask."""
+        """The storage account of the path, for operations on one account."""
         assert self.found is not None, "the operation's path names no storage account"
         return self.found
 
 
 def require_api_version(request: Request, resource_type: str, supported: Sequence[str]) -> None:
-    """Raise ArmError (400) unless `api-version` is one that `resource_type` has."""
+    """Raise ArmError (400) unless `api-version` is one of `supported`."""
     version = request.query_params.get("api-version", "")
     if not version:
         raise ArmError(
@@ -77,7 +74,7 @@ def require_api_version(request: Request, resource_type: str, supported: Sequenc
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The request's JSON object; ArmError 415 for another media type, 400 for anything but an object."""
+    """Return the JSON object of the request. Raises ArmError: 415 for another media type, 400 for other JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ArmError(
@@ -89,14 +86,14 @@ async def read_json(request: Request) -> dict[str, Any]:
     try:
         body = json_text.parse(await request.body())
     except json_text.InvalidJson as error:
-        raise invalid_content(f"The body cannot be read: {error}.") from None
+        raise invalid_content(f"The body is invalid: {error}.") from None
     if not isinstance(body, dict):
         raise invalid_content("The body must be a JSON object.")
     return body
 
 
 def invalid_content(problem: str) -> ArmError:
-    """The answer to a body that does not fit its operation."""
+    """Return the error for a body that is invalid for its operation."""
     return ArmError(
         400,
         "InvalidRequestContent",
@@ -105,7 +102,7 @@ def invalid_content(problem: str) -> ArmError:
 
 
 def invalid_value(parameter: str) -> ArmError:
-    """The storage provider's answer to a value out of range, in the body or the query."""
+    """Return the storage provider's error for a value out of range, in the body or the query."""
     return ArmError(
         400,
         "InvalidValuesForRequestParameters",
@@ -114,12 +111,12 @@ def invalid_value(parameter: str) -> ArmError:
 
 
 def reject_unknown(members: dict[str, Any], known: frozenset[str], *, of: str) -> None:
-    """Raise ArmError (400) if `members` has a name that is not in `known`."""
+    """Raise ArmError (400) if `members` has a name outside `known`."""
     for member in members:
         if member not in known:
             raise invalid_content(f"Could not find member '{member}' on object of type '{of}'.")
 
 
 def timestamp(moment: datetime) -> str:
-    """.NET's round-trip format, as the storage resource provider writes times: seven decimals, UTC."""
+    """Return a time as the storage resource provider writes it: .NET's round-trip format, seven decimals, UTC."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"

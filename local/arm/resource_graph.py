@@ -1,8 +1,7 @@
-"""Azure Resource Graph: answers the product's query, for one account or for all, and refuses every other.
+"""Azure Resource Graph: answers the product's query, for one account or for all, and refuses every other query.
 
-Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. A
-query that this stand-in does not know is answered as one that does not parse: a change of the product's query
-has to be made here too, on purpose.
+Request and answer: learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources. An
+unknown query is refused as invalid: a change of the product's query must be repeated here, on purpose.
 """
 
 import base64
@@ -37,7 +36,7 @@ resources
 
 
 def _normalize(query: str) -> str:
-    """Collapse white space, which the Kusto language ignores around its operators."""
+    """Collapse white space, which KQL ignores around operators."""
     return re.sub(r"\s*(=~|=|\||,|\(|\))\s*", r"\1", " ".join(query.split()))
 
 
@@ -57,7 +56,7 @@ class _Search:
     """The literals of the product's query, in lower case: `=~` ignores case."""
 
     label: str | None
-    host: str | None  # None: of all accounts
+    host: str | None  # None: all accounts
 
     @classmethod
     def parse(cls, query: str) -> "_Search":
@@ -84,7 +83,7 @@ class _Search:
 
 
 async def query(call: Call) -> Response:
-    """Run the product's query over the subscriptions asked for, as far as the caller may read them."""
+    """Run the product's query over the given subscriptions, for the accounts that the caller may read."""
     if not call.identity.may("Microsoft.ResourceGraph/resources/read"):
         raise ArmError(
             403,
@@ -105,7 +104,7 @@ async def query(call: Call) -> Response:
         raise _bad_request("InvalidQueryOptions", "The options must be an object.")
     _reject_unknown(options, _OPTIONS)
     if options.get("resultFormat", "objectArray") != "objectArray":
-        raise _bad_request("InvalidQueryOptions", "Only the result format objectArray is stood in for.")
+        raise _bad_request("InvalidQueryOptions", "Only the result format objectArray is supported.")
     text = body.get("query")
     if not isinstance(text, str) or not text.strip():
         raise _bad_request("MissingQuery", "The query is required.")
@@ -117,7 +116,7 @@ async def query(call: Call) -> Response:
         readable = call.cloud.accounts.values()
     rows = [_row(account) for account in readable if search.finds(account)]
     if "$skipToken" in options:
-        skip = _place(options["$skipToken"])
+        skip = _offset(options["$skipToken"])
     page = rows[skip : skip + top]
     more = {"$skipToken": _skip_token(skip + top)} if skip + top < len(rows) else {}
     return JSONResponse(
@@ -132,16 +131,16 @@ async def query(call: Call) -> Response:
     )
 
 
-def _skip_token(place: int) -> str:
-    return base64.b64encode(f"ew0K:{place}".encode()).decode()
+def _skip_token(offset: int) -> str:
+    return base64.b64encode(f"ew0K:{offset}".encode()).decode()
 
 
-def _place(token: object) -> int:
-    """Read a token that an answer gave."""
+def _offset(token: object) -> int:
+    """Return the offset in a skip token. Raises ArmError (400)."""
     try:
-        mark, _, place = base64.b64decode(str(token), validate=True).decode().partition(":")
+        mark, _, offset = base64.b64decode(str(token), validate=True).decode().partition(":")
         if mark == "ew0K":
-            return int(place)
+            return int(offset)
     except ValueError:
         pass
     raise _bad_request("InvalidQueryOptions", "The skip token is invalid.")
@@ -157,13 +156,13 @@ def _row(account: Account) -> dict[str, Any]:
 
 
 def _custom_domain(account: Account) -> str:
-    """`tostring()` of a member that is not there is the empty string."""
+    """Return the custom domain; an empty text without one, as `tostring()` does."""
     name = account.properties.get("customDomain", {}).get("name")
     return name if isinstance(name, str) else ""
 
 
 def _require_subscriptions(subscriptions: object) -> None:
-    """Without any, the caller's whole tenant is searched, which is our one subscription."""
+    """Validate the subscriptions of a query. Without any, the whole tenant is searched: one subscription."""
     if subscriptions is None or subscriptions == []:
         return
     if not isinstance(subscriptions, list) or not all(

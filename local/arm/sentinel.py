@@ -18,7 +18,7 @@ _LONGEST = 5000
 
 
 async def get_incident(call: Call) -> Response:
-    """One incident by its name; ArmError 404."""
+    """Get an incident by its name. Raises ArmError (404)."""
     incident = _find(call)
     if incident is None:
         raise ArmError(404, "NotFound", f"Incident {call.names['incident']} was not found.")
@@ -26,7 +26,7 @@ async def get_incident(call: Call) -> Response:
 
 
 async def put_incident(call: Call) -> Response:
-    """Make an incident under a name of the client's choice, or change it: that wants its ETag."""
+    """Create an incident with the name that the client chose, or update it, which requires its ETag."""
     name = call.names["incident"]
     try:
         uuid.UUID(name)

@@ -1,7 +1,7 @@
 """The storage resource provider: storage accounts and their keys.
 
 Shapes: learn.microsoft.com/rest/api/storagerp/storage-accounts (get properties, list, list keys, regenerate
-key, revoke user delegation keys, update), api-version 2026-09-01; the older ones that are accepted had the same
+key, revoke user delegation keys, update), api-version 2026-09-01; the older versions that are accepted have the same
 members.
 """
 
@@ -55,7 +55,7 @@ _UPDATABLE = frozenset({"allowSharedKeyAccess", "allowBlobPublicAccess", "public
 
 
 def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
-    """The account's endpoints as ARM lists them; the secondary ones of RA-GRS have no file service."""
+    """Return the endpoints of the account as in ARM. The secondary ones of RA-GRS have no file service."""
     name = f"{account.name}-secondary" if secondary else account.name
     services = ("dfs", "blob", "queue", "table") if secondary else ("dfs", "blob", "queue", "table", "file")
     return {service: f"https://{name}.{service}.core.windows.net/" for service in services} | {
@@ -64,7 +64,7 @@ def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
 
 
 async def list_accounts(call: Call) -> Response:
-    """List storage accounts of the subscription, or of one resource group, PAGE_SIZE a page."""
+    """List the storage accounts of the subscription or of a resource group, PAGE_SIZE per page."""
     after = _read_skip_token(call.request.query_params.get("$skiptoken"))
     accounts = sorted(
         (
@@ -89,11 +89,11 @@ def _read_skip_token(token: str | None) -> str:
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise ArmError(400, "InvalidSkipToken", "The skip token is not one that was handed out.") from None
+        raise ArmError(400, "InvalidSkipToken", "The skip token is invalid.") from None
 
 
 async def get_account(call: Call) -> Response:
-    """Get an account's properties; `$expand=geoReplicationStats` adds those."""
+    """Get the properties of an account; `$expand=geoReplicationStats` adds those."""
     body = describe(call.account)
     expand = call.request.query_params.get("$expand")
     if expand is not None and expand.lower() not in ("georeplicationstats", "blobrestorestatus"):
@@ -108,7 +108,7 @@ async def get_account(call: Call) -> Response:
 
 
 async def list_keys(call: Call) -> Response:
-    """List the account's keys; with `$expand=kerb` its Kerberos keys too, where it has any."""
+    """List the keys of the account; with `$expand=kerb` also its Kerberos keys, if it has any."""
     expand = call.request.query_params.get("$expand")
     if expand not in (None, "kerb"):
         raise invalid_value("$expand")
@@ -116,7 +116,7 @@ async def list_keys(call: Call) -> Response:
 
 
 async def regenerate_key(call: Call) -> Response:
-    """Give one key a new value, in force when this answers; the answer lists the keys as they are now."""
+    """Regenerate a key. The response lists the new keys; the data plane uses them by then."""
     body = await read_json(call.request)
     reject_unknown(body, frozenset({"keyName"}), of="StorageAccountRegenerateKeyParameters")
     name = body.get("keyName")
@@ -145,13 +145,13 @@ def _keys(account: Account, *, kerberos: bool) -> Response:
 
 
 async def revoke_user_delegation_keys(call: Call) -> Response:
-    """Make every user delegation key void that was handed out until now; the answer has no body."""
+    """Revoke every user delegation key issued until now. The response has no body."""
     call.account.delegation_keys_revoked_at = now()
     return Response(status_code=200)
 
 
 async def update_account(call: Call) -> Response:
-    """Change tags, shared-key access, anonymous access or network rules: all that is asked for, or nothing."""
+    """Update tags, shared key access, anonymous access or network rules: all of the request or nothing."""
     body = await read_json(call.request)
     reject_unknown(body, frozenset({"tags", "properties"}), of="StorageAccountUpdateParameters")
     properties = body.get("properties", {})
@@ -180,7 +180,7 @@ def _valid_property(name: str, value: object) -> object:
 
 
 def describe(account: Account) -> dict[str, Any]:
-    """The account as a StorageAccount resource."""
+    """Return the account as a StorageAccount resource."""
     key_created = {name: timestamp(account.key_created[name]) for name in ("key1", "key2")}
     created = timestamp(account.created_at)
     network = network_rules.EMPTY | account.properties.get("networkAcls", {})

@@ -1,1 +1,1 @@
-"""The local cloud as a whole: start, stop, command, control port."""
+"""The local cloud as a whole: started and stopped, its command and its control port."""

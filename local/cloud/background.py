@@ -1,4 +1,4 @@
-"""`python -m local.cloud run` in the background: started, heard from, ended."""
+"""Runs `python -m local.cloud run` in the background: starts it, waits until it is ready, stops it."""
 
 import json
 import os
@@ -18,13 +18,13 @@ _STOP_SECONDS = 30
 
 
 class Starter:
-    """Whoever started this process in the background and waits for a word, at the other end of a pipe; or nobody."""
+    """The process that started this one in the background, if any: it reads the result of the start from a pipe."""
 
     def __init__(self, ready_fd: int | None) -> None:
         self._pipe = os.fdopen(ready_fd, "w") if ready_fd is not None else None
 
-    def tell(self, error: str | None) -> None:
-        """Say that all is ready (`error` None), or what went wrong; what goes wrong later is only printed."""
+    def notify(self, error: str | None) -> None:
+        """Report that all is ready (`error` None) or what failed. Failures after that are only printed."""
         if error is not None:
             print(f"The local cloud failed: {error}", file=sys.stderr, flush=True)
         pipe, self._pipe = self._pipe, None
@@ -34,9 +34,9 @@ class Starter:
 
 
 class Background:
-    """One such process, in a session of its own: a Ctrl-C on the terminal reaches only who started it.
+    """One such process, in its own session, so that Ctrl-C on the terminal reaches only its starter.
 
-    Its output goes to the place's log. `environment` None: that of this process.
+    Its output goes to the log of `place`. `environment` None: the environment of this process.
     """
 
     def __init__(
@@ -70,19 +70,19 @@ class Background:
             os.close(writing)
 
     def wait_until_ready(self) -> str | None:
-        """What it said of its start: None if all is well, otherwise what went wrong."""
+        """Wait for the result of the start: None for success, otherwise what failed."""
         with self._answer:
             ready, _, _ = select.select([self._answer], [], [], _UP_SECONDS)
             if not ready:
                 return f"it was not ready after {_UP_SECONDS} s"
             text = self._answer.read()
         if not text:
-            return "it ended without a word"
+            return "it ended without an error message"
         error: str | None = json.loads(text)["error"]
         return error
 
     def end(self, *, patience: float) -> None:
-        """See that it ends: for `patience` seconds on its own, then by signals. No file pretends that it runs."""
+        """End it: wait `patience` seconds, then send signals. Afterwards no file says that it runs."""
         for end, seconds in ((None, patience), (self._process.terminate, _STOP_SECONDS), (self._process.kill, None)):
             if end is not None:
                 end()
@@ -90,4 +90,4 @@ class Background:
                 self._process.wait(seconds)
                 break
         if not self._place.is_running():
-            self._place.forget()  # a process that was killed, or never got so far, leaves what was there
+            self._place.forget()  # a process that was killed or failed early did not remove its files

@@ -1,4 +1,4 @@
-"""The local cloud as a whole: made, started and stopped here.
+"""The local cloud as a whole: creates its parts, wires, starts and stops them.
 
 As a library: `async with running(folder=…) as cloud`. As a command: `python -m local.cloud up|run|stop`
 (see `local.cloud.command`).
@@ -24,7 +24,7 @@ from local.entra import managed_identity
 from local.entra import service as entra
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
-from local.key_vault import service as keyvault
+from local.key_vault import service as key_vault
 from local.monitor import insights, log_analytics
 from local.network import app_host, hostnames
 from local.network.certificates import Certificates
@@ -42,15 +42,15 @@ from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
 
 ROOT = Path(__file__).resolve().parents[2]
 _HOST_START_SECONDS = 60
-_HOST_STOP_SECONDS = 12  # a host lets its invocations end for 10
+_HOST_STOP_SECONDS = 12  # a host gives its invocations 10 s to end
 
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """A running cloud and the ways into it.
+    """A running cloud and its entry points.
 
-    `model` is its content; `environment` is what `.local/env` exports; `hosts` are base addresses of the function
-    hosts, "http://127.0.0.1:port"; `system_key` opens their Event Grid webhook.
+    `model` is its content; `environment` is what `.local/env` exports; `hosts` are the base addresses of the function
+    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook.
     """
 
     folder: Path
@@ -67,12 +67,12 @@ class LocalCloud:
     parts: "_Parts" = field(repr=False)
 
     async def kill_host(self, number: int) -> None:
-        """End a host (from 0) with SIGKILL; deliveries pass it by until it is started again."""
+        """End a host (numbered from 0) with SIGKILL; it gets no deliveries until it is started again."""
         await self.parts.hosts[number].kill()
 
     async def start_host(self, number: int) -> None:
-        """Start a host that was killed, at its old address. Raises ChildError."""
-        await self.parts.start_again(number)
+        """Start a killed host again, at its old address. Raises ChildError."""
+        await self.parts.restart_host(number)
 
 
 @asynccontextmanager
@@ -86,11 +86,11 @@ async def running(
     time_factor: float = 1,
     host_module: str = "local.host",
 ) -> AsyncIterator[LocalCloud]:
-    """Start a cloud and `hosts` function hosts of the app in `app_folder`; all is ready inside, all ended after.
+    """Start a cloud and `hosts` function hosts of the app in `app_folder`. Ready on entry; stopped on exit.
 
     Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
-    `host_module` is what `python -m` runs as a host.
-    Raises OSError (the control port is taken), AzuriteError, or ChildError (an app that does not load).
+    `host_module` is the module that `python -m` runs as a host.
+    Raises OSError (the control port is in use), AzuriteError, or ChildError (the app does not load).
     """
     parts = _Parts(folder, time_factor=time_factor, host_module=host_module)
     async with AsyncExitStack() as stack:
@@ -99,19 +99,19 @@ async def running(
                 parts.cloud,
                 parts.faults,
                 reset=parts.start_over,
-                ailing=parts.ailing,
+                stopped_parts=parts.stopped_parts,
                 report=parts.report,
             ),
             port=control_port,
         )
-        await _open(stack, control_listener)  # first, because its port may be taken
+        await _open(stack, control_listener)  # first, since its port may be in use
         stack.push_async_callback(parts.azurite.stop)
         await _open(stack, parts.backend)
         front = parts.front()
         await _open(stack, front)
         proxy = Proxy(parts.cloud, front_port=front.port)
         await _open(stack, proxy)
-        # One endpoint for whoever is at the keyboard, one for the app: each knows its own secret.
+        # One endpoint for the developer and one for the app, each with its own secret.
         developer = await _identity_endpoint(stack, parts, "developer")
         responder = await _identity_endpoint(stack, parts, "responder")
 
@@ -155,7 +155,7 @@ async def running(
 
 
 class _Service(Protocol):
-    """What is started, and stopped at the end."""
+    """A part that is started, and stopped at the end."""
 
     async def start(self) -> None: ...
 
@@ -163,7 +163,7 @@ class _Service(Protocol):
 
 
 class _Parts:
-    """The parts of one cloud, made and wired, not yet started."""
+    """The parts of one cloud: created and wired by the constructor, started by `start`."""
 
     def __init__(self, folder: Path, *, time_factor: float, host_module: str) -> None:
         self._host_module = host_module
@@ -174,7 +174,7 @@ class _Parts:
         self.cloud = Cloud(time_factor=time_factor, publish_keys=self._publish_keys)
         self.cloud.identities.update(identities.directory())
         self.cloud.users.update(identities.users())
-        # There from the start: whoever is early waits at the gate, and is not told that it does not exist.
+        # Present from the start: early requests wait at the gate instead of failing with "no such account".
         self.cloud.accounts[STATE_ACCOUNT] = state_account()
         self.entra = entra.Entra(self.cloud)
         self.faults = Faults()
@@ -198,7 +198,7 @@ class _Parts:
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
-            f"*.{hostnames.KEY_VAULT_SUFFIX}": keyvault.app(self.cloud, self.entra),
+            f"*.{hostnames.KEY_VAULT_SUFFIX}": key_vault.app(self.cloud, self.entra),
         }
         storage = Storage(self.cloud, self.entra, self.backend, self.gate)
         return Front(
@@ -206,7 +206,7 @@ class _Parts:
         )
 
     async def start(self, *, hosts: int, app: Path, variables: Mapping[str, str]) -> tuple[str, ...]:
-        """Start Azurite and the hosts side by side; return the hosts' addresses once all are ready."""
+        """Start Azurite and the hosts in parallel; return the addresses of the hosts once all are ready."""
         self._app, self._variables = app, variables
         self.hosts += [self._host(number, port=0) for number in range(hosts)]
         try:
@@ -215,7 +215,7 @@ class _Parts:
                 for host in self.hosts:
                     group.create_task(host.start(cwd=ROOT, seconds=_HOST_START_SECONDS))
         except ExceptionGroup as failures:
-            raise failures.exceptions[0] from None  # the first; the others were ended because of it
+            raise failures.exceptions[0] from None  # the first one; it ended the others
         self._is_serving = True
         return tuple(host.address for host in self.hosts)
 
@@ -224,14 +224,14 @@ class _Parts:
         log = self._folder / f"host-{number + 1}.log"
         return Child(f"host {number + 1}", command=command, environment=self._variables, log=log)
 
-    async def start_again(self, number: int) -> None:
-        """Start a host anew, on the port that it had."""
+    async def restart_host(self, number: int) -> None:
+        """Start a host again, on the port that it had."""
         port = urlsplit(self.hosts[number].address).port
         self.hosts[number] = self._host(number, port=port or 0)
         await self.hosts[number].start(cwd=ROOT, seconds=_HOST_START_SECONDS)
 
     async def stop_hosts(self) -> None:
-        # A host of an unfinished start has nothing to finish: it waits for a storage that will not come.
+        # If the start was interrupted, a host has no invocations to finish: it waits for storage.
         seconds = _HOST_STOP_SECONDS if self._is_serving else 0
         await asyncio.gather(*(host.stop(seconds=seconds) for host in self.hosts))
 
@@ -241,11 +241,11 @@ class _Parts:
             await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
 
     def report(self, source: str, text: str) -> reports.Posted:
-        """Make a report of a source about a text, and the alert that it may tell of."""
+        """Return a report of a source about a text, and create the alert where the source keeps alerts."""
         return reports.make(self.cloud, self.entra, source=source, text=text)
 
-    def ailing(self) -> tuple[str, ...]:
-        """The children that have ended on their own."""
+    def stopped_parts(self) -> tuple[str, ...]:
+        """Return the names of the child processes that ended unexpectedly."""
         stopped = [host.name for host in self.hosts if not host.is_running]
         return (*stopped, *(() if self.azurite.is_running else ("azurite",)))
 
@@ -276,9 +276,3 @@ async def _identity_endpoint(
     listener = Listener(managed_identity.app(parts.cloud, parts.entra, secret=secret, default_identity=identity_name))
     await _open(stack, listener)
     return environment.IdentityEndpoint(port=listener.port, secret=secret)
-
-
-if __name__ == "__main__":
-    from local.cloud.command import main
-
-    raise SystemExit(main())

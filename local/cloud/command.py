@@ -1,7 +1,7 @@
 """`python -m local.cloud up|run|stop`: the local cloud as a command.
 
-`run` is the cloud, in the foreground. `up` starts `run` in the background and returns once all is ready; `stop`
-ends it.
+`run` runs the cloud in the foreground. `up` starts `run` in the background and returns once all is ready. `stop` ends
+it.
 """
 
 import argparse
@@ -34,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.cloud", description="Sasquash's local cloud")
     parser.add_argument("command", choices=("up", "run", "stop"))
-    parser.add_argument("--folder", type=Path, default=Path(".local"), help="where pids, logs and env go")
-    parser.add_argument("--port", type=int, default=7070, help="of the control port; 0 takes a free one")
-    parser.add_argument("--hosts", type=int, default=1, help="how many function hosts")
-    parser.add_argument("--no-app", action="store_true", help="the cloud alone, without the function app")
-    parser.add_argument("--time-factor", type=float, default=1, help="divides schedules and visibility time-outs")
+    parser.add_argument("--folder", type=Path, default=Path(".local"), help="folder for pid, logs and env")
+    parser.add_argument("--port", type=int, default=7070, help="control port; 0: a free one")
+    parser.add_argument("--hosts", type=int, default=1, help="number of function hosts")
+    parser.add_argument("--no-app", action="store_true", help="do not run the function app")
+    parser.add_argument("--time-factor", type=float, default=1, help="divides schedules and visibility timeouts")
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535 or not 1 <= options.hosts <= 16 or options.time_factor < 1:
@@ -53,17 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def up(place: Place, shape: Shape) -> int:
-    """Start `run` in the background; return 0 when all is ready. On failure nothing is left running."""
+    """Start `run` in the background; return 0 once all is ready. On failure, no process remains."""
     place.make()
     if place.is_running():
         if not place.ports.exists():
-            print(f"A local cloud is just starting or stopping in {place.folder}.", file=sys.stderr)
+            print(f"A local cloud is starting or stopping in {place.folder}. Try again.", file=sys.stderr)
             return 1
         ports = place.read_ports()
-        print(f"The local cloud is running already.\n{_where(place, ports)}")
+        print(f"The local cloud is already running.\n{_where(place, ports)}")
         if not ports.suits(shape):
             runs = ports.shape().words()
-            print(f"What you asked for was ignored: it runs with {runs}. To change it, `make stop` first.")
+            print(f"The options were ignored: it runs with {runs}. To change them, run `make stop` first.")
         return 0
     process = Background(place, shape)
     try:
@@ -75,30 +75,30 @@ def up(place: Place, shape: Shape) -> int:
         print(f"The local cloud is up.\n{_where(place, place.read_ports())}")
         return 0
     process.end(patience=_CLEAN_UP_SECONDS)
-    print(f"The local cloud did not start: {error}\nIts log is {place.log}", file=sys.stderr)
+    print(f"The local cloud did not start: {error}\nLog: {place.log}", file=sys.stderr)
     return 1
 
 
 def run(place: Place, shape: Shape, *, ready_fd: int | None) -> int:
-    """Be the cloud until SIGINT or SIGTERM."""
+    """Run the cloud until SIGINT or SIGTERM."""
     starter = Starter(ready_fd)
     place.make()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     if not place.take():
-        starter.tell(f"a local cloud runs in {place.folder} already")
+        starter.notify(f"a local cloud is already running in {place.folder}")
         return 1
     place.forget()
     place.pid.write_text(str(os.getpid()))
     try:
         asyncio.run(_serve(place, shape, starter))
     except (AzuriteError, ChildError, StorageBackendError) as error:
-        starter.tell(str(error))
+        starter.notify(str(error))
         return 1
     except OSError as error:
         is_taken = error.errno == errno.EADDRINUSE
-        starter.tell(f"port {shape.port} is taken; choose another with PORT=" if is_taken else str(error))
+        starter.notify(f"port {shape.port} is in use; choose another one with PORT=" if is_taken else str(error))
         return 1
     finally:
         place.forget()
@@ -106,15 +106,15 @@ def run(place: Place, shape: Shape, *, ready_fd: int | None) -> int:
 
 
 def stop(place: Place) -> int:
-    """End the cloud that runs in `place`, and wait for its end."""
+    """Stop the cloud that runs in `place`, and wait until it has ended."""
     if not place.is_running():
-        place.forget()  # what a killed one left
+        place.forget()  # files of a cloud that was killed
         print("No local cloud is running.")
         return 0
     try:
         pid = int(place.pid.read_text())
     except (FileNotFoundError, ValueError):
-        print(f"A local cloud is just starting or stopping in {place.folder}.", file=sys.stderr)
+        print(f"A local cloud is starting or stopping in {place.folder}. Try again.", file=sys.stderr)
         return 1
     for ending in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
@@ -125,8 +125,8 @@ def stop(place: Place) -> int:
                 place.forget()
                 print("The local cloud has stopped.")
                 return 0
-            time.sleep(_POLL_SECONDS)  # the cloud is no child of ours: nothing tells us of its end
-    print(f"The local cloud (pid {pid}) does not stop.", file=sys.stderr)
+            time.sleep(_POLL_SECONDS)  # not a child of this process: there is nothing to wait on
+    print(f"The local cloud (pid {pid}) did not stop.", file=sys.stderr)
     return 1
 
 
@@ -136,7 +136,7 @@ async def _serve(place: Place, shape: Shape, starter: Starter) -> None:
     ending = asyncio.Event()
 
     def end() -> None:
-        if not ending.is_set():  # a second signal must not cut short what the first one began
+        if not ending.is_set():  # a second signal must not interrupt the clean-up
             ending.set()
             task.cancel()
 
@@ -153,7 +153,7 @@ async def _serve(place: Place, shape: Shape, starter: Starter) -> None:
             ports = Ports(cloud.control_port, cloud.proxy_port, cloud.hosts, shape.time_factor)
             place.write_ports(ports)
             print(f"The local cloud is up.\n{_where(place, ports)}", flush=True)
-            starter.tell(None)
+            starter.notify(None)
             await ending.wait()
     except asyncio.CancelledError:
         if not ending.is_set():

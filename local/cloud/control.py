@@ -1,7 +1,7 @@
-"""The control port: look inside the local cloud, make accounts, inject faults, start over.
+"""The control port: read the state of the local cloud, create accounts, inject faults, reset.
 
-Plain http on loopback, for people, the demo and tests. What docs/local-cloud.md says of it is stable; every body
-is JSON, errors are `{"error": {"code", "message"}}`.
+Plain HTTP on loopback, for people, the demo and tests. docs/local-cloud.md describes its stable part. Every body is
+JSON; errors are `{"error": {"code", "message"}}`.
 """
 
 import json
@@ -18,13 +18,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local import json_text
-from local.key_vault import body as keyvault_body
+from local.cloud.state import state_of
+from local.key_vault import body as key_vault_body
 from local.network.faults import Effect, Fault, Faults
 from local.reporters import reports
 from local.storage.azurite import AzuriteError
 from local.storage.backend import StorageBackendError
 from local.tenant import tags
-from local.tenant.model import Account, Cloud, Incident, Mail
+from local.tenant.model import Account, Cloud
 
 _LOGGED_SERVICES = ("blob", "queue", "table", "file")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
@@ -37,7 +38,7 @@ Json = dict[str, Any]
 
 
 class InvalidRequestError(ValueError):
-    """What is wrong with a request's body or query, in words for its sender."""
+    """The body or query of a request is invalid. The message is meant for the sender."""
 
 
 def app(
@@ -45,20 +46,21 @@ def app(
     faults: Faults,
     *,
     reset: Callable[[], Awaitable[None]],
-    ailing: Callable[[], tuple[str, ...]],
+    stopped_parts: Callable[[], tuple[str, ...]],
     report: Callable[[str, str], reports.Posted],
 ) -> Starlette:
-    """The control port's app. `reset` starts over; `ailing` names the parts of the cloud that have stopped.
+    """Return the app of the control port.
 
-    `report` makes a report of a source about a text, ready to be posted to the intake.
+    `reset` resets the cloud; `stopped_parts` names the parts that ended unexpectedly; `report` returns
+    a report of a source about a text, ready to be posted to the intake.
     """
 
     async def health(_request: Request) -> Response:
-        stopped = ailing()
+        stopped = stopped_parts()
         return _json({"status": "ailing" if stopped else "ok", "stopped": stopped}, 503 if stopped else 200)
 
     async def state(_request: Request) -> Response:
-        return _json(_state(cloud))
+        return _json(state_of(cloud))
 
     async def requests(request: Request) -> Response:
         since = _since(request.query_params.get("since", "0"))
@@ -68,31 +70,31 @@ def app(
     async def create_account(request: Request) -> Response:
         account = _account(await _object(request))
         if account.name in cloud.accounts:
-            raise HTTPException(409, f"The storage account {account.name} exists already.")
+            raise HTTPException(409, f"The storage account {account.name} already exists.")
         cloud.accounts[account.name] = account
         try:
             await cloud.keys_changed()
         except BaseException:
-            del cloud.accounts[account.name]  # a failed or cancelled request must not leave half an account
+            del cloud.accounts[account.name]  # a failed or canceled request must not leave a partial account
             raise
         body = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
-        # Flat as in /state, and as one object for whoever iterates over them.
+        # Both flat, as in /state, and as one object to iterate over.
         return _json({"id": account.id, **account.keys, "keys": account.keys, **body}, 201)
 
     async def create_secret(request: Request) -> Response:
-        return _json(keyvault_body.create(cloud.vaults, await _object(request)), 201)
+        return _json(key_vault_body.create(cloud.vaults, await _object(request)), 201)
 
     async def create_report(request: Request) -> Response:
         body = await _object(request)
         _known(body, "source", "text")
         source, text = body.get("source"), body.get("text")
         if not isinstance(source, str) or not isinstance(text, str):
-            raise InvalidRequestError("source and text must be texts")
+            raise InvalidRequestError("source and text must be strings")
         try:
-            made = report(source, text)
+            posted = report(source, text)
         except reports.NothingToReport as error:
             raise InvalidRequestError(str(error)) from None
-        return _json({"source": made.source, "headers": made.headers, "body": made.body.decode()}, 201)
+        return _json({"source": posted.source, "headers": posted.headers, "body": posted.body.decode()}, 201)
 
     async def add_fault(request: Request) -> Response:
         fault = _fault(await _object(request))
@@ -125,7 +127,7 @@ def app(
         ],
         exception_handlers={
             InvalidRequestError: _bad_request,
-            keyvault_body.InvalidBody: _bad_request,
+            key_vault_body.InvalidBody: _bad_request,
             HTTPException: _http_error,
             AzuriteError: _unavailable,
             StorageBackendError: _unavailable,
@@ -133,81 +135,8 @@ def app(
     )
 
 
-def _state(cloud: Cloud) -> Json:
-    return {
-        "accounts": {account.name: _account_state(account) for account in cloud.accounts.values()},
-        "incidents": [_incident_state(incident) for incident in cloud.incidents],
-        "mails": [_mail_state(mail) for mail in cloud.mails],
-        "dead_letters": cloud.dead_letters,
-        "events": cloud.events,
-        "vaults": {vault.name: keyvault_body.state(vault) for vault in cloud.vaults.values()},
-        "sources": _source_states(cloud),
-        "traces": [_trace_state(item) for item in cloud.telemetry],
-        "messages": [],
-    }
-
-
-def _trace_state(item: Json) -> Json:
-    """A span as Application Insights got it."""
-    data, tags = item["data"]["baseData"], item.get("tags") or {}
-    return {
-        "trace": tags.get("ai.operation.id"),
-        "id": data["id"],
-        "parent": tags.get("ai.operation.parentId"),
-        "name": data["name"],
-        "start": item["time"],
-        "duration": data["duration"],
-        "properties": data.get("properties") or {},
-    }
-
-
-def _source_states(cloud: Cloud) -> list[Json]:
-    """The alerts that other tools keep, without their secrets."""
-    alerts = cloud.alerts
-    return [
-        *(
-            {"source": "github", "alert": a.number, "place": a.repository}
-            | {"state": a.state, "resolution": a.resolution, "comment": a.comment}
-            for a in alerts.github
-        ),
-        *(
-            {"source": "azure-devops", "alert": a.number, "place": None}
-            | {"state": a.state, "resolution": a.reason, "comment": a.comment}
-            for a in alerts.azure_devops
-        ),
-        *(
-            {"source": "defender", "alert": a.id, "place": None}
-            | {"state": a.status, "resolution": a.classification, "comment": "\n".join(a.comments) or None}
-            for a in alerts.defender
-        ),
-    ]
-
-
-def _account_state(account: Account) -> Json:
-    return {
-        "id": account.id,
-        **account.keys,
-        "tags": account.tags,
-        "rotations": [{"key": key, "at": at} for key, at in account.rotations],
-        "properties": account.properties,
-        "delegation_keys_revoked_at": account.delegation_keys_revoked_at,
-        "policies": {
-            f"{service}/{resource}": [identifier.id for identifier in identifiers]
-            for (service, resource), identifiers in account.policies.items()
-        },
-    }
-
-
-def _incident_state(incident: Incident) -> Json:
-    return {**incident.fields, "sink": incident.sink, "id": incident.item_id}
-
-
-def _mail_state(mail: Mail) -> Json:
-    return {"to": [*mail.to, *mail.cc], "subject": mail.subject, "body": mail.body}
-
-
 def _since(text: str) -> int | datetime:
-    """`since`: a sequence number, for what came after it, or an ISO 8601 time, for what came from then on."""
+    """Parse `since`: a sequence number (requests after it) or an ISO 8601 time (requests from then on)."""
     try:
         return int(text)
     except ValueError:
@@ -246,7 +175,7 @@ def _fault(body: Json) -> Fault:
     except ValueError:
         raise InvalidRequestError(f"effect must be one of {', '.join(Effect)}") from None
     if code is not None and not (isinstance(code, str) and _FAULT_CODE.fullmatch(code)):
-        raise InvalidRequestError("code must be an error code of Azure's: letters and digits only")
+        raise InvalidRequestError("code must be an error code of Azure: letters and digits only")
     if not isinstance(after, bool):
         raise InvalidRequestError("after must be true or false")
     times = body.get("times", 1)
@@ -271,11 +200,11 @@ def _number(body: Json, name: str, default: int, *, least: int, most: int) -> in
 def _known(body: Json, *names: str) -> None:
     unknown = sorted(set(body) - set(names))
     if unknown:
-        raise InvalidRequestError(f"unknown: {', '.join(unknown)}; known: {', '.join(names)}")
+        raise InvalidRequestError(f"unknown fields: {', '.join(unknown)}; allowed: {', '.join(names)}")
 
 
 async def _object(request: Request) -> Json:
-    """The request's body as a JSON object. Raises InvalidRequestError."""
+    """Return the body of the request as a JSON object. Raises InvalidRequestError."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
@@ -284,7 +213,7 @@ async def _object(request: Request) -> Json:
     try:
         body = json_text.parse(raw)
     except json_text.InvalidJson as error:
-        raise InvalidRequestError(f"the body cannot be read: {error}") from None
+        raise InvalidRequestError(f"the body is invalid: {error}") from None
     if not isinstance(body, dict):
         raise InvalidRequestError("the body must be a JSON object")
     return body
@@ -307,6 +236,6 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200) -> Response:
-    # In ASCII: an event's text may hold half a surrogate pair, which has no UTF-8 form.
+    # In ASCII: the text of an event may contain a lone surrogate, which has no UTF-8 form.
     text = json.dumps(body, default=lambda value: value.isoformat())
     return Response(text, status, media_type="application/json")

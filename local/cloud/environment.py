@@ -1,4 +1,4 @@
-"""The environments that lead into the local cloud: a client's (`.local/env`) and the function app's settings."""
+"""Environment variables for the local cloud: of clients (`.local/env`) and of the function app (its settings)."""
 
 import os
 import shlex
@@ -36,7 +36,7 @@ _PEOPLE = {
     "SASQUASH_TOKEN_SECOND_APPROVER": "second-approver",
     "SASQUASH_TOKEN_REPORTER": "reporter",
 }
-# What the exporter of traces would tell Microsoft of itself, and ask to be told, as infra/modules/app.bicep has it.
+# Turns off what the trace exporter sends to and fetches from Microsoft, as infra/modules/app.bicep does.
 QUIET = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
@@ -47,7 +47,7 @@ _SERVICES = ("blob", "queue", "table")
 
 @dataclass(frozen=True, slots=True)
 class IdentityEndpoint:
-    """Where managed-identity tokens come from; `secret` is the header's value."""
+    """The endpoint for managed identity tokens. `secret` is the value of IDENTITY_HEADER."""
 
     port: int
     secret: str
@@ -60,7 +60,7 @@ class IdentityEndpoint:
 
 
 def client(*, proxy_port: int, authority_file: Path) -> dict[str, str]:
-    """What makes any client reach Azure's host names through the proxy, and trust what answers there."""
+    """Return variables that make clients use the proxy for Azure's host names, and trust the certificates there."""
     proxy = f"http://127.0.0.1:{proxy_port}"
     authority = str(authority_file)
     return {
@@ -80,7 +80,7 @@ def client(*, proxy_port: int, authority_file: Path) -> dict[str, str]:
 def developer(
     cloud: Cloud, entra: Entra, *, endpoint: IdentityEndpoint, control_port: int, api: str | None
 ) -> dict[str, str]:
-    """What a person or a test finds in `.local/env` beside the client's variables. `api`: base of the first host."""
+    """Return the variables of `.local/env` beside those of `client`. `api`: base address of the first host."""
     variables = endpoint.variables() | {
         "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
         "SASQUASH_CONTROL": f"http://127.0.0.1:{control_port}",
@@ -95,7 +95,7 @@ def developer(
 
 
 def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
-    """The function app's settings, as the deployment would make them, the secrets of who reports to it included."""
+    """Return the function app's settings as a deployment sets them, including the secrets of the report sources."""
     client_id = cloud.identities["responder"].client_id
     settings = (
         endpoint.variables()
@@ -129,7 +129,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
 
 
 def write(file: Path, variables: Mapping[str, str]) -> None:
-    """Write `variables` as shell exports; only the owner may read them, for tokens are among them."""
+    """Write `variables` as shell exports, readable only by the owner, since they include tokens."""
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
     new = file.with_name(file.name + ".new")
     new.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""The files of one local cloud, and what kind of cloud it is.
+"""The files of one local cloud, and its options.
 
-A lock on `<folder>/lock`, held by the cloud while it lives, says whether one runs there: the kernel gives it back
-however the process ends, so that no stale file can pretend.
+A running cloud holds a lock on `<folder>/lock`. The kernel releases it however the process ends, so that no stale
+file suggests a running cloud.
 """
 
 import fcntl
@@ -13,25 +13,25 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What kind of cloud: its control port (0: a free one), how many hosts (0: no app), how fast its clocks run."""
+    """Options of a cloud: control port (0: a free one), number of hosts (0: no app), factor for its clocks."""
 
     port: int
     hosts: int
     time_factor: float
 
     def options(self) -> tuple[str, ...]:
-        """The same as options of the command."""
+        """Return the shape as command-line options."""
         hosts = ("--hosts", str(self.hosts)) if self.hosts else ("--no-app",)
         return ("--port", str(self.port), *hosts, "--time-factor", str(self.time_factor))
 
     def words(self) -> str:
-        """The same as variables of `make cloud`."""
+        """Return the shape as variables of `make cloud`."""
         return f"HOSTS={self.hosts} PORT={self.port} TIME_FACTOR={self.time_factor:g}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where a running cloud is reached: base addresses of its hosts, "http://127.0.0.1:port"; and its clocks."""
+    """The ports of a running cloud, the base addresses of its hosts ("http://127.0.0.1:port") and its time factor."""
 
     control: int
     proxy: int
@@ -39,7 +39,7 @@ class Ports:
     time_factor: float
 
     def suits(self, shape: Shape) -> bool:
-        """Whether a cloud of `shape` would be the same; port 0 is any port."""
+        """Return whether the cloud has the options of `shape`; port 0 matches every port."""
         return self.shape() == Shape(shape.port or self.control, shape.hosts, shape.time_factor)
 
     def shape(self) -> Shape:
@@ -73,11 +73,11 @@ class Place:
         return self.folder / "cloud.log"
 
     def make(self) -> None:
-        """Make the folder, for its owner alone."""
+        """Create the folder, accessible only to its owner."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def forget(self) -> None:
-        """Remove what only a running cloud may leave lying about."""
+        """Remove the files that only a running cloud has."""
         for file in (self.pid, self.ports, self.env):
             file.unlink(missing_ok=True)
 
@@ -88,8 +88,8 @@ class Place:
             return not _lock(lock.fileno())
 
     def take(self) -> bool:
-        """Whether no cloud ran here; from now on this process is it, until its end."""
-        # Never closed: the kernel does it when this process has ended, and not a moment before.
+        """Take the lock for the lifetime of this process; return whether it was free."""
+        # Never closed: the kernel releases the lock when this process ends.
         return _lock(os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600))
 
     def write_ports(self, ports: Ports) -> None:
@@ -101,7 +101,7 @@ class Place:
 
 
 def _lock(file: int) -> bool:
-    """Whether the lock was free; it is held from now on until the file is closed."""
+    """Take the lock until the file is closed; return whether it was free."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""What a deployment leaves behind before the first finding: Sasquash's own storage. And getting back to that."""
+"""Creates what a deployment creates before the first finding: Sasquash's own storage. Resets the cloud to that."""
 
 from local.network.faults import Faults
 from local.storage.backend import StorageBackend
@@ -8,19 +8,19 @@ from local.tenant.model import STATE_ACCOUNT, Account, Cloud
 _RESOURCE_GROUP = "sasquash"
 TABLES = ("revocations", "accounts", "states", "digest", "readiness")
 QUEUES = ("contain", "follow-up", "intake", "intake-poison")
-DEAD_LETTERS = "dead-letters"  # what Event Grid gives up on
-CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first is where the functions host keeps its timers' leases
+DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
+CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first one holds the leases of timers
 
 
 def state_account() -> Account:
-    """Sasquash's own account, as Bicep makes it: shared keys and public access are off."""
+    """Return Sasquash's own account as Bicep creates it: without shared key access and public access."""
     account = Account(name=STATE_ACCOUNT, resource_group=_RESOURCE_GROUP)
     account.properties |= {"allowSharedKeyAccess": False, "allowBlobPublicAccess": False}
     return account
 
 
 async def provision(cloud: Cloud, backend: StorageBackend) -> None:
-    """Make what the state account holds: tables, queues and a container."""
+    """Create the tables, queues and containers of the state account."""
     await cloud.keys_changed()
     for table in TABLES:
         await backend.create_table(STATE_ACCOUNT, table)
@@ -31,15 +31,15 @@ async def provision(cloud: Cloud, backend: StorageBackend) -> None:
 
 
 async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, gate: Gate) -> None:
-    """Forget everything since `provision`. A live app sees its storage pause, then its tables and queues empty.
+    """Delete everything since `provision`. A running app sees its storage pause, then empty tables and queues.
 
-    The state account keeps its keys, tables, queues and leases, so that the app goes on working.
+    The state account keeps its keys, tables, queues and leases, so that the app keeps working.
     """
     faults.clear()
     async with gate.closed():
         await backend.empty_tables_and_queues(STATE_ACCOUNT)
         await backend.empty_container(STATE_ACCOUNT, DEAD_LETTERS)
-        # Azurite deletes nothing of an account whose keys it does not know: data first, then the account.
+        # Azurite deletes no data of an account that it does not know: data first, then the account.
         for name in [name for name in cloud.accounts if name != STATE_ACCOUNT]:
             await backend.delete_everything(name)
             del cloud.accounts[name]

@@ -1,1 +1,1 @@
-"""Stand-ins for Entra ID: tokens, sign-in, and the managed identity endpoint."""
+"""Stand-in for Entra ID: tokens, sign-in, and the managed identity endpoint."""

@@ -1,8 +1,8 @@
-"""App Service's managed-identity endpoint: where ManagedIdentityCredential gets its tokens.
+"""App Service's managed identity endpoint, which issues the tokens of ManagedIdentityCredential.
 
 `GET <IDENTITY_ENDPOINT>?resource=…&api-version=2019-08-01[&client_id=…]` with header X-IDENTITY-HEADER
 (learn.microsoft.com, "Use managed identities for App Service and Azure Functions", REST endpoint reference).
-Served as plain http on loopback, as App Service does.
+Served as plain HTTP on loopback, as in App Service.
 """
 
 import hmac
@@ -20,19 +20,19 @@ from local.tenant.model import Cloud, Identity
 
 PATH = "/msi/token"
 API_VERSION = "2019-08-01"
-_LIFETIME = timedelta(hours=24)  # what managed identities get
+_LIFETIME = timedelta(hours=24)  # of tokens for managed identities
 _PARAMETERS = frozenset({"resource", "api-version", "client_id"})
 
 
 def app(cloud: Cloud, entra: Entra, *, secret: str, default_identity: str = "developer") -> Starlette:
-    """The endpoint, at PATH.
+    """Return the endpoint, served at PATH.
 
-    `secret`: the value of IDENTITY_HEADER. `default_identity`: the name of the identity that answers where no
-    client_id is given (App Service's system-assigned one).
+    `secret`: the value of IDENTITY_HEADER. `default_identity`: the name of the identity for requests without a
+    client_id (the system-assigned identity in App Service).
     """
 
     async def token(request: Request) -> Response:
-        # In bytes: compare_digest takes no text beyond ASCII.
+        # As bytes: compare_digest accepts only ASCII text.
         given = request.headers.get("x-identity-header", "").encode()
         if not hmac.compare_digest(given, secret.encode()):
             return _error(401, "The X-IDENTITY-HEADER header is missing or wrong.")

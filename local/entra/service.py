@@ -1,8 +1,7 @@
-"""Entra ID: the tenant's token service, and the stand-in for login.microsoftonline.com.
+"""Entra ID: the stand-in for login.microsoftonline.com.
 
-`Entra` mints and checks tokens (`tokens` holds it). `app` serves the OpenID Connect discovery documents, the
-signing keys and MSAL's instance discovery. People sign in to the desk (`sign_in`); to every other client its token
-endpoint refuses.
+Serves the OpenID Connect discovery documents, the signing keys and MSAL's instance discovery. People sign in to the
+console (`sign_in`); the token endpoint refuses every other client. `Entra` (`tokens`) mints and verifies tokens.
 """
 
 import uuid
@@ -26,7 +25,7 @@ _ANY_TENANT = ("common", "organizations")
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """login.microsoftonline.com: discovery, keys and sign-in, with CORS because browsers fetch them."""
+    """Return login.microsoftonline.com: discovery, keys and sign-in, with CORS for browsers."""
     sign_in = SignIn(cloud, entra)
 
     async def token(request: Request) -> Response:
@@ -56,7 +55,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 
 
 class _OAuthError(Exception):
-    """An answer 400 in the shape of RFC 6749 section 5.2, with Entra's AADSTS number."""
+    """A 400 response in the shape of RFC 6749 section 5.2, with Entra's AADSTS number."""
 
     def __init__(self, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -80,7 +79,7 @@ async def _oauth_error(_request: Request, error: Exception) -> Response:
 
 
 def _require_tenant(request: Request) -> str:
-    """The tenant of the path: our id for each of our names, or a multi-tenant authority's placeholder."""
+    """Return the tenant of the path: the id for either name of the tenant, or a multi-tenant placeholder."""
     tenant = str(request.path_params["tenant"]).lower()
     if tenant in _ANY_TENANT:
         return tenant
@@ -118,7 +117,7 @@ async def _openid_configuration_v2(request: Request) -> Response:
 
 
 def _openid_configuration(*, issuer: str, jwks_uri: str, oauth: str) -> dict[str, object]:
-    """Provider metadata (OpenID Connect Discovery 1.0 section 3)."""
+    """Return provider metadata (OpenID Connect Discovery 1.0 section 3)."""
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{oauth}/authorize",
@@ -139,7 +138,7 @@ def _openid_configuration(*, issuer: str, jwks_uri: str, oauth: str) -> dict[str
 
 
 async def _instance_discovery(request: Request) -> Response:
-    """What MSAL asks before it trusts an authority: `?api-version=1.1&authorization_endpoint=<url>`."""
+    """Answer what MSAL requests before it trusts an authority: `?api-version=1.1&authorization_endpoint=<url>`."""
     endpoint = urlsplit(request.query_params.get("authorization_endpoint", ""))
     tenant = endpoint.path.strip("/").partition("/")[0]
     if request.query_params.get("api-version") not in ("1.0", "1.1") or endpoint.scheme != "https" or not tenant:
@@ -157,7 +156,7 @@ async def _instance_discovery(request: Request) -> Response:
 
 
 async def _refuse_token(request: Request) -> Response:
-    """No app of this tenant has a secret or certificate: tokens come from the identity endpoint alone."""
+    """Refuse: no app of this tenant has a secret or certificate. Tokens come from the identity endpoint."""
     _require_tenant(request)
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise _OAuthError("invalid_request", 900144, "The request body must be a form.")

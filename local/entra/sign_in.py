@@ -1,7 +1,7 @@
-"""People sign in to the desk: authorization code with PKCE (RFC 7636), as Entra ID has it for single-page apps.
+"""Sign-in to the console: authorization code with PKCE (RFC 7636), as in Entra ID for single-page apps.
 
-learn.microsoft.com, "Microsoft identity platform and OAuth 2.0 authorization code flow". There are no passwords here:
-whoever signs in picks a person. A redirect goes to the desk, and nowhere else.
+learn.microsoft.com, "Microsoft identity platform and OAuth 2.0 authorization code flow". There are no passwords: the
+user picks a person. Only redirects to the console are allowed.
 """
 
 import base64
@@ -23,12 +23,12 @@ from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
 
 _REDIRECT = re.compile(rf"(?:http://(?:127\.0\.0\.1|localhost):\d{{1,5}}|https://{re.escape(APP_HOST)})/api/desk")
 _LIFETIME = 3600
-_NEEDED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
+_REQUIRED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
 
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """What a code, or a refresh token, stands for."""
+    """What a code or a refresh token grants."""
 
     identity: Identity
     redirect_uri: str
@@ -38,7 +38,7 @@ class _Grant:
 
 
 class SignIn:
-    """The pages and the token endpoint of one tenant."""
+    """The sign-in page and the token endpoint of the tenant."""
 
     def __init__(self, cloud: Cloud, entra: Entra) -> None:
         self._cloud = cloud
@@ -47,7 +47,7 @@ class SignIn:
         self._refresh_tokens: dict[str, _Grant] = {}
 
     async def authorize(self, request: Request) -> Response:
-        """Let somebody pick a person, then go back with a code."""
+        """Show the people to pick from; with a pick, redirect to the console with a code."""
         asked = dict(request.query_params)
         problem = _problem(asked)
         if problem:
@@ -64,12 +64,12 @@ class SignIn:
         return RedirectResponse(f"{asked['redirect_uri']}{separator}{urlencode(answer)}", status_code=302)
 
     def redeem(self, form: Mapping[str, str]) -> Response:
-        """Give tokens for a code, which counts once, or for a refresh token."""
+        """Return tokens for a code, which is valid once, or for a refresh token."""
         grant: _Grant | None = None
         match form.get("grant_type"):
             case "authorization_code":
                 grant = self._codes.pop(form.get("code", ""), None)
-                if grant is not None and not _proves(form.get("code_verifier", ""), grant):
+                if grant is not None and not _matches_challenge(form.get("code_verifier", ""), grant):
                     grant = None
             case "refresh_token":
                 grant = self._refresh_tokens.pop(form.get("refresh_token", ""), None)
@@ -93,7 +93,7 @@ class SignIn:
         )
 
     def _people(self) -> dict[str, str]:
-        """Those who have a role at the desk: their names by the name of the identity."""
+        """Return the people with a role in the console: display names by identity name."""
         people = {user.object_id: user.display_name for user in self._cloud.users.values()}
         return {
             name: f"{people[identity.object_id]} ({', '.join(sorted(identity.rights))})"
@@ -103,8 +103,8 @@ class SignIn:
 
 
 def _problem(asked: Mapping[str, str]) -> str:
-    """Say what is wrong with a request for a code, or nothing."""
-    missing = [name for name in _NEEDED if not asked.get(name)]
+    """Return what is wrong with a request for a code; an empty text if it is valid."""
+    missing = [name for name in _REQUIRED if not asked.get(name)]
     if missing:
         return f"AADSTS900144: The request must contain the following parameter: '{missing[0]}'."
     if asked["client_id"] != CONSOLE_CLIENT_ID:
@@ -118,7 +118,7 @@ def _problem(asked: Mapping[str, str]) -> str:
     return ""
 
 
-def _proves(verifier: str, grant: _Grant) -> bool:
+def _matches_challenge(verifier: str, grant: _Grant) -> bool:
     digest = hashlib.sha256(verifier.encode()).digest()
     return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), grant.challenge)
 

@@ -1,8 +1,8 @@
-"""Access tokens of the tenant: minting and checking them.
+"""Access tokens of the tenant: mints and verifies them.
 
-RS256 JSON Web Tokens (RFC 7519) in the v1.0 format, which is what managed identities get
-(learn.microsoft.com, "Access token claims reference"). The services use `Entra.authorize`, and turn its two
-exceptions into a 401 and a 403 of their own shape.
+RS256 JSON Web Tokens (RFC 7519) in the v1.0 format, which managed identities get (learn.microsoft.com, "Access token
+claims reference"). The stand-ins call `Entra.authorize`, and turn its two exceptions into a 401 and a 403 of their
+own shape.
 """
 
 import json
@@ -25,7 +25,7 @@ AUTHORITY = "https://login.microsoftonline.com"
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
 
 ARM = "https://management.azure.com"
-ARM_CLASSIC = "https://management.core.windows.net"  # what the Azure CLI still asks for; ARM accepts both
+ARM_CLASSIC = "https://management.core.windows.net"  # requested by the Azure CLI; ARM accepts both
 GRAPH = "https://graph.microsoft.com"
 STORAGE = "https://storage.azure.com"
 EVENT_GRID = "https://eventgrid.azure.net"
@@ -52,7 +52,7 @@ _STORAGE_ENDPOINT = re.compile(r"https://[a-z0-9]{3,24}\.(blob|queue|table|file|
 
 
 class Reason(StrEnum):
-    """Why a token is refused. The value is safe to show: it never holds a part of the token."""
+    """Why a token is refused. The value is safe to show: it contains no part of the token."""
 
     MISSING = "the Authorization header has no bearer token"
     MALFORMED = "the token is not one that this tenant issued"
@@ -62,7 +62,7 @@ class Reason(StrEnum):
 
 
 class Unauthorized(Exception):
-    """No usable token: the service answers 401, in its own shape, with `challenge` as WWW-Authenticate."""
+    """No valid token. The service answers 401 in its own shape, with `challenge` as WWW-Authenticate."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)
@@ -70,7 +70,7 @@ class Unauthorized(Exception):
 
     @property
     def challenge(self) -> str:
-        """The WWW-Authenticate header (RFC 6750 section 3) as Azure's services send it."""
+        """The WWW-Authenticate header (RFC 6750 section 3) as sent by Azure's services."""
         challenge = f'Bearer authorization_uri="{AUTHORITY}/{TENANT_ID}"'
         if self.reason is Reason.MISSING:
             return challenge
@@ -78,7 +78,7 @@ class Unauthorized(Exception):
 
 
 class Forbidden(Exception):
-    """A good token whose principal lacks a right: the service answers 403 in its own shape."""
+    """A valid token whose principal lacks a right. The service answers 403 in its own shape."""
 
     def __init__(self, identity: Identity, right: str) -> None:
         super().__init__(f"{identity.name} lacks the right {right}")
@@ -87,9 +87,9 @@ class Forbidden(Exception):
 
 
 class Entra:
-    """The tenant's token service. One signing key for its lifetime.
+    """The token service of the tenant. It has one signing key for its lifetime.
 
-    `key`: an RSA key to sign with; a new one is made where none is given (about 0.1 s).
+    `key`: an RSA key to sign with; None: a new one (about 0.1 s).
     """
 
     def __init__(self, cloud: Cloud, *, key: rsa.RSAPrivateKey | None = None) -> None:
@@ -98,7 +98,7 @@ class Entra:
         self._key_id = uuid.uuid4().hex
 
     def mint(self, identity: Identity, *, audience: str, lifetime: timedelta = timedelta(hours=1)) -> str:
-        """Return an access token for `identity` and `audience` (a resource as the client wrote it)."""
+        """Return an access token for `identity` and `audience` (a resource as the client sent it)."""
         issued = int(time.time())
         claims: dict[str, Any] = {
             "aud": audience,
@@ -148,9 +148,9 @@ class Entra:
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
-        """Return whom `token` speaks for. A trailing "/" of an audience does not matter.
+        """Return the identity of `token`. A trailing "/" of an audience is ignored.
 
-        Raises Unauthorized: not ours, altered, expired, for another audience, or of an unknown principal.
+        Raises Unauthorized: from another issuer, altered, expired, for another audience, or of an unknown principal.
         """
         try:
             claims = jwt.decode(
@@ -163,7 +163,7 @@ class Entra:
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):
             raise Unauthorized(Reason.EXPIRED) from None
         except jwt.InvalidTokenError:
-            # Without a cause: PyJWT's messages may quote the token.
+            # Without the cause: PyJWT's messages may quote the token.
             raise Unauthorized(Reason.MALFORMED) from None
         if str(claims["aud"]).rstrip("/") not in {audience.rstrip("/") for audience in audiences}:
             raise Unauthorized(Reason.AUDIENCE)
@@ -173,16 +173,16 @@ class Entra:
         return identity
 
     def authenticate(self, request: Request, *, audiences: Iterable[str]) -> Identity:
-        """Return whom the request's bearer token speaks for; raise Unauthorized otherwise."""
+        """Return the identity of the request's bearer token. Raises Unauthorized."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized(Reason.MISSING)
         return self.verify(token.strip(), audiences=audiences)
 
     def authorize(self, request: Request, *, audiences: Iterable[str], right: str) -> Identity:
-        """Return whom the request speaks for; raise Unauthorized, or Forbidden where it lacks `right`.
+        """Return the identity of the request. Raises Unauthorized, or Forbidden if it lacks `right`.
 
-        A service turns both into its own 401 and 403 with Starlette's `exception_handlers`.
+        A service turns both into its 401 and 403 with Starlette's `exception_handlers`.
         """
         identity = self.authenticate(request, audiences=audiences)
         if not identity.may(right):
@@ -190,20 +190,20 @@ class Entra:
         return identity
 
     def signing_keys(self) -> dict[str, Any]:
-        """The public signing keys as a JSON Web Key Set (RFC 7517 section 5)."""
+        """Return the public signing keys as a JSON Web Key Set (RFC 7517 section 5)."""
         key: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
         key.pop("key_ops", None)
         return {"keys": [key | {"kid": self._key_id, "x5t": self._key_id, "use": "sig", "alg": "RS256"}]}
 
 
 def is_resource(audience: str) -> bool:
-    """Whether the tenant knows this resource, so that a token for it can be had."""
+    """Return whether the tenant issues tokens for this resource."""
     resource = audience.rstrip("/").lower()
     return resource in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(resource) is not None
 
 
 def _roles(identity: Identity, audience: str) -> list[str]:
-    """The app roles of `audience` that `identity` holds. Rights with "/" or "@" are no app roles."""
+    """Return the app roles of `audience` that `identity` holds. Rights with "/" or "@" are not app roles."""
     resource = audience.rstrip("/").lower()
     if resource in (SASQUASH, CONSOLE_CLIENT_ID):
         return sorted(right for right in identity.rights if right.startswith("Sasquash."))

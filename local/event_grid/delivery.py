@@ -1,4 +1,4 @@
-"""Delivery of accepted events to a function app: handshakes, attempts, the retry schedule, dead letters.
+"""Delivers accepted events to a function app: handshakes, attempts, retry schedule, dead letters.
 
 Sources: "Event Grid message delivery and retry" (schedule, limits, codes that are not retried, dead-letter
 properties), "Webhook event delivery" and "CloudEvents v1.0 schema with Event Grid" (handshakes, headers).
@@ -16,7 +16,8 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from local.event_grid.schemas import Event, Schema, clean
+from local.event_grid.display import clean
+from local.event_grid.schemas import Event, Schema
 from local.tenant.model import Cloud
 
 _log = logging.getLogger(__name__)
@@ -25,14 +26,14 @@ SUBSCRIPTION = "findings-to-function"
 FUNCTION = "on_finding"
 INCLUDED_EVENT_TYPES = frozenset({"Sasquash.Finding.Reported.v1"})
 
-ANSWER_LIMIT_SECONDS = 30.0  # never divided by the time factor: a slow function is as slow here as in Azure
-RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600)  # after each failure; the last one goes on
+ANSWER_LIMIT_SECONDS = 30.0  # not divided by the time factor: a slow function is as slow here as in Azure
+RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600)  # after each failure; the last one repeats
 MAX_ATTEMPTS = 30
 _DEAD_LETTER_SECONDS = 300
 TIME_TO_LIVE = timedelta(hours=24)
 _SUCCESS = range(200, 205)
 _NOT_RETRIED = (400, 401, 403, 413)
-_AT_ONCE = 64  # deliveries under way; Azure adapts this number, and does not say what it is
+_CONCURRENT = 64  # concurrent deliveries; Azure adapts this number and does not document it
 _ORIGIN = "eventgrid.azure.net"
 _UNREACHABLE = "Unreachable"
 _HEADER_SAFE = " !#$&'()*+,/:;=?@[]"  # with letters, digits and "_.-~", which `quote` never encodes
@@ -40,23 +41,23 @@ _HEADER_SAFE = " !#$&'()*+,/:;=?@[]"  # with letters, digits and "_.-~", which `
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an endpoint answered. Names of `headers` are in lower case."""
+    """The response of an endpoint. Names of `headers` are in lower case."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
-# Sends (method, url, headers, body). Raises OSError when the endpoint cannot be reached. It is cancelled when the
-# answer takes too long, and the invocation behind it must go on then.
+# Sends (method, url, headers, body). Raises OSError when the endpoint cannot be reached. It is canceled when the
+# response takes too long; the invocation must continue then.
 type Send = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Answer]]
 
-# Writes a blob (name, content) into the dead-letter container. Raises OSError when that can't be done now.
+# Writes a blob (name, content) into the dead-letter container. Raises OSError when storage is unavailable.
 type WriteDeadLetter = Callable[[str, bytes], Awaitable[None]]
 
 
 class HandshakeFailed(Exception):
-    """An endpoint did not prove that it wants the events. The message holds no key."""
+    """An endpoint did not pass the validation handshake. The message contains no key."""
 
 
 class Delivery:
@@ -72,25 +73,25 @@ class Delivery:
         sleep: Callable[[float], Awaitable[None]],
         dead_letter: WriteDeadLetter | None = None,
     ) -> None:
-        """Without `dead_letter`, dead letters are kept in `raw_dead_letters` alone."""
+        """Without `dead_letter`, dead letters are kept only in `raw_dead_letters`."""
         self._cloud = cloud
         self._topic = topic
         self._send = send
         self._now = now
         self._sleep = sleep
         self._write_dead_letter = dead_letter
-        self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(_CONCURRENT)
+        self._in_progress: set[asyncio.Task[None]] = set()
         self._endpoints: tuple[str, ...] = ()
-        self._turns = count()
-        # As the real service would have written them to its container. `cloud.dead_letters`, which people can
-        # look at, has the same without secrets.
+        self._rotation = count()
+        # As the real service would write them to its container. `cloud.dead_letters`, which is shown to people, has
+        # the same without secrets.
         self.raw_dead_letters: list[dict[str, Any]] = []
 
     async def subscribe(self, endpoints: Sequence[str], system_key: str) -> None:
         """Deliver to these hosts (base URLs) from now on, in turn. Raises HandshakeFailed.
 
-        They are one endpoint in Azure, behind a front end that passes by an instance that cannot be reached.
+        In Azure they are one endpoint, whose front end skips an instance that cannot be reached.
         """
         path = f"/runtime/webhooks/eventgrid?functionName={FUNCTION}&code={quote(system_key, safe='')}"
         urls = [endpoint.rstrip("/") + path for endpoint in endpoints]
@@ -100,23 +101,23 @@ class Delivery:
         self._endpoints = tuple(urls)
 
     def accept(self, event: Event) -> None:
-        """Record an event that was published, and begin to deliver it if the subscription wants it."""
+        """Record a published event, and start to deliver it if the subscription includes its type."""
         record: dict[str, Any] = event.describe() | {"deliveries": [], "state": "not-subscribed"}
         self._cloud.events.append(record)
         if self._endpoints and event.type in INCLUDED_EVENT_TYPES:
             record["state"] = "pending"
             task = asyncio.create_task(self._deliver(event, record))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._in_progress.add(task)
+            task.add_done_callback(self._in_progress.discard)
 
     async def settle(self) -> None:
-        """Return when every event is delivered or dead-lettered."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        """Wait until every event is delivered or dead-lettered."""
+        while self._in_progress:
+            await asyncio.wait(self._in_progress)
 
     async def abandon(self) -> None:
-        """Give up on everything that is under way."""
-        tasks = list(self._under_way)
+        """Cancel all deliveries in progress."""
+        tasks = list(self._in_progress)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -157,7 +158,7 @@ class Delivery:
                 return
 
     async def _attempt(self, event: Event, record: dict[str, Any], attempt: int) -> tuple[int | None, str]:
-        """The status of one delivery (None: no answer) and its name: of the first host that can be reached."""
+        """Deliver to the first reachable host; return the status (None: no response) and its name."""
         headers = {
             "aeg-event-type": "Notification",
             "aeg-subscription-name": SUBSCRIPTION.upper(),
@@ -170,19 +171,19 @@ class Delivery:
         else:
             headers |= {
                 "content-type": "application/json; charset=utf-8",
-                # Its publisher chose it, and not every text can be in a header.
+                # The publisher chooses it, and not every text is valid in a header.
                 "aeg-data-version": quote(event.envelope["dataVersion"], safe=_HEADER_SAFE, errors="replace"),
             }
             body = [event.envelope]
         content = json.dumps(body).encode()
-        first = next(self._turns) % len(self._endpoints)
+        first = next(self._rotation) % len(self._endpoints)
         status, outcome = None, _UNREACHABLE
         for url in self._endpoints[first:] + self._endpoints[:first]:
             at, host = self._now().isoformat(), urlsplit(url).netloc
             status, outcome = await self._post(url, headers, content)
             record["deliveries"].append({"at": at, "host": host, "status": status})
             if status not in _SUCCESS:
-                # Without the event's id: its publisher chose that.
+                # Without the event's id, which the publisher chooses.
                 _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
             if outcome != _UNREACHABLE:
                 break
@@ -205,7 +206,7 @@ class Delivery:
     async def _write(self, letter: Mapping[str, Any]) -> None:
         """Write a dead letter as a blob, minutes after the last attempt, as the real service does.
 
-        Its name is <topic>/<SUBSCRIPTION>/<year>/<month>/<day>/<hour>/<id>.json, and an array is in it.
+        The name is <topic>/<SUBSCRIPTION>/<year>/<month>/<day>/<hour>/<id>.json; the content is an array.
         """
         if self._write_dead_letter is None:
             return
@@ -254,7 +255,7 @@ class Delivery:
             async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
                 return await self._send(method, url, headers, body)
         except (TimeoutError, OSError) as error:
-            # Not the error itself: its text may hold the URL, and that holds the key.
+            # Not the error itself: its text may contain the URL, which contains the key.
             host = urlsplit(url).netloc
             raise HandshakeFailed(f"{host} cannot be reached: {type(error).__name__}") from None
 

@@ -1,4 +1,4 @@
-"""Events as they are published to a custom topic: CloudEvents 1.0 and the Event Grid schema, checked strictly.
+"""Events as published to a custom topic: CloudEvents 1.0 and the Event Grid schema, validated strictly.
 
 Sources: CloudEvents 1.0.2 (core specification, JSON event format 3 and 4); "Azure Event Grid event schema";
 "Post events to Azure Event Grid custom topics" for limits and error bodies.
@@ -12,11 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from local import json_text
-from shared.redaction import redact
+from local.event_grid.display import clean
 
 LARGEST_BODY = 1024 * 1024  # bytes: an event, and an array of events
-WITHHELD = "(withheld)"
-_WITHHELD_NAMES = frozenset({"secret", "sig", "data_base64"})
 
 _CLOUD_REQUIRED = ("id", "source", "specversion", "type")
 _CLOUD_TEXTS = ("subject", "time", "datacontenttype", "dataschema")  # optional
@@ -28,14 +26,14 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 
 
 class Schema(StrEnum):
-    """In which of the two schemas an event came, and is delivered."""
+    """The schema in which an event is published and delivered."""
 
     CLOUD_EVENTS = "CloudEventSchemaV1_0"
     EVENT_GRID = "EventGridSchema"
 
 
 class Rejected(Exception):
-    """A publish request that the topic refuses, with the status and code of its error body."""
+    """The topic refuses a publish request, with the status and code of its error body."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -45,7 +43,7 @@ class Rejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted event. `envelope` is what was published, raw secrets included: never shown."""
+    """One accepted event. `envelope` is the event as published, including raw secrets: never show it."""
 
     schema: Schema
     envelope: dict[str, Any] = field(repr=False)
@@ -55,7 +53,7 @@ class Event:
         return str(self.envelope["type" if self.schema is Schema.CLOUD_EVENTS else "eventType"])
 
     def describe(self) -> dict[str, Any]:
-        """What may be shown of it: id, type, source, subject, time and data, without any credential."""
+        """Return id, type, source, subject, time and data without credentials, to be shown."""
         cloud = self.schema is Schema.CLOUD_EVENTS
         shown = {
             "id": self.envelope["id"],
@@ -68,22 +66,8 @@ class Event:
         return {name: clean(value) for name, value in shown.items()}
 
 
-def clean(value: Any) -> Any:
-    """A copy of a JSON value without credentials: a `secret`, `sig` or base64 data goes as a whole, and every other
-    text, names included, loses what looks like one.
-    """
-    if isinstance(value, dict):
-        return {
-            redact(name): WITHHELD if name.lower() in _WITHHELD_NAMES else clean(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [clean(inner) for inner in value]
-    return redact(value) if isinstance(value, str) else value
-
-
 def parse(body: bytes, *, content_type: str, topic: str) -> list[Event]:
-    """The events of a publish request to `topic` (its resource id). All are good, or Rejected is raised."""
+    """Return the events of a publish request to `topic` (its resource id). Raises Rejected if one is invalid."""
     if len(body) > LARGEST_BODY:
         raise Rejected(413, "RequestEntityTooLarge", "The maximum size of a request is 1 MB.")
     match content_type.partition(";")[0].strip().lower():
@@ -93,15 +77,15 @@ def parse(body: bytes, *, content_type: str, topic: str) -> list[Event]:
             return [_cloud_event(document) for document in _array(body)]
         case "application/json":
             return [_grid_event(document, topic) for document in _array(body)]
-    raise Rejected(415, "UnsupportedMediaType", "The content type is none of an event schema's.")
+    raise Rejected(415, "UnsupportedMediaType", "The content type is not one of an event schema.")
 
 
 def _load(body: bytes) -> object:
     try:
-        # Half a surrogate pair is passed on: what the app makes of it is worth a test.
+        # Lone surrogates are allowed, so that tests can send them to the app.
         return json_text.parse(body, any_text=True)
     except json_text.InvalidJson as error:
-        raise _malformed(f"The request body cannot be read: {error}.") from None
+        raise _malformed(f"The request body is invalid: {error}.") from None
 
 
 def _array(body: bytes) -> list[object]:
@@ -119,10 +103,10 @@ def _cloud_event(document: object) -> Event:
     _strings((name for name in _CLOUD_TEXTS if event.get(name) is not None), event=event)
     _timestamp(event, "time")
     if "data" in event and "data_base64" in event:
-        raise _malformed("Only one of 'data' and 'data_base64' can be there.")
+        raise _malformed("Only one of 'data' and 'data_base64' is allowed.")
     for name in event.keys() - {*_CLOUD_REQUIRED, *_CLOUD_TEXTS, *_CLOUD_DATA}:
         if not _EXTENSION_NAME.fullmatch(name) or not isinstance(event[name], str | int | None):
-            raise _malformed("An extension attribute has a bad name, or is no string, number or boolean.")
+            raise _malformed("An extension attribute has an invalid name, or is not a string, number or boolean.")
     return Event(Schema.CLOUD_EVENTS, event)
 
 
@@ -148,13 +132,13 @@ def _object(document: object) -> dict[str, Any]:
 def _strings(names: Iterable[str], *, event: dict[str, Any]) -> None:
     for name in names:
         value = event.get(name)
-        # dataVersion may be empty; nothing else that is required may.
+        # Of the required attributes, only dataVersion may be empty.
         if not isinstance(value, str) or not (value or name == "dataVersion"):
-            raise _malformed(f"Attribute '{name}' must be a string that is not empty.")
+            raise _malformed(f"Attribute '{name}' must be a non-empty string.")
 
 
 def _timestamp(event: dict[str, Any], name: str) -> None:
-    """RFC 3339, where it is given."""
+    """Require RFC 3339 where the attribute is present."""
     value = event.get(name)
     if value is not None and not _is_timestamp(value):
         raise _malformed(f"Attribute '{name}' must be a timestamp.")
@@ -169,5 +153,5 @@ def _is_timestamp(text: str) -> bool:
 
 
 def _malformed(message: str) -> Rejected:
-    """Messages name attributes, never values: a value may be what leaked."""
+    """Return the error. Its message names attributes, never values, since a value may be the leaked credential."""
     return Rejected(400, "InputJsonInvalid", message)

@@ -1,10 +1,10 @@
-"""Event Grid: a custom topic's publish endpoint, and its subscription that delivers to the function app.
+"""Event Grid: the publish endpoint of a custom topic, with a subscription that delivers to the function app.
 
-In Azure a topic takes one input schema. This endpoint stands for two topics, one a schema, each with the same
-subscription, and delivers every event in the schema that it came in.
+In Azure a topic accepts one input schema. This endpoint stands in for two topics, one per schema, with the same
+subscription, and delivers every event in the schema in which it was published.
 
 Sources: "Post events to Azure Event Grid custom topics" (endpoint, errors), "Authenticate publishing clients
-using Microsoft Entra ID" (audience, right), and those of `event_schemas` and `event_delivery`.
+using Microsoft Entra ID" (audience, right), and those of `schemas` and `delivery`.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ _TOPIC_ID = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/sasquash/providers
 
 
 class EventGrid:
-    """The topic. `app` is its endpoint; `start` and `stop` frame its life.
+    """The topic. `app` is its endpoint. Call `start` before deliveries and `stop` at the end.
 
-    `send` replaces plain HTTP for deliveries, and `clock` and `sleep` the time, where nothing has a socket.
-    `dead_letter` writes what can't be delivered into the container that the subscription names.
+    Tests without sockets pass `send` in place of HTTP, and `clock` and `sleep` in place of real time. `dead_letter`
+    writes undeliverable events to the container that the subscription names.
     """
 
     def __init__(
@@ -72,31 +72,31 @@ class EventGrid:
 
     @property
     def raw_dead_letters(self) -> list[dict[str, Any]]:
-        """What the real service would have dead-lettered, secrets included. For tests; never shown."""
+        """Dead letters as the real service writes them, including secrets. For tests only: never show them."""
         return self._delivery.raw_dead_letters
 
     async def start(self) -> None:
-        """Make deliveries possible."""
+        """Open the HTTP connections for deliveries."""
         if self._http is not None:
             await self._http.open()
 
     async def deliver_to(self, endpoints: Sequence[str], system_key: str) -> None:
         """Create the event subscription: deliver to these hosts ("http://127.0.0.1:PORT"), in turn.
 
-        Raises HandshakeFailed when one of them does not answer both schemas' handshakes.
+        Raises HandshakeFailed when one of them fails the handshake of either schema.
         """
         await self._delivery.subscribe(endpoints, system_key)
 
     async def settle(self) -> None:
-        """Return when every event is delivered or dead-lettered."""
+        """Wait until every event is delivered or dead-lettered."""
         await self._delivery.settle()
 
     async def forget(self) -> None:
-        """Give up on all deliveries under way; the subscription stays."""
+        """Cancel all deliveries in progress; the subscription stays."""
         await self._delivery.abandon()
 
     async def stop(self) -> None:
-        """Give up on all deliveries under way and close their connections."""
+        """Cancel all deliveries in progress and close their connections."""
         await self._delivery.abandon()
         if self._http is not None:
             await self._http.close()
@@ -106,7 +106,7 @@ class EventGrid:
         return await self._http.send(method, url, headers, body)
 
     async def _publish(self, request: Request) -> Response:
-        # Local authentication is off: keys and SAS of the topic are as good as nothing.
+        # Local authentication is disabled: keys and SAS of the topic are not accepted.
         self._entra.authorize(request, audiences=[EVENT_GRID], right=_RIGHT)
         if request.query_params.get("api-version") != _API_VERSION:
             raise Rejected(400, "InvalidApiVersion", f"The api-version must be {_API_VERSION}.")
@@ -114,7 +114,7 @@ class EventGrid:
         async for chunk in request.stream():
             body += chunk
             if len(body) > LARGEST_BODY:
-                break  # `parse` refuses it; the rest need not be read
+                break  # `parse` refuses it without the rest
         content_type = request.headers.get("content-type", "")
         for event in parse(bytes(body), content_type=content_type, topic=_TOPIC_ID):
             self._delivery.accept(event)
@@ -122,14 +122,14 @@ class EventGrid:
 
 
 class _HttpSender:
-    """Plain HTTP to loopback. aiohttp logs no URLs, and these hold the system key."""
+    """Sends plain HTTP to loopback. aiohttp does not log URLs, which here contain the system key."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
-        # No proxy from the environment; no time-out but the caller's; as many connections as it asks for, each
-        # used once: a host that closes an idle one must not cost an event its first attempt.
+        # No proxy from the environment, and no timeout but the caller's. Each connection is used once: a host that
+        # closes an idle connection must not fail the first attempt of an event.
         self._session = aiohttp.ClientSession(
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),
@@ -142,7 +142,7 @@ class _HttpSender:
 
     async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         if self._session is None:
-            raise RuntimeError("EventGrid.start() comes before deliveries")
+            raise RuntimeError("EventGrid.start() must be called before deliveries")
         try:
             async with self._session.request(
                 method, url, headers=headers, data=body, allow_redirects=False
@@ -154,7 +154,7 @@ class _HttpSender:
 
 
 def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Event Grid's error body."""
+    """Return a response with Event Grid's error body."""
     outer = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}.get(status, code)
     detail = {"code": code, "message": message}
     return JSONResponse(
@@ -183,4 +183,4 @@ async def _forbidden(_request: Request, error: Exception) -> Response:
 
 
 async def _not_found(_request: Request, _error_raised: Exception) -> Response:
-    return _error(404, "NotFound", "There is nothing to be had at this address; POST to /api/events.")
+    return _error(404, "NotFound", "There is no such resource; POST to /api/events.")

@@ -1,1 +1,1 @@
-"""Stand-ins for Microsoft Graph: people, mail, SharePoint lists, security incidents."""
+"""Stand-in for Microsoft Graph: people, mail, a SharePoint list, security alerts and incidents."""

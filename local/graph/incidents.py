@@ -1,7 +1,7 @@
-"""Incidents of the Defender portal through Graph.
+"""Incidents of the Defender portal in Graph.
 
 learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-update,
-security-incident-post-comments. An alert that is made has an incident of its own, named as it.
+security-incident-post-comments. A created alert gets its own incident with the same name.
 """
 
 import re
@@ -36,19 +36,19 @@ _LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
 
 
 async def create_alert(call: Call) -> Response:
-    """Make an alert about an Azure resource, and its incident."""
+    """Create an alert about an Azure resource, with its incident."""
     body = await read_json(call.request)
     given = body.get("createAlertInput")
     if set(body) != {"createAlertInput"} or not isinstance(given, dict):
-        raise _bad("The property 'createAlertInput' is needed, and no other.")
+        raise _bad("The property 'createAlertInput' is required, and no other is allowed.")
     for name, value in given.items():
         if name not in _ALERT or not isinstance(value, _ALERT[name]):
-            raise _bad(f"The property '{name}' is not one of its type.")
+            raise _bad(f"The property '{name}' is not valid.")
     entities = given.get("entityDefinitions") or []
     if not given.get("title") or given.get("severity") not in _SEVERITIES or not entities:
-        raise _bad("title, severity and entityDefinitions are needed.")
+        raise _bad("title, severity and entityDefinitions are required.")
     if len(given.get("description", "")) > _LONGEST or not all(_is_resource(entity) for entity in entities):
-        raise _bad("A property is too long, or an entity is none of the kinds that there are.")
+        raise _bad("A property is too long, or an entity is of an unknown kind.")
     number = str(128 + sum(incident.sink == SINK for incident in call.cloud.incidents))
     fields = {"displayName": given["title"], "status": "active", "customTags": [], "comments": [], **given}
     call.cloud.incidents.append(Incident(number, SINK, fields))
@@ -57,7 +57,7 @@ async def create_alert(call: Call) -> Response:
 
 
 async def list_incidents(call: Call) -> Response:
-    """Incidents since some time: the one filter that is asked for here. Names can't be filtered by."""
+    """List incidents since a given time. Supports only that filter; Graph cannot filter by name."""
     query = parameters(call.request, "filter", "top")
     match = _FILTER.fullmatch(query.get("filter", ""))
     if match is None:
@@ -68,17 +68,17 @@ async def list_incidents(call: Call) -> Response:
 
 
 async def update_incident(call: Call) -> Response:
-    """Status, tags, classification, determination, assignedTo."""
+    """Update status, tags, classification, determination or assignedTo."""
     incident, body = _incident(call), await read_json(call.request)
     if set(body) - _UPDATABLE or body.get("status", "active") not in _STATUSES:
-        raise _bad("A property cannot be updated, or its value is not one of its type.")
+        raise _bad("A property cannot be updated, or its value is not valid.")
     incident.fields |= body
     incident.updated_at = now()
     return JSONResponse(_described(incident))
 
 
 async def comment(call: Call) -> Response:
-    """Add a comment."""
+    """Add a comment to an incident."""
     incident, body = _incident(call), await read_json(call.request)
     text = body.get("comment")
     if body.get("@odata.type") != _COMMENT or not isinstance(text, str) or not 0 < len(text) <= _LONGEST_COMMENT:

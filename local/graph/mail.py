@@ -1,7 +1,7 @@
-"""Graph's `sendMail` (learn.microsoft.com/graph/api/user-sendmail): records what would have been sent.
+"""Graph's `sendMail` (learn.microsoft.com/graph/api/user-sendmail): records the mail instead of sending it.
 
-Only MAIL_SENDER may be sent from, as Exchange's RBAC for Applications limits an app to some mailboxes. The members
-of a message that the product has no use for (attachments, Bcc, another From) are refused as unknown.
+Mail can only be sent from MAIL_SENDER, as Exchange's RBAC for Applications limits an app to some mailboxes.
+Properties of a message that the product does not use (attachments, Bcc, From) are refused as unknown.
 """
 
 import re
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 
 
 async def send_mail(call: Call) -> Response:
-    """Accept a mail: 202 with an empty body, which does not mean delivered."""
+    """Accept a mail: 202 with an empty body, which does not confirm delivery."""
     parameters(call.request)
     body = await read_json(call.request)
     sender = call.name("user").lower()
@@ -44,7 +44,7 @@ async def send_mail(call: Call) -> Response:
 
 
 def _read_mail(body: dict[str, Any], *, sender: str) -> Mail:
-    # Graph takes the names of an action's parameters in any case; msgraph-sdk sends them with capital initials.
+    # Graph accepts names of action parameters in any case; msgraph-sdk capitalizes them.
     request = {name.lower(): value for name, value in body.items()}
     _reject_unknown(request, _REQUEST, of="sendMail")
     if not isinstance(request.get("savetosentitems", True), bool):
@@ -62,14 +62,14 @@ def _read_mail(body: dict[str, Any], *, sender: str) -> Mail:
         raise _invalid_recipients(f"A message has at most {_MOST_RECIPIENTS} recipients.")
     subject = message.get("subject")
     if not isinstance(subject, str) or not subject.strip() or len(subject) > _LONGEST_SUBJECT:
-        raise _unreadable(f"The property 'subject' must be text of 1 to {_LONGEST_SUBJECT} characters.")
+        raise _unreadable(f"The property 'subject' must be a string of 1 to {_LONGEST_SUBJECT} characters.")
     content = _object(message.get("body"), "body")
     _reject_unknown(content, frozenset({"@odata.type", "contentType", "content"}), of="microsoft.graph.itemBody")
     content_type = _CONTENT_TYPES.get(str(content.get("contentType")).lower())
     if content_type is None:
         raise _unreadable("The property 'contentType' must be HTML or Text.")
     if not isinstance(content.get("content"), str):
-        raise _unreadable("The property 'content' must be text.")
+        raise _unreadable("The property 'content' must be a string.")
     return Mail(
         sender=sender,
         to=to,

@@ -1,5 +1,6 @@
-"""Who is in a group, and who owns an app (learn.microsoft.com/graph/api: group-list-transitivemembers,
-serviceprincipal-list-owners).
+"""Members of a group and owners of an app.
+
+learn.microsoft.com/graph/api: group-list-transitivemembers, serviceprincipal-list-owners.
 """
 
 from starlette.responses import JSONResponse, Response
@@ -12,7 +13,7 @@ _PROFILE = frozenset({"id", "displayName", "mail", "userPrincipalName"})
 
 
 async def list_members(call: Call) -> Response:
-    """The users in a group and in those in it, each once. The cast to users is an advanced query."""
+    """List the users of a group and of its nested groups, each once. The cast to users is an advanced query."""
     query = parameters(call.request, "select", "top", "count")
     if call.request.headers.get("consistencylevel") != "eventual" or query.get("count") != "true":
         message = "Request with $count=true and the header 'ConsistencyLevel: eventual' is needed for an OData cast."
@@ -25,7 +26,7 @@ async def list_members(call: Call) -> Response:
 
 
 async def list_owners(call: Call) -> Response:
-    """The users that own an app."""
+    """List the users that own an app."""
     return _users(
         call, call.cloud.app_owners.get(call.name("app").lower(), ()), parameters(call.request, "select", "top")
     )

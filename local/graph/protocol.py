@@ -1,4 +1,4 @@
-"""What every Graph operation shares: its error shape, request ids, query parameters and JSON bodies."""
+"""Shared by all Graph operations: error shape, request ids, query parameters and JSON bodies."""
 
 import uuid
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from local.tenant.model import Cloud, Identity, now
 
 
 class GraphError(Exception):
-    """An answer `{"error": {"code", "message", "innerError"}}` (learn.microsoft.com/graph/errors)."""
+    """An error response `{"error": {"code", "message", "innerError"}}` (learn.microsoft.com/graph/errors)."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -29,13 +29,13 @@ class Call:
     request: Request
 
     def name(self, segment: str) -> str:
-        """The path's value for `segment` of the route."""
+        """Return the value of the path for `segment` of the route."""
         return str(self.request.path_params[segment])
 
 
 @dataclass(frozen=True)
 class RequestIds:
-    """The ids on every answer: a new request id, and the client's own or the same."""
+    """The ids of a response: a new request id, and the client's request id or the same."""
 
     request_id: str
     client_request_id: str
@@ -54,7 +54,7 @@ class RequestIds:
 
 
 def parameters(request: Request, *known: str) -> dict[str, str]:
-    """The query parameters by name without "$", which Graph does not insist on; GraphError 400 for others."""
+    """Return query parameters by name without "$", which is optional. Raises GraphError (400) for unknown ones."""
     found = {name.removeprefix("$"): value for name, value in request.query_params.items()}
     unknown = set(found) - set(known)
     if unknown:
@@ -63,7 +63,7 @@ def parameters(request: Request, *known: str) -> dict[str, str]:
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The request's JSON object; GraphError for another media type or anything but an object."""
+    """Return the JSON object of the request. Raises GraphError for another media type or other JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not media_type:
         raise GraphError(

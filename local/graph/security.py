@@ -1,4 +1,4 @@
-"""Security alerts through Graph: what Defender for Storage tells of a SAS.
+"""Security alerts in Graph: alerts of Defender for Storage about a SAS.
 
 learn.microsoft.com/graph/api: security-alert-get, security-list-alerts_v2, security-alert-update,
 security-alert-post-comments; the resource types alert, sasTokenEvidence and azureResourceEvidence.
@@ -26,7 +26,7 @@ _LONGEST_COMMENT = 1000
 
 
 async def get_alert(call: Call) -> Response:
-    """One alert, with its evidence."""
+    """Get an alert with its evidence."""
     parameters(call.request)
     return JSONResponse(
         {"@odata.context": f"{GRAPH}/v1.0/$metadata#security/alerts_v2/$entity"} | _described(_alert(call))
@@ -34,7 +34,7 @@ async def get_alert(call: Call) -> Response:
 
 
 async def list_alerts(call: Call) -> Response:
-    """Alerts of Defender for Cloud since some time: the one filter that is asked for here."""
+    """List alerts of Defender for Cloud since a given time. Supports only that filter."""
     query = parameters(call.request, "filter", "top")
     match = _FILTER.fullmatch(query.get("filter", ""))
     if match is None:
@@ -45,12 +45,12 @@ async def list_alerts(call: Call) -> Response:
 
 
 async def update_alert(call: Call) -> Response:
-    """Status, classification, determination, assignedTo."""
+    """Update status, classification, determination or assignedTo."""
     alert, body = _alert(call), await read_json(call.request)
     if set(body) - {"status", "classification", "determination", "assignedTo"}:
         raise GraphError(400, "BadRequest", "A property cannot be updated.")
     if body.get("status", "new") not in _STATUSES or body.get("classification", "unknown") not in _CLASSIFICATIONS:
-        raise GraphError(400, "BadRequest", "The value of a property is not one of its type.")
+        raise GraphError(400, "BadRequest", "The value of a property is not valid.")
     alert.status = body.get("status", alert.status)
     alert.classification = body.get("classification", alert.classification)
     alert.determination = body.get("determination", alert.determination)
@@ -58,7 +58,7 @@ async def update_alert(call: Call) -> Response:
 
 
 async def comment(call: Call) -> Response:
-    """Add a comment."""
+    """Add a comment to an alert."""
     alert, body = _alert(call), await read_json(call.request)
     text = body.get("comment")
     if body.get("@odata.type") != _COMMENT or not isinstance(text, str) or not 0 < len(text) <= _LONGEST_COMMENT:

@@ -1,8 +1,8 @@
 """Microsoft Graph: the stand-in for graph.microsoft.com, v1.0.
 
-Users' basic profiles, service principals, `sendMail` (`graph_mail`), and the items of one SharePoint list
-(`graph_list`). Errors are in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation
-asks for its app role.
+Users and service principals are here; `people`, `mail`, `sharepoint_list`, `security` and `incidents` have the other
+operations. Errors are in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation requires
+its app role.
 """
 
 from collections.abc import Awaitable, Callable
@@ -54,7 +54,7 @@ _UNAUTHORIZED = {
     Reason.AUDIENCE: "Access token validation failure. Invalid audience.",
     Reason.UNKNOWN_IDENTITY: "The identity of the calling application could not be established.",
 }
-# The workload behind Graph that refuses a role has its own code and words for it.
+# Each workload behind Graph has its own code and message for a missing role.
 _FORBIDDEN = {
     _READ_BASIC: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     _READ_MEMBERS: ("Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
@@ -71,7 +71,7 @@ type _Handler = Callable[[Call], Awaitable[Response]]
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """graph.microsoft.com over `cloud`."""
+    """Return graph.microsoft.com for `cloud`."""
 
     def route(method: str, path: str, role: str, handler: _Handler) -> Route:
         async def answer(request: Request) -> Response:
@@ -115,7 +115,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 def _with_errors(
     answer: Callable[[Request], Awaitable[Response]],
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Give every answer of an operation its request ids, and every error Graph's shape."""
+    """Add request ids to every response of an operation, and put errors into Graph's shape."""
 
     async def endpoint(request: Request) -> Response:
         ids = RequestIds.of(request)
@@ -136,9 +136,9 @@ def _with_errors(
 
 
 async def _get_user(call: Call) -> Response:
-    """A user by id or user principal name (learn.microsoft.com/graph/api/user-get).
+    """Get a user by id or user principal name (learn.microsoft.com/graph/api/user-get).
 
-    User.ReadBasic.All sees the basic profile only; a property beyond it is left out of the answer.
+    User.ReadBasic.All covers only the basic profile; other properties are left out of the response.
     """
     selected = _selected(call, _BASIC_PROFILE + _BEYOND_BASIC_PROFILE, type_="user") or _BASIC_PROFILE
     wanted = call.name("user").lower()
@@ -158,7 +158,7 @@ async def _get_user(call: Call) -> Response:
 
 
 async def _get_service_principal(call: Call) -> Response:
-    """An app or managed identity by object id (learn.microsoft.com/graph/api/serviceprincipal-get)."""
+    """Get an app or managed identity by object id (learn.microsoft.com/graph/api/serviceprincipal-get)."""
     selected = _selected(call, _SERVICE_PRINCIPAL, type_="servicePrincipal") or _SERVICE_PRINCIPAL
     wanted = call.name("app").lower()
     try:
@@ -180,7 +180,7 @@ async def _get_service_principal(call: Call) -> Response:
 
 
 def _selected(call: Call, known: tuple[str, ...], *, type_: str) -> tuple[str, ...]:
-    """The properties that the query selects; none if it does not say. GraphError for one that `type_` lacks."""
+    """Return the properties that the query selects, if any. Raises GraphError for one that `type_` lacks."""
     select = parameters(call.request, "select").get("select")
     selected = tuple(select.split(",")) if select else ()
     for name in selected:

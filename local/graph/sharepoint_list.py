@@ -1,8 +1,8 @@
-"""The items of one SharePoint list through Graph: where incidents are filed.
+"""The items of one SharePoint list in Graph, in which incidents are filed.
 
 learn.microsoft.com/graph/api/listitem-list, -get, -create, -update. The caller holds Sites.Selected with role
-"write" on SHAREPOINT_SITE. The list's column FindingId is indexed and enforces unique values, so it is the one
-column that can be filtered on.
+"write" on SHAREPOINT_SITE. The column FindingId is indexed and unique, and the only
+one that supports filters.
 """
 
 import re
@@ -57,14 +57,14 @@ async def list_items(call: Call) -> Response:
 
 
 async def get_item(call: Call) -> Response:
-    """One item, with its fields: Graph expands them here without being asked."""
+    """Get an item with its fields, which Graph expands by default here."""
     _require_list(call)
     query = parameters(call.request, "expand", "select")
     return JSONResponse(_describe(_item(call), {"expand": "fields"} | query))
 
 
 async def create_item(call: Call) -> Response:
-    """Add an item; 400 invalidRequest where another has the same FindingId."""
+    """Add an item. 400 invalidRequest if another one has the same FindingId."""
     _require_list(call)
     parameters(call.request)
     body = await read_json(call.request)
@@ -80,7 +80,7 @@ async def create_item(call: Call) -> Response:
 
 
 async def update_fields(call: Call) -> Response:
-    """Change some fields; null clears one. `If-Match` with an old ETag is refused with 412."""
+    """Update fields; null clears one. `If-Match` with an old ETag is refused with 412."""
     _require_list(call)
     parameters(call.request)
     fields = _valid_fields(await read_json(call.request))
@@ -94,7 +94,7 @@ async def update_fields(call: Call) -> Response:
 
 
 def _require_list(call: Call) -> None:
-    """The caller's grant is on one site; what is not granted is not told apart from what is not there."""
+    """Require the granted site and list. Others get 404, as if they did not exist."""
     if call.name("site").lower() != SHAREPOINT_SITE:
         raise GraphError(404, "itemNotFound", "Requested site could not be found")
     if call.name("list").lower() != SHAREPOINT_LIST:
@@ -165,7 +165,7 @@ def _require_unique(call: Call, fields: dict[str, Any], *, other_than: Incident 
 
 
 def _same(one: str | None, other: str) -> bool:
-    """SharePoint compares text without regard to case."""
+    """Compare as SharePoint does: case-insensitively."""
     return one is not None and one.casefold() == other.casefold()
 
 
@@ -206,7 +206,7 @@ def _fields(item: Incident, columns: str | None) -> dict[str, Any]:
 
 
 def _etag(item: Incident) -> str:
-    """SharePoint's own is the item's GUID and its version; the time of the last change serves as version."""
+    """Return the ETag: GUID and version of the item, as in SharePoint. The version is the time of the change."""
     guid = uuid.uuid5(uuid.NAMESPACE_OID, f"{SHAREPOINT_LIST}/{item.item_id}")
     return f'"{guid},{int(item.updated_at.timestamp() * 1_000_000)}"'
 

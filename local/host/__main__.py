@@ -1,8 +1,8 @@
 """`python -m local.host --app FOLDER --port N`: serve the app until SIGTERM or SIGINT.
 
-Prints `ready http://127.0.0.1:N` on standard output, once, when it serves; all else goes to standard error.
-Exit codes: 0 after a signal; 1 when it cannot start (one line says why) or a listener breaks. Settings of its
-own: LOCAL_SYSTEM_KEY (Event Grid's), LOCAL_FUNCTION_KEY, LOCAL_MASTER_KEY; a key that is not set opens nothing.
+Prints `ready http://127.0.0.1:N` to standard output once it serves; everything else goes to standard error.
+Exit codes: 0 after a signal; 1 if it cannot start (one line says why) or a listener fails. Its own settings:
+LOCAL_SYSTEM_KEY (for Event Grid), LOCAL_FUNCTION_KEY, LOCAL_MASTER_KEY. A key that is not set authorizes nothing.
 """
 
 import argparse
@@ -29,12 +29,12 @@ from local.host.service import Host
 
 _log = logging.getLogger("host")
 
-_GRACE_SECONDS = 10  # for what still runs when the host is told to stop
-_QUIET_LOGGERS = ("azure", "uvicorn")  # at INFO they log requests with their URLs, and every start and stop
+_GRACE_SECONDS = 10  # for running invocations when the host stops
+_QUIET_LOGGERS = ("azure", "uvicorn")  # at INFO they log requests with URLs, and every start and stop
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the host has its own, which stop more than the server."""
+    """uvicorn without its signal handlers: those of the host stop more than the server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -45,10 +45,10 @@ def main() -> None:
     """Parse the command line, load the app, serve it, and exit."""
     parser = argparse.ArgumentParser(prog="python -m local.host", description="Host a function app on loopback.")
     parser.add_argument("--app", type=Path, required=True, help="folder of function_app.py and host.json")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--port", type=int, default=0, help="0: a free port")
     arguments = parser.parse_args()
 
-    # What functions print belongs to the log: standard output carries one line, for whoever started us.
+    # What functions print goes to the log: standard output has one line, for the parent process.
     answers = sys.stdout
     sys.stdout = sys.stderr
     log = _hold_log()
@@ -84,9 +84,9 @@ async def _serve(
     port: int,
     ready: Callable[[str], None],
 ) -> int:
-    """Load the app, serve until a signal, or until a listener breaks; return the exit code.
+    """Load the app and serve it until a signal, or until a listener fails; return the exit code.
 
-    The app is imported on the loop that calls its functions, as by Azure's worker: it may begin something there.
+    The app is imported on the loop that calls its functions, as in Azure's worker: it may start tasks there.
     """
     functions = load(folder)
     host = Host(functions, configuration=configuration, settings=AppSettings(os.environ), keys=keys, folder=folder)
@@ -110,7 +110,7 @@ async def _serve(
     ready(f"http://127.0.0.1:{listening.getsockname()[1]}")
 
     done, _ = await asyncio.wait({stopped, *work}, return_when=asyncio.FIRST_COMPLETED)
-    # After a signal a listener may end as promptly as that; before one, it has no reason to.
+    # A listener that ends before a signal has failed.
     signaled = stopping.is_set()
     broken = [task for task in done if task is not stopped and not (signaled and task.exception() is None)]
     stopping.set()
@@ -118,9 +118,9 @@ async def _serve(
     draining = asyncio.create_task(host.drain())
     _, late = await asyncio.wait({*work, draining}, timeout=_GRACE_SECONDS)
     if late:
-        _log.warning("Stopped with work unfinished after %d s", _GRACE_SECONDS)
+        _log.warning("Stopped with invocations still running after %d s", _GRACE_SECONDS)
     for task in broken:
-        _log.error("The host stops because a part of it ended", exc_info=task.exception())
+        _log.error("The host stops because a listener ended", exc_info=task.exception())
     code = 1 if broken else 0
     if late:
         _leave(code)
@@ -129,15 +129,15 @@ async def _serve(
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process. Not by sys.exit: Python would wait for functions that never return."""
+    """End the process. Not with sys.exit: Python would wait for functions that never return."""
     logging.shutdown()
     os._exit(code)
 
 
 def _hold_log() -> MemoryHandler:
-    """Set logging up, and keep what is logged until the host is ready.
+    """Set up logging, and buffer the log until the host is ready.
 
-    A host that cannot start says so in one line, and that must not drown.
+    A host that cannot start prints one line, which must not be lost among others.
     """
     writer = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
@@ -151,7 +151,7 @@ def _hold_log() -> MemoryHandler:
 
 
 def _release_log(holder: MemoryHandler) -> None:
-    """Write what was kept, and everything from now on at once."""
+    """Write the buffered log, and log directly from now on."""
     root = logging.getLogger()
     writer = holder.target
     assert writer is not None

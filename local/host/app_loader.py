@@ -1,6 +1,6 @@
-"""function_app.py → its functions, indexed by Microsoft's worker package `azure-functions-runtime`.
+"""Loads function_app.py and indexes its functions with Microsoft's worker package `azure-functions-runtime`.
 
-The worker keeps what it indexes in module globals: one app a process.
+The worker keeps the index in module globals: one app per process.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ _SCRIPT = "function_app.py"
 
 
 class AuthLevel(StrEnum):
-    """What an HTTP trigger asks of its caller: nothing, a function key, or the master key."""
+    """What an HTTP trigger requires of its caller: nothing, a function key, or the master key."""
 
     ANONYMOUS = "ANONYMOUS"
     FUNCTION = "FUNCTION"
@@ -32,7 +32,7 @@ class AuthLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HttpTrigger:
-    """`methods` is empty when every method is allowed; `route` comes without the prefix."""
+    """An HTTP trigger. Empty `methods`: all are allowed. `route` is without the prefix."""
 
     route: str
     methods: frozenset[str]
@@ -41,7 +41,7 @@ class HttpTrigger:
 
 @dataclass(frozen=True, slots=True)
 class QueueTrigger:
-    """Both as written: `queue` may hold `%SETTING%`, an empty `connection` is the default one."""
+    """A queue trigger as written: `queue` may contain `%SETTING%`; an empty `connection` is the default one."""
 
     queue: str
     connection: str
@@ -49,7 +49,7 @@ class QueueTrigger:
 
 @dataclass(frozen=True, slots=True)
 class TimerTrigger:
-    """`schedule` as written: it may be `%SETTING%`."""
+    """A timer trigger. `schedule` is as written, perhaps `%SETTING%`."""
 
     schedule: str
     run_on_startup: bool
@@ -57,7 +57,7 @@ class TimerTrigger:
 
 
 class EventGridTrigger(Enum):
-    """Has nothing to configure: the subscription is Event Grid's."""
+    """An Event Grid trigger. It has no options: the subscription belongs to Event Grid."""
 
     INSTANCE = 0
 
@@ -67,7 +67,7 @@ type Trigger = HttpTrigger | QueueTrigger | TimerTrigger | EventGridTrigger
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function of the app. `parameter` is the name of the argument that takes what triggered it."""
+    """One function of the app. `parameter` is the name of the argument for the trigger's data."""
 
     name: str
     function_id: str
@@ -76,14 +76,14 @@ class Function:
 
 
 class _Keep:
-    """Keeps its keyword arguments: all that the worker asks of the protobuf messages it makes."""
+    """Stands for a protobuf message: keeps keyword arguments, which is all that the worker needs."""
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
 
 
 class _BindingInfo(_Keep):
-    # From the worker's protocol: FunctionRpc.proto, BindingInfo.Direction and .DataType.
+    # From the protocol of the worker: FunctionRpc.proto, BindingInfo.Direction and .DataType.
     undefined: ClassVar[int] = 0
     out: ClassVar[int] = 1
     inout: ClassVar[int] = 2
@@ -96,10 +96,10 @@ class _Messages:
 
 
 def load(folder: Path) -> tuple[Function, ...]:
-    """Import and index the app in `folder`, once in a process.
+    """Import and index the app in `folder`; at most once per process.
 
-    Raises StartError: no app there, the import failed (with the last line that Python would have printed), or
-    a function asks for a binding that this host does not have.
+    Raises StartError: there is no app, the import failed (with the last line that Python would print), or a function
+    uses a binding that this host does not support.
     """
     script = folder / _SCRIPT
     if not script.is_file():
@@ -112,7 +112,7 @@ def load(folder: Path) -> tuple[Function, ...]:
         indexed = handle_event.index_functions(str(script), str(folder))
     except SystemExit as stop:
         raise StartError(str(stop.code)) from stop
-    except Exception as error:  # whatever the app raises while it is imported is the reason to show
+    except Exception as error:  # any exception during the import is the reason
         raise StartError(_last_line(error)) from error
     if HttpV2Registry.http_v2_enabled():
         raise StartError("HTTP streaming (azurefunctions-extensions-http-fastapi) is not supported by this host")
@@ -120,16 +120,16 @@ def load(folder: Path) -> tuple[Function, ...]:
 
 
 def _put_first(folder: Path) -> None:
-    """Make `folder` the first place to import from, and let nothing else pass for its function_app."""
+    """Put `folder` first on the import path, and make sure that no other function_app is imported."""
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     found = importlib.util.find_spec(Path(_SCRIPT).stem)
     if found is None or found.origin != str(folder / _SCRIPT):
-        raise StartError(f"another {_SCRIPT} is imported already: one app a process")
+        raise StartError(f"another {_SCRIPT} is already imported: one app per process")
 
 
 def _last_line(error: BaseException) -> str:
-    # The worker adds its search path to an ImportError and chains the original to it.
+    # The worker wraps an ImportError in one that adds its search path.
     if isinstance(error, ImportError) and error.__context__ is not None:
         error = error.__context__
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
@@ -137,14 +137,14 @@ def _last_line(error: BaseException) -> str:
 
 
 def function_of(metadata: Any) -> Function:
-    """The function that the worker's `metadata` describes. Raises StartError for what this host does not have."""
+    """Return the function that the worker's `metadata` describes. Raises StartError for unsupported features."""
     name: str = metadata.name
     if metadata.retry_options is not None:
         raise StartError(f"function {name}: a retry policy is not supported by this host")
     bindings = [json.loads(raw) for raw in metadata.raw_bindings]
     triggers = [binding for binding in bindings if binding["type"].lower().endswith("trigger")]
     if len(triggers) != 1:
-        raise StartError(f"function {name}: exactly one trigger is needed, it has {len(triggers)}")
+        raise StartError(f"function {name}: exactly one trigger is required, it has {len(triggers)}")
     for binding in bindings:
         if binding is not triggers[0] and (binding["type"], binding["name"]) != ("http", "$return"):
             raise StartError(f"function {name}: binding '{binding['type']}' is not supported by this host")

@@ -1,4 +1,4 @@
-"""What an app is configured with: host.json, and app settings from the environment.
+"""The configuration of an app: host.json, and app settings from the environment.
 
 Sources: "host.json reference for Azure Functions 2.x and later", "App settings reference for Azure
 Functions".
@@ -19,11 +19,11 @@ _PLACEHOLDER = re.compile(r"%([^%]+)%")
 
 
 class StartError(Exception):
-    """The host cannot start, or refuses to. The message is the one line to show."""
+    """The host cannot start. The message is the one line to print."""
 
 
 class MessageEncoding(StrEnum):
-    """How the Storage extension reads the text of a queue message."""
+    """How the Storage extension decodes the text of a queue message."""
 
     BASE64 = "base64"
     NONE = "none"
@@ -43,7 +43,7 @@ class QueueOptions:
 
 @dataclass(frozen=True, slots=True)
 class HostConfiguration:
-    """host.json. `function_timeout` None means that a function may run for ever."""
+    """host.json. `function_timeout` None: no limit."""
 
     function_timeout: timedelta | None = timedelta(minutes=30)
     route_prefix: str = "api"
@@ -51,7 +51,7 @@ class HostConfiguration:
 
 
 class AppSettings(Mapping[str, str]):
-    """App settings by name; as in .NET's configuration, the case of a name does not matter."""
+    """App settings by name. As in .NET's configuration, names are case-insensitive."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = {name.lower(): value for name, value in values.items()}
@@ -66,7 +66,7 @@ class AppSettings(Mapping[str, str]):
         return len(self._values)
 
     def expand(self, text: str, *, of: str) -> str:
-        """`text` with every `%NAME%` replaced by that setting. Raises StartError, which names `of`."""
+        """Return `text` with every `%NAME%` replaced by that setting. Raises StartError, which names `of`."""
 
         def value(match: re.Match[str]) -> str:
             found = self.get(match[1])
@@ -77,13 +77,13 @@ class AppSettings(Mapping[str, str]):
         return _PLACEHOLDER.sub(value, text)
 
     def is_disabled(self, function: str) -> bool:
-        """Whether AzureWebJobs.<function>.Disabled is on (with underscores where a dot cannot be)."""
+        """Return whether AzureWebJobs.<function>.Disabled is on (or the same name with underscores)."""
         names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")
         return any(self.get(name, "").lower() in ("true", "1") for name in names)
 
 
 def read_host_json(folder: Path) -> HostConfiguration:
-    """The host.json of the app in `folder`. Raises StartError: no file, bad JSON, or anything unsupported."""
+    """Read host.json in `folder`. Raises StartError: no file, invalid JSON, or an unsupported option."""
     try:
         document = json.loads((folder / "host.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -97,7 +97,7 @@ def read_host_json(folder: Path) -> HostConfiguration:
         bundle = _section(root["extensionBundle"], "extensionBundle", "id", "version")
         if bundle.get("id") != _BUNDLE:
             raise StartError(f"host.json: extensionBundle.id must be {_BUNDLE}")
-    # Telemetry has nowhere to go on this machine, so its sampling is accepted and has no effect.
+    # Accepted without effect: the host itself sends no telemetry.
     _section(root.get("logging", {}), "logging", "applicationInsights")
     extensions = _section(root.get("extensions", {}), "extensions", "http", "queues")
     http = _section(extensions.get("http", {}), "extensions.http", "routePrefix")
@@ -165,7 +165,7 @@ def _integer(value: object, name: str, smallest: int, largest: int) -> int:
 
 
 def _time_span(value: object, name: str) -> timedelta:
-    """A .NET TimeSpan, `[days.]hours:minutes:seconds[.fraction]`."""
+    """Parse a .NET TimeSpan, `[days.]hours:minutes:seconds[.fraction]`."""
     match = _TIME_SPAN.fullmatch(_text(value, name))
     if match is None:
         raise StartError(f"host.json: {name} must be a time span like 00:05:00")

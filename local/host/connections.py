@@ -1,7 +1,7 @@
-"""Storage connections of bindings, and the clients made from them.
+"""Storage connections of bindings, and their clients.
 
-Source: "Azure Functions developer guide", section "Connections". A connection is either an app setting that
-holds a connection string, or `<NAME>__queueServiceUri` and `__blobServiceUri` with
+Source: "Azure Functions developer guide", section "Connections". A connection is either an app setting with a
+connection string, or `<NAME>__queueServiceUri` and `__blobServiceUri` with
 `__credential=managedidentity` and an optional `__clientId`.
 """
 
@@ -16,7 +16,7 @@ from local.host.configuration import AppSettings, StartError
 
 DEFAULT_CONNECTION = "AzureWebJobsStorage"
 
-# The storage SDK's own retries begin after 15 s. These are close to the .NET client's, which the host uses.
+# The retries of the storage SDK begin after 15 s. These are close to those of the .NET client, which the host uses.
 _CLIENT_OPTIONS: dict[str, Any] = {
     "retry_total": 3,
     "initial_backoff": 1,
@@ -31,7 +31,7 @@ _PARTS = ("queueserviceuri", "blobserviceuri", "tableserviceuri", "serviceuri", 
 
 @dataclass(frozen=True, slots=True)
 class StorageConnection:
-    """Where a connection leads: by `connection_string`, or by the URI of each service that it reaches."""
+    """A connection: a `connection_string`, or the URI of each service."""
 
     name: str
     connection_string: str | None = field(default=None, repr=False)
@@ -41,9 +41,9 @@ class StorageConnection:
 
 
 def storage_connection(settings: AppSettings, name: str) -> StorageConnection | None:
-    """The connection `name` (empty: AzureWebJobsStorage), or None if no app setting makes it.
+    """Return the connection `name` (empty: AzureWebJobsStorage); None if no app setting defines it.
 
-    Raises StartError for a form of connection that this host does not have.
+    Raises StartError for a form of connection that this host does not support.
     """
     name = name or DEFAULT_CONNECTION
     # The WebJobs SDK tries the name with its prefix first: "Storage" finds AzureWebJobsStorage.
@@ -72,7 +72,7 @@ def _identity_based(name: str, parts: dict[str, str]) -> StorageConnection:
 
 
 class StorageClients:
-    """Makes clients; they share one credential an identity, and one pool of connections a service."""
+    """Creates clients, which share a credential per identity and a connection pool per service."""
 
     def __init__(self) -> None:
         self._credentials: dict[str | None, ManagedIdentityCredential] = {}
@@ -80,7 +80,7 @@ class StorageClients:
         self._blob_services: dict[str, BlobServiceClient] = {}
 
     def queue(self, connection: StorageConnection, name: str) -> QueueClient:
-        """Raises StartError when the connection has no queue service, or its string is malformed."""
+        """Return a queue client. Raises StartError if the connection has no queue service or is malformed."""
         service = self._queue_services.get(connection.name)
         if service is None:
             service = self._service(QueueServiceClient, connection, connection.queue_uri, setting="queueServiceUri")
@@ -88,7 +88,7 @@ class StorageClients:
         return service.get_queue_client(name)
 
     def container(self, connection: StorageConnection, name: str) -> ContainerClient:
-        """Raises StartError when the connection has no blob service, or its string is malformed."""
+        """Return a container client. Raises StartError if the connection has no blob service or is malformed."""
         service = self._blob_services.get(connection.name)
         if service is None:
             service = self._service(BlobServiceClient, connection, connection.blob_uri, setting="blobServiceUri")

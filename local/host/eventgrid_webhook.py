@@ -1,4 +1,4 @@
-"""`/runtime/webhooks/eventgrid`: where Event Grid delivers to functions with an Event Grid trigger.
+"""`/runtime/webhooks/eventgrid`: receives the deliveries of Event Grid for functions with an Event Grid trigger.
 
 Source: the Event Grid extension's webhook; "Receive events to an HTTP endpoint"; "CloudEvents validation"
 (HTTP 1.1 Web Hooks for Event Delivery, section 4).
@@ -26,7 +26,7 @@ _log = logging.getLogger("host")
 
 
 class EventGridWebhook:
-    """An ASGI app: 401 for a wrong key, 404 for no such function, 202 when every event was handled, or 500."""
+    """An ASGI app: 401 for a wrong key, 404 for an unknown function, 202 if every event was processed, or 500."""
 
     def __init__(self, functions: Sequence[Function], *, keys: Keys, invoker: Invoker) -> None:
         self._functions = {f.name.lower(): f for f in functions if isinstance(f.trigger, EventGridTrigger)}
@@ -59,11 +59,11 @@ class EventGridWebhook:
             code = data.get("validationCode") if isinstance(data, dict) else None
             if isinstance(code, str):
                 return JSONResponse({"validationResponse": code})
-        _log.warning("Event Grid sent '%s' something that is no event", function.name)
+        _log.warning("Event Grid sent a body without events to '%s'", function.name)
         return Response(status_code=400)
 
     async def _deliver(self, function: Function, events: list[dict[str, Any]]) -> Response:
-        """One invocation an event, all at once; one that fails fails the whole delivery."""
+        """Invoke the function per event, concurrently. If one invocation fails, the whole delivery fails."""
         outcomes = await asyncio.gather(
             *(self._invoker.invoke(function, Datum(json.dumps(event), "json")) for event in events)
         )
@@ -71,7 +71,7 @@ class EventGridWebhook:
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:
-    """The events of an array (Event Grid schema) or a single one (CloudEvents); empty if it is neither."""
+    """Return the events of an array (Event Grid schema) or the single event (CloudEvents); empty if neither."""
     try:
         document = json_text.parse(body, any_text=True)
     except json_text.InvalidJson:

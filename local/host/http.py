@@ -1,7 +1,7 @@
-"""HTTP triggers: routing, keys, and the way of a request into a function and of its answer back.
+"""HTTP triggers: routing, keys, the conversion of requests and responses.
 
-Two things are as the Azure Functions host does them, and not as one would expect: a method that a function does
-not take is 404 (Azure/azure-functions-host#10098), and empty header or query values do not reach the worker.
+Two details of the Azure Functions host are unexpected: a method that a function does not accept is 404
+(Azure/azure-functions-host#10098), and empty header or query values do not reach the worker.
 """
 
 import hmac
@@ -21,25 +21,25 @@ from local.host.app_loader import AuthLevel, Function, HttpTrigger
 from local.host.configuration import StartError
 from local.host.invocation import Invoker
 
-# App Service sets these itself after it has authenticated a caller; from outside they are a forgery.
+# App Service sets these after it has authenticated a caller; from outside they are forged.
 _PRINCIPAL_HEADERS = "x-ms-client-principal"
 _RESERVED_PREFIXES = ("admin", "runtime")
-# Starlette computes the first; the server decides on the second.
+# Starlette computes the first, the server sets the second.
 _MESSAGE_HEADERS = ("content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The host's keys. A key that is None or empty opens nothing."""
+    """The keys of the host. A key that is None or empty authorizes nothing."""
 
     system: str | None = field(default=None, repr=False)
     function: str | None = field(default=None, repr=False)
     master: str | None = field(default=None, repr=False)
 
     def open(self, request: Request, *keys: str | None) -> bool:
-        """Whether `request`'s key (`x-functions-key`, else `?code=`) is the master key or one of `keys`."""
+        """Return whether the key of the request (`x-functions-key`, else `?code=`) is the master key or in `keys`."""
         given = request.headers.get("x-functions-key") or request.query_params.get("code") or ""
-        # No short cut: the time must not tell which key came close.
+        # Compares all keys, so that the time reveals nothing.
         return any([_same(given, key) for key in (self.master, *keys)])  # noqa: C419
 
 
@@ -55,7 +55,7 @@ class _Endpoint:
 
 
 class HttpTriggers:
-    """The ASGI app for everything but the extensions' webhooks (`webhooks`, by lower-case path)."""
+    """The ASGI app of HTTP triggers, and of the webhooks of extensions (`webhooks`, by lower-case path)."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class HttpTriggers:
         invoker: Invoker,
         webhooks: dict[str, ASGIApp],
     ) -> None:
-        """Raises StartError for a route that this host cannot serve."""
+        """Raises StartError for a route that this host does not support."""
         self._keys = keys
         self._invoker = invoker
         self._webhooks = webhooks
@@ -75,7 +75,7 @@ class HttpTriggers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         webhook = self._webhooks.get(scope["path"].lower())
-        with suppress(ClientDisconnect):  # gone before its request was complete: there is nobody to answer
+        with suppress(ClientDisconnect):  # the client disconnected before the request was complete
             if webhook is not None:
                 await webhook(scope, receive, send)
                 return
@@ -116,7 +116,7 @@ def _endpoint(function: Function, prefix: str) -> _Endpoint | None:
 
 
 async def _request_datum(request: Request, parameters: dict[str, str]) -> Datum:
-    """The request as the worker's RpcHttp: names in lower case, several values joined with a comma."""
+    """Return the request as the worker's RpcHttp: lower-case names, several values joined with a comma."""
     headers: dict[str, list[str]] = {}
     for name, value in request.headers.items():
         if not name.startswith(_PRINCIPAL_HEADERS):
@@ -138,7 +138,7 @@ async def _request_datum(request: Request, parameters: dict[str, str]) -> Datum:
 
 
 def _url(request: Request) -> str:
-    """The URL with its path as it was sent; Starlette's own has it decoded."""
+    """Return the URL with its path as sent; Starlette's is decoded."""
     path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
     return f"{request.url.scheme}://{request.url.netloc}{path}{f'?{query}' if query else ''}"

@@ -1,4 +1,4 @@
-"""One function, called once, on Microsoft's worker: its time-out, its outcome, its two lines in the log."""
+"""Invocations of functions on Microsoft's worker: timeout, outcome, and two log lines each."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ _WORKER_LOGGER = "azure.functions"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an invocation ended. `value` is what the function returned, None if nothing or if it failed."""
+    """How an invocation ended. `value` is the return value; None if there is none or it failed."""
 
     succeeded: bool
     value: Datum | None = None
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Failure:
-    """Where the worker's own log record of a failed invocation leaves the exception."""
+    """Receives the exception of a failed invocation from the log record of the worker."""
 
     error: BaseException | None = None
 
@@ -38,9 +38,9 @@ _failure: ContextVar[_Failure | None] = ContextVar("failure", default=None)
 
 
 class _WorkerLog(logging.Filter):
-    """Keeps the worker quiet below WARNING, and takes the exception out of its report of a failure.
+    """A log filter: drops records of the worker below WARNING, and takes the exception from its report of a failure.
 
-    That report quotes the exception's text, which may quote an event; `Invoker` logs type and place instead.
+    That report quotes the text of the exception, which may quote an event. `Invoker` logs type and location instead.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -52,13 +52,13 @@ class _WorkerLog(logging.Filter):
 
 
 def quiet_worker() -> None:
-    """Install the filter on the worker's logger; call it before an app is loaded."""
+    """Install the filter on the logger of the worker. Call it before an app is loaded."""
     logging.getLogger(_WORKER_LOGGER).addFilter(_WorkerLog())
 
 
 @dataclass(slots=True)
 class Invoker:
-    """Runs functions on this event loop. An invocation ends in its own time, whoever stops waiting for it."""
+    """Runs functions on this event loop. An invocation continues if its caller is canceled."""
 
     timeout: timedelta | None
     _running: set[asyncio.Task[Outcome]] = field(default_factory=set)
@@ -66,14 +66,14 @@ class Invoker:
     async def invoke(
         self, function: Function, payload: Datum, metadata: Mapping[str, Datum] | None = None
     ) -> Outcome:
-        """Call `function` with `payload`; never raises for what the function does."""
+        """Call `function` with `payload`. Exceptions of the function are part of the outcome."""
         task = asyncio.create_task(self._invoke(function, payload, metadata or {}))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Return when nothing runs any more."""
+        """Wait until no invocation is running."""
         while self._running:
             await asyncio.wait(self._running)
 
@@ -98,7 +98,7 @@ class Invoker:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            failure.error = cancelled  # the function itself was cancelled by something that it awaited
+            failure.error = cancelled  # the function itself was canceled by something that it awaited
         milliseconds = round((time.monotonic() - started) * 1000)
         if succeeded:
             _log.info("Executed '%s' (Succeeded, Id=%s, Duration=%dms)", name, invocation_id, milliseconds)
@@ -115,7 +115,7 @@ class Invoker:
 
 
 def _describe(error: BaseException | None) -> str:
-    """Type and place of an exception and of those behind it; never their texts."""
+    """Return type and location of an exception and its causes, without their texts."""
     parts = []
     seen = set()
     while error is not None and id(error) not in seen:

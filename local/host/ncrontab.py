@@ -1,8 +1,8 @@
 """NCRONTAB: `{second} {minute} {hour} {day} {month} {day of week}`, in UTC.
 
 Source: "Timer trigger for Azure Functions", section "NCRONTAB expressions", and the library atifaziz/NCrontab:
-`*`, numbers, ranges, lists and steps; names of months and days; 0 is Sunday; unlike cron's, a day must fit both
-day fields.
+`*`, numbers, ranges, lists and steps; names of months and days; 0 is Sunday; unlike in cron, a day must match
+both day fields.
 """
 
 import re
@@ -20,7 +20,7 @@ _FIELDS = (
     ("day of week", 0, 6, _DAYS),
 )
 _ITEM = re.compile(r"(?:(?P<all>\*)|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
-_LONGEST_GAP_DAYS = 40 * 366  # a 29 February on a given day of the week comes back within 40 years
+_LONGEST_GAP_DAYS = 40 * 366  # February 29 on a given day of the week recurs within 40 years
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Schedule:
     days_of_week: frozenset[int]
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first occurrence later than `moment` (aware). Raises ValueError if there is none."""
+        """Return the first occurrence after `moment` (aware). Raises ValueError if there is none."""
         start = moment.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
         for offset in range(_LONGEST_GAP_DAYS):
             date = start.date() + timedelta(days=offset)
@@ -83,7 +83,7 @@ def _parse_field(text: str, name: str, least: int, most: int, names: tuple[str, 
     for item in text.split(","):
         match = _ITEM.fullmatch(item)
         if match is None:
-            raise ValueError(f"'{item}' is no {name}")
+            raise ValueError(f"'{item}' is not a valid {name}")
         if match["all"]:
             first, last = least, most
         else:
@@ -92,7 +92,7 @@ def _parse_field(text: str, name: str, least: int, most: int, names: tuple[str, 
             last = _number(match["last"], name, least, names) if match["last"] else most if match["step"] else first
         step = int(match["step"] or 1)
         if not least <= first <= last <= most or step == 0:
-            raise ValueError(f"'{item}' is no {name}")
+            raise ValueError(f"'{item}' is not a valid {name}")
         values.update(range(first, last + 1, step))
     return values
 
@@ -104,4 +104,4 @@ def _number(text: str, name: str, least: int, names: tuple[str, ...]) -> int:
         for index, full in enumerate(names):
             if text[:3].upper() == full:
                 return index + least
-    raise ValueError(f"'{text}' is no {name}")
+    raise ValueError(f"'{text}' is not a valid {name}")

@@ -27,21 +27,21 @@ from local.host.waiting import pause
 _log = logging.getLogger("host")
 
 _SHORTEST_POLL = 0.1
-_LEASE_SECONDS = 600  # how long a message stays invisible while it is worked on; renewed at half time
+_LEASE_SECONDS = 600  # how long a message stays invisible during its invocation; renewed at half time
 _SHORTEST_RENEWAL = 0.5
 
 
 @dataclass(slots=True)
 class _Lease:
-    """Our hold on one message; both change when it is renewed."""
+    """The lease of a message. Both fields change when it is renewed."""
 
     pop_receipt: str
     ends: datetime
 
     def half(self, now: datetime) -> float:
-        """Seconds until half of what is left has passed.
+        """Return half of the remaining seconds.
 
-        Counted from the service's answer, not from what was asked: the local cloud shortens leases.
+        Uses the time in the response, not the requested one: the local cloud shortens leases.
         """
         return max(_SHORTEST_RENEWAL, (self.ends - now).total_seconds() / 2)
 
@@ -51,10 +51,9 @@ def _utc_now() -> datetime:
 
 
 class QueueListener:
-    """Feeds one function from one queue.
+    """Polls one queue and invokes one function per message.
 
-    `idle` waits between two looks at an empty queue (until stopped, so many seconds), and `now` tells the time, where
-    neither is to be real.
+    `idle` (stopping, seconds) waits between two polls of an empty queue, and `now` is the clock; tests replace both.
     """
 
     def __init__(
@@ -78,15 +77,15 @@ class QueueListener:
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Poll until `stopping` is set; return when the messages taken until then are dealt with."""
+        """Poll until `stopping` is set; return when the received messages are processed."""
         longest = self._options.max_polling_interval.total_seconds()
         idle = _SHORTEST_POLL
         while not stopping.is_set():
             messages = await self._receive()
-            self._working.update(asyncio.create_task(self._work_on(message)) for message in messages)
+            self._working.update(asyncio.create_task(self._process(message)) for message in messages)
             if messages:
                 idle = _SHORTEST_POLL
-                await self._until_room(stopping)
+                await self._wait_for_capacity(stopping)
             else:
                 await (self._idle or pause)(stopping, idle)
                 idle = min(idle * 2, longest)
@@ -100,13 +99,13 @@ class QueueListener:
             async for page in pages:
                 return [message async for message in page]
         except ResourceNotFoundError:
-            pass  # nobody has made the queue yet; the host does not either
+            pass  # the queue does not exist yet; the host does not create it either
         except AzureError as error:
             _log.warning("Polling queue '%s' failed: %s", self._queue.queue_name, _name(error))
         return []
 
-    async def _until_room(self, stopping: asyncio.Event) -> None:
-        """Return when few enough messages are being worked on to fetch the next batch."""
+    async def _wait_for_capacity(self, stopping: asyncio.Event) -> None:
+        """Wait until few enough messages are in process to receive the next batch."""
         stopped = asyncio.create_task(stopping.wait())
         try:
             while len(self._working) > self._options.new_batch_threshold and not stopping.is_set():
@@ -120,9 +119,9 @@ class QueueListener:
         finished = {task for task in self._working if task.done()}
         self._working -= finished
         for task in finished:
-            task.result()  # `_work_on` handles what a service does; anything else is a bug and ends the host
+            task.result()  # `_process` handles errors of services; anything else is a bug and ends the host
 
-    async def _work_on(self, message: QueueMessage) -> None:
+    async def _process(self, message: QueueMessage) -> None:
         lease = _Lease(pop_receipt=message.pop_receipt or "", ends=message.next_visible_on or self._now())
         attempts = message.dequeue_count or 0
         payload = _decode(message.content, self._options.message_encoding)
@@ -137,7 +136,7 @@ class QueueListener:
             try:
                 outcome = await self._invoker.invoke(self._function, payload, _metadata(message))
             finally:
-                done.set()  # not cancelled: a renewal under way changes the pop receipt that comes next
+                done.set()  # not canceled: a renewal in progress changes the pop receipt
                 await renewing
             if outcome.succeeded:
                 await self._queue.delete_message(message.id, lease.pop_receipt)
@@ -150,7 +149,7 @@ class QueueListener:
                     visibility_timeout=int(self._options.visibility_timeout.total_seconds()),
                 )
         except AzureError as error:
-            # The lease was lost, or the service is away: the message shows up again by itself.
+            # The lease was lost, or storage is unavailable: the message becomes visible again.
             _log.warning(
                 "Message %s of queue '%s' was not settled: %s",
                 message.id,
@@ -171,7 +170,7 @@ class QueueListener:
                 lease.ends = renewed.next_visible_on or lease.ends
 
     async def _to_poison(self, message: QueueMessage, lease: _Lease) -> None:
-        """Move the message, its text as it was stored, to `<queue>-poison`."""
+        """Move the message to `<queue>-poison`, with its text as stored."""
         _log.error(
             "Message %s goes to queue '%s' after %d of %d attempts",
             message.id,
@@ -182,14 +181,14 @@ class QueueListener:
         try:
             await self._poison_queue.send_message(message.content)
         except ResourceNotFoundError:
-            with suppress(ResourceExistsError):  # another message, or another host, was faster
+            with suppress(ResourceExistsError):  # created meanwhile, for another message or by another host
                 await self._poison_queue.create_queue()
             await self._poison_queue.send_message(message.content)
         await self._queue.delete_message(message.id, lease.pop_receipt)
 
 
 def _decode(text: str, encoding: MessageEncoding) -> Datum | None:
-    """The message as the worker takes it; None if it is not what host.json says it is."""
+    """Return the message for the worker; None if it is not encoded as host.json says."""
     if encoding is MessageEncoding.NONE:
         return Datum(text, "string")
     try:
@@ -220,7 +219,7 @@ def _metadata(message: QueueMessage) -> Mapping[str, Datum]:
 
 
 def _name(error: AzureError) -> str:
-    """What went wrong, without the exception's text: it may quote a URL or a message."""
+    """Return type and code of an error, without its text, which may quote a URL or a message."""
     code = getattr(error, "error_code", None)
     if isinstance(error, HttpResponseError):
         return f"{type(error).__name__} {error.status_code} {getattr(code, 'value', code) or ''}".rstrip()

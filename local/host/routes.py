@@ -1,4 +1,4 @@
-"""Route templates of HTTP triggers, as ASP.NET Core's routing reads and ranks them.
+"""Route templates of HTTP triggers, parsed and ranked as in ASP.NET Core.
 
 Source: "Routing in ASP.NET Core": route templates, constraints, and the order in which routes match. A segment is
 either a literal or one parameter; mixed segments and regular expressions are refused.
@@ -29,7 +29,7 @@ class _Segment:
 
     @property
     def rank(self) -> int:
-        """Which of two segments wins: literal, constrained parameter, parameter, catch-all."""
+        """The precedence of the segment: literal, constrained parameter, parameter, catch-all."""
         if self.literal is not None:
             return 0
         return (4 if self.catch_all else 2) - bool(self.constraints)
@@ -37,7 +37,7 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A parsed template. Sort by `rank` to find the route that ASP.NET Core would choose first."""
+    """A parsed template. Sorted by `rank`, the first match is the route that ASP.NET Core chooses."""
 
     segments: tuple[_Segment, ...]
 
@@ -46,10 +46,10 @@ class Route:
         return tuple(segment.rank for segment in self.segments)
 
     def match(self, raw_path: str) -> Mapping[str, str] | None:
-        """The parameters in `raw_path` (percent-encoded, leading slash), or None if it does not fit."""
+        """Return the parameters in `raw_path` (percent-encoded, leading slash); None if it does not match."""
         parts = [_decode(part) for part in raw_path.removeprefix("/").split("/")]
         if parts[-1] == "":
-            parts.pop()  # a slash at the end makes no difference
+            parts.pop()  # a trailing slash is ignored
         values: dict[str, str] = {}
         for index, segment in enumerate(self.segments):
             if segment.catch_all:
@@ -78,7 +78,7 @@ def parse(template: str, *, function: str) -> Route:
 
 
 def _decode(part: str) -> str:
-    # ASP.NET Core decodes a path but for an encoded slash, which would change its segments.
+    # ASP.NET Core decodes a path except an encoded slash, which would change the segments.
     return unquote(re.sub("%2f", "%252F", part, flags=re.IGNORECASE))
 
 

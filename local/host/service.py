@@ -1,4 +1,4 @@
-"""The host put together: one app's functions, each with the listener that its trigger asks for."""
+"""The host: the functions of one app, each with the listener of its trigger."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 
 
 class Host:
-    """Serves `functions`: `app` answers HTTP, `listen` runs queues and timers. Made in a running event loop."""
+    """Serves `functions`: `app` answers HTTP, `listen` runs queues and timers. Create it in a running event loop."""
 
     def __init__(
         self,
@@ -38,13 +38,13 @@ class Host:
         keys: Keys,
         folder: Path,
     ) -> None:
-        """Raises StartError for whatever a trigger asks for and this host, or its settings, cannot give."""
+        """Raises StartError for a trigger that this host does not support or that lacks a setting."""
         enabled = [function for function in functions if not settings.is_disabled(function.name)]
         for function in functions:
             _log.info("Function '%s' is %s", function.name, "enabled" if function in enabled else "disabled")
         self._configuration = configuration
         self._settings = settings
-        # Hosts of one app share their locks and timers' status by this id.
+        # Hosts of one app share locks and the status of timers by this id.
         self._host_id = settings.get(_HOST_ID_SETTING) or hashlib.sha256(str(folder).encode()).hexdigest()[:32]
         self._storage = StorageClients()
         self._invoker = Invoker(configuration.function_timeout)
@@ -65,11 +65,11 @@ class Host:
         )
 
     def listen(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
-        """One coroutine a listener; each ends after `stopping` is set and its work is done."""
+        """Return a coroutine per listener. Each ends after `stopping` is set and its work is done."""
         return [listener.run(stopping) for listener in self._listeners]
 
     async def drain(self) -> None:
-        """Return when no invocation runs any more."""
+        """Wait until no invocation is running."""
         await self._invoker.drain()
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""At most one host at a time runs a timer: a lease on a blob, as the WebJobs SDK's singleton listener has it.
+"""Locks for timers, which run on one host at a time: a blob lease, as in the WebJobs SDK's singleton listener.
 
 Source: Azure/azure-webjobs-sdk `SingletonManager`, and host.json's `singleton` section for the periods.
 """
@@ -14,21 +14,21 @@ _log = logging.getLogger("host")
 
 LEASE_SECONDS = 60  # listenerLockPeriod
 RENEWAL_SECONDS = LEASE_SECONDS / 2
-RECOVERY_SECONDS = 60  # listenerLockRecoveryPollingInterval: how often the others ask for it
+RECOVERY_SECONDS = 60  # listenerLockRecoveryPollingInterval: how often other hosts try
 
 
 class Lock(Protocol):
-    """Held by one host at a time."""
+    """A lock that one host holds at a time."""
 
     async def acquire(self) -> bool:
-        """Take the lock, or prolong it where it is held. False: another host has it, or storage is away."""
+        """Acquire or renew the lock. False: another host holds it, or storage is unavailable."""
 
     async def release(self) -> None:
-        """Let go of it, if held."""
+        """Release the lock, if held."""
 
 
 class Unshared:
-    """The lock of a host that has no storage to share one through."""
+    """The lock of a host without storage: always acquired."""
 
     async def acquire(self) -> bool:
         return True
@@ -38,7 +38,7 @@ class Unshared:
 
 
 class BlobLock:
-    """A lease on `blob` in `container`; makes both where they are missing."""
+    """A lease on `blob` in `container`. Creates both if they do not exist."""
 
     def __init__(self, container: ContainerClient, blob: str) -> None:
         self._container = container
@@ -56,7 +56,7 @@ class BlobLock:
         except AzureError as error:
             self._held = False
             if not (isinstance(error, HttpResponseError) and error.status_code == 409):
-                _log.warning("Lock '%s' is not to be had: %s", self._blob.blob_name, type(error).__name__)
+                _log.warning("Lock '%s' was not acquired: %s", self._blob.blob_name, type(error).__name__)
         return self._held
 
     async def release(self) -> None:
@@ -73,7 +73,7 @@ class BlobLock:
             await self._lease.acquire(LEASE_SECONDS)
         except ResourceNotFoundError:
             await ensure_container(self._container)
-            with suppress(ResourceExistsError):  # another host was faster
+            with suppress(ResourceExistsError):  # created meanwhile by another host
                 await self._blob.upload_blob(b"")
             await self._lease.acquire(LEASE_SECONDS)
 

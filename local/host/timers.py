@@ -1,4 +1,4 @@
-"""Timer triggers: NCRONTAB schedules, one host at a time, and a run that was missed is made up for.
+"""Timer triggers: NCRONTAB schedules, one host at a time, with a late run for a missed one.
 
 Source: "Timer trigger for Azure Functions", and TimerListener and ScheduleMonitor in
 Azure/azure-webjobs-sdk-extensions.
@@ -24,12 +24,12 @@ from local.host.waiting import pause
 
 _log = logging.getLogger("host")
 
-_SHORTEST_MONITORED = timedelta(minutes=1)  # the extension keeps no status of schedules that are denser
+_SHORTEST_MONITORED = timedelta(minutes=1)  # the extension keeps no status for denser schedules
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """When the timer ran last (None: never), will run next, and when that was written."""
+    """The last run of a timer (None: never), its next run, and when this was written."""
 
     last: datetime | None
     next: datetime
@@ -37,7 +37,7 @@ class Status:
 
 
 class Monitor(Protocol):
-    """Remembers a timer's status across restarts."""
+    """Stores the status of a timer across restarts."""
 
     async def read(self) -> Status | None: ...
 
@@ -45,17 +45,17 @@ class Monitor(Protocol):
 
 
 class NoMonitor:
-    """For a schedule that is too dense to be made up for, or a host that has no storage."""
+    """Stores nothing: for a dense schedule, or a host without storage."""
 
     async def read(self) -> Status | None:
         return None
 
-    async def write(self, status: Status) -> None:  # noqa: ARG002 - forgets it
+    async def write(self, status: Status) -> None:  # noqa: ARG002 - stores nothing
         return
 
 
 class BlobMonitor:
-    """Keeps the status in `blob` of `container`; a storage that is away is a status that is not known."""
+    """Stores the status in `blob` of `container`. If storage is unavailable, the status is unknown."""
 
     def __init__(self, container: ContainerClient, blob: str) -> None:
         self._container = container
@@ -73,7 +73,7 @@ class BlobMonitor:
         except ResourceNotFoundError:
             return None
         except (AzureError, ValueError, LookupError, TypeError) as error:
-            _log.warning("Timer status '%s' is not readable: %s", self._blob.blob_name, type(error).__name__)
+            _log.warning("Timer status '%s' cannot be read: %s", self._blob.blob_name, type(error).__name__)
             return None
 
     async def write(self, status: Status) -> None:
@@ -85,11 +85,11 @@ class BlobMonitor:
                 await ensure_container(self._container)
                 await self._blob.upload_blob(text, overwrite=True)
         except AzureError as error:
-            _log.warning("Timer status '%s' was not kept: %s", self._blob.blob_name, type(error).__name__)
+            _log.warning("Timer status '%s' was not stored: %s", self._blob.blob_name, type(error).__name__)
 
 
 def is_monitored(schedule: Schedule) -> bool:
-    """Whether the extension keeps a status for `schedule`: its occurrences are a minute apart or more."""
+    """Return whether the extension stores a status for `schedule`: at least a minute between occurrences."""
     first = schedule.next_after(datetime(2024, 1, 1, tzinfo=UTC))
     return schedule.next_after(first) - first >= _SHORTEST_MONITORED
 
@@ -99,7 +99,7 @@ def _utc_now() -> datetime:
 
 
 class TimerListener:
-    """Runs one function by its schedule while this host holds `lock`; runs never overlap."""
+    """Runs one function by its schedule while this host holds `lock`. Runs do not overlap."""
 
     def __init__(
         self,
@@ -121,20 +121,20 @@ class TimerListener:
         self._now = now
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Keep time until `stopping` is set."""
+        """Run the schedule until `stopping` is set."""
         run_now = self._run_on_startup
         try:
             while not stopping.is_set():
                 if await self._lock.acquire():
-                    await self._keep_time(stopping, run_now=run_now)
-                    run_now = False  # a lock that was lost and found again is no start
+                    await self._run_schedule(stopping, run_now=run_now)
+                    run_now = False  # acquiring a lost lock again is not a start
                 else:
                     await pause(stopping, RECOVERY_SECONDS)
         finally:
             await self._lock.release()
 
-    async def _keep_time(self, stopping: asyncio.Event, *, run_now: bool) -> None:
-        """Return when `stopping` is set or the lock is lost."""
+    async def _run_schedule(self, stopping: asyncio.Event, *, run_now: bool) -> None:
+        """Run the schedule until `stopping` is set or the lock is lost."""
         status = await self._monitor.read()
         if status is None:
             now = self._now()

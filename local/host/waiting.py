@@ -1,10 +1,10 @@
-"""Waiting for a moment, unless the host is told to stop first."""
+"""A pause that ends when the host stops."""
 
 import asyncio
 
 
 async def pause(stopping: asyncio.Event, seconds: float) -> bool:
-    """Wait `seconds`; return early, with True, once `stopping` is set."""
+    """Wait `seconds`. Return True early if `stopping` is set."""
     try:
         async with asyncio.timeout(seconds):
             await stopping.wait()

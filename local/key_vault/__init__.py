@@ -1,1 +1,1 @@
-"""A stand-in for Key Vault."""
+"""Stand-in for Key Vault: secrets and their versions."""

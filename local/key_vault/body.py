@@ -1,4 +1,4 @@
-"""What a request may say of a secret, checked as Key Vault checks it, and what the control port takes and shows.
+"""Bodies of requests about secrets, validated as in Key Vault; secrets in the control port.
 
 REST: "Key Vault - Set Secret", "Key Vault - Update Secret"; limits: "About Azure Key Vault secrets".
 """
@@ -17,18 +17,18 @@ _LARGEST_VALUE = 25 * 1024  # bytes
 _LONGEST_CONTENT_TYPE = 255
 _MOST_TAGS = 15
 _LONGEST_TAG = 512
-_LAST_SECOND = 253402300799  # of the year 9999
+_LAST_SECOND = 253402300799  # the end of the year 9999
 _ATTRIBUTES = frozenset({"enabled", "nbf", "exp"})
 
 
 class InvalidBody(ValueError):
-    """What is wrong with a body, in words that hold no part of a value."""
+    """The body is invalid. The message contains no part of a value."""
 
 
 def read_changes(body: object, *, with_value: bool) -> dict[str, Any]:
-    """What `body` sets, by the names of SecretVersion's fields. Raises InvalidBody.
+    """Return what `body` sets, by field of SecretVersion. Raises InvalidBody.
 
-    `with_value`: it makes a version, and has to say its value; otherwise it must not.
+    `with_value`: the body creates a version and must contain its value; otherwise it must not.
     """
     known = {"contentType", "attributes", "tags"} | ({"value"} if with_value else set())
     members = _object(body, known, "the body")
@@ -84,14 +84,14 @@ def _object(value: object, known: set[str] | frozenset[str], name: str) -> dict[
         raise InvalidBody(f"{name} must be an object")
     unknown = set(value) - known
     if unknown:
-        raise InvalidBody(f"Property {min(unknown)} of {name} is not known")
+        raise InvalidBody(f"Property {min(unknown)} of {name} is unknown")
     return value
 
 
 def create(vaults: dict[str, Vault], body: dict[str, Any]) -> dict[str, str]:
-    """Make a version of a secret for the control port; return its ids. Raises InvalidBody.
+    """Create a version of a secret for the control port; return its ids. Raises InvalidBody.
 
-    `body` is that of Set Secret, with "vault" and "name" beside.
+    `body` is the body of Set Secret with "vault" and "name" added.
     """
     members = dict(body)
     vault = vaults.get(str(members.pop("vault", next(iter(vaults), ""))))
@@ -106,7 +106,7 @@ def create(vaults: dict[str, Vault], body: dict[str, Any]) -> dict[str, str]:
 
 
 def state(vault: Vault) -> dict[str, Any]:
-    """What GET /state shows of a vault: its secrets' versions, the oldest first; values by their SHA-256 only."""
+    """Return the secrets of a vault for GET /state: versions, oldest first, with the SHA-256 of each value."""
     return {
         secret.name: [
             {

@@ -1,8 +1,8 @@
-"""Key Vault's secrets: the stand-in for every `*.vault.azure.net`.
+"""Key Vault secrets: the stand-in for every `*.vault.azure.net`.
 
 Get, set, update and list, as REST "Key Vault - Get Secret", "Set Secret", "Update Secret" and "Get Secret Versions"
-describe them; errors as in "Azure Key Vault REST API error codes". A request without a usable token is answered with
-the challenge that the SDKs wait for ("Authentication, requests and responses").
+describe them; errors as in "Azure Key Vault REST API error codes". A request without a valid token gets the
+challenge that the SDKs expect ("Authentication, requests and responses").
 """
 
 import uuid
@@ -43,7 +43,7 @@ _UNAUTHORIZED = {
 
 
 class KeyVaultError(Exception):
-    """An answer `{"error": {"code", "message"[, "innererror": {"code"}]}}` with a status of 400 or more."""
+    """An error response `{"error": {"code", "message"[, "innererror": {"code"}]}}`."""
 
     def __init__(self, status: int, code: str, message: str, *, inner: str | None = None) -> None:
         super().__init__(f"{status} {code}: {message}")
@@ -62,7 +62,7 @@ class _Call:
 
     @property
     def name(self) -> str:
-        """The secret's name. Raises KeyVaultError where it can't be one."""
+        """The name of the secret. Raises KeyVaultError if it is invalid."""
         name = str(self.request.path_params["name"])
         if not SECRET_NAME.fullmatch(name):
             raise _bad_parameter(f"The request URI contains an invalid name: {name}")
@@ -95,7 +95,7 @@ type _Handler = Callable[[_Call], Awaitable[Response]]
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """Every vault of `cloud`."""
+    """Return the app for every vault of `cloud`."""
 
     def route(method: str, path: str, action: str, handler: _Handler) -> Route:
         async def answer(request: Request) -> Response:
@@ -152,7 +152,7 @@ def _vault(cloud: Cloud, request: Request) -> Vault:
     host = request.headers.get("host", "").lower().removesuffix(":443")
     vault = cloud.vaults.get(host.removesuffix(SUFFIX))
     if vault is None:
-        # In Azure its name does not resolve. There is no way to say so behind a proxy; this is what a proxy says.
+        # In Azure its name does not resolve, for which a proxy answers 502.
         raise KeyVaultError(502, "UnknownHost", f"There is no key vault at {host}.")
     return vault
 
@@ -168,7 +168,7 @@ def _require_version(request: Request) -> None:
         )
     unknown = set(request.query_params) - {"api-version", "maxresults", "$skiptoken"}
     if unknown:
-        raise _bad_parameter(f"The query parameter {min(unknown)} is not known.")
+        raise _bad_parameter(f"The query parameter {min(unknown)} is unknown.")
 
 
 async def _get(call: _Call) -> Response:
@@ -191,7 +191,7 @@ async def _set(call: _Call) -> Response:
             inner="ObjectIsDeletedButRecoverable",
         )
     if known is not None and known.versions[-1].managed:
-        # Azure's words for it are not documented.
+        # Azure's message is not documented.
         raise KeyVaultError(403, "Forbidden", "Operation set is not allowed on a secret that a certificate manages.")
     changes = await _changes(call, with_value=True)
     made = SecretVersion(**changes)
@@ -208,7 +208,7 @@ async def _update(call: _Call) -> Response:
 
 
 async def _list_versions(call: _Call) -> Response:
-    """A page of versions in the order of their ids: that is not the order in which they were made."""
+    """List a page of versions, ordered by id, which is not the order of creation."""
     text = call.request.query_params.get("maxresults", str(_MOST_IN_A_PAGE))
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_IN_A_PAGE:
         raise _bad_parameter(f"maxresults must be from 1 to {_MOST_IN_A_PAGE}")
@@ -240,7 +240,7 @@ async def _changes(call: _Call, *, with_value: bool) -> dict[str, Any]:
 
 
 def _described(call: _Call, version: SecretVersion) -> dict[str, Any]:
-    """A SecretItem; with its value, a SecretBundle."""
+    """Return a SecretItem; together with the value it is a SecretBundle."""
     attributes: dict[str, Any] = {
         "enabled": version.enabled,
         "nbf": _seconds(version.not_before),

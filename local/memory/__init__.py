@@ -1,5 +1,5 @@
-"""Azure Storage in memory, and a way from the real SDK clients to it without a socket.
+"""Azure Storage in memory, and transports from the real SDK clients to it without sockets.
 
-For tests that run in one process, on a clock of their own. What it does is what Azure documents, as far as the
-product and the local functions host use it; one suite of tests is passed by it and by Azurite.
+For tests in one process with a simulated clock. It does what Azure documents, as far as the product and the local
+functions host use it. One test suite runs against it and against Azurite.
 """

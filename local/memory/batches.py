@@ -1,4 +1,4 @@
-"""Entity group transactions: a change set in multipart/mixed, read and answered.
+"""Entity group transactions: parses a change set in multipart/mixed, and renders the response.
 
 Source: REST, "Performing entity group transactions".
 """
@@ -17,19 +17,19 @@ _CHANGE_SET = re.compile(rb'Content-Type:\s*multipart/mixed;\s*boundary="?([^\s"
 
 
 def read(request: Request) -> list[Request]:
-    """Return the changes of a batch, in order. Raises ServiceError for one that can't be read."""
+    """Return the changes of a batch, in order. Raises ServiceError if the batch is invalid."""
     match = _CHANGE_SET.search(request.body)
     if match is None:
-        raise ServiceError(400, "InvalidInput", "The batch holds no change set.")
+        raise ServiceError(400, "InvalidInput", "The batch contains no change set.")
     body = request.body.replace(b"\r\n", b"\n")
     parts = body.split(b"--" + match[1])[1:-1]
     if not 0 < len(parts) <= _MOST:
-        raise ServiceError(400, "InvalidInput", f"A change set holds 1 to {_MOST} changes.")
+        raise ServiceError(400, "InvalidInput", f"A change set contains 1 to {_MOST} changes.")
     return [_change(part, request) for part in parts]
 
 
 def _change(part: bytes, outer: Request) -> Request:
-    """Read one part: its own header, and in its body an HTTP request."""
+    """Parse a part: a header, and an HTTP request as its body."""
     _, _, http = part.lstrip(b"\n").partition(b"\n\n")
     head, _, body = http.partition(b"\n\n")
     first, *lines = head.decode().split("\n")
@@ -39,8 +39,8 @@ def _change(part: bytes, outer: Request) -> Request:
     return Request(method, outer.host, parts.path, parts.query, headers, body.strip())
 
 
-def written(answers: Iterable[Answer]) -> Answer:
-    """Return the answer to a batch."""
+def render(answers: Iterable[Answer]) -> Answer:
+    """Return the response to a batch."""
     inner, outer = f"changesetresponse_{_BOUNDARY}", f"batchresponse_{_BOUNDARY}"
     lines: list[str] = [f"--{outer}", f"Content-Type: multipart/mixed; boundary={inner}", ""]
     for number, answer in enumerate(answers):

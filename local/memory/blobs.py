@@ -1,4 +1,4 @@
-"""The blob service in memory: containers and small block blobs, as dead letters and the functions host need them.
+"""The blob service in memory: containers and small block blobs, for dead letters and the functions host.
 
 Source: REST, "Put Blob", "Get Blob", "List Blobs", "Delete Blob", "Lease Blob", "Blob service error codes".
 """
@@ -19,7 +19,7 @@ from local.memory.exchange import Answer, Request
 
 @dataclass(slots=True)
 class Blob:
-    """A blob with its lease, if it has one."""
+    """A blob, perhaps with a lease."""
 
     content: bytes = field(repr=False)
     content_type: str
@@ -27,7 +27,7 @@ class Blob:
     modified: datetime
     metadata: dict[str, str]
     lease: str | None = None
-    leased_until: datetime | None = None  # None: for ever, where there is a lease
+    leased_until: datetime | None = None  # None with a lease: infinite
 
 
 class Blobs:
@@ -39,7 +39,7 @@ class Blobs:
         self.containers: dict[str, dict[str, Blob]] = {}
 
     def create(self, name: str) -> None:
-        """Make a container, where it is not there."""
+        """Create a container if it does not exist."""
         self.containers.setdefault(name, {})
 
     def answer(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""What ARM sees, and makes, of the data that is kept in memory: `local.tenant.model.Tables`."""
+"""The data plane in memory for ARM: implements `local.tenant.model.Tables`."""
 
 from local.memory.storage import MemoryStorage
 
@@ -21,5 +21,5 @@ class MemoryDataPlane:
         self._storage.tables(account).tables.pop(name, None)
 
     async def containers(self, account: str) -> dict[str, str]:
-        """Return how public each container is: in memory, none is."""
+        """Return the public access level of each container: always "None" in memory."""
         return dict.fromkeys(self._storage.blobs(account).containers, "None")

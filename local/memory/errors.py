@@ -1,4 +1,4 @@
-"""Errors of the storage services, in the shape of each ("Status and error codes", REST of Azure Storage)."""
+"""Errors of the storage services in their own shapes ("Status and error codes", REST of Azure Storage)."""
 
 import json
 import uuid
@@ -8,7 +8,7 @@ from local.memory.exchange import Answer
 
 
 class ServiceError(Exception):
-    """A request that a service refuses, with its status and code."""
+    """The service refuses a request, with a status and a code."""
 
     def __init__(self, status: int, code: str, message: str = "") -> None:
         super().__init__(code)
@@ -17,7 +17,7 @@ class ServiceError(Exception):
         self.message = message or f"The request was refused: {code}."
 
     def answer(self, service: str) -> Answer:
-        """The answer of `service`: the table service says its code in the body alone."""
+        """Return the response of `service`. The table service has the code only in the body."""
         request_id = str(uuid.uuid4())
         message = f"{self.message}\nRequestId:{request_id}"
         if service == "table":
@@ -33,5 +33,5 @@ class ServiceError(Exception):
 
 
 def not_modeled(what: str) -> ServiceError:
-    """Return the error for a use that this model does not know, so that it is seen."""
-    return ServiceError(501, "NotImplemented", f"The storage in memory does not know {what}.")
+    """Return the error for an operation that is not implemented, so that its use is noticed."""
+    return ServiceError(501, "NotImplemented", f"The storage in memory does not support {what}.")

@@ -1,4 +1,4 @@
-"""One request and its answer, on their way inside one process."""
+"""A request and its response inside one process."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,14 +27,14 @@ class Request:
 
     @property
     def line(self) -> str:
-        """What faults are matched with: "METHOD https://host/path?query", percent-decoded."""
+        """The line that faults match: "METHOD https://host/path?query", percent-decoded."""
         query = f"?{self.query}" if self.query else ""
         return f"{self.method} https://{self.host}{unquote(self.path + query)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered."""
+    """The response to a request."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Answer:
 
 
 type Service = Callable[[Request], Awaitable[Answer]]
-"""Whatever answers requests."""
+"""Answers requests."""
 
 
 def asgi(app: ASGIApp) -> Service:

@@ -1,4 +1,4 @@
-"""Filters of the table service: parsed into a test on an entity.
+"""Filters of the table service, parsed into predicates on an entity.
 
 Source: "Querying tables and entities" and "Supported comparison operators" (REST, Table service).
 """
@@ -30,7 +30,7 @@ _COMPARISONS = {
 
 
 def parse(text: str) -> Test:
-    """Return the test that `text` describes. Raises ServiceError 400 InvalidInput."""
+    """Return the predicate of a filter. Raises ServiceError 400 InvalidInput."""
     tokens = _tokens(text)
     test, rest = _either(tokens)
     if rest:
@@ -39,14 +39,14 @@ def parse(text: str) -> Test:
 
 
 def moment(text: str) -> datetime:
-    """Return an Edm.DateTime; what is beyond microseconds is cut."""
+    """Parse an Edm.DateTime, cut to microseconds."""
     cut = re.sub(r"(\.\d{6})\d+", r"\1", text)
     parsed = datetime.fromisoformat(cut)
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def partition_of(text: str) -> str | None:
-    """Return the partition that a filter is confined to, None where it is not."""
+    """Return the only partition that a filter can match; None if there can be several."""
     match = re.match(r"\(?PartitionKey eq '((?:[^']|'')*)'\)?(?: and |$)", text)
     return match[1].replace("''", "'") if match and " or " not in text else None
 
@@ -111,7 +111,7 @@ def _compared(name: str, compare: Callable[[Any, Any], bool], value: Any) -> Tes
     def test(entity: Mapping[str, Any]) -> bool:
         held = entity.get(name)
         if held is None:
-            return False  # an entity without the property is in no result
+            return False  # no comparison matches a missing property
         if isinstance(value, datetime):
             held = moment(held)
         return type(held) is type(value) and compare(held, value)

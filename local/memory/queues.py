@@ -25,7 +25,7 @@ _FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class QueuedMessage:
-    """A message. `text` is as it was put: the clients encode it."""
+    """A message. `text` is as sent: the clients encode it."""
 
     id: str
     text: str = field(repr=False)
@@ -44,11 +44,11 @@ class Queues:
         self.queues: dict[str, list[QueuedMessage]] = {}
 
     def create(self, name: str) -> None:
-        """Make a queue, where it is not there."""
+        """Create a queue if it does not exist."""
         self.queues.setdefault(name, [])
 
     def next_visible(self, name: str) -> datetime | None:
-        """Return when the next message of a queue can be got, None where it holds none."""
+        """Return when the next message of a queue becomes visible; None if the queue is empty."""
         return min((message.visible_at for message in self.queues.get(name, ())), default=None)
 
     def answer(self, request: Request) -> Answer:
@@ -150,7 +150,7 @@ def _receipt() -> str:
 
 
 def _text(body: bytes) -> str:
-    return ET.fromstring(body).findtext("MessageText") or ""  # of the test's own client
+    return ET.fromstring(body).findtext("MessageText") or ""  # from the client of a test
 
 
 def _time(moment: datetime) -> str:

@@ -1,7 +1,7 @@
-"""The storage hosts in memory: who may use what, and the services behind.
+"""The storage hosts in memory: access, and dispatch to the services.
 
-Access is decided by the same rooms as in front of Azurite (`storage_access`, `storage_sas`, `shared_key`); the data
-of each account is kept here.
+Access is checked by the same modules as in front of Azurite (`storage.access`, `storage.sas`, `storage.shared_key`).
+The data of each account is kept here.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from local.tenant.model import Account, Cloud
 
 
 class MemoryStorage:
-    """Answers for every storage host of `cloud`'s accounts; `now` tells the time."""
+    """Serves every storage host of the accounts of `cloud`; `now` is the clock."""
 
     def __init__(self, cloud: Cloud, entra: Entra, *, now: Callable[[], datetime]) -> None:
         self._cloud = cloud
@@ -35,15 +35,15 @@ class MemoryStorage:
         self._blobs: dict[str, Blobs] = {}
 
     def tables(self, account: str) -> Tables:
-        """The tables of an account."""
+        """Return the tables of an account."""
         return self._tables.setdefault(account, Tables(self._now))
 
     def queues(self, account: str) -> Queues:
-        """The queues of an account."""
+        """Return the queues of an account."""
         return self._queues.setdefault(account, Queues(self._now))
 
     def blobs(self, account: str) -> Blobs:
-        """The containers of an account."""
+        """Return the containers of an account."""
         return self._blobs.setdefault(account, Blobs(self._now))
 
     async def __call__(self, request: Request) -> Answer:
@@ -74,15 +74,17 @@ class MemoryStorage:
                 raise ServiceError(404, "ResourceNotFound", "The specified resource does not exist.")
 
     def _admit(self, request: Request, host: StorageHost, account: Account) -> None:
-        """Return if the request may go on. Raises Refusal."""
-        asked = StorageRequest(host, request.method, request.path, request.query, Headers(dict(request.headers)))
-        check(asked, account, self._entra)
-        match asked.credentials:
-            case Credentials.SHARED_KEY if key_of(asked, account) is None:
-                raise unauthenticated(asked)
+        """Return if the request is authorized. Raises Refusal."""
+        storage_request = StorageRequest(
+            host, request.method, request.path, request.query, Headers(dict(request.headers))
+        )
+        check(storage_request, account, self._entra)
+        match storage_request.credentials:
+            case Credentials.SHARED_KEY if key_of(storage_request, account) is None:
+                raise unauthenticated(storage_request)
             case Credentials.NONE:
-                raise unauthenticated(asked)
+                raise unauthenticated(storage_request)
             case Credentials.ACCOUNT_SAS | Credentials.SERVICE_SAS:
-                granted(asked, account)
+                granted(storage_request, account)
             case Credentials.DELEGATION_SAS:
                 raise Refusal("NotImplemented")

@@ -29,14 +29,14 @@ _KEYS = ("PartitionKey", "RowKey")
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """A row as it was written. `properties` holds the types that JSON does not tell as "<name>@odata.type"."""
+    """A row as written. `properties` has types that JSON lacks as "<name>@odata.type"."""
 
     properties: Mapping[str, Any]
     etag: str
     timestamp: str
 
     def document(self) -> dict[str, Any]:
-        """What a query answers of it."""
+        """Return the row as in the result of a query."""
         return {"odata.etag": self.etag, **self.properties, "Timestamp": self.timestamp}
 
 
@@ -74,7 +74,7 @@ class Tables:
         raise not_modeled(f"{request.method} on a table")
 
     def create(self, name: str) -> None:
-        """Make a table, where it is not there."""
+        """Create a table if it does not exist."""
         self.tables.setdefault(name, {})
 
     def _rows(self, name: str) -> Rows:
@@ -181,7 +181,7 @@ class Tables:
         return Answer(200, headers, json.dumps({"value": documents}).encode())
 
     def _batch(self, request: Request) -> Answer:
-        """Carry out a change set, all or nothing; the first that is refused is named by its number."""
+        """Execute a change set, all or nothing. The error has the number of the first refused change."""
         changes = batches.read(request)
         kept = {name: {p: dict(held) for p, held in rows.items()} for name, rows in self.tables.items()}
         answers: list[Answer] = []
@@ -193,8 +193,8 @@ class Tables:
             except ServiceError as error:
                 self.tables = kept
                 numbered = ServiceError(error.status, error.code, f"{number}:{error.message}")
-                return batches.written([numbered.answer("table")])
-        return batches.written(answers)
+                return batches.render([numbered.answer("table")])
+        return batches.render(answers)
 
 
 def _in_order(
@@ -227,7 +227,7 @@ def _key_of(change: Request) -> tuple[str, str]:
 
 
 def _require_one_partition(seen: set[tuple[str, str]], key: tuple[str, str]) -> None:
-    """Note a change's keys. Raises ServiceError for a row that is changed twice, or one of another partition."""
+    """Add the keys of a change. Raises ServiceError for a row that occurs twice, or another partition."""
     if key in seen:
         raise ServiceError(400, "InvalidDuplicateRow", "A row may be in a batch once.")
     if seen and key[0] != next(iter(seen))[0]:
@@ -236,7 +236,7 @@ def _require_one_partition(seen: set[tuple[str, str]], key: tuple[str, str]) -> 
 
 
 def _encoded(key: str) -> str:
-    """A key in a continuation token, which is opaque to clients."""
+    """Return a key for a continuation token, which is opaque to clients."""
     return f"1!{key.encode().hex()}"
 
 

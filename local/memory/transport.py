@@ -1,7 +1,7 @@
-"""From the real SDK clients to a `Service` without a socket: a transport for azure-core, and one for httpx.
+"""Transports from the real SDK clients to a `Service` without sockets: for azure-core and for httpx.
 
-A service that has something go wrong raises `Refused` (no connection), or `Lost` (the connection broke); each
-transport turns that into what its clients get from a network.
+A service raises `Refused` (no connection) or `Lost` (the connection broke) to simulate failures; each transport turns
+them into the errors that its clients get from a network.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ _KEY = ConnectionKey("", 443, True, True, None, None, None)
 
 
 class Refused(Exception):
-    """Nothing listens there: the request was not sent."""
+    """The connection is refused: the request was not sent."""
 
 
 class Lost(Exception):
-    """The connection broke before an answer came."""
+    """The connection broke before the response."""
 
 
 class _Body:
-    """Where a response's bytes come from; azure-core closes it."""
+    """The body of a response; azure-core closes it."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class _Response(AsyncHttpResponseImpl):
-    """An answer as the generated clients take it."""
+    """A response as the generated clients expect it."""
 
     def __init__(self, request: Any, answer: Answer) -> None:
         super().__init__(
@@ -56,12 +56,12 @@ class _Response(AsyncHttpResponseImpl):
         )
 
     def body(self) -> bytes:
-        """The whole body, which the reader of batches asks for."""
+        """Return the whole body, for the parser of batches."""
         return bytes(self.content)
 
 
 class _Streamed:
-    """A response's bytes, in one piece, with the attributes that the blob client looks at."""
+    """The bytes of a response in one piece, with the attributes that the blob client reads."""
 
     def __init__(self, pipeline: object, response: _Response, *, decompress: bool) -> None:  # noqa: ARG002
         body = response._internal_response.answer.body
@@ -79,7 +79,7 @@ class _Streamed:
 
 
 class InProcessTransport(AsyncHttpTransport[Any, Any]):
-    """azure-core's transport to `service`. Time-outs are those of the loop's clock."""
+    """azure-core's transport to `service`. Timeouts use the clock of the event loop."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -104,16 +104,16 @@ class InProcessTransport(AsyncHttpTransport[Any, Any]):
         return response
 
     async def open(self) -> None:
-        """There is nothing to open."""
+        """Do nothing: there is nothing to open."""
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
     async def __aenter__(self) -> "InProcessTransport":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 class InProcessHttpx(httpx.AsyncBaseTransport):
@@ -140,7 +140,7 @@ class InProcessHttpx(httpx.AsyncBaseTransport):
 
 
 def _content(request: Any) -> bytes:
-    """Return the body of a request of azure-core: text, bytes, JSON, or a stream that can be read."""
+    """Return the body of a request of azure-core: text, bytes, JSON, or a stream."""
     content = getattr(request, "content", None)
     if content is None:
         content = getattr(request, "data", None)
@@ -154,4 +154,4 @@ def _content(request: Any) -> bytes:
         return json.dumps(content).encode()
     if hasattr(content, "read"):
         return bytes(content.read())
-    raise TypeError(f"a body of type {type(content).__name__} is not known here")
+    raise TypeError(f"a body of type {type(content).__name__} is not supported")

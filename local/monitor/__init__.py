@@ -1,1 +1,1 @@
-"""Stand-ins for Log Analytics and Application Insights."""
+"""Stand-in for Azure Monitor: Log Analytics and Application Insights."""

@@ -1,7 +1,7 @@
-"""Application Insights' ingestion: takes telemetry items, and keeps those of traces.
+"""The ingestion endpoint of Application Insights: accepts telemetry items, and keeps those of traces.
 
-Items as in "Application Insights telemetry data model" and the Track API that the exporters use
-(POST /v2.1/track: `{"itemsReceived", "itemsAccepted", "errors"}`). Local authentication is off, as infra/ has it.
+Items are as in "Application Insights telemetry data model" and the Track API that the exporters use
+(POST /v2.1/track: `{"itemsReceived", "itemsAccepted", "errors"}`). Local authentication is disabled, as in infra/.
 """
 
 import gzip
@@ -23,24 +23,24 @@ _LONGEST_NAME = 1024
 
 
 def connection_string(host: str) -> str:
-    """What the app is given to send telemetry to `host`."""
+    """Return the connection string for telemetry to `host`."""
     return f"InstrumentationKey={INSTRUMENTATION_KEY};IngestionEndpoint=https://{host}/"
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """The ingestion endpoint over `cloud`."""
+    """Return the ingestion endpoint for `cloud`."""
 
     async def track(request: Request) -> Response:
         try:
             entra.authorize(request, audiences=(MONITOR,), right=PUBLISHER)
         except Unauthorized as error:
-            return _nothing_taken(401, str(error))
+            return _refuse_all(401, str(error))
         except Forbidden as error:
-            return _nothing_taken(403, str(error))
+            return _refuse_all(403, str(error))
         try:
             items = _items(request.headers.get("content-encoding", ""), await request.body())
         except (json_text.InvalidJson, gzip.BadGzipFile, ValueError) as error:
-            return _nothing_taken(400, str(error))
+            return _refuse_all(400, str(error))
         problems = [(n, problem) for n, item in enumerate(items) if (problem := _problem(item))]
         refused = {n for n, _ in problems}
         cloud.telemetry += [item for n, item in enumerate(items) if n not in refused and _is_of_a_trace(item)]
@@ -51,11 +51,11 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         }
         return JSONResponse(body, status_code=206 if problems else 200)
 
-    # Azure's connection strings end their endpoint with a slash, and the exporter puts another one behind it.
+    # Endpoints in Azure's connection strings end with a slash, and the exporter adds another one.
     return Starlette(routes=[Route(path, track, methods=["POST"]) for path in ("/v2.1/track", "//v2.1/track")])
 
 
-def _nothing_taken(status: int, message: str) -> Response:
+def _refuse_all(status: int, message: str) -> Response:
     errors = [{"index": 0, "statusCode": status, "message": message}]
     return JSONResponse({"itemsReceived": 1, "itemsAccepted": 0, "errors": errors}, status_code=status)
 
@@ -63,12 +63,12 @@ def _nothing_taken(status: int, message: str) -> Response:
 def _items(encoding: str, body: bytes) -> list[Any]:
     parsed = json_text.parse(gzip.decompress(body) if encoding == "gzip" else body)
     if not isinstance(parsed, list):
-        raise ValueError("the body must be an array of telemetry items")  # noqa: TRY004 -- what was sent, not a type of ours
+        raise ValueError("the body must be an array of telemetry items")  # noqa: TRY004 -- about what was sent
     return parsed
 
 
 def _problem(item: Any) -> str:
-    """Say what is wrong with an item; nothing where it is right."""
+    """Return what is wrong with an item; an empty text if it is valid."""
     if not isinstance(item, dict):
         return "an item must be an object"
     if item.get("iKey") != INSTRUMENTATION_KEY:

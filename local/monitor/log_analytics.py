@@ -1,7 +1,7 @@
-"""Log Analytics: answers the product's own few questions about storage logs from what the front really saw.
+"""Log Analytics: answers the product's queries of storage logs, from the requests that were actually made.
 
-POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). A
-query that is not one of those is refused as one with a syntax error: nothing here understands KQL.
+POST /v1{resource id}/query (learn.microsoft.com, "Azure Monitor Log Analytics API": resource-centric queries). Any
+other query is refused as a syntax error: this stand-in does not parse KQL.
 """
 
 import re
@@ -57,7 +57,7 @@ type _Table = tuple[list[tuple[str, str]], _Rows]
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """api.loganalytics.io over `cloud`."""
+    """Return api.loganalytics.io for `cloud`."""
 
     async def query(request: Request) -> Response:
         try:
@@ -88,7 +88,7 @@ def _error(status: int, code: str, message: str) -> Response:
 
 
 def _answer(kql: str, lines: Iterable[StorageLogLine]) -> _Table | None:
-    """Return what a question comes to; None where it is not one of ours."""
+    """Return the result of a query; None if it is not one of the product's."""
     questions: tuple[tuple[re.Pattern[str], Callable[[list[StorageLogLine], re.Match[str]], _Table]], ...] = (
         (_TOTALS, _totals),
         (_OBJECTS, _objects),

@@ -1,1 +1,1 @@
-"""How requests reach a stand-in under Azure's host names: proxy, TLS listener, certificates, faults."""
+"""Routes requests to the stand-ins under Azure's host names: proxy, TLS listener, certificates, faults."""

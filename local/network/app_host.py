@@ -1,6 +1,6 @@
-"""The function app under the host name that App Service gives it: passes requests on to the first host.
+"""The function app under its App Service host name: forwards requests to the first function host.
 
-So a link in a mail leads somewhere, by https, as it would in Azure.
+So links in mails work over HTTPS, as in Azure.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ _TIMEOUT = 60.0  # seconds
 
 
 def app(address: Callable[[], str | None]) -> Starlette:
-    """The app's host name; `address` is where the host listens, None as long as there is none."""
+    """Return the forwarding app. `address` returns the base address of the host; None while none runs."""
 
     async def pass_on(request: Request) -> Response:
         base = address()
         if base is None:
-            return JSONResponse({"error": "The function app does not run."}, 503)
+            return JSONResponse({"error": "The function app is not running."}, 503)
         headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}
         query = f"?{request.url.query}" if request.url.query else ""
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=_TIMEOUT) as client:

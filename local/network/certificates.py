@@ -1,4 +1,4 @@
-"""A throw-away certificate authority, and the one certificate that all stand-ins serve with."""
+"""A temporary certificate authority, and the certificates of the front and of Azurite."""
 
 import ssl
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from local.network.hostnames import CERTIFICATE_NAMES
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Made anew for each cloud; the authority's own key never leaves memory.
+    """Certificates of one cloud. The private key of the authority is kept in memory only.
 
-    `authority_file` is what clients trust; `azurite_certificate` and `azurite_key` are what Azurite serves with,
-    because it takes files only.
+    Clients trust `authority_file`. Azurite serves with `azurite_certificate` and `azurite_key`; it accepts only
+    files.
     """
 
     authority_file: Path
@@ -24,8 +24,8 @@ class Certificates:
 
     @classmethod
     def make(cls, folder: Path) -> "Certificates":
-        """Make an authority and its two certificates; write into `folder` what others read from files."""
-        authority = trustme.CA(organization_name="Sasquash local cloud, thrown away when it stops")
+        """Create an authority and its two certificates, and write the files into `folder`."""
+        authority = trustme.CA(organization_name="Sasquash local cloud (temporary)")
         front = authority.issue_cert(*CERTIFICATE_NAMES)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -46,5 +46,5 @@ class Certificates:
         return made
 
     def client_context(self) -> ssl.SSLContext:
-        """A context that trusts this authority and no other."""
+        """Return a context that trusts only this authority."""
         return ssl.create_default_context(cafile=self.authority_file)

@@ -1,25 +1,25 @@
-"""Faults that a person or a test asks for through the control port, applied by the front."""
+"""Faults that are injected through the control port and applied by the front."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What happens to a request instead of, or after, being carried out."""
+    """What happens to a request instead of its execution, or after it."""
 
-    STATUS = "status"  # answered with a status of the fault's choice
+    STATUS = "status"  # answered with the status of the fault
     RESET = "reset"  # its connection is reset
     HANG = "hang"  # never answered
-    NONE = "none"  # carried out and answered; for a fault that only delays
+    NONE = "none"  # executed and answered, for a fault that only delays
 
 
 @dataclass(slots=True)
 class Fault:
-    """Hits the next `times` requests whose line "METHOD https://host/path?query" contains `match`.
+    """Applies to the next `times` requests whose line "METHOD https://host/path?query" contains `match`.
 
-    `code` is the error code of the answer; None: the usual one of its status. `times` None: until it is removed.
-    `delay_ms` passes first. `after`: the request is carried out, then its answer is lost to the effect. `hits` counts
-    how often it struck.
+    `code` is the error code of the response; None: the usual one for its status. `times` None: until it is removed.
+    The request is delayed by `delay_ms` first. `after`: the request is executed, and the effect replaces its
+    response. `hits` counts the requests that it was applied to.
     """
 
     match: str
@@ -33,7 +33,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, oldest first; a request is hit by at most one."""
+    """The active faults, oldest first. At most one applies to a request."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
@@ -45,11 +45,11 @@ class Faults:
         self._faults.clear()
 
     def all(self) -> tuple[Fault, ...]:
-        """Every fault set and not removed, those that are used up included."""
+        """Return every fault that was not removed, including used-up ones."""
         return tuple(self._faults)
 
-    def strike(self, line: str) -> Fault | None:
-        """The fault that hits the request with this line, counted as a hit; None if none does."""
+    def match(self, line: str) -> Fault | None:
+        """Return the fault for the request with this line, and count the hit; None if no fault applies."""
         for fault in self._faults:
             if fault.match in line and (fault.times is None or fault.hits < fault.times):
                 fault.hits += 1

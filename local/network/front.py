@@ -1,7 +1,6 @@
-"""Where every tunnel ends: one TLS listener that hands each request to the stand-in for its host.
+"""The end of every tunnel: one TLS listener that passes each request to the stand-in for its host.
 
-It also keeps the book: every request is recorded without its secrets, and faults are applied here, so that the
-stand-ins behind it know nothing of either.
+It also records every request, without secrets, and applies faults, so that the stand-ins are concerned with neither.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ _FAULT_CODES = {429: "TooManyRequests", 500: "InternalError", 503: "ServerBusy",
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What is known of a request before it is answered; `started` is on the clock of `time.perf_counter`."""
+    """A request before its response. `started` is a value of `time.perf_counter`."""
 
     at: datetime
     started: float
@@ -42,9 +41,9 @@ class _Entry:
 
 
 class Front:
-    """The listener. `services` maps a host name to its stand-in; `storage` gets every storage host.
+    """The listener. `services` maps host names to stand-ins; `storage` serves every storage host.
 
-    A name may begin with "*." for any one label, as in a certificate.
+    A name may start with "*.", which matches one label, as in a certificate.
     """
 
     def __init__(
@@ -85,11 +84,11 @@ class Front:
             identity=self._identity(headers.get("authorization", "")),
         )
         app = self._app_for(host)
-        fault = self._faults.strike(f"{entry.method} {entry.url}")
+        fault = self._faults.match(f"{entry.method} {entry.url}")
         if fault is None:
             await self._answer(app, entry, scope, receive, send)
         else:
-            await self._strike(fault, entry, app)(scope, receive, send)
+            await self._with_fault(fault, entry, app)(scope, receive, send)
 
     def _app_for(self, host: str) -> ASGIApp:
         service = self._services.get(host) or self._services.get(f"*.{host.partition('.')[2]}")
@@ -98,7 +97,7 @@ class Front:
         if hostnames.StorageHost.parse(host) is not None:
             return self._storage
         code = "NoStandIn" if hostnames.is_known(host) else "UnknownHost"
-        message = f"The local cloud has nothing that stands in for {host or 'a request without a host'}."
+        message = f"The local cloud has no stand-in for {host or 'a request without a host'}."
         return JSONResponse({"error": {"code": code, "message": message}}, status_code=502)
 
     async def _answer(self, app: ASGIApp, entry: _Entry, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,16 +114,16 @@ class Front:
         finally:
             self._record(entry, status)
 
-    def _strike(self, fault: Fault, entry: _Entry, app: ASGIApp) -> ASGIApp:
-        """`app` with `fault` in its way."""
+    def _with_fault(self, fault: Fault, entry: _Entry, app: ASGIApp) -> ASGIApp:
+        """Return `app` with `fault` applied to it."""
 
-        async def struck(scope: Scope, receive: Receive, send: Send) -> None:
+        async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.sleep(fault.delay_ms / 1000)
             if fault.effect is Effect.NONE:
                 await self._answer(app, entry, scope, receive, send)
                 return
             if fault.after:
-                await app(scope, receive, _swallow)
+                await app(scope, receive, _discard)
             else:
                 await _drain(receive)
             if fault.effect is Effect.STATUS:
@@ -136,7 +135,7 @@ class Front:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-        return struck
+        return faulty
 
     def _record(self, entry: _Entry, status: int | None) -> None:
         self._sequence += 1
@@ -156,7 +155,7 @@ class Front:
             del requests[: len(requests) - _KEPT_REQUESTS]
 
     def _identity(self, authorization: str) -> str | None:
-        """Whose token it carries, by the token's own word: the stand-in behind checks it, the book needs not."""
+        """Return the name of the token's identity, unverified: verifying it is left to the stand-in."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -170,7 +169,7 @@ class Front:
 
 
 def redact(path: str, query: str) -> str:
-    """Path and query of a URL as sent, with every value of `sig` replaced, however its name or value is encoded."""
+    """Return path and query with every value of `sig` replaced, however its name or value is encoded."""
     safe_path = "/REDACTED" if _holds_signature(path) else path
     if not query:
         return safe_path
@@ -191,7 +190,7 @@ def _holds_signature(text: str) -> bool:
 
 
 def _decode(text: str) -> str:
-    """Undo percent-encoding, also where it was applied two or three times."""
+    """Undo percent-encoding, up to three layers of it."""
     for _ in range(3):
         decoded = unquote(text)
         if decoded == text:
@@ -202,16 +201,16 @@ def _decode(text: str) -> str:
 
 def _fault_response(status: int, code: str | None) -> ASGIApp:
     code = code or _FAULT_CODES.get(status, "InjectedFault")
-    message = "A fault that was set through the control port of the local cloud."
+    message = "A fault injected through the control port of the local cloud."
     return JSONResponse({"error": {"code": code, "message": message}}, status, {"x-ms-error-code": code})
 
 
-async def _swallow(_message: Message) -> None:
-    """Where the answer of a request goes whose answer a fault loses."""
+async def _discard(_message: Message) -> None:
+    """Discard the response of a request, which a fault replaces."""
 
 
 async def _drain(receive: Receive) -> None:
-    """Read the body to its end: a server that answered before would have the client fail in another way."""
+    """Read the whole body: a client fails differently where a server responds before that."""
     message = await receive()
     while message["type"] == "http.request" and message.get("more_body", False):
         message = await receive()

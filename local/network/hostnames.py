@@ -1,4 +1,4 @@
-"""Which of Azure's host names the local cloud stands in for, and what a storage host name says."""
+"""The host names that the local cloud serves, and the parts of a storage host name."""
 
 from dataclasses import dataclass
 
@@ -35,14 +35,14 @@ CERTIFICATE_NAMES = (
     *_EXACT,
     *(f"*.{service}.{STORAGE_SUFFIX}" for service in STORAGE_SERVICES),
     *(f"*.{family}" for family in _FAMILIES),
-    # A certificate's wildcard covers one label, and a topic's host has its region as a label of its own.
+    # A wildcard of a certificate covers one label, and the host of a topic has a label for the region.
     *(f"*.{region}.eventgrid.azure.net" for region in _EVENT_GRID_REGIONS),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StorageHost:
-    """What the name of a storage endpoint says, `robustmodels-secondary.blob.core.windows.net` for instance."""
+    """The parts of a storage host name, such as `robustmodels-secondary.blob.core.windows.net`."""
 
     account: str
     service: str
@@ -50,7 +50,7 @@ class StorageHost:
 
     @classmethod
     def parse(cls, host: str) -> "StorageHost | None":
-        """Read `host` (lower case, no port); None if it is no storage endpoint."""
+        """Parse `host` (lower case, no port); None if it is not a storage endpoint."""
         account, _, rest = host.partition(".")
         service, _, suffix = rest.partition(".")
         if suffix != STORAGE_SUFFIX or service not in STORAGE_SERVICES or not account:
@@ -60,5 +60,5 @@ class StorageHost:
 
 
 def is_known(host: str) -> bool:
-    """Whether `host` (lower case, no port) is a name that the local cloud may be asked for."""
+    """Return whether `host` (lower case, no port) is a host name that the local cloud serves."""
     return host in _EXACT or host.endswith(tuple(f".{f}" for f in _FAMILIES)) or StorageHost.parse(host) is not None

@@ -1,7 +1,7 @@
-"""An ASGI app on a loopback socket, inside the running event loop.
+"""Serves an ASGI app on a loopback socket, inside the running event loop.
 
-uvicorn's HTTP/1.1 protocol without its server: no signal handlers, no lifespan, no process-wide logging, so that
-several of them live in one process beside the rest of the cloud.
+Uses uvicorn's HTTP/1.1 protocol without its server: no signal handlers, no lifespan, no process-wide logging, so that
+several listeners can run in one process.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _STOP_SECONDS = 2
 
 
 class _Protocol(H11Protocol):
-    """Lets the app see its transport, so that a fault can cut the connection in the middle of anything."""
+    """Gives the app access to its transport, so that a fault can cut the connection at any time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast(asyncio.Transport, transport))
@@ -34,14 +34,14 @@ class _Protocol(H11Protocol):
             try:
                 await cast(ASGIApp, app)(scope, receive, send)
             except asyncio.CancelledError:
-                # `Listener.stop` cut it off, and its connection is gone; uvicorn would log a failure of the app.
+                # `Listener.stop` canceled it and closed its connection; uvicorn would log a failure of the app.
                 return
 
         self.app = cast(Any, with_transport)
 
 
 class Listener:
-    """Serves `app` on 127.0.0.1 from `start` to `stop`; `port` 0 takes a free one."""
+    """Serves `app` on 127.0.0.1 from `start` to `stop`. `port` 0: a free one."""
 
     def __init__(self, app: ASGIApp, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._app = app
@@ -52,7 +52,7 @@ class Listener:
         self.port = 0
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
+        """Start to listen. Raises OSError if the port is in use."""
         config = uvicorn.Config(
             cast(Any, self._app),
             lifespan="off",
@@ -73,7 +73,7 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the port, cut every connection, and wait until their requests have ended."""
+        """Close the port and every connection, and wait until their requests have ended."""
         if self._server is None:
             return
         self._server.close()
@@ -86,7 +86,7 @@ class Listener:
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """Cut a connection the hard way: the peer reads a TCP reset instead of an orderly end."""
+    """Reset a connection: the peer gets a TCP reset instead of an orderly close."""
     connection = transport.get_extra_info("socket")
     if connection is not None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

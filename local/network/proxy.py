@@ -1,7 +1,7 @@
-"""A CONNECT proxy on loopback (RFC 9110 §9.3.6): Azure's host names lead to the front, and nothing leads outside.
+"""A CONNECT proxy on loopback (RFC 9110 §9.3.6): tunnels Azure's host names to the front, and nothing else.
 
-It opens no connection but to the front's own port: a name it does not know is refused with 403, and a storage
-account that does not exist with 502, which is what a proxy answers for a name that DNS does not know.
+It only connects to the port of the front. It refuses an unknown host name with 403, and a storage account that does
+not exist with 502, as a proxy does for a name that DNS cannot resolve.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _CONNECT_SECONDS = 10
 
 
 class Proxy:
-    """Listens from `start` to `stop`; `front_port` is where every accepted tunnel ends."""
+    """Listens from `start` to `stop`. Every accepted tunnel ends at `front_port`."""
 
     def __init__(self, cloud: Cloud, *, front_port: int) -> None:
         self._cloud = cloud
@@ -41,12 +41,12 @@ class Proxy:
         await self._server.wait_closed()
 
     def refusal(self, target: str) -> tuple[str, str] | None:
-        """Why `target` ("host:port") gets no tunnel, as HTTP status line and explanation; None if it gets one."""
+        """Return why `target` ("host:port") is refused, as status line and explanation; None if it is accepted."""
         host, _, port = target.lower().rpartition(":")
         if not hostnames.is_known(host) or port != "443":
             return (
                 "403 Forbidden",
-                f"The local cloud does not stand in for {target}, and nothing leaves this machine.",
+                f"The local cloud has no stand-in for {target}, and no request leaves this machine.",
             )
         storage = hostnames.StorageHost.parse(host)
         if storage is not None and storage.account not in self._cloud.accounts:
@@ -59,7 +59,7 @@ class Proxy:
 
 
 class _Side(asyncio.Protocol):
-    """One end of a tunnel: passes what it reads to its peer, no faster than the peer can write."""
+    """One end of a tunnel: forwards data to its peer, no faster than the peer can write."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -92,7 +92,7 @@ class _Side(asyncio.Protocol):
 
 
 class _ClientSide(_Side):
-    """Reads the CONNECT request, then is one end of the tunnel."""
+    """The client's end of a tunnel: reads the CONNECT request first."""
 
     def __init__(self, proxy: Proxy) -> None:
         super().__init__()
@@ -114,14 +114,14 @@ class _ClientSide(_Side):
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
             if len(self._head) > _LARGEST_HEAD:
-                self._refuse("431 Request Header Fields Too Large", "That is no CONNECT request.")
+                self._refuse("431 Request Header Fields Too Large", "This is not a CONNECT request.")
             return
         if self._connecting is not None:
-            return  # the client talks before it is told that it may; what it said is passed on with the rest
+            return  # the client sends data before the tunnel is established; it is forwarded later
         method, _, target = self._head[:end].split(b"\r\n", 1)[0].decode("latin-1").partition(" ")
         target = target.partition(" ")[0]
         if method != "CONNECT":
-            self._refuse("405 Method Not Allowed", "Only https is tunneled, by CONNECT; nothing leaves this machine.")
+            self._refuse("405 Method Not Allowed", "Only CONNECT is supported; no request leaves this machine.")
             return
         refusal = self._proxy.refusal(target)
         if refusal is not None:
@@ -132,7 +132,7 @@ class _ClientSide(_Side):
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     def _acknowledge(self) -> None:
-        """Acknowledge at once: urllib3 lets Nagle wait on proxies, which costs 40 ms for each request with a body."""
+        """Send the TCP ACK at once: otherwise Nagle's algorithm in urllib3 delays requests with a body by 40 ms."""
         if sys.platform == "linux":
             connection = cast(asyncio.Transport, self.transport).get_extra_info("socket")
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -154,7 +154,7 @@ class _ClientSide(_Side):
                     lambda: front, "127.0.0.1", self._proxy.front_port
                 )
         except OSError:  # TimeoutError is one
-            self._refuse("502 Bad Gateway", "The local cloud's front does not answer.")
+            self._refuse("502 Bad Gateway", "The front of the local cloud does not respond.")
             return
         self.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         if self._head:

@@ -1,1 +1,1 @@
-"""Services that report leaks, and a receiver of incidents: GitHub, Azure DevOps, signed reports."""
+"""Sources that report leaks (GitHub, Azure DevOps, signed webhooks), and a receiver of incidents."""

@@ -1,4 +1,4 @@
-"""Advanced Security's API of Azure DevOps: the stand-in for advsec.dev.azure.com.
+"""The Advanced Security API of Azure DevOps: the stand-in for advsec.dev.azure.com.
 
 learn.microsoft.com, REST "Advanced Security - Alerts" 7.2-preview.1: Get, Update.
 """
@@ -30,7 +30,7 @@ _PLACE = (AZURE_DEVOPS_ORGANIZATION, AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITO
 
 
 class AzureDevOpsError(Exception):
-    """An answer `{"$id", "message", "typeKey", "errorCode"}`."""
+    """An error response `{"$id", "message", "typeKey", "errorCode"}`."""
 
     def __init__(self, status: int, key: str, message: str) -> None:
         super().__init__(f"{status} {key}")
@@ -39,7 +39,7 @@ class AzureDevOpsError(Exception):
 
 
 def app(cloud: Cloud, entra: Entra) -> Starlette:
-    """advsec.dev.azure.com over `cloud`."""
+    """Return advsec.dev.azure.com for `cloud`."""
 
     async def get(request: Request) -> Response:
         entra.authorize(request, audiences=[AZURE_DEVOPS], right=READ)
@@ -71,7 +71,7 @@ def _alert(cloud: Cloud, request: Request, *parameters: str) -> AzureDevOpsAlert
     if request.query_params.get("api-version") != _VERSION:
         raise AzureDevOpsError(400, "VssVersionNotSpecifiedException", "The api-version must be given.")
     if set(request.query_params) - {"api-version", *parameters}:
-        raise AzureDevOpsError(400, "InvalidArgumentException", "A query parameter is not known.")
+        raise AzureDevOpsError(400, "InvalidArgumentException", "A query parameter is unknown.")
     path = request.path_params
     if (path["organization"], path["project"], path["repository"]) == _PLACE:
         for alert in cloud.alerts.azure_devops:

@@ -1,4 +1,4 @@
-"""GitHub's REST API: the stand-in for api.github.com, as far as a GitHub App reads and resolves secret alerts.
+"""GitHub's REST API: the stand-in for api.github.com, with which a GitHub App reads and resolves secret alerts.
 
 docs.github.com, REST API version 2022-11-28: "GitHub Apps" (installation, access tokens), "Secret scanning", "Git
 blobs"; "Generating a JSON Web Token (JWT) for a GitHub App"; "Troubleshooting the REST API" for the errors.
@@ -22,7 +22,7 @@ from local import json_text
 from local.tenant.model import Cloud
 from local.tenant.senders import GITHUB_APP, GITHUB_INSTALLATION, GITHUB_OWNER, GitHubAlert
 
-_PERMISSIONS = {"contents": "read", "metadata": "read", "secret_scanning_alerts": "write"}  # the app's own
+_PERMISSIONS = {"contents": "read", "metadata": "read", "secret_scanning_alerts": "write"}  # of the app
 _API_VERSION = "2022-11-28"
 _LEVELS = ("read", "write")
 _RESOLUTIONS = ("false_positive", "wont_fix", "revoked", "used_in_tests")
@@ -31,7 +31,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class GitHubError(Exception):
-    """An answer `{"message", "documentation_url", "status"}`."""
+    """An error response `{"message", "documentation_url", "status"}`."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status} {message}")
@@ -41,7 +41,7 @@ class GitHubError(Exception):
 
 @dataclass(frozen=True)
 class _Installation:
-    """What an access token of an installation may do, on which repositories (by name), and until when."""
+    """What the access token of an installation allows, on which repositories (by name), and until when."""
 
     repositories: tuple[str, ...]
     permissions: Mapping[str, str]
@@ -49,7 +49,7 @@ class _Installation:
 
 
 class GitHub:
-    """The API over `cloud`. Its tokens are known to it alone."""
+    """The API for `cloud`. It accepts only tokens that it issued."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -150,7 +150,7 @@ class GitHub:
         raise GitHubError(404, "Not Found")
 
     def _require_app(self, request: Request) -> None:
-        """Return if the app itself calls, by a token that it has signed."""
+        """Return if the caller is the app itself, with a JWT that it signed. Raises GitHubError (401)."""
         options: Any = {"require": ["iat", "exp", "iss"]}
         try:
             key = self._cloud.senders.github_key.public_key()
@@ -244,7 +244,7 @@ def _bearer(request: Request) -> str:
 
 
 def _sha(file: str) -> str:
-    """The SHA-1 that Git names a blob by."""
+    """Return the SHA-1 of a blob in Git."""
     content = file.encode()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 

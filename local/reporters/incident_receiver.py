@@ -1,5 +1,6 @@
-"""A receiver of incidents at incidents.contoso.com, as a customer would write one: it goes by the signature, and
-keeps one incident for each id.
+"""A webhook for incidents at incidents.contoso.com, as a customer would write it.
+
+It verifies the signature and keeps one incident per id.
 """
 
 import base64
@@ -21,16 +22,16 @@ _TOLERANCE = 300  # seconds
 
 
 def app(cloud: Cloud) -> Starlette:
-    """The receiver over `cloud`."""
+    """Return the receiver for `cloud`."""
 
     async def receive(request: Request) -> Response:
         body = await request.body()
         if not _is_signed(request, body, cloud.senders.webhook_secret):
-            return JSONResponse({"error": "the signature is missing, or not of this body"}, 401)
+            return JSONResponse({"error": "the signature is missing or invalid"}, 401)
         parsed = json_text.parse(body)
         incident = parsed.get("incident") if isinstance(parsed, dict) else None
         if not isinstance(incident, dict) or not isinstance(incident.get("id"), str):
-            return JSONResponse({"error": "there is no incident"}, 400)
+            return JSONResponse({"error": "the body has no incident"}, 400)
         known = next((i for i in cloud.incidents if i.sink == SINK and i.item_id == incident["id"]), None)
         if known is None:
             cloud.incidents.append(Incident(incident["id"], SINK, {"FindingId": incident["id"], **incident}))

@@ -1,7 +1,7 @@
-"""Reports as each source posts them to the intake, signed: for `make report`, the control port, and tests.
+"""Signed reports as each source posts them to the intake: for `make report`, the control port, and tests.
 
-Where a source keeps alerts, the alert is made in its stand-in. Payloads have the fields of the tools' own
-schemas, which `shared/sources` names.
+Where a source keeps alerts, the alert is created in its stand-in. Payloads follow the schemas of the tools, which
+`shared/sources` names.
 """
 
 import base64
@@ -39,7 +39,7 @@ type _Json = Any
 
 
 class NothingToReport(ValueError):
-    """The text holds nothing that the source could report, or there is no such source."""
+    """The text contains nothing that the source could report, or there is no such source."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Posted:
 
 
 def make(cloud: Cloud, entra: Entra, *, source: str, text: str) -> Posted:
-    """Return the report of `source` about `text`, which holds one credential. Raises NothingToReport."""
+    """Return the report of `source` about `text`, which contains one credential. Raises NothingToReport."""
     if source not in SOURCES:
         raise NothingToReport(f"source must be one of {', '.join(SOURCES)}")
     leaks = extract_leaks(text)
     if not leaks:
-        raise NothingToReport("text holds no credential of Azure Storage")
+        raise NothingToReport("text contains no credential of Azure Storage")
     match source:
         case "github":
             return signed_by_github(cloud, github_alert(cloud, text, leaks[0]))
@@ -70,7 +70,7 @@ def make(cloud: Cloud, entra: Entra, *, source: str, text: str) -> Posted:
 
 
 def github_alert(cloud: Cloud, text: str, leak: Leak) -> GitHubAlert:
-    """Make a secret scanning alert. Of a SAS it holds the query alone; the file around it has the rest."""
+    """Create a secret scanning alert. For a SAS its secret is only the query; the file contains the whole URL."""
     is_key = leak.credential.kind is Kind.ACCOUNT_KEY
     secret = text if is_key else text[text.index("?") + 1 :].split(maxsplit=1)[0].rstrip("\"')>.,")
     alert = GitHubAlert(
@@ -86,7 +86,7 @@ def github_alert(cloud: Cloud, text: str, leak: Leak) -> GitHubAlert:
 
 
 def signed_by_github(cloud: Cloud, alert: GitHubAlert, *, action: str = "created") -> Posted:
-    """Return the delivery of the webhook `secret_scanning_alert`."""
+    """Return a delivery of the webhook `secret_scanning_alert`."""
     owner, _, name = alert.repository.partition("/")
     payload = {
         "action": action,
@@ -109,7 +109,7 @@ def signed_by_github(cloud: Cloud, alert: GitHubAlert, *, action: str = "created
 
 
 def signed(cloud: Cloud, source: str, body: bytes) -> Posted:
-    """Return `body` signed as Standard Webhooks says."""
+    """Return `body` signed by Standard Webhooks."""
     name, time = f"msg_{uuid.uuid4().hex}", str(int(datetime.now(UTC).timestamp()))
     key = base64.b64decode(cloud.senders.webhook_secret.removeprefix("whsec_"))
     signature = hmac.new(key, b".".join((name.encode(), time.encode(), body)), hashlib.sha256).digest()
@@ -147,10 +147,10 @@ def _of_azure_devops(cloud: Cloud, text: str) -> Posted:
 
 
 def _of_defender(cloud: Cloud, entra: Entra, leak: Leak) -> Posted:
-    """Return what a workflow automation of Defender for Cloud posts. It says nothing of the token."""
+    """Return what a workflow automation of Defender for Cloud posts. It contains nothing of the token."""
     account = cloud.accounts.get(leak.credential.account or "")
     if account is None:
-        raise NothingToReport("text is of no storage account here")
+        raise NothingToReport("the storage account of the text does not exist here")
     key = verify(leak.credential, account=account.name, keys=account.keys).key
     alert = DefenderAlert(
         id=f"dc{uuid.uuid4()}",
@@ -260,4 +260,4 @@ PAYLOADS: dict[str, Callable[[str], _Json]] = {
     "trufflehog": _trufflehog,
     "wiz": _generic,
 }
-"""What the sources post that sign as Standard Webhooks says."""
+"""Payloads of the sources that sign by Standard Webhooks."""

@@ -1,6 +1,6 @@
-"""`make report SOURCE=github`: a source reports a leak to the running local cloud, and what comes of it is shown.
+"""`make report SOURCE=github`: reports a leak to the running local cloud as a source does, and shows the outcome.
 
-A real account SAS of a new account leaks, the source's own payload is signed and posted, and the record is watched.
+Creates an account and an account SAS for it, posts the signed payload of the source, and follows the record.
 """
 
 import argparse
@@ -18,24 +18,24 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 from local.reporters import reports
 
 _OWNER = "model-owner@contoso.com"
-_PATIENCE = 60.0  # seconds
+_TIMEOUT = 60.0  # seconds
 _PAUSE = 0.2
-_AT_REST = ("closed", "awaiting_approval", "unresolved", "failed", "dismissed", "observed")
+_SETTLED = ("closed", "awaiting_approval", "unresolved", "failed", "dismissed", "observed")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make report", description="A source reports a leak to the local cloud")
+    parser = argparse.ArgumentParser(prog="make report", description="Report a leak to the local cloud as a source")
     parser.add_argument("source", choices=reports.SOURCES)
     source = parser.parse_args().source
     control, api = os.environ["SASQUASH_CONTROL"], os.environ["SASQUASH_API"]
     with httpx.Client(trust_env=False, timeout=30) as http:
         account = _new_account(http, control)
         text = _leak(account)
-        print(f"Leaked: an account SAS of {account['name']}, signed with key2, good for a year.")
-        made = _good(http.post(f"{control}/reports", json={"source": source, "text": text}))
-        print(f"Posted to {api}/intake/{source}, as {source} posts it.")
-        answer = _good(http.post(f"{api}/intake/{source}", content=made["body"], headers=made["headers"]))
-        print(f"Answered: {json.dumps(answer['items'])}")
+        print(f"Leaked: an account SAS of {account['name']}, signed by key2, valid for a year.")
+        report = _good(http.post(f"{control}/reports", json={"source": source, "text": text}))
+        print(f"Reported to {api}/intake/{source} as {source} does.")
+        answer = _good(http.post(f"{api}/intake/{source}", content=report["body"], headers=report["headers"]))
+        print(f"Response: {json.dumps(answer['items'])}")
         return _watch(http, api, control, source, account["name"])
 
 
@@ -56,36 +56,36 @@ def _leak(account: dict[str, Any]) -> str:
 
 
 def _watch(http: httpx.Client, api: str, control: str, source: str, account: str) -> int:
-    """Show each state of the record; return 0 once it is at rest, 1 if it does not come to that."""
+    """Print each state of the record; return 0 once it is settled, 1 if it is not within the timeout."""
     began, shown = time.monotonic(), ""
     for record in _records(http, api, account):
         if record["state"] != shown:
             shown = record["state"]
             print(f"  {time.monotonic() - began:5.1f} s  {shown}: {record['detail']}")
-        if shown in _AT_REST:
+        if shown in _SETTLED:
             _show_end(http, control, api, source, record)
             return 0
-    print(f"No record of {account} came to rest within {_PATIENCE:.0f} s.", file=sys.stderr)
+    print(f"No record of {account} was settled within {_TIMEOUT:.0f} s.", file=sys.stderr)
     return 1
 
 
 def _records(http: httpx.Client, api: str, account: str) -> Iterator[dict[str, Any]]:
-    """Look at the account's record again and again, for a while."""
+    """Poll the record of the account until the timeout."""
     headers = {"Authorization": f"Bearer {os.environ['SASQUASH_TOKEN_READER']}"}
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while time.monotonic() < until:
         page = _good(http.get(f"{api}/revocations", params={"account": account}, headers=headers))
         yield from page["revocations"]
-        time.sleep(_PAUSE)  # another process decides when
+        time.sleep(_PAUSE)  # another process makes it happen
 
 
 def _show_end(http: httpx.Client, control: str, api: str, source: str, record: dict[str, Any]) -> None:
     kept = [alert for alert in _good(http.get(f"{control}/state"))["sources"] if alert["source"] == source]
     for alert in kept[-1:]:
         words = ", ".join(str(alert[name]) for name in ("state", "resolution", "comment") if alert[name])
-        print(f"At its source ({alert['source']} alert {alert['alert']}): {words}")
+        print(f"Alert at the source ({alert['source']} alert {alert['alert']}): {words}")
     if record["state"] == "awaiting_approval":
-        print(f"A person decides: POST {api}/revocations/{record['id']}/approve (docs/responders.md).")
+        print(f"Requires approval: POST {api}/revocations/{record['id']}/approve (docs/responders.md).")
 
 
 def _good(answer: httpx.Response) -> dict[str, Any]:

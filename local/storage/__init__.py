@@ -1,1 +1,1 @@
-"""Azure Storage: a front that checks access, before a real Azurite."""
+"""Stand-in for Azure Storage: checks access in front of Azurite."""

@@ -1,7 +1,7 @@
-"""Who may use a storage endpoint: what Azure checks and Azurite does not.
+"""Access to a storage endpoint: what Azure checks and Azurite does not.
 
-Azurite checks signatures, permissions and policies of the keys it knows. What depends on the account's properties
-or on Entra is decided here, before a request reaches it.
+Azurite checks signatures and permissions with the keys of the account. What depends on the properties of the account
+or on Entra ID is checked here, before a request reaches Azurite.
 """
 
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ _ROLE_FAMILIES = {
 }
 _STORAGE_AUDIENCE = "https://storage.azure.com"
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
-_CHALLENGE_VERSION = "2019-12-12"  # from here on, an anonymous request is challenged with 401
+_CHALLENGE_VERSION = "2019-12-12"  # from this version on, an anonymous request gets a 401 challenge
 
 
 class Credentials(StrEnum):
-    """What a request shows to be let in."""
+    """The kind of credentials that a request has."""
 
     NONE = "none"
     TOKEN = "token"
@@ -43,7 +43,7 @@ _KEY_BASED = (Credentials.SHARED_KEY, Credentials.ACCOUNT_SAS, Credentials.SERVI
 
 @dataclass(frozen=True, slots=True)
 class StorageRequest:
-    """The parts of a request that decide about access. `path` and `query` are as sent."""
+    """The parts of a request that access depends on. `path` and `query` are as sent."""
 
     host: StorageHost
     method: str
@@ -52,7 +52,7 @@ class StorageRequest:
     headers: Headers
 
     def parameter(self, name: str) -> str | None:
-        """A query parameter, percent-decoded; "+" stays "+", as in signatures. None if it is absent."""
+        """Return a query parameter, percent-decoded; "+" stays "+", as in signatures. None if it is absent."""
         for pair in self.query.split("&"):
             given, _, value = pair.partition("=")
             if unquote(given) == name:
@@ -65,7 +65,7 @@ class StorageRequest:
 
     @property
     def acl_of(self) -> str | None:
-        """The container, queue, table or share whose access policies it gets or sets; None: it is about others."""
+        """The container, queue, table or share whose access policies it gets or sets; None for other requests."""
         wanted = {"blob": "container", "file": "share"}.get(self.host.service)
         name = self.decoded_path.strip("/")
         if self.parameter("comp") != "acl" or self.parameter("restype") != wanted or not name or "/" in name:
@@ -92,9 +92,9 @@ class StorageRequest:
 
 
 def check(request: StorageRequest, account: Account, entra: Entra) -> Identity | None:
-    """Return if Azure would go on to look at the request's signature, or at the operation. Raises Refusal.
+    """Check what precedes the signature and the operation. Raises Refusal.
 
-    Returns whose token the request carries, None if it carries none.
+    Returns the identity of the request's token; None if it has no token.
     """
     properties = account.properties
     network_rules = properties.get("networkAcls") or {}
@@ -114,7 +114,7 @@ def check(request: StorageRequest, account: Account, entra: Entra) -> Identity |
 
 
 def unauthenticated(request: StorageRequest) -> Refusal:
-    """What Azure answers where Azurite says no more than that it could not authenticate the request."""
+    """Return Azure's specific error where Azurite only says that it could not authenticate the request."""
     credentials = request.credentials
     if credentials is Credentials.NONE:
         if request.headers.get("x-ms-version", "") >= _CHALLENGE_VERSION:
@@ -131,7 +131,7 @@ def unauthenticated(request: StorageRequest) -> Refusal:
 
 
 def _out_of_time(request: StorageRequest) -> str:
-    """Azure's words for a SAS before its start or after its expiry; empty if it is neither."""
+    """Return Azure's detail for a SAS before its start or after its expiry; an empty text otherwise."""
     try:
         check_time(request.parameter("st"), request.parameter("se"), now=now())
     except Refusal as refusal:
@@ -140,7 +140,7 @@ def _out_of_time(request: StorageRequest) -> str:
 
 
 def may_use_data(identity: Identity, request: StorageRequest, account: Account) -> bool:
-    """Whether one of its data roles on the account allows what the request's method does."""
+    """Return whether a data role of the identity on the account allows the method of the request."""
     levels = ["Contributor", "Owner"]
     if request.method in _READ_METHODS or request.gets_delegation_key:
         levels.append("Reader")

@@ -1,8 +1,8 @@
-"""Stored access policies: the document of Get and Set ACL, and what a policy adds to a token.
+"""Stored access policies: the document of Get and Set ACL, and what a policy adds to a SAS.
 
 Sources: "Set Container ACL", "Set Queue ACL", "Set Table ACL", "Set Share ACL" and "Define a stored access policy"
-(learn.microsoft.com/rest/api/storageservices). That page answers a field in both token and policy with 400; the
-service says AuthenticationFailed, and so it is here.
+(learn.microsoft.com/rest/api/storageservices). That page documents 400 for a field in both token and policy; the
+service answers AuthenticationFailed, as does this stand-in.
 """
 
 import xml.etree.ElementTree as ET
@@ -25,18 +25,18 @@ _FIELDS = {"Start": "start", "Expiry": "expiry", "Permission": "permission"}
 
 
 def parse(document: bytes, service: str) -> tuple[SignedIdentifier, ...]:
-    """Read the body of Set ACL; an empty body means no policies. Texts are kept as they are written.
+    """Parse the body of Set ACL; an empty body means no policies. Texts are kept as they are written.
 
     Raises Refusal: InvalidXmlDocument for a document of another shape, InvalidXmlNodeValue for a value out of range.
     """
     if not document:
         return ()
-    # A document type could define entities, and no SignedIdentifiers has one.
+    # A document type could define entities.
     if len(document) > _LARGEST_DOCUMENT or b"<!DOCTYPE" in document:
         raise Refusal("InvalidXmlDocument")
     try:
         root = ET.fromstring(document)
-    except (ET.ParseError, LookupError, ValueError):  # the last two for an encoding that nobody knows
+    except (ET.ParseError, LookupError, ValueError):  # the last two: unknown encoding
         raise Refusal("InvalidXmlDocument") from None
     if root.tag != "SignedIdentifiers":
         raise Refusal("InvalidXmlDocument")
@@ -44,7 +44,7 @@ def parse(document: bytes, service: str) -> tuple[SignedIdentifier, ...]:
 
 
 def valid(identifiers: Iterable[SignedIdentifier], service: str) -> tuple[SignedIdentifier, ...]:
-    """Return `identifiers` if a resource of `service` may have them. Raises Refusal."""
+    """Return `identifiers` if they are valid for a resource of `service`. Raises Refusal."""
     found = tuple(identifiers)
     if len(found) > MOST_POLICIES or len({identifier.id for identifier in found}) < len(found):
         raise Refusal("InvalidXmlDocument")
@@ -66,12 +66,12 @@ def render(identifiers: Iterable[SignedIdentifier]) -> bytes:
         for identifier in identifiers
     )
     document = f'<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers>{inner}</SignedIdentifiers>'
-    return b"\xef\xbb\xbf" + document.encode()  # Azure begins its documents with a byte order mark
+    return b"\xef\xbb\xbf" + document.encode()  # Azure starts its documents with a byte order mark
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token allows, when it and its policy are read together; the times are texts of a SAS."""
+    """What a SAS allows together with its policy. Times are texts as in a SAS."""
 
     start: str | None
     expiry: str
@@ -79,7 +79,7 @@ class Grant:
 
 
 def policy_of(identifiers: Iterable[SignedIdentifier], policy_id: str) -> AccessPolicy:
-    """Return the policy with this id. Raises Refusal (AuthenticationFailed) where there is none."""
+    """Return the policy with this id. Raises Refusal (AuthenticationFailed) if there is none."""
     for identifier in identifiers:
         if identifier.id == policy_id:
             return identifier.policy or AccessPolicy()
@@ -87,9 +87,9 @@ def policy_of(identifiers: Iterable[SignedIdentifier], policy_id: str) -> Access
 
 
 def grant(token: AccessPolicy, policy: AccessPolicy) -> Grant:
-    """Return what a token with the fields `token` allows under `policy`.
+    """Return what a SAS with the fields `token` allows under `policy`.
 
-    Raises Refusal (AuthenticationFailed) for a field that both have, and for one that is needed and neither has.
+    Raises Refusal (AuthenticationFailed) for a field that both have, and for a required field that neither has.
     """
     if any(getattr(token, field.name) and getattr(policy, field.name) for field in fields(AccessPolicy)):
         raise Refusal(
@@ -106,7 +106,7 @@ def grant(token: AccessPolicy, policy: AccessPolicy) -> Grant:
 
 
 def check_time(start: str | None, expiry: str | None, *, now: datetime) -> None:
-    """Return if `now` is between two times of a SAS. Raises Refusal (AuthenticationFailed)."""
+    """Return if `now` is between start and expiry of a SAS. Raises Refusal (AuthenticationFailed)."""
     starts, expires = moment(start), moment(expiry)
     if (start and starts is None) or (expiry and expires is None):
         raise Refusal("AuthenticationFailed", "Signature fields not well formed.")
@@ -122,7 +122,7 @@ def check_time(start: str | None, expiry: str | None, *, now: datetime) -> None:
 
 
 def an_hour_from(now: datetime) -> str:
-    """Return the expiry of a token that is good for the one request it is made for."""
+    """Return the expiry of a SAS that is made for one request."""
     return (now.astimezone(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -145,7 +145,7 @@ def _policy(element: ET.Element) -> AccessPolicy:
 
 
 def _require(element: ET.Element, tag: str, *, children: tuple[str, ...]) -> None:
-    """Return if `element` has the name `tag` and none but these children, each at most once, and no text beside."""
+    """Return if `element` is a `tag` with only these children, each at most once, and no text beside them."""
     found = [child.tag for child in element]
     beside = (element.text, *(child.tail for child in element))
     if (

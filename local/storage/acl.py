@@ -1,8 +1,8 @@
 """Get and Set ACL of containers, queues and tables.
 
-Azurite authenticates the requests, knows the resources, their leases and conditions, and how public a container is.
-The identifiers themselves are kept here: Azurite would not give them back as they were written, and refuses some
-that Azure takes. It is told of none; `storage_sas` judges the tokens that name one.
+Azurite authenticates the requests and has the resources, their leases and conditions, and the public access level of
+a container. The policies are kept here: Azurite would not return them as they were written, and refuses some that
+Azure accepts. Azurite gets no policies; `sas` evaluates the tokens that refer to one.
 """
 
 import asyncio
@@ -26,26 +26,26 @@ _NO_POLICIES = b'<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers />'
 
 
 class AccessPolicies:
-    """The access policies of what is in Azurite."""
+    """The stored access policies of the resources in Azurite."""
 
     def __init__(self, backend: StorageBackend) -> None:
         self._backend = backend
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by account
 
     @asynccontextmanager
-    async def _alone(self, account: Account) -> AsyncIterator[None]:
-        """Keep others from seeing Azurite's half of a change without ours."""
+    async def _locked(self, account: Account) -> AsyncIterator[None]:
+        """Hold the lock of the account, so that a change in Azurite and here is seen as one."""
         async with self._locks[account.name]:
             yield
 
     async def answer(self, request: StorageRequest, account: Account, resource: str, receive: Receive) -> Response:
-        """The answer to Get or Set ACL of `resource`. Raises Refusal."""
+        """Answer Get or Set ACL of `resource`. Raises Refusal."""
         require_shared_key(request, account)
         key = policy_key(request.host.service, resource)
         if request.method == "PUT":
             document = await whole_body_of(receive, most=_LARGEST_DOCUMENT)
             return await self._set(request, account, key, document)
-        async with self._alone(account), exchange(self._backend, request, None) as response:
+        async with self._locked(account), exchange(self._backend, request, None) as response:
             body = await response.read()
             if response.status == 200 and request.method == "GET":
                 body = access_policies.render(account.policies.get(key, ()))
@@ -60,24 +60,24 @@ class AccessPolicies:
         identifiers = access_policies.parse(document, request.host.service)
         changes = {"content-length": str(len(_NO_POLICIES)), "content-md5": ""}
         without = with_key(request, account, key_name, changes)
-        async with self._alone(account), exchange(self._backend, without, _NO_POLICIES) as response:
+        async with self._locked(account), exchange(self._backend, without, _NO_POLICIES) as response:
             if response.status < 300:
                 account.policies[key] = identifiers
             return _answer(response.status, headers_of(response, request), await response.read())
 
     async def deleted(self, request: StorageRequest, account: Account) -> None:
-        """Forget the policies of what `request` has deleted."""
+        """Remove the policies of the resource that `request` deleted."""
         key = _deletes(request)
         if key is not None:
-            async with self._alone(account):
+            async with self._locked(account):
                 account.policies.pop(key, None)
 
 
 def require_shared_key(request: StorageRequest, account: Account) -> None:
-    """Return if the request has a Shared Key, which is the way to access policies. Raises Refusal.
+    """Return if the request is authorized with Shared Key, as access policies need. Raises Refusal.
 
-    A token of Entra ID would need a right that no built-in role but "Storage Blob Data Owner" has, and that nobody
-    has here; a SAS may not change access policies ("Shared access signature error codes").
+    A token of Entra ID would need a right that only the built-in role "Storage Blob Data Owner" has, and that no
+    identity has here; a SAS may not change access policies ("Shared access signature error codes").
     """
     match request.credentials:
         case Credentials.SHARED_KEY:
@@ -92,7 +92,7 @@ def require_shared_key(request: StorageRequest, account: Account) -> None:
 
 
 def _deletes(request: StorageRequest) -> tuple[str, str] | None:
-    """Whose policies go with what the request deletes; None if it deletes no container, queue or table."""
+    """Return the key of the policies that the request deletes; None if it deletes no container, queue or table."""
     service, name = request.host.service, request.decoded_path.strip("/")
     if request.method != "DELETE":
         return None

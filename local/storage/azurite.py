@@ -1,7 +1,7 @@
 """Azurite, Microsoft's storage emulator, as a child process: blob, queue and table, in memory, on loopback.
 
-Keys reach it through its standard input only, so that they are in no command line and no environment, and a
-regenerated key is refused as soon as `use_keys` returns (see azurite_preload.js).
+Keys are passed through standard input only, so that no command line or environment contains them, and a regenerated
+key is refused as soon as `use_keys` returns (see azurite_preload.js).
 """
 
 import asyncio
@@ -26,11 +26,11 @@ SERVICES = ("blob", "queue", "table")
 
 
 class AzuriteError(RuntimeError):
-    """Azurite did not start, or does not answer; the message says where its log is."""
+    """Azurite did not start or does not respond. The message names its log."""
 
 
 class Azurite:
-    """One Azurite process. `start` returns once all three services listen."""
+    """One Azurite process. `start` returns when all three services listen."""
 
     def __init__(self, *, folder: Path, certificates: Certificates) -> None:
         self._folder = folder
@@ -46,7 +46,7 @@ class Azurite:
         self._last_acknowledged = 0
 
     async def start(self) -> None:
-        """Start the process. Raises AzuriteError when it is not installed or does not come up within 60 s."""
+        """Start the process. Raises AzuriteError if it is not installed or does not start within 60 s."""
         node = shutil.which("node")
         if node is None or not _MAIN.exists():
             raise AzuriteError("Azurite needs Node 20 and `make setup`: node or node_modules/azurite is missing")
@@ -54,7 +54,7 @@ class Azurite:
             node,
             *("--require", str(_PRELOAD), str(_MAIN)),
             *(argument for service in SERVICES for argument in (f"--{service}Port", "0")),
-            # The front keeps connections for less than this, so that Azurite never closes one under a request.
+            # Longer than the client keeps idle connections, so that Azurite never closes one that is in use.
             *(argument for service in SERVICES for argument in (f"--{service}KeepAliveTimeout", "600")),
             *("--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"),
             *("--oauth", "basic"),
@@ -65,16 +65,16 @@ class Azurite:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # a Ctrl-C on the terminal is for the parent, which stops its children in order
+            start_new_session=True,  # Ctrl-C on the terminal reaches the parent, which stops its children in order
             preexec_fn=die_with_parent(),
         )
         self._reader = asyncio.create_task(self._read())
         if not await self._wait_for(self._listening, _START_SECONDS):
             await self.stop()
-            raise AzuriteError(f"Azurite did not start; its log is {self._log}")
+            raise AzuriteError(f"Azurite did not start. Log: {self._log}")
 
     async def stop(self) -> None:
-        """End the process at once: its data is in memory, and on SIGTERM it would drain connections for a minute."""
+        """Kill the process: its data is in memory, and on SIGTERM it would drain connections for a minute."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -92,11 +92,11 @@ class Azurite:
         return self._process.pid if self._process is not None else None
 
     def address(self, service: str) -> str:
-        """Base address of a service, "https://127.0.0.1:port"."""
+        """Return the base address of a service, "https://127.0.0.1:port"."""
         return f"https://127.0.0.1:{self._ports[service]}"
 
     async def use_keys(self, accounts: Iterable[Account]) -> None:
-        """Return once Azurite accepts exactly these accounts' keys. Raises AzuriteError when it does not answer."""
+        """Make Azurite accept exactly the keys of these accounts. Raises AzuriteError if it does not respond."""
         if self._process is None or self._process.stdin is None:
             raise AzuriteError("Azurite is not running")
         self._sequence += 1
@@ -111,12 +111,12 @@ class Azurite:
                         lambda: self._last_acknowledged >= sequence or self._ended.is_set()
                     )
         except (TimeoutError, ConnectionError):
-            raise AzuriteError(f"Azurite takes no keys; its log is {self._log}") from None
+            raise AzuriteError(f"Azurite does not accept keys. Log: {self._log}") from None
         if self._last_acknowledged < sequence:
-            raise AzuriteError(f"Azurite has ended; its log is {self._log}")
+            raise AzuriteError(f"Azurite has ended. Log: {self._log}")
 
     async def _read(self) -> None:
-        """Follow its standard output, which carries ports and acknowledgements; the rest goes to the log."""
+        """Read its standard output: ports and acknowledgments; everything else goes to the log."""
         assert self._process is not None
         assert self._process.stdout is not None
         with self._log.open("wb", buffering=0) as log:
@@ -137,7 +137,7 @@ class Azurite:
             self._acknowledged.notify_all()
 
     async def _wait_for(self, event: asyncio.Event, seconds: float) -> bool:
-        """Whether `event` came within `seconds` and before the process ended."""
+        """Return whether `event` is set within `seconds` and before the process ends."""
         waits = [asyncio.create_task(event.wait()), asyncio.create_task(self._ended.wait())]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

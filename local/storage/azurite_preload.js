@@ -1,8 +1,8 @@
 "use strict";
-// Loaded into Azurite by `node --require`. Azurite reads its accounts from the environment, once a minute; this
-// makes new keys count at once: a line {"sequence", "accounts"} on standard input becomes the environment's value,
-// every account store reads it, and "keys <sequence>" on standard output says so.
-// When standard input ends, whoever started Azurite is gone, and so is Azurite.
+// Loaded into Azurite by `node --require`. Azurite reads its accounts from the environment, once a minute. This applies
+// new keys at once: it sets the environment variable from a line {"sequence", "accounts"} on standard input, has every
+// account store read it, and acknowledges with "keys <sequence>" on standard output.
+// When standard input ends, the parent process has ended, and Azurite exits.
 
 const path = require("path");
 const readline = require("readline");
@@ -28,7 +28,7 @@ lines.on("line", (line) => {
 });
 lines.on("close", () => process.exit(0));
 
-// In a table transaction, Azurite looks for the table's name behind an account's name in the path, and so fails on
-// URLs that have the account in their host name, as all of Azure's have.
+// In a table transaction, Azurite expects the account name in the path before the table name, and so fails on URLs that
+// have the account in the host name, as in Azure.
 const { BatchSerialization } = require(path.join(source, "table", "batch", "BatchSerialization"));
 BatchSerialization.prototype.extractPath = (url) => url.match(/^https?:\/\/[^/]+\/(\w+)/);

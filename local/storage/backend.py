@@ -1,4 +1,4 @@
-"""The way to Azurite: one pool of TLS connections, and what the local cloud itself does in there."""
+"""The client of Azurite: one pool of TLS connections, and the operations that the local cloud itself needs."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ _QUEUE_BATCH = 5000  # the largest page of a listing
 
 
 class StorageBackendError(RuntimeError):
-    """Azurite refused something that the local cloud itself asked for."""
+    """Azurite refused a request of the local cloud itself."""
 
 
 class StorageBackend:
@@ -60,7 +60,7 @@ class StorageBackend:
         headers: CIMultiDict[str],
         body: bytes | AsyncIterable[bytes] | None,
     ) -> aiohttp.ClientResponse:
-        """Send a request as it is; `target` is the path and query as sent. The caller closes the response.
+        """Send a request unchanged; `target` is the path and query as sent. The caller closes the response.
 
         Raises aiohttp.ClientError or TimeoutError when Azurite does not answer.
         """
@@ -84,9 +84,9 @@ class StorageBackend:
         await self._do(account, "blob", "PUT", target, body=content, headers=headers, accepted=(201,))
 
     async def empty_container(self, account: str, container: str) -> None:
-        """Leave a container in place and without blobs."""
+        """Delete all blobs of a container, and keep the container."""
         body = await self._do(account, "blob", "GET", f"/{container}?restype=container&comp=list", accepted=(200,))
-        for name in ET.fromstring(body).iterfind(".//Blob/Name"):  # ours: Azurite's
+        for name in ET.fromstring(body).iterfind(".//Blob/Name"):  # from Azurite
             target = f"/{container}/{quote(name.text or '')}"
             await self._do(account, "blob", "DELETE", target, accepted=(202, 404))
 
@@ -105,7 +105,7 @@ class StorageBackend:
         return next((table for table in await self._tables(account) if table.lower() == name.lower()), None)
 
     async def empty_tables_and_queues(self, account: str) -> None:
-        """Leave every table and queue of `account` in place and without content."""
+        """Delete the content of every table and queue of `account`, and keep the tables and queues."""
         for queue in await self._names(account, "queue", "Queue"):
             await self._do(account, "queue", "DELETE", f"/{queue}/messages", accepted=(204,))
         for table in await self._tables(account):
@@ -113,7 +113,7 @@ class StorageBackend:
             await self.create_table(account, table)
 
     async def delete_everything(self, account: str) -> None:
-        """Delete every container, queue and table of `account`; what is gone already (404) is as good as deleted."""
+        """Delete every container, queue and table of `account`. A 404 counts as deleted."""
         for container in await self._names(account, "blob", "Container"):
             await self._break_lease(account, container)
             await self._do(account, "blob", "DELETE", f"/{container}?restype=container", accepted=(202, 404))
@@ -123,15 +123,15 @@ class StorageBackend:
             await self.delete_table(account, table)
 
     async def containers(self, account: str) -> dict[str, str]:
-        """How public each container is, as ARM has it."""
+        """Return the public access level of each container in ARM's terms."""
         body = await self._do(account, "blob", "GET", "/?comp=list", accepted=(200,))
         return {
             container.findtext("Name") or "": (container.findtext("Properties/PublicAccess") or "None").capitalize()
-            for container in ET.fromstring(body).iterfind(".//Container")  # ours: Azurite's
+            for container in ET.fromstring(body).iterfind(".//Container")  # from Azurite
         }
 
     async def _break_lease(self, account: str, container: str) -> None:
-        """A leased container can't be deleted; 409 says that it was not leased, 404 that it is gone."""
+        """Break the lease, so that the container can be deleted. 409: it has no lease; 404: it does not exist."""
         headers = {"x-ms-lease-action": "break", "x-ms-lease-break-period": "0"}
         target = f"/{container}?restype=container&comp=lease"
         await self._do(account, "blob", "PUT", target, headers=headers, accepted=(202, 404, 409))
@@ -142,7 +142,7 @@ class StorageBackend:
 
     async def _names(self, account: str, service: str, element: str) -> list[str]:
         body = await self._do(account, service, "GET", f"/?comp=list&maxresults={_QUEUE_BATCH}", accepted=(200,))
-        return [name.text or "" for name in ET.fromstring(body).iterfind(f".//{element}/Name")]  # ours: Azurite's
+        return [name.text or "" for name in ET.fromstring(body).iterfind(f".//{element}/Name")]  # from Azurite
 
     async def _do(
         self,
@@ -174,7 +174,7 @@ class StorageBackend:
 
 
 def _token() -> str:
-    """A token that Azurite takes: its `--oauth basic` looks at the claims and at no signature."""
+    """Return a token that Azurite accepts: with `--oauth basic` it checks the claims, not the signature."""
     issued = int(time.time())
     claims = {
         "aud": "https://storage.azure.com",

@@ -1,9 +1,8 @@
-"""User delegation keys: handing them out, and finding the one that signed a token.
+"""User delegation keys: issues them, and finds the key that signed a token.
 
 Sources: "Get User Delegation Key", "Create a user delegation SAS" (learn.microsoft.com/rest/api/storageservices) and
-the clients' own strings-to-sign, which are the same but for the preview of queues, tables and files, where there is
-no other source. What a user delegation SAS is bound to (`sduoid`, `srh`, `srq`) is not looked at: such a token is
-refused, as it is without what it is bound to.
+the strings-to-sign of the SDKs, which agree with it; for queues, tables and files (preview) they are the only source.
+A user delegation SAS that is bound to a user, headers or parameters (`sduoid`, `srh`, `srq`) is always refused.
 """
 
 import base64
@@ -31,7 +30,7 @@ _BOUND_KEY = (*_KEY, "skdutid", "sduoid", *_PLACE)
 _AGENT = ("saoid", "suoid", "scid")
 _BOUND = ("skdutid", "sduoid")
 _GRANT = ("sp", "st", "se", "@resource")
-# The fields of the string-to-sign by the first version that has them; "@…" is computed.
+# Fields of the string-to-sign, by the first version that has them; "@…" is computed.
 _LAYOUTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "blob": (
         ("2018-11-09", (*_GRANT, *_KEY, *_PLACE, "sr", "@time", *_HEADERS)),
@@ -47,9 +46,9 @@ _LAYOUTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 
 
 def issue(account: Account, identity: Identity, document: bytes, *, service: str, version: str) -> DelegationKey:
-    """Hand out a key for what the body of Get User Delegation Key asks for. Raises Refusal (400).
+    """Issue a key for the body of a Get User Delegation Key request. Raises Refusal (400).
 
-    `version` is the request's x-ms-version.
+    `version` is the x-ms-version of the request.
     """
     start, expiry = _period(document)
     current = now()
@@ -71,7 +70,7 @@ def issue(account: Account, identity: Identity, document: bytes, *, service: str
 
 
 def render(key: DelegationKey) -> bytes:
-    """Return the answer of Get User Delegation Key."""
+    """Return the response body of Get User Delegation Key."""
     members = {
         "SignedOid": key.object_id,
         "SignedTid": key.tenant_id,
@@ -87,7 +86,7 @@ def render(key: DelegationKey) -> bytes:
 
 
 def signed_by(account: Account, credential: Credential, signature: str, *, service: str) -> DelegationKey | None:
-    """Return the key, still in force, that `signature` was made with; None if there is none."""
+    """Return the unrevoked key that made `signature`; None if there is none."""
     text = _string_to_sign(credential, account.name, service)
     if text is None:
         return None
@@ -104,7 +103,7 @@ def signed_by(account: Account, credential: Credential, signature: str, *, servi
 
 
 def _string_to_sign(credential: Credential, account: str, service: str) -> str | None:
-    """Return what was signed; None where the address lacks it, or the version had no such tokens."""
+    """Return the string-to-sign; None if the URL is incomplete, or the version has no such tokens."""
     version = credential.version or ""
     layout = next((fields for since, fields in reversed(_LAYOUTS[service]) if since <= version), None)
     if layout is None or credential.container is None:
@@ -117,12 +116,12 @@ def _string_to_sign(credential: Credential, account: str, service: str) -> str |
 
 
 def _period(document: bytes) -> tuple[str, str]:
-    """Start and expiry of a KeyInfo; it starts now where it does not say. Raises Refusal."""
+    """Return start (default: now) and expiry of a KeyInfo document. Raises Refusal."""
     if len(document) > _LARGEST_DOCUMENT or b"<!DOCTYPE" in document:
         raise Refusal("InvalidXmlDocument")
     try:
         root = ET.fromstring(document)
-    except (ET.ParseError, LookupError, ValueError):  # the last two for an encoding that nobody knows
+    except (ET.ParseError, LookupError, ValueError):  # the last two: unknown encoding
         raise Refusal("InvalidXmlDocument") from None
     names = [child.tag for child in root]
     if root.tag != "KeyInfo" or not set(names) <= {"Start", "Expiry"} or len(set(names)) < len(names):

@@ -1,7 +1,7 @@
-"""Azure Storage's error answers: status, code and body, as each service words them.
+"""Azure Storage's error responses: status, code and body of each service.
 
 Codes and texts: "Common REST API error codes", "Table service error codes" and "Authorize with Microsoft Entra ID"
-(learn.microsoft.com/rest/api/storageservices). Texts that Azure fills with the signature it was sent leave it out.
+(learn.microsoft.com/rest/api/storageservices). Texts in which Azure quotes the signature it received leave it out.
 """
 
 import json
@@ -62,7 +62,7 @@ _SERVERS = {
 
 
 class Refusal(Exception):
-    """A request that is answered with an error. `code` is one of Azure's, `detail` its AuthenticationErrorDetail."""
+    """The request is refused. `code` is an error code of Azure, `detail` its AuthenticationErrorDetail."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
@@ -70,7 +70,7 @@ class Refusal(Exception):
         self.detail = detail
 
     def response(self, service: str, *, accept: str, version: str) -> Response:
-        """The answer of `service`; `accept` and `version` are the request's Accept and x-ms-version headers."""
+        """Return the response of `service`; `accept` and `version` are the Accept and x-ms-version of the request."""
         status, text = _KNOWN[self.code]
         request_id = str(uuid.uuid4())
         moment = now()
@@ -80,7 +80,7 @@ class Refusal(Exception):
             "date": format_datetime(moment, usegmt=True),
             "server": server_name(service),
         }
-        if service != "table":  # which says its code in the body alone
+        if service != "table":  # which has its code only in the body
             headers["x-ms-error-code"] = self.code
         if version:
             headers["x-ms-version"] = version
@@ -100,17 +100,17 @@ class Refusal(Exception):
 
 
 def is_known(code: str) -> bool:
-    """Whether `code` is one that a Refusal may have."""
+    """Return whether a Refusal can have this code."""
     return code in _KNOWN
 
 
 def server_name(service: str) -> str:
-    """The Server header that Azure sends for `service`."""
+    """Return the Server header that Azure sends for `service`."""
     return _SERVERS.get(service, "Microsoft-HTTPAPI/2.0")
 
 
 def _table_body(code: str, message: str, accept: str) -> tuple[str, str]:
-    """OData's error, in JSON where the client takes JSON, in XML otherwise."""
+    """Return an OData error and its media type: JSON if the client accepts JSON, XML otherwise."""
     if "json" in accept:
         error = {"odata.error": {"code": code, "message": {"lang": "en-US", "value": message}}}
         return json.dumps(error), "application/json;odata=minimalmetadata;streaming=true;charset=utf-8"

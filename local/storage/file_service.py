@@ -1,7 +1,7 @@
-"""The file service, as far as access goes: shares with their access policies, and no files in them.
+"""The file service, limited to access: shares with their access policies, without files.
 
-Azurite has no such service. Sources: "Create Share", "Get Share Properties", "Delete Share", "Get Share ACL", "Set
-Share ACL", "Create a service SAS", "Create an account SAS" (learn.microsoft.com/rest/api/storageservices). There are
+Azurite has no file service. Sources: "Create Share", "Get Share Properties", "Delete Share", "Get Share ACL", "Set
+Share ACL", "Create a service SAS", "Create an account SAS" (learn.microsoft.com/rest/api/storageservices). It has
 no leases, no snapshots, and no access with tokens of Entra ID.
 """
 
@@ -24,12 +24,12 @@ _SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*")  # "Naming and 
 _LARGEST_BODY = 64 * 1024
 _METADATA = "x-ms-meta-"
 QUOTA = 5120  # GiB
-# Any of these permissions suffices, by method; to list the files of a directory asks for "l".
-_NEEDED = {"GET": "r", "HEAD": "r", "OPTIONS": "r", "PUT": "cw", "DELETE": "d"}
+# By method: any of these permissions suffices. Listing the files of a directory needs "l".
+_REQUIRED = {"GET": "r", "HEAD": "r", "OPTIONS": "r", "PUT": "cw", "DELETE": "d"}
 
 
 async def answer(request: StorageRequest, account: Account, receive: Receive) -> Response:
-    """The answer to a request for the file service. Raises Refusal."""
+    """Answer a request to the file service. Raises Refusal."""
     name, _, path = request.decoded_path.strip("/").partition("/")
     _authorize(request, account, path)
     body = await whole_body_of(receive, most=_LARGEST_BODY)
@@ -43,7 +43,7 @@ async def answer(request: StorageRequest, account: Account, receive: Receive) ->
 
 
 def create(account: Account, name: str) -> Share:
-    """Make a share, without policies. Raises Refusal: InvalidResourceName, ShareAlreadyExists."""
+    """Create a share without policies. Raises Refusal: InvalidResourceName, ShareAlreadyExists."""
     if not _SHARE_NAME.fullmatch(name):
         raise Refusal("InvalidResourceName")
     if name in account.shares:
@@ -54,12 +54,12 @@ def create(account: Account, name: str) -> Share:
 
 
 def change(share: Share) -> None:
-    """Note that a property of the share, or one of its policies, has changed."""
+    """Set the time and ETag of a change to the share or its policies."""
     share.last_modified, share.etag = now(), _new_etag()
 
 
 def delete(account: Account, name: str) -> None:
-    """Delete a share and its policies, if there is such a share."""
+    """Delete a share and its policies, if it exists."""
     account.shares.pop(name, None)
     account.policies.pop(policy_key("file", name), None)
 
@@ -95,7 +95,7 @@ def _on_share(request: StorageRequest, account: Account, name: str, body: bytes)
 
 
 def _authorize(request: StorageRequest, account: Account, path: str) -> None:
-    """Return if the request may be carried out. Raises Refusal."""
+    """Return if the request is authorized. Raises Refusal."""
     if request.acl_of is not None:
         require_shared_key(request, account)
     credentials = request.credentials
@@ -114,8 +114,8 @@ def _authorize(request: StorageRequest, account: Account, path: str) -> None:
         if level not in (request.parameter("srt") or ""):
             raise Refusal("AuthorizationResourceTypeMismatch")
     elif request.parameter("restype") == "share":
-        raise Refusal("AuthorizationPermissionMismatch")  # the share itself is for whoever has the account
-    needed = "l" if is_listing else _NEEDED.get(request.method, "")
+        raise Refusal("AuthorizationPermissionMismatch")  # the share itself needs an account SAS
+    needed = "l" if is_listing else _REQUIRED.get(request.method, "")
     if not set(needed) & set(allowed.permission):
         raise Refusal("AuthorizationPermissionMismatch")
 

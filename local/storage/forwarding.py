@@ -1,4 +1,4 @@
-"""Azurite's answers in Azure's words: one request to it, and what comes back of that."""
+"""Forwards a request to Azurite, and turns its response into Azure's."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -22,18 +22,17 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade"}
     | {"expect", "transfer-encoding"}
 )
-# How Azurite says that it could not authenticate a request; the third, of a wrong Shared Key signature.
-_AZURITE_DOUBTS = ("AuthorizationFailure", "AuthenticationFailed", "InvalidAuthenticationInfo")
+# Azurite's codes for a request that it could not authenticate; the third one is for a wrong Shared Key signature.
+_AZURITE_UNAUTHENTICATED = ("AuthorizationFailure", "AuthenticationFailed", "InvalidAuthenticationInfo")
 
 
 @asynccontextmanager
 async def exchange(
     backend: StorageBackend, request: StorageRequest, body: bytes | AsyncGenerator[bytes] | None
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Have Azurite answer. Raises Refusal where its answer is put into Azure's words, or there is none.
+    """Send the request to Azurite. Raises Refusal for an error that is translated, or if Azurite does not respond.
 
-    What fails once the answer is being read is raised as it is: the answer is cut off then, as it would be were a
-    server of Azure's to die.
+    Errors while the response is read are raised unchanged: the response is cut off, as when a server of Azure fails.
     """
     target = f"{request.path}?{request.query}" if request.query else request.path
     sent = CIMultiDict((name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP)
@@ -42,34 +41,34 @@ async def exchange(
             request.host.service, method=request.method, target=target, headers=sent, body=body
         )
     except (aiohttp.ClientError, TimeoutError) as error:
-        _logger.warning("Azurite does not answer: %s", type(error).__name__)
+        _logger.warning("Azurite does not respond: %s", type(error).__name__)
         raise Refusal("ServerBusy") from None
     async with response:
         code = response.headers.get("x-ms-error-code", "")
-        if response.status in (400, 403) and code in _AZURITE_DOUBTS:
+        if response.status in (400, 403) and code in _AZURITE_UNAUTHENTICATED:
             raise unauthenticated(request)
         is_xml = response.headers.get("content-type", "").startswith("application/xml")
         if request.host.service == "table" and response.status >= 400 and is_xml and is_known(code):
-            raise Refusal(code)  # in OData's shape, which Azurite's XML errors lack
+            raise Refusal(code)  # in the shape of OData, unlike Azurite's XML errors
         yield response
 
 
 def headers_of(response: aiohttp.ClientResponse, request: StorageRequest) -> list[tuple[bytes, bytes]]:
-    """The headers of Azurite's answer as Azure has them."""
+    """Return the headers of Azurite's response as Azure sends them."""
     service = request.host.service
     dropped = _HOP_BY_HOP | {"server", "date"}
     if service == "table":
-        dropped |= {"x-ms-error-code"}  # Azure's table service says its error code in the body alone
+        dropped |= {"x-ms-error-code"}  # Azure's table service has its error code only in the body
     return [
         *((name, value) for name, value in response.raw_headers if name.lower().decode("latin-1") not in dropped),
         (b"server", server_name(service).encode()),
-        # Of some answers, Azurite's is the time of the last change.
+        # In some responses, Azurite's Date is the time of the last change.
         (b"date", format_datetime(now(), usegmt=True).encode()),
     ]
 
 
 async def pass_on(response: aiohttp.ClientResponse, request: StorageRequest, send: Send) -> None:
-    """Stream Azurite's answer to the client."""
+    """Stream Azurite's response to the client."""
     headers = headers_of(response, request)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     async for chunk in response.content.iter_any():
@@ -78,10 +77,10 @@ async def pass_on(response: aiohttp.ClientResponse, request: StorageRequest, sen
 
 
 async def body_of(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
-    """The request's body: as bytes if it came in one piece, as a stream otherwise."""
+    """Return the body of the request: as bytes if it comes in one piece, as a stream otherwise."""
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise aiohttp.ClientConnectionError("the client has gone")
+        raise aiohttp.ClientConnectionError("the client has disconnected")
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         return first or None
@@ -92,7 +91,7 @@ async def body_of(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise aiohttp.ClientConnectionError("the client has gone")
+                raise aiohttp.ClientConnectionError("the client has disconnected")
             yield message.get("body", b"")
             more = message.get("more_body", False)
 
@@ -100,7 +99,7 @@ async def body_of(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
 
 
 async def whole_body_of(receive: Receive, *, most: int) -> bytes:
-    """The request's body as bytes. Raises Refusal for more than `most` of them."""
+    """Return the body of the request as bytes. Raises Refusal for more than `most` bytes."""
     body = await body_of(receive)
     if body is None or isinstance(body, bytes):
         whole = body or b""
@@ -116,7 +115,7 @@ async def whole_body_of(receive: Receive, *, most: int) -> bytes:
 
 
 def key_of(request: StorageRequest, account: Account) -> str | None:
-    """The name of the account's key that a Shared Key request is signed with; None if it is neither."""
+    """Return the name of the account's key that signed a Shared Key request; None if neither did."""
     return shared_key.signed_by(
         service=request.host.service,
         method=request.method,
@@ -129,7 +128,7 @@ def key_of(request: StorageRequest, account: Account) -> str | None:
 
 
 def with_key(request: StorageRequest, account: Account, key_name: str, changes: dict[str, str]) -> StorageRequest:
-    """The request with other headers (an empty text: none), signed anew with the account's key of that name."""
+    """Return the request with changed headers (an empty text removes one), signed with the key of that name."""
     headers = MutableHeaders(raw=list(request.headers.raw))
     for name, value in changes.items():
         if value:

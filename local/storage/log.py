@@ -1,6 +1,6 @@
-"""What Azure logs of a storage request (Azure Monitor Logs reference, "StorageBlobLogs").
+"""The log line of a storage request (Azure Monitor Logs reference, "StorageBlobLogs").
 
-The authentication hash is the documentation's: the name of the key and the SHA-256 of its bytes, and for a SAS the
+The authentication hash is as documented: the name of the key and the SHA-256 of its bytes, and for a SAS the
 SHA-256 of its decoded signature text ("Best practices for monitoring Azure Blob Storage").
 """
 
@@ -17,7 +17,7 @@ _CATEGORIES = {"GET": "StorageRead", "HEAD": "StorageRead", "DELETE": "StorageDe
 
 
 def signed_by(request: StorageRequest, account: Account) -> str:
-    """Return the AuthenticationHash of a request, by the account's present keys."""
+    """Return the AuthenticationHash of a request, by the current keys of the account."""
     credentials = request.credentials
     if credentials is Credentials.SHARED_KEY:
         return _key(account, key_of(request, account))
@@ -32,7 +32,7 @@ def signed_by(request: StorageRequest, account: Account) -> str:
 def line(
     request: StorageRequest, account: Account, signer: str, *, status: int, size: int, address: str
 ) -> StorageLogLine:
-    """Return the line of a request that was answered."""
+    """Return the log line of an answered request."""
     return StorageLogLine(
         account=account.name,
         at=now(),
@@ -47,7 +47,7 @@ def line(
 
 
 def _signer(request: StorageRequest, account: Account) -> str | None:
-    """Return the key that signed a SAS, if one of the account's present ones did."""
+    """Return the name of the current key that signed the SAS; None if none did."""
     url = f"https://{account.name}.{request.host.service}.core.windows.net{request.path}?{request.query}"
     found = extract(url)
     return verify(found[0], account=account.name, keys=account.keys).key if found else None

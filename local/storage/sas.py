@@ -1,8 +1,8 @@
-"""SAS tokens that Azurite does not know, or not well enough, put into those that it does.
+"""SAS tokens that Azurite does not support fully, replaced by tokens that it supports.
 
-A token with a stored access policy, and one signed with a user delegation key, is checked here in full: signature,
-policy, time, and the rights of whoever the key was given to. What it allows is then signed again as an ad hoc SAS,
-with which Azurite decides whether the operation is among it.
+A token with a stored access policy or with a user delegation key is verified here: signature, policy, time, and the
+rights of the principal that the key was issued to. What it allows is then signed as an ad hoc SAS, with which Azurite
+decides whether the operation is permitted.
 """
 
 from collections.abc import Mapping
@@ -20,25 +20,25 @@ from shared.sas.fingerprint import key_bytes
 from shared.sas.kinds import SNAPSHOT_TIME, TOKEN_PARAMETERS
 from shared.sas.signature import sign, strings_to_sign
 
-# Known to Azurite for every service, and old enough to need nothing that it lacks.
+# Supported by Azurite for every service, and without fields that Azurite lacks.
 _VERSION = "2019-02-02"
-# A directory or a version of a blob, which Azurite lacks: the signature was made for this very address.
+# A directory or a version of a blob, which Azurite lacks: the signature is for this exact URL.
 _SIGNED_AS = {"d": "c", "bv": "b"}
 _KEPT = ("spr", "sip", "tn", "spk", "srk", "epk", "erk", "rscc", "rscd", "rsce", "rscl", "rsct")
 _BOUND = ("sduoid", "srh", "srq")
 
 
 def admit(request: StorageRequest, account: Account, cloud: Cloud) -> StorageRequest:
-    """Return the request as Azurite can judge it. Raises Refusal."""
+    """Return the request with a SAS that Azurite can evaluate. Raises Refusal."""
     if request.credentials is Credentials.DELEGATION_SAS:
-        return _signed_again(request, account, _delegated(request, account, cloud))
+        return _resigned(request, account, _delegated(request, account, cloud))
     if request.credentials is Credentials.SERVICE_SAS and request.parameter("si") is not None:
-        return _signed_again(request, account, granted(request, account))
+        return _resigned(request, account, granted(request, account))
     return request
 
 
 def granted(request: StorageRequest, account: Account) -> Grant:
-    """Return what a SAS signed with an account key allows, its policy included. Raises Refusal."""
+    """Return what a SAS signed with an account key allows, including its policy. Raises Refusal."""
     credential = credential_of(request, account)
     if credential is None or sas.verify(credential, account=account.name, keys=account.keys).key is None:
         raise Refusal("AuthenticationFailed", "Signature did not match.")
@@ -53,12 +53,12 @@ def granted(request: StorageRequest, account: Account) -> Grant:
 
 
 def policy_key(service: str, resource: str) -> tuple[str, str]:
-    """Return where a resource's policies are in `Account.policies`; a table's name has no case."""
+    """Return the key of a resource in `Account.policies`. Names of tables are case-insensitive."""
     return service, resource.lower() if service == "table" else resource
 
 
 def credential_of(request: StorageRequest, account: Account) -> sas.Credential | None:
-    """Return the SAS of the request as it was signed, for the primary endpoint; None if it is none that could be."""
+    """Return the SAS of the request as signed, for the primary endpoint; None if it is not a valid SAS."""
     parameters = {name: value for name, value in _pairs(request) if name in TOKEN_PARAMETERS}
     time = SNAPSHOT_TIME.get(parameters.get("sr", ""))
     if time is not None:
@@ -84,7 +84,7 @@ def credential_of(request: StorageRequest, account: Account) -> sas.Credential |
 def _delegated(request: StorageRequest, account: Account, cloud: Cloud) -> Grant:
     """Return what a user delegation SAS allows. Raises Refusal.
 
-    After the signature, the principal that the key was given to must itself be allowed to do it ("Create a user
+    After the signature, the principal that the key was issued to must be allowed to do the operation ("Create a user
     delegation SAS", section "Authorize a user delegation SAS").
     """
     credential = credential_of(request, account)
@@ -107,7 +107,7 @@ def _delegated(request: StorageRequest, account: Account, cloud: Cloud) -> Grant
     return Grant(start, expiry, credential.permissions)
 
 
-def _signed_again(request: StorageRequest, account: Account, allowed: Grant) -> StorageRequest:
+def _resigned(request: StorageRequest, account: Account, allowed: Grant) -> StorageRequest:
     given = dict(_pairs(request))
     parameters = {name: given[name] for name in _KEPT if given.get(name)}
     parameters |= {"sv": _VERSION, "sp": allowed.permission, "se": an_hour_from(now())}
@@ -126,7 +126,7 @@ def _signed_again(request: StorageRequest, account: Account, allowed: Grant) -> 
 
 
 def _pairs(request: StorageRequest) -> list[tuple[str, str]]:
-    """The decoded parameters of the query; the first of each name, as in signatures."""
+    """Return the decoded parameters of the query; of several with one name the first, as in signatures."""
     pairs: dict[str, str] = {}
     for pair in request.query.split("&"):
         name, _, value = pair.partition("=")

@@ -1,8 +1,8 @@
-"""Azure Storage: the account's own host names, in front of Azurite.
+"""Azure Storage: the stand-in for every storage host name, in front of Azurite.
 
-`storage_access` decides what depends on the account or on Entra ID, `storage_sas` what a token's policy or its user
-delegation key allows, `storage_acl` keeps access policies, `file_service` stands in for what Azurite lacks; Azurite
-does the rest. Bodies are streamed both ways, and headers pass untouched, because they are signed.
+`access` checks what depends on the account or on Entra ID, `sas` what a stored access policy or a user delegation key
+allows, `acl` keeps access policies, `file_service` is the service that Azurite lacks; Azurite does the rest. Bodies
+are streamed both ways, and headers are forwarded unchanged, because they are signed.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _GATE_SECONDS = 5
 
 
 class Gate:
-    """Lets requests through while it is open; whoever closes it has the data to himself."""
+    """Admits requests while it is open. Closing it gives exclusive access to the data."""
 
     def __init__(self) -> None:
         self._open = asyncio.Event()
@@ -47,7 +47,7 @@ class Gate:
 
     @asynccontextmanager
     async def passage(self) -> AsyncIterator[None]:
-        """Wait until the gate is open, and count as inside until left."""
+        """Wait until the gate is open; a request counts as inside until it leaves."""
         await self._open.wait()
         self._inside += 1
         try:
@@ -59,7 +59,7 @@ class Gate:
 
     @asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:
-        """Keep others out, after those inside have left; whoever stays for more than 5 s is not waited for."""
+        """Close the gate and wait until the requests inside have left, for 5 s at most."""
         self._open.clear()
         try:
             async with self._left:
@@ -67,14 +67,14 @@ class Gate:
                     async with asyncio.timeout(_GATE_SECONDS):
                         await self._left.wait_for(lambda: self._inside == 0)
                 except TimeoutError:
-                    _logger.warning("%d storage requests are still under way", self._inside)
+                    _logger.warning("%d storage requests are still in progress", self._inside)
             yield
         finally:
             self._open.set()
 
 
 class Storage:
-    """The ASGI app for every storage host name. Requests wait until `gate` is open."""
+    """The ASGI app of every storage host name. Requests wait until `gate` is open."""
 
     def __init__(self, cloud: Cloud, entra: Entra, backend: StorageBackend, gate: Gate) -> None:
         self._cloud = cloud
@@ -111,11 +111,11 @@ class Storage:
                 await refusal.response(host.service, accept=accept, version=version)(scope, receive, send)
 
     def _logging(self, request: StorageRequest, account: Account, scope: Scope, send: Send) -> Send:
-        """Return `send`, which puts a line into the log once the answer is complete, where the service is logged."""
+        """Return `send`, extended to log the request once its response is complete, if the service is logged."""
         if not account.logged.get(request.host.service):
             return send
         status, size = 0, 0
-        signer = signed_by(request, account)  # by the keys that there are when it comes
+        signer = signed_by(request, account)  # by the keys at the time of the request
 
         async def logged(message: Message) -> None:
             nonlocal status, size
@@ -140,7 +140,7 @@ class Storage:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Have the request answered by whoever knows how. Raises Refusal."""
+        """Dispatch the request to the module that answers it. Raises Refusal."""
         if request.gets_delegation_key:
             answer = await _delegation_key(request, account, identity, receive)
         elif request.host.service == "file":
@@ -155,14 +155,14 @@ class Storage:
         await answer(scope, receive, send)
 
     async def _forward(self, request: StorageRequest, account: Account, receive: Receive, send: Send) -> None:
-        """Have Azurite answer. Raises Refusal."""
+        """Forward the request to Azurite. Raises Refusal."""
         async with exchange(self._backend, request, await body_of(receive)) as response:
             if response.status < 300:
                 await self._policies.deleted(request, account)
             await pass_on(response, request, send)
 
     def _shorten(self, request: StorageRequest, account: Account) -> StorageRequest:
-        """Divide the visibility time-out of a queue message by the cloud's time factor."""
+        """Divide the visibility timeout of a queue message by the time factor of the cloud."""
         if self._cloud.time_factor == 1 or request.host.service != "queue":
             return request
         query = shorten_visibility(
@@ -176,14 +176,14 @@ class Storage:
         key_name = key_of(request, account)
         if key_name is None:
             raise unauthenticated(request)
-        return with_key(shortened, account, key_name, {})  # the query is signed, too
+        return with_key(shortened, account, key_name, {})  # the query is part of the signature
 
 
 def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> str:
-    """`query` of a queue request with its `visibilitytimeout` (seconds) divided by `factor`.
+    """Return the query of a queue request with its `visibilitytimeout` (seconds) divided by `factor`.
 
-    A message may be put with 0; got or updated, it stays hidden for a second at least, as the API asks for, or as
-    whoever holds it must be able to renew it ("Get Messages", "Put Message", "Update Message").
+    A new message may have 0. A message that is received or updated stays hidden for at least a second: the API
+    requires that, or the receiver needs it to renew the message ("Get Messages", "Put Message", "Update Message").
     """
     if path.rstrip("/").split("/")[-1] != "messages" and "/messages/" not in path:
         return query
@@ -203,14 +203,14 @@ def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> 
 
 
 async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
-    message = "There is no such storage account: its name would not resolve."
+    message = "There is no such storage account: its name does not resolve."
     await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
 
 
 async def _delegation_key(
     request: StorageRequest, account: Account, identity: Identity | None, receive: Receive
 ) -> Response:
-    """The answer to Get User Delegation Key. Raises Refusal."""
+    """Answer Get User Delegation Key. Raises Refusal."""
     if identity is None:
         raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
     if request.method != "POST" or request.host.service not in delegation.SERVICE_LETTERS:

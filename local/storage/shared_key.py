@@ -1,8 +1,8 @@
-"""Shared Key authorization: the string to sign, and checking it.
+"""Shared Key authorization: signs requests and verifies signatures.
 
 Source: "Authorize with Shared Key" (learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key): for
-blobs, queues and files the format of 2015-02-21 and later, for tables their own. Azurite checks these itself; this
-is for what never reaches it as it was sent.
+blobs, queues and files the format of 2015-02-21 and later, for tables its own. Azurite verifies requests itself; this
+is for requests that do not reach it unchanged.
 """
 
 import base64
@@ -31,7 +31,7 @@ _SIGNED_HEADERS = (
 def authorization(
     *, service: str, method: str, account: str, path: str, query: str, headers: Headers, key: str
 ) -> str:
-    """The Authorization header for a request. `path` and `query` are as sent; `key` is in base64."""
+    """Return the Authorization header of a request. `path` and `query` are as sent; `key` is in base64."""
     signed = _of_a_table if service == "table" else _of_others
     text = signed(method=method, resource=f"/{account}{path}", query=query, headers=headers)
     digest = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
@@ -39,7 +39,7 @@ def authorization(
 
 
 def _of_a_table(*, method: str, resource: str, query: str, headers: Headers) -> str:
-    """The Date header counts only where there is no x-ms-date, and of the query `comp` alone."""
+    """Date counts only without x-ms-date, and of the query only `comp` counts."""
     date = headers.get("x-ms-date") or headers.get("date", "")
     comp = next((f"?{pair}" for pair in query.split("&") if pair.startswith("comp=")), "")
     return "\n".join([method, headers.get("content-md5", ""), headers.get("content-type", ""), date, resource + comp])
@@ -70,7 +70,7 @@ def _of_others(*, method: str, resource: str, query: str, headers: Headers) -> s
 def signed_by(
     *, service: str, method: str, account: str, path: str, query: str, headers: Headers, keys: Mapping[str, str]
 ) -> str | None:
-    """The name of the key among `keys` that the request is signed with; None if none fits."""
+    """Return the name of the key among `keys` that signed the request; None if none did."""
     given = headers.get("authorization", "").encode()
     for name, key in keys.items():
         wanted = authorization(

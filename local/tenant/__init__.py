@@ -1,1 +1,1 @@
-"""What the stand-ins share: the model of one tenant, its identities, senders and tags."""
+"""Shared by the stand-ins: the model of one tenant, its identities, the secrets of senders, the rules for tags."""

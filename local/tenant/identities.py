@@ -1,4 +1,4 @@
-"""Who is in the tenant: the app's managed identity, whoever sits at the keyboard, and some people.
+"""The identities of the tenant: the managed identities of the app, a developer, and people with a role.
 
 The ids are fixed, so that a recorded request or a token means the same principal after every restart.
 """
@@ -54,7 +54,7 @@ _RESPONDER_RIGHTS = frozenset(
         "Microsoft.SecurityInsights/incidents/write",
         "Azure DevOps/advsec.read",
         "Azure DevOps/advsec.manage",
-        "Mail.Send",  # graph.py lets it send from MAIL_SENDER only, as Exchange's RBAC for Applications would
+        "Mail.Send",  # from MAIL_SENDER only (graph.mail), as with Exchange's RBAC for Applications
         "Sites.Selected",  # granted with role "write" on SHAREPOINT_SITE
         f"Storage Table Data Contributor@{STATE_ACCOUNT}",
         f"Storage Queue Data Contributor@{STATE_ACCOUNT}",
@@ -68,7 +68,7 @@ _INTAKE_RIGHTS = frozenset(
         "EventGrid/events/send",
         "SecurityAlert.Read.All",
         "Azure DevOps/advsec.read",
-        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",  # its own two queues, where it is an app of its own
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",  # its two queues, if it is a separate app
     }
 )
 
@@ -89,12 +89,12 @@ _DEVELOPER_RIGHTS = frozenset(
 
 
 def directory() -> dict[str, Identity]:
-    """The tenant's principals by name.
+    """Return the principals of the tenant by name.
 
-    `responder` is the deployed app's managed identity and holds exactly what the product uses; `intake` is that of an
-    intake deployed apart. `developer` is
-    who a person at the keyboard is. `reader`, `responder-person`, `approver` and `second-approver` are people with
-    one app role of Sasquash's API each: an order takes two who may approve. `reporter` is a program that reports.
+    `responder` is the managed identity of the deployed app, with exactly the rights that the product uses; `intake`
+    is that of an intake deployed as a separate app. `developer` is the person who runs the local cloud. `reader`,
+    `responder-person`, `approver` and `second-approver` are people with one app role of Sasquash's API each:
+    approving a responder's order needs a second approver. `reporter` is a program that reports leaks.
     """
     identities = (
         Identity(
@@ -150,9 +150,9 @@ def directory() -> dict[str, Identity]:
 
 
 def users() -> dict[str, User]:
-    """The people and mailboxes that Graph knows, by user principal name in lower case.
+    """Return the people and mailboxes of the directory, by lower-case user principal name.
 
-    An identity whose object id is among them is a person: its tokens say so (`entra.Entra.mint`).
+    An identity with the object id of a user is a person, and its tokens have a person's claims (`Entra.mint`).
     """
     identities = directory()
     people = (
@@ -176,7 +176,7 @@ def users() -> dict[str, User]:
             user_principal_name="gil_fabrikam.com#EXT#@contoso.onmicrosoft.com",
             mail="gil@fabrikam.com",
         ),
-        # The sign-in of a shared mailbox is disabled: that is how Exchange makes one.
+        # Exchange disables the sign-in of shared mailboxes.
         User(
             object_id="a7a56f8c-3afc-4336-ae79-61df9cbad569",
             display_name="Sasquash",

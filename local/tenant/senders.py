@@ -1,4 +1,4 @@
-"""Who reports to the function app here: their secrets, made anew each time, and the alerts that their tools keep."""
+"""The sources that report to the function app: their secrets, new for each cloud, and the alerts that they keep."""
 
 import base64
 import os
@@ -16,12 +16,18 @@ GITHUB_OWNER = "contoso"
 AZURE_DEVOPS_ORGANIZATION = "contoso"
 AZURE_DEVOPS_PROJECT = "0d8e2a50-4a59-4f0e-8a4b-2f4d3f6f7a10"
 AZURE_DEVOPS_REPOSITORY = "a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"
-SIGNING = ("cloudevents", "gitleaks", "sarif", "trufflehog", "wiz")  # with Standard Webhooks, all with one secret
+SIGNING = (
+    "cloudevents",
+    "gitleaks",
+    "sarif",
+    "trufflehog",
+    "wiz",
+)  # by Standard Webhooks, all with one secret
 
 
 @cache
 def _github_key() -> rsa.RSAPrivateKey:
-    """The GitHub App's private key: one a process, since making one takes as long as a test."""
+    """Return the private key of the GitHub App. One per process, since generating a key is slow."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -37,7 +43,7 @@ def _github_pem() -> str:
 
 
 class Senders:
-    """The secrets by which the function app knows reports."""
+    """The secrets that authenticate reports to the function app."""
 
     def __init__(self) -> None:
         self.github_secret = secrets.token_urlsafe(32)
@@ -46,11 +52,11 @@ class Senders:
 
     @property
     def github_key(self) -> rsa.RSAPrivateKey:
-        """With which the GitHub App signs who it is."""
+        """The key that signs the JWT of the GitHub App."""
         return _github_key()
 
     def settings(self) -> dict[str, str]:
-        """What the function app's settings say of them."""
+        """Return the function app's settings for these sources."""
         return {
             "SASQUASH_INTAKE_SENDERS": ",".join(f"{name}={self.webhook_secret}" for name in SIGNING),
             "SASQUASH_GITHUB_WEBHOOK_SECRET": self.github_secret,
@@ -61,7 +67,7 @@ class Senders:
         }
 
     def exports(self) -> dict[str, str]:
-        """What whoever reports by hand finds in `.local/env`."""
+        """Return the variables of `.local/env` for reports by hand."""
         return {
             "SASQUASH_INTAKE_SECRET": self.webhook_secret,
             "SASQUASH_GITHUB_WEBHOOK_SECRET": self.github_secret,
@@ -71,7 +77,7 @@ class Senders:
 
 @dataclass
 class GitHubAlert:
-    """A secret scanning alert. `file` holds the secret, at `line` (from 1)."""
+    """A secret scanning alert. `file` contains the secret at `line` (from 1)."""
 
     repository: str  # owner/name
     number: int
@@ -88,7 +94,7 @@ class GitHubAlert:
 
 @dataclass
 class AzureDevOpsAlert:
-    """An alert of GitHub Advanced Security for Azure DevOps, about a secret. `state`: "active" | "dismissed"."""
+    """A secret alert of GitHub Advanced Security for Azure DevOps. `state`: "active" | "dismissed"."""
 
     number: int
     secret: str = field(repr=False)
@@ -116,7 +122,7 @@ class DefenderAlert:
 
 @dataclass
 class Alerts:
-    """Every alert that the tools keep."""
+    """All alerts that the sources keep."""
 
     github: list[GitHubAlert] = field(default_factory=list)
     azure_devops: list[AzureDevOpsAlert] = field(default_factory=list)

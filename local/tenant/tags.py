@@ -1,6 +1,6 @@
-"""Tags of a resource, checked as ARM checks them (learn.microsoft.com, "Use tags to organize your Azure resources").
+"""Validation of resource tags as in ARM (learn.microsoft.com, "Use tags to organize your Azure resources").
 
-Half a surrogate pair and control characters are refused too: nothing that shows tags could show them.
+Lone surrogates and control characters are refused too, since they cannot be displayed.
 """
 
 import unicodedata
@@ -13,7 +13,7 @@ _UNPRINTABLE = ("Cc", "Cs")  # Unicode's categories of control characters and of
 
 
 class InvalidTags(ValueError):
-    """What is wrong with tags, with ARM's code for it."""
+    """The tags are invalid. `code` is ARM's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -21,9 +21,9 @@ class InvalidTags(ValueError):
 
 
 def valid(tags: object) -> dict[str, str]:
-    """`tags` as they are, if they are good. Raises InvalidTags."""
+    """Return `tags` unchanged if they are valid. Raises InvalidTags."""
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
-        raise InvalidTags("InvalidRequestContent", "The tags must be an object of names and texts.")
+        raise InvalidTags("InvalidRequestContent", "The tags must be an object with string values.")
     if len(tags) > _MOST:
         raise InvalidTags("TooManyTags", f"A resource has at most {_MOST} tags.")
     for name, value in tags.items():
@@ -43,5 +43,5 @@ def valid(tags: object) -> dict[str, str]:
 
 
 def is_printable(text: str) -> bool:
-    """Whether `text` has neither control characters nor halves of surrogate pairs."""
+    """Return whether `text` has neither control characters nor lone surrogates."""
     return not any(unicodedata.category(character) in _UNPRINTABLE for character in text)

@@ -1,57 +1,143 @@
-"""The account key lever: regenerate the one key that is behind a leak.
+"""Account key action: regenerate the one key that signed a leak.
 
 ARM: Storage Accounts - List Keys, Regenerate Key (2026-09-01). Regenerating is not idempotent, a second call breaks
-clients that have already moved on. So it is sent once, and an answer that got lost is settled by listing the keys.
+clients that have already moved on. So it is sent once, and a lost answer is reconciled by listing the keys.
 """
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
+from datetime import datetime, timedelta
+from typing import override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccountKey, StorageAccountRegenerateKeyParameters
 
+from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
+from shared.actions.az_cli import CliAccount
 from shared.actions.verification import Verifier
 from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
-from shared.domain.account import AccountFacts, AccountKey
-from shared.domain.revocation import Execution, Plan, Verification, VerificationToken
-from shared.domain.target import KEY_NAMES, ActionKind
-from shared.errors import TransientFailure
+from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
+from shared.domain.decision.action_spec import NOTIFY, SHARED_KEY_IS_OFF, ActionSpec
+from shared.domain.decision.attribution import Verdict, attribute
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.retired_keys import RetiredKey, RetiredKeys
+from shared.domain.revocation import Execution, Plan, Reason, Revocation, State, Verification, VerificationToken
+from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
+from shared.errors import SasquashError, TransientFailure
+from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Rotation, Tenure
 
-_REGENERATE_TIMEOUT = 25.0  # seconds; within account_table.PULL_TIME
+_REGENERATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
+_CLOCK_SKEW = timedelta(seconds=5)
 
 _IMPACT = (
     "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",
-    "Every SAS that {key} signed, the leaked one's innocent siblings included.",
-    "Function apps, Logic Apps, linked services and mounts that were set up with {key} (AzureWebJobsStorage and "
-    "the like): they fail at their next request or restart.",
+    "Every SAS that {key} signed, including SAS tokens that did not leak.",
+    "Function apps, Logic Apps, linked services and mounts that were configured with {key} (AzureWebJobsStorage and "
+    "similar): they fail at their next request or restart.",
 )
 
 
-class AccountKeyAction:
-    """Describes, pulls and proves the regeneration of a key."""
+class AccountKeySpec(ActionSpec):
+    """The texts and rules of regenerating a key."""
 
-    def __init__(
-        self,
-        client_for: Callable[[str], StorageManagementClient],
-        verifier: Verifier,
-        *,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._client_for = client_for
-        self._verifier = verifier
-        self._clock = clock
-        self._new_id = new_id
+    kind = ActionKind.ACCOUNT_KEY
+    may_run_at_deadline = True
+    untouched = "; the other key was not touched"
 
-    def describe(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return who breaks when key `target` of `account` is regenerated, one English sentence each."""
+    def check_target(self, target: str) -> None:
+        """Return for key1 and key2. Raises InvalidTarget."""
+        if target not in KEY_NAMES:
+            raise InvalidTarget("the target of account_key is key1 or key2")
+
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return the key's SHA-256 (hex)."""
+        return snapshot.keys[target].sha256
+
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who uses the key, or what it signed."""
         return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
+
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps; key distribution is one where the account's tag asks for it."""
+        distribution = (
+            f"Write the new {target} to the Key Vault secret that the account's tag {KEY_VAULT_TAG} names, if the "
+            "settings allow it and the secret holds the old key."
+        )
+        return (
+            f"Regenerate {target} of {account.name}, once; the other key stays as it is.",
+            f"Verify with a token of our own that the old {target} is refused.",
+            *((distribution,) if tag_in(account.tags, KEY_VAULT_TAG) else ()),
+            NOTIFY,
+        )
+
+    @override
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Whether the key signed it, under a stored access policy or not."""
+        return (verdict.key_name, verdict.key_sha256) == (plan.target, plan.version)
+
+    def done(self, target: str, account: str) -> str:
+        """Return that the key was regenerated."""
+        return f"{target} of {account} was regenerated."
+
+    def used(self, target: str) -> str:
+        """Return the key's name."""
+        return target
+
+    @override
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return that the key is refused for now."""
+        return SHARED_KEY_IS_OFF
+
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that regenerates the key."""
+        account = CliAccount.of(account_id)
+        if account is None or target not in KEY_NAMES:
+            return None
+        return f"az storage account keys renew {account.in_group()} --key {target} --output none"
+
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the command that prints the key's new value."""
+        account = CliAccount.of(account_id)
+        if account is None or target not in KEY_NAMES:
+            return None
+        query = f"[?keyName=='{target}'].value"
+        return f'az storage account keys list {account.in_group()} --query "{query}" --output tsv'
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return where the clients get the new key from, and what is better."""
+        return (
+            "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
+            "user delegation SAS, read-only, for the paths they need, and short-lived.",
+        )
+
+    @override
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to refuse every key."""
+        return (
+            "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then "
+            "open a support request: Azure must refuse a regenerated key within ten minutes."
+        )
+
+
+@dataclass(frozen=True)
+class AccountKeyAction(ContainmentAction):
+    """Regenerates a key. `client_for` takes a subscription; `retired` gets the keys as they were before."""
+
+    spec = AccountKeySpec()
+
+    client_for: Callable[[str], StorageManagementClient]
+    verifier: Verifier
+    _: KW_ONLY
+    retired: RetiredKeys
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
 
     async def keys(self, account: AccountRef | AccountFacts) -> dict[str, AccountKey]:
         """Return key1 and key2 as ARM has them now, both. Raises AccountGone, TransientFailure or Blocked."""
-        client = self._client_for(account.subscription)
+        client = self.client_for(account.subscription)
         doing = f"Listing the keys of {account.name}"
         with translate_errors(doing, meaning=from_account):
             # Typed as "kerb" only, though None is what leaves the Kerberos keys out; the default asks for them.
@@ -66,61 +152,150 @@ class AccountKeyAction:
             raise TransientFailure(f"{doing} brought {len(keys)} of {len(KEY_NAMES)} keys.")
         return keys
 
-    async def execute(
-        self,
-        plan: Plan,
-        account: AccountFacts,
-        *,
-        keys: Mapping[str, AccountKey],
-        tokens: tuple[VerificationToken, ...],
-    ) -> Execution:
-        """Regenerate key `plan.target`, once.
+    @override
+    async def mint(self, job: Job) -> tuple[VerificationToken, ...]:
+        """Return a token for each service that the leak is for."""
+        credential = job.record.finding.credential
+        services = credential.services if credential is not None else job.account.endpoints.keys()
+        return self.verifier.mint(job.account, services, key=job.snapshot.keys[job.plan.target].value)
 
-        Meanwhile each proof token is tried, so that the record can say that it was accepted before. Raises Throttled
-        or Blocked (nothing happened), or TransientFailure; one with `sent` leaves open whether it happened.
-        """
-        if keys[plan.target].sha256 != plan.version:
+    @override
+    async def execute(self, job: Job, tokens: tuple[VerificationToken, ...]) -> Executed:
+        """Regenerate the key, once. A lost answer is reconciled by listing the keys."""
+        plan, account = job.plan, job.account
+        old = job.snapshot.keys[plan.target]
+        if old.sha256 != plan.version:
             raise TransientFailure(f"{plan.target} of {account.name} changed since the plan was made.", sent=False)
-        correlation_id = self._new_id()
-        async with self._verifier.trying(tokens) as tried:
-            after = await self._regenerate(plan, account, correlation_id)
-            at = self._clock()
-        new_key = after.get(plan.target)
-        if new_key is None or new_key.sha256 == plan.version:
-            raise TransientFailure(f"ARM answered, but {plan.target} of {account.name} is what it was.")
-        return Execution(
-            action=ActionKind.ACCOUNT_KEY,
-            target=plan.target,
-            at=at,
-            old_sha256=plan.version,
-            new_sha256=new_key.sha256,
-            confirmed_by="answer",
-            correlation_id=correlation_id,
-            verification_tokens=tuple(tried),
-        )
-
-    async def _regenerate(self, plan: Plan, account: AccountFacts, correlation_id: str) -> dict[str, AccountKey]:
+        correlation_id, client = self.new_id(), self.client_for(account.subscription)
         doing = f"Regenerating {plan.target} of {account.name}"
-        client = self._client_for(account.subscription)
-        async with answered(doing, within=_REGENERATE_TIMEOUT):
-            result = await client.storage_accounts.regenerate_key(
-                account.resource_group,
-                account.name,
-                StorageAccountRegenerateKeyParameters(key_name=plan.target),
-                **once(correlation_id),
-            )
-        return _sas_keys(result.keys_property or [])
+        try:
+            async with self.verifier.trying(tokens) as tried, answered(doing, within=_REGENERATE_TIMEOUT):
+                answer = await client.storage_accounts.regenerate_key(
+                    account.resource_group,
+                    account.name,
+                    StorageAccountRegenerateKeyParameters(key_name=plan.target),
+                    **once(correlation_id),
+                )
+                at = self.clock()
+        except TransientFailure as lost:
+            if lost.had_no_effect:
+                raise
+            execution = await self._read_back(job, tokens, lost)
+        else:
+            new = _sas_keys(answer.keys_property or []).get(plan.target)
+            if new is None or new.sha256 == plan.version:
+                unchanged = f"ARM answered, but {plan.target} of {account.name} is what it was."
+                execution = await self._read_back(job, tokens, TransientFailure(unchanged))
+            else:
+                execution = Execution(
+                    action=ActionKind.ACCOUNT_KEY,
+                    target=plan.target,
+                    at=at,
+                    old_sha256=plan.version,
+                    new_sha256=new.sha256,
+                    confirmed_by="answer",
+                    correlation_id=correlation_id,
+                    verification_tokens=tuple(tried),
+                )
+        self.retired.add(account.name, RetiredKey(plan.target, old.value, execution.at))
+        return Executed(execution)
 
-    async def verify(self, execution: Execution, account: AccountFacts) -> Verification:
-        """Return what is proven of the old key's death by now: by ARM, and by tokens of our own."""
+    async def _read_back(self, job: Job, tokens: tuple[VerificationToken, ...], lost: TransientFailure) -> Execution:
+        """Return the execution if the keys show that it happened. Raises TransientFailure while that is open."""
+        try:
+            now = (await self.keys(job.account))[job.plan.target]
+        except SasquashError:
+            now = None
+        if now is None or now.sha256 == job.plan.version:
+            raise TransientFailure(
+                f"{lost} Listing the keys will show whether it happened.",
+                retry_after=(job.settled_from - self.clock()).total_seconds(),
+            ) from lost
+        execution = by_listing(job.plan.target, job.plan.version, now, at=self.clock())
+        return replace(execution, verification_tokens=tokens)
+
+    @override
+    async def verify(self, execution: Execution, account: AccountFacts, record: Revocation) -> Verification:
+        """Return what is verified of the old key: by ARM's list, and by tokens of our own."""
         now = (await self.keys(account))[execution.target]
-        return await self._verifier.verify(
+        return await self.verifier.verify(
             execution, account, changed=now.sha256 != execution.old_sha256, new_key=now.value
         )
 
+    @override
+    async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
+        """Return the execution if the key is not the noted one any more."""
+        key = left.keys[noted.target]
+        if key.sha256 == noted.version:
+            return None
+        return Executed(by_listing(noted.target, noted.version, key, at=self.clock()))
+
+    @override
+    def settle_unnoted(self, left: Interrupted) -> Recovered | None:
+        """Return the execution that the account's rotations, or else the age of a key, show."""
+        waiting = {record.fingerprint: record for record in left.others if record.state is State.RECEIVED}
+        return self._by_rotation(left, waiting) or self._by_age(left, waiting)
+
+    def _by_rotation(self, left: Interrupted, waiting: Mapping[str, Revocation]) -> Recovered | None:
+        """Return a rotation that is recorded for the account, but not in its leak's record yet.
+
+        The lock need not have been held for that leak: it may have been chosen from all that waited.
+        """
+        for rotation in left.rotations:
+            key = left.keys.get(rotation.target)
+            if key is not None and key.sha256 == rotation.new_sha256 and rotation.fingerprint in waiting:
+                execution = by_listing(rotation.target, "", key, at=rotation.at)
+                execution = replace(execution, at=rotation.at, confirmed_by="answer")
+                return _unproven(rotation.fingerprint, execution)
+        return None
+
+    def _by_age(self, left: Interrupted, waiting: Mapping[str, Revocation]) -> Recovered | None:
+        """Return the regeneration of the one key that was made while the lock was held for a leak.
+
+        No signature verification can show any more which key signed that leak.
+        """
+        for tenure in left.predecessor.tenures:
+            record = waiting.get(tenure.fingerprint)
+            if record is None or not _matches_no_key(record, left):
+                continue
+            fresh = [name for name, key in left.keys.items() if _was_made_for(tenure, key, left.rotations)]
+            if len(fresh) == 1:  # both keys are fresh where the account itself is
+                execution = by_listing(fresh[0], "", left.keys[fresh[0]], at=self.clock())
+                return _unproven(record.fingerprint, execution)
+        return None
+
+    @override
+    def signer_of(self, noted: Attributed, record: Revocation, left: Interrupted) -> tuple[str | None, str | None]:
+        """Return the key that was regenerated: it is not there any more to verify a signature with."""
+        return noted.target, noted.version or None
+
+
+def _unproven(fingerprint: str, execution: Execution) -> Recovered:
+    noted = Attributed(fingerprint, ActionKind.ACCOUNT_KEY, execution.target, version="")
+    return Recovered(noted, Executed(execution), at=None)
+
+
+def _matches_no_key(record: Revocation, left: Interrupted) -> bool:
+    credential = record.finding.credential
+    keys = {name: key.value for name, key in left.keys.items()}
+    return (
+        credential is not None
+        and attribute(credential, account=left.account.name, keys=keys).reason is Reason.NO_KEY_MATCHES
+    )
+
+
+def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]) -> bool:
+    """Whether the key was made while the lock was held for this leak, and no rotation for another is recorded.
+
+    Such a rotation may have ended just before this tenure began.
+    """
+    first, last = tenure.acquired_at - _CLOCK_SKEW, tenure.deadline + TAKEOVER_TIME
+    of_another = any(r.new_sha256 == key.sha256 and r.fingerprint != tenure.fingerprint for r in rotations)
+    return not of_another and key.created is not None and first <= key.created <= last
+
 
 def by_listing(target: str, old_sha256: str, key: AccountKey, *, at: datetime) -> Execution:
-    """Return the pull that ARM's list of keys tells of where its answer was lost. `at`: if ARM does not say when."""
+    """Return the execution that ARM's list of keys shows. `at` is used if ARM does not say when."""
     return Execution(
         action=ActionKind.ACCOUNT_KEY,
         target=target,

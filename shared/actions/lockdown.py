@@ -1,45 +1,66 @@
-"""The lockdown lever: shared key access off, or the way in from public networks closed. A person can undo it.
+"""Lockdown action: shared key access off, or access from public networks closed. A person can undo it.
 
-It revokes nothing: what leaked is kept out only while the lockdown stands.
+It revokes nothing: a leaked credential is kept out only while the lockdown is in force.
 ARM: Storage Accounts - Update (2026-09-01). Microsoft Learn: "Prevent Shared Key authorization for an Azure Storage
 account", "Azure Storage firewall rules". ARM has no ETag for an account, so a network rule that somebody changes
 between our reading and our writing is lost; what changed before or after that is kept.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
+from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import AccountFacts
-from shared.domain.revocation import Execution, LockedDown, Outcome, Plan, Verification
-from shared.domain.target import ActionKind, Lockdown
+from shared.domain.decision.action_spec import NOTIFY, ActionSpec, StateText, Tone
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.revocation import (
+    Execution,
+    LockedDown,
+    Outcome,
+    Plan,
+    Revocation,
+    State,
+    Verification,
+    VerificationToken,
+)
+from shared.domain.target import ActionKind, InvalidTarget, Lockdown
 from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
+from shared.persistence.accounts import Attributed
 
-_UPDATE_TIMEOUT = 25.0  # seconds; far inside account_table.WORK_TIME
+_UPDATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
 
-_NOT_REVOKED = "Nothing is revoked by it: what leaked works again as soon as the lockdown is undone."
+_NOT_REVOKED = "It revokes nothing: the leaked credential works again as soon as the lockdown is undone."
+_LOCKED = (
+    "The account was locked down to keep the {what} out. That revokes nothing: it works again once the lockdown is "
+    "undone.{others}"
+)
 _IMPACT = {
     Lockdown.SHARED_KEY: (
         "Everything that uses a key of {account}, either one: connection strings, Shared Key requests, and every "
         "account SAS and service SAS, on all services.",
-        "Function apps, Logic Apps, linked services and mounts that were set up with a key of {account} "
-        "(AzureWebJobsStorage and the like).",
-        "It does not stop user delegation SAS, nor access with Entra ID: a leaked user delegation SAS works on.",
+        "Function apps, Logic Apps, linked services and mounts that were configured with a key of {account} "
+        "(AzureWebJobsStorage and similar).",
+        "It does not stop user delegation SAS, nor access with Entra ID: a leaked user delegation SAS still works.",
         _NOT_REVOKED,
     ),
     Lockdown.NETWORK: (
-        "Everybody who reaches {account} over public networks, whatever they show: people, partners, web sites, "
-        "build agents, and Azure services that are not trusted ones.",
-        "It does not stop who comes by a private endpoint, from a virtual network or an address that the account's "
-        "rules allow, as a resource that they name, or as a trusted Azure service: from there what leaked works on.",
+        "Everybody who uses {account} over public networks, with any credential: people, partners, web sites, build "
+        "agents, and Azure services that are not trusted services.",
+        "It does not stop access by a private endpoint, from a virtual network or an address that the account's "
+        "rules allow, as a resource that they name, or as a trusted Azure service: from there the leaked credential "
+        "still works.",
         _NOT_REVOKED,
     ),
 }
@@ -49,54 +70,149 @@ _SHOWN = {
         "ARM: shared key access of {account} is allowed again. Somebody has changed it since the lockdown.",
     ),
     Lockdown.NETWORK: (
-        "ARM: the network rules of {account} let nobody in whom they do not name.",
+        "ARM: the network rules of {account} deny all access that they do not name.",
         "ARM: {account} is open to public networks again. Somebody has changed it since the lockdown.",
     ),
 }
+
+_STATES = MappingProxyType(
+    {
+        ("contained", None): StateText("locked down, not revoked", Tone.PENDING, _LOCKED),
+        ("proven", None): StateText("locked down, not revoked", Tone.PENDING, _LOCKED),
+        ("closed", None): StateText(
+            "closed",
+            Tone.DONE,
+            "The case of the {what} is closed: reported. It was answered with a lockdown, which revokes nothing.",
+        ),
+        ("failed", "still_alive"): StateText(
+            "FAILED, open again",
+            Tone.LIVE,
+            "The lockdown that kept the {what} out is NO LONGER IN FORCE. A person has to stop it now.",
+        ),
+    }
+)
 
 type _Properties = Mapping[str, Any]
 """What of an account a lockdown is about, as ARM names it: in here only, and as JSON text in a `LockedDown`."""
 
 
-class LockdownAction:
-    """Describes, pulls, proves and undoes a lockdown."""
+class LockdownSpec(ActionSpec):
+    """The texts and rules of a lockdown."""
 
-    def __init__(
-        self,
-        client_for: Callable[[str], StorageManagementClient],
-        *,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._client_for = client_for
-        self._clock = clock
-        self._new_id = new_id
+    kind = ActionKind.LOCKDOWN
+    revokes = False
+    state_texts = _STATES
 
-    def describe(self, account: AccountFacts, kind: Lockdown) -> tuple[str, ...]:
-        """Return who breaks when `account` is locked down, and who does not, one English sentence each."""
-        return tuple(line.format(account=account.name) for line in _IMPACT[kind])
+    def check_target(self, target: str) -> None:
+        """Return for shared_key and network. Raises InvalidTarget."""
+        if target not in list(Lockdown):
+            raise InvalidTarget("the target of lockdown is shared_key or network")
 
-    def before(self, account: AccountFacts, kind: Lockdown) -> LockedDown:
-        """Return the way back from a lockdown that is about to be. Raises Blocked where it could not be kept."""
-        return LockedDown(kind, self._clock(), _text(_current(account, kind)))
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return the SHA-256 (hex) of how open the account is now."""
+        account = snapshot.account
+        if target == Lockdown.SHARED_KEY:
+            state = f"allowSharedKeyAccess={account.shared_key_access}"
+        else:
+            state = f"publicNetworkAccess={account.public_network_access}|networkAcls={account.network_rules}"
+        return hashlib.sha256(state.encode()).hexdigest()
 
-    async def execute(self, plan: Plan, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown]:
-        """Lock `account` down; `locked` is what `before` returned, or an earlier attempt's.
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return who is kept out, and who is not."""
+        return tuple(line.format(account=account.name) for line in _IMPACT[Lockdown(target)])
 
-        Returns the pull, and `locked` with what ARM answered. An account that is locked already is left as it is. A
-        lost answer is settled by reading. Raises TransientFailure, whose `sent` leaves open whether it happened, or
-        Blocked.
-        """
-        kind = Lockdown(plan.target)
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps, first what makes it possible to undo the lockdown."""
+        locked = (
+            f"Switch shared key access to {account.name} off."
+            if target == Lockdown.SHARED_KEY
+            else f"Close {account.name} to public networks; its own network rules stay as they are."
+        )
+        return (
+            f"Record the present access settings of {account.name}, so that the lockdown can be undone.",
+            locked,
+            "Read the settings back from ARM to verify it.",
+            NOTIFY,
+            "Have the credential itself revoked before a person undoes the lockdown: it works again from then on.",
+        )
+
+    @override
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Return False: a lockdown revokes nothing."""
+        return False
+
+    def done(self, target: str, account: str) -> str:
+        """Return what was locked."""
+        if target == Lockdown.SHARED_KEY:
+            return f"Shared key access of {account} was switched off."
+        return f"{account} was closed to public networks."
+
+    def used(self, target: str) -> str:
+        """Return the way in that is closed."""
+        if target == Lockdown.SHARED_KEY:
+            return "the account's keys, or what they signed,"
+        return "the account from public networks"
+
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return that there is nothing left to switch off; empty for the lockdown of the network."""
+        return "Shared key access to the account is off already." if target == Lockdown.SHARED_KEY else ""
+
+    @override
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: a lockdown revokes nothing, so nobody is advised to do it by hand."""
+        return None
+
+    @override
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return None: the console undoes it."""
+        return None
+
+    @override
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return what to do before the lockdown is undone, and how to undo it."""
+        if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
+            return ("The lockdown was undone. Revoke the credential itself, unless that was done: nothing stops it.",)
+        return (
+            "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
+            f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
+        )
+
+    @override
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to find out who opened the account."""
+        return "Check in the activity log who opened the account again, and revoke the credential itself."
+
+
+@dataclass(frozen=True)
+class LockdownAction(ContainmentAction):
+    """Locks accounts down, and undoes it. `client_for` takes a subscription."""
+
+    spec = LockdownSpec()
+
+    client_for: Callable[[str], StorageManagementClient]
+    _: KW_ONLY
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    @override
+    def way_back(self, job: Job) -> LockedDown | None:
+        """Return the present settings; an earlier attempt's stand. Raises Blocked where they can't be recorded."""
+        kind = Lockdown(job.plan.target)
+        return job.record.lockdown or LockedDown(kind, self.clock(), _text(_current(job.account, kind)))
+
+    @override
+    async def execute(self, job: Job, tokens: tuple[VerificationToken, ...]) -> Executed:
+        """Lock the account down. One that is locked already stays as it is. A lost answer is reconciled by a read."""
+        kind, account, locked = Lockdown(job.plan.target), job.account, job.record.lockdown
+        if locked is None:
+            raise ValueError("a lockdown needs its way back")
         if locked.kind is not kind:
-            raise Blocked(
-                f"The record holds the way back from another lockdown ({locked.kind}). Undo that one first."
-            )
-        standing = self.standing(account, locked)
+            raise Blocked(f"The record is of another lockdown ({locked.kind}), which has to be undone first.")
+        standing = self._standing(account, locked)
         if standing is not None:
             return standing
         current = _current(account, kind)
-        correlation_id = self._new_id()
+        correlation_id = self.new_id()
         doing = f"Locking {account.name} down ({kind})"
         wanted, confirmed_by = _change(_locked(kind, current)), "answer"
         try:
@@ -104,17 +220,14 @@ class LockdownAction:
         except TransientFailure as error:
             if error.had_no_effect:
                 raise
-            after, confirmed_by = await self._settled(kind, account, error), "listing"
+            after, confirmed_by = await self._read_back(kind, account, error), "listing"
         if not _is_locked(kind, after):
-            raise Blocked(f"{doing}: ARM answered, but it is still open. Look for an Azure policy that opens it.")
+            raise Blocked(f"{doing}: ARM answered, but it is still open. Check for an Azure policy that opens it.")
         execution = self._execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
-        return execution, replace(locked, before=_text(current), after=_text(after))
+        return Executed(execution, replace(locked, before=_text(current), after=_text(after)))
 
-    def standing(self, account: AccountFacts, locked: LockedDown) -> tuple[Execution, LockedDown] | None:
-        """Return what `pull` does where `account` is locked already, perhaps by an earlier attempt; None if it isn't.
-
-        Raises Blocked.
-        """
+    def _standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
+        """Return the execution if `account` is locked already, perhaps by an earlier attempt. Raises Blocked."""
         kind = locked.kind
         current = _current(account, kind)
         if not _is_locked(kind, current):
@@ -122,12 +235,12 @@ class LockdownAction:
         unchanged = not _differences(current, json.loads(locked.before))
         notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
         execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
-        return execution, replace(locked, after=_text(current))
+        return Executed(execution, replace(locked, after=_text(current)))
 
-    async def _settled(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> _Properties:
+    async def _read_back(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> _Properties:
         """Return the account's properties after an update whose answer was `lost`.
 
-        Raises `lost` where they can't be read, and TransientFailure where the update came to nothing.
+        Raises `lost` where they can't be read, and TransientFailure where the update had no effect.
         """
         try:
             after = _properties(kind, Access.of(await self._read(account)))
@@ -143,7 +256,7 @@ class LockdownAction:
         return Execution(
             action=ActionKind.LOCKDOWN,
             target=kind,
-            at=self._clock(),
+            at=self.clock(),
             old_sha256="",
             new_sha256="",
             confirmed_by=confirmed_by,
@@ -151,23 +264,51 @@ class LockdownAction:
             notes=notes,
         )
 
-    async def verify(self, execution: Execution, account: AccountFacts, locked: LockedDown) -> Verification:
-        """Return whether the lockdown stands, by ARM. Raises TransientFailure or Blocked."""
+    @override
+    async def verify(self, execution: Execution, account: AccountFacts, record: Revocation) -> Verification:
+        """Return whether the lockdown is in force, by ARM. Raises TransientFailure or Blocked."""
+        locked = record.lockdown
+        if locked is None:
+            raise Blocked("The record does not say how the account was before its lockdown. Check it in ARM.")
         kind = Lockdown(execution.target)
         current = _properties(kind, Access.of(await self._read(account)))
         shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
         if not _is_locked(kind, current):
-            return Verification(Outcome.STILL_ALIVE, self._clock(), (gone,))
+            return Verification(Outcome.STILL_ALIVE, self.clock(), (gone,))
         changed = _differences(current, json.loads(locked.after)) if locked.after else ()
         by_hand = (
             (f"{' and '.join(changed)} changed since: the lockdown can only be undone by hand.",) if changed else ()
         )
-        return Verification(Outcome.ARM_ONLY, self._clock(), (shown, *by_hand, _NOT_REVOKED))
+        return Verification(Outcome.ARM_ONLY, self.clock(), (shown, *by_hand, _NOT_REVOKED))
 
+    @override
+    async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:
+        """Return the lockdown if it is in force: the way back was recorded before."""
+        return next((found for _, found in self._in_force(left.account, left.noted)), None)
+
+    @override
+    def settle_unnoted(self, left: Interrupted) -> Recovered | None:
+        """Return a lockdown that is in force, and whose way back was recorded for one of the leaks."""
+        for record, found in self._in_force(left.account, left.others):
+            target = found.execution.target
+            noted = Attributed(record.fingerprint, ActionKind.LOCKDOWN, target, version="")
+            return Recovered(noted, found, at=left.predecessor.acquired_at)
+        return None
+
+    def _in_force(
+        self, account: AccountFacts, records: Iterable[Revocation]
+    ) -> Iterator[tuple[Revocation, Executed]]:
+        for record in records:
+            if record.state is State.RECEIVED and record.lockdown is not None:
+                standing = self._standing(account, record.lockdown)
+                if standing is not None:
+                    yield record, standing
+
+    @override
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:
         """Put back what the lockdown changed; what had been locked before it stays so. May be done twice.
 
-        Raises WrongState where somebody changed the account since, which names what; TransientFailure or Blocked.
+        Raises WrongState where somebody changed the account since; TransientFailure or Blocked.
         """
         before = json.loads(locked.before)
         after = json.loads(locked.after) if locked.after else _locked(locked.kind, before)
@@ -175,7 +316,7 @@ class LockdownAction:
             return locked
         if _differences(before, after):
             await self._put_back(locked.kind, before, after, account)
-        return replace(locked, undone_at=self._clock())
+        return replace(locked, undone_at=self.clock())
 
     async def _put_back(
         self, kind: Lockdown, before: _Properties, after: _Properties, account: AccountRef | AccountFacts
@@ -186,26 +327,26 @@ class LockdownAction:
         changed = _differences(current, after)
         if changed:
             raise WrongState(
-                f"{' and '.join(changed)} of {account.name} changed since the lockdown, so it was not undone. Look "
-                "at the account, and open it by hand if that is right (az storage account update)."
+                f"{' and '.join(changed)} of {account.name} changed since the lockdown, so it was not undone. "
+                "Check the account, and open it by hand if that is right (az storage account update)."
             )
         doing = f"Undoing the lockdown ({kind}) of {account.name}"
-        answer = await self._update(account, _change(before), self._new_id(), doing=doing)
+        answer = await self._update(account, _change(before), self.new_id(), doing=doing)
         left = _differences(_properties(kind, Access.of(answer)), before)
         if left:
             raise Blocked(
-                f"{doing}: ARM answered, but {' and '.join(left)} is not what it was. Look for an Azure policy on it."
+                f"{doing}: ARM answered, but {' and '.join(left)} is not what it was. Check for an Azure policy."
             )
 
     async def _read(self, account: AccountRef | AccountFacts) -> StorageAccount:
-        client = self._client_for(account.subscription)
+        client = self.client_for(account.subscription)
         with translate_errors(f"Reading account {account.name}", meaning=from_account):
             return await client.storage_accounts.get_properties(account.resource_group, account.name)
 
     async def _update(
         self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str
     ) -> StorageAccount:
-        client = self._client_for(account.subscription)
+        client = self.client_for(account.subscription)
         async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
             return await client.storage_accounts.update(
                 account.resource_group,
@@ -218,7 +359,7 @@ class LockdownAction:
 def _current(account: AccountFacts, kind: Lockdown) -> _Properties:
     if kind is Lockdown.NETWORK and not account.network_rules:
         raise Blocked(
-            f"The network rules of {account.name} are too many for the record of how they were. Lock it down by hand "
+            f"{account.name} has too many network rules to record how to undo the lockdown. Lock it down by hand "
             "(az storage account update --default-action Deny)."
         )
     access = Access(account.shared_key_access, account.public_network_access, account.network_rules)

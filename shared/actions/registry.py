@@ -1,66 +1,89 @@
-"""The four ways to kill a credential, side by side: who breaks, and what is proven of a pull."""
+"""All containment actions, by name. A new action is added to `ACTION_SPECS` and to `Actions`."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from types import MappingProxyType
+from typing import Self
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.actions.account_key import AccountKeyAction
+from shared.actions.acl.lists import PolicyLists
+from shared.actions.action import ContainmentAction
 from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.liveness import LivenessCheck
 from shared.actions.lockdown import LockdownAction
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.domain.account import AccountFacts, AccountKey
+from shared.actions.user_delegation import UserDelegation
+from shared.actions.verification import Verifier
+from shared.cloud.data_plane import Transport
+from shared.domain.decision.action_spec import ActionSpecs
+from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Revocation, Verification
-from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
-from shared.errors import Blocked
+from shared.domain.target import ActionKind
+
+ACTION_SPECS: ActionSpecs = MappingProxyType(
+    {
+        action.spec.kind: action.spec
+        for action in (StoredPolicyAction, DelegationKeyAction, LockdownAction, AccountKeyAction)
+    }
+)
+"""The pure half of every action, by name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
-    """Every lever, by what a plan or a record names."""
+    """Every action. In this order they say what the account shows of an interrupted execution: the surest first."""
 
-    def __init__(
-        self,
+    stored_policy: StoredPolicyAction
+    delegation_key: DelegationKeyAction
+    lockdown: LockdownAction
+    account_key: AccountKeyAction
+
+    @classmethod
+    def made(
+        cls,
+        client_for: Callable[[str], StorageManagementClient],
+        new_transport: Callable[[], Transport],
         *,
-        account_key: AccountKeyAction,
-        stored_policy: StoredPolicyAction,
-        delegation_key: DelegationKeyAction,
-        lockdown: LockdownAction,
-    ) -> None:
-        self.account_key = account_key
-        self.stored_policy = stored_policy
-        self.delegation_key = delegation_key
-        self.lockdown = lockdown
+        credential: AsyncTokenCredential,
+        principal_exists: Callable[[str], Awaitable[bool]],
+        tenant_id: str,
+        retired: RetiredKeys,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str],
+    ) -> Self:
+        """Make every action.
 
-    def describe(self, account: AccountFacts, action: ActionKind, target: str) -> tuple[str, ...]:
-        """Return who breaks when `lever` is pulled on `target`, one English sentence each."""
-        match action:
-            case ActionKind.ACCOUNT_KEY:
-                return self.account_key.describe(account, target)
-            case ActionKind.STORED_POLICY:
-                return self.stored_policy.describe(account, PolicyTarget.parse(target))
-            case ActionKind.DELEGATION_KEY:
-                return self.delegation_key.describe(account)
-            case ActionKind.LOCKDOWN:
-                return self.lockdown.describe(account, Lockdown(target))
+        `client_for` takes a subscription. `principal_exists` asks Graph about an object id of our tenant `tenant_id`.
+        """
+        verifier = Verifier(new_transport, clock=clock, new_id=new_id)
+        account_key = AccountKeyAction(client_for, verifier, retired=retired, clock=clock, new_id=new_id)
+        lists = PolicyLists(client_for, new_transport, clock=clock, new_id=new_id)
+        liveness = LivenessCheck(
+            new_transport, principal_exists=principal_exists, tenant_id=tenant_id, clock=clock, new_id=new_id
+        )
+        delegation = UserDelegation(credential, new_transport)
+        return cls(
+            stored_policy=StoredPolicyAction(lists, verifier, account_key.keys, clock=clock, new_id=new_id),
+            delegation_key=DelegationKeyAction(
+                client_for, verifier, delegation=delegation, liveness=liveness, clock=clock, new_id=new_id
+            ),
+            lockdown=LockdownAction(client_for, clock=clock, new_id=new_id),
+            account_key=account_key,
+        )
 
-    async def verify(self, revocation: Revocation) -> Verification:
-        """Return what is proven by now of what `revocation` pulled. Raises TransientFailure or Blocked."""
-        execution, account = revocation.execution, revocation.account
-        if execution is None or account is None:
-            raise ValueError("only what was pulled can be proven")
-        match execution.action:
-            case ActionKind.ACCOUNT_KEY:
-                return await self.account_key.verify(execution, account)
-            case ActionKind.STORED_POLICY:
-                keys = await self.account_key.keys(account)
-                return await self.stored_policy.verify(execution, account, key=signer(keys, revocation.key_name))
-            case ActionKind.DELEGATION_KEY:
-                return await self.delegation_key.verify(execution, account)
-            case ActionKind.LOCKDOWN:
-                if revocation.lockdown is None:
-                    raise Blocked(
-                        "The record does not say how the account was before its lockdown. Look at it in ARM."
-                    )
-                return await self.lockdown.verify(execution, account, revocation.lockdown)
+    def __iter__(self) -> Iterator[ContainmentAction]:
+        return (getattr(self, field.name) for field in fields(self))
 
+    def of(self, kind: ActionKind) -> ContainmentAction:
+        """Return the action of this name."""
+        return next(action for action in self if action.spec.kind is kind)
 
-def signer(keys: Mapping[str, AccountKey], key_name: str | None) -> AccountKey:
-    """Return the key that is behind a leak; where none is known to be (an order), either serves."""
-    return keys[key_name or KEY_NAMES[0]]
+    async def verify(self, record: Revocation) -> Verification:
+        """Return what is verified by now of the execution of `record`. Raises TransientFailure or Blocked."""
+        if record.execution is None or record.account is None:
+            raise ValueError("only an execution can be verified")
+        return await self.of(record.execution.action).verify(record.execution, record.account, record)

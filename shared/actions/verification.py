@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
-from shared.cloud.data_plane import KEPT_OUT, Transport, send
-from shared.domain.account import AccountFacts
+from shared.cloud.data_plane import Transport, send
+from shared.domain.account import KEPT_OUT, AccountFacts
 from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
 from shared.sas import Service, mint_read_token
 

@@ -1,6 +1,6 @@
-"""Reads of Azure Resource Manager for which no SDK is here: plain GETs of the one management client that is.
+"""Reads of Azure Resource Manager without an SDK of their own: plain GETs through the storage management client.
 
-A read is no reason for another SDK; its path is built where it is asked for, of ids that ARM itself has given.
+Paths are built by the callers, from ids that ARM itself returned.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -24,7 +24,7 @@ class ArmReader:
         self._resource_manager = resource_manager
 
     async def one(self, subscription: str, path: str, *, doing: str) -> Mapping[str, Any]:
-        """Return what is at `path`, which has its api-version."""
+        """Return the resource at `path`, which has its api-version."""
         return await self._get(subscription, path, doing=doing)
 
     async def rows(self, subscription: str, path: str, *, doing: str) -> AsyncIterator[Mapping[str, Any]]:
@@ -37,8 +37,8 @@ class ArmReader:
             url = body.get("nextLink") or ""
             if not url:
                 return
-            if not url.startswith(f"{self._resource_manager}/"):  # our token goes with it
-                raise Blocked(f"{doing} failed: its next page is not Azure Resource Manager's. A person has to look.")
+            if not url.startswith(f"{self._resource_manager}/"):  # our token is sent along
+                raise Blocked(f"{doing} failed: its next page is not on Azure Resource Manager. Check the network.")
 
     async def _get(self, subscription: str, url: str, *, doing: str) -> Mapping[str, Any]:
         return await json_of(self._client_for(subscription), HttpRequest("GET", url), doing=doing)
@@ -47,7 +47,7 @@ class ArmReader:
 async def json_of(
     client: StorageManagementClient, request: HttpRequest, *, doing: str, **options: Any
 ) -> Mapping[str, Any]:
-    """Return what ARM answers to a request that no SDK here has; `options` are the pipeline's.
+    """Return ARM's response to a request without an SDK; `options` are the pipeline's.
 
     Raises TransientFailure or Blocked.
     """

@@ -1,4 +1,4 @@
-"""Publishes findings on the Event Grid topic, as whoever runs this: the one thing that the intake may do."""
+"""Publishes findings on the Event Grid topic, as the signed-in identity: the only right that the intake has."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator

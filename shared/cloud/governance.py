@@ -1,4 +1,4 @@
-"""What Azure has of locks, deny assignments, rights and logs.
+"""Reads management locks, deny assignments, permissions and diagnostic settings.
 
 REST: Management Locks - List At Subscription Level (2020-05-01); Deny Assignments - List (2022-04-01); Permissions -
 List For Resource (2022-04-01); Diagnostic Settings - List (2021-05-01-preview).
@@ -31,9 +31,9 @@ class Governance:
 
     async def principal(self) -> str:
         """Return the object id of the app's identity, as its own access token has it."""
-        with translate_errors("Asking who the app is"):
+        with translate_errors("Reading the app's identity"):
             token = await self._credential.get_token(f"{self._resource_manager}/.default")
-        # Our own token, which nobody needs to convince us of.
+        # Our own token needs no verification.
         claims = jwt.decode(token.token, options={"verify_signature": False})
         return str(claims.get("oid", "")).lower()
 
@@ -51,7 +51,7 @@ class Governance:
     async def rights(self, account: AccountFacts) -> tuple[Actions, ...]:
         """Return what the app's identity may do on an account, a role each."""
         path = f"{account.id}{_AUTHORIZATION}/permissions?api-version=2022-04-01"
-        rows = self._arm.rows(account.subscription, path, doing=f"Asking for our rights on {account.name}")
+        rows = self._arm.rows(account.subscription, path, doing=f"Reading our permissions on {account.name}")
         return tuple([_actions(row) async for row in rows])
 
     async def logged(self, account: AccountFacts, service: Service) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """The few calls that Sasquash makes to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
 
 Each call is sent exactly once: kiota's middleware, which would repeat a POST on 429, 503 and 504 and follow
-redirects, is left out. Who calls decides whether to try again. Failures are those of `shared.errors`; their
-texts hold Graph's error code and never a body, an address or a token.
+redirects, is left out. Callers decide whether to retry. Failures are those of `shared.errors`; their
+texts have Graph's error code and never a body, an address or a token.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ from msgraph.generated.users.item.user_item_request_builder import UserItemReque
 from msgraph.graph_request_adapter import GraphRequestAdapter
 
 from shared.cloud.errors import from_azure, from_status, retry_after
+from shared.domain.message import Message
+from shared.domain.person import Person
 from shared.errors import Blocked, NotFound, SasquashError, TransientFailure
-from shared.followup.mail.compose import Message
-from shared.followup.owners.parsing import Person
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PERSON = ["id", "displayName", "mail", "userPrincipalName"]
@@ -96,7 +96,7 @@ class Graph:
         query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=_PERSON)
         request = self._client.users.by_user_id(address).get(RequestConfiguration(query_parameters=query))
         try:
-            user = await self._call(request, doing="Looking up an owner in Graph", right="User.ReadBasic.All")
+            user = await self._call(request, doing="Reading an owner from Graph", right="User.ReadBasic.All")
         except NotFound:
             return None
         return None if user is None else Person(user.display_name, user.mail)
@@ -151,7 +151,7 @@ class Graph:
 
     async def _exists(self, request: Coroutine[Any, Any, object], *, right: str) -> bool:
         try:
-            found = await self._call(request, doing="Looking up an issuer in Graph", right=right)
+            found = await self._call(request, doing="Finding up an issuer in Graph", right=right)
         except NotFound:
             return False
         return found is not None
@@ -189,7 +189,7 @@ class Graph:
             expand=["fields"], filter=f"fields/FindingId eq '{finding_id}'"
         )
         request = self._items(site, list_).get(RequestConfiguration(query_parameters=query))
-        doing = "Looking for the incident"
+        doing = "Finding for the incident"
         answer = await self._call(request, doing=doing, right="Sites.Selected, read")
         if answer is None or answer.value is None:
             raise TransientFailure(f"{doing} failed: the answer holds no list.")

@@ -1,7 +1,7 @@
-"""JSON over HTTPS, for services that have no SDK here: each call in time, its failures those of `errors`.
+"""JSON over HTTPS for services without an SDK: each call has a time limit and raises the errors of `shared.errors`.
 
-A call is sent once: whoever calls has a queue that tries again, and azure-core's own policy would sleep for as long
-as an answer's Retry-After asks.
+A call is sent once: callers have a queue that retries, and azure-core's own policy would sleep for as long as
+Retry-After says.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Parts(TypedDict, total=False):
 
 
 class Rest:
-    """One service. Its paths are built by whoever calls, from what has been checked.
+    """One service. Callers build its paths from validated values.
 
     `authentication` is the pipeline's policy that adds credentials; without one, `call` gets them as headers.
     """
@@ -57,8 +57,8 @@ class Rest:
     async def call(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> Any:
         """Return the JSON of a successful answer, None where it is empty. `path` begins with "/".
 
-        `doing` completes "… failed"; `right` is what a refusal means to be lacking. Raises NotFound, Blocked or
-        TransientFailure; their messages hold nothing of the answer.
+        `doing` completes "… failed"; `right` is the permission that is missing after a refusal. Raises
+        NotFound, Blocked or TransientFailure; their messages hold nothing of the answer.
         """
         content = await self.content(method, path, doing=doing, right=right, **parts)
         if not content:
@@ -100,7 +100,7 @@ class Rest:
             async for part in response.iter_bytes():
                 content += part
                 if len(content) > _LARGEST:
-                    raise Blocked(f"{doing} failed: the answer is over {_LARGEST} bytes. A person has to look.")
+                    raise Blocked(f"{doing} failed: the response is over {_LARGEST} bytes. Check the service.")
             return bytes(content)
 
 

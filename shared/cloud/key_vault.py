@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from shared.cloud.errors import from_azure, from_status, translate_errors
 from shared.errors import Blocked, SasquashError
 
-if TYPE_CHECKING:  # not on the way to a kill
+if TYPE_CHECKING:  # not loaded on the way to a revocation
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from azure.keyvault.secrets import KeyVaultSecret, SecretProperties
     from azure.keyvault.secrets.aio import SecretClient
@@ -19,13 +19,13 @@ if TYPE_CHECKING:  # not on the way to a kill
 CURRENT = ""  # the version that a secret's id without one means: the newest
 
 _ROLE = "Key Vault Secrets Officer"
-_MOST_LISTED = 500  # versions of one secret; they come in no order of time, so that the newest may be the last
+_MOST_LISTED = 500  # versions of one secret; in no order of time: the newest may be the last
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _CLOSED_VAULT = frozenset({"ForbiddenByFirewall", "ForbiddenByConnection"})
 
 
 class SecretDisabled(Blocked):
-    """The version is disabled: not even who may read the secret can read its value."""
+    """The version is disabled: its value cannot be read."""
 
     code = "secret_disabled"
 
@@ -79,7 +79,7 @@ class Secret:
     async def enabled_before(self, current: "SecretProperties") -> list[str]:
         """Return the enabled versions that are not newer than `current`, the newest first.
 
-        Of a secret with very many versions, only some are looked at.
+        At most 500 versions are read.
         """
         found: list[SecretProperties] = []
         listed = 0

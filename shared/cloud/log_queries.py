@@ -1,4 +1,4 @@
-"""The questions to the storage logs, as KQL: a fixed few. What goes in is checked before.
+"""The queries of the storage logs, as KQL. Their parameters are validated here.
 
 The fields, and that a line's AuthenticationHash has the SHA-256 of a SAS' signature text and the name of the key that
 signed: "StorageBlobLogs" (Azure Monitor Logs reference) and "Best practices for monitoring Azure Blob Storage".

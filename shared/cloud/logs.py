@@ -1,7 +1,7 @@
-"""Asks the storage logs of an account about a leak. Only this module imports azure-monitor-query.
+"""Queries the storage logs of an account for the use of a leak. Only this module imports azure-monitor-query.
 
-Asked of the account and not of a workspace: Azure Monitor then finds the lines wherever they are kept, as far as the
-app's identity may read them ("Manage access to Log Analytics workspaces": resource-context).
+The query goes to the account and not to a workspace: Azure Monitor then reads every workspace that has its logs and
+that the app's identity may read ("Manage access to Log Analytics workspaces": resource-context).
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from shared.cloud import log_queries
 from shared.cloud.arm_write import answered
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.domain.usage import Client, Touched, Usage, tell_of_reads
+from shared.domain.text import clean
+from shared.domain.usage import Client, Touched, Usage, covers_reads
 from shared.errors import TransientFailure
-from shared.followup.briefing.text import clean
 from shared.sas import Kind, Service
 
 _DAYS = 90
@@ -41,7 +41,7 @@ class UsageLogs:
         self._clock = clock
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> Usage:
-        """Return what the logs tell of a record's leak. Raises TransientFailure or Blocked."""
+        """Return the use of a record's leak. Raises TransientFailure or Blocked."""
         silent = await self._silent(revocation, account)
         if silent:
             return Usage(self._clock(), unknown=silent)
@@ -49,15 +49,15 @@ class UsageLogs:
             return await self._asked(revocation, account)
 
     async def _silent(self, revocation: Revocation, account: AccountFacts) -> str:
-        """Return why nothing can be known, or nothing."""
+        """Return why the use is unknown; empty if it is logged."""
         services = _services(revocation, account)
         logged = await asyncio.gather(*(self._logged(account, service) for service in services))
-        if any(tell_of_reads(categories) for categories in logged):
+        if any(covers_reads(categories) for categories in logged):
             return ""
         names = ", ".join(service.value for service in services)
         return (
-            f"The account does not log the use of its {names} service, so nobody can tell who used it. "
-            "docs/operations.md has the command that turns it on."
+            f"The account does not log requests to its {names} service, so usage cannot be determined. "
+            "docs/operations.md has the command that turns logging on."
         )
 
     async def _asked(self, revocation: Revocation, account: AccountFacts) -> Usage:
@@ -98,7 +98,7 @@ class UsageLogs:
             account.id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT
         )
         if not isinstance(result, LogsQueryResult):
-            raise TransientFailure(f"The logs of {account.name} answered in part only.")
+            raise TransientFailure(f"The logs of {account.name} returned a partial result only.")
         [table] = result.tables
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
@@ -111,7 +111,7 @@ def _services(revocation: Revocation, account: AccountFacts) -> tuple[Service, .
 
 
 def _lines(revocation: Revocation) -> tuple[str, str]:
-    """Return the lines of the leak, and those of whoever else uses the key behind it, or nothing."""
+    """Return the query for the leak, and that for other clients of its key, or an empty one."""
     credential, key_name = revocation.finding.credential, revocation.key_name
     if credential is not None and credential.kind is not Kind.ACCOUNT_KEY and credential.signature_sha256:
         mine = log_queries.by_token(credential.signature_sha256)
@@ -126,7 +126,7 @@ def _clients(rows: Iterable[Mapping[str, Any]]) -> tuple[Client, ...]:
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
-    """Return a text of the logs, which whoever used the leak has written."""
+    """Return a text of the logs. Clients choose it: it is hostile."""
     return clean(str(row.get(name) or ""), limit=_LONGEST)
 
 

@@ -1,4 +1,4 @@
-"""Reads the secrets that the settings hold or name: the setting itself, or a secret of Key Vault."""
+"""Reads the secrets of the settings: the setting itself, or a Key Vault secret that it names."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from shared.setting_parsers import SecretSetting
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
-_KEPT = timedelta(minutes=5)  # a secret that is exchanged in the vault counts from then on
+_KEPT = timedelta(minutes=5)  # a secret that changes in the vault is used after that
 
 
 class SecretSettings:
@@ -33,11 +33,11 @@ class SecretSettings:
         return value
 
     async def _of_vault(self, secret_id: str) -> str:
-        from shared.cloud.key_vault import Secret  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.key_vault import Secret  # noqa: PLC0415 -- not on the way to a revocation
 
         url, _, name = secret_id.rpartition("/secrets/")
         vault = url.removeprefix("https://").partition(".")[0]
         found = await Secret(self._vault(url), vault=vault, url=url, name=name).read()
         if not found.value:
-            raise Blocked(f"Secret {secret_id}, which a setting names, is empty. Give it a value.")
+            raise Blocked(f"Secret {secret_id}, which a setting names, is empty. Set a value.")
         return found.value

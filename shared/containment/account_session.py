@@ -1,157 +1,163 @@
-"""The work on one account while its lock is ours: settle what a predecessor left, decide and pull, write it down.
+"""A session on one account, while its lock is ours: settle what a predecessor left, read, record what was decided.
 
-Where the account of a leak is known, its lock may be asked for while the leak is being written down. Nothing is
-decided or pulled before both stand.
+Where the account of a leak is known, its lock may be acquired while the leak's record is written. Nothing is decided
+or run before both stand.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 
+from shared.actions.action import signer
+from shared.actions.stored_policy import Revived
 from shared.cloud.accounts import AccountRef
-from shared.containment.batch import UnderLock
+from shared.cloud.arm_throttle import ArmPace
+from shared.containment.account_lock import EARLY_PATIENCE, EarlyLock, holding
+from shared.containment.account_reader import AccountReader
 from shared.containment.execution import HeldLock
 from shared.containment.recovery import Recovery
-from shared.containment.verdicts import VerdictWriter
-from shared.domain.revocation import Execution, Revocation
-from shared.domain.target import CUTS_OFF_MANY
-from shared.errors import AccountBusy, Blocked, SasquashError, TransientFailure
-from shared.persistence.accounts import (
-    COOLDOWN,
-    EXECUTION_TIME,
-    AccountLock,
-    AccountTable,
-    Rotation,
-    waiting_partition,
-)
+from shared.containment.verdicts import conclude_all
+from shared.domain.decision.evaluation import Evaluation
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation, State
+from shared.errors import AccountBusy, Blocked, SasquashError
+from shared.persistence.accounts import COOLDOWN, EXECUTION_TIME, AccountLock
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_AHEAD_PATIENCE = 5.0  # seconds, for a lock that may not be needed
 
+@dataclass(slots=True, kw_only=True)
+class AccountSession:
+    """What is done while the lock of `ref` is held for `revocation`. `concluded` are the records saved so far."""
 
-class EarlyLock:
-    """A lock that was asked for before it is known whether it is needed. Who asked gives it back, if it is not."""
+    store: Store
+    reader: AccountReader
+    ref: AccountRef
+    revocation: Revocation
+    held: HeldLock
+    concluded: set[str] = field(default_factory=set)
 
-    def __init__(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
-        self.ref = ref
-        self._acquiring: asyncio.Task[AccountLock] | None = acquiring
+    @property
+    def has_time(self) -> bool:
+        """Whether the lock lasts long enough for another action."""
+        return self.held.lock.intent.deadline - self.store.clock() > EXECUTION_TIME
 
-    async def taken(self) -> AccountLock:
-        """Return the lock: it is whoever's that called this, from now on. Raises AccountBusy or TransientFailure."""
-        if self._acquiring is None:
-            raise ValueError("a lock is taken once")
+    async def read(self) -> Snapshot | None:
+        """Return what a batch is decided on; None where another instance has decided on the leak meanwhile.
+
+        Raises as `AccountReader.read`.
+        """
+        self.held.listed_at = self.store.clock()
+        snapshot, current = await self.reader.read(self.ref, self.revocation)
+        if current is None or current.state is not State.RECEIVED:
+            self.concluded.add(self.revocation.fingerprint)
+            return None
+        self.revocation = current
+        return snapshot
+
+    async def record_of(self, leak: Evaluation) -> Revocation | None:
+        """Return the record of a leak that waits, None where it has been decided already, or was never written."""
+        fingerprint = leak.finding.fingerprint
+        if fingerprint == self.revocation.fingerprint:
+            return self.revocation
+        record = await self.store.revocations.read(fingerprint)
+        return record if record is not None and record.state is State.RECEIVED else None
+
+    async def late(self, snapshot: Snapshot) -> tuple[Finding, ...]:
+        """Return the leaks that came since `snapshot` was read, of those that can be evaluated by it."""
+        return await self.reader.late(self.ref, self.revocation, snapshot)
+
+    async def outcomes(
+        self, leaks: Collection[Evaluation], outcome: Callable[[Evaluation, Revocation], Revocation | None]
+    ) -> list[Revocation]:
+        """Return the records of `leaks` in their new state; not of those whose own batch is still to come."""
+        records = await asyncio.gather(*(self.record_of(leak) for leak in leaks))
+        decided = (outcome(leak, record) for leak, record in zip(leaks, records, strict=True) if record is not None)
+        return [record for record in decided if record is not None]
+
+    async def conclude(self, records: Collection[Revocation], *, snapshot: Snapshot) -> None:
+        """Save what was decided, the record of an execution first, and enqueue the follow-ups.
+
+        A policy that is gone gets its tombstone before; where it is back, its leaks wait for another batch.
+        """
+        buried = [await self._with_tombstone(record, snapshot) for record in records]
+        standing = [record for record in buried if record is not None]
+        if not standing:
+            return
+        await conclude_all(self.store, self.ref.name, standing)
+        self.concluded |= {record.fingerprint for record in standing}
+        self.held.uncertain = False
+
+    async def _with_tombstone(self, record: Revocation, snapshot: Snapshot) -> Revocation | None:
+        """Return the record with what became of its tombstone; None where its policy is back."""
+        if record.reason is not Reason.POLICY_GONE or record.plan is None:
+            return record
+        reading = snapshot.policies[record.plan.target]
+        policies = self.reader.actions.stored_policy
         try:
-            lock = await asyncio.shield(self._acquiring)
-        except SasquashError:
-            self._acquiring = None
-            raise
-        self._acquiring = None
-        return lock
-
-    async def is_held(self) -> bool:
-        """Whether the lock was had, and nobody has taken it."""
-        if self._acquiring is None:
-            return False
-        await asyncio.wait({self._acquiring}, timeout=_AHEAD_PATIENCE)
-        return self._acquiring.done() and self._acquiring.exception() is None
-
-    def unused(self) -> asyncio.Task[AccountLock] | None:
-        """Return what brings the lock, None where somebody took it."""
-        return self._acquiring
+            said = await policies.bury(
+                reading.target, snapshot.account, reading, key=signer(snapshot.keys, record.key_name)
+            )
+        except Revived:
+            return None
+        except SasquashError as error:
+            said = f"No tombstone could be left: {error}"
+        return replace(record, detail=f"{record.detail} {said}")
 
 
 class AccountSessions:
-    """Takes an account's lock, has all that waits for it decided, and gives the lock back when the records stand."""
+    """Opens sessions, one at a time for each account."""
 
-    def __init__(
-        self,
-        *,
-        table: AccountTable,
-        takeover: Recovery,
-        under_lock: UnderLock,
-        conclusion: VerdictWriter,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._table = table
-        self._takeover = takeover
-        self._under_lock = under_lock
-        self._conclusion = conclusion
-        self._clock = clock
+    def __init__(self, *, store: Store, recovery: Recovery, reader: AccountReader, throttle: ArmPace) -> None:
+        self._store = store
+        self._recovery = recovery
+        self._reader = reader
+        self._throttle = throttle
         self._giving_back: set[asyncio.Task[None]] = set()
 
-    def lock_ahead(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
-        """Ask for the account's lock, to be taken by `contain` or given back to `give_back`."""
-        return EarlyLock(ref, asyncio.create_task(self._table.acquire(ref.name, fingerprint=fingerprint)))
+    async def read(self, ref: AccountRef, revocation: Revocation) -> Snapshot:
+        """Return what a batch would be decided on, without the lock: for a dry run."""
+        snapshot, _ = await self._reader.read(ref, revocation)
+        return snapshot
 
-    async def give_back(self, ahead: EarlyLock) -> None:
-        """Give a lock back that was not needed after all, now or as soon as it is there."""
-        acquiring = ahead.unused()
-        if acquiring is None:
-            return
-        giving_back = asyncio.create_task(self._given_back(ahead.ref, acquiring))
-        self._giving_back.add(giving_back)
-        giving_back.add_done_callback(self._giving_back.discard)
-        await asyncio.wait({giving_back}, timeout=_AHEAD_PATIENCE)
-        if giving_back.done():
-            giving_back.result()
+    @asynccontextmanager
+    async def open(
+        self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, early: EarlyLock | None = None
+    ) -> AsyncIterator[AccountSession]:
+        """Hold the account's lock to decide on `revocation`; settle what a predecessor left.
 
-    async def _given_back(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
-        """What a predecessor left under the lock is settled first; where Azure refuses to tell, the lock is kept."""
-        try:
-            async with self._holding(await acquiring) as held:
-                try:
-                    await self._settle(held, ref)
-                except Blocked:
-                    held.uncertain = True  # who needs the lock next is told by Azure, too
-                    raise
-        except SasquashError as error:
-            _log.info("The lock of %s was not needed: %s", ref.name, error)
-
-    async def contain(
-        self, ref: AccountRef, revocation: Revocation, *, urgent: bool = False, ahead: EarlyLock | None = None
-    ) -> None:
-        """Bring `revocation`, and what else waits for the account, to a verdict.
-
-        What a person approved, or asks for just now (`urgent`), does not wait until the account has rested. `ahead`
-        is the account's lock, if it was asked for already.
-
-        Raises AccountBusy, TransientFailure, AccountGone or Blocked.
+        An approved action, or one that a person asks for just now (`urgent`), does not wait until the account has
+        cooled down. `early` is the account's lock, if it was asked for already. Raises AccountBusy, also where
+        `revocation` was not decided in this session; TransientFailure, or Blocked.
         """
-        urgent = urgent or revocation.approval is not None
-        if ahead is not None:
-            lock = await ahead.taken()
-        else:
-            lock = await self._table.acquire(ref.name, fingerprint=revocation.fingerprint, urgent=urgent)
-        async with self._holding(lock) as held:
-            await self._settle(held, ref)
-            decided = await self._turns(held, ref, revocation)
-            if decided is not None and revocation.fingerprint not in decided:
-                raise AccountBusy(
-                    f"The lever of another leak of {ref.name} came first, or the lock's time was up.",
-                    retry_after=COOLDOWN.total_seconds(),
+        with self._write_reserved(ref, revocation):
+            if early is not None:
+                lock = await early.take()
+            else:
+                urgent = urgent or revocation.approval is not None
+                lock = await self._store.accounts.acquire(ref.name, fingerprint=revocation.fingerprint, urgent=urgent)
+            async with holding(self._store, lock) as held:
+                await self._settle(held, ref)
+                session = AccountSession(
+                    store=self._store, reader=self._reader, ref=ref, revocation=revocation, held=held
                 )
+                yield session
+                if revocation.fingerprint not in session.concluded:
+                    raise AccountBusy(
+                        f"The action for another leak of {ref.name} came first, or the lock's time was up.",
+                        retry_after=COOLDOWN.total_seconds(),
+                    )
 
-    async def _turns(self, held: HeldLock, ref: AccountRef, revocation: Revocation) -> set[str] | None:
-        """Take turns for `revocation` and what waits, as long as keys listed once suffice and the lock lasts.
+    def _write_reserved(self, ref: AccountRef, revocation: Revocation) -> AbstractContextManager[None]:
+        """Reserve a write to ARM where an action waits for one, before the keys are listed again.
 
-        Returns whose records were saved, None where others have decided on `revocation`.
+        Raises WritesThrottled where there is none.
         """
-        saved: set[str] = set()
-        following: Revocation | None = revocation
-        keys = None
-        while following is not None and held.lock.intent.deadline - self._clock() > EXECUTION_TIME:
-            partitions = (ref.name, waiting_partition(following.finding))
-            turn = await self._under_lock.decide_and_execute(held, ref, following, partitions=partitions, keys=keys)
-            if turn is None:
-                return saved or None
-            await self._keep(held, ref, turn.records)
-            saved |= {record.fingerprint for record in turn.records}
-            following = turn.next if turn.next is not None and turn.next.fingerprint not in saved else None
-            keys = turn.keys
-        return saved
+        return self._throttle.write_reserved(ref.subscription) if revocation.waits_for_arm else nullcontext()
 
     @asynccontextmanager
     async def locked(self, account: str, fingerprint: str, *, urgent: bool = False) -> AsyncIterator[HeldLock]:
@@ -159,27 +165,42 @@ class AccountSessions:
 
         `urgent` is as in `AccountTable.acquire`.
         """
-        lock = await self._table.acquire(account, fingerprint=fingerprint, urgent=urgent)
-        async with self._holding(lock) as held:
+        lock = await self._store.accounts.acquire(account, fingerprint=fingerprint, urgent=urgent)
+        async with holding(self._store, lock) as held:
             yield held
 
-    @asynccontextmanager
-    async def _holding(self, lock: AccountLock) -> AsyncIterator[HeldLock]:
-        held = HeldLock(lock)
-        left = (held.lock.intent.deadline - self._clock()).total_seconds()
+    def lock_early(self, ref: AccountRef, fingerprint: str) -> EarlyLock:
+        """Ask for the account's lock, to be used by `open` or given back to `give_back`."""
+        acquiring = self._store.accounts.acquire(ref.name, fingerprint=fingerprint)
+        return EarlyLock(ref, asyncio.create_task(acquiring))
+
+    async def give_back(self, early: EarlyLock) -> None:
+        """Give back a lock that was not needed after all, now or as soon as it is acquired."""
+        if early.acquiring is None:
+            return
+        giving_back = asyncio.create_task(self._given_back(early.ref, early.acquiring))
+        self._giving_back.add(giving_back)
+        giving_back.add_done_callback(self._giving_back.discard)
+        await asyncio.wait({giving_back}, timeout=EARLY_PATIENCE)
+        if giving_back.done():
+            giving_back.result()
+
+    async def _given_back(self, ref: AccountRef, acquiring: asyncio.Task[AccountLock]) -> None:
+        """Settle what a predecessor left, then release. Where Azure refuses to say what it did, the lock is kept."""
         try:
-            async with asyncio.timeout(left):
-                yield held
-        except TimeoutError:
-            raise TransientFailure(f"The work on account {lock.account} took longer than its lock allows.") from None
-        finally:
-            if not held.uncertain:
-                await self._release(held)
+            async with holding(self._store, await acquiring) as held:
+                try:
+                    await self._settle(held, ref)
+                except Blocked:
+                    held.uncertain = True  # its next holder gets the same answer from Azure
+                    raise
+        except SasquashError as error:
+            _log.info("The lock of %s was not needed: %s", ref.name, error)
 
     async def _settle(self, held: HeldLock, ref: AccountRef) -> None:
-        """Write down what a predecessor did, if there was one.
+        """Record what a predecessor did, if there was one.
 
-        Until that is known the lock, which says what to look for, is kept. Where Azure refuses to tell, other leaks
+        Until that is known the lock, which names the leaks, is kept. Where Azure refuses to say, other leaks
         of the account don't wait for it.
         """
         predecessor = held.lock.predecessor
@@ -187,31 +208,9 @@ class AccountSessions:
             return
         held.uncertain = True
         try:
-            settled = await self._takeover.settle(predecessor, ref)
+            settled = await self._recovery.settle(predecessor, ref)
         except Blocked:
             held.uncertain = False
             raise
-        held.uncertain = bool(settled)
-        await self._keep(held, ref, settled)
-
-    async def _keep(self, held: HeldLock, ref: AccountRef, decided: list[Revocation]) -> None:
-        """Write what was decided under the lock, the record that tells of a pull first."""
-        if not decided:
-            return
-        first, *others = decided
-        if first.execution is not None and first.execution.action in CUTS_OFF_MANY:
-            await self._table.add_rotation(ref.name, _rotation(first.execution, first.fingerprint))
-        await self._conclusion.conclude(first)
-        await asyncio.gather(*(self._conclusion.conclude(record) for record in others))
+        await conclude_all(self._store, ref.name, settled)
         held.uncertain = False
-
-    async def _release(self, held: HeldLock) -> None:
-        try:
-            await self._table.release(held.lock, listed_at=held.listed_at)
-        except SasquashError as error:
-            # Not worth failing for: the lock ends by itself, and what was done under it is recorded.
-            _log.warning("The lock of %s stays until it ends: %s", held.lock.account, error)
-
-
-def _rotation(execution: Execution, fingerprint: str) -> Rotation:
-    return Rotation(execution.action, execution.target, execution.at, fingerprint, execution.new_sha256)

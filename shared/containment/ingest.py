@@ -1,19 +1,18 @@
 """Where an event comes in: what it reports is read, counted against its source's quota, and contained."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.rate_limit import RateLimit
 from shared.containment.service import INLINE_BUDGET, Containment
-from shared.containment.verdicts import VerdictWriter
+from shared.containment.verdicts import conclude
 from shared.domain import finding as findings
 from shared.domain.finding import Report, Reported
 from shared.domain.revocation import Reason, State
 from shared.errors import MalformedEvent
-from shared.persistence.queues import SAFETY_NET, Queues
-from shared.persistence.revocations import Ledger
+from shared.persistence.queues import SAFETY_NET
+from shared.persistence.store import Store
 
 _AT_ONCE = 16  # findings of one report that are taken in side by side
 _LONGEST_WAIT = 15 * 60.0  # seconds, for what is over a source's quota
@@ -26,27 +25,21 @@ class Ingest:
         self,
         *,
         raw_allowed: bool,
-        ledger: Ledger,
-        conclusion: VerdictWriter,
-        queues: Queues,
+        store: Store,
         containment: Containment,
-        quotas: RateLimit,
-        repeats: DedupCache,
-        clock: Callable[[], datetime],
+        rate_limit: RateLimit,
+        dedup: DedupCache,
     ) -> None:
         """`raw_allowed`: whether an event may hold what leaked itself."""
         self._raw_allowed = raw_allowed
-        self._ledger = ledger
-        self._conclusion = conclusion
-        self._queues = queues
+        self._store = store
         self._containment = containment
-        self._quotas = quotas
-        self._repeats = repeats
-        self._clock = clock
+        self._rate_limit = rate_limit
+        self._dedup = dedup
 
     async def receive(self, report: Report) -> None:
         """Take an event in: durable when this returns, and mostly contained. Raises only when it is not durable."""
-        now = self._clock()
+        now = self._store.clock()
         try:
             found = findings.read(report, raw_allowed=self._raw_allowed, now=now)
         except MalformedEvent as error:
@@ -56,24 +49,24 @@ class Ingest:
             detail = "The reported text holds no Azure Storage credential."
             await self._record_unreadable(report, Reason.INVALID, detail)
             return
-        # A few at a time, so that the first is contained before the last of hundreds is claimed.
+        # A few at a time, so that the first is contained before the last of hundreds is recorded.
         places = asyncio.Semaphore(_AT_ONCE)
         until = now + timedelta(seconds=INLINE_BUDGET)
 
         async def take(reported: Reported) -> None:
             async with places:
-                if self._repeats.is_one(reported):
+                if self._dedup.is_one(reported):
                     return
-                over = self._quotas.over_by(report.source)
-                left = (until - self._clock()).total_seconds() if not over else 0.0
+                over = self._rate_limit.over_by(report.source)
+                left = (until - self._store.clock()).total_seconds() if not over else 0.0
                 await self._containment.take(reported, patience=left, delay=min(SAFETY_NET + over, _LONGEST_WAIT))
 
         await asyncio.gather(*(take(reported) for reported in found))
 
     async def _record_unreadable(self, report: Report, reason: Reason, detail: str) -> None:
-        stand_in = findings.unreadable(report, now=self._clock())
-        revocation, new = await self._ledger.claim(stand_in)
+        stand_in = findings.unreadable(report, now=self._store.clock())
+        revocation, new = await self._store.revocations.claim(stand_in)
         if new or revocation.state is State.RECEIVED:
-            await self._conclusion.conclude(revocation.end(reason, now=self._clock(), detail=detail))
-        else:  # the event came again: perhaps because the hand-over had failed
-            await self._queues.follow_up(revocation.fingerprint)
+            await conclude(self._store, revocation.end(reason, now=self._store.clock(), detail=detail))
+        else:  # the event came again: perhaps because enqueueing had failed
+            await self._store.queues.follow_up(revocation.fingerprint)

@@ -1,43 +1,51 @@
-"""Writes a verdict into the record and hands it over to the follow-up."""
+"""Writes a verdict into the record and enqueues the follow-up."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Execution, Revocation, State
+from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Conflict
-from shared.persistence.accounts import AccountTable, waiting_partition
-from shared.persistence.queues import Queues
-from shared.persistence.revocations import Ledger
+from shared.persistence.accounts import Rotation
+from shared.persistence.store import Store
 
 
-class VerdictWriter:
-    """Ends the wait of a finding."""
+async def conclude(store: Store, revocation: Revocation) -> None:
+    """Save a verdict and enqueue the follow-up. A record that others changed meanwhile is left as they wrote it.
 
-    def __init__(self, *, ledger: Ledger, table: AccountTable, queues: Queues) -> None:
-        self._ledger = ledger
-        self._table = table
-        self._queues = queues
+    The follow-up is enqueued even then: "others" are we ourselves where the answer to a first attempt was lost.
+    """
+    try:
+        await store.revocations.save(revocation, what=revocation.detail)
+    except Conflict:
+        await store.revocations.change(revocation.fingerprint, partial(_onto, revocation), what=revocation.detail)
+    await asyncio.gather(
+        store.accounts.remove_waiting(revocation.finding),
+        store.queues.follow_up(revocation.fingerprint),
+    )
 
-    async def conclude(self, revocation: Revocation) -> None:
-        """Save a verdict and hand the record over to the follow-up. A record that others moved on is left to them.
 
-        It is handed over even so: "others" are we ourselves where the answer to a first attempt was lost.
-        """
-        try:
-            await self._ledger.save(revocation, what=revocation.detail)
-        except Conflict:
-            await self._ledger.change(revocation.fingerprint, partial(_onto, revocation), what=revocation.detail)
-        await asyncio.gather(
-            self._table.remove_waiting(waiting_partition(revocation.finding), revocation.fingerprint),
-            self._queues.follow_up(revocation.fingerprint),
-        )
+async def conclude_all(store: Store, account: str, records: Sequence[Revocation]) -> None:
+    """Save what was decided under an account's lock, the record of an execution first."""
+    if not records:
+        return
+    first, *others = records
+    if first.execution is not None and first.execution.action in CUTS_OFF_MANY:
+        await store.accounts.add_rotation(account, _rotation(first.execution, first.fingerprint))
+    await conclude(store, first)
+    await asyncio.gather(*(conclude(store, record) for record in others))
+
+
+def _rotation(execution: Execution, fingerprint: str) -> Rotation:
+    return Rotation(execution.action, execution.target, execution.at, fingerprint, execution.new_sha256)
 
 
 def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
     """Return `decided` with what others added to the record meanwhile; None when it was decided by them.
 
-    A pull is always told of, whatever others decided while it was on its way.
+    An execution is always recorded, whatever others decided while it was on its way.
     """
     if current.state is not State.RECEIVED and (decided.execution is None or current.execution is not None):
         return None
@@ -45,7 +53,7 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         decided,
         changes=(*current.changes, decided.changes[-1]),
         sightings=current.sightings,
-        claims=current.claims,
+        leases=current.leases,
         filed=current.filed,
         notifications=current.notifications,
         announced=current.announced,

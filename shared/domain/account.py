@@ -28,6 +28,13 @@ def tag_in(tags: Mapping[str, str], name: str) -> str | None:
     return next((value.strip() for given, value in tags.items() if given.lower() == name), None)
 
 
+KEPT_OUT = {
+    "AuthorizationFailure": "the account's network rules keep us out",
+    "KeyBasedAuthenticationNotPermitted": "shared key access is switched off for the account",
+}
+"""Refusals (403) that are made before Azure Storage reads a signature, by error code, with the cause in English."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
     """What ARM said of the account. `tags` are hostile text.

@@ -1,6 +1,6 @@
-"""What other tools keep of a leak: the alert that is closed there in the end, and what an alert says as evidence.
+"""An alert of another tool about a leak: its reference, by which it is closed, and its evidence.
 
-Both come from outside: every field is held to its form, since paths are built of them and people read them.
+Both come from outside: every field is validated, since paths are built from them and people read them.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ class AlertReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertEvidence:
-    """What an alert says of a token that its tool saw being used: no proof, since nobody has the token.
+    """An alert's facts about a token that its tool saw in use. It is unverified: the token itself is unknown.
 
     `key` is the account's key that is said to have signed it. `seen_at` is when it was last seen, in UTC. Raises
     InvalidAlert; texts are shown to people and have to be clean: see `cleaned`.

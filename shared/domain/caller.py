@@ -1,11 +1,11 @@
-"""Who asked for something over HTTP, as Entra ID names them."""
+"""The caller of the HTTP API, as Entra ID names them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person or an app. Only `object_id` tells two of them apart: names change, and may be given again."""
+    """A person or an app. Only `object_id` identifies them: names change and can be reused."""
 
     name: str
     object_id: str

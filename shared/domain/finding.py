@@ -1,8 +1,8 @@
-"""What a reporter says: a credential leaked. Secret-free from here on (design decision 4).
+"""A finding: a credential leaked, according to a reporter. Secret-free from here on (design decision 4).
 
-An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or what an alert says of a
-token that nobody has, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what
-leaked, with its surroundings>", …}`. `alert` names the alert behind it, which is closed in the end (`alerts.py`).
+An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or an alert's facts about an
+unknown token, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
+its surroundings>", …}`. `alert` names the alert that reported it, which is closed in the end (`alert.py`).
 """
 
 import hashlib
@@ -36,9 +36,9 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A lever to pull without a leaked text: a person ordered it, or an alert's evidence asks for it.
+    """An action without a leaked credential: a person ordered it, or an alert's evidence asks for it.
 
-    A person has to approve, and where one ordered it, another one.
+    It requires approval; if a person ordered it, by another person.
     """
 
     account: str
@@ -48,11 +48,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One leaked credential, where it was found and when. Holds nothing that could be used.
+    """One leaked credential, where it was found and when. Holds no credential.
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
-    `evidence` is what an order rests on that no person gave; `alert` is closed once the leak is dead.
+    `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked.
     """
 
     fingerprint: str
@@ -209,7 +209,7 @@ def _evidence(data: object) -> AlertEvidence:
 
 
 def _alert(data: Mapping[object, object]) -> AlertReference | None:
-    """Return the alert behind the finding. No leak is spared because its alert can't be closed in the end."""
+    """Return the finding's alert; None if it is malformed, since a leak counts without it, too."""
     if "alert" not in data:
         return None
     try:
@@ -230,7 +230,7 @@ def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
 
 
 def _described(data: Mapping[object, object], name: str) -> str | None:
-    """Return a descriptive field, cleaned: no leak is spared because its report is untidy."""
+    """Return a descriptive field, cleaned: an incomplete report is still processed."""
     value = data.get(name)
     if not isinstance(value, str):
         return None
@@ -241,5 +241,5 @@ def _described(data: Mapping[object, object], name: str) -> str | None:
 
 
 def _moment(value: object, *, now: datetime) -> datetime:
-    """Return when the leak was found, in UTC; `now` where the report does not say, or says nonsense."""
+    """Return when the leak was found, in UTC; `now` if the report has no valid time."""
     return min(moment_in(value if isinstance(value, str) else None) or now, now).astimezone(UTC)

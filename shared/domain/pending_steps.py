@@ -1,7 +1,7 @@
-"""What is due about a decided record: what to announce, file and tell, and what a proof makes of it. Pure.
+"""The pending steps of a decided record (events, incident, mail, alerts, closing), and its verification. Pure.
 
-Everything is due once for each state and reason: a leak that is reported again and ends as before is old news. What a
-person is to decide is due as often as it is asked: it is another plan then, or the time to decide was over.
+Each is due once for each state and reason: a leak that is reported again and ends as before is no news. A request for
+approval is due each time: the plan is another one then, or the deadline had passed.
 """
 
 from dataclasses import replace
@@ -12,15 +12,15 @@ from shared.domain.revocation import Change, Execution, Outcome, Reason, Revocat
 from shared.domain.target import ActionKind
 
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
-_NOT_ASKED_ABOUT = frozenset({State.RECEIVED, State.DISMISSED})
+_WITHOUT_USAGE = frozenset({State.RECEIVED, State.DISMISSED})
 LOGS_LAG = timedelta(minutes=20)
-_TOLD_BY_MAIL = frozenset(
+_MAILED = frozenset(
     {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
 )
 
 
 def unannounced(revocation: Revocation) -> list[Change]:
-    """Return the changes that are still to be announced, oldest first."""
+    """Return the changes that were not published yet, oldest first."""
     known = {(change.state, change.reason) for change in revocation.announced} - {(State.AWAITING_APPROVAL, None)}
     return [
         change
@@ -32,30 +32,30 @@ def unannounced(revocation: Revocation) -> list[Change]:
 
 
 def unfiled(revocation: Revocation) -> bool:
-    """Whether an incident is to be filed, or shows something else than the record."""
+    """Whether an incident has to be filed or updated."""
     filed = revocation.filed
     if filed is None:
         return revocation.state not in _WITHOUT_INCIDENT
-    # What was filed does not say of which plan: the incident is brought up to date whenever people are asked anew.
-    asks = revocation.state is State.AWAITING_APPROVAL and untold(revocation)
+    # The incident does not record its plan: it is updated with each request for approval.
+    asks = revocation.state is State.AWAITING_APPROVAL and unnotified(revocation)
     return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
 
 
-def untold(revocation: Revocation) -> bool:
-    """Whether people are to be mailed what the record has come to."""
-    if revocation.state not in _TOLD_BY_MAIL:
+def unnotified(revocation: Revocation) -> bool:
+    """Whether a mail about the record's state is due."""
+    if revocation.state not in _MAILED:
         return False
     now = (revocation.state, revocation.reason)
     asked = revocation.reached(State.AWAITING_APPROVAL) if revocation.state is State.AWAITING_APPROVAL else None
     return not any(
-        (told.state, told.reason) == now and (asked is None or told.at >= asked) for told in revocation.notifications
+        (sent.state, sent.reason) == now and (asked is None or sent.at >= asked) for sent in revocation.notifications
     )
 
 
 def confirmed(revocation: Revocation) -> bool:
-    """Whether owners are to hear of it: it is a leak by arithmetic or by Azure's own word, or people have decided.
+    """Whether owners are notified: the signature is verified, Azure accepts the token, or people have decided.
 
-    Anyone can make up a token, and have its report wake whoever owns the account it names.
+    Anyone can make up a token, and its report must not wake the owner of the account in it.
     """
     liveness = revocation.liveness
     return revocation.plan is not None and (
@@ -66,44 +66,44 @@ def confirmed(revocation: Revocation) -> bool:
     )
 
 
-def told_at_once(revocation: Revocation) -> bool:
-    """Whether it is worth a mail of its own; the rest goes into the digest.
+def mailed_at_once(revocation: Revocation) -> bool:
+    """Whether it gets a mail of its own; the rest goes into the summary mail.
 
-    Arithmetic has shown that a key of ours is behind it, or Azure that it lives, or people are at it, or Defender saw
-    it being used; or it is trouble of our own.
+    The signature is verified, or Azure accepts it, or people ordered it, or Defender saw it in use; or it is a
+    failure of Sasquash itself.
     """
-    trouble = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
+    failure = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
     ordered = revocation.finding.order is not None
-    return revocation.key_name is not None or ordered or trouble or confirmed(revocation)
+    return revocation.key_name is not None or ordered or failure or confirmed(revocation)
 
 
 def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
-    """Return the alerts of other tools that are to be closed, now that the leak is dead.
+    """Return the alerts of other tools to close, now that the leak is revoked.
 
-    A lockdown kills nothing; what ended with another leak's key is as dead as that.
+    A lockdown does not revoke; a leak that was covered by another finding's action is revoked.
     """
     execution = revocation.execution
-    killed = (
+    revoked = (
         revocation.state in (State.PROVEN, State.CLOSED)
         and execution is not None
         and execution.action is not ActionKind.LOCKDOWN
     )
-    if not killed and revocation.reason is not Reason.COVERED:
+    if not revoked and revocation.reason is not Reason.COVERED:
         return ()
     closed = {closed.alert for closed in revocation.closed_alerts}
     return tuple(alert for alert in revocation.alerts if alert not in closed)
 
 
 def closable(revocation: Revocation) -> bool:
-    """Whether all is done: proven, filed, told and announced. A lockdown stays open until somebody undoes it.
+    """Whether all is done: verified, filed, notified and published. A lockdown stays open until it is undone.
 
-    One whose `after` is empty was never put on: another lever came in its place.
+    A lockdown with an empty `after` never took effect: another action replaced it.
     """
     locked = revocation.lockdown
     return (
         revocation.state is State.PROVEN
         and revocation.filed is not None
-        and any(told.state is State.PROVEN for told in revocation.notifications)
+        and any(sent.state is State.PROVEN for sent in revocation.notifications)
         and any(change.state is State.PROVEN for change in revocation.announced)
         and not open_alerts(revocation)
         and (locked is None or not locked.after or locked.undone_at is not None)
@@ -111,29 +111,33 @@ def closable(revocation: Revocation) -> bool:
 
 
 def outstanding(revocation: Revocation, *, now: datetime) -> bool:
-    """Whether there is something left to do about a record, be it only to wait for a verdict or a proof.
+    """Whether anything is left to do about a record, including waiting for a verdict or a verification.
 
-    A plan that waits for a person is not outstanding before its deadline, once all have been told.
+    A plan that awaits approval is not outstanding before its deadline, once people are notified.
     """
     if revocation.state in (State.RECEIVED, State.CONTAINED):
         return True
     if revocation.state is State.AWAITING_APPROVAL and revocation.deadline is not None and revocation.deadline <= now:
         return True
+    news = unfiled(revocation) or unnotified(revocation) or bool(unannounced(revocation))
+    rest = needs_key_distribution(revocation) or bool(open_alerts(revocation)) or closable(revocation)
+    return news or rest
+
+
+def needs_key_distribution(revocation: Revocation) -> bool:
+    """Whether the new key has to be written where its consumers read it."""
     execution = revocation.execution
-    key_distribution_due = (
-        execution is not None and execution.action is ActionKind.ACCOUNT_KEY and revocation.key_distribution is None
-    )
-    news = unfiled(revocation) or untold(revocation) or bool(unannounced(revocation))
-    return key_distribution_due or news or bool(open_alerts(revocation)) or closable(revocation)
+    regenerated = execution is not None and execution.action is ActionKind.ACCOUNT_KEY
+    return regenerated and revocation.key_distribution is None
 
 
-def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
-    """Return in how many seconds the storage logs are to be asked about the leak; None where they are not to be.
+def usage_due_in(revocation: Revocation, *, now: datetime) -> float | None:
+    """Return in how many seconds to query the storage logs for the leak; None if they are not to be queried.
 
-    Once as soon as people are to hear of it; and once more when what was done just before the kill is sure to be in
-    the logs, which lag by minutes.
+    Once before people are notified, and once more when requests just before the revocation are in the logs, which lag
+    by minutes.
     """
-    if revocation.account is None or revocation.state in _NOT_ASKED_ABOUT or not confirmed(revocation):
+    if revocation.account is None or revocation.state in _WITHOUT_USAGE or not confirmed(revocation):
         return None
     usage, execution = revocation.usage, revocation.execution
     if usage is None:
@@ -143,33 +147,33 @@ def usage_in(revocation: Revocation, *, now: datetime) -> float | None:
     return max((execution.at + LOGS_LAG - now).total_seconds(), 0.0)
 
 
-def remains_unseen(revocation: Revocation) -> bool:
-    """Whether it is to be looked at what stays open, now that the leak was revoked. A lockdown closes the account."""
+def needs_residual_check(revocation: Revocation) -> bool:
+    """Whether to check what stays exposed after the revocation. A lockdown needs no check: it closes the account."""
     execution = revocation.execution
     return execution is not None and execution.action is not ActionKind.LOCKDOWN and revocation.remains is None
 
 
 def with_verification(revocation: Revocation, verification: Verification) -> Revocation | None:
-    """Return the record with its proof; the proof tokens have served and go. None when it is not waiting for one."""
+    """Return the record with its verification and without its tokens. None when it does not wait for one."""
     if revocation.state is not State.CONTAINED or revocation.execution is None:
         return None
     before = revocation.verification
     if verification.outcome is Outcome.ARM_ONLY and before is not None and before.accepted:
-        # The proof tokens expired before anyone could ask again: what was seen last is what counts.
-        evidence = (*verification.evidence, *before.evidence[1:], "No proof token is left to ask again with.")
+        # The verification tokens expired before the next check: the last result counts.
+        evidence = (*verification.evidence, *before.evidence[1:], "No verification token is left for another check.")
         verification = replace(verification, outcome=Outcome.STILL_ALIVE, evidence=evidence, accepted=True)
     proven = replace(
         revocation, verification=verification, execution=replace(revocation.execution, verification_tokens=())
     )
     if verification.outcome is Outcome.STILL_ALIVE:
-        detail = (
-            f"The lever was pulled, and yet the credential may still be in force. {' '.join(verification.evidence)}"
-        )
+        detail = f"The action ran, but the credential may still be accepted. {' '.join(verification.evidence)}"
         return proven.end(Reason.STILL_ALIVE, now=verification.at, detail=detail)
     return proven.reach(State.PROVEN, now=verification.at, detail=_proven(revocation.execution, verification))
 
 
 def _proven(execution: Execution, verification: Verification) -> str:
     if execution.action is ActionKind.LOCKDOWN:
-        return "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
-    return f"Proven dead {'by ARM only' if verification.outcome is Outcome.ARM_ONLY else 'by tokens of our own'}."
+        return "The lockdown is in effect, according to ARM. The leaked credential is blocked, but not revoked."
+    return (
+        f"Verified revoked {'by ARM only' if verification.outcome is Outcome.ARM_ONLY else 'with tokens of our own'}."
+    )

@@ -1,7 +1,7 @@
-"""Keys that this process regenerated lately, kept in memory alone.
+"""Keys that this process regenerated recently, kept in memory only.
 
-One repository with thirty tokens under one key is an ordinary leak, and its reports arrive one by one. Those that
-come after the rotation would look like forgeries; the key as it was tells them apart, by the arithmetic of before.
+One repository with thirty tokens signed by one key is an ordinary leak, and its reports arrive one by one. Those that
+arrive after the rotation would look like forgeries; the old key still verifies their signatures.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _MOST_KEPT = 4  # of one account; its keys are not rotated more often than that 
 
 @dataclass(frozen=True, slots=True)
 class RetiredKey:
-    """A key as it was before it was regenerated. It opens nothing any more, and stays out of every repr."""
+    """A key as it was before it was regenerated. It is no longer accepted, and stays out of every repr."""
 
     name: str
     value: str = field(repr=False)

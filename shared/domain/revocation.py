@@ -1,7 +1,7 @@
-"""The record of one leak: what leaked, what was decided and why, what was done, what is proven, who was told.
+"""The record of one leak: what leaked, the decision and its reason, the execution, verification and notifications.
 
-Everything a person on call may ask is in here (design decision 11), and nothing that could be used, but for the
-proof tokens: what they hang on was ended by the pull that they are stored with, and they go once they have served.
+It answers every question of a person on call (design decision 11) and holds no credential that works. Verification
+tokens are the exception: the execution that they are stored with revoked them, and they are removed after use.
 """
 
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a record ended where it did without a kill; each belongs to one state (`STATE_OF`)."""
+    """Why a record ended without a revocation; each reason belongs to one state (`STATE_OF`)."""
 
     EXPIRED = "expired"
     COVERED = "covered"
@@ -44,16 +44,16 @@ class Reason(StrEnum):
     PATH_LOST = "path_lost"
     LOOSE = "loose"
     MALFORMED = "malformed"  # a report that could not be read
-    POLICY_GONE = "policy_gone"  # dormant: a policy made anew under its id would revive it
-    POLICY_EXPIRED = "policy_expired"  # dormant: a policy whose end is moved would revive it
-    LOCKDOWN_UNDONE = "lockdown_undone"  # what the lockdown had kept out may come in again
+    POLICY_GONE = "policy_gone"  # dormant: re-creating the policy re-enables the token
+    POLICY_EXPIRED = "policy_expired"  # dormant: extending the policy re-enables the token
+    LOCKDOWN_UNDONE = "lockdown_undone"  # what the lockdown blocked may work again
     OWN_STORAGE = "own_storage"  # the account is Sasquash's own
-    UNDECIDED = "undecided"  # nobody decided on its plan in time
+    UNDECIDED = "undecided"  # no decision on its plan before the deadline
     BLOCKED = "blocked"
     UNDELIVERED = "undelivered"  # Event Grid gave up on the event
-    UNREAD = "unread"  # an alert was reported, and can't be read where it is
-    CRASHED = "crashed"  # an error that nobody foresaw kept stopping it
-    STILL_ALIVE = "still_alive"  # pulled, and yet accepted
+    UNREAD = "unread"  # the reported alert can't be read
+    CRASHED = "crashed"  # an unexpected error occurred on each attempt
+    STILL_ALIVE = "still_alive"  # the action ran, but the credential is still accepted
 
 
 STATE_OF = {
@@ -79,20 +79,20 @@ STATE_OF = {
     Reason.STILL_ALIVE: State.FAILED,
 }
 
-# A repeated report of one of these is attributed again: a key may have come back, a right been granted.
+# A repeated report of one of these is attributed again: a key may be back, or a right granted.
 REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
 
 
-_NOBODY = "nobody (its deadline passed, and SASQUASH_AT_DEADLINE is revoke)"
-_MOST_CHANGES = 30  # a leak that is reported every minute is reopened as often, and the record must stay small
+_NOBODY = "nobody (deadline passed, SASQUASH_AT_DEADLINE is revoke)"
+_MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. `digest` covers account, lever, target and version: a person's decision binds to it.
+    """What would be done. `digest` covers account, action, target and version: a person's decision binds to it.
 
-    `target` is as `targets.check_target` wants it. `version` is the SHA-256 (hex) of the key, or of the policy as it
-    stands: with it the digest goes stale. `steps` (in order) and `breaks` are English, one sentence each.
+    `target` is one that the action's `check_target` accepts. `version` is the SHA-256 (hex) of the key, or of the
+    policy as it stands: with it the digest goes stale. `steps` (in order) and `impact` are English sentences.
     """
 
     action: ActionKind
@@ -107,24 +107,24 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class VerificationToken:
-    """A token of our own that hangs on what is to die. `query` is the only credential that is stored, once that died.
+    """A token of our own that the action revokes, too. `query` is the only credential that is stored, once revoked.
 
-    One by a key reads one object that does not exist, for half an hour; one of a stored access policy may do what the
-    policy gives.
+    A token signed by a key can read one object that does not exist, for half an hour; a token of a stored access
+    policy has the policy's permissions.
     """
 
     service: Service
     url: str  # https://<account>.<service>.…/<a random object>, without the query
     query: str = field(repr=False)
     expires: datetime
-    accepted_before: bool | None = None  # None: could not be told
+    accepted_before: bool | None = None  # None: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """The lever was pulled. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
+    """An action ran. `old_sha256` and `new_sha256` are of the key or the policy; empty where there is none.
 
-    `notes` are English, one sentence each: what came with it that a person should know.
+    `notes` are English, one sentence each: side effects that people should know.
     """
 
     action: ActionKind
@@ -132,14 +132,14 @@ class Execution:
     at: datetime
     old_sha256: str
     new_sha256: str
-    confirmed_by: str  # "answer" | "listing" (by what is there now: the answer was lost, or nothing had to change)
+    confirmed_by: str  # "answer" | "listing" (the current state: the answer was lost, or nothing had to change)
     correlation_id: str | None
     verification_tokens: tuple[VerificationToken, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
-    """What a proof has come to."""
+    """The result of a verification."""
 
     PENDING = "pending"
     PROVEN = "proven"
@@ -149,9 +149,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What is known of the credential's death. `evidence` is one English sentence an item.
+    """Whether the credential is still accepted. `evidence` is one English sentence an item.
 
-    `accepted`: a proof token was accepted at last sight.
+    `accepted`: a verification token was accepted at the last check.
     """
 
     outcome: Outcome
@@ -162,9 +162,9 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """What Azure said to the leaked token itself: asked once, and only of a user delegation SAS.
+    """Azure's response to the leaked token itself: requested once, and only for a user delegation SAS.
 
-    `alive` is None where it could not be told. `said` is one English sentence.
+    `alive` is None if unknown. `said` is one English sentence.
     """
 
     at: datetime
@@ -174,7 +174,7 @@ class Liveness:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A yes to the plan with this digest: a person's, or of the deadline, where `by` is None."""
+    """An approval of the plan with this digest: by a person, or by the deadline if `by` is None."""
 
     by: Caller | None
     at: datetime
@@ -183,33 +183,33 @@ class Approval:
 
     @property
     def name(self) -> str:
-        """Who said it, for people to read."""
+        """Who approved, for people to read."""
         return self.by.name if self.by is not None else _NOBODY
 
     @property
     def who(self) -> str:
-        """Who said it, with what tells two people of one name apart."""
+        """Who approved, with the object id, which is unique."""
         return str(self.by) if self.by is not None else _NOBODY
 
 
 class AtDeadline(StrEnum):
-    """What becomes of a plan that nobody decides on in time."""
+    """What happens to a plan without a decision at its deadline."""
 
     ESCALATE = "escalate"
     REVOKE = "revoke"
 
 
 class KeyDistributionOutcome(StrEnum):
-    """What came of handing the new key over to its consumers."""
+    """The result of a key distribution."""
 
     DONE = "done"
     NOT_ASKED = "not_asked"  # no tag names a secret
-    DECLINED = "declined"  # what is there is not the old key, or not a place that the settings allow
+    DECLINED = "declined"  # the secret does not hold the old key, or the settings do not allow it
 
 
 @dataclass(frozen=True, slots=True)
 class KeyDistribution:
-    """Whether the new key is where its consumers fetch it. `secret` is the secret's id without a version."""
+    """Whether the new key is where its consumers read it. `secret` is the secret's id without a version."""
 
     outcome: KeyDistributionOutcome
     at: datetime
@@ -219,9 +219,9 @@ class KeyDistribution:
 
 @dataclass(frozen=True, slots=True)
 class LockedDown:
-    """What was locked, and how it was before. `before` and `after` are ARM's properties as JSON text.
+    """A lockdown and the state before it. `before` and `after` are ARM's properties as JSON text.
 
-    Written with `after` empty before the lock is put on, so that the way back is never lost.
+    Recorded with `after` empty before the lockdown, so that it can always be undone.
     """
 
     kind: Lockdown
@@ -233,7 +233,7 @@ class LockedDown:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A state that the record reached, when, and for which reason if there is one."""
+    """A state that the record reached, when, and its reason if any."""
 
     state: State
     at: datetime
@@ -242,7 +242,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A mail that went out, and what it told."""
+    """A mail that was sent, and the state in it."""
 
     state: State
     to: tuple[str, ...]
@@ -252,7 +252,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """The incident, and what it shows."""
+    """The incident, and the state in it."""
 
     item_id: str
     state: State
@@ -260,10 +260,10 @@ class Filed:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker is at a step that must not be done by two at once, and has it until then.
+class StepLease:
+    """An instance runs a step that must not run twice at a time, and holds it until then.
 
-    `holder` is an id of this one claim: two may be made at the same moment.
+    `holder` is the id of this lease: two may be requested at the same moment.
     """
 
     step: str
@@ -273,7 +273,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Somebody to tell, and how they were found."""
+    """Somebody to notify, and how they were found."""
 
     address: str
     name: str | None
@@ -282,7 +282,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Another report of the same leak, and the alert behind it."""
+    """Another report of the same leak, and its alert."""
 
     source: str
     url: str | None
@@ -301,7 +301,7 @@ class ClosedAlert:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One leak's record. Made by `of`, changed by `reach`, `end` and `dataclasses.replace`, kept by the ledger."""
+    """One leak's record. Created by `of`, changed by `reach`, `end` and `replace`, stored by the ledger."""
 
     finding: Finding
     received_at: datetime
@@ -309,10 +309,10 @@ class Revocation:
     reason: Reason | None = None
     detail: str = ""
     account: AccountFacts | None = None
-    key_name: str | None = None  # who signed it, by arithmetic
+    key_name: str | None = None  # the key that signed it, by signature verification
     key_sha256: str | None = None
     attributed_at: datetime | None = None
-    policy: PolicyReading | None = None  # as it stood when it was decided, where one governs the leak
+    policy: PolicyReading | None = None  # at the time of the decision, if the leak has one
     decided_by: str = ""  # the mode or rule that decided, in English
     plan: Plan | None = None
     deadline: datetime | None = None
@@ -322,20 +322,20 @@ class Revocation:
     filed: Filed | None = None
     notifications: tuple[Notification, ...] = ()
     announced: tuple[Change, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    leases: tuple[StepLease, ...] = ()
     owners: tuple[Owner, ...] | None = None  # None: not looked up yet
     owners_rejected: tuple[str, ...] = ()
     sightings: tuple[Sighting, ...] = ()
     changes: tuple[Change, ...] = ()
-    looked_for_account: int = 0
+    account_lookups: int = 0
     liveness: Liveness | None = None
     approval: Approval | None = None
     key_distribution: KeyDistribution | None = None
     lockdown: LockedDown | None = None
-    waits_for_arm: bool = False  # a lever was decided on, and ARM took no more changes
+    waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     closed_alerts: tuple[ClosedAlert, ...] = ()
-    usage: Usage | None = None  # None: not asked yet
-    remains: tuple[str, ...] | None = None  # what stays open although it is dead, in English; None: not looked at yet
+    usage: Usage | None = None  # None: not checked yet
+    remains: tuple[str, ...] | None = None  # what stays exposed, in English; None: not checked yet
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 
@@ -351,7 +351,7 @@ class Revocation:
 
     @property
     def account_name(self) -> str | None:
-        """The account's name: as ARM has it, else as it was ordered, else as the leak spells it."""
+        """The account's name: from ARM, else from the order, else from the leak."""
         finding = self.finding
         if self.account is not None:
             return self.account.name
@@ -377,3 +377,8 @@ class Revocation:
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""
         return next((change.at for change in reversed(self.changes) if change.state is state), None)
+
+    @property
+    def waiting_since(self) -> datetime:
+        """Since when the record waits for a verdict: its report, or the one that reopened it."""
+        return self.reached(State.RECEIVED) or self.received_at

@@ -1,4 +1,4 @@
-"""What a lever is pulled on, in a form that can be stored, shown and ordered."""
+"""The containment actions and their targets, in a form that can be stored, shown and ordered."""
 
 import re
 from dataclasses import dataclass
@@ -17,16 +17,22 @@ _RESOURCE_NAMES = {
     Service.FILE: re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}"),
     Service.TABLE: re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}"),
 }
+_RESOURCES = {
+    Service.BLOB: "container",
+    Service.QUEUE: "queue",
+    Service.TABLE: "table",
+    Service.FILE: "file share",
+}
 _LONGEST_NAME = 63
 _LONGEST_POLICY = 64  # REST: "Define a stored access policy"
 
 
 class InvalidTarget(ValueError):
-    """A target that its lever can't be pulled on. The message names the rule and never repeats the text."""
+    """A target that the action can't run on. The message names the rule and never repeats the text."""
 
 
 class ActionKind(StrEnum):
-    """A way to kill a credential; each has a module in `shared/levers`."""
+    """The name of a containment action; each has a module in `shared/actions`."""
 
     ACCOUNT_KEY = "account_key"
     STORED_POLICY = "stored_policy"
@@ -35,7 +41,7 @@ class ActionKind(StrEnum):
 
 
 CUTS_OFF_MANY = frozenset({ActionKind.ACCOUNT_KEY, ActionKind.DELEGATION_KEY})
-"""The levers that end far more than the leak: they are noted per account, and limits ask a person about more."""
+"""Actions that cut off far more than the leak: they are recorded per account and limited per day."""
 
 
 class Lockdown(StrEnum):
@@ -66,6 +72,20 @@ class PolicyTarget:
     def __str__(self) -> str:
         return f"{self.service}/{self.resource}/{self.policy}"
 
+    @property
+    def title(self) -> str:
+        """What people read: "the stored access policy 'partners' of container models". Holds text from outside.
+
+        People find commands between backticks: no part of the policy's id may look like one.
+        """
+        name = self.policy.replace("`", "'")
+        return f"the stored access policy '{name}' of {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where the policy is: "container models"."""
+        return f"{_RESOURCES[self.service]} {self.resource}"
+
     @classmethod
     def parse(cls, text: str) -> "PolicyTarget":
         """Read what `str` wrote. Raises InvalidTarget."""
@@ -79,16 +99,3 @@ class PolicyTarget:
                 if isinstance(error, InvalidTarget)
                 else "the target's service is not blob, queue, file or table"
             ) from None
-
-
-def check_target(action: ActionKind, target: str) -> None:
-    """Return if `lever` can be pulled on `target`. Raises InvalidTarget."""
-    match action:
-        case ActionKind.ACCOUNT_KEY if target not in KEY_NAMES:
-            raise InvalidTarget("the target of account_key is key1 or key2")
-        case ActionKind.STORED_POLICY:
-            PolicyTarget.parse(target)
-        case ActionKind.DELEGATION_KEY if target != DELEGATION_KEYS:
-            raise InvalidTarget(f"the target of delegation_key is {DELEGATION_KEYS}")
-        case ActionKind.LOCKDOWN if target not in list(Lockdown):
-            raise InvalidTarget("the target of lockdown is shared_key or network")

@@ -1,10 +1,10 @@
-"""What the storage logs tell of a leak: who used it and for what, and who else uses the key behind it."""
+"""The use of a leak according to the storage logs, and the other clients of its key."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-# Files that run, or that a model loads as code ("pickle"): who could write them may own whoever opens them.
+# Files that run, or that a model loads as code ("pickle"): whatever opens them may be compromised.
 _RUNS = (
     *(".ckpt", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".h5", ".keras", ".onnx", ".bin", ".safetensors"),
     *(".py", ".ipynb", ".sh", ".ps1", ".psm1", ".bat", ".cmd", ".js", ".mjs", ".html", ".jar", ".whl"),
@@ -16,7 +16,7 @@ _RUNS = (
 _LOGS_OF_READS = frozenset({"StorageRead", "allLogs", "audit"})
 
 
-def tell_of_reads(categories: Iterable[str]) -> bool:
+def covers_reads(categories: Iterable[str]) -> bool:
     """Whether logs of these categories, or groups of them, would show that something was read."""
     return not _LOGS_OF_READS.isdisjoint(categories)
 
@@ -46,11 +46,11 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was found when it was looked for at `at`, of the last `days`. All numbers are of requests but `bytes_out`.
+    """The use in the last `days` before `at`. All numbers but `bytes_out` count requests.
 
-    `unknown` says in one or two English sentences why nothing is known, and is empty where something is. `served`
-    were accepted; `served_after` of them after the lever was pulled. `others` are clients that use the key behind the
-    leak for something else; None where it was not asked.
+    `unknown` says in one or two English sentences why usage is unknown, and is empty if it is known. `served`
+    requests were accepted, `served_after` of them after the execution. `others` are other clients of the key that
+    signed the leak; None if they were not queried.
     """
 
     at: datetime

@@ -1,53 +1,56 @@
-"""Says where a leak was reported that it is dead: closes the alerts that other tools keep of it."""
+"""Closes the alerts of other tools that reported a leak, once it is revoked."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from shared.domain.action_text import done
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.revocation import Outcome, Reason, Revocation
 from shared.errors import NotFound
 from shared.redaction import redact
 
-_LONGEST = 280  # characters: GitHub takes no longer comment
+_LONGEST = 280  # characters of a comment, the limit of GitHub
 
 
 class ClosesAlerts(Protocol):
-    """A tool that keeps alerts."""
+    """A tool with alerts."""
 
     async def close(self, alert: AlertReference, comment: str) -> str:
         """Close `alert`; return what was done, as a sentence. Raises Blocked or TransientFailure."""
 
 
 class AlertCloser:
-    """Closes alerts of the tools that are set up; `tools` make each at its first use, None for one that is not."""
+    """Closes alerts of the configured tools; `tools` create each at its first use, None for one without settings."""
 
     def __init__(self, tools: Mapping[AlertSource, Callable[[], ClosesAlerts | None]]) -> None:
         self._tools = tools
 
     async def close(self, alert: AlertReference, revocation: Revocation) -> str:
-        """Close `alert`, which the dead leak of `revocation` was reported by. Raises Blocked or TransientFailure.
+        """Close `alert`, which reported the revoked leak. Raises Blocked or TransientFailure.
 
-        Returns what was done as a sentence; also where it can't be closed, and nothing but a person will change that.
+        Returns what was done as a sentence, also where the alert can't be closed for good.
         """
         tool = self._tools[alert.source]()
         if tool is None:
-            return f"{alert} was left open: the settings have nothing to close it with."
+            return f"{alert} was left open: closing it is not configured."
         try:
             return await tool.close(alert, comment(revocation))
         except NotFound:
-            return f"{alert} is not there any more, or not for this app."
+            return f"{alert} no longer exists, or the app has no access to it."
 
 
 def comment(revocation: Revocation) -> str:
-    """Return what is told of a dead leak where it was reported: at most 280 characters, and no secret."""
+    """Return the comment on the alert of a revoked leak: at most 280 characters, no secret."""
     execution, account, credential = revocation.execution, revocation.account, revocation.finding.credential
-    what = done(execution, account.name) if execution is not None and account is not None else revocation.detail
+    if execution is not None and account is not None:
+        what = ACTION_SPECS[execution.action].done(execution.target, account.name)
+    else:
+        what = revocation.detail
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.PROVEN:
-        how = "Refused, by proof."
+        how = "Verified: Azure no longer accepts it."
     else:
-        how = "" if revocation.reason is Reason.COVERED else "Proven by ARM only."
+        how = "" if revocation.reason is Reason.COVERED else "Verified by ARM only."
     c3id = f"C3ID {credential.c3id}, " if credential is not None else ""
     ids = f"({c3id}record {revocation.fingerprint[:12]})"
     text = redact(" ".join(part for part in (f"Revoked by Sasquash: {what}", how) if part))

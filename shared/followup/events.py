@@ -1,4 +1,4 @@
-"""Announces each state that a record reaches on the Event Grid topic, for other automation (design.md's table)."""
+"""Publishes each state that a record reaches on the Event Grid topic, for other automation (design.md's table)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ SOURCE = "/sasquash"
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One state that a record reached. Its event's id is made of record, state and time: a repetition is the same."""
+    """One state that a record reached. Its event id consists of record, state and time, so that repetitions match."""
 
     revocation: Revocation
     change: Change
@@ -27,7 +27,7 @@ class Announcement:
         return f"Sasquash.Revocation.{''.join(word.capitalize() for word in words)}.v1"
 
     def to_event(self) -> CloudEvent[dict[str, str | None]]:
-        """Return the CloudEvent. It holds nothing that could be used."""
+        """Return the CloudEvent. It holds no credential."""
         record, change = self.revocation, self.change
         account = record.account
         return CloudEvent(
@@ -51,14 +51,14 @@ class Announcement:
 
 
 class StateEvents:
-    """Publishes states. One call, however many."""
+    """Publishes states, all in one call."""
 
     def __init__(self, client: EventGridPublisherClient) -> None:
         self._client = client
 
     async def announce(self, revocation: Revocation, changes: Iterable[Change]) -> None:
         """Publish that `revocation` reached each of these states. Raises TransientFailure or Blocked."""
-        with translate_errors("Announcing a state on the Event Grid topic"):
+        with translate_errors("Publishing a state on the Event Grid topic"):
             await self._client.send([Announcement(revocation, change).to_event() for change in changes])
 
 

@@ -1,8 +1,8 @@
-"""Hand the new key over to its consumers, in the key vault secret that a tag on the account names.
+"""Key distribution: writes the new key to the Key Vault secret that a tag on the account names.
 
-The tag alone proves nothing: a secret gets the new key only where its current value holds the old one. Key Vault has
-no conditional writes, and each Set Secret is a version. So it is sent once, a lost answer is settled by reading, and
-whoever comes second finds the new key there and finishes what the first one left.
+The tag alone is not trusted: a secret gets the new key only if its current value holds the old one. Key Vault has no
+conditional writes, and each Set Secret creates a version. So it is sent once, a lost answer is resolved by reading,
+and a second run finds the new key there and completes the first.
 
 Ids: "Azure Key Vault keys, secrets and certificates overview"; values: "Configure Azure Storage connection strings".
 """
@@ -23,11 +23,11 @@ from shared.domain.target import ActionKind
 from shared.errors import NotFound, TransientFailure
 from shared.sas import key_sha256
 
-if TYPE_CHECKING:  # not on the way to a kill
+if TYPE_CHECKING:  # not loaded on the way to a revocation
     from azure.keyvault.secrets import KeyVaultSecret
     from azure.keyvault.secrets.aio import SecretClient
 
-_DEADLINE = 60.0  # seconds for all of it; inside the claim of a follow-up's step
+_DEADLINE = 60.0  # seconds in total; less than a step lease
 _MOST_READ = 10  # older versions, the newest of them
 
 _SECRET_ID = re.compile(
@@ -39,7 +39,7 @@ _KEY = r"(?P<key>[A-Za-z0-9+/]{86}==)"  # 64 bytes
 
 
 class _Format(StrEnum):
-    """What the secret's value is, as KEY_VAULT_FORMAT_TAG says."""
+    """The format of the secret's value, from KEY_VAULT_FORMAT_TAG."""
 
     KEY = "key"
     CONNECTION_STRING = "connection-string"
@@ -50,8 +50,8 @@ _KEY_IN = {
     _Format.CONNECTION_STRING: re.compile(rf"(?:\A|;)\s*(?i:AccountKey)\s*=\s*{_KEY}\s*(?=;|\Z)", re.ASCII),
 }
 _NO_KEY_IN = {
-    _Format.KEY: "is not an account key alone; if it is a connection string, "
-    f'the tag {KEY_VAULT_FORMAT_TAG} has to be "{_Format.CONNECTION_STRING}"',
+    _Format.KEY: "is not an account key alone; for a connection string, "
+    f'set the tag {KEY_VAULT_FORMAT_TAG} to "{_Format.CONNECTION_STRING}"',
     _Format.CONNECTION_STRING: "is not a connection string with one AccountKey",
 }
 
@@ -61,7 +61,7 @@ class _Declined(Exception):
 
 
 class KeyDistributor:
-    """Puts an account's new key where its consumers fetch it."""
+    """Writes an account's new key where its consumers read it."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class KeyDistributor:
         key_vault_suffix: str,
         clock: Callable[[], datetime],
     ) -> None:
-        """`client_for` takes a vault's URL. `keys` brings an account's keys as ARM has them now.
+        """`client_for` takes a vault's URL. `keys` returns an account's current keys in ARM.
 
         `key_vaults` are the names, in lower case, of the vaults that may be written to, and `key_vault_suffix` is
         the cloud's.
@@ -85,15 +85,15 @@ class KeyDistributor:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, execution: Execution, account: AccountFacts) -> KeyDistribution:
-        """Put the key that `pull` made into the secret that `account`'s tag names, and disable the old version.
+        """Write the key that `execution` created to the secret that `account`'s tag names; disable the old version.
 
-        May be repeated, and takes up what a run before it left undone.
+        Idempotent: completes an interrupted run.
 
         Raises AccountGone, Blocked or TransientFailure.
         """
         if execution.action is not ActionKind.ACCOUNT_KEY:
             return self._ended(
-                KeyDistributionOutcome.NOT_ASKED, "No key was regenerated, and so there is none to hand over."
+                KeyDistributionOutcome.NOT_ASKED, "No key was regenerated, so there is none to distribute."
             )
         tag = tag_in(account.tags, KEY_VAULT_TAG)
         if not tag:
@@ -116,8 +116,7 @@ class KeyDistributor:
         match = _SECRET_ID.fullmatch(tag)
         if match is None or match["suffix"].lower() != self._suffix:
             raise _Declined(
-                f"The tag {KEY_VAULT_TAG} is not the id of a secret, which is "
-                f"https://<vault>.{self._suffix}/secrets/<name>."
+                f"The tag {KEY_VAULT_TAG} is not the ID of a secret (https://<vault>.{self._suffix}/secrets/<name>)."
             )
         vault = match["vault"].lower()
         if vault not in self._key_vaults:
@@ -128,26 +127,26 @@ class KeyDistributor:
         return Secret(self._client_for(url), vault=vault, url=url, name=match["name"])
 
     async def _alone(self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format) -> str:
-        """One at a time for a secret: many leaks may be behind one pull, and are followed up side by side."""
+        """One at a time for each secret: the follow-ups of many leaks of one execution run concurrently."""
         lock = self._locks.setdefault(secret.id.lower(), asyncio.Lock())
         try:
             async with asyncio.timeout(_DEADLINE), lock:
                 return await self._key_distribution(execution, account, secret, form)
         except TimeoutError:
             raise TransientFailure(
-                f"Handing {execution.target} of {account.name} over took more than {_DEADLINE:.0f} s."
+                f"Distributing {execution.target} of {account.name} took more than {_DEADLINE:.0f} s."
             ) from None
 
     async def _key_distribution(
         self, execution: Execution, account: AccountFacts, secret: Secret, form: _Format
     ) -> str:
-        """Return what there is to say once the secret holds the new key. Raises _Declined."""
+        """Return a sentence for the record once the secret holds the new key. Raises _Declined."""
         if not execution.old_sha256 or not execution.new_sha256:
-            raise _Declined(f"It is not known what {execution.target} was and became.")
+            raise _Declined(f"The old or the new value of {execution.target} is unknown.")
         current = await self._current(execution, secret, form)
         if not _holds(current, execution.new_sha256, form):
             new_key = await self._new_key(execution, account)
-            # Once more, as late as can be: another host may be at it, and one new version is enough.
+            # Read again, as late as possible: another host may be doing the same, and one new version is enough.
             current = await self._current(execution, secret, form)
             if not _holds(current, execution.new_sha256, form):
                 return await self._replace(execution, secret, current, new_key, form)
@@ -164,9 +163,9 @@ class KeyDistributor:
             raise _Declined(f"{secret.id} does not hold the {execution.target} that was replaced.")
         properties = current.properties
         if properties.managed or properties.key_id:
-            raise _Declined(f"{secret.id} belongs to a certificate, and Key Vault alone writes its versions.")
+            raise _Declined(f"{secret.id} belongs to a certificate; only Key Vault writes its versions.")
         if properties.expires_on is not None and properties.expires_on <= self._clock():
-            # A new version would be born expired, and to drop its end is for its owner to decide.
+            # A new version would expire at once, and only its owner can decide to drop the expiry.
             raise _Declined(f"The current version of {secret.id} has expired.")
         return current
 
@@ -186,25 +185,25 @@ class KeyDistributor:
         except TransientFailure as failure:
             if failure.had_no_effect:
                 raise
-            new = await _read(secret)  # the answer is lost; what is there now says whether it happened
+            new = await _read(secret)  # the answer was lost: the current version shows whether it happened
             if not _holds(new, execution.new_sha256, form):
                 raise
         if not _holds(new, execution.new_sha256, form):
-            raise TransientFailure(f"Key Vault answered, but not with the new {execution.target} in {secret.id}.")
+            raise TransientFailure(f"Key Vault's response for {secret.id} does not have the new {execution.target}.")
         await secret.disable(_version(old))
         return (
-            f"{secret.id} holds the new {execution.target} in version {_version(new)}, and version {_version(old)} "
-            "with the old one is disabled."
+            f"{secret.id} holds the new {execution.target} in version {_version(new)}; version {_version(old)} "
+            "with the old key is disabled."
         )
 
     async def _finish(self, execution: Execution, secret: Secret, current: "KeyVaultSecret", form: _Format) -> str:
-        """Disable what holds the old key among the newest of the older versions: the run before this one had not."""
+        """Disable the versions that hold the old key, among the newest: a previous run did not get there."""
         older = (await secret.enabled_before(current.properties))[:_MOST_READ]
         disabled = [version for version in older if await _disabled(secret, version, execution.old_sha256, form)]
         rest = (
-            f"version {' and '.join(disabled)} with the old one is disabled"
+            f"version {' and '.join(disabled)} with the old key is disabled"
             if disabled
-            else f"of the {len(older)} enabled older versions looked at, none holds the old one"
+            else f"none of the {len(older)} enabled older versions that were checked holds the old key"
         )
         return f"{secret.id} holds the new {execution.target} in version {_version(current)}; {rest}."
 
@@ -224,7 +223,7 @@ async def _disabled(secret: Secret, version: str, old_sha256: str, form: _Format
         if not _holds(await secret.read(version), old_sha256, form):
             return False
     except SecretDisabled:
-        return False  # somebody was faster
+        return False  # disabled meanwhile
     await secret.disable(version)
     return True
 

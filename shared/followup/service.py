@@ -1,379 +1,169 @@
-"""The slow path, step by step: proof, owners, incident, mail, announcements, closing, there and here (decision 6).
+"""The slow path: verification, key distribution, events, investigation, incident, mail, closing of alerts.
 
-Each step is done once, claimed while it is being done, and retried on its own: a failing mailbox delays neither the
-proof nor the incident. A worker that dies between a mail's sending and its recording makes for a second mail.
+Each step runs once, under a lease, and is retried on its own: a mailbox that is down delays neither the verification
+nor the incident (design decision 6). An instance that crashes between sending a mail and recording it sends a second.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
 
-from shared.actions.registry import Actions
-from shared.domain.pending_steps import (
-    closable,
-    confirmed,
-    open_alerts,
-    told_at_once,
-    unannounced,
-    unfiled,
-    untold,
-    with_verification,
-)
-from shared.domain.revocation import (
-    ClosedAlert,
-    Filed,
-    KeyDistributionOutcome,
-    Notification,
-    Outcome,
-    Revocation,
-    State,
-    Verification,
-)
-from shared.domain.target import ActionKind
+from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict, SasquashError
-from shared.followup.briefing.build import brief
-from shared.followup.incidents.sharepoint import Incidents
-from shared.persistence.queues import Message, Queues, backoff
-from shared.persistence.revocations import Ledger
-from shared.persistence.step_leases import CLAIM_TIME, Claims, unclaimed
-
-if TYPE_CHECKING:
-    from shared.followup.alert_closing import AlertCloser
-    from shared.followup.events import StateEvents
-    from shared.followup.investigation.steps import Investigation
-    from shared.followup.key_distribution import KeyDistributor
-    from shared.followup.mail.summary_store import SummaryMail
-    from shared.followup.owners.notify import People
-    from shared.followup.traces import Traces
+from shared.followup.step import Done, Step, Steps
+from shared.persistence.queues import Message, backoff
+from shared.persistence.step_leases import LEASE_TIME, StepLeases, without_lease
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a kill waits for its proof
 _GIVE_UP = timedelta(hours=24)
-_HEAD_START = 2.0  # seconds; more than a proof takes whose data plane answers
-_PASSES = 3  # proven, closed, and nothing more
-_ARM_LAG = timedelta(minutes=2)  # how long ARM's list of keys may lag behind ARM's own answer
-
-# A step does one thing about a record and returns how many seconds to wait before it should be looked at again,
-# or None when there is nothing left to do about it in this state.
-type Step = Callable[[Revocation], Awaitable[float | None]]
+_HEAD_START = 2.0  # seconds; a verification whose data plane answers takes less
+_PASSES = 3  # verified, closed, nothing more to do
 
 
 @dataclass(frozen=True, slots=True)
 class _Again:
-    """A step is to be looked at again in so many seconds; `failed`: because a call of it went wrong."""
+    """A step is to run again in so many seconds; `failed`: because it failed."""
 
     seconds: float
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """A step was tried: the record as it stands, and when to run the step again."""
+
+    revocation: Revocation
+    again: _Again | None = None
+
+
+@dataclass(slots=True, kw_only=True)
 class FollowUp:
-    """Walks a decided record to its end."""
+    """Runs the steps of a decided record until nothing is left to do.
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        queues: Queues,
-        actions: Actions,
-        key_distribution: Callable[[], "KeyDistributor"],
-        announcer: Callable[[], "StateEvents"],
-        incidents: Callable[[], Incidents],
-        people: Callable[[], "People"],
-        summary_mail: Callable[[], "SummaryMail"],
-        alerts: Callable[[], "AlertCloser"],
-        traces: Callable[[], "Traces | None"],
-        aftermath: Callable[[], "Investigation"],
-        warm_up: Callable[[], None],
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-    ) -> None:
-        """`hand_over` to `aftermath` are called when first needed, after `warm_up`.
+    `steps` is called when first needed, after `warm_up`, which imports what the steps need. That takes seconds and
+    runs on a thread, because the event loop also serves revocations.
+    """
 
-        `warm_up` imports what they need, which takes seconds; it runs on a thread of its own, because the event loop
-        has other leaks to kill.
-        """
-        self._ledger = ledger
-        self._queues = queues
-        self._actions = actions
-        self._key_distribution = key_distribution
-        self._announcer = announcer
-        self._incidents = incidents
-        self._people = people
-        self._summary_mail = summary_mail
-        self._alerts = alerts
-        self._traces = traces
-        self._aftermath = aftermath
-        self._warm_up = warm_up
-        self._is_warm = False
-        self._claims = Claims(ledger, clock=clock, new_id=new_id)
-        self._clock = clock
+    store: Store
+    verification: Step
+    steps: Callable[[], Steps]
+    warm_up: Callable[[], None]
+    _is_warm: bool = field(default=False, init=False)
 
     async def run(self, message: Message) -> None:
-        """Do what is due, and re-enqueue what is not done.
+        """Run the steps that are due, and enqueue the record again for those that are not done.
 
-        Raises only what nobody foresaw, or that the queue can't be reached.
+        Raises only unexpected errors, and SasquashError if the queue can't be reached.
         """
         try:
-            due = await self._run(message)
+            open_steps = await self._run(message)
         except SasquashError as error:
-            _log.warning("Following up %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
-            due = [_Again(backoff(message.attempt), failed=True)]
-        failed = any(again.failed for again in due)
-        if due and not (failed and message.swept):
-            # Only failures count as attempts: who waits for a slow proof must not be slow with the mail after it.
-            delay, attempt = min(again.seconds for again in due), message.attempt + failed
-            await self._queues.follow_up(message.fingerprint, delay=delay, attempt=attempt, swept=message.swept)
+            _log.warning("Follow-up of %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
+            open_steps = [_Again(backoff(message.attempt), failed=True)]
+        failed = any(again.failed for again in open_steps)
+        if open_steps and not (failed and message.swept):
+            # Only failures count as attempts: a slow verification must not slow down the mail after it.
+            delay, attempt = min(again.seconds for again in open_steps), message.attempt + failed
+            await self.store.queues.follow_up(message.fingerprint, delay=delay, attempt=attempt, swept=message.swept)
 
     async def _run(self, message: Message) -> list[_Again]:
-        due: list[_Again] = []
-        revocation = await self._ledger.read(message.fingerprint)
+        open_steps: list[_Again] = []
+        revocation = await self.store.revocations.read(message.fingerprint)
         for _ in range(_PASSES):
             if revocation is None or revocation.state is State.RECEIVED:
-                return []  # containment sends a message of its own when it is done
+                return []  # the containment enqueues the record when it is done
             before = revocation.changes
-            due, revocation = await self._pass(revocation, message)
+            open_steps, revocation = await self._pass(revocation, message)
             if revocation.changes == before:
                 break
-        return due
+        return open_steps
 
     async def _pass(self, revocation: Revocation, message: Message) -> tuple[list[_Again], Revocation]:
-        """Run every step once; return those that are not done, and the record. The proof gets a head start."""
-        verification = asyncio.create_task(self._guarded("verification", self._verify, revocation, message))
+        """Run every step once; return those that are not done, and the record. The verification has a head start."""
+        verification = asyncio.create_task(self._attempt(self.verification, revocation, message))
         await asyncio.wait({verification}, timeout=_HEAD_START)
         if not self._is_warm:
-            await asyncio.to_thread(self._warm_up)
+            await asyncio.to_thread(self.warm_up)
             self._is_warm = True
-        if revocation.state is State.CONTAINED:  # by now it may be proven, and that is what is to be told
-            revocation = await self._as_it_stands(revocation)
-        first = await asyncio.gather(
-            self._guarded("hand-over", self._hand_key_over, revocation, message),
-            self._guarded("announcement", self._announce, revocation, message),
-            self._guarded("usage", self._aftermath().look_at_usage, revocation, message),
-            self._guarded("what remains", self._aftermath().look_at_what_remains, revocation, message),
+        if revocation.state is State.CONTAINED:  # it may be verified by now, and people should read that
+            revocation = await self._current(revocation)
+        steps = self.steps()
+        attempts = list(
+            await asyncio.gather(*(self._attempt(step, revocation, message) for step in steps.concurrent))
         )
-        revocation = await self._as_it_stands(revocation)
-        second = await asyncio.gather(verification, self._guarded("incident", self._file, revocation, message))
-        then = [await self._guarded("mail", self._tell, revocation, message)]
-        then.append(await self._guarded("closing of alerts", self._close_alerts, revocation, message))
-        if revocation.state is State.PROVEN:
-            then.append(await self._guarded("closing", self._close, await self._as_it_stands(revocation), message))
-            revocation = await self._as_it_stands(revocation)
-        return [again for again in (*first, *second, *then) if again is not None], revocation
+        attempts += await self._in_order(steps.beside_verification, await self._current(revocation), message)
+        attempts.append(await verification)
+        attempts += await self._in_order(steps.after_verification, await self._current(revocation), message)
+        return [attempt.again for attempt in attempts if attempt.again is not None], attempts[-1].revocation
 
-    async def _as_it_stands(self, revocation: Revocation) -> Revocation:
-        return await self._ledger.read(revocation.fingerprint) or revocation
+    async def _in_order(self, steps: Iterable[Step], revocation: Revocation, message: Message) -> list[_Attempt]:
+        attempts: list[_Attempt] = []
+        for step in steps:
+            attempts.append(await self._attempt(step, revocation, message))
+            revocation = attempts[-1].revocation
+        return attempts
 
-    async def _guarded(self, name: str, step: Step, revocation: Revocation, message: Message) -> _Again | None:
-        """Run a step; a failure that we know concerns this step alone."""
+    async def _attempt(self, step: Step, revocation: Revocation, message: Message) -> _Attempt:
+        """Run a step; its failure concerns this step alone."""
         try:
-            seconds = await step(revocation)
-            return _Again(seconds) if seconds is not None else None
+            return await self._finish(step, revocation)
         except SasquashError as error:
-            _log.warning("Step %s of %s failed (%s): %s", name, revocation.fingerprint[:12], error.code, error)
-            if not message.swept and self._clock() - revocation.changes[-1].at > _GIVE_UP:
-                await self._note(
-                    revocation, f"Not done within 24 hours, and tried every six from now: {name}. {error}"
-                )
-                return None
-            return _Again(backoff(message.attempt, error.retry_after), failed=True)
+            _log.warning("Step %s of %s failed (%s): %s", step.name, revocation.fingerprint[:12], error.code, error)
+            if not message.swept and self.store.clock() - revocation.changes[-1].at > _GIVE_UP:
+                what = f"Not done within 24 hours; retried every 6 hours from now: {step.name}. {error}"
+                await self._note(revocation, what)
+                return _Attempt(revocation)
+            return _Attempt(revocation, _Again(backoff(message.attempt, error.retry_after), failed=True))
 
-    async def _verify(self, revocation: Revocation) -> float | None:
-        if revocation.state is not State.CONTAINED or revocation.execution is None or revocation.account is None:
-            return None
-        verification = await self._actions.verify(revocation)
-        waited = self._clock() - revocation.execution.at
-        if verification.outcome is Outcome.PENDING:
-            await self._keep_pending(revocation, verification)
-            return min(2.0 + waited.total_seconds() / 4, 30.0)
-        if verification.outcome is Outcome.STILL_ALIVE and waited < _ARM_LAG:
-            return 5.0
-        what = " ".join(verification.evidence)
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: with_verification(current, verification),
-            what=what,
-            known=revocation,
-        )
-        return None
+    async def _finish(self, step: Step, revocation: Revocation) -> _Attempt:
+        """Lease a step, run it and record what it did, until it is not due any more."""
+        while (wait := step.due_in(revocation)) == 0:
+            leased = await self._lease(step, revocation)
+            if leased is None:
+                return _Attempt(revocation, _Again(LEASE_TIME.total_seconds()))
+            done = await self._run_leased(step, leased)
+            saved = await self._record(step, done, leased)
+            if saved is None or done.again is not None:
+                return _Attempt(saved or leased, _Again(done.again) if done.again is not None else None)
+            revocation = saved
+        return _Attempt(revocation, _Again(wait) if wait is not None else None)
 
-    async def _keep_pending(self, revocation: Revocation, verification: Verification) -> None:
-        """Note what the data plane says meanwhile: for people, and for when the proof tokens have expired."""
-        known = revocation.verification
-        if known is not None and known.evidence == verification.evidence:
-            return
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: replace(current, verification=verification) if current.state is State.CONTAINED else None,
-            what="",
-        )
-
-    async def _hand_key_over(self, revocation: Revocation) -> float | None:
-        """Put the new key where its consumers fetch it. What runs twice finds the new key there."""
-        execution, account = revocation.execution, revocation.account
-        if (
-            execution is None
-            or account is None
-            or execution.action is not ActionKind.ACCOUNT_KEY
-            or revocation.key_distribution is not None
-        ):
-            return None
-        claimed = await self._claims.take(
-            revocation, "hand-over", due=lambda current: current.key_distribution is None
-        )
-        if claimed is None:
-            return CLAIM_TIME.total_seconds()
-        try:
-            handed = await self._key_distribution().run(execution, account)
-        except SasquashError:
-            await self._claims.give_back(claimed, "hand-over")
-            raise
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: unclaimed(replace(current, key_distribution=handed), "hand-over"),
-            what=handed.said if handed.outcome is not KeyDistributionOutcome.NOT_ASKED else "",
-            known=claimed,
-        )
-        return None
-
-    async def _announce(self, revocation: Revocation) -> float | None:
-        if not unannounced(revocation):
-            return None
-        claimed = await self._claims.take(revocation, "announcement", due=lambda current: bool(unannounced(current)))
-        if claimed is None:
-            return CLAIM_TIME.total_seconds()
-        changes = unannounced(claimed)
-        try:
-            await self._announcer().announce(claimed, changes)
-        except SasquashError:
-            await self._claims.give_back(claimed, "announcement")
-            raise
-        if (traces := self._traces()) is not None:
-            traces.reached(claimed, changes)
-        announced = (*claimed.announced, *changes)
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: unclaimed(replace(current, announced=announced), "announcement"),
-            what="",
-            known=claimed,
-        )
-        return None
-
-    async def _file(self, revocation: Revocation) -> float | None:
-        if not unfiled(revocation):
-            return None
-        claimed = await self._claims.take(revocation, "incident", due=unfiled)
-        if claimed is None:
-            return CLAIM_TIME.total_seconds()
-        try:
-            claimed = await self._with_owners(claimed)
-            briefing = brief(claimed, now=self._clock())
-            if claimed.filed is None:
-                item_id, what = await self._incidents().file(briefing), "Incident filed."
-            else:
-                item_id, what = claimed.filed.item_id, f"Incident updated: {claimed.state}."
-                await self._incidents().update(item_id, briefing)
-        except SasquashError:
-            await self._claims.give_back(claimed, "incident")
-            raise
-        filed = Filed(item_id, claimed.state, claimed.reason)
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: unclaimed(replace(current, filed=filed), "incident"),
-            what=what,
-            known=claimed,
-        )
-        return None
-
-    async def _tell(self, revocation: Revocation) -> float | None:
-        if not untold(revocation):
-            return None
-        if revocation.state is State.CONTAINED and revocation.execution is not None:
-            left = revocation.execution.at + _MAIL_PATIENCE - self._clock()
-            if left > timedelta(0):
-                return left.total_seconds()
-        claimed = await self._claims.take(revocation, "mail", due=untold)
-        if claimed is None:
-            return CLAIM_TIME.total_seconds()
-        try:
-            if told_at_once(claimed):
-                claimed = await self._with_owners(claimed)
-                to = await self._people().tell(claimed, now=self._clock())
-                what = f"Mail sent to {', '.join(to)}."
-            else:
-                await self._summary_mail().add(claimed)
-                to, what = (), "The next digest for the security mailbox tells of it."
-        except SasquashError:
-            await self._claims.give_back(claimed, "mail")
-            raise
-        told = Notification(claimed.state, to, self._clock(), claimed.reason)
-        if to and (traces := self._traces()) is not None:
-            traces.mailed(claimed, told)
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: unclaimed(replace(current, notifications=(*current.notifications, told)), "mail"),
-            what=what,
-            known=claimed,
-        )
-        return None
-
-    async def _with_owners(self, revocation: Revocation) -> Revocation:
-        """Return the record with its owners looked up, if they are to hear of it."""
-        if revocation.owners is not None or revocation.account is None or not confirmed(revocation):
+    async def _lease(self, step: Step, revocation: Revocation) -> Revocation | None:
+        if not step.leased:
             return revocation
-        found = await self._people().find(revocation.account)
-        changed = await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: replace(current, owners=found.people, owners_rejected=found.rejected),
-            what=f"Owners found: {', '.join(owner.address for owner in found.people) or 'none'}.",
+        return await StepLeases(self.store).acquire(
+            revocation, step.name, due=lambda current: step.due_in(current) == 0
         )
-        return changed or revocation
 
-    async def _close_alerts(self, revocation: Revocation) -> float | None:
-        """Say where it was reported that it is dead. Each alert has a claim of its own, and is noted at once."""
-        current = await self._as_it_stands(revocation)  # by now it may be proven
-        while open_alerts(current):
-            claimed = await self._claims.take(current, "alerts", due=lambda record: bool(open_alerts(record)))
-            if claimed is None:
-                return CLAIM_TIME.total_seconds()
-            try:
-                said = await self._alerts().close(open_alerts(claimed)[0], claimed)
-            except SasquashError:
-                await self._claims.give_back(claimed, "alerts")
-                raise
-            current = await self._note_closed(claimed, said)
-        return None
+    async def _run_leased(self, step: Step, revocation: Revocation) -> Done:
+        try:
+            return await step.run(revocation)
+        except SasquashError:
+            if step.leased:
+                await StepLeases(self.store).release(revocation, step.name)
+            raise
 
-    async def _note_closed(self, claimed: Revocation, said: str) -> Revocation:
-        closed = ClosedAlert(open_alerts(claimed)[0], self._clock(), said)
-        noted = await self._ledger.change(
-            claimed.fingerprint,
-            lambda current: unclaimed(replace(current, closed_alerts=(*current.closed_alerts, closed)), "alerts"),
-            what=said,
-            known=claimed,
-        )
-        return noted or claimed
-
-    async def _close(self, revocation: Revocation) -> float | None:
-        """Close what has nothing open; the incident is updated in the next pass."""
-        if not closable(revocation):
+    async def _record(self, step: Step, done: Done, revocation: Revocation) -> Revocation | None:
+        """Write what a step did and give up its lease; None where there is nothing to write."""
+        change = done.change
+        if change is None:
             return None
-        await self._ledger.change(
-            revocation.fingerprint,
-            lambda current: (
-                current.reach(State.CLOSED, now=self._clock(), detail="Dead, reported, nothing open.")
-                if current.state is State.PROVEN
-                else None
-            ),
-            what="Closed.",
-        )
-        return None
+
+        def released(current: Revocation) -> Revocation | None:
+            changed = change(current)
+            return without_lease(changed, step.name) if changed is not None else None
+
+        return await self.store.revocations.change(revocation.fingerprint, released, what=done.what, known=revocation)
+
+    async def _current(self, revocation: Revocation) -> Revocation:
+        return await self.store.revocations.read(revocation.fingerprint) or revocation
 
     async def _note(self, revocation: Revocation, what: str) -> None:
         try:
-            await self._ledger.change(revocation.fingerprint, lambda current: current, what=what)
+            await self.store.revocations.change(revocation.fingerprint, lambda current: current, what=what)
         except Conflict as error:
-            _log.warning("Not noted in the record: %s (%s)", what, error)
+            _log.warning("Not recorded in the history: %s (%s)", what, error)

@@ -1,9 +1,9 @@
 """One trace a leak, from its finding to the mail, in Application Insights (OpenTelemetry).
 
-The spans are made of what the record says once it says so, and not while a key is being revoked: a trace costs
-neither the cold start nor the kill anything, and goes on from one machine to another. Ids are made of the record, so
-that what is told twice is one span (docs/decisions/0019). Nothing depends on a trace: what can't be sent is logged by
-the exporter, and lost. The queries of infra/queries read what is written here.
+Spans are built from the record after the fact, not while a key is being revoked: a trace delays neither the cold
+start nor the revocation, and continues on another machine. Ids are derived from the record, so that repetitions are
+one span (docs/decisions/0019). Nothing depends on a trace: the exporter logs what it cannot send. The queries of
+infra/queries read these spans.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 from shared.domain.revocation import Change, Notification, Revocation, State
-from shared.followup.briefing.text import clean
+from shared.domain.text import clean
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -32,7 +32,7 @@ _TIMEOUT = 10.0  # seconds, for one request
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """What a record came to, and when. `since` is when that which led to it began."""
+    """A state or mail, and when it was reached. `since` is when the work for it began."""
 
     name: str
     since: datetime
@@ -42,7 +42,7 @@ class Milestone:
 
 
 def of_changes(revocation: Revocation, changes: Iterable[Change]) -> Iterator[Milestone]:
-    """Yield what each state of a record took; with the first that was decided, the finding itself."""
+    """Yield the milestone of each state; with the first decided one, that of the finding itself."""
     for change in changes:
         before = [earlier for earlier in revocation.changes if earlier.at < change.at]
         well, reason = change.state not in _NOT_WELL, change.reason.value if change.reason is not None else ""
@@ -52,16 +52,16 @@ def of_changes(revocation: Revocation, changes: Iterable[Change]) -> Iterator[Mi
 
 
 def _since(revocation: Revocation, change: Change) -> datetime:
-    """Return since when that state was ours to bring about: the receipt, a yes that was waited for, a new start."""
+    """Return when Sasquash could start on that state: the receipt, the approval, or a new start."""
     starts = [earlier.at for earlier in revocation.changes if earlier.state is State.RECEIVED]
     if revocation.approval is not None and change.state is not State.AWAITING_APPROVAL:
         starts.append(revocation.approval.at)
     return max((start for start in starts if start <= change.at), default=revocation.received_at)
 
 
-def of_mail(revocation: Revocation, told: Notification) -> Milestone:
-    """Return what it took from the state that a mail tells of to the mail."""
-    return Milestone(_MAIL, revocation.reached(told.state) or revocation.received_at, told.at)
+def of_mail(revocation: Revocation, sent: Notification) -> Milestone:
+    """Return the time from the state to its mail."""
+    return Milestone(_MAIL, revocation.reached(sent.state) or revocation.received_at, sent.at)
 
 
 class Traces:
@@ -75,17 +75,17 @@ class Traces:
         for milestone in of_changes(revocation, changes):
             self._processor.on_end(_span(revocation, milestone))
 
-    def mailed(self, revocation: Revocation, told: Notification) -> None:
-        """Send within a few seconds that people were mailed. Neither waits nor raises."""
-        self._processor.on_end(_span(revocation, of_mail(revocation, told)))
+    def mailed(self, revocation: Revocation, sent: Notification) -> None:
+        """Send within a few seconds that a mail was sent. Neither waits nor raises."""
+        self._processor.on_end(_span(revocation, of_mail(revocation, sent)))
 
     def flush(self) -> None:
-        """Send what was not sent yet, and wait for it."""
+        """Send all pending spans, and wait for it."""
         self._processor.force_flush()
 
 
 def azure_monitor(connection_string: str, *, client_id: str | None, authority: str) -> Traces:
-    """Return the traces that go to Application Insights, as the app's identity. Imports for a quarter of a second."""
+    """Return traces to Application Insights, as the app's identity. Its imports take a quarter of a second."""
     from azure.identity import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415 -- heavy, and blocking
     from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter  # noqa: PLC0415 -- the same
 
@@ -97,7 +97,7 @@ def azure_monitor(connection_string: str, *, client_id: str | None, authority: s
     exporter = AzureMonitorTraceExporter(
         connection_string=connection_string,
         credential=credential,
-        disable_offline_storage=True,  # what is on a disk of the platform's outlives the instance
+        disable_offline_storage=True,  # the platform's disks outlive the instance
         timeout=_TIMEOUT,
     )
     return Traces(exporter)

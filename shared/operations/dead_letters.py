@@ -1,7 +1,7 @@
 """What the platform gave up on: events that Event Grid dead-lettered, messages that ended in a poison queue.
 
-Each becomes a record of its own that has failed, with an incident and a mail, so that nothing is lost in silence.
-What can be read of a dead letter is taken in as if it had just been delivered: late, and better than never.
+Each becomes a failed record of its own, with an incident and a mail, so that no loss goes unnoticed. What can be read
+of a dead letter is ingested as if it had just been delivered.
 """
 
 import hashlib
@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -18,23 +17,24 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
-from shared.containment.verdicts import VerdictWriter
+from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import MalformedEvent, SasquashError
 from shared.persistence import alert_queue, queues
-from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE, Queues
-from shared.persistence.revocations import Ledger
+from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE
+from shared.persistence.store import Store
 from shared.redaction import redact
 
 _log = logging.getLogger(__name__)
 
 _MOST_BLOBS = 50  # in one pass
 _LARGEST = 8 * 1024 * 1024  # bytes of a blob: events of 1 MB, batched
-_KEPT = "kept/"  # what can't be read, once it was told of
+_KEPT = "kept/"  # what can't be read, once its record stands
 _LONGEST_WORD = 80
 _SOURCE = "sasquash"
+_FOREIGN = "A message in queue {queue} was not written by Sasquash and was set aside. Find out what writes to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +46,12 @@ class _DeadLetter:
 
 
 class DeadLetters:
-    """Takes up what was given up."""
+    """Recovers what was given up."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        conclusion: VerdictWriter,
-        queues: Queues,
-        reception: Ingest,
-        dead_letters: Callable[[], ContainerClient],
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
-        self._conclusion = conclusion
-        self._queues = queues
-        self._reception = reception
+    def __init__(self, store: Store, ingest: Ingest, *, dead_letters: Callable[[], ContainerClient]) -> None:
+        self._store = store
+        self._ingest = ingest
         self._dead_letters = dead_letters
-        self._clock = clock
 
     async def collect(self) -> None:
         """Take in what Event Grid has dead-lettered. One that fails is left for the next pass.
@@ -79,7 +67,7 @@ class DeadLetters:
                 _log.warning("A dead letter waits for the next pass (%s): %s", error.code, error)
 
     async def _found(self, container: ContainerClient) -> list[str]:
-        """Return the names of the next few blobs that nobody has looked at."""
+        """Return the names of the next few blobs that were not processed."""
         found: list[str] = []
         with translate_errors("Listing the dead letters"):
             async for blob in container.list_blobs(results_per_page=_MOST_BLOBS):
@@ -94,11 +82,11 @@ class DeadLetters:
     async def _take_up(self, container: ContainerClient, name: str) -> None:
         content = await self._content(container, name)
         if content is None:
-            return  # another worker was faster
+            return  # another instance was faster
         letters = _letters(content)
         for letter in letters:
             if letter.report is not None:
-                await self._reception.receive(letter.report)
+                await self._ingest.receive(letter.report)
         kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
         await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
         with translate_errors("Putting a dead letter away"), suppress(ResourceNotFoundError):
@@ -120,20 +108,21 @@ class DeadLetters:
         try:
             message = queues.read(text)
         except MalformedEvent:
-            detail = f"A message in queue {queue} is not one of ours and was put aside. Find out who writes to it."
-            await self._record(_fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, detail)
+            await self._record(
+                _fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, _FOREIGN.format(queue=queue)
+            )
             return
-        record = await self._ledger.read(message.fingerprint)
+        record = await self._store.revocations.read(message.fingerprint)
         if record is None:
-            return  # a claim that never stood: its event comes again
+            return  # its record was never written: its event comes again
         if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
             detail = (
-                "An error that nobody foresaw stopped containment each time. The app's log has it (function "
-                "contain); once it is mended, retry the record."
+                "Unexpected error: it stopped containment each time. The app's log has it (function contain). Once "
+                "fixed, retry the record."
             )
-            await self._conclusion.conclude(record.end(Reason.CRASHED, now=self._clock(), detail=detail))
+            await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
         elif queue == CONTAIN_QUEUE:
-            await self._queues.follow_up(record.fingerprint)
+            await self._store.queues.follow_up(record.fingerprint)
         else:
             fingerprint = _fingerprint("poison", f"{queue}|{record.fingerprint}")
             await self._record(fingerprint, Reason.CRASHED, _unfinished(record))
@@ -143,26 +132,24 @@ class DeadLetters:
         try:
             message = alert_queue.read(text)
         except MalformedEvent:
-            detail = (
-                f"A message in queue {INTAKE_QUEUE} is not one of ours and was put aside. Find out who writes to it."
-            )
+            detail = _FOREIGN.format(queue=INTAKE_QUEUE)
             await self._record(_fingerprint("poison", f"{INTAKE_QUEUE}|{text}"), Reason.CRASHED, detail)
             return
-        why = message.failure or "An error that nobody foresaw stopped it each time (function read_alert)."
+        why = message.failure or "Unexpected error: it stopped function read_alert each time."
         detail = (
-            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Have it delivered "
-            "again once that is mended, or report the leak by hand."
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Once fixed, have "
+            "it delivered again, or report the leak by hand."
         )
         await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
 
     async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
-        """Write a record of our own trouble, once."""
-        finding = Finding(fingerprint, None, _SOURCE, None, self._clock())
-        record, _ = await self._ledger.claim(finding)
+        """Write a record of the app's own trouble, once."""
+        finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
+        record, _ = await self._store.revocations.claim(finding)
         if record.state is State.RECEIVED:
-            await self._conclusion.conclude(record.end(reason, now=self._clock(), detail=detail))
+            await conclude(self._store, record.end(reason, now=self._store.clock(), detail=detail))
         elif unannounced(record):
-            await self._queues.follow_up(fingerprint)
+            await self._store.queues.follow_up(fingerprint)
 
 
 def _letters(content: bytes) -> list[_DeadLetter]:
@@ -195,7 +182,7 @@ _PROPERTIES = (
 
 
 def _word(event: dict[str, Any], *names: str) -> str:
-    """Return one of Event Grid's own words; whatever it is, it may be shown."""
+    """Return one of Event Grid's own words, so that it may be shown."""
     found = next((str(event[name]) for name in names if name in event), "")
     return redact("".join(c for c in found if c.isalnum() or c in " _-.")[:_LONGEST_WORD])
 
@@ -208,7 +195,7 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
     kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
     return (
-        f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were taken in now and have records of "
+        f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were ingested now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."
     )
 
@@ -216,8 +203,8 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
 def _unfinished(record: Revocation) -> str:
     where = f" on account {record.account_name}" if record.account_name else ""
     return (
-        f"An error that nobody foresaw stopped the follow-up of record {record.fingerprint[:12]}{where} each time; "
-        f"that record is {record.state}. Its proof, incident or mail may be missing. The app's log has the error "
+        f"Unexpected error: it stopped the follow-up of record {record.fingerprint[:12]}{where} each time; that "
+        f"record is {record.state}. Its verification, incident or mail may be missing. The app's log has the error "
         "(function follow_up); the sweep tries again."
     )
 

@@ -1,36 +1,37 @@
-"""The weekly drill: a token for the drill account, which holds nothing, is leaked, and must be revoked and proven.
+"""The weekly drill: a token for the drill account, which holds nothing, is leaked, and must be verified revoked.
 
-It goes the whole way of any other finding: the topic, attribution, the lever, the proof, the incident, the mail. What
-the mode lets happen is what it must come to; in `observe` that is to be observed. A timer comes every quarter of an
-hour: it begins a drill where the last one is a week ago, and judges one that is under way.
+It takes the path of any other finding: the topic, attribution, the action, verification, the incident, the mail. The
+expected result depends on the mode; in `observe` it is to be observed. A timer fires every quarter of an hour: it
+starts a drill where the last one is a week old, and judges one that is under way.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.cloud.event_grid import Publisher
 from shared.domain.account import AccountKey
+from shared.domain.decision.policy import Mode
 from shared.domain.finding import in_text
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import KEY_NAMES
 from shared.errors import NotFound
 from shared.persistence.readiness import DrillOutcome, DrillRun, ReadinessTable
-from shared.persistence.revocations import Ledger
+from shared.persistence.store import Store
 from shared.sas import Service, mint_read_token
-from shared.settings import Mode, Settings
+from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 FAILED = "The drill failed (%s): %s"
-"""How the log says it; a rule of infra/queries looks for it."""
+"""The log message; an alert rule of infra/queries matches it."""
 
 SOURCE = "Sasquash's weekly drill"
 _EACH = timedelta(days=7)
 _IN_TIME = timedelta(minutes=15)
-_LIFE = timedelta(days=2)  # more than the day after which the default rules ask a person about a token that reads
+_LIFE = timedelta(days=2)  # longer than the day up to which the default rules require approval
 _PASSED = {
     Mode.AUTO: frozenset({State.PROVEN, State.CLOSED}),
     Mode.APPROVE: frozenset({State.AWAITING_APPROVAL, State.PROVEN, State.CLOSED}),
@@ -39,7 +40,7 @@ _PASSED = {
 
 
 class Drill:
-    """Leaks, and judges what came of it."""
+    """Leaks a token, and judges the result."""
 
     def __init__(
         self,
@@ -48,20 +49,16 @@ class Drill:
         accounts: Accounts,
         keys: Callable[[AccountRef], Awaitable[Mapping[str, AccountKey]]],
         publisher: Publisher,
-        ledger: Ledger,
+        store: Store,
         table: ReadinessTable,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
     ) -> None:
         """`keys` lists an account's keys: `AccountKeyAction.keys`."""
         self._settings = settings
         self._accounts = accounts
         self._keys = keys
         self._publisher = publisher
-        self._ledger = ledger
+        self._store = store
         self._table = table
-        self._clock = clock
-        self._new_id = new_id
 
     async def run(self) -> None:
         """Begin a drill, or judge the one that is under way. Does nothing where no drill account is set.
@@ -74,17 +71,17 @@ class Drill:
         runs = await self._table.drills()
         if runs and runs[-1].outcome is DrillOutcome.UNDER_WAY:
             await self._judge(runs[-1])
-        elif not runs or self._clock() - runs[-1].started_at >= _EACH:
+        elif not runs or self._store.clock() - runs[-1].started_at >= _EACH:
             await self._begin(name)
 
     async def _begin(self, name: str) -> None:
-        """Write the drill down, then leak. A token that is not published is in nobody's hands, and ends by itself."""
+        """Save the drill, then leak. A token that is not published is known to nobody, and expires by itself."""
         host = self._settings.cloud.blob_host(name)
         account = await self._accounts.find(host, name)
         if account is None:
             raise NotFound(f"The drill account {name} is in none of the subscriptions of SASQUASH_SUBSCRIPTIONS.")
-        now = self._clock()
-        path = f"drill/{self._new_id()}"
+        now = self._store.clock()
+        path = f"drill/{self._store.new_id()}"
         key = (await self._keys(account))[KEY_NAMES[0]]
         token = mint_read_token(
             service=Service.BLOB, account=name, resource=path, expires=now + _LIFE, key=key.value, permissions="rw"
@@ -94,14 +91,14 @@ class Drill:
         await self._publisher.publish([leak.finding], source="drill")
 
     async def _judge(self, run: DrillRun) -> None:
-        """Write down what the drill has come to, if it has."""
-        record = await self._ledger.read(run.revocation)
+        """Save the drill's result, if there is one."""
+        record = await self._store.revocations.read(run.revocation)
         if record is not None and record.state in _PASSED[self._settings.mode]:
             await self._table.save_drill(
                 replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
             )
-        elif self._clock() - run.started_at >= _IN_TIME:
-            said = "no finding came of it." if record is None else f"it is {record.state}. {record.detail}"
+        elif self._store.clock() - run.started_at >= _IN_TIME:
+            said = "no finding was recorded." if record is None else f"it is {record.state}. {record.detail}"
             run = _timed(run, record) if record is not None else run
             await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))
             _log.error(FAILED, run.revocation[:12], said)

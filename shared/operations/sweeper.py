@@ -1,59 +1,37 @@
-"""The sweep: looks at what has work outstanding and has not moved for longer than anything is put off.
+"""The sweep: finds records with outstanding work that have not changed for longer than any retry is delayed.
 
-A message may have been lost with a worker, or with whoever emptied a queue; a deadline passes without a message.
-Each minute the sweep reads, of the index, the records that are due, and sends each on its way again. Nothing is given
-up for good: every 20 minutes for a day, every six hours from then on.
+A message may have been lost with an instance, or in a queue that somebody emptied; a deadline passes without a
+message. Each minute the sweep reads the records that are due from the index, and enqueues each again. It never gives
+up: every 20 minutes for a day, every six hours from then on.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from shared.domain.pending_steps import outstanding
 from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
-from shared.persistence.accounts import AccountTable, waiting_partition
-from shared.persistence.queues import Queues
-from shared.persistence.revocations import Ledger
+from shared.operations import approval_deadlines
 from shared.persistence.state_index import OpenRow, StateIndex
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # records that are looked at side by side
+_AT_ONCE = 16  # records that are checked in parallel
 _MOST = 2000  # in one pass; the rest are due in the next
 _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a record
-
-
-class SettlesDeadlines(Protocol):
-    """Does what is to be done with a plan that nobody decided on in time."""
-
-    async def settle(self, revocation: Revocation) -> None: ...
 
 
 class Sweeper:
     """Finds what is stuck in any state, and approvals past their deadline."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        index: StateIndex,
-        table: AccountTable,
-        queues: Queues,
-        deadlines: SettlesDeadlines,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, store: Store, index: StateIndex) -> None:
+        self._store = store
         self._index = index
-        self._table = table
-        self._queues = queues
-        self._deadlines = deadlines
-        self._clock = clock
 
     async def run(self) -> None:
-        """Look at every record that is due. One that can't be looked at stops no other.
+        """Check every record that is due. One that can't be checked stops no other.
 
         Raises only where the index can't be read.
         """
@@ -64,43 +42,43 @@ class Sweeper:
                 break
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(row: OpenRow) -> None:
+        async def check(row: OpenRow) -> None:
             async with places:
                 try:
-                    await self._look(row)
+                    await self._check(row)
                 except SasquashError as error:
                     _log.warning("Not swept: %s (%s): %s", row.fingerprint[:12], error.code, error)
 
-        await asyncio.gather(*(look(row) for row in due))
+        await asyncio.gather(*(check(row) for row in due))
 
-    async def _look(self, row: OpenRow) -> None:
-        record, now = await self._ledger.read(row.fingerprint), self._clock()
+    async def _check(self, row: OpenRow) -> None:
+        record, now = await self._store.revocations.read(row.fingerprint), self._store.clock()
         if record is None:
             if now - row.due_at < _ORPHAN:
                 return
             await self._index.close(row)
         elif not outstanding(record, now=now):
-            await self._rest(row, record)
+            await self._nothing_outstanding(row, record)
         else:
-            await self._send_on(record, now=now)
-            await self._index.look_again(row, deadline=_deadline(record))
+            await self._enqueue(record, now=now)
+            await self._index.check_again(row, deadline=_deadline(record))
 
-    async def _rest(self, row: OpenRow, record: Revocation) -> None:
-        """Nothing is left to do, but for a plan that waits: its deadline comes."""
+    async def _nothing_outstanding(self, row: OpenRow, record: Revocation) -> None:
+        """Close the row, or keep it until the deadline of a plan that waits for approval."""
         if (deadline := _deadline(record)) is not None:
-            await self._index.look_at(row, deadline)
+            await self._index.check_at(row, deadline)
         else:
             await self._index.close(row)
 
-    async def _send_on(self, record: Revocation, *, now: datetime) -> None:
+    async def _enqueue(self, record: Revocation, *, now: datetime) -> None:
         deadline = _deadline(record)
         if record.state is State.RECEIVED:
-            await self._table.add_waiting(waiting_partition(record.finding), record.finding)
-            await self._queues.contain(record.fingerprint, delay=0, swept=True)
+            await self._store.accounts.add_waiting(record.finding)
+            await self._store.queues.contain(record.fingerprint, delay=0, swept=True)
         elif deadline is not None and deadline <= now:
-            await self._deadlines.settle(record)
+            await approval_deadlines.settle(self._store, record)
         else:
-            await self._queues.follow_up(record.fingerprint, swept=True)
+            await self._store.queues.follow_up(record.fingerprint, swept=True)
 
 
 def _deadline(record: Revocation) -> datetime | None:

@@ -1,53 +1,52 @@
-"""Who is at a step that must not be done by two at once: claims in the record, which end by themselves."""
+"""Step leases: only one instance at a time runs a step of a record. A lease is stored in the record and expires."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from shared.domain.revocation import Claim, Revocation
+from shared.domain.revocation import Revocation, StepLease
 from shared.errors import SasquashError
-from shared.persistence.revocations import Ledger
+from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-CLAIM_TIME = timedelta(minutes=2)  # longer than any step takes
+LEASE_TIME = timedelta(minutes=2)  # longer than any step takes
 
 
-class Claims:
-    """Takes steps for one worker, and gives them back."""
+@dataclass(frozen=True, slots=True)
+class StepLeases:
+    """Acquires and releases the leases of one instance of the app."""
 
-    def __init__(self, ledger: Ledger, *, clock: Callable[[], datetime], new_id: Callable[[], str]) -> None:
-        self._ledger = ledger
-        self._clock = clock
-        self._new_id = new_id
+    store: Store
 
-    async def take(
+    async def acquire(
         self, revocation: Revocation, step: str, *, due: Callable[[Revocation], bool]
     ) -> Revocation | None:
-        """Take a step for ourselves; None when another worker has it, or has just done it."""
-        now = self._clock()
-        claim = Claim(step, now + CLAIM_TIME, self._new_id())
+        """Return the record with our lease on `step`; None if another instance holds it or has just done the step."""
+        now = self.store.clock()
+        lease = StepLease(step, now + LEASE_TIME, self.store.new_id())
 
-        def take(current: Revocation) -> Revocation | None:
-            if claim in current.claims:
+        def leased(current: Revocation) -> Revocation | None:
+            if lease in current.leases:
                 return current  # ours: the answer to a first attempt was lost
-            taken = any(held.step == step and held.until > now for held in current.claims)
-            if taken or not due(current):
+            is_held = any(held.step == step and held.until > now for held in current.leases)
+            if is_held or not due(current):
                 return None
-            return replace(unclaimed(current, step), claims=(*unclaimed(current, step).claims, claim))
+            return replace(current, leases=(*without_lease(current, step).leases, lease))
 
-        return await self._ledger.change(revocation.fingerprint, take, what="", known=revocation)
+        return await self.store.revocations.change(revocation.fingerprint, leased, what="", known=revocation)
 
-    async def give_back(self, revocation: Revocation, step: str) -> None:
-        """Give a step back that was not done."""
+    async def release(self, revocation: Revocation, step: str) -> None:
+        """Release the lease of a step that failed. Raises nothing: a lease that stays expires."""
         try:
-            await self._ledger.change(revocation.fingerprint, lambda current: unclaimed(current, step), what="")
+            await self.store.revocations.change(
+                revocation.fingerprint, lambda current: without_lease(current, step), what=""
+            )
         except SasquashError as error:
-            # The claim ends by itself; the failure that brought us here is the one to report.
-            _log.warning("The claim on step %s stays until it ends: %s", step, error)
+            _log.warning("The lease on step %s is not released and expires instead: %s", step, error)
 
 
-def unclaimed(revocation: Revocation, step: str) -> Revocation:
-    """Return the record without any claim on `step`."""
-    return replace(revocation, claims=tuple(claim for claim in revocation.claims if claim.step != step))
+def without_lease(revocation: Revocation, step: str) -> Revocation:
+    """Return the record without a lease on `step`."""
+    return replace(revocation, leases=tuple(lease for lease in revocation.leases if lease.step != step))

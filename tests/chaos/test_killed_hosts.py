@@ -67,7 +67,7 @@ def mails(deployment: Deployment, account: Account) -> list[str]:
 # --- new processes
 
 
-async def test_new_process_kills_its_first_leak_without_looking_for_the_account(deployment: Deployment) -> None:
+async def test_new_process_revokes_its_first_leak_without_resolving_the_account(deployment: Deployment) -> None:
     def inventories() -> int:
         return len([r for r in deployment.cloud.model.requests if "Microsoft.ResourceGraph" in r.url])
 
@@ -91,9 +91,9 @@ async def test_new_process_kills_its_first_leak_without_looking_for_the_account(
 @pytest.mark.parametrize(
     ("match", "after"),
     [(REGENERATE, False), (REGENERATE, True), ("/sendMail", False), ("/sendMail", True), ("/items", True)],
-    ids=["before the lever", "after the lever", "before the mail", "after the mail", "after the incident"],
+    ids=["before the action", "after the action", "before the mail", "after the mail", "after the incident"],
 )
-async def test_leak_is_closed_by_others_when_its_host_is_killed(
+async def test_leak_is_closed_by_others_after_its_host_gets_sigkill(
     deployment: Deployment, match: str, *, after: bool
 ) -> None:
     account = await deployment.account()
@@ -122,7 +122,7 @@ ACTION_FAULTS = {
 }
 
 
-async def test_lever_with_any_fault_rotates_once_and_the_token_is_dead(deployment: Deployment) -> None:
+async def test_action_with_any_fault_rotates_once_and_the_token_is_revoked(deployment: Deployment) -> None:
     """All at once, each on an account of its own: a successor waits for most of them."""
 
     async def case(effect: Effect, *, after: bool) -> tuple[list[str], bool]:
@@ -137,7 +137,9 @@ async def test_lever_with_any_fault_rotates_once_and_the_token_is_dead(deploymen
     assert dict(zip(ACTION_FAULTS, came, strict=True)) == dict.fromkeys(ACTION_FAULTS, (["key1"], True))
 
 
-async def test_graph_that_is_down_delays_no_kill_and_is_told_once_it_is_back(deployment: Deployment) -> None:
+async def test_graph_outage_delays_no_revocation_and_people_are_notified_once_it_is_back(
+    deployment: Deployment,
+) -> None:
     account = await deployment.account()
     down = Fault(match="graph.microsoft.com", effect=Effect.STATUS, status=503, times=None)
     deployment.cloud.faults.add(down)
@@ -158,7 +160,7 @@ async def test_graph_that_is_down_delays_no_kill_and_is_told_once_it_is_back(dep
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_nothing_is_rotated_twice_or_lost_whenever_hosts_are_killed(deployment: Deployment, seed: int) -> None:
+async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deployment: Deployment, seed: int) -> None:
     rng = random.Random(seed)
     scenario = await planned(deployment, rng)
     publishing = [asyncio.create_task(publish(deployment, leak, at)) for leak in scenario.leaks for at in leak.times]

@@ -1,4 +1,4 @@
-"""The questions to the storage logs: sound KQL by Microsoft's own language service, and nothing hostile goes in."""
+"""The queries of the storage logs: valid KQL by Microsoft's own language service, and nothing hostile goes in."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ LINES = {
 }
 
 
-def test_every_question_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_query_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_queries, "TABLES", TABLES)
     asked = {
         f"{name} {question.__name__}": question(lines)
@@ -32,7 +32,7 @@ def test_every_question_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["", "ab' or true or '", HASH.upper(), HASH + "0", f"{HASH}\n", "é" * 64])
-def test_nothing_but_a_hash_goes_in(hostile: str) -> None:
+def test_query_accepts_only_a_hash(hostile: str) -> None:
     with pytest.raises(ValueError, match="64 hex digits"):
         log_queries.by_token(hostile)
     with pytest.raises(ValueError, match="64 hex digits"):
@@ -40,6 +40,6 @@ def test_nothing_but_a_hash_goes_in(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("hostile", ["key3", "kerb1", "key1' or true", "KEY1", ""])
-def test_nothing_but_a_key_goes_in(hostile: str) -> None:
+def test_query_accepts_only_a_key_name(hostile: str) -> None:
     with pytest.raises(ValueError, match="key1 or key2"):
         log_queries.by_key(hostile)

@@ -65,7 +65,7 @@ async def test_unresolved_leak_is_filed_and_in_the_summary_mail(deployment: Depl
 async def test_foreign_account_is_searched_and_not_touched(deployment: Deployment) -> None:
     [fingerprint] = await deployment.report(account_sas("nobodysaccount", new_storage_key()))
 
-    record = await deployment.settled(fingerprint, until=lambda r: r.looked_for_account == 1)
+    record = await deployment.settled(fingerprint, until=lambda r: r.account_lookups == 1)
 
     assert record.state is State.RECEIVED  # a second search follows
     assert not deployment.requests("//nobodysaccount.")

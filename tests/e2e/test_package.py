@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from local.cloud.cloud import LocalCloud, running
 from local.reporters import reports
+from shared.domain import finding
 from tests.support.bicep import ROOT, variable
 from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import HostProcess, running_host
@@ -108,6 +110,7 @@ async def test_leak_accepted_by_the_intake_app_is_revoked_by_the_responder_app(d
         url = f"{deployed_apart.intake.url}/api/intake/github"
         answer = await client.post(url, content=posted.body, headers=posted.headers)
     assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    # Not from the answer: where reading the alert takes long, the answer comes first.
     [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
     record = await deployment.settled(reported.finding.fingerprint, until=is_closed)
 

@@ -213,7 +213,7 @@ async def test_documented_curl_command_works(deployment: Deployment, source: str
     assert code == 0, err
     assert f"as {source} posts it" in out
     assert ("awaiting_approval" if source == "defender" else "closed: ") in out
-    assert (f"At its source ({source} alert" in out) is (source != "sarif")
+    assert (f"Alert at the source ({source} alert" in out) is (source != "sarif")
 
 
 # What the page says

@@ -1,5 +1,6 @@
 import asyncio
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 
@@ -34,7 +35,7 @@ async def table(driver: Driver) -> AccountTable:
 @pytest.fixture
 def account(request: pytest.FixtureRequest) -> str:
     """The name of an account that no other test locks; nothing but the table is asked about it."""
-    return str(request.node.name).replace("_", "").replace("[", "").replace("]", "")[4:44]
+    return f"locks{sha256(request.node.name.encode()).hexdigest()[:16]}"
 
 
 def proven(number: int) -> Attributed:
@@ -54,9 +55,7 @@ async def test_lock_that_was_given_back_is_free(table: AccountTable, account: st
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
 
 
-async def test_account_whose_keys_were_listed_just_now_rests(
-    driver: Driver, table: AccountTable, account: str
-) -> None:
+async def test_account_with_just_listed_keys_cools_down(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     with pytest.raises(AccountBusy) as caught:
         await table.acquire(account, fingerprint="b")
@@ -69,11 +68,11 @@ async def test_account_that_has_rested_is_free(driver: Driver, table: AccountTab
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
 
 
-async def test_account_that_rests_is_taken_by_one(driver: Driver, table: AccountTable, account: str) -> None:
+async def test_account_that_cools_down_is_taken_by_one(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     driver.rest()
     taken = await asyncio.gather(*(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True)
-    assert sorted(type(each).__name__ for each in taken) == ["AccountLock", *["AccountBusy"] * 4]
+    assert sorted(type(each).__name__ for each in taken) == [*["AccountBusy"] * 4, "AccountLock"]
 
 
 async def test_what_a_person_has_decided_does_not_wait_for_the_rest(
@@ -83,7 +82,7 @@ async def test_what_a_person_has_decided_does_not_wait_for_the_rest(
     assert (await table.acquire(account, fingerprint="b", urgent=True)).predecessor is None
 
 
-async def test_lock_that_rests_after_a_lost_note_is_given_back_once(
+async def test_lock_that_cools_down_after_a_lost_note_is_released_once(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")
@@ -94,16 +93,14 @@ async def test_lock_that_rests_after_a_lost_note_is_given_back_once(
         await table.acquire(account, fingerprint="b")
 
 
-async def test_busy_lock_is_looked_at_again_soon_while_its_holder_may_be_at_work(
-    table: AccountTable, account: str
-) -> None:
+async def test_busy_lock_is_rechecked_soon_while_its_holder_may_work(table: AccountTable, account: str) -> None:
     await table.acquire(account, fingerprint="a")
     with pytest.raises(AccountBusy) as caught:
         await table.acquire(account, fingerprint="b")
     assert caught.value.retry_after == 3.0
 
 
-async def test_lock_of_a_silent_holder_is_looked_at_again_when_it_may_be_taken(
+async def test_lock_of_a_silent_holder_is_rechecked_when_it_may_be_taken(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     await table.acquire(account, fingerprint="a")
@@ -202,7 +199,7 @@ async def test_noted_lock_is_given_back_though_the_answer_was_lost(
     assert await driver.rows(account) == {}
 
 
-async def test_lock_that_cannot_be_given_back_is_a_passing_failure(
+async def test_lock_that_cannot_be_released_is_a_transient_failure(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")
@@ -211,29 +208,29 @@ async def test_lock_that_cannot_be_given_back_is_a_passing_failure(
         await table.release(lock, listed_at=None)
 
 
-async def test_waiting_finding_is_seen_by_whoever_reads_the_account(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
-    await table.add_waiting(account, finding)
+async def test_waiting_finding_is_visible_to_every_reader_of_the_account(table: AccountTable, account: str) -> None:
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
+    await table.add_waiting(finding)
     assert (await table.rows([account])).waiting == (finding,)
 
 
 async def test_finding_that_waits_no_more_is_not_seen(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
-    await table.remove_waiting(account, finding.fingerprint)
-    await table.remove_waiting(account, finding.fingerprint)
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
+    await table.remove_waiting(finding)
+    await table.remove_waiting(finding)
     assert (await table.rows([account])).waiting == ()
 
 
 async def test_two_partitions_are_read_as_one(table: AccountTable, account: str) -> None:
-    one, two = found(account_sas("contosodata", KEY)), found(blob_sas("contosodata", KEY))
-    await table.add_waiting(account, one)
-    await table.add_waiting(f"{account}2", two)
+    one, two = found(account_sas(account, KEY)), found(blob_sas(f"{account}2", KEY))
+    await table.add_waiting(one)
+    await table.add_waiting(two)
     assert set((await table.rows([account, f"{account}2", account])).waiting) == {one, two}
 
 
-async def test_rotation_is_counted_once_however_often_it_is_told(
+async def test_rotation_is_counted_once_regardless_of_repeats(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     at = driver.clock()
@@ -244,20 +241,20 @@ async def test_rotation_is_counted_once_however_often_it_is_told(
 
 
 async def test_quote_in_a_partition_s_name_is_only_text(table: AccountTable, account: str) -> None:
-    finding = found(account_sas("contosodata", KEY))
-    await table.add_waiting(account, finding)
+    finding = found(account_sas(account, KEY))
+    await table.add_waiting(finding)
     assert (await table.rows([f"{account}' or PartitionKey gt '"])).waiting == ()
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_table_that_is_down_is_a_passing_failure(
+async def test_table_outage_is_a_transient_failure(
     driver: Driver, table: AccountTable, account: str, status: int
 ) -> None:
     driver.fault("sasquashstate.table", status=status, times=None)
     for call in (
         table.acquire(account, fingerprint="a"),
         table.rows([account]),
-        table.remove_waiting(account, "a"),
+        table.remove_waiting(found(account_sas(account, KEY))),
         table.add_rotation(account, Rotation(ActionKind.ACCOUNT_KEY, "key1", driver.clock(), "f", "new")),
     ):
         with pytest.raises(TransientFailure):

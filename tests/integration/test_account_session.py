@@ -79,7 +79,7 @@ async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_writte
     assert driver.requests(LOCK) == []
 
 
-async def test_lock_is_given_back_where_another_worker_has_decided_on_the_leak(driver: Driver) -> None:
+async def test_lock_is_released_if_another_process_decided_on_the_leak(driver: Driver) -> None:
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -90,7 +90,7 @@ async def test_lock_is_given_back_where_another_worker_has_decided_on_the_leak(d
     assert (len(driver.requests(LOCK)), await lock_of(driver, account)) == (locks + 1, "free")
 
 
-async def test_worker_asks_for_no_lock_on_behalf_of_a_leak_that_it_has_written_down_itself(driver: Driver) -> None:
+async def test_process_takes_no_lock_for_a_leak_that_it_recorded_itself(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
     finding = leak_of(account)
@@ -111,7 +111,7 @@ async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(drive
     assert await lock_of(driver, account) == "free"
 
 
-async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver: Driver) -> None:
+async def test_leak_waits_while_another_process_holds_the_lock(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
     await app.store.accounts.acquire(account.name, fingerprint="f" * 64)
@@ -121,7 +121,7 @@ async def test_leak_waits_for_its_turn_where_the_lock_is_another_worker_s(driver
     assert await lock_of(driver, account) == "held"
 
 
-async def test_leak_is_contained_by_whoever_has_the_lock_though_another_wrote_it_down(driver: Driver) -> None:
+async def test_leak_is_contained_by_the_lock_holder_though_another_process_recorded_it(driver: Driver) -> None:
     """Two workers get the same report at once: one comes first with the record, the other one with the lock."""
     account = await driver.account()
     finding = leak_of(account)
@@ -147,7 +147,7 @@ async def test_lock_whose_first_answer_was_lost_is_used(driver: Driver) -> None:
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-async def test_what_a_predecessor_did_is_told_by_a_lock_that_was_not_needed(driver: Driver) -> None:
+async def test_work_of_a_predecessor_is_reported_under_an_unneeded_lock(driver: Driver) -> None:
     account = await driver.account()
     known = leak_of(account)
     await driver.app().ingest.receive(report(known))
@@ -183,7 +183,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
 async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(account_session, "_AHEAD_PATIENCE", 0.0)
+    monkeypatch.setattr(account_session, "EARLY_PATIENCE", 0.0)
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -193,7 +193,7 @@ async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
     await app.ingest.receive(report(finding))
     assert life.stopped.is_set()
     life.go.set()
-    await asyncio.gather(*app._work._giving_back)
+    await asyncio.gather(*app._sessions._giving_back)
     assert await lock_of(driver, account) == "free"
 
 
@@ -206,7 +206,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
-        while not app._work._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
+        while not app._sessions._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
             await asyncio.sleep(0.01)
     life.go.set()
     await taking
@@ -252,7 +252,7 @@ async def test_account_is_not_locked_while_azure_is_asked_about_a_token(driver: 
     assert (life_of_claim.hits > 0, driver.requests(LOCK)) == (True, [])
 
 
-async def test_sibling_of_a_leak_is_decided_by_whoever_has_the_lock(driver: Driver) -> None:
+async def test_sibling_of_a_leak_is_decided_by_the_lock_holder(driver: Driver) -> None:
     account = await driver.account()
     first, second = leak_of(account), found(blob_sas(account.name, account.keys["key1"]))
     app = await knowing(driver)

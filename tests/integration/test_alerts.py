@@ -101,7 +101,7 @@ async def test_whatever_call_fails_the_queue_reads_it_again(driver: Driver, acco
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_intake_that_is_killed_at_any_call_loses_nothing(
+async def test_intake_that_crashes_at_any_call_loses_nothing(
     driver: Driver, account: Account, *, carried_out: bool
 ) -> None:
     posted = made(driver, account)
@@ -156,10 +156,10 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     assert (record.state, record.reason) == (State.FAILED, Reason.UNREAD)
     assert f"{reference} was reported" in record.detail
     assert len(driver.incidents(record.fingerprint)) == 1
-    assert "FAILED to be read" in driver.cloud.model.mails[before].subject
+    assert "ALERT NOT READABLE" in driver.cloud.model.mails[before].subject
 
 
-async def test_foreign_message_in_the_poison_queue_is_told_of(driver: Driver) -> None:
+async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -> None:
     await driver.app().dead_letters.unread("none of ours")
     [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
 
@@ -199,7 +199,7 @@ async def test_intake_apart_needs_no_right_on_any_account_and_reaches_none(
 # --- closing
 
 
-async def test_alert_is_closed_once_the_leak_is_proven_dead(driver: Driver, account: Account) -> None:
+async def test_alert_is_closed_once_the_leak_is_verified_revoked(driver: Driver, account: Account) -> None:
     finding, kept = await proven(driver, account)
     assert kept.state == "open"
     record = await followed(driver, finding)
@@ -248,7 +248,7 @@ async def test_alert_that_is_gone_keeps_nothing_open(driver: Driver, account: Ac
     record = await followed(driver, finding)
 
     assert record.state is State.CLOSED
-    assert "is not there any more" in record.closed_alerts[0].said
+    assert "no longer exists" in record.closed_alerts[0].said
 
 
 async def test_alert_of_a_tool_that_is_not_set_up_is_left_open(driver: Driver, account: Account) -> None:
@@ -260,7 +260,7 @@ async def test_alert_of_a_tool_that_is_not_set_up_is_left_open(driver: Driver, a
 
 
 @pytest.mark.parametrize("late", [State.PROVEN, State.CLOSED])
-async def test_second_alert_about_a_dead_leak_is_closed_too(driver: Driver, account: Account, late: State) -> None:
+async def test_second_alert_about_a_revoked_leak_is_closed_too(driver: Driver, account: Account, late: State) -> None:
     finding, _ = await proven(driver, account)
     if late is State.CLOSED:
         await followed(driver, finding)
@@ -294,10 +294,10 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_follow_up_that_is_killed_at_any_call_closes_the_alert_in_the_end(
+async def test_follow_up_that_crashes_at_any_call_closes_the_alert_in_the_end(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool
 ) -> None:
-    monkeypatch.setattr(step_leases, "CLAIM_TIME", timedelta(0))  # that of the one that died is over at once
+    monkeypatch.setattr(step_leases, "LEASE_TIME", timedelta(0))  # that of the one that died is over at once
     finding, kept = await proven(driver, account)
     for number in range(1, 80):
         life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")

@@ -56,7 +56,11 @@ async def test_escalation_is_mailed_to_whom_the_settings_name(driver: Driver) ->
     await overdue(driver, record)
     await driver.app(escalation_mailbox="lead@contoso.com").follow_up.run(Message(record.fingerprint))
     [mail] = driver.mails(account.name)
-    assert ("lead@contoso.com" in mail.cc, mail.to, "NOT DECIDED IN TIME" in mail.subject) == (True, (OWNER,), True)
+    assert ("lead@contoso.com" in mail.cc, mail.to, "NO DECISION BEFORE THE DEADLINE" in mail.subject) == (
+        True,
+        (OWNER,),
+        True,
+    )
 
 
 async def test_plan_is_not_settled_before_its_deadline(driver: Driver) -> None:
@@ -82,7 +86,7 @@ async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver)
     record = await waiting(driver, account, at_deadline="revoke")
     await driver.app().follow_up.run(Message(record.fingerprint))
     [mail] = driver.mails(account.name)
-    assert "it is revoked without further asking" in mail.body
+    assert "it is revoked without approval" in mail.body
 
 
 async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver) -> None:
@@ -176,7 +180,7 @@ async def test_undecided_plan_is_asked_about_anew_after_a_retry(driver: Driver) 
 
 @pytest.mark.parametrize("at_deadline", ["escalate", "revoke"])
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_the_rest_to_others(
+async def test_crash_at_any_call_leaves_the_rest_to_others(
     driver: Driver, at_deadline: str, *, carried_out: bool
 ) -> None:
     number, died = 0, True

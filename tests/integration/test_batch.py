@@ -8,7 +8,7 @@ import pytest
 
 from local.network.faults import Effect
 from local.tenant.model import Account
-from shared.containment.batch import behind_our_rotation
+from shared.containment.account_reader import behind_our_rotation
 from shared.domain.account import AccountKey
 from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, State
@@ -40,26 +40,26 @@ async def left_waiting(driver: Driver, finding: Finding) -> None:
 # --- nothing is pulled that no record tells of
 
 
-async def test_waiting_row_of_a_decided_leak_pulls_nothing(driver: Driver) -> None:
+async def test_waiting_row_of_a_decided_leak_runs_no_action(driver: Driver) -> None:
     """It is there for a moment whenever a known leak is reported again."""
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="approve").ingest.receive(report(decided))
-    await driver.app().store.accounts.add_waiting(account.name, decided)
+    await driver.app().store.accounts.add_waiting(decided)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
 
 
-async def test_leak_that_waits_without_a_record_pulls_nothing(driver: Driver) -> None:
+async def test_waiting_leak_without_a_record_runs_no_action(driver: Driver) -> None:
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.accounts.add_waiting(account.name, unclaimed)
+    await driver.app().store.accounts.add_waiting(unclaimed)
     await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
 
-async def test_another_leak_that_waits_is_killed_on_the_way(driver: Driver) -> None:
+async def test_another_waiting_leak_is_revoked_too(driver: Driver) -> None:
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
@@ -80,7 +80,7 @@ async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(dr
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.OBSERVED, [])
 
 
-async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driver: Driver) -> None:
+async def test_low_privilege_leak_of_a_key_rotated_for_another_is_covered(driver: Driver) -> None:
     account = await driver.account()
     small = found(small_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, small)
@@ -88,7 +88,7 @@ async def test_small_leak_of_the_key_that_is_rotated_for_another_is_covered(driv
     assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
 
 
-async def test_blocked_lever_fails_every_leak_that_it_was_for(driver: Driver) -> None:
+async def test_blocked_action_fails_every_leak_that_it_would_revoke(driver: Driver) -> None:
     account = await driver.account()
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
@@ -97,7 +97,7 @@ async def test_blocked_lever_fails_every_leak_that_it_was_for(driver: Driver) ->
     assert (await driver.record(waits.fingerprint)).reason is Reason.BLOCKED
 
 
-async def test_leak_of_the_other_key_keeps_its_turn_when_the_first_lever_is_blocked(driver: Driver) -> None:
+async def test_leak_of_the_other_key_stays_in_the_batch_when_the_first_action_is_blocked(driver: Driver) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, other)
@@ -109,7 +109,7 @@ async def test_leak_of_the_other_key_keeps_its_turn_when_the_first_lever_is_bloc
 # --- the lock of a worker that died
 
 
-async def test_worker_that_died_before_its_pull_is_succeeded_by_one_that_pulls(driver: Driver) -> None:
+async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE))
@@ -120,7 +120,7 @@ async def test_worker_that_died_before_its_pull_is_succeeded_by_one_that_pulls(d
     assert record.execution.confirmed_by == "answer"
 
 
-async def test_worker_that_died_after_its_pull_is_told_of(driver: Driver) -> None:
+async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
@@ -132,7 +132,7 @@ async def test_worker_that_died_after_its_pull_is_told_of(driver: Driver) -> Non
     assert record.attributed_at <= record.execution.at
 
 
-async def test_lock_of_a_dead_worker_is_not_taken_before_its_time(driver: Driver) -> None:
+async def test_lock_of_a_crashed_process_is_not_taken_early(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE), minutes=2)
@@ -142,7 +142,7 @@ async def test_lock_of_a_dead_worker_is_not_taken_before_its_time(driver: Driver
     assert 55 < delay <= 61
 
 
-async def test_what_the_dead_worker_had_proven_is_covered_for_all_of_it(driver: Driver) -> None:
+async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Driver) -> None:
     account = await driver.account()
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
@@ -153,7 +153,7 @@ async def test_what_the_dead_worker_had_proven_is_covered_for_all_of_it(driver: 
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
 
 
-async def test_successor_that_dies_too_takes_no_knowledge_with_it(driver: Driver) -> None:
+async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
@@ -183,7 +183,7 @@ async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: 
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-async def test_one_rotation_is_counted_once_and_told_of_by_one_record(driver: Driver) -> None:
+async def test_rotation_is_counted_once_and_reported_by_one_record(driver: Driver) -> None:
     account = await driver.account()
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
@@ -214,7 +214,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     assert ((await driver.record(again.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1", key])
 
 
-async def test_new_leak_is_decided_after_a_predecessor_s_pull_was_settled(driver: Driver) -> None:
+async def test_new_leak_is_decided_after_the_predecessors_execution_is_reconciled(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
@@ -228,7 +228,7 @@ async def test_new_leak_is_decided_after_a_predecessor_s_pull_was_settled(driver
 # --- a worker that died before it had noted what it had proven
 
 
-async def test_key_made_under_an_unnoted_lock_tells_of_the_pull(driver: Driver) -> None:
+async def test_key_created_under_an_unnoted_lock_is_evidence_of_the_execution(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
@@ -242,7 +242,7 @@ async def test_key_made_under_an_unnoted_lock_tells_of_the_pull(driver: Driver) 
     assert record.attributed_at is None, "nobody can prove any more which key it was"
 
 
-async def test_key_made_after_an_unnoted_lock_s_time_tells_of_nothing(driver: Driver) -> None:
+async def test_key_created_after_the_time_of_an_unnoted_lock_is_no_evidence(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
@@ -254,7 +254,7 @@ async def test_key_made_after_an_unnoted_lock_s_time_tells_of_nothing(driver: Dr
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
-async def test_rotation_that_is_told_of_is_not_told_of_again_for_the_next_who_died(driver: Driver) -> None:
+async def test_reported_rotation_is_not_reported_again_for_the_next_crash(driver: Driver) -> None:
     """The next takes the lock a moment after the account was rotated for another leak, and dies at once."""
     account = await driver.account()
     told = found(account_sas(account.name, account.keys["key1"]))
@@ -269,7 +269,7 @@ async def test_rotation_that_is_told_of_is_not_told_of_again_for_the_next_who_di
     assert (record.reason, record.execution) == (Reason.NO_KEY_MATCHES, None)
 
 
-async def test_unnoted_pull_is_told_of_though_the_successor_died_too(driver: Driver) -> None:
+async def test_unnoted_execution_is_reported_though_the_successor_crashed_too(driver: Driver) -> None:
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     second = found(blob_sas(account.name, account.keys["key1"]))
@@ -287,7 +287,7 @@ async def test_unnoted_pull_is_told_of_though_the_successor_died_too(driver: Dri
     assert (await driver.record(second.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
-async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecessor_had_proven(
+async def test_unnoted_execution_is_reported_under_a_lock_with_the_predecessors_attribution(
     driver: Driver,
 ) -> None:
     """The second worker died at its own pull, two days later, once it had settled the first one's."""
@@ -307,7 +307,7 @@ async def test_unnoted_pull_is_told_of_under_a_lock_that_says_what_its_predecess
     assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key2")
 
 
-async def test_unnoted_pull_for_a_leak_that_only_waited_is_told_of_by_its_own_record(driver: Driver) -> None:
+async def test_unnoted_execution_for_a_waiting_leak_is_reported_by_its_own_record(driver: Driver) -> None:
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     forged = found(unusual_leaks.forged(account.name, ""))
@@ -335,7 +335,7 @@ async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contai
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
-async def test_live_leak_under_an_unnoted_lock_is_killed(driver: Driver) -> None:
+async def test_live_leak_under_an_unnoted_lock_is_revoked(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
@@ -348,7 +348,7 @@ async def test_live_leak_under_an_unnoted_lock_is_killed(driver: Driver) -> None
 # --- what the lock holds
 
 
-async def test_lever_is_pulled_though_the_lock_could_not_be_noted_on(driver: Driver) -> None:
+async def test_action_runs_though_the_lock_could_not_be_updated(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
@@ -448,7 +448,7 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
     assert len(account.rotations) == 1
 
 
-async def test_lever_is_not_pulled_when_too_little_is_left_of_the_lock(driver: Driver) -> None:
+async def test_action_does_not_run_when_too_little_of_the_lock_is_left(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Life(stops_at="/listKeys", carried_out=True)
@@ -464,7 +464,7 @@ async def test_lever_is_not_pulled_when_too_little_is_left_of_the_lock(driver: D
 # --- reports that come late, under a key that is gone
 
 
-async def test_leak_that_comes_after_the_rotation_is_covered_by_whoever_rotated(driver: Driver) -> None:
+async def test_leak_reported_after_the_rotation_is_covered_by_the_process_that_rotated(driver: Driver) -> None:
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
@@ -486,7 +486,7 @@ async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) 
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
-async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(driver: Driver) -> None:
+async def test_leak_reported_to_another_process_during_the_rotation_is_covered(driver: Driver) -> None:
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
@@ -500,7 +500,7 @@ async def test_leak_that_comes_to_another_worker_during_the_rotation_is_covered(
     assert rotated(account) == ["key1"]
 
 
-async def test_leak_that_comes_late_to_another_worker_is_told_with_the_rotation_that_may_be_why(
+async def test_late_leak_in_another_process_names_the_rotation_as_a_possible_cause(
     driver: Driver,
 ) -> None:
     account = await driver.account()

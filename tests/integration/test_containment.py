@@ -54,7 +54,7 @@ async def ended(driver: Driver, fingerprint: str, *, tries: int = 12) -> Revocat
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
-async def test_leak_rotates_the_one_key_behind_it(driver: Driver, leak: Leak) -> None:
+async def test_leak_rotates_the_one_key_that_signed_it(driver: Driver, leak: Leak) -> None:
     account = await driver.account()
     finding = found(leak(account.name, account.keys["key2"]))
     await driver.app().ingest.receive(report(finding))
@@ -62,7 +62,7 @@ async def test_leak_rotates_the_one_key_behind_it(driver: Driver, leak: Leak) ->
     assert (rotated(account), record.state, record.key_name) == (["key2"], State.CONTAINED, "key2")
 
 
-async def test_key1_is_told_apart_from_key2(driver: Driver) -> None:
+async def test_key1_is_distinguished_from_key2(driver: Driver) -> None:
     account = await driver.account()
     await driver.app().ingest.receive(report(found(blob_sas(account.name, account.keys["key1"]))))
     assert rotated(account) == ["key1"]
@@ -75,7 +75,7 @@ async def test_raw_report_is_contained(driver: Driver) -> None:
     assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
 
 
-async def test_contained_record_is_handed_over_and_leaves_nothing_behind(driver: Driver) -> None:
+async def test_contained_record_is_enqueued_and_leaves_nothing_waiting(driver: Driver) -> None:
     account = await driver.account()
     finding = found(raw_key(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(finding))
@@ -85,7 +85,7 @@ async def test_contained_record_is_handed_over_and_leaves_nothing_behind(driver:
     assert ([key.split("~")[0] for key in rows], "Intent" in rows["lock"]) == (["lock", "rotation"], False)
 
 
-async def test_one_round_of_reads_stands_between_the_lock_and_the_lever(driver: Driver) -> None:
+async def test_one_round_of_reads_is_between_the_lock_and_the_action(driver: Driver) -> None:
     account = await driver.account()
     await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     requests = driver.requests()
@@ -130,7 +130,7 @@ async def test_another_place_is_noted_while_the_first_report_is_at_work(driver: 
     assert [s.url for s in (await ended(driver, again.fingerprint)).sightings] == ["https://gist.github.com/1"]
 
 
-async def test_twenty_reports_at_once_on_two_workers_rotate_once(driver: Driver) -> None:
+async def test_twenty_concurrent_reports_in_two_processes_rotate_once(driver: Driver) -> None:
     account = await driver.account()
     one = found(account_sas(account.name, account.keys["key1"]))
     apps = [driver.app(), driver.app()]
@@ -210,7 +210,7 @@ async def test_keys_are_listed_once_in_ten_seconds_however_many_findings_wait(dr
 # --- what is reopened
 
 
-async def test_observed_leak_is_killed_when_it_is_reported_again_in_mode_auto(driver: Driver) -> None:
+async def test_observed_leak_is_revoked_when_it_is_reported_again_in_mode_auto(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -219,7 +219,7 @@ async def test_observed_leak_is_killed_when_it_is_reported_again_in_mode_auto(dr
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_reopening_by_many_at_once_never_undoes_a_kill(driver: Driver) -> None:
+async def test_concurrent_reopening_never_undoes_a_revocation(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -230,7 +230,7 @@ async def test_reopening_by_many_at_once_never_undoes_a_kill(driver: Driver) -> 
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_report_that_saw_the_record_before_the_kill_does_not_undo_it(driver: Driver) -> None:
+async def test_report_that_read_the_record_before_the_revocation_does_not_undo_it(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="observe").ingest.receive(report(finding))
@@ -255,7 +255,7 @@ async def test_reopened_record_has_a_day_of_its_own_to_be_contained(driver: Driv
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
 
 
-async def test_leak_that_was_not_ours_is_looked_for_again(driver: Driver) -> None:
+async def test_leak_of_an_unmonitored_account_is_resolved_again(driver: Driver) -> None:
     key = new_storage_key()
     finding = found(account_sas("laterours", key))
     await driver.app().ingest.receive(report(finding))
@@ -299,7 +299,7 @@ async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
     assert driver.requests("management.azure.com") == []
 
 
-async def test_account_that_is_not_ours_is_dismissed_after_a_second_look_only(driver: Driver) -> None:
+async def test_unmonitored_account_is_dismissed_only_after_a_recheck(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key()))
     app = driver.app()
     await app.ingest.receive(report(finding))
@@ -311,7 +311,7 @@ async def test_account_that_is_not_ours_is_dismissed_after_a_second_look_only(dr
     assert (record.state, record.reason) == (State.DISMISSED, Reason.NOT_OURS)
 
 
-async def test_safety_net_is_not_the_second_look(driver: Driver) -> None:
+async def test_safety_net_is_not_the_recheck(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key(), expiry=later(77)))
     app = driver.app()
     await app.ingest.receive(report(finding))
@@ -320,7 +320,7 @@ async def test_safety_net_is_not_the_second_look(driver: Driver) -> None:
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
 
 
-async def test_second_look_that_was_never_sent_follows_from_the_safety_net(driver: Driver) -> None:
+async def test_unsent_recheck_follows_from_the_safety_net(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key(), expiry=later(78)))
     driver.fault("visibilitytimeout=300", times=None)
     await driver.app().ingest.receive(report(finding))
@@ -338,7 +338,7 @@ async def test_arm_is_asked_only_when_resource_graph_does_not_know_the_account(d
     assert [url for url in lists if "/storageAccounts?" not in url] == []
 
 
-async def test_account_that_appears_before_the_second_look_is_contained(driver: Driver) -> None:
+async def test_account_that_appears_before_the_recheck_is_contained(driver: Driver) -> None:
     account = await driver.account()
     del driver.cloud.model.accounts[account.name]
     finding = found(account_sas(account.name, account.keys["key1"]))
@@ -351,7 +351,7 @@ async def test_account_that_appears_before_the_second_look_is_contained(driver: 
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-async def test_account_that_vanishes_under_the_lock_gets_a_second_look(driver: Driver) -> None:
+async def test_account_that_vanishes_under_the_lock_is_rechecked(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, status=404, times=None)
@@ -430,7 +430,7 @@ async def test_mode_decides(driver: Driver, settings: dict[str, str], tags: dict
     assert len(account.rotations) == (state is State.CONTAINED)
 
 
-async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver) -> None:
+async def test_mode_tag_is_read_from_arm_at_the_time_of_the_revocation(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app(tag_modes="observe")
     await app.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))  # the account is known now
@@ -441,7 +441,7 @@ async def test_mode_tag_is_read_from_arm_at_the_time_of_the_kill(driver: Driver)
     assert (await driver.record(finding.fingerprint)).state is State.OBSERVED
 
 
-async def test_small_token_asks(driver: Driver) -> None:
+async def test_low_privilege_token_requires_approval(driver: Driver) -> None:
     account = await driver.account()
     finding = found(small_sas(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(finding))
@@ -512,7 +512,7 @@ async def test_failed_record_is_tried_again_when_it_is_reported_again(driver: Dr
 # --- faults of the lever
 
 
-async def test_throttled_lever_is_pulled_again_when_arm_allows(driver: Driver) -> None:
+async def test_throttled_action_runs_when_arm_permits(driver: Driver) -> None:
     account = await driver.account()
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
@@ -619,7 +619,7 @@ async def test_stored_policy_is_ended_though_arm_wants_to_be_left_alone(driver: 
         (Effect.HANG, True),
     ],
 )
-async def test_lever_whose_answer_is_lost_is_pulled_once(
+async def test_action_with_a_lost_response_runs_once(
     driver: Driver, effect: Effect, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_key, "_REGENERATE_TIMEOUT", 0.4)
@@ -644,7 +644,7 @@ async def test_lost_answer_is_settled_at_once_when_the_keys_can_be_listed(driver
     assert record.execution.verification_tokens
 
 
-async def test_lever_that_hangs_beyond_the_inline_budget_is_taken_over(
+async def test_action_that_exceeds_the_inline_budget_is_recovered(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest, "INLINE_BUDGET", 0.6)
@@ -671,7 +671,7 @@ async def test_lever_that_hangs_beyond_the_inline_budget_is_taken_over(
     ],
 )
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_failing_call_delays_the_kill_and_no_more(driver: Driver, match: str, effect: Effect) -> None:
+async def test_failing_call_only_delays_the_revocation(driver: Driver, match: str, effect: Effect) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(match.strip(), effect, times=3)
@@ -704,7 +704,7 @@ async def test_failure_after_the_finding_is_durable_is_not_event_grid_s(driver: 
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_pull_that_could_not_be_recorded_is_recorded_later(driver: Driver, effect: Effect, after: bool) -> None:
+async def test_unrecorded_execution_is_recorded_later(driver: Driver, effect: Effect, after: bool) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Life(stops_at="RowKey='rotation~")  # written right before the record
@@ -721,7 +721,7 @@ async def test_pull_that_could_not_be_recorded_is_recorded_later(driver: Driver,
     assert driver.messages("follow-up", finding.fingerprint)
 
 
-async def test_kill_is_told_of_though_the_record_was_ended_meanwhile(driver: Driver) -> None:
+async def test_revocation_is_reported_though_the_record_ended_meanwhile(driver: Driver) -> None:
     """Another worker was refused by Azure and gave up on the record, while this one's lever was on its way."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
@@ -737,7 +737,7 @@ async def test_kill_is_told_of_though_the_record_was_ended_meanwhile(driver: Dri
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_saved_record_whose_answer_was_lost_is_handed_over(driver: Driver) -> None:
+async def test_saved_record_with_a_lost_response_is_enqueued(driver: Driver) -> None:
     account = await driver.account()
     finding = found(unusual_leaks.forged(account.name, ""))
     driver.fault(LIST_KEYS, times=3)
@@ -773,7 +773,7 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
     assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
 
 
-async def test_message_of_a_decided_record_hands_it_over_unless_that_has_begun(driver: Driver) -> None:
+async def test_message_of_a_decided_record_enqueues_it_unless_the_follow_up_started(driver: Driver) -> None:
     account = await driver.account()
     finding = found(unusual_leaks.forged(account.name, ""))
     app = driver.app()
@@ -811,9 +811,7 @@ async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_one_rotation_and_a_record_that_tells_of_it(
-    driver: Driver, carried_out: bool
-) -> None:
+async def test_crash_at_any_call_leaves_one_rotation_and_its_record(driver: Driver, carried_out: bool) -> None:
     number = 0
     while True:
         number += 1

@@ -115,7 +115,7 @@ async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account,
     await app.follow_up.run(Message(record.fingerprint))
     assert len(driver.incidents(record.fingerprint)) == 1
     [mail] = driver.cloud.model.mails[before:]
-    assert "FAILED to be delivered" in mail.subject
+    assert "REPORT DELIVERY FAILED" in mail.subject
 
 
 async def test_dead_letter_that_was_taken_in_is_deleted(
@@ -175,7 +175,7 @@ async def test_event_grid_s_own_words_are_not_trusted(
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_collector_that_is_killed_at_any_call_loses_nothing(
+async def test_collector_that_crashes_at_any_call_loses_nothing(
     driver: Driver, account: Account, container: ContainerClient, *, carried_out: bool
 ) -> None:
     number, died = 0, True
@@ -221,7 +221,7 @@ async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver,
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-async def test_follow_up_that_crashed_is_told_of_by_a_record_of_its_own(driver: Driver, account: Account) -> None:
+async def test_crashed_follow_up_is_reported_by_its_own_record(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
     await app.ingest.receive(report(finding))
@@ -231,13 +231,13 @@ async def test_follow_up_that_crashed_is_told_of_by_a_record_of_its_own(driver: 
     assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
 
 
-async def test_message_that_is_none_of_ours_is_told_of_without_its_text(driver: Driver) -> None:
+async def test_foreign_message_is_reported_without_its_text(driver: Driver) -> None:
     await driver.app().dead_letters.poisoned("contain", "sig=leaked")
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert "leaked" not in record.detail
 
 
-async def test_message_that_comes_twice_is_told_of_once(driver: Driver) -> None:
+async def test_message_that_arrives_twice_is_reported_once(driver: Driver) -> None:
     app = driver.app()
     await app.dead_letters.poisoned("contain", "twice")
     [record] = await of_trouble(driver, Reason.CRASHED)

@@ -43,7 +43,7 @@ async def approve(driver: Driver, record: Revocation) -> Message:
     now = driver.clock()
     approval = Approval(ADA, now, record.plan.digest, "It is ours.")
     approved = replace(record, approval=approval).reach(State.RECEIVED, now=now, detail="Approved.")
-    await driver.app().store.accounts.add_waiting(record.account.name if record.account else "", record.finding)
+    await driver.app().store.accounts.add_waiting(record.finding)
     await driver.app().store.revocations.save(approved, what="Approved.")
     return Message(record.fingerprint)
 
@@ -163,7 +163,7 @@ async def test_key_that_is_dated_back_behind_our_last_revocation_makes_a_person_
     alive = await user_delegation.url(driver, account)  # its key begins five seconds before it was issued
     record = await reported(driver, alive)
     assert (record.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
-    assert "the key's start be dated back" in record.detail
+    assert "the key's start backdated" in record.detail
     assert await user_delegation.accepted(driver.cloud, alive)
 
 
@@ -199,7 +199,7 @@ async def test_approved_revocation_whose_answer_was_lost_is_done_again(driver: D
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_does_what_was_approved_and_tells_of_it(
+async def test_crash_at_any_call_does_not_prevent_the_approved_action_or_its_report(
     driver: Driver, carried_out: bool
 ) -> None:
     number, died = 0, True
@@ -253,7 +253,7 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_the_leak_to_the_queue_and_a_record_that_tells(
+async def test_crash_at_any_call_leaves_the_leak_to_the_queue_and_its_record(
     driver: Driver, carried_out: bool
 ) -> None:
     """What was asked before it died counts; what was not is for a person, since the token is gone."""
@@ -277,7 +277,7 @@ async def test_worker_killed_at_any_call_leaves_the_leak_to_the_queue_and_a_reco
     assert number > 15
 
 
-async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_the_next_worker(
+async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_process(
     driver: Driver,
 ) -> None:
     account = await driver.account()
@@ -293,7 +293,7 @@ async def test_record_that_could_not_be_saved_after_the_revocation_is_saved_by_t
     assert (record.state, record.execution is not None, revoked(driver, account)) == (State.CONTAINED, True, 1)
 
 
-async def test_others_that_ended_with_it_are_covered_though_the_worker_died_before_it_said_so(driver: Driver) -> None:
+async def test_leaks_revoked_with_it_are_covered_though_the_process_crashed_before_recording(driver: Driver) -> None:
     account = await driver.account()
     waits, leaked = found(await user_delegation.url(driver, account)), await user_delegation.url(driver, account)
     driver.fault("/listKeys", times=3)
@@ -338,7 +338,7 @@ async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(dr
     assert mail.to == (OWNER,)
 
 
-async def test_revocation_without_a_proof_token_is_proven_by_arm_alone(driver: Driver) -> None:
+async def test_revocation_without_a_verification_token_is_verified_by_arm_only(driver: Driver) -> None:
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
     driver.fault("comp=userdelegationkey", status=403, code="AuthorizationPermissionMismatch", times=None)

@@ -85,7 +85,7 @@ async def test_it_waits_a_quarter_of_an_hour(driver: Driver, account: Account) -
     assert [run.outcome for run in await ran(driver, account)] == [DrillOutcome.UNDER_WAY]
 
 
-async def test_an_event_that_does_not_arrive_has_failed_and_is_logged_as_the_rule_looks_for_it(
+async def test_missing_event_fails_the_drill_and_is_logged_in_the_form_that_the_alert_rule_expects(
     driver: Driver, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     await ran(driver, account)
@@ -94,11 +94,11 @@ async def test_an_event_that_does_not_arrive_has_failed_and_is_logged_as_the_rul
     with caplog.at_level(logging.ERROR):
         [run] = await ran(driver, account)
 
-    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding came of it.")
+    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding was recorded.")
     assert any(line.startswith("The drill failed") for line in caplog.messages)
 
 
-async def test_a_kill_that_azure_refuses_has_failed(driver: Driver, account: Account) -> None:
+async def test_revocation_that_azure_refuses_has_failed(driver: Driver, account: Account) -> None:
     [run] = await ran(driver, account)
     account.locks.append("ReadOnly")
     await dealt_with(driver, run)

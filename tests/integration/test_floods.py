@@ -35,7 +35,7 @@ async def unconfirmed(driver: Driver, account: Account) -> Finding:
 
 
 def digests(driver: Driver, account: Account) -> list[Mail]:
-    return [mail for mail in driver.mails(account.name) if mail.subject.startswith("[DIGEST]")]
+    return [mail for mail in driver.mails(account.name) if mail.subject.startswith("[SUMMARY]")]
 
 
 async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> None:
@@ -53,7 +53,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
 
 
-async def test_digest_tells_once(driver: Driver) -> None:
+async def test_summary_mail_reports_once(driver: Driver) -> None:
     account = await driver.account()
     await unconfirmed(driver, account)
     await driver.app().summary_mail.send()
@@ -75,7 +75,9 @@ async def test_no_news_is_no_mail(driver: Driver) -> None:
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_digest_that_is_killed_at_any_call_is_sent_by_the_next(driver: Driver, *, carried_out: bool) -> None:
+async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
+    driver: Driver, *, carried_out: bool
+) -> None:
     number, died = 0, True
     while died:
         number += 1
@@ -98,7 +100,7 @@ async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
     [sent] = [s for s in driver.sent if s.queue == "follow-up"]
     await driver.app().follow_up.run(sent.message)
     [mail] = driver.cloud.model.mails[before:]
-    assert "FAILED, an error stopped Sasquash" in mail.subject
+    assert "FAILED with an unexpected error" in mail.subject
 
 
 async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(driver: Driver) -> None:
@@ -159,7 +161,7 @@ async def test_same_leak_from_elsewhere_is_noted_at_once(driver: Driver) -> None
     assert [s.source for s in (await driver.record(found(text).fingerprint)).sightings] == ["gitlab"]
 
 
-async def test_what_is_blocked_is_looked_at_anew_a_minute_later_however_often_it_was_repeated(driver: Driver) -> None:
+async def test_blocked_record_is_evaluated_again_a_minute_later_regardless_of_repeats(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()

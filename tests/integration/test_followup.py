@@ -53,7 +53,7 @@ def left(driver: Driver, finding: Finding) -> list[tuple[float, int]]:
 
 
 @pytest.mark.parametrize("leak", [blob_sas, account_sas, raw_key], ids=lambda leak: leak.__name__)
-async def test_killed_leak_is_proven_filed_told_announced_and_closed_in_one_go(
+async def test_revoked_leak_is_verified_filed_mailed_published_and_closed_in_one_run(
     driver: Driver, account: Account, leak: Leak
 ) -> None:
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
@@ -82,7 +82,7 @@ async def test_record_that_is_not_decided_yet_is_left_to_containment(driver: Dri
     assert driver.announced(finding.fingerprint) == []
 
 
-async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Driver, account: Account) -> None:
+async def test_verification_tokens_are_removed_from_the_record_after_use(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     before = await driver.record(finding.fingerprint)
     after = await followed(driver, finding)
@@ -91,7 +91,7 @@ async def test_proof_tokens_leave_the_record_once_they_have_served(driver: Drive
     assert (len(before.execution.verification_tokens), after.execution.verification_tokens) == (1, ())
 
 
-async def test_proof_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
+async def test_verification_covers_every_service_and_the_secondary(driver: Driver, account: Account) -> None:
     record = await followed(driver, await contained(driver, account, raw_key(account.name, account.keys["key1"])))
     assert record.verification is not None
     lines = [line.split(":")[0] for line in record.verification.evidence if "AuthenticationFailed" in line]
@@ -199,14 +199,14 @@ async def test_closed_data_plane_is_proven_by_arm_alone_and_only_after_a_while(
     assert "by ARM only" in driver.mails(account.name)[-1].body
 
 
-async def test_firewall_s_refusal_is_not_taken_for_a_dead_key(driver: Driver, account: Account) -> None:
+async def test_refusal_by_a_firewall_is_not_taken_for_a_revoked_key(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     account.properties |= DENY
     record = await followed(driver, finding)
     assert (record.state, record.verification and record.verification.outcome) == (State.CONTAINED, Outcome.PENDING)
 
 
-async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Driver) -> None:
+async def test_mail_about_a_revocation_waits_briefly_for_its_verification(driver: Driver) -> None:
     account = await driver.account(tags=TAGS, properties=DENY)
     finding = await contained(driver, account)
     await followed(driver, finding)
@@ -218,7 +218,7 @@ async def test_mail_about_a_kill_waits_for_its_proof_but_not_for_long(driver: Dr
     assert len(driver.mails(account.name)) == 1
 
 
-async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
+async def test_failing_verification_does_not_delay_the_incident_and_delays_the_mail_briefly(
     driver: Driver, account: Account
 ) -> None:
     finding = await contained(driver, account)
@@ -233,7 +233,7 @@ async def test_failing_proof_delays_neither_the_incident_nor_for_long_the_mail(
 # --- people and incidents, once
 
 
-async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, account: Account) -> None:
+async def test_two_concurrent_processes_file_mail_and_publish_once(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     apps = [driver.app() for _ in range(3)]
     await asyncio.gather(*(each.follow_up.run(Message(finding.fingerprint)) for each in apps))
@@ -245,7 +245,7 @@ async def test_two_workers_at_once_file_tell_and_announce_once(driver: Driver, a
     assert sorted(driver.announced(finding.fingerprint)) == ["Closed", "Contained", "Proven"]
 
 
-async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_second_one(
+async def test_process_that_read_the_record_before_the_mail_sends_no_second_one(
     driver: Driver, account: Account
 ) -> None:
     """The race without luck: this one has just read that nobody was told, and stands still."""
@@ -254,7 +254,7 @@ async def test_worker_that_read_the_record_before_the_mail_went_out_sends_no_sec
     stale = await driver.record(finding.fingerprint)
     await followed(driver, finding)
     assert len(driver.mails(account.name)) == 1
-    await slow.follow_up._tell(stale)
+    await slow.follow_up._finish(slow._follow_up_steps.after_verification[0], stale)
     assert len(driver.mails(account.name)) == 1
 
 
@@ -269,7 +269,7 @@ async def test_incident_is_filed_once_though_its_answer_is_lost(
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def test_graph_that_is_down_delays_people_but_not_the_proof(driver: Driver, account: Account) -> None:
+async def test_graph_outage_delays_notifications_but_not_verification(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     driver.fault("graph.microsoft.com", times=None)
     assert (await followed(driver, finding)).state is State.PROVEN
@@ -303,7 +303,7 @@ async def test_step_that_fails_for_a_day_is_given_up_and_noted(driver: Driver, a
     await followed(driver, finding)
     assert len(left(driver, finding)) == sent
     said = (await driver.history(finding.fingerprint))[-1].what
-    assert said.startswith("Not done within 24 hours, and tried every six from now: mail.")
+    assert said.startswith("Not done within 24 hours; retried every 6 hours from now: mail.")
 
 
 async def test_message_of_the_sweep_that_fails_is_not_put_back(driver: Driver, account: Account) -> None:
@@ -343,7 +343,7 @@ async def test_announcement_is_repeated_until_it_is_taken(driver: Driver, accoun
     assert driver.announced(finding.fingerprint) == ["Contained", "Proven", "Closed"]
 
 
-async def test_worker_killed_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
+async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
     """A worker that dies between a mail's sending and its recording makes for a second mail: followup.py says so.
 
     Every third call, in turn before and after it is carried out: each is a whole follow-up.
@@ -363,7 +363,7 @@ async def test_worker_killed_at_any_call_leaves_one_incident_and_misses_no_mail(
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-async def test_worker_killed_after_a_change_of_the_record_leaves_it_to_be_closed(driver: Driver, number: int) -> None:
+async def test_crash_after_a_change_of_the_record_leaves_it_to_be_closed(driver: Driver, number: int) -> None:
     account = await driver.account(tags=TAGS)
     finding = await contained(driver, account)
     life = Life(ends_at=number, carried_out=True, counting="$batch")
@@ -385,14 +385,14 @@ async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
 # --- who is told
 
 
-async def test_address_in_a_foreign_domain_is_told_nothing(driver: Driver) -> None:
+async def test_address_in_a_foreign_domain_is_not_notified(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": "attacker@evil.example", "owner": OWNER})
     record = await followed(driver, await contained(driver, account))
     assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
     assert record.owners_rejected
 
 
-async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Driver) -> None:
+async def test_leak_of_an_account_without_owners_is_mailed_to_the_security_mailbox(driver: Driver) -> None:
     account = await driver.account()
     await followed(driver, await contained(driver, account))
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
@@ -407,9 +407,7 @@ async def test_account_without_owners_is_told_to_the_security_mailbox(driver: Dr
         unusual_leaks.of_unknown_version,
     ],
 )
-async def test_owners_hear_nothing_of_what_arithmetic_did_not_confirm(
-    driver: Driver, account: Account, leak: Leak
-) -> None:
+async def test_owners_are_not_notified_of_unverified_leaks(driver: Driver, account: Account, leak: Leak) -> None:
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
     await followed(driver, finding)
     assert driver.mails(account.name) == []
@@ -437,7 +435,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
         ({"mode": "approve"}, State.AWAITING_APPROVAL, "AwaitingApproval"),
     ],
 )
-async def test_leak_that_awaits_a_person_is_filed_told_and_left_open(
+async def test_leak_that_requires_approval_is_filed_mailed_and_left_open(
     driver: Driver, account: Account, settings: dict[str, str], state: State, announced: str
 ) -> None:
     finding = await contained(driver, account, **settings)
@@ -461,7 +459,7 @@ async def test_unresolved_leak_never_closes_itself(driver: Driver, account: Acco
     assert (await followed(driver, finding)).state is State.UNRESOLVED
 
 
-async def test_reopened_leak_that_is_killed_updates_the_incident_it_has(driver: Driver, account: Account) -> None:
+async def test_revoked_reopened_leak_updates_its_incident(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
@@ -530,7 +528,7 @@ def forms(secret: str) -> tuple[str, ...]:
     )
 
 
-async def test_what_people_are_told_with_is_not_imported_on_the_event_loop(
+async def test_notification_modules_are_not_imported_on_the_event_loop(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes seconds, and the loop has other leaks to kill."""

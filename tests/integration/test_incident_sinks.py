@@ -110,13 +110,11 @@ async def test_defenders_alert_is_about_the_account_and_its_comments_tell_the_re
     [incident] = mine(driver, account, "defender")
     assert incident.fields["entityDefinitions"][0]["identifierValue"] == account.id
     assert f"[sasquash-{record.fingerprint[:16]}]" in incident.fields["displayName"]
-    assert any("Proven dead" in comment for comment in incident.fields["comments"])
+    assert any("Verified revoked" in comment for comment in incident.fields["comments"])
 
 
 @every
-async def test_a_refusal_is_told_of_and_does_not_hold_up_the_mail(
-    driver: Driver, account: Account, sink: str
-) -> None:
+async def test_refusal_is_reported_and_does_not_delay_the_mail(driver: Driver, account: Account, sink: str) -> None:
     driver.fault(CREATES[sink], Effect.STATUS, status=403, times=99)
 
     record = await followed(driver, account, sink)

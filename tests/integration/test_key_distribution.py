@@ -101,7 +101,9 @@ async def test_client_that_knows_no_challenge_yet_is_challenged(driver: Driver, 
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_host_killed_at_any_call_leaves_what_the_next_one_finishes(driver: Driver, carried_out: bool) -> None:
+async def test_host_crash_at_any_call_leaves_work_that_the_next_host_finishes(
+    driver: Driver, carried_out: bool
+) -> None:
     number = 0
     while True:
         number += 1
@@ -152,7 +154,7 @@ async def test_second_host_finds_the_work_done(rotated: Rotated) -> None:
     assert (rotated.shown, rotated.writes()) == (rotated.replaced, 1)
 
 
-async def test_host_that_was_overtaken_before_its_second_look_writes_nothing(rotated: Rotated) -> None:
+async def test_host_that_was_overtaken_before_its_recheck_writes_nothing(rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
     slow = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
@@ -169,7 +171,7 @@ async def test_closed_vault_needs_a_person(driver: Driver, rotated: Rotated, mon
     assert rotated.shown == [(rotated.old, True)]
 
 
-async def test_key_that_was_rotated_again_is_not_handed_over(driver: Driver, rotated: Rotated) -> None:
+async def test_key_that_was_rotated_again_is_not_distributed(driver: Driver, rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
     running = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()

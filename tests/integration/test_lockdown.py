@@ -125,7 +125,7 @@ async def test_account_that_is_locked_already_is_left_as_it_is_and_stays_so(driv
     assert is_locked(account, kind)
 
 
-async def test_lockdown_is_proven_by_arm_told_as_no_kill_and_open_until_it_is_undone(driver: Driver) -> None:
+async def test_lockdown_is_verified_by_arm_not_called_a_revocation_and_open_until_undone(driver: Driver) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     await driver.app().follow_up.run(Message(record.fingerprint))
@@ -146,7 +146,7 @@ async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Dri
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 
 
-async def test_leak_that_a_lockdown_kept_out_is_killed_by_its_key_when_it_is_reported_after_the_undoing(
+async def test_leak_blocked_by_a_lockdown_is_revoked_by_its_key_when_reported_after_the_undo(
     driver: Driver,
 ) -> None:
     account = await open_account(driver)
@@ -177,7 +177,7 @@ async def test_denial_is_a_failure_that_names_what_denies_it(driver: Driver, cod
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
     assert says in record.detail
-    assert record.lockdown is None, "there is nothing to undo"
+    assert record.lockdown is None, "no lockdown to undo"
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
@@ -197,7 +197,7 @@ async def test_lost_answer_is_settled_by_reading(
     assert before in ({"allowSharedKeyAccess": True}, {"networkAcls": RULES, "publicNetworkAccess": "Enabled"})
 
 
-async def test_lost_answer_that_can_t_be_settled_yet_is_settled_by_the_next_worker(driver: Driver) -> None:
+async def test_lost_response_that_cannot_be_reconciled_yet_is_reconciled_by_the_next_process(driver: Driver) -> None:
     account = await open_account(driver)
     record = await ordered(driver, account, Lockdown.SHARED_KEY)
     life = Life(stops_at=PATCH)
@@ -213,7 +213,7 @@ async def test_lost_answer_that_can_t_be_settled_yet_is_settled_by_the_next_work
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [(Lockdown.SHARED_KEY, False), (Lockdown.NETWORK, True)])
-async def test_worker_killed_at_any_call_never_loses_the_way_back(
+async def test_crash_at_any_call_never_loses_the_undo_information(
     driver: Driver, kind: Lockdown, *, carried_out: bool
 ) -> None:
     number, died = 0, True
@@ -267,7 +267,7 @@ async def test_approval_of_before_a_change_of_the_account_s_rules_is_void(driver
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_approved_lockdown_of_a_worker_killed_at_any_call_is_not_given_or_carried_out_and_told(
+async def test_approved_lockdown_after_a_crash_at_any_call_is_void_or_carried_out_and_reported(
     driver: Driver, carried_out: bool
 ) -> None:
     kind, number, died = Lockdown.SHARED_KEY, 0, True

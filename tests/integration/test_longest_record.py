@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.actions.registry import Actions
+from shared.actions.registry import ACTION_SPECS, Actions
 from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
@@ -15,13 +15,13 @@ from shared.domain.revocation import (
     STATE_OF,
     Approval,
     Change,
-    Claim,
     ClosedAlert,
     Execution,
     Filed,
     KeyDistribution,
     KeyDistributionOutcome,
     Liveness,
+    LockedDown,
     Notification,
     Outcome,
     Owner,
@@ -29,6 +29,7 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
@@ -36,6 +37,7 @@ from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service
 from tests.support import samples
 from tests.support.driver import Driver
+from tests.support.jobs import job
 from tests.support.samples import NOW
 
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
@@ -83,11 +85,17 @@ def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
     return target, Execution(action, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
 
 
+def way_back(actions: Actions, facts: AccountFacts) -> LockedDown:
+    plan = replace(samples.plan(), action=ActionKind.LOCKDOWN, target=Lockdown.NETWORK)
+    lockdown = actions.lockdown.way_back(job(plan, facts))
+    assert lockdown is not None
+    return lockdown
+
+
 def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocation:
     facts = account()
     target, execution = executed(actions, action)
-    before = actions.lockdown.before(facts, Lockdown.NETWORK)
-    impact = actions.describe(facts, action, target)
+    before = way_back(actions, facts)
     return replace(
         record,
         state=State.UNRESOLVED,
@@ -104,7 +112,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             detail="Why it can't be reached, and what to do. " * 12,
         ),
         decided_by="of this and that " * 25,
-        plan=plans.make(facts, action=action, target=target, version=DIGEST, reason="because " * 60, impact=impact),
+        plan=plans.make(facts, ACTION_SPECS[action], target, version=DIGEST, reason="because " * 60),
         deadline=LATER,
         execution=execution,
         verification=Verification(
@@ -113,7 +121,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        claims=tuple(Claim(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
+        leases=tuple(
+            StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")
+        ),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),

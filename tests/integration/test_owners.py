@@ -41,7 +41,7 @@ async def owners(driver: Driver, account: Account, **settings: str) -> Owners:
     app = driver.app(**settings)
     ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
-    return await app._people.find(await app.accounts.facts(ref))
+    return await app._ownership.of(await app.accounts.facts(ref))
 
 
 def addresses(found: Owners) -> list[tuple[str, str]]:
@@ -102,7 +102,7 @@ async def test_who_only_reads_or_administers_all_does_not(
     assert addresses(await owners(driver, account)) == []
 
 
-async def test_a_group_is_told_by_its_members_and_those_of_groups_in_it_even_in_a_loop(
+async def test_members_of_a_group_and_of_nested_groups_are_notified_even_in_a_loop(
     driver: Driver, account: Account
 ) -> None:
     groups = driver.cloud.model.groups
@@ -114,7 +114,7 @@ async def test_a_group_is_told_by_its_members_and_those_of_groups_in_it_even_in_
     assert addresses(await owners(driver, account)) == [(OWNER, by), ("storage-team@contoso.com", by)]
 
 
-async def test_a_huge_group_is_not_told_and_the_record_says_so(driver: Driver, account: Account) -> None:
+async def test_huge_group_is_not_notified_and_the_record_says_so(driver: Driver, account: Account) -> None:
     users = driver.cloud.model.users
     crowd = {f"u{n}@contoso.com": replace(user(driver, OWNER), object_id=f"u{n}") for n in range(26)}
     users |= crowd
@@ -130,7 +130,7 @@ async def test_a_huge_group_is_not_told_and_the_record_says_so(driver: Driver, a
     assert found.rejected == ("in a group that is Owner of its resource group: the group has more than 25 members",)
 
 
-async def test_guests_and_people_without_a_mailbox_are_not_told(driver: Driver, account: Account) -> None:
+async def test_guests_and_people_without_a_mailbox_are_not_notified(driver: Driver, account: Account) -> None:
     assign(driver, "gil_fabrikam.com#ext#@contoso.onmicrosoft.com", account.id)
     driver.cloud.model.security_contact = "sec@contoso.com"
 
@@ -141,7 +141,7 @@ async def test_guests_and_people_without_a_mailbox_are_not_told(driver: Driver, 
 
 
 @pytest.mark.parametrize(("setting", "told"), [("on", [OWNER]), ("off", [])])
-async def test_the_owners_of_an_app_are_told_where_the_settings_say_so(
+async def test_owners_of_an_app_are_notified_if_configured(
     driver: Driver, account: Account, setting: str, told: list[str]
 ) -> None:
     driver.cloud.model.app_owners[APP] = (user(driver, OWNER).object_id,)

@@ -51,7 +51,7 @@ async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
     assert account.rotations == []
 
 
-async def test_record_tells_what_the_policy_gave(driver: Driver) -> None:
+async def test_record_states_the_rights_of_the_policy(driver: Driver) -> None:
     _, text = await leaked(driver)
     finding = found(text)
     await driver.app().ingest.receive(report(finding))
@@ -65,7 +65,7 @@ async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Dri
     assert list(shares.policies(account)) == ["suppliers"]
 
 
-async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -> None:
+async def test_ended_policy_is_verified_revoked_and_the_record_closes(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.tags["sasquash-owner"] = OWNER
     finding = found(text)
@@ -82,7 +82,7 @@ async def test_ended_policy_is_proven_dead_and_the_case_closes(driver: Driver) -
     assert mail.to == (OWNER,)
 
 
-async def test_policy_that_is_made_anew_before_it_is_proven_dead_is_a_failure_in_the_end(driver: Driver) -> None:
+async def test_policy_re_created_before_its_verification_fails_in_the_end(driver: Driver) -> None:
     account, text = await leaked(driver)
     await driver.app().ingest.receive(report(found(text)))
     await shares.under_policies(driver, account, "partners")
@@ -166,9 +166,7 @@ async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_the_policy_ended_and_a_record_that_tells_of_it(
-    driver: Driver, carried_out: bool
-) -> None:
+async def test_crash_at_any_call_leaves_the_policy_ended_and_its_record(driver: Driver, carried_out: bool) -> None:
     number = 0
     while True:
         number += 1
@@ -202,7 +200,7 @@ async def test_lost_answer_of_a_policy_s_end_is_settled(driver: Driver, effect: 
 
 
 @pytest.mark.parametrize("kind", PLACES)
-async def test_token_dies_with_its_policy_on_every_kind_of_resource(driver: Driver, kind: str) -> None:
+async def test_token_is_revoked_with_its_policy_on_every_kind_of_resource(driver: Driver, kind: str) -> None:
     account = await driver.account()
     place = PLACES[kind](Deployment(driver.cloud), account, "models")
     await place.make()
@@ -274,7 +272,7 @@ async def test_policy_that_somebody_makes_anew_in_between_is_ended_as_it_is_then
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
-async def test_policy_that_comes_back_while_its_tombstone_is_made_is_killed(driver: Driver) -> None:
+async def test_policy_re_created_during_its_tombstone_is_ended(driver: Driver) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
     record = await meanwhile(driver, account, text, shares.under_policies(driver, account, "partners", "suppliers"))
@@ -337,7 +335,7 @@ async def drained(driver: Driver, found_: list[Finding], *, apps: int = 3) -> li
     raise AssertionError(f"{len(left)} are still received")
 
 
-async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
+async def test_two_concurrent_processes_end_one_policy_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, key="key2")]
     await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
@@ -346,7 +344,7 @@ async def test_two_workers_at_once_end_one_policy_once(driver: Driver) -> None:
     assert sum(r.method == "PUT" for r in driver.requests(set_acl(account))) == 2  # the test's own, and one
 
 
-async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver: Driver) -> None:
+async def test_two_policies_of_one_share_are_ended_by_two_processes_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, "suppliers", key="key2")]
     await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
@@ -355,7 +353,7 @@ async def test_two_policies_of_one_share_are_ended_by_two_workers_at_once(driver
     assert all((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
 
 
-async def test_policy_and_key_of_one_account_are_ended_by_two_workers_at_once(driver: Driver) -> None:
+async def test_policy_and_key_of_one_account_are_revoked_by_two_processes_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [found(text), found(account_sas(account.name, account.keys["key2"]))]
     await asyncio.gather(*(driver.app().ingest.receive(report(one)) for one in both))
@@ -378,7 +376,7 @@ async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Dri
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
-async def test_leak_of_a_policy_is_ended_though_the_lever_before_it_was_blocked(driver: Driver) -> None:
+async def test_policy_is_ended_though_the_previous_action_was_blocked(driver: Driver) -> None:
     account, text = await leaked(driver)
     policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, policy, key)
@@ -389,7 +387,7 @@ async def test_leak_of_a_policy_is_ended_though_the_lever_before_it_was_blocked(
 
 
 @pytest.mark.parametrize("executed", ["suppliers", "key2"])
-async def test_policy_that_is_gone_gets_its_tombstone_though_another_lever_was_pulled_first(
+async def test_missing_policy_gets_its_tombstone_though_another_action_ran_first(
     driver: Driver, executed: str
 ) -> None:
     account, text = await leaked(driver)
@@ -498,7 +496,7 @@ async def test_policy_behind_a_firewall_that_opens_again_is_proven_on_the_data_p
     assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.PROVEN)
 
 
-async def test_write_whose_answer_was_lost_and_that_can_t_be_read_is_told_of_by_the_next_worker(
+async def test_write_with_a_lost_response_that_cannot_be_read_is_reported_by_the_next_process(
     driver: Driver,
 ) -> None:
     account, text = await leaked(driver)
@@ -532,7 +530,7 @@ async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_
 
 
 @pytest.mark.parametrize("action", ["policy", "key"])
-async def test_what_a_dead_worker_did_is_told_though_the_first_who_asked_got_no_answer(
+async def test_work_of_a_crashed_process_is_reported_though_the_first_read_failed(
     driver: Driver, action: str
 ) -> None:
     account, text = await leaked(driver)
@@ -545,7 +543,7 @@ async def test_what_a_dead_worker_did_is_told_though_the_first_who_asked_got_no_
     assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
 
 
-async def test_policy_that_a_dead_worker_ended_is_told_with_the_key_that_had_signed(driver: Driver) -> None:
+async def test_policy_ended_by_a_crashed_process_is_reported_with_the_key_that_signed(driver: Driver) -> None:
     account, _ = await leaked(driver)
     text = shares.leak(account, key="key2")
     await dead(driver, account, text, set_acl(account))
@@ -554,7 +552,7 @@ async def test_policy_that_a_dead_worker_ended_is_told_with_the_key_that_had_sig
     assert record.attributed_at is not None
 
 
-async def test_policy_that_somebody_removed_after_a_worker_died_is_not_taken_for_its_work(driver: Driver) -> None:
+async def test_policy_removed_by_somebody_after_a_crash_is_not_attributed_to_it(driver: Driver) -> None:
     account, text = await leaked(driver)
     await dead(driver, account, text, set_acl(account), carried_out=False)
     await shares.under_policies(driver, account, "suppliers")
@@ -563,7 +561,7 @@ async def test_policy_that_somebody_removed_after_a_worker_died_is_not_taken_for
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
-async def test_worker_that_lost_its_lock_to_another_ends_nothing_twice(driver: Driver) -> None:
+async def test_process_that_lost_its_lock_ends_nothing_twice(driver: Driver) -> None:
     account, text = await leaked(driver)
     finding = found(text)
     life = Life(stops_at=set_acl(account))

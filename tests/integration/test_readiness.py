@@ -11,7 +11,7 @@ from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
 from local.tenant.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
 from shared.domain.readiness import Check
-from shared.persistence.readiness import Look
+from shared.persistence.readiness import AccountCheck
 from tests.support.driver import Driver
 
 LOGGED = dict.fromkeys(("blob", "queue", "table", "file"), ("StorageRead", "StorageWrite", "StorageDelete"))
@@ -34,13 +34,13 @@ async def account(driver: Driver) -> Account:
     return made
 
 
-async def looked(driver: Driver, account: Account) -> Look:
+async def looked(driver: Driver, account: Account) -> AccountCheck:
     """What a look at all accounts found of this one."""
-    await driver.app().readiness.look()
-    return {look.account: look for look in await driver.app().readiness_table.looks()}[account.name]
+    await driver.app().readiness.run()
+    return {look.account: look for look in await driver.app().readiness_table.checks()}[account.name]
 
 
-def troubles(look: Look) -> list[tuple[Check, bool]]:
+def troubles(look: AccountCheck) -> list[tuple[Check, bool]]:
     return [(trouble.check, trouble.blocking) for trouble in look.troubles]
 
 
@@ -51,7 +51,7 @@ async def test_an_account_with_nothing_in_the_way_is_ready(driver: Driver, accou
     assert (look.account_id, look.subscription) == (account.id, SUBSCRIPTION_ID)
 
 
-async def test_a_lock_is_found_and_logged_as_the_rule_looks_for_it(
+async def test_lock_is_logged_in_the_form_that_the_alert_rule_expects(
     driver: Driver, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     account.locks.append("ReadOnly")
@@ -88,7 +88,7 @@ async def test_a_right_that_is_missing_is_found(driver: Driver, cloud: LocalClou
     assert (look.ready, troubles(look)) == (False, [(Check.RIGHT, True)])
 
 
-async def test_a_closed_network_takes_the_proof_away_and_not_the_kill(driver: Driver, account: Account) -> None:
+async def test_closed_network_prevents_verification_and_not_the_revocation(driver: Driver, account: Account) -> None:
     account.properties["networkAcls"] = {"defaultAction": "Deny"}
 
     look = await looked(driver, account)
@@ -105,9 +105,7 @@ async def test_missing_logs_are_found(driver: Driver, account: Account) -> None:
     assert "its queue service" in look.troubles[0].said
 
 
-async def test_logs_that_nobody_may_ask_for_are_told_of_and_the_rest_is_looked_at(
-    driver: Driver, account: Account
-) -> None:
+async def test_forbidden_logs_are_reported_and_the_rest_is_checked(driver: Driver, account: Account) -> None:
     account.locks.append("ReadOnly")
     driver.fault(f"{account.name}/blobServices/default/providers/Microsoft.Insights", status=403)
 
@@ -116,7 +114,7 @@ async def test_logs_that_nobody_may_ask_for_are_told_of_and_the_rest_is_looked_a
     assert troubles(look) == [(Check.LOCK, True), (Check.LOG, False)]
 
 
-async def test_an_account_is_looked_at_once_a_day(driver: Driver, account: Account) -> None:
+async def test_account_is_checked_once_a_day(driver: Driver, account: Account) -> None:
     first = await looked(driver, account)
     driver.clock.advance(hours=22)
     same = await looked(driver, account)
@@ -127,14 +125,12 @@ async def test_an_account_is_looked_at_once_a_day(driver: Driver, account: Accou
     assert next_day.at - first.at >= timedelta(hours=23)
 
 
-async def test_what_can_not_be_looked_at_now_stops_no_other_and_is_looked_at_next_time(
-    driver: Driver, account: Account
-) -> None:
+async def test_unreadable_item_stops_no_other_and_is_checked_next_time(driver: Driver, account: Account) -> None:
     other = await driver.account()
     driver.fault(f"storageAccounts/{account.name}/providers/Microsoft.Authorization", status=500, times=9)
 
-    await driver.app().readiness.look()
-    seen = {look.account for look in await driver.app().readiness_table.looks()}
+    await driver.app().readiness.run()
+    seen = {look.account for look in await driver.app().readiness_table.checks()}
     driver.cloud.faults.clear()
 
     assert (account.name in seen, other.name in seen) == (False, True)
@@ -146,24 +142,24 @@ async def test_a_subscription_that_can_not_be_listed_raises_nothing(
 ) -> None:
     driver.fault("Microsoft.Authorization/locks", status=403)
 
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
-    assert f"Not looked at subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
+    assert f"Not checked: subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
 
 
 async def test_an_account_that_is_gone_is_forgotten(driver: Driver, account: Account) -> None:
     await looked(driver, account)
     del driver.cloud.model.accounts[account.name]
 
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
-    assert account.name not in {look.account for look in await driver.app().readiness_table.looks()}
+    assert account.name not in {look.account for look in await driver.app().readiness_table.checks()}
 
 
-async def test_sasquashs_own_account_is_no_target_and_not_looked_at(driver: Driver, account: Account) -> None:
+async def test_own_account_is_no_target_and_not_checked(driver: Driver, account: Account) -> None:
     await looked(driver, account)
 
-    assert STATE_ACCOUNT not in {look.account for look in await driver.app().readiness_table.looks()}
+    assert STATE_ACCOUNT not in {look.account for look in await driver.app().readiness_table.checks()}
 
 
 async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None:
@@ -172,7 +168,7 @@ async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None
     assert driver.requests("/listKeys") == []
 
 
-async def test_a_service_that_does_not_answer_is_told_of(driver: Driver, account: Account) -> None:
+async def test_unresponsive_service_is_reported(driver: Driver, account: Account) -> None:
     driver.fault(f"{account.name}.queue.core.windows.net", Effect.RESET, times=2)  # aiohttp asks once more
 
     look = await looked(driver, account)

@@ -43,7 +43,7 @@ async def test_first_claim_is_new_and_later_ones_find_it(ledger: Ledger, finding
     assert again == first
 
 
-async def test_one_of_many_claims_at_once_is_new(driver: Driver, finding: Finding) -> None:
+async def test_one_of_many_leases_at_once_is_new(driver: Driver, finding: Finding) -> None:
     ledgers = [driver.app().store.revocations for _ in range(4)]
     claims = await asyncio.gather(*(ledger.claim(finding) for ledger in ledgers for _ in range(4)))
     assert [is_new for _, is_new in claims].count(True) == 1
@@ -89,10 +89,10 @@ async def test_change_of_nothing_writes_nothing(driver: Driver, ledger: Ledger, 
     assert len(driver.requests(BATCH)) == written
 
 
-async def test_history_tells_what_happened_in_order(ledger: Ledger, finding: Finding) -> None:
+async def test_history_lists_events_in_order(ledger: Ledger, finding: Finding) -> None:
     revocation, _ = await ledger.claim(finding)
     revocation = await ledger.save(ended(revocation), what="Nothing fits.")
-    await ledger.save(replace(revocation, looked_for_account=1), what="")
+    await ledger.save(replace(revocation, account_lookups=1), what="")
     await ledger.save(
         replace(revocation, etag=(await ledger.change(finding.fingerprint, lambda r: r, what="")).etag),  # type: ignore[union-attr]
         what="Looked at.",
@@ -119,7 +119,7 @@ async def test_history_of_an_order_begins_with_what_was_ordered(ledger: Ledger, 
     assert first.what == "Ordered: account_key on key2 of contosodata. Reason: A laptop was lost."
 
 
-async def test_change_is_told_with_who_made_it(ledger: Ledger, finding: Finding) -> None:
+async def test_change_is_reported_with_its_author(ledger: Ledger, finding: Finding) -> None:
     await ledger.claim(finding)
     await ledger.change(finding.fingerprint, ended, what="Ended.", who=str(ADA))
     assert (await ledger.history(finding.fingerprint))[-1].who == str(ADA)
@@ -262,7 +262,7 @@ async def test_place_that_no_page_named_is_refused(ledger: Ledger) -> None:
         await ledger.page(state=None, account=None, limit=10, after="eyJhIjoxfQ")
 
 
-async def test_listing_from_a_table_that_is_down_is_a_passing_failure(driver: Driver, ledger: Ledger) -> None:
+async def test_listing_during_a_table_outage_is_a_transient_failure(driver: Driver, ledger: Ledger) -> None:
     driver.fault(QUERY, times=None)
     with pytest.raises(TransientFailure):
         await ledger.page(state=None, account=None, limit=10, after=None)

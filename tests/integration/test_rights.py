@@ -78,7 +78,7 @@ async def owner_by_rights(driver: Driver) -> None:
     model.groups[group.object_id] = group
     assignment = RoleAssignment(group.object_id, "Group", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", account.id)
     model.role_assignments.append(assignment)
-    await app._people.find(await app.accounts.facts(ref))
+    await app._ownership.of(await app.accounts.facts(ref))
     model.role_assignments.remove(assignment)
     del model.groups[group.object_id]
 
@@ -126,7 +126,7 @@ async def alerts(driver: Driver) -> None:
         answer = await driver.app().intake.receive(test_alerts.request(posted))
         assert answer.status_code == 202
         alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
-        await driver.app()._alert_closer().close(alert, killed)
+        await driver.app()._alert_closer.close(alert, killed)
 
 
 async def key_distribution(driver: Driver) -> None:
@@ -140,7 +140,7 @@ async def what_the_platform_gave_up_on(driver: Driver) -> None:
 
 async def readiness(driver: Driver) -> None:
     await driver.account()
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (

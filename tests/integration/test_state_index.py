@@ -40,9 +40,7 @@ async def listed(ledger: Ledger, state: State, finding: Finding) -> bool:
     return any([record.fingerprint == finding.fingerprint async for record in ledger.in_state(state)])
 
 
-async def test_claimed_record_is_indexed_as_received_and_open(
-    driver: Driver, ledger: Ledger, finding: Finding
-) -> None:
+async def test_new_record_is_indexed_as_received_and_open(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     await ledger.claim(finding)
     assert await index(driver, finding) == [("open", ""), ("received", "")]
 
@@ -110,7 +108,7 @@ async def test_row_without_a_record_is_kept_for_an_hour_and_then_removed(
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_worker_killed_at_any_call_leaves_a_record_that_is_found(
+async def test_crash_at_any_call_leaves_a_record_that_is_found(
     driver: Driver, ledger: Ledger, *, carried_out: bool
 ) -> None:
     number, died = 0, True

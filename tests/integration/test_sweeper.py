@@ -89,7 +89,7 @@ async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_i
     assert sent.swept
 
 
-async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, account: Account) -> None:
+async def test_revocation_with_a_lost_follow_up_is_followed_up(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(finding))
     driver.sent.clear()
@@ -97,7 +97,7 @@ async def test_kill_whose_follow_up_was_lost_is_followed_up(driver: Driver, acco
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
 
 
-async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Account) -> None:
+async def test_closed_record_is_no_longer_checked(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
     await app.ingest.receive(report(finding))
@@ -108,7 +108,7 @@ async def test_closed_record_is_no_longer_looked_at(driver: Driver, account: Acc
     assert len(driver.messages("follow-up", finding.fingerprint)) == 1
 
 
-async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driver, account: Account) -> None:
+async def test_waiting_plan_is_checked_at_its_deadline(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app(mode="approve")
     await app.ingest.receive(report(finding))
@@ -120,7 +120,7 @@ async def test_plan_that_waits_is_looked_at_when_its_deadline_comes(driver: Driv
     assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
 
 
-async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: Driver, account: Account) -> None:
+async def test_deadline_without_a_notification_is_on_time(driver: Driver, account: Account) -> None:
     """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="approve").ingest.receive(report(finding))
@@ -130,7 +130,7 @@ async def test_deadline_of_a_plan_that_nobody_was_told_of_comes_on_time(driver: 
     assert (await driver.record(finding.fingerprint)).state is State.UNRESOLVED
 
 
-async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stuck: Finding) -> None:
+async def test_unreadable_record_stops_no_other(driver: Driver, stuck: Finding) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().store.revocations.claim(other)
@@ -140,7 +140,7 @@ async def test_record_that_can_t_be_looked_at_stops_no_other(driver: Driver, stu
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_sweep_that_is_killed_at_any_call_is_made_up_for(
+async def test_sweep_that_crashes_at_any_call_is_repeated(
     driver: Driver, account: Account, *, carried_out: bool
 ) -> None:
     number, died = 0, True

@@ -87,7 +87,7 @@ async def test_numbers_are_what_the_attacker_really_did(
     assert usage.first < usage.last
 
 
-async def test_mail_and_incident_tell_of_it_and_call_out_what_runs(
+async def test_mail_and_incident_report_the_use_and_highlight_executables(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     leaked = token(account)
@@ -100,10 +100,10 @@ async def test_mail_and_incident_tell_of_it_and_call_out_what_runs(
     for text in (mail.body, incident.fields["Summary"]):
         assert "It was used 4 times" in text
         assert "evil/1.0" in text
-        assert "WRITTEN to what runs where it is opened" in text
+        assert "FILES THAT RUN WHEN OPENED WERE WRITTEN" in text
 
 
-async def test_who_else_uses_the_key_is_told_before_anybody_decides(
+async def test_other_clients_of_the_key_are_reported_before_the_decision(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     url = f"https://{account.name}.blob.core.windows.net"
@@ -126,19 +126,19 @@ async def test_who_else_uses_the_key_is_told_before_anybody_decides(
     assert "key1 is also used by" in mail.body
 
 
-async def test_an_account_that_logs_nothing_is_told_of_with_how_to_turn_it_on(driver: Driver) -> None:
+async def test_account_without_logs_is_reported_with_the_command_to_enable_them(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
 
     record = await killed(driver, account, token(account))
 
     assert record.usage is not None
-    assert "does not log the use of its" in record.usage.unknown
+    assert "does not log requests to its" in record.usage.unknown
     [mail] = driver.mails(account.name)
-    assert "Nobody knows who used it" in mail.body
+    assert "Usage is unknown" in mail.body
     assert driver.requests(LOGS) == []
 
 
-async def test_a_leak_that_nobody_used_is_told_so(driver: Driver, account: Account) -> None:
+async def test_unused_leak_is_described_as_unused(driver: Driver, account: Account) -> None:
     record = await killed(driver, account, token(account))
 
     assert record.usage is not None
@@ -147,7 +147,7 @@ async def test_a_leak_that_nobody_used_is_told_so(driver: Driver, account: Accou
     assert "Nobody used it in the last 90 days" in mail.body
 
 
-async def test_it_is_looked_at_once_more_when_the_logs_have_caught_up_and_nobody_is_mailed_again(
+async def test_logs_are_queried_once_more_after_they_caught_up_and_nobody_is_mailed_again(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     leaked = token(account)
@@ -171,9 +171,7 @@ async def test_it_is_looked_at_once_more_when_the_logs_have_caught_up_and_nobody
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_logs_that_do_not_answer_keep_nobody_from_being_told(
-    driver: Driver, account: Account, effect: Effect
-) -> None:
+async def test_unresponsive_logs_prevent_no_notification(driver: Driver, account: Account, effect: Effect) -> None:
     driver.fault(LOGS, effect, times=99)
 
     record = await killed(driver, account, token(account))
@@ -182,7 +180,7 @@ async def test_logs_that_do_not_answer_keep_nobody_from_being_told(
     assert len(driver.mails(account.name)) == 1
 
 
-async def test_a_right_that_is_missing_is_told_of_and_not_tried_for_ever(driver: Driver, account: Account) -> None:
+async def test_missing_right_is_reported_and_not_retried_forever(driver: Driver, account: Account) -> None:
     driver.fault(LOGS, status=403, times=99)
 
     record = await killed(driver, account, token(account))

@@ -104,7 +104,7 @@ def _incidents(cloud: Cloud, records: Mapping[str, Revocation]) -> Iterable[str]
 
 
 def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Iterable[str]:
-    subjects = Counter(mail.subject for mail in cloud.mails if not mail.subject.startswith("[DIGEST]"))
+    subjects = Counter(mail.subject for mail in cloud.mails if not mail.subject.startswith("[SUMMARY]"))
     asked = Counter(
         record.finding.credential.c3id if record.finding.credential else record.fingerprint[:20]
         for record in records.values()
@@ -121,7 +121,9 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
         if record.execution is None or record.finding.credential is None:
             continue
         c3id = record.finding.credential.c3id
-        if not any(c3id in mail.subject and "proven dead" in mail.subject and len(mail.to) for mail in cloud.mails):
+        if not any(
+            c3id in mail.subject and "verified revoked" in mail.subject and len(mail.to) for mail in cloud.mails
+        ):
             yield f"nobody was told that the leak of record {record.fingerprint[:12]} is dead"
 
 

@@ -55,7 +55,7 @@ _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 _OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.BASE64)
-_current: ContextVar[App] = ContextVar("worker")
+_current: ContextVar[App] = ContextVar("app")
 
 
 class CachingEntra(Entra):
@@ -107,7 +107,7 @@ def load_app() -> dict[str, Callable[[Any], Any]]:
     finally:
         os.environ.clear()
         os.environ.update(kept)
-    function_app.app = _current.get  # type: ignore[assignment]
+    function_app.sasquash = _current.get  # type: ignore[assignment]
     return {str(f.get_function_name()): f.get_user_function() for f in function_app.app.get_functions()}
 
 

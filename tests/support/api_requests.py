@@ -91,7 +91,7 @@ class MemoryRevocations:
         if record.finding.reported_by == caller:
             raise NotPermitted("It takes a second person.")
         if record.plan is None or record.plan.digest != digest:
-            raise WrongState("The plan is another one by now.")
+            raise WrongState("The plan has changed.")
         approved = replace(record, approval=Approval(caller, NOW, digest, reason))
         return self._keep(approved.reach(State.CONTAINED, now=NOW, detail="Done."))
 

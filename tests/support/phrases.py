@@ -49,12 +49,17 @@ PHRASES: dict[str, str] = {
 
 STAYS: dict[str, str] = {
     r"(?i:dead[-_ ]?letter\w*)": "Event Grid's own term",
-    r"/desk\b": "a route",
-    r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b": "the stored value of a reason; people read 'unattributed'",
+    r"/desk\b|(?<=['\"])desk/|\Adesk/": "a route",
+    r"(?<=[`'\"=])loose(?=[`'\"])|\bLOOSE\b|\Aloose\Z|(?m:^\s*(?:- loose$|loose: ))": (
+        "the stored value of a reason; people read 'unattributed'"
+    ),
+    r"\bProof Key for Code Exchange\b": "OAuth's own term",
     r"\bSIGKILL\b|\bos\.kill\w*|\bkill -\S+|\.kill\(": "a signal",
     r"\b(look_again|look_at_accounts|send_digest|serve_desk)\b": "function names, which app settings refer to",
     r"\bSASQUASH_\w+|\bFUNCTIONS_WORKER\w*": "names of app settings",
+    r"\bWORKERS\b": "a variable of the Makefile: the processes of pytest-xdist",
     r"\bplan\.digest\b": "a field that clients read",
+    r"`(lever|pull|proof|told)`(?=\s+(is now\s+)?`)": "a field that was renamed, where the changelog says so",
 }
 """Pattern of what keeps an old word → why."""
 

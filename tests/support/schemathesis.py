@@ -26,7 +26,7 @@ async def disagreements(url: str, *, token: str, examples: int) -> str:
         stderr=STDOUT,
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(5 * PATIENCE):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:

@@ -8,6 +8,7 @@ from aiohttp import ClientConnectorError, ClientOSError
 from aiohttp.client_reqrep import ConnectionKey
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
+from shared.actions.action import Job
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading
 from shared.domain.revocation import Execution, Plan, VerificationToken
@@ -15,6 +16,7 @@ from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Service
 from tests.support import samples
 from tests.support.acl_service import AclPlane, Resource
+from tests.support.jobs import job
 from tests.support.samples import KEYS, NOW
 
 ID = "11111111-2222-4333-8444-555555555555"
@@ -64,6 +66,10 @@ def plan_for(read: PolicyReading) -> Plan:
     return replace(samples.plan(), action=ActionKind.STORED_POLICY, target=str(read.target), version=read.version)
 
 
+def job_for(read: PolicyReading, account: AccountFacts | None = None) -> Job:
+    return job(plan_for(read), account, policies=[read])
+
+
 async def execute(
     action: StoredPolicyAction,
     service: Service = Service.BLOB,
@@ -74,7 +80,7 @@ async def execute(
 ) -> Execution:
     account = account or samples.account()
     read = read or await reading(action, service)
-    return await action.execute(plan_for(read), account, read, key=KEY, tokens=tokens)
+    return (await action.execute(job_for(read, account), tokens)).execution
 
 
 NO_CONNECTION = ServiceRequestError(
@@ -90,5 +96,5 @@ async def silent(*_: object, **__: object) -> None:
 
 async def revoked(action: StoredPolicyAction, service: Service = Service.BLOB) -> Execution:
     read = await reading(action, service)
-    tokens = action.mint(samples.account(), read, key=KEY)
+    tokens = await action.mint(job_for(read))
     return await execute(action, service, read=read, tokens=tokens)

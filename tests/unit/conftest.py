@@ -8,7 +8,11 @@ from coverage import Coverage
 from pytest_socket import disable_socket
 
 UNIT = Path(__file__).parent
-PURE = (UNIT / "sas", UNIT / "decide", UNIT / "test_weighing.py")
+PURE = (UNIT / "sas", UNIT / "domain/decision")
+
+
+if missing := [path for path in PURE if not path.is_dir()]:
+    raise FileNotFoundError(f"No tests of the pure packages in {missing}")
 
 
 def is_pure(item: pytest.Item) -> bool:

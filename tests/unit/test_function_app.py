@@ -163,7 +163,7 @@ def test_no_function_writes_through_a_binding(index: dict[str, Any]) -> None:
     assert outputs == {(name, "http") for name in HTTP}
 
 
-def test_a_cold_start_imports_nothing_that_a_kill_does_not_need(index: dict[str, Any]) -> None:
+def test_cold_start_imports_only_what_a_revocation_needs(index: dict[str, Any]) -> None:
     assert index["heavy"] == []
 
 
@@ -399,7 +399,7 @@ async def test_an_alert_in_the_queue_is_read(app: ModuleType, rooms: Rooms) -> N
     rooms.alert_reader.resume.assert_awaited_once_with(waiting)
 
 
-async def test_an_alert_that_could_not_be_read_is_told_of_whatever_it_holds(app: ModuleType, rooms: Rooms) -> None:
+async def test_unreadable_alert_is_reported_regardless_of_its_content(app: ModuleType, rooms: Rooms) -> None:
     await call(app, "intake_poison", message=func.QueueMessage(body=b"\xffhello"))
 
     rooms.dead_letters.unread.assert_awaited_once_with("\ufffdhello")
@@ -411,7 +411,7 @@ async def test_health_asks_the_revocations_table(app: ModuleType) -> None:
     assert (await call(app, "health_check", req=request)).status_code == 200
 
 
-def test_the_worker_is_made_once_and_only_when_asked_for(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_app_is_created_once_and_only_on_demand(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     make = MagicMock()
     monkeypatch.setattr(app, "App", make)

@@ -2,9 +2,10 @@ import re
 
 import pytest
 
+from shared.domain.decision.policy import Mode
 from shared.domain.decision.rules import default_rules
 from shared.errors import SettingsError
-from shared.settings import Mode, Settings, declared
+from shared.settings import Settings, declared
 from tests.support.paths import ROOT
 
 SENDER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -14,10 +14,10 @@ from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.actions.acl.policies import MalformedPolicies, Policies, from_xml, to_xml
-from shared.cloud.data_plane import KEPT_OUT, Answer, Transport, send
+from shared.cloud.data_plane import Answer, Transport, send
 from shared.cloud.errors import from_azure, from_status, retry_after
 from shared.cloud.shared_key import authorization
-from shared.domain.account import AccountFacts, AccountKey
+from shared.domain.account import KEPT_OUT, AccountFacts, AccountKey
 from shared.domain.target import PolicyTarget
 from shared.errors import NotFound, SasquashError, TransientFailure
 from shared.sas import Service

@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation, State
-from shared.domain.target import ActionKind, InvalidTarget, check_target
+from shared.domain.target import ActionKind, InvalidTarget
 from shared.errors import InvalidRequest, NoSuchRecord
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class ReportRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """Run a containment action without a leaked text. `target` is in the form of `check_target`."""
+    """Run a containment action without a leaked text. `target` is one that the action's `check_target` accepts."""
 
     account: _Account
     action: _Action
@@ -120,7 +121,7 @@ def read_submission(body: Mapping[str, Any]) -> ReportRequest | OrderRequest:
         )
     order = _checked(body, OrderRequest)
     try:
-        check_target(order.action, order.target)
+        ACTION_SPECS[order.action].check_target(order.target)
     except InvalidTarget as error:
         raise InvalidRequest(f"`target` does not match `action`: {error}.") from None
     return order

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from shared.actions.registry import ACTION_SPECS
 from shared.api.revocations.requests import OrderRequest, Page, PageQuery, ReportRequest
 from shared.api.revocations.submissions import Submissions
 from shared.containment.account_session import AccountSessions
@@ -23,9 +24,8 @@ from shared.domain.account import AccountFacts
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order, Reported
 from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
-from shared.domain.target import InvalidTarget, check_target
+from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
-from shared.persistence.accounts import waiting_partition
 from shared.persistence.queues import SAFETY_NET, Message
 from shared.persistence.revocations import HistoryEntry
 from shared.persistence.store import Store
@@ -75,7 +75,7 @@ class RevocationService:
         missing or expired; TransientFailure or Blocked where the account can't be read.
         """
         try:
-            check_target(request.action, request.target)
+            ACTION_SPECS[request.action].check_target(request.target)
         except InvalidTarget as error:
             raise InvalidRequest(f"target: {error}") from None
         identity = f"order|{request.account}|{request.action}|{request.target}|{self.store.new_id()}"
@@ -189,7 +189,7 @@ class RevocationService:
         """Write a decision that makes the record wait for containment, and contain it while the caller waits."""
         record = await self._read(fingerprint)
         decide(record)
-        await self.store.accounts.add_waiting(waiting_partition(record.finding), record.finding)
+        await self.store.accounts.add_waiting(record.finding)
         await self._write(fingerprint, decide, at=at, what=what, caller=caller)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -273,7 +273,7 @@ class RevocationService:
 
 def _is_settled(record: Revocation) -> bool:
     """Whether the record won't change soon. A second search for its account follows after minutes."""
-    awaits_second_search = record.state is State.RECEIVED and record.looked_for_account > 0
+    awaits_second_search = record.state is State.RECEIVED and record.account_lookups > 0
     return record.state in _SETTLED or awaits_second_search
 
 

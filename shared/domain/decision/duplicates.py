@@ -80,6 +80,6 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         lockdown=None if undone else current.lockdown,
         owners=None,
         owners_rejected=(),
-        looked_for_account=0,
+        account_lookups=0,
         waits_for_arm=False,
     )

@@ -1,23 +1,22 @@
-"""What is thought about a finding while its account is locked: what is behind it, what would be done, may we.
+"""The evaluation of a finding while its account is locked: who signed it, what would be done, who decides.
 
-Pure. What would be done is made in `decide/proposal`; this is where it meets what was read, and who decides.
+Pure. `planner` makes the plan, `approval_policy` says who decides on it.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain.account import AccountFacts, AccountKey, PolicyReading
-from shared.domain.decision.approval_policy import Decision, PastExecution, decide
+from shared.domain.decision.approval_policy import Decision, decide
 from shared.domain.decision.attribution import Verdict, attribute, expired, named_policy
 from shared.domain.decision.planner import Proposals
+from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Approval, Liveness, Plan, Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
 from shared.sas import Credential, Kind
-from shared.settings import Settings
 
 _RECENT = timedelta(hours=1)
 
@@ -31,20 +30,8 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that was read under the lock. `policies` are by the text of their targets, those of `policy_of`."""
-
-    account: AccountFacts
-    keys: Mapping[str, AccountKey]
-    waiting: tuple[Finding, ...]  # the finding that took the lock comes first
-    executions: tuple[PastExecution, ...]
-    at: datetime
-    policies: Mapping[str, PolicyReading] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A waiting finding after the thinking: the verdict, and if there is something to do, the plan and who decides.
+    """An evaluated finding: the verdict, and if there is something to do, the plan and who decides.
 
     A verdict with a reason ends the finding; the plan that may come with it is the tombstone for a policy that is
     gone. With neither plan nor reason it is undecided: its stored access policy was not read.
@@ -57,14 +44,14 @@ class Evaluation:
 
     @property
     def acts(self) -> bool:
-        """Whether the plan may be carried out now."""
+        """Whether the plan may be executed now."""
         return self.decision is not None and self.decision.outcome is RuleOutcome.ACT
 
 
 def policy_of(finding: Finding, snapshot: Snapshot) -> PolicyTarget | None:
-    """Return the stored access policy that must be read before `finding` can be weighed, None where none must.
+    """Return the stored access policy that must be read before `finding` can be evaluated, None where none must.
 
-    It is read only for an order, and for a token that arithmetic has proven: a forged one makes nobody look anywhere.
+    It is read only for an order, and for a token whose signature was verified: a forged one causes no request.
     """
     order, credential = finding.order, finding.credential
     if order is not None and order.action is ActionKind.STORED_POLICY:
@@ -87,27 +74,14 @@ def evaluate(
     *,
     known: Known,
     retired: RetiredKeys,
-    describe: Callable[[AccountFacts, ActionKind, str], tuple[str, ...]],
-    settings: Settings,
+    policy: DecisionPolicy,
     now: datetime,
 ) -> Evaluation:
-    """Return what the arithmetic, the plan and the rule table make of `finding`.
+    """Return the verdict on `finding`, the plan and who decides.
 
-    `describe` says who breaks when a lever is pulled on a target. Raises ValueError for an unreadable report, which
-    never waits for an account.
+    Raises ValueError for an unreadable report, which never waits for an account.
     """
-    proposals = Proposals(
-        account=snapshot.account,
-        keys=snapshot.keys,
-        policies=snapshot.policies,
-        last_revocation=max(
-            (p.at for p in snapshot.executions if p.action is ActionKind.DELEGATION_KEY), default=None
-        ),
-        describe=describe,
-        rules=settings.rule_table,
-        tenant_id=settings.tenant_id,
-        now=now,
-    )
+    proposals = Proposals(snapshot, policy, now)
     if finding.evidence is not None:
         proposal = proposals.of_evidence(finding.evidence)
     elif finding.order is not None:
@@ -125,7 +99,7 @@ def evaluate(
         tags=snapshot.account.tags,
         executions=snapshot.executions,
         approval=known.approval,
-        settings=settings,
+        policy=policy,
         now=now,
     )
     return Evaluation(finding, proposal.verdict, proposal.plan, decision)
@@ -144,23 +118,21 @@ def _attribute(credential: Credential, snapshot: Snapshot) -> Verdict:
 
 
 def _by_retired_key(credential: Credential, account: str, retired: RetiredKeys) -> Verdict | None:
-    """Return the verdict on what a key had signed that we regenerated lately, None where none had."""
+    """Return the verdict on a leak that a recently regenerated key had signed, None where none had."""
     key = retired.behind(credential, account=account)
     if key is None:
         return None
     when = f"{key.at:%H:%M:%S} UTC"
-    detail = f"{key.name} of {account}, which is behind it, was regenerated at {when} for another leak."
+    detail = f"{key.name} of {account}, which had signed it, was regenerated at {when} for another leak."
     return Verdict(detail, key_name=key.name, key_sha256=key.sha256, reason=Reason.COVERED)
 
 
 def _with_hint(verdict: Verdict, snapshot: Snapshot) -> Verdict:
-    """Return a verdict of "no key matches" that names the rotation of ours that may be why."""
-    last = max(
-        (p for p in snapshot.executions if p.action is ActionKind.ACCOUNT_KEY),
-        key=lambda execution: execution.at,
-        default=None,
-    )
+    """Return a verdict of "no key matches" that names the rotation of ours that may be the reason."""
+    last = snapshot.last(ActionKind.ACCOUNT_KEY)
     if last is None or snapshot.at - last.at >= _RECENT:
         return verdict
-    hint = f"Sasquash itself regenerated {last.target} at {last.at:%H:%M:%S} UTC: that key may have been behind it."
+    hint = (
+        f"Sasquash itself regenerated {last.target} at {last.at:%H:%M:%S} UTC: the previous key may have signed it."
+    )
     return replace(verdict, detail=f"{verdict.detail} {hint}")

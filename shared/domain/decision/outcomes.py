@@ -1,22 +1,23 @@
-"""What a record becomes once its leak was weighed, and what ends together with what was pulled. Pure."""
+"""What a record becomes after its evaluation, and which leaks an execution covers. Pure."""
 
 from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import AccountFacts
-from shared.domain.action_text import done
+from shared.domain.decision.action_spec import ActionSpecs
 from shared.domain.decision.approval_policy import Decision, at_deadline
-from shared.domain.decision.evaluation import Evaluation, Snapshot, policy_of
+from shared.domain.decision.evaluation import Evaluation, policy_of
+from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
 from shared.domain.target import ActionKind
-from shared.settings import Settings
 
 _SECOND_KEY = "the account's other key has just been rotated: a second rotation could cut off every client"
 
 
 def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Revocation:
-    """Return the record with what was found out about its leak."""
+    """Return the record with the result of its evaluation."""
     return replace(
         record,
         account=snapshot.account,
@@ -30,15 +31,15 @@ def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Rev
 
 
 def decided(
-    record: Revocation, one: Evaluation, *, executed: Plan | None, settings: Settings, now: datetime
+    record: Revocation, one: Evaluation, *, executed: Plan | None, policy: DecisionPolicy, now: datetime
 ) -> Revocation | None:
-    """Return the record in the state that its decision makes of it, None where its own turn is still to come.
+    """Return the record in the state that its decision leads to, None where its own batch is still to come.
 
-    `pulled` is the plan that was carried out meanwhile for another leak of the account.
+    `executed` is the plan that was executed meanwhile for another leak of the account.
     """
     if one.verdict.reason is not None:
         if executed is not None and one.verdict.reason is Reason.POLICY_GONE and one.acts:
-            return None  # its tombstone takes a turn with the lock
+            return None  # its tombstone needs a batch of its own
         # The plan is the tombstone that may be left for a policy that is gone.
         ended = record.end(one.verdict.reason, now=now, detail=one.verdict.detail)
         return replace(ended, plan=one.plan if one.acts else None)
@@ -49,51 +50,48 @@ def decided(
     decision = one.decision
     if decision.outcome is RuleOutcome.ACT:
         if executed is None or {executed.action, one.plan.action} != {ActionKind.ACCOUNT_KEY}:
-            return None  # the lever of another leak came first, or failed
+            return None  # another leak's action came first, or failed
         decision = Decision(RuleOutcome.ASK, _SECOND_KEY, only_person=True)
-    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"A person decides, because {decision.why}.")
+    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"Requires approval, because {decision.why}.")
     proven = one.verdict.key_name is not None and one.finding.order is None
     return replace(
         waiting,
-        deadline=now + settings.approval_time,
-        at_deadline=at_deadline(one.plan, decision, proven=proven, settings=settings),
+        deadline=now + policy.approval_time,
+        at_deadline=at_deadline(one.plan, decision, proven=proven, policy=policy),
         decided_by=decision.why,
         approval=None,
     )
 
 
-def of_execution(record: Revocation, execution: Execution, account: AccountFacts, *, now: datetime) -> Revocation:
-    """Return the record whose lever was pulled."""
-    lost = "Its answer was lost; what is there now shows that it happened."
+def of_execution(
+    record: Revocation, execution: Execution, account: AccountFacts, *, actions: ActionSpecs, now: datetime
+) -> Revocation:
+    """Return the record whose plan was executed."""
+    done = actions[execution.action].done(execution.target, account.name)
+    lost = "Azure's answer was lost; reading the account back shows that it happened."
     settled = (lost,) if execution.confirmed_by == "listing" else ()
-    detail = " ".join((done(execution, account.name), *settled, *execution.notes))
+    detail = " ".join((done, *settled, *execution.notes))
     return replace(record, execution=execution).reach(State.CONTAINED, now=now, detail=detail)
 
 
-def of_covered(record: Revocation, execution: Execution, account: AccountFacts, *, now: datetime) -> Revocation:
-    """Return the record of a leak that was known to hang on what was pulled for another."""
-    what = done(execution, account.name).removesuffix(".")
-    return record.end(Reason.COVERED, now=now, detail=f"{what}, for another leak. This one ended with it.")
+def of_covered(
+    record: Revocation, execution: Execution, account: AccountFacts, *, actions: ActionSpecs, now: datetime
+) -> Revocation:
+    """Return the record of a leak that another leak's execution revoked, too."""
+    done = actions[execution.action].done(execution.target, account.name).removesuffix(".")
+    return record.end(Reason.COVERED, now=now, detail=f"{done}, for another leak, which revoked this one, too.")
 
 
-def ends_with(one: Evaluation, plan: Plan) -> bool:
-    """Whether what `one` is about is dead once `plan`'s lever was pulled."""
-    match plan.action:
-        case ActionKind.ACCOUNT_KEY:  # whatever the key signed, under a stored access policy or not
-            return (one.verdict.key_name, one.verdict.key_sha256) == (plan.target, plan.version)
-        case ActionKind.STORED_POLICY:
-            return one.verdict.reason is None and same_target(one.plan, plan)
-        case ActionKind.DELEGATION_KEY:  # what was reported before they were revoked had been signed before
-            return one.verdict.action is ActionKind.DELEGATION_KEY
-        case ActionKind.LOCKDOWN:  # it revokes nothing
-            return False
+def ends_with(one: Evaluation, plan: Plan, actions: ActionSpecs) -> bool:
+    """Whether the leak of `one` is revoked once `plan` was executed."""
+    return actions[plan.action].ends(plan, one.verdict, one.plan)
 
 
 def same_target(one: Plan | None, other: Plan) -> bool:
-    """Whether two plans pull the same lever on the same target."""
+    """Whether two plans are for the same action on the same target."""
     return one is not None and (one.action, one.target) == (other.action, other.target)
 
 
 def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
-    """Whether its own record, or whoever received it, knows more about it than was read for all that waits."""
+    """Whether a batch of its own knows more about the leak: an approval, or Azure's answer to the leaked token."""
     return record.approval is not None or one.verdict.action is ActionKind.DELEGATION_KEY

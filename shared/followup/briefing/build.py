@@ -1,8 +1,8 @@
-"""Tells a record to a person: from a `Revocation` to the `Briefing` that mail and incident are made of. Pure."""
+"""Builds the `Briefing` of a `Revocation`, from which mail and incident are rendered. Pure."""
 
 from datetime import datetime
 
-from shared.domain.action_text import done, policy
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
@@ -10,7 +10,7 @@ from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.briefing.recommendations import hardening, instead
-from shared.followup.investigation.usage_text import also_affected, used
+from shared.followup.briefing.usage import also_affected, used
 from shared.sas import Kind, assess
 
 _KINDS = {
@@ -21,25 +21,25 @@ _KINDS = {
     Kind.ACCOUNT_KEY: "account key",
 }
 
-_LOOK_IN_THE_LOGS = "Look in the storage logs for what was done with the credential between its exposure and its end."
-_TAKE_IT_OUT = "Take the credential out of the place where it was found, its history included."
+_CHECK_LOGS = "Check the storage logs for use of the credential between its exposure and its revocation."
+_REMOVE_IT = "Remove the credential from the place where it was found, including its history."
 
-_PROOF = {
-    Outcome.PENDING: "Not proven yet.",
-    Outcome.PROVEN: "Proven dead.",
-    Outcome.ARM_ONLY: "Proven by ARM only: the data plane told nothing.",
-    Outcome.STILL_ALIVE: "STILL ALIVE: such tokens are accepted all the same.",
+_VERIFICATION = {
+    Outcome.PENDING: "Not verified yet.",
+    Outcome.PROVEN: "Verified revoked.",
+    Outcome.ARM_ONLY: "Verified by ARM only: the data plane could not be checked.",
+    Outcome.STILL_ALIVE: "STILL ACCEPTED: Azure accepts a test token of the same kind.",
 }
 
 
 _AT_DEADLINE = {
-    AtDeadline.ESCALATE: "it is escalated, and nothing is revoked.",
-    AtDeadline.REVOKE: "it is revoked without further asking.",
+    AtDeadline.ESCALATE: "the plan is escalated and nothing is revoked.",
+    AtDeadline.REVOKE: "it is revoked without approval.",
 }
 
 
 def brief(revocation: Revocation, *, now: datetime) -> Briefing:
-    """Return everything worth telling of `revocation`."""
+    """Return everything that people need to know about `revocation`."""
     finding = revocation.finding
     credential = finding.credential
     granted = of_record(revocation)
@@ -87,10 +87,10 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
 
 def _kind(finding: Finding) -> str:
     if finding.evidence is not None:
-        return "account SAS (nobody has it; an alert saw it used)"
+        return "account SAS (seen in use; the token is unknown)"
     if finding.order is not None:
-        return "order of a responder"
-    return _KINDS[finding.credential.kind] if finding.credential is not None else "report that could not be read"
+        return "order by a responder"
+    return _KINDS[finding.credential.kind] if finding.credential is not None else "unreadable report"
 
 
 def _expiry_by_alert(finding: Finding) -> datetime | None:
@@ -106,20 +106,20 @@ def _unknown_grants(finding: Finding) -> str:
             ("resource types", evidence.resource_types),
         )
         named = "; ".join(f"{label}: {', '.join(words)}" for label, words in parts if words)
-        return f"By the alert's own word, {named}." if named else "Unknown: the alert does not say."
+        return f"According to the alert, {named}." if named else "Unknown: the alert does not say."
     if finding.order is not None:
-        return "Unknown: a responder ordered this without a leaked text."
+        return "Unknown: a responder ordered this without a leaked credential."
     return "Unknown: the report could not be read."
 
 
 def _seen(finding: Finding) -> tuple[str, ...]:
-    """Return what the alert says of the token, as notes."""
+    """Return the alert's facts about the token, as notes."""
     evidence = finding.evidence
     if evidence is None:
         return ()
     return (
-        f"The alert: {evidence.title}.",
-        f"It was last seen being used at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}.",
+        f"Alert: {evidence.title}.",
+        f"Last used at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}.",
         *((f"Allowed from: {evidence.addresses}.",) if evidence.addresses else ()),
         *((f"SHA-256 of its signature: {evidence.signature_sha256}.",) if evidence.signature_sha256 else ()),
     )
@@ -132,13 +132,12 @@ def _done(revocation: Revocation) -> str:
         return f"{'' if revocation.reason is Reason.POLICY_GONE else 'Nothing was changed. '}{revocation.detail}"
     execution = revocation.execution
     name = revocation.account.name if revocation.account is not None else "the account"
-    by = "request" if execution.action is ActionKind.STORED_POLICY else "ARM correlation"
-    how = f" ({by} id {execution.correlation_id})" if execution.correlation_id else ""
-    other = "; the other key was not touched" if execution.action is ActionKind.ACCOUNT_KEY else ""
-    seen = "What is there now shows it: Azure's answer was lost, or nothing had to be changed."
+    spec = ACTION_SPECS[execution.action]
+    how = f" ({spec.request_id_name} id {execution.correlation_id})" if execution.correlation_id else ""
+    seen = "Confirmed by reading the current state: Azure's response was lost, or no change was needed."
     return " ".join(
         (
-            f"{done(execution, name).removesuffix('.')}{how}{other}.",
+            f"{spec.done(execution.target, name).removesuffix('.')}{how}{spec.untouched}.",
             *((seen,) if execution.confirmed_by == "listing" else ()),
             *execution.notes,
             *_decision(revocation),
@@ -151,70 +150,78 @@ def _decision(revocation: Revocation) -> tuple[str, ...]:
     approval = revocation.approval
     if approval is not None:
         if approval.by is None:
-            return ("Nobody had decided on it by its deadline, and SASQUASH_AT_DEADLINE has it revoked then.",)
+            return ("Revoked at its deadline without a decision (SASQUASH_AT_DEADLINE).",)
         return (f"{approval.name} approved it: {approval.reason or 'no reason given'}.",)
-    return (f"It was done without asking: {revocation.decided_by}.",) if revocation.decided_by else ()
+    return (f"No approval was required: {revocation.decided_by}.",) if revocation.decided_by else ()
 
 
 def _key_distribution(revocation: Revocation) -> tuple[str, ...]:
-    handed = revocation.key_distribution
-    return (handed.said,) if handed is not None and handed.outcome is KeyDistributionOutcome.DONE else ()
+    distribution = revocation.key_distribution
+    return (
+        (distribution.said,)
+        if distribution is not None and distribution.outcome is KeyDistributionOutcome.DONE
+        else ()
+    )
 
 
 def _proven(revocation: Revocation) -> str:
-    # A worker died before it could note what it had proven: the key that it pulled is known, the signer is not.
+    # An instance crashed before it recorded the signature check: the regenerated key is known, the signer is not.
     execution = revocation.execution
     unsigned = execution is not None and execution.action is ActionKind.ACCOUNT_KEY and not execution.old_sha256
     is_known = revocation.key_name is not None and not unsigned
-    signer = f"By arithmetic: {revocation.key_name} is behind it. " if is_known else ""
+    signer = f"Signature verified: signed by {revocation.key_name}. " if is_known else ""
     if revocation.reason is Reason.COVERED:
-        return f"{signer}The proof stands with the leak that it was done for."
+        return f"{signer}Verified with the finding that it was revoked for."
     verification = revocation.verification
     if verification is None:
-        return f"{signer}{'Not proven dead yet.' if revocation.execution is not None else 'It was not revoked.'}"
-    is_kill = execution is not None and execution.action is not ActionKind.LOCKDOWN
-    return " ".join((*((f"{signer}{_PROOF[verification.outcome]}",) if is_kill else ()), *verification.evidence))
+        return f"{signer}{'Not verified yet.' if revocation.execution is not None else 'Not revoked.'}"
+    is_revoked = execution is not None and ACTION_SPECS[execution.action].revokes
+    return " ".join(
+        (*((f"{signer}{_VERIFICATION[verification.outcome]}",) if is_revoked else ()), *verification.evidence)
+    )
 
 
 def _open_points(revocation: Revocation) -> list[str]:
-    points = [f"Not told: {rejected}." for rejected in revocation.owners_rejected]
-    handed, liveness = revocation.key_distribution, revocation.liveness
-    if handed is not None and handed.outcome is KeyDistributionOutcome.DECLINED:
-        points.append(f"The new key was not handed over: {handed.said}")
+    points = [f"Not notified: {rejected}." for rejected in revocation.owners_rejected]
+    distribution, liveness = revocation.key_distribution, revocation.liveness
+    if distribution is not None and distribution.outcome is KeyDistributionOutcome.DECLINED:
+        points.append(f"The new key was not written to Key Vault: {distribution.said}")
     if liveness is not None and liveness.alive is not True:
         points.append(liveness.said)
     if revocation.lockdown is not None and revocation.lockdown.undone_at is None and revocation.execution is not None:
-        points.append("The account stays locked down until somebody undoes it.")
+        points.append("The account stays locked down until the lockdown is undone.")
     verification = revocation.verification
     if verification is not None and verification.outcome is Outcome.ARM_ONLY:
-        points.append("Check from a network that reaches the account that such a token is refused.")
+        points.append("Check from a network with access to the account that such a token is rejected.")
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
-    points.extend(f"Not closed where it was reported yet: {alert}." for alert in waiting)
+    points.extend(f"Alert not closed yet: {alert}." for alert in waiting)
     points.extend(
-        f"It was also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
+        f"Also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
         for sighting in revocation.sightings
     )
     return points
 
 
 def _next_steps(revocation: Revocation) -> list[str]:
+    execution = revocation.execution
+    spec = ACTION_SPECS[execution.action] if execution is not None else None
     match revocation.state, revocation.reason:
         case ((State.CONTAINED | State.PROVEN | State.CLOSED), _):
             unknown = revocation.usage is None or revocation.usage.unknown
             return [
-                *_recovery(revocation),
+                *(spec.recovery(revocation, execution) if spec is not None and execution is not None else ()),
                 *instead(revocation),
-                *((_LOOK_IN_THE_LOGS,) if unknown else ()),
+                *((_CHECK_LOGS,) if unknown else ()),
                 *_at_its_place(revocation.finding),
                 *hardening(revocation),
             ]
         case State.AWAITING_APPROVAL, _:
             return _how_to_decide(revocation)
         case State.OBSERVED, _:
-            return ["Revoke it by hand, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
-        case State.FAILED, Reason.STILL_ALIVE:
-            return [_still_to_stop(revocation)]
+            return ["Revoke it manually, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
+        case State.FAILED, Reason.STILL_ALIVE if spec is not None and execution is not None:
+            return [spec.if_still_accepted(revocation, execution)]
         case ((State.FAILED | State.UNRESOLVED), _):
             return [revocation.detail]
     return []
@@ -222,67 +229,16 @@ def _next_steps(revocation: Revocation) -> list[str]:
 
 def _at_its_place(finding: Finding) -> tuple[str, ...]:
     if finding.evidence is not None:
-        return ("Find out where the token leaked: the alert only says that it was used.",)
-    return () if finding.order is not None else (_TAKE_IT_OUT,)
-
-
-def _still_to_stop(revocation: Revocation) -> str:
-    """Return how to stop by hand what its lever did not."""
-    execution = revocation.execution
-    match execution.action if execution is not None else None:
-        case ActionKind.STORED_POLICY if execution is not None:
-            return (
-                f"Look at {policy(execution.target)}: end it again if somebody made it anew. If it is over and such "
-                f"tokens are accepted all the same, regenerate {revocation.key_name or 'the key that signed them'}, "
-                "which ends everything else that the key signed, too."
-            )
-        case ActionKind.DELEGATION_KEY:
-            return (
-                "Take the data roles on the account from whoever issued the token: a user delegation SAS can do no "
-                "more than its issuer. Then open a support request."
-            )
-        case ActionKind.LOCKDOWN:
-            return "Look in the activity log who opened the account again, and revoke the credential itself."
-        case _:
-            return (
-                "Forbid shared key access for now: `az storage account update --allow-shared-key-access false`, then "
-                "open a support request: a regenerated key must be refused within ten minutes."
-            )
-
-
-def _recovery(revocation: Revocation) -> list[str]:
-    """Return how what broke with the pull gets to work again, and what would undo the pull."""
-    execution = revocation.execution
-    if execution is None:
-        return []
-    match execution.action:
-        case ActionKind.ACCOUNT_KEY:
-            return [
-                "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or "
-                "to a user delegation SAS, read-only, for the paths they need, and short."
-            ]
-        case ActionKind.STORED_POLICY:
-            return [
-                "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the "
-                f"paths they need, and short. Never make or extend {policy(execution.target)} again: the leaked "
-                "token would work again."
-            ]
-        case ActionKind.DELEGATION_KEY:
-            return ["Have whoever issues user delegation SAS for the account get a new user delegation key."]
-        case ActionKind.LOCKDOWN if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
-            return ["The lockdown was undone. Revoke the credential itself, if nobody has: it is kept out no longer."]
-        case ActionKind.LOCKDOWN:
-            return [
-                "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
-                f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
-            ]
+        return ("Find out where the token leaked: the alert only shows that it was used.",)
+    return () if finding.order is not None else (_REMOVE_IT,)
 
 
 def _how_to_decide(revocation: Revocation) -> list[str]:
     plan, path = revocation.plan, f"POST /api/revocations/{revocation.fingerprint}"
-    steps = [f"Decide. Until somebody does, the credential works. {plan.reason if plan is not None else ''}".strip()]
+    why = f" {plan.reason}" if plan is not None else ""
+    steps = [f"Approve or reject the plan. Until then, the credential works.{why}"]
     if plan is not None:
-        steps.append(f"To approve: `{path}/approve` with the plan's digest, `{plan.digest}`.")
+        steps.append(f"To approve: `{path}/approve` with the plan digest `{plan.digest}`.")
     steps.append(f"To reject: `{path}/reject`.")
     if revocation.deadline is not None:
         steps.append(
@@ -302,10 +258,11 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
-        entries.append(TimelineEntry(revocation.execution.at, done(revocation.execution, name).removesuffix(".")))
+        done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)
+        entries.append(TimelineEntry(revocation.execution.at, done.removesuffix(".")))
     entries.extend(TimelineEntry(closed.at, closed.said.removesuffix(".")) for closed in revocation.closed_alerts)
     if revocation.key_distribution is not None and revocation.key_distribution.outcome is KeyDistributionOutcome.DONE:
-        entries.append(TimelineEntry(revocation.key_distribution.at, "new key handed over"))
+        entries.append(TimelineEntry(revocation.key_distribution.at, "new key written to Key Vault"))
     skipped = {State.RECEIVED, State.CONTAINED} if revocation.execution is not None else {State.RECEIVED}
     entries.extend(
         TimelineEntry(change.at, f"state: {change.state.replace('_', ' ')}")

@@ -1,29 +1,22 @@
-"""The words for each state and reason of design.md, shared by mail and incident."""
+"""The texts for each state and reason of design.md, shared by mail and incident."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
-from shared.domain.target import ActionKind, Lockdown
-from shared.followup.briefing.commands import expire_policy, renew_key, revoke_delegation_keys, show_key
+from shared.actions.registry import ACTION_SPECS
+from shared.domain.decision.action_spec import ActionSpec, StateText, Tone
+from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
 
-
-class Tone(Enum):
-    """How urgent a state is for its reader."""
-
-    LIVE = "live"  # the credential works, as far as we know
-    PENDING = "pending"  # revoked, not proven
-    DONE = "done"
+_EXECUTED = frozenset({"contained", "proven", "closed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
     """What a state means to its reader: `label` for the subject, `lead` for the first sentences.
 
-    `pulled`: the key or policy behind the credential was changed, so what else used it has stopped working.
+    `executed`: the action ran, so what else used the same key or policy has stopped working.
     """
 
     label: str
@@ -33,12 +26,20 @@ class Headline:
 
 
 def headline(briefing: Briefing) -> Headline:
-    """Return the words for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
-    exceptions = _LOCKED_DOWN if briefing.action is ActionKind.LOCKDOWN else _EXCEPTIONS
-    words = exceptions.get((briefing.state, briefing.reason)) or _STATES.get(briefing.state)
-    if words is None:
+    """Return the texts for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
+    spec, state = _spec(briefing), (briefing.state, briefing.reason)
+    special = spec.state_texts.get(state) if spec is not None else None
+    text = special or _EXCEPTIONS.get(state) or _STATES.get(briefing.state)
+    if text is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
-    return Headline(words.label, words.tone, words.executed, words.lead(briefing))
+    executed = special is not None or briefing.state in _EXECUTED or briefing.reason == "still_alive"
+    lead = text.lead.format(
+        what=_what(briefing),
+        reported=_reported(briefing),
+        others=_others(briefing),
+        until=f" by {utc(briefing.deadline)}" if briefing.deadline else "",
+    )
+    return Headline(text.label, text.tone, executed, lead)
 
 
 def title(briefing: Briefing) -> str:
@@ -65,46 +66,26 @@ def why(briefing: Briefing) -> str | None:
 
 
 def command(briefing: Briefing) -> str | None:
-    """Return what a person may have to run: what prints the new key, or while the credential works, what kills it."""
+    """Return the command a person may need: after an execution what it calls for, else what revokes by hand."""
     words = headline(briefing)
-    if words.executed:
-        is_key = briefing.action is ActionKind.ACCOUNT_KEY
-        return show_key(briefing.account_id, briefing.target) if is_key else None
-    if words.tone is not Tone.LIVE:
+    spec = _spec(briefing)
+    if spec is None:
         return None
-    match briefing.action:
-        case ActionKind.ACCOUNT_KEY:
-            return renew_key(briefing.account_id, briefing.target)
-        case ActionKind.STORED_POLICY:
-            return expire_policy(briefing.account_id, briefing.target)
-        case ActionKind.DELEGATION_KEY:
-            return revoke_delegation_keys(briefing.account_id)
-    return None
+    if words.executed:
+        return spec.afterwards(briefing.account_id, briefing.target)
+    return spec.by_hand(briefing.account_id, briefing.target) if words.tone is Tone.LIVE else None
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    label: str
-    tone: Tone
-    executed: bool
-    lead: Callable[[Briefing], str]
+def _spec(briefing: Briefing) -> ActionSpec | None:
+    return ACTION_SPECS.get(briefing.action) if briefing.action is not None else None
 
 
 def _others(briefing: Briefing) -> str:
-    match briefing.action:
-        case ActionKind.ACCOUNT_KEY:
-            used = clean(briefing.target or "the key", limit=40)
-        case ActionKind.STORED_POLICY:
-            used = f"the stored access policy {clean((briefing.target or '').split('/', 2)[-1], limit=80)}"
-        case ActionKind.DELEGATION_KEY:
-            used = "a user delegation SAS of the account"
-        case ActionKind.LOCKDOWN if briefing.target == Lockdown.SHARED_KEY:
-            used = "the account's keys, or what they signed,"
-        case ActionKind.LOCKDOWN:
-            used = "the account from public networks"
-        case _:
-            return ""
-    return f" Whatever else used {used} stopped working with it: see below how to recover."
+    spec = _spec(briefing)
+    if spec is None or briefing.target is None:
+        return ""
+    used = clean(spec.used(briefing.target), limit=120)
+    return f" Everything else that used {used} stopped working. See below how to recover."
 
 
 def _what(briefing: Briefing) -> str:
@@ -121,174 +102,113 @@ def _reported(briefing: Briefing) -> str:
     return f"A leaked {subject_of(briefing)} was reported."
 
 
-def _received(briefing: Briefing) -> str:
-    return f"{_reported(briefing)} Sasquash has not decided yet; it may still work."
-
-
-def _observed(briefing: Briefing) -> str:
-    return (
-        f"The {_what(briefing)} STILL WORKS. Sasquash only observes here: it would have revoked "
-        "it, and did not. A person has to."
-    )
-
-
-def _awaiting_approval(briefing: Briefing) -> str:
-    until = f" by {utc(briefing.deadline)}" if briefing.deadline else ""
-    return (
-        f"The {_what(briefing)} STILL WORKS. Sasquash is ready to revoke it and waits for a person's decision{until}."
-    )
-
-
-def _contained(briefing: Briefing) -> str:
-    return (
-        f"The {_what(briefing)} was revoked; that it is refused is not proven yet. Azure can "
-        f"take up to ten minutes to refuse it everywhere.{_others(briefing)}"
-    )
-
-
-def _proven(briefing: Briefing) -> str:
-    return f"The {_what(briefing)} is dead: revoked, and that is proven.{_others(briefing)}"
-
-
-def _closed(briefing: Briefing) -> str:
-    return f"The case of the {_what(briefing)} is closed: reported, and nothing is open."
-
-
-def _dismissed(briefing: Briefing) -> str:
-    return f"The {_what(briefing)} needs no action, and for a reason that is certain."
-
-
-def _unresolved(briefing: Briefing) -> str:
-    return (
-        f"Sasquash could not decide about the {_what(briefing)}, and has revoked nothing. "
-        "Treat it as working until a person has looked."
-    )
-
-
-def _failed(briefing: Briefing) -> str:
-    return (
-        f"Sasquash tried to revoke the {_what(briefing)} and COULD NOT. Treat it as working: a person has to revoke "
-        "it now."
-    )
-
-
-def _still_alive(briefing: Briefing) -> str:
-    return f"The {_what(briefing)} was revoked and is STILL ACCEPTED. A person has to stop it now.{_others(briefing)}"
-
-
-def _locked_down(briefing: Briefing) -> str:
-    return (
-        f"The account was locked down to keep the {_what(briefing)} out. That revokes nothing: it works again once "
-        f"the lockdown is undone.{_others(briefing)}"
-    )
-
-
-def _closed_after_lockdown(briefing: Briefing) -> str:
-    return (
-        f"The case of the {_what(briefing)} is closed: reported. It was answered with a lockdown, which revokes "
-        "nothing."
-    )
-
-
-def _open_again(briefing: Briefing) -> str:
-    return f"The lockdown that kept the {_what(briefing)} out does NOT STAND any more. A person has to stop it now."
-
-
-def _undecided(briefing: Briefing) -> str:
-    return (
-        f"The {_what(briefing)} STILL WORKS, and nobody decided on the plan to revoke it until its deadline. "
-        "A person has to, now."
-    )
-
-
-def _undelivered(_briefing: Briefing) -> str:
-    return (
-        "Event Grid could not deliver reports of leaks to Sasquash and gave up. What could be read of them was taken "
-        "in now, late; see below. Find out why the app did not answer."
-    )
-
-
-def _unread(_briefing: Briefing) -> str:
-    return (
-        "Another tool reported a leak, and Sasquash can't read there what leaked: see below why. Treat it as working "
-        "until a person has looked."
-    )
-
-
-def _crashed(briefing: Briefing) -> str:
-    return (
-        f"{_reported(briefing)} An error that nobody foresaw stopped Sasquash each time that it worked on it. Treat "
-        "what leaked as working: a person has to look now."
-    )
-
-
-def _malformed(_briefing: Briefing) -> str:
-    return (
-        "A leak was reported in a form that Sasquash cannot read, so nothing was revoked. Ask who reported it what "
-        "leaked, and treat that as working."
-    )
-
-
-_STATES: Mapping[str, _State] = MappingProxyType(
+_STATES: Mapping[str, StateText] = MappingProxyType(
     {
-        "received": _State("received, not decided yet", Tone.LIVE, False, _received),
-        "observed": _State("STILL LIVE, only observed", Tone.LIVE, False, _observed),
-        "awaiting_approval": _State("STILL LIVE, awaiting approval", Tone.LIVE, False, _awaiting_approval),
-        "contained": _State("contained, not proven yet", Tone.PENDING, True, _contained),
-        "proven": _State("revoked and proven dead", Tone.DONE, True, _proven),
-        "closed": _State("closed", Tone.DONE, True, _closed),
-        "dismissed": _State("dismissed, nothing to do", Tone.DONE, False, _dismissed),
-        "unresolved": _State("UNRESOLVED, a person must look", Tone.LIVE, False, _unresolved),
-        "failed": _State("FAILED to revoke, still live", Tone.LIVE, False, _failed),
-    }
-)
-
-# A lockdown kills nothing, and is not to pass for a kill.
-_LOCKED_DOWN: Mapping[tuple[str, str | None], _State] = MappingProxyType(
-    {
-        ("contained", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
-        ("proven", None): _State("locked down, not revoked", Tone.PENDING, True, _locked_down),
-        ("closed", None): _State("closed", Tone.DONE, True, _closed_after_lockdown),
-        ("failed", "still_alive"): _State("FAILED, open again", Tone.LIVE, True, _open_again),
+        "received": StateText(
+            "received, not decided yet",
+            Tone.LIVE,
+            "{reported} Sasquash has not decided yet. The credential may still work.",
+        ),
+        "observed": StateText(
+            "STILL ACTIVE, observe mode",
+            Tone.LIVE,
+            "The {what} is STILL ACTIVE. Sasquash is in observe mode and did not revoke it. Revoke it manually.",
+        ),
+        "awaiting_approval": StateText(
+            "STILL ACTIVE, approval required",
+            Tone.LIVE,
+            "The {what} is STILL ACTIVE. Revoking it requires approval{until}.",
+        ),
+        "contained": StateText(
+            "revoked, verification in progress",
+            Tone.PENDING,
+            "The {what} was revoked. Verification is in progress: Azure can take up to 10 minutes to reject it "
+            "everywhere.{others}",
+        ),
+        "proven": StateText("verified revoked", Tone.DONE, "The {what} is verified revoked.{others}"),
+        "closed": StateText("closed", Tone.DONE, "The {what} is verified revoked. No open items."),
+        "dismissed": StateText(
+            "dismissed, no action needed", Tone.DONE, "The {what} needs no action. The reason is certain."
+        ),
+        "unresolved": StateText(
+            "UNRESOLVED, review required",
+            Tone.LIVE,
+            "Sasquash could not decide on the {what} and did not revoke anything. Treat it as active until you have "
+            "reviewed it.",
+        ),
+        "failed": StateText(
+            "REVOCATION FAILED, still active",
+            Tone.LIVE,
+            "Sasquash could NOT revoke the {what}. Treat it as active. Revoke it manually now.",
+        ),
     }
 )
 
 # Where the reason changes what the state means to its reader.
-_EXCEPTIONS: Mapping[tuple[str, str | None], _State] = MappingProxyType(
+_EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
     {
-        ("failed", "still_alive"): _State("FAILED, revoked but still accepted", Tone.LIVE, True, _still_alive),
-        ("unresolved", "undecided"): _State("NOT DECIDED IN TIME, still live", Tone.LIVE, False, _undecided),
-        ("failed", "undelivered"): _State("FAILED to be delivered", Tone.LIVE, False, _undelivered),
-        ("failed", "unread"): _State("FAILED to be read where it was reported", Tone.LIVE, False, _unread),
-        ("failed", "crashed"): _State("FAILED, an error stopped Sasquash", Tone.LIVE, False, _crashed),
-        ("unresolved", "malformed"): _State("UNRESOLVED, a person must look", Tone.LIVE, False, _malformed),
+        ("failed", "still_alive"): StateText(
+            "FAILED, revoked but still accepted",
+            Tone.LIVE,
+            "The {what} was revoked and is STILL ACCEPTED by Azure. Stop it manually now.{others}",
+        ),
+        ("unresolved", "undecided"): StateText(
+            "NO DECISION BEFORE THE DEADLINE, still active",
+            Tone.LIVE,
+            "The {what} is STILL ACTIVE. Nobody approved or rejected the plan to revoke it before its deadline. "
+            "Decide now.",
+        ),
+        ("failed", "undelivered"): StateText(
+            "REPORT DELIVERY FAILED",
+            Tone.LIVE,
+            "Event Grid could not deliver leak reports to Sasquash and stopped retrying. Sasquash has now processed "
+            "the reports that it could read; see below. Find out why the app did not respond.",
+        ),
+        ("failed", "unread"): StateText(
+            "ALERT NOT READABLE",
+            Tone.LIVE,
+            "Another tool reported a leak, but Sasquash cannot read the alert; see below for the cause. Treat the "
+            "credential as active until you have reviewed it.",
+        ),
+        ("failed", "crashed"): StateText(
+            "FAILED with an unexpected error",
+            Tone.LIVE,
+            "{reported} Sasquash failed with an unexpected error each time it processed it. Treat the credential as "
+            "active. Review it now.",
+        ),
+        ("unresolved", "malformed"): StateText(
+            "UNRESOLVED, review required",
+            Tone.LIVE,
+            "Sasquash received a leak report that it cannot read and did not revoke anything. Ask the reporter what "
+            "leaked. Treat that credential as active.",
+        ),
     }
 )
 
 _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "expired": "The token has expired.",
-        "covered": "What it hung on was revoked for another leak: it is dead already.",
-        "not_ours": "None of the storage accounts that Sasquash looks after is meant.",
-        "invalid": "What was reported is not a credential.",
-        "rejected": "A person rejected the plan.",
+        "covered": "Already revoked for another finding.",
+        "not_ours": "Not an account in a monitored subscription.",
+        "invalid": "The report does not contain a credential.",
+        "rejected": "A responder rejected the plan.",
         "no_key_matches": (
-            "None of the account's present keys made it. Either its key was rotated since, or it is forged: "
-            "the two look alike."
+            "No current key of the account signed it. Either the key was rotated since, or the token is forged: the "
+            "two cannot be distinguished."
         ),
-        "unknown_version": "It is of a version that Sasquash cannot check, so which key made it is unknown.",
-        "path_lost": "The path that it was made for is lost, and without it the signature cannot be checked.",
-        "loose": "It was found without the address of an account, so which account it opens is unknown.",
-        "policy_gone": "Its stored access policy is gone. Once one of that name is made, it works again.",
-        "policy_expired": "Its stored access policy has expired. If the policy is extended, it works again.",
-        "blocked": "Azure refused: a lock, a missing right, a policy or the network stands in the way.",
+        "unknown_version": "Its version is not supported, so the key that signed it is unknown.",
+        "path_lost": "The path that it was issued for is missing, and its signature cannot be verified without it.",
+        "loose": "It was found without the address of an account and is unattributed.",
+        "policy_gone": "Its stored access policy does not exist. Re-creating the policy re-enables the token.",
+        "policy_expired": "Its stored access policy has expired. Extending the policy re-enables the token.",
+        "blocked": "Azure refused: a resource lock, a missing permission, a policy or a network rule prevents it.",
         "malformed": "The report could not be read.",
-        "undecided": "Nobody decided on the plan until its deadline.",
-        "undelivered": "Event Grid gave up on delivering it.",
-        "unread": "The alert that tells of it can't be read.",
-        "crashed": "An error that nobody foresaw stopped it each time that it was tried.",
-        "lockdown_undone": "The lockdown that had kept it out was undone.",
-        "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never touches.",
-        "still_alive": "The lever was pulled, and what it should have stopped goes on.",
+        "undecided": "Nobody approved or rejected the plan before its deadline.",
+        "undelivered": "Event Grid stopped retrying the delivery.",
+        "unread": "The alert that reported it cannot be read.",
+        "crashed": "An unexpected error occurred each time it was processed.",
+        "lockdown_undone": "The lockdown that blocked it was undone.",
+        "own_storage": "It is a credential of Sasquash's own storage account, which Sasquash never changes.",
+        "still_alive": "The action ran, but what it should have stopped is still accepted.",
     }
 )

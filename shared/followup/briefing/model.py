@@ -1,4 +1,4 @@
-"""What a person is told about one revocation: the one input of the mail and of the incident."""
+"""What people read about one revocation: the only input of mail and incident."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +17,10 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Briefing:
-    """Everything worth telling; nothing in it is usable as a credential. Moments know their time zone.
+    """Everything that people need to know. It holds no credential. Moments know their time zone.
 
     `state` and `reason` are as in the ledger ("proven", "no_key_matches"); all other text is English. In
-    `next_steps`, `breaks`, `open_points` and `notes` a command stands between backticks.
+    `next_steps`, `impact`, `open_points` and `notes` a command stands between backticks.
     """
 
     fingerprint: str  # 64 hex digits
@@ -37,20 +37,20 @@ class Briefing:
     host: str | None
     key_name: str | None
     policy: str | None
-    action: ActionKind | None  # what was pulled, or would be
-    target: str | None  # of the lever
-    ordered: bool  # a responder ordered it: nothing leaked that we know of
+    action: ActionKind | None  # what ran, or would run
+    target: str | None  # of the action
+    ordered: bool  # a responder ordered it: no leak is known
     expires: datetime | None
     source: str
     reported_by: str | None  # the responder who reported or ordered it, by name
-    reported_because: str  # what they said
+    reported_because: str  # the reason they gave
     found_at_url: str | None
     detected_at: datetime
     received_at: datetime
     done: str  # what Sasquash did
-    proven: str  # what is proven and how, or why it is not
-    used: tuple[str, ...]  # what the logs tell of the leak's use, one English sentence each; empty: not asked yet
-    impact: tuple[str, ...]  # what stops working now, or would
+    proven: str  # what is verified and how, or why it is not
+    used: tuple[str, ...]  # use according to the logs, one English sentence each; empty: not checked yet
+    impact: tuple[str, ...]  # affected consumers
     open_points: tuple[str, ...]
     next_steps: tuple[str, ...]
     deadline: datetime | None  # of an approval

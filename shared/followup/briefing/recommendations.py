@@ -1,7 +1,8 @@
-"""What to do once a leak is dead, so that the next is smaller: what to issue instead, how to harden the account."""
+"""Recommendations after a revocation: what to issue instead, and how to harden the account."""
 
 from collections.abc import Iterator
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.followup.briefing.commands import issue_instead
@@ -11,17 +12,19 @@ _MOST = 3  # commands
 
 
 def instead(revocation: Revocation) -> tuple[str, ...]:
-    """Return what to issue instead: read-only and short, for the blobs that were really read, or the leaked one."""
+    """Return what to issue instead: read-only and short-lived, for the blobs that were read, or the leaked one."""
     account, execution = revocation.account, revocation.execution
-    if account is None or execution is None or execution.action is ActionKind.LOCKDOWN:
+    if account is None or execution is None or not ACTION_SPECS[execution.action].revokes:
         return ()
     commands = (issue_instead(account.id, container, blob) for container, blob in _blobs(revocation))
-    told = [command for command in commands if command is not None][:_MOST]
-    return tuple(f"Whoever still has to read it gets a token like this instead: `{command}`" for command in told)
+    shown = [command for command in commands if command is not None][:_MOST]
+    return tuple(
+        f"For clients that still need to read it, issue a token like this instead: `{command}`" for command in shown
+    )
 
 
 def hardening(revocation: Revocation) -> tuple[str, ...]:
-    """Return what keeps the account's keys from signing for years, with what it breaks."""
+    """Return how to keep the account's keys from signing long-lived tokens, with the impact."""
     account, execution = revocation.account, revocation.execution
     if (
         account is None
@@ -31,15 +34,15 @@ def hardening(revocation: Revocation) -> tuple[str, ...]:
     ):
         return ()
     return (
-        "Then keep keys from signing for years. `az storage account update --sas-expiration-period 7.00:00:00` "
-        "reports longer tokens, and stops none. `az storage account update --allow-shared-key-access false` ends "
-        "every token that a key signs: first move whoever uses keys; function apps' own storage and SMB mounts are "
-        "often forgotten.",
+        "Prevent long-lived tokens. `az storage account update --sas-expiration-period 7.00:00:00` reports tokens "
+        "with a longer lifetime, but does not block them. "
+        "`az storage account update --allow-shared-key-access false` blocks every token that a key signs: first "
+        "migrate all consumers of the keys, including the storage of function apps and SMB mounts.",
     )
 
 
 def _blobs(revocation: Revocation) -> Iterator[tuple[str, str]]:
-    """Yield container and name of what was only read with the leak; of the leaked blob where that is not known."""
+    """Yield container and name of the blobs that were only read; of the leaked blob if usage is unknown."""
     usage, credential = revocation.usage, revocation.finding.credential
     if usage is not None and usage.objects:
         for touched in usage.objects:

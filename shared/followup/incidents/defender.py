@@ -1,8 +1,8 @@
-"""Incidents in the Microsoft Defender portal: an alert of ours, whose incident is kept up to date.
+"""Incidents in the Microsoft Defender portal: creates an alert and updates its incident.
 
-Graph: `createAlert` (beta: alerts are made nowhere else), "Update incident" and "Create comment" (v1.0). Nothing
-makes two calls of the first one alert: so the incident is looked for before, by the mark in its name, and again
-whenever an answer was lost.
+Graph: `createAlert` (beta: alerts are created nowhere else), "Update incident" and "Create comment" (v1.0). The
+first one is not idempotent: the incident is searched for before, by the mark in its name, and again after an answer
+was lost.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
+from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
 
 _CREATE = "/beta/security/alerts_v2/createAlert"
@@ -39,7 +39,7 @@ class DefenderIncidents:
         return found
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
-        """See Incidents. The comment tells of what an alert's text, which stays, does not."""
+        """See Incidents. The comment has what changed: an alert's text cannot be updated."""
         path = f"{_INCIDENTS}/{int(item_id)}"
         closed = briefing.state in CLOSED
         status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
@@ -60,28 +60,26 @@ class DefenderIncidents:
     async def _create(self, briefing: Briefing) -> str:
         if briefing.account_id is None:
             raise Blocked(
-                "Defender takes an alert about an Azure resource only, and this leak's account is not known."
+                "Defender accepts alerts about Azure resources only, and the account of this leak is unknown."
             )
         body = {"createAlertInput": _alert(briefing, briefing.account_id)}
         try:
             made = await self._rest.call("POST", _CREATE, doing="Filing the incident", right=_MAY_CREATE, body=body)
         except SasquashError:
-            found = await self._find(briefing)  # perhaps it was made, and the answer lost
+            found = await self._find(briefing)  # it may have been created, and the answer lost
             if found is None:
                 raise
             return found
         incident = made.get("incidentId") if isinstance(made, Mapping) else None
         if not isinstance(incident, str) or not incident.isdecimal():
-            raise TransientFailure("Filing the incident failed: the answer names no incident.")
+            raise TransientFailure("Filing the incident failed: the response names no incident.")
         return incident
 
     async def _find(self, briefing: Briefing) -> str | None:
-        """Return the incident whose name has our mark. Graph filters by time, and not by name."""
+        """Return the incident whose name has our mark. Graph filters by time, not by name."""
         since = briefing.received_at - _EARLIER
         query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": "50"}
-        page = await self._rest.call(
-            "GET", _INCIDENTS, doing="Looking for the incident", right=_MAY_WRITE, query=query
-        )
+        page = await self._rest.call("GET", _INCIDENTS, doing="Finding the incident", right=_MAY_WRITE, query=query)
         rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
         mark = _mark(briefing)
         ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))

@@ -1,4 +1,4 @@
-"""The place that the settings file incidents in, made with what it needs."""
+"""Builds the incident sink that the settings choose."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -30,7 +30,7 @@ def made(
     graph: Callable[[], "Graph"],
     clock: Callable[[], datetime],
 ) -> Incidents:
-    """Return it. `Settings.read` has seen to it that what it needs is set."""
+    """Return the sink. `Settings.read` checks that its settings are complete."""
     match settings.incidents:
         case IncidentSink.SHAREPOINT:
             return SharePointIncidents(graph(), site=settings.incident_site or "", list_=settings.incident_list or "")

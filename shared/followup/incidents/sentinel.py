@@ -1,7 +1,7 @@
 """Incidents in Microsoft Sentinel, through Azure Resource Manager.
 
-REST: Incidents - Create Or Update (2025-09-01). The incident's name is a GUID of our choice, made of the fingerprint:
-filed twice it is one. It is read before it is written, since a change wants its ETag.
+REST: Incidents - Create Or Update (2025-09-01). The incident's name is a GUID derived from the fingerprint,
+so filing is idempotent. It is read before it is written, since an update requires its ETag.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.cloud.arm import json_of
+from shared.domain.text import clean
 from shared.errors import NotFound
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean
 from shared.followup.incidents.text import CLOSED, steps, summary
 
 _VERSION = "api-version=2025-09-01"
@@ -29,7 +29,7 @@ class SentinelIncidents:
     """Incidents of one workspace. `workspace` is its ARM id."""
 
     def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
-        """`client` is any of ARM's, in whose name the requests go."""
+        """`client` is any ARM client: it sends the requests."""
         self._client = client
         self._incidents = f"{workspace}/providers/Microsoft.SecurityInsights/incidents"
 
@@ -43,7 +43,7 @@ class SentinelIncidents:
         """See Incidents."""
         path = f"{self._incidents}/{uuid.UUID(item_id)}?{_VERSION}"
         body: dict[str, object] = {"properties": _properties(briefing)}
-        with contextlib.suppress(NotFound):  # then it is made now
+        with contextlib.suppress(NotFound):  # then it is created now
             body["etag"] = (await self._send("GET", path, doing="Reading the incident"))["etag"]
         await self._send("PUT", path, doing="Filing the incident", body=body)
 
@@ -53,7 +53,7 @@ class SentinelIncidents:
 
 def _properties(briefing: Briefing) -> dict[str, object]:
     is_closed = briefing.state in CLOSED
-    text = f"{summary(briefing)}\n\nNext:\n{steps(briefing) or 'Nothing more has to be done.'}"
+    text = f"{summary(briefing)}\n\nNext steps:\n{steps(briefing) or 'No further action is needed.'}"
     return {
         "title": clean(title(briefing), limit=_LONGEST_TITLE),
         "description": text[:_LONGEST],

@@ -1,13 +1,13 @@
-"""Incidents: one for each revocation, filed once however often the step runs."""
+"""Incidents as items of a SharePoint list, and the Protocol of all incident sinks."""
 
 import re
 from datetime import UTC
 from typing import TYPE_CHECKING, Protocol
 
+from shared.domain.text import clean, defang
 from shared.errors import SasquashError
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang
 from shared.followup.incidents.text import steps, summary
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ _SEVERAL_LINES = 8000
 
 
 class Incidents(Protocol):
-    """Where incidents are filed. Both methods may run twice and on two machines; both raise SasquashError."""
+    """An incident sink. Both methods may run twice and on two machines; both raise SasquashError."""
 
     async def file(self, briefing: Briefing) -> str:
-        """See to it that there is exactly one incident for `briefing.fingerprint`, and return its id."""
+        """File exactly one incident for `briefing.fingerprint`; return its id."""
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
-        """Make the incident say what `briefing` says."""
+        """Update the incident with `briefing`."""
 
 
 class SharePointIncidents:
@@ -54,8 +54,8 @@ class SharePointIncidents:
                 fields={"FindingId": briefing.fingerprint, **_columns(briefing)},
             )
         except SasquashError:
-            # Perhaps it was created and the answer lost, or another worker was first: SharePoint has no code
-            # to rely on that tells a duplicate from an outage.
+            # It may have been created and the answer lost, or another instance was first: no error code of
+            # SharePoint distinguishes a duplicate from an outage.
             found = await self._find(briefing.fingerprint)
             if found is None:
                 raise

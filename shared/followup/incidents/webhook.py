@@ -1,7 +1,7 @@
-"""Incidents posted to a URL of yours: ServiceNow, Jira, PagerDuty, or what stands before them.
+"""Incidents posted to a URL: ServiceNow, Jira, PagerDuty, or a gateway in front of them.
 
-Signed as Standard Webhooks 1.0.0 says, as the intake wants it from others. `incident.id` is the leak's fingerprint:
-who gets it twice has one incident. docs/incidents.md has the body.
+Signed according to Standard Webhooks 1.0.0, as the intake requires of others. `incident.id` is the leak's
+fingerprint, so that a receiver can ignore repetitions. docs/incidents.md has the body.
 """
 
 import base64
@@ -12,19 +12,19 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from shared.cloud.http import Rest
+from shared.domain.text import clean, defang
 from shared.errors import Blocked
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang
 from shared.followup.incidents.text import PAGES, steps, summary
 from shared.setting_parsers import webhook_key
 
-_RIGHT = "the receiver's trust (does it have the secret of SASQUASH_INCIDENT_WEBHOOK_SECRET?)"
+_RIGHT = "a secret that the receiver knows (SASQUASH_INCIDENT_WEBHOOK_SECRET)"
 _LONGEST = 8000
 
 
 class WebhookIncidents:
-    """Posts each incident, and each change of it, to one URL."""
+    """Posts each incident and each update to one URL."""
 
     def __init__(
         self, rest: Rest, path: str, *, secret: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
@@ -46,7 +46,7 @@ class WebhookIncidents:
 
     async def _post(self, kind: str, briefing: Briefing) -> None:
         body = _body(kind, briefing)
-        # Of what it says: what is sent again because an answer was lost has the same id.
+        # Derived from the content: a repetition after a lost answer has the same id.
         content = json.dumps(body, separators=(",", ":")).encode()
         name = f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
         at = int(self._clock().timestamp())
@@ -61,7 +61,7 @@ def _signature(secret: str, name: str, at: int, content: bytes) -> str:
     try:
         key = webhook_key(secret)
     except ValueError:
-        raise Blocked("SASQUASH_INCIDENT_WEBHOOK_SECRET names no secret of Standard Webhooks. Set one.") from None
+        raise Blocked("SASQUASH_INCIDENT_WEBHOOK_SECRET names no Standard Webhooks secret. Set one.") from None
     signed = f"{name}.{at}.".encode() + content
     return f"v1,{base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()}"
 

@@ -1,6 +1,6 @@
-"""Whether what leaked can still be fetched without any token: one anonymous request to the leaked path.
+"""Checks whether the leaked path can be read without a token: one anonymous request.
 
-ARM knows how public a container is meant to be; only the service itself knows whether it answers. REST: Get Blob
+ARM returns how public a container is configured to be; only the service shows whether it answers. REST: Get Blob
 Properties, List Blobs, "Configure anonymous read access for containers and blobs".
 """
 
@@ -12,19 +12,20 @@ from azure.core.rest import HttpRequest
 from shared.cloud.data_plane import Transport, quoted_path, send
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.followup.briefing.text import clean
+from shared.domain.text import clean
 from shared.sas import Service
 
 _VERSION = "2021-12-02"
-_LONGEST = 200  # characters of a path that are told
+_LONGEST = 200  # characters of a path that are shown
 
 
-async def answers_anybody(
+async def anonymous_access(
     new_transport: Callable[[], Transport], revocation: Revocation, account: AccountFacts
 ) -> tuple[str, ...]:
-    """Return a sentence where the leaked path answers without a token, or could not be asked; else nothing.
+    """Return a sentence if the leaked path answers without a token, or could not be checked; else nothing.
 
-    A whole container is asked for one name. The request goes to the endpoint that ARM names, never to a leaked host.
+    For a container, it asks for the name of one blob. The request goes to the endpoint that ARM names, never to a
+    leaked host.
     """
     credential, endpoint = revocation.finding.credential, account.endpoints.get(Service.BLOB)
     if credential is None or credential.path is None or credential.service is not Service.BLOB or endpoint is None:
@@ -33,7 +34,7 @@ async def answers_anybody(
     quoted, segments = quoted_path(path), path.split("/")
     if quoted is None or "" in segments or not endpoint.startswith("https://"):
         return ()
-    url, told = f"{endpoint}{quoted}", clean(credential.path, limit=_LONGEST)
+    url, shown = f"{endpoint}{quoted}", clean(credential.path, limit=_LONGEST)
     request = (
         HttpRequest("GET", f"{url}?restype=container&comp=list&maxresults=1")
         if len(segments) == 1
@@ -44,9 +45,7 @@ async def answers_anybody(
         async with new_transport() as transport:
             answer = await send(transport, request)
     except AzureError as error:
-        return (f"Nobody knows whether {told} answers without a token: no answer ({type(error).__name__}).",)
+        return (f"Not checked whether {shown} can be read without a token: no answer ({type(error).__name__}).",)
     if answer.status != 200:
         return ()
-    return (
-        f"What leaked is still open: {told} was just answered to Sasquash without any token. Close its container.",
-    )
+    return (f"STILL EXPOSED: {shown} can be read without a token. Make its container private.",)

@@ -1,17 +1,17 @@
-"""The other stored access policies where a leak was: tokens under them live on.
+"""The other stored access policies at the place of a leak: tokens under them still work.
 
 Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 """
 
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
-from shared.actions.registry import Actions, signer
-from shared.domain import action_text
+from shared.actions.action import signer
+from shared.actions.registry import ACTION_SPECS, Actions
+from shared.actions.stored_policy import list_policies_command
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTarget
-from shared.followup.briefing.commands import list_policies
-from shared.followup.briefing.text import clean, utc
+from shared.domain.text import clean, utc
 
 
 class OtherPolicies:
@@ -21,23 +21,24 @@ class OtherPolicies:
         self._actions = actions
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
-        """Return at most one sentence, none where no policy lets tokens in. Raises TransientFailure or Blocked."""
+        """Return at most one sentence, none if no other policy grants access. Raises TransientFailure or Blocked."""
         target = _target(revocation)
-        locked_down = revocation.execution is not None and revocation.execution.action is ActionKind.LOCKDOWN
-        if target is None or target.service not in account.endpoints or locked_down or not account.shared_key_access:
+        execution = revocation.execution
+        unrevoked = execution is not None and not ACTION_SPECS[execution.action].revokes
+        if target is None or target.service not in account.endpoints or unrevoked or not account.shared_key_access:
             return ()
         keys = await self._actions.account_key.keys(account)
         try:
-            policies = await self._actions.stored_policy.not_over(account, target, key=signer(keys, None))
+            policies = await self._actions.stored_policy.in_force(account, target, key=signer(keys, None))
         except Unreachable as error:
-            return (f"Nobody has looked at the other policies of {action_text.resource(target)}: {error}",)
+            return (f"Not checked: other stored access policies of {target.place}. {error}",)
         ended = _ended(revocation)
         others = tuple(policy for policy in policies if policy.id != ended)
         return (_said(revocation, account, target, others),) if others else ()
 
 
 def _ended(revocation: Revocation) -> str | None:
-    """Return the id of the policy that was ended, if one was: it is being proven dead, and not spoken of here."""
+    """Return the id of the policy that was revoked, if any: its verification is reported elsewhere."""
     execution = revocation.execution
     return (
         PolicyTarget.parse(execution.target).policy
@@ -47,7 +48,7 @@ def _ended(revocation: Revocation) -> str | None:
 
 
 def _target(revocation: Revocation) -> PolicyTarget | None:
-    """Return a target on the leaked place, whose policy may be any; None where no place is known."""
+    """Return a target at the leaked place, for any policy; None if the place is unknown."""
     order, credential = revocation.finding.order, revocation.finding.credential
     if order is not None and order.action is ActionKind.STORED_POLICY:
         return PolicyTarget.parse(order.target)
@@ -64,21 +65,21 @@ def _said(
 ) -> str:
     execution = revocation.execution
     rotated = execution.target if execution is not None and execution.action is ActionKind.ACCOUNT_KEY else None
-    signed = f" that {next(key for key in KEY_NAMES if key != rotated)} signed" if rotated is not None else ""
-    listing = list_policies(account.id, target)
+    signed = f" and signed by {next(key for key in KEY_NAMES if key != rotated)}" if rotated is not None else ""
+    listing = list_policies_command(account.id, target)
     how = f": `{listing}`" if listing is not None else ""
-    count = f"{len(others)} stored access policies let" if len(others) > 1 else "A stored access policy lets"
+    count = f"{len(others)} other stored access policies" if len(others) > 1 else "Another stored access policy"
     return (
-        f"{count} tokens into {action_text.resource(target)} still: {'; '.join(map(_described, others))}. "
-        f"Whoever has a token of one{signed} gets in. See that each is meant{how}."
+        f"{count} still allow{'' if len(others) > 1 else 's'} access to {target.place}: "
+        f"{'; '.join(map(_described, others))}. Tokens issued under one{signed} still work. Check each policy{how}."
     )
 
 
 def _described(policy: SignedIdentifier) -> str:
-    may = clean(policy.permissions or "", limit=20) or "permissions of the token's own"
+    may = clean(policy.permissions or "", limit=20) or "permissions set by each token"
     begin = f", from {clean(policy.start, limit=40)}" if policy.start else ""
     if policy.expires is not None:
         end = f"until {utc(policy.expires)}"
     else:
-        end = f"until {clean(policy.expiry, limit=40)}" if policy.expiry else "without an end"
+        end = f"until {clean(policy.expiry, limit=40)}" if policy.expiry else "no expiry"
     return f"{clean(policy.id, limit=64)} ({may}{begin}, {end})"

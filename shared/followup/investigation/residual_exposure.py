@@ -1,9 +1,9 @@
-"""What stays open although a leaked credential is dead, and what could be restored. Read from ARM, but for the path
-and the policies.
+"""What stays exposed after a leaked credential was revoked, and what can be restored.
 
-A public container outlives every SAS: whoever knows the leaked URL reads it without one. Whoever had the token may
-have opened more. REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity
-Logs - List (Microsoft.Insights).
+A public container can be read without a SAS by anyone who knows the leaked URL, and an attacker may have opened more.
+All but the path and the policies is read from ARM.
+REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.Storage); Activity Logs - List
+(Microsoft.Insights).
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from shared.cloud.arm import ArmReader
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
+from shared.domain.text import clean, utc
 from shared.errors import Blocked
-from shared.followup.briefing.text import clean, utc
-from shared.followup.investigation.anonymous_access import answers_anybody
+from shared.followup.investigation.anonymous_access import anonymous_access
 from shared.followup.investigation.other_policies import OtherPolicies
 from shared.sas import Service
 
@@ -35,8 +35,8 @@ _OPENS = re.compile(
 )
 
 
-class Remaining:
-    """Looks at an account once its leak was revoked."""
+class ResidualExposure:
+    """Checks an account after its leak was revoked."""
 
     def __init__(
         self,
@@ -52,27 +52,27 @@ class Remaining:
         self._clock = clock
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
-        """Return what remains, one or two English sentences each. What can't be looked at is said to be so.
+        """Return what stays exposed, in one or two English sentences each, and what could not be checked.
 
         Raises TransientFailure.
         """
         found = await asyncio.gather(
-            answers_anybody(self._new_transport, revocation, account),
-            self._guarded(self._public(revocation, account), "which containers are public"),
-            self._guarded(self._other_policies.of(revocation, account), "its other stored access policies"),
-            self._guarded(self._blob_service(account), "what could be restored"),
-            self._guarded(self._opened(revocation, account), "who changed the account meanwhile"),
+            anonymous_access(self._new_transport, revocation, account),
+            self._guarded(self._public(revocation, account), "public containers"),
+            self._guarded(self._other_policies.of(revocation, account), "other stored access policies"),
+            self._guarded(self._blob_service(account), "restore options"),
+            self._guarded(self._opened(revocation, account), "changes to the account"),
         )
         return tuple(line for lines in found for line in lines)
 
-    async def _guarded(self, looking: Awaitable[tuple[str, ...]], what: str) -> tuple[str, ...]:
+    async def _guarded(self, check: Awaitable[tuple[str, ...]], what: str) -> tuple[str, ...]:
         try:
-            return await looking
+            return await check
         except Blocked as error:
-            return (f"Nobody has looked at {what}: {error}",)
+            return (f"Not checked: {what}. {error}",)
 
     async def _public(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
-        """Say which containers anybody may read, the leaked one first."""
+        """Return which containers are public, the leaked one first."""
         if Service.BLOB not in account.endpoints:
             return ()
         path = f"{account.id}/blobServices/default/containers?{_STORAGE}"
@@ -90,7 +90,7 @@ class Remaining:
         order = sorted(public, key=lambda name: (name != leaked, name))
         lines = [_WEBSITE] if has_website else []
         lines += [
-            f"Container {name} is public: anybody may {_MAY[public[name]]} without any token. If that is not meant: "
+            f"Container {name} is public: anyone can {_MAY[public[name]]} without a token. To make it private: "
             f"`az storage container set-permission --account-name {account.name} --auth-mode key --name {name} "
             "--public-access off`."
             for name in order[:_NAMED]
@@ -101,7 +101,7 @@ class Remaining:
         return tuple(lines)
 
     async def _blob_service(self, account: AccountFacts) -> tuple[str, ...]:
-        """Say whether what was overwritten or deleted can be had back, and whether CORS lets every page in."""
+        """Return whether overwritten or deleted data can be restored, and whether CORS allows every website."""
         if Service.BLOB not in account.endpoints:
             return ()
         path = f"{account.id}/blobServices/default?{_STORAGE}"
@@ -111,13 +111,13 @@ class Remaining:
         rules = (properties.get("cors") or {}).get("corsRules") or []
         if any("*" in (rule.get("allowedOrigins") or ()) for rule in rules):
             lines.append(
-                "CORS of its blob service lets scripts of every web page in: what is public can be read by the "
-                "visitors of any."
+                "CORS of the blob service allows every website, so any website can read public data through its "
+                "visitors' browsers."
             )
         return tuple(lines)
 
     async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
-        """Say who changed the account or its containers since shortly before the leak was found."""
+        """Return who changed the account or its containers since shortly before the leak was found."""
         since = max(revocation.finding.detected_at - _EARLIER, self._clock() - _KEPT).astimezone(UTC)
         where = f"eventTimestamp ge '{since:%Y-%m-%dT%H:%M:%SZ}' and resourceUri eq '{account.id}'"
         path = (
@@ -125,21 +125,23 @@ class Remaining:
             f"?{_ACTIVITY}&$filter={where}"
         )
         changes: list[str] = []
-        async for row in self._arm.rows(account.subscription, path, doing=f"Reading who changed {account.name}"):
+        async for row in self._arm.rows(
+            account.subscription, path, doing=f"Reading the activity log of {account.name}"
+        ):
             operation = str((row.get("operationName") or {}).get("value") or "")
             done = str((row.get("status") or {}).get("value") or "") == "Succeeded"
             if done and _OPENS.fullmatch(operation):
-                caller = clean(str(row.get("caller") or "somebody"), limit=100)
+                caller = clean(str(row.get("caller") or "an unknown caller"), limit=100)
                 changes.append(f"{operation.removeprefix('Microsoft.Storage/')} by {caller} at {_when(row)}")
         if not changes:
             return ()
         more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
-        return (f"The account was changed since: {'; '.join(changes[:_NAMED])}{more}. See that each was meant.",)
+        return (f"Changes to the account since the leak: {'; '.join(changes[:_NAMED])}{more}. Check each one.",)
 
 
 _WEBSITE = (
-    "The account has a container $web: what is in it is served to anybody where a static website is switched on. See "
-    "that nothing was put there."
+    "The account has a $web container. If static website hosting is on, anyone can read its content. Check that "
+    "nothing was added."
 )
 _MAY = {"Container": "list and read it", "Blob": "read each blob whose name is known"}
 
@@ -150,8 +152,8 @@ def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> str:
     if properties.get("isVersioningEnabled") is True:
         ways.append(
             "earlier versions are kept (`az storage blob list --include v --account-name "
-            f"{account.name} --auth-mode key --container-name <container> --prefix <blob>` lists them; copy the one "
-            "from before over it)"
+            f"{account.name} --auth-mode key --container-name <container> --prefix <blob>` lists them; copy an "
+            "earlier version over the current one)"
         )
     if kept.get("enabled") is True:
         ways.append(
@@ -159,12 +161,12 @@ def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> str:
             f"{account.name} --auth-mode key --container-name <container> --name <blob>`)"
         )
     if not ways:
-        return "What was overwritten or deleted can't be had back: neither versioning nor soft delete is on."
-    return f"What was overwritten or deleted can be had back: {', and '.join(ways)}."
+        return "Overwritten or deleted data cannot be restored: versioning and soft delete are off."
+    return f"Overwritten or deleted data can be restored: {', and '.join(ways)}."
 
 
 def _when(row: Mapping[str, Any]) -> str:
     try:
         return utc(datetime.fromisoformat(str(row.get("eventTimestamp"))))
     except ValueError:
-        return "a time unknown"
+        return "an unknown time"

@@ -1,65 +1,70 @@
-"""Two steps of the follow-up that only look: who used a leak, and what stays open now that it is dead."""
+"""The steps that investigate: who used a leak, and what stays exposed after its revocation."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from shared.cloud.logs import UsageLogs
-from shared.domain.pending_steps import remains_unseen, usage_in
+from shared.domain.pending_steps import needs_residual_check, usage_due_in
 from shared.domain.revocation import Revocation
 from shared.domain.usage import Usage
 from shared.errors import Blocked
 from shared.followup.briefing.build import brief
+from shared.followup.briefing.usage import summary
 from shared.followup.incidents.sharepoint import Incidents
-from shared.followup.investigation.residual_exposure import Remaining
-from shared.followup.investigation.usage_text import summary
-from shared.persistence.revocations import Ledger
+from shared.followup.investigation.residual_exposure import ResidualExposure
+from shared.followup.step import Done
+from shared.persistence.store import Store
 
 
-class Investigation:
-    """Looks, and writes what it saw into the record. Each returns in how many seconds to look again, or None."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageStep:
+    """Queries the storage logs for use of the leak. What is found later goes into the incident, not into a mail."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        incidents: Callable[[], Incidents],
-        usage: UsageLogs,
-        remaining: Remaining,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._ledger = ledger
-        self._incidents = incidents
-        self._usage = usage
-        self._remaining = remaining
-        self._clock = clock
+    name: ClassVar[str] = "usage"
+    leased: ClassVar[bool] = False
 
-    async def look_at_usage(self, revocation: Revocation) -> float | None:
-        """Ask the logs what the leak was used for. What is found later on is put into the incident, not mailed.
+    logs: UsageLogs
+    incidents: Incidents
+    store: Store
 
-        Raises TransientFailure.
-        """
-        left, account = usage_in(revocation, now=self._clock()), revocation.account
-        if left is None or left > 0 or account is None:
-            return left
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due when people are notified, and again when the logs of the revocation are complete."""
+        return usage_due_in(revocation, now=self.store.clock())
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Query the logs and record the result, before the incident is updated with it. Raises SasquashError."""
+        if revocation.account is None:
+            return Done()
         try:
-            usage = await self._usage.of(revocation, account)
+            usage = await self.logs.of(revocation, revocation.account)
         except Blocked as error:
-            usage = Usage(self._clock(), unknown=str(error))
-        changed = await self._ledger.change(
+            usage = Usage(self.store.clock(), unknown=str(error))
+        changed = await self.store.revocations.change(
             revocation.fingerprint, lambda current: replace(current, usage=usage), what=summary(usage)
         )
         if changed is None:
-            return None
+            return Done()
         if changed.filed is not None and revocation.usage is not None:
-            await self._incidents().update(changed.filed.item_id, brief(changed, now=self._clock()))
-        return usage_in(changed, now=self._clock())
+            await self.incidents.update(changed.filed.item_id, brief(changed, now=self.store.clock()))
+        return Done(again=usage_due_in(changed, now=self.store.clock()))
 
-    async def look_at_what_remains(self, revocation: Revocation) -> float | None:
-        """Note what stays open although the leak is dead. Raises TransientFailure."""
-        account = revocation.account
-        if account is None or not remains_unseen(revocation):
-            return None
-        remains = await self._remaining.of(revocation, account)
-        await self._ledger.change(revocation.fingerprint, lambda current: replace(current, remains=remains), what="")
-        return None
+
+@dataclass(frozen=True, slots=True)
+class ResidualExposureStep:
+    """Records what stays exposed although the leak is revoked."""
+
+    name: ClassVar[str] = "residual exposure"
+    leased: ClassVar[bool] = False
+
+    exposure: ResidualExposure
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due once, after the revocation."""
+        return 0 if revocation.account is not None and needs_residual_check(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Check it. Raises TransientFailure."""
+        if revocation.account is None:
+            return Done()
+        remains = await self.exposure.of(revocation, revocation.account)
+        return Done(lambda current: replace(current, remains=remains))

@@ -1,36 +1,23 @@
-"""The mail to the owners: for someone woken at 3 a.m. who opens nothing else.
+"""The mail to the owners. It must be sufficient for someone woken at 3 a.m.
 
 HTML of tables and inline styles, since Outlook for Windows renders with Word's engine. Stripped of its tags
-it still reads as text: each block is on lines of its own and each label ends with a colon. There is no link in it
-but one to the desk, and nothing that a secret scanner would report again.
+it still reads as text: each block is on lines of its own and each label ends with a colon. Its only link leads to the
+console, and nothing in it would be reported by a secret scanner again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
-from shared.followup.briefing.headlines import Headline, Tone, command, headline, title, why
+from shared.domain.decision.action_spec import Tone
+from shared.domain.message import Message
+from shared.domain.text import clean, defang, utc
+from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
-from shared.followup.briefing.text import clean, defang, utc
 from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section
 
 _LONGEST_SUBJECT = 200
 
 _COLORS = {Tone.LIVE: "#a4161a", Tone.PENDING: "#8a5a00", Tone.DONE: "#1b5e33"}
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One mail. `to` and `cc` are plain addresses."""
-
-    subject: str
-    html: str
-    to: tuple[str, ...]
-    cc: tuple[str, ...]
-
-    @property
-    def recipients(self) -> tuple[str, ...]:
-        return self.to + self.cc
 
 
 def compose(
@@ -39,28 +26,34 @@ def compose(
     to: Sequence[str],
     security_mailbox: str,
     copies: tuple[str, ...] = (),
-    desk: str | None = None,
+    console: str | None = None,
 ) -> Message:
-    """Return the mail that tells `briefing` to the addresses `to`; the security mailbox and `copies` get one, too.
+    """Return the mail about `briefing` to the addresses `to`, with copies to the security mailbox and `copies`.
 
-    `desk` is the desk's URL, from the settings: the one link that a mail may have.
+    `console` is the console's URL from the settings, the only link of a mail.
     """
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
     sections = [
-        section("What was ordered" if briefing.ordered else "What leaked, and where", facts(_leak(briefing))),
-        section("What it allowed", _allowed(briefing)),
-        section("Who used it", bullets(briefing.used)) if briefing.used else "",
-        section("What was done, and what is proven", facts(_outcome(briefing))),
-        _breakage(briefing, words),
-        section("Timeline, in seconds since it reached Sasquash", facts(_timeline(briefing))),
-        section("Who was told", _told(briefing, security_mailbox)),
+        section("What was ordered" if briefing.ordered else "What leaked", facts(_leak(briefing))),
+        section("Permissions", _allowed(briefing)),
+        section("Usage", bullets(briefing.used)) if briefing.used else "",
+        section("Action and verification", facts(_outcome(briefing))),
+        _impact(briefing, words),
+        section("Timeline (seconds since Sasquash received it)", facts(_timeline(briefing))),
+        section("Notified", _notified(briefing, security_mailbox)),
     ]
-    # While the credential works, what to do comes before all explanations.
+    # While the credential works, the next steps come before all explanations.
     sections.insert(0 if words.tone is Tone.LIVE else 5, section("What to do now", _next(briefing, words)))
     return Message(
         subject=_subject(briefing),
-        html=page(_subject(briefing), _banner(briefing, words), _way(briefing, desk), *sections, _footer(briefing)),
+        html=page(
+            _subject(briefing),
+            _banner(briefing, words),
+            _console_link(briefing, console),
+            *sections,
+            _footer(briefing),
+        ),
         to=owners or (security_mailbox,),
         cc=((security_mailbox,) if owners else ()) + copies,
     )
@@ -88,15 +81,15 @@ def _leak(briefing: Briefing) -> list[tuple[str, str]]:
         ("Reported by", ", ".join(clean(who) for who in (briefing.reported_by, defang(briefing.source)) if who))
     )
     if briefing.reported_because:
-        rows.append(("Because", clean(briefing.reported_because)))
+        rows.append(("Reason", clean(briefing.reported_because)))
     if briefing.found_at_url:
         rows.append(("Found at (not a link)", defang(briefing.found_at_url)))
-    rows.append(("Found", utc(briefing.detected_at)))
-    rows.append(("Reached Sasquash", utc(briefing.received_at)))
+    rows.append(("Detected", utc(briefing.detected_at)))
+    rows.append(("Received", utc(briefing.received_at)))
     if briefing.account_id:
         rows.append(("Resource", clean(briefing.account_id)))
     if not briefing.ordered:
-        rows.append(("Id of the secret (C3ID)", clean(briefing.c3id)))
+        rows.append(("Secret ID (C3ID)", clean(briefing.c3id)))
     return rows
 
 
@@ -110,36 +103,36 @@ def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
     rows = [("State", clean(briefing.state))]
     reason = why(briefing)
     if reason:
-        rows.append(("Because", reason))
-    rows += [("Done", clean(briefing.done)), ("Proven", clean(briefing.proven))]
+        rows.append(("Reason", reason))
+    rows += [("Action", clean(briefing.done)), ("Verification", clean(briefing.proven))]
     if briefing.deadline:
-        rows.append(("Decision due", utc(briefing.deadline)))
+        rows.append(("Decide by", utc(briefing.deadline)))
     return rows
 
 
-def _breakage(briefing: Briefing, words: Headline) -> str:
+def _impact(briefing: Briefing, words: Headline) -> str:
     if words.tone is Tone.DONE and not words.executed:
         return ""
-    parts = bullets(briefing.impact) or paragraph("Not known.")
+    parts = bullets(briefing.impact) or paragraph("Unknown.")
     if not words.executed:
-        return section("What breaks when it is revoked", parts)
+        return section("Impact of the revocation", parts)
     recovery = command(briefing)
     if recovery:
-        parts += paragraph("Give the new key to everything that used the old one. This prints it:")
+        parts += paragraph("Update every client that used the old key. This command prints the new key:")
         parts += command_block(recovery)
-    return section("What breaks, and how to recover", parts)
+    return section("Impact and recovery", parts)
 
 
 def _next(briefing: Briefing, words: Headline) -> str:
     parts = bullets(briefing.next_steps, tag="ol")
     if words.tone is Tone.LIVE:
-        parts = parts or paragraph("No next step is known. Hand this to the security team now.")
-        kill = None if words.executed else command(briefing)
-        if kill:
-            parts += paragraph("By hand, this revokes it at once, and breaks what is listed below:")
-            parts += command_block(kill)
-    parts = parts or paragraph("Nothing more has to be done.")
-    return parts + (paragraph("Still open:") + bullets(briefing.open_points) if briefing.open_points else "")
+        parts = parts or paragraph("No next step is known. Contact the security team now.")
+        by_hand = None if words.executed else command(briefing)
+        if by_hand:
+            parts += paragraph("To revoke it manually, run this command. Its impact is listed below:")
+            parts += command_block(by_hand)
+    parts = parts or paragraph("No further action is needed.")
+    return parts + (paragraph("Open items:") + bullets(briefing.open_points) if briefing.open_points else "")
 
 
 def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
@@ -151,14 +144,14 @@ def _timeline(briefing: Briefing) -> list[tuple[str, str]]:
     return rows
 
 
-def _told(briefing: Briefing, security_mailbox: str) -> str:
+def _notified(briefing: Briefing, security_mailbox: str) -> str:
     people = [
         f"{f'{clean(owner.name)}, ' if owner.name else ''}{clean(owner.address)} ({clean(owner.found_by)})"
         for owner in briefing.owners
     ]
     if not people:
-        people = ["No owner: owners hear of confirmed leaks, and are those that a tag like sasquash-owner names."]
-    return bullets([*people, f"{security_mailbox} (the security mailbox, always)"])
+        people = ["No owner. Owners are notified of confirmed leaks; a tag such as sasquash-owner names them."]
+    return bullets([*people, f"{security_mailbox} (security mailbox)"])
 
 
 def _banner(briefing: Briefing, words: Headline) -> str:
@@ -174,19 +167,19 @@ def _banner(briefing: Briefing, words: Headline) -> str:
     )
 
 
-def _way(briefing: Briefing, desk: str | None) -> str:
-    """Return the way to the desk, where there is one: the address is shown, so that it can be checked."""
-    if desk is None:
+def _console_link(briefing: Briefing, console: str | None) -> str:
+    """Return the link to the console, if it is configured. The address is shown, so that it can be checked."""
+    if console is None:
         return ""
-    url = f"{desk}#/record/{briefing.fingerprint}"
+    url = f"{console}#/record/{briefing.fingerprint}"
     style = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:12px 20px 0 20px;word-break:break-all"
-    return f'<tr><td style="{style}">At the desk: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
+    return f'<tr><td style="{style}">Open in the console: <a href="{escape(url)}">{escape(url)}</a></td></tr>\n'
 
 
 def _footer(briefing: Briefing) -> str:
     style = f"{FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
     return (
         f'<tr><td style="{style}">'
-        "Sent by Sasquash. This mail holds no credential: please put none in an answer.<br>\n"
-        f"Fingerprint of the finding: {escape(clean(briefing.fingerprint))}</td></tr>\n"
+        "Sent by Sasquash. This mail contains no credential. Do not include one in a reply.<br>\n"
+        f"Finding fingerprint: {escape(clean(briefing.fingerprint))}</td></tr>\n"
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from shared.followup.briefing.text import prose
+from shared.domain.text import prose
 
 _MOST_ITEMS = 20
 

@@ -1,7 +1,7 @@
-"""The digest: one mail to the security mailbox about all that nobody has confirmed to be a leak.
+"""The summary mail to the security mailbox: every finding that is not confirmed to be a leak.
 
-Anyone can make up tokens by the thousand; a mail for each would bury the one that counts. What failed comes first,
-then what waits for a person, then the rest.
+Anyone can make up tokens by the thousand; a mail for each would bury the one that counts. Failures come first,
+then what requires approval, then the rest.
 """
 
 from collections import Counter
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from shared.domain.message import Message
 from shared.domain.revocation import Reason, Revocation, State
-from shared.followup.briefing.text import clean, defang, utc
-from shared.followup.mail.compose import Message
+from shared.domain.text import clean, defang, utc
 from shared.followup.mail.html import FONT, bullets, facts, page, paragraph, section
 
 _SHOWN = 50  # lines
 _ORDER = (State.FAILED, State.AWAITING_APPROVAL, State.UNRESOLVED)
 _TITLES = {
-    State.FAILED: "Failed: Azure refused, and a person has to look",
-    State.AWAITING_APPROVAL: "Waiting for a person's decision",
-    State.UNRESOLVED: "Unresolved: treat each as working until a person has looked",
+    State.FAILED: "Failed: review required",
+    State.AWAITING_APPROVAL: "Approval required",
+    State.UNRESOLVED: "Unresolved: treat as active until reviewed",
 }
-_OTHERS = "Others"
+_OTHERS = "Other"
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryLine:
-    """What the digest says of one record. Nothing in it could be used; the texts are as they came."""
+    """One record in the summary mail. It holds no credential; its texts come from outside, unchanged."""
 
     fingerprint: str
     c3id: str
@@ -59,20 +59,20 @@ class SummaryLine:
 
     @property
     def key(self) -> str:
-        """What tells two lines apart: a record is told of once for each state and reason."""
+        """Return the line's identity: one for each record, state and reason."""
         return f"{self.fingerprint}~{self.state}~{self.reason or ''}"
 
 
 def compose_summary(lines: Sequence[SummaryLine], *, security_mailbox: str) -> Message:
-    """Return the mail that tells of `lines`, of which there is at least one."""
-    subject = f"[DIGEST] {len(lines)} unconfirmed findings{_headline(lines)}"
+    """Return the mail with `lines`, of which there is at least one."""
+    subject = f"[SUMMARY] {len(lines)} unconfirmed findings{_headline(lines)}"
     shown, sections = 0, []
     for state in (*_ORDER, None):
         group = [line for line in lines if line.state is state or (state is None and line.state not in _ORDER)]
-        room = max(_SHOWN - shown, 0)
+        left = max(_SHOWN - shown, 0)
         if group:
-            sections.append(section(_TITLES[state] if state is not None else _OTHERS, _group(group, room)))
-        shown += min(len(group), room)
+            sections.append(section(_TITLES[state] if state is not None else _OTHERS, _group(group, left)))
+        shown += min(len(group), left)
     summary = section("By account and reason", facts(_counted(lines)))
     return Message(
         subject=subject,
@@ -85,9 +85,9 @@ def compose_summary(lines: Sequence[SummaryLine], *, security_mailbox: str) -> M
 def _headline(lines: Sequence[SummaryLine]) -> str:
     failed = sum(line.state is State.FAILED for line in lines)
     waiting = sum(line.state is State.AWAITING_APPROVAL for line in lines)
-    told = [f"{failed} FAILED"] if failed else []
-    told += [f"{waiting} waiting for a decision"] if waiting else []
-    return f": {', '.join(told)}" if told else ""
+    parts = [f"{failed} FAILED"] if failed else []
+    parts += [f"{waiting} awaiting approval"] if waiting else []
+    return f": {', '.join(parts)}" if parts else ""
 
 
 def _counted(lines: Sequence[SummaryLine]) -> list[tuple[str, str]]:
@@ -98,20 +98,20 @@ def _counted(lines: Sequence[SummaryLine]) -> list[tuple[str, str]]:
 def _where(line: SummaryLine) -> str:
     if line.account:
         return f"storage account {clean(line.account, limit=60)}"
-    return defang(line.host, limit=120) if line.host else "no account known"
+    return defang(line.host, limit=120) if line.host else "unknown account"
 
 
-def _group(lines: Sequence[SummaryLine], room: int) -> str:
+def _group(lines: Sequence[SummaryLine], most: int) -> str:
     # In parts, since a list shows twenty.
-    shown = [_line(line) for line in lines[:room]]
+    shown = [_line(line) for line in lines[:most]]
     parts = "".join(bullets(shown[start : start + 20]) for start in range(0, len(shown), 20))
     left = len(lines) - len(shown)
-    return parts + (paragraph(f"and {left} more: GET /api/revocations lists them all.") if left else "")
+    return parts + (paragraph(f"and {left} more. List all of them with GET /api/revocations.") if left else "")
 
 
 def _line(line: SummaryLine) -> str:
     found = f", found at {defang(line.url, limit=200)}" if line.url else ""
-    until = f", to be decided by {utc(line.deadline)}" if line.deadline else ""
+    until = f", decide by {utc(line.deadline)}" if line.deadline else ""
     who = defang(line.source, limit=80)
     what = f"{clean(line.c3id, limit=40)}: {line.reason or line.state}, {_where(line)}"
     return f"{what}, reported by {who}{found}{until}; record {line.fingerprint[:12]}"
@@ -120,10 +120,10 @@ def _line(line: SummaryLine) -> str:
 def _banner(count: int) -> str:
     style = f"{FONT};color:#ffffff;padding:16px 20px"
     heading = "font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0"
-    lead = f"{count} findings that arithmetic did not confirm. No owner was told of them."
+    lead = f"{count} unconfirmed findings. No owner was notified."
     return f'<tr><td bgcolor="#8a5a00" style="{style}">\n<h1 style="{heading}">{escape(lead)}</h1>\n</td></tr>\n'
 
 
 def _footer() -> str:
     style = f"{FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
-    return f'<tr><td style="{style}">Sent by Sasquash. Each has an incident of its own.</td></tr>\n'
+    return f'<tr><td style="{style}">Sent by Sasquash. Each finding has its own incident.</td></tr>\n'

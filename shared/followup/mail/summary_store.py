@@ -1,7 +1,7 @@
-"""Collects what the digest is to tell, and sends it: one mail for all, however many findings nobody confirmed.
+"""Collects the lines of the summary mail and sends it: one mail for all unconfirmed findings.
 
-Table `digest`: partition "line", a row for each record and what it came to; partition "lock", one row while a worker
-sends. A worker that dies between sending and removing the lines makes for a second digest with the same ones.
+Table `digest`: partition "line", a row for each state of a record; partition "lock", one row while an instance sends.
+An instance that crashes between sending and removing the lines sends them a second time.
 """
 
 import asyncio
@@ -53,16 +53,16 @@ class SummaryMail:
         self._clock = clock
 
     async def add(self, revocation: Revocation) -> None:
-        """Have the next digest tell of the record as it stands. Idempotent. Raises TransientFailure or Blocked."""
+        """Add the record's state to the next summary mail. Idempotent. Raises TransientFailure or Blocked."""
         line = SummaryLine.of(revocation)
         row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
-        with translate_errors("Putting a line into the digest"):
+        with translate_errors("Adding a line to the summary mail"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
     async def send(self) -> None:
-        """Send what there is to tell, if no other worker is at it. Raises TransientFailure or Blocked."""
+        """Send the pending lines, unless another instance is sending. Raises TransientFailure or Blocked."""
         lines = await self._lines()
-        if not lines or not await self._claimed():
+        if not lines or not await self._locked():
             return
         try:
             await asyncio.to_thread(self._warm_up)
@@ -70,18 +70,18 @@ class SummaryMail:
             await self._graph().send_mail(self._settings.mail_sender, message, finding_id=_HEADER)
             await self._remove(line.key for line in lines)
         finally:
-            await self._unclaim()
+            await self._unlock()
 
     async def _lines(self) -> list[SummaryLine]:
         found: list[SummaryLine] = []
-        with translate_errors("Reading the digest"):
+        with translate_errors("Reading the summary mail"):
             async for row in self._table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
                 found.append(msgspec.json.decode(row["Line"], type=SummaryLine))
                 if len(found) == _MOST:
                     break
         return sorted(found, key=lambda line: line.at)
 
-    async def _claimed(self) -> bool:
+    async def _locked(self) -> bool:
         now = self._clock()
         lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
         with (
@@ -103,11 +103,11 @@ class SummaryMail:
 
     async def _remove(self, keys: Iterable[str]) -> None:
         gone = list(keys)
-        with translate_errors("Removing what the digest told"):
+        with translate_errors("Removing sent lines of the summary mail"):
             for start in range(0, len(gone), _BATCH):
                 rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
                 await self._table.submit_transaction([("delete", row, {}) for row in rows])
 
-    async def _unclaim(self) -> None:
-        with translate_errors("Giving the digest back"):
+    async def _unlock(self) -> None:
+        with translate_errors("Unlocking the summary mail"):
             await self._table.delete_entity(_LOCK, _LOCK)

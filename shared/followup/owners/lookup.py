@@ -1,8 +1,7 @@
-"""Who owns an account, where its own tags don't say: what it lies in, who has rights on it, whom Defender is to tell.
+"""Owners of an account: by its tags, its resource group's and subscription's, role assignments, Defender's contact.
 
-The nearest answer counts, and what is farther away is not asked then: whoever has rights on the whole subscription is
-the platform team, and not who uses the key. How each person was found goes with them into the record. What can't be
-asked now is passed by: telling people late is worse than telling fewer.
+The nearest answer counts: an owner of the whole subscription is often the platform team, and not the user of the key.
+How each person was found is recorded. A lookup that fails is skipped: a late mail is worse than one to fewer people.
 """
 
 import asyncio
@@ -13,25 +12,26 @@ from typing import Any
 
 from shared.cloud.arm import ArmReader
 from shared.domain.account import AccountFacts
+from shared.domain.person import Person
 from shared.errors import SasquashError
-from shared.followup.owners.parsing import Directory, Owners, Person, from_tags, of_people, resolve, together
+from shared.followup.owners.parsing import Directory, Owners, from_tags, of_people, resolve, together
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# "Azure built-in roles": who has one of these may read keys, and is asked when they change. Best first.
+# "Azure built-in roles" that can read the account's keys. Best first.
 _ROLES = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
     "17d1049b-9a84-46fb-8f53-869881c3d3ab": "Storage Account Contributor",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
 }
-_MOST_MEMBERS = 25  # of a group; a larger one is a department, and not a team
+_MOST_MEMBERS = 25  # of a group; a larger one is no team
 _MOST_PRINCIPALS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Who has one of the roles, and where: `scope` is "the account", "its resource group" or "its subscription"."""
+    """A role assignment: `scope` is "the account", "its resource group" or "its subscription"."""
 
     principal: str
     kind: str  # "User" | "Group" | "ServicePrincipal" | …
@@ -67,7 +67,7 @@ class Ownership:
             try:
                 found = together(before, await way(account))
             except SasquashError as error:
-                _log.warning("Owners of %s are looked for elsewhere (%s): %s", account.name, error.code, error)
+                _log.warning("A lookup of the owners of %s failed (%s): %s", account.name, error.code, error)
                 continue
             if found.people:
                 return found
@@ -92,11 +92,11 @@ class Ownership:
         return await resolve(named, self._directory, domains=self._domains)
 
     async def _assigned(self, account: AccountFacts) -> Owners:
-        """Return who has a role, at the nearest scope at which that leads to a mailbox."""
+        """Return the people with a role, at the nearest scope with a mailbox."""
         path = (
             f"{account.id}/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01&$filter=atScope()"
         )
-        rows = self._arm.rows(account.subscription, path, doing="Listing who has rights on it")
+        rows = self._arm.rows(account.subscription, path, doing="Listing its role assignments")
         assigned = [found async for row in rows if (found := _assignment(row, account)) is not None]
         rejected = Owners((), ())
         for scope in ("the account", "its resource group", "its subscription"):
@@ -108,7 +108,7 @@ class Ownership:
         return rejected
 
     async def _people(self, assignment: Assignment) -> Owners:
-        """Return who is behind an assignment; a person, a group's members, an app's owners where the settings ask."""
+        """Return the people of an assignment: a user, a group's members, an app's owners if the settings allow it."""
         principal, found_by = assignment.principal, assignment.found_by
         people: tuple[Person, ...] | None = ()
         match assignment.kind:
@@ -126,7 +126,7 @@ class Ownership:
         return of_people(people, found_by=found_by, domains=self._domains)
 
     async def _security_contact(self, account: AccountFacts) -> Owners:
-        """Return whom Microsoft Defender for Cloud is to tell of the subscription."""
+        """Return the security contact of the subscription in Microsoft Defender for Cloud."""
         path = (
             f"{_subscription(account)}/providers/Microsoft.Security/securityContacts/default"
             "?api-version=2023-12-01-preview"
@@ -146,7 +146,7 @@ def _subscription(account: AccountFacts) -> str:
 
 
 def _assignment(row: Mapping[str, Any], account: AccountFacts) -> Assignment | None:
-    """Return an assignment of one of the roles, unless it is from above the subscription."""
+    """Return an assignment of one of the roles; None above the subscription."""
     properties = row.get("properties") or {}
     scopes = {
         account.id.lower(): "the account",

@@ -1,4 +1,4 @@
-"""Who to tell. Tags are written by people we do not trust, so an address counts only in an allowed domain."""
+"""Parses owners from tags and the directory. Tags are not trusted: an address counts only in an allowed domain."""
 
 import asyncio
 import logging
@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.domain.person import Person
 from shared.domain.revocation import Owner
+from shared.domain.text import clean
 from shared.errors import SasquashError
-from shared.followup.briefing.text import clean
 
 _log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ _MOST_PEOPLE = 5
 _MOST_REJECTED = 10
 _LONGEST_QUOTE = 80
 
-# Stricter than RFC 5321's Mailbox on purpose: ASCII only (no look-alikes), no quoted strings or literals.
+# Stricter than RFC 5321's Mailbox on purpose: ASCII only (no homoglyphs), no quoted strings or literals.
 _ADDRESS = re.compile(
     r"(?P<local>[A-Za-z0-9_](?:[A-Za-z0-9_+'-]|\.(?!\.)){0,63}(?<!\.))"
     r"@(?P<domain>(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9])"
@@ -30,14 +31,6 @@ class Owners:
 
     people: tuple[Owner, ...]
     rejected: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """What the directory says of an address. `mail` is None for an account without a mailbox."""
-
-    name: str | None
-    mail: str | None
 
 
 class Directory(Protocol):
@@ -105,7 +98,7 @@ async def resolve(owners: Owners, directory: Directory, *, domains: Collection[s
     """Return `owners` with the names and mailboxes that the directory has for them.
 
     An address that the directory does not know stays: groups and shared mailboxes are not users. So does one
-    that it cannot be asked about now, since telling people late is worse than telling them without a name.
+    that cannot be looked up now: a late mail is worse than one without a name.
     """
     answers = await asyncio.gather(*(_look_up(owner, directory) for owner in owners.people))
     people: list[Owner] = []
@@ -120,7 +113,7 @@ async def resolve(owners: Owners, directory: Directory, *, domains: Collection[s
                 Owner(person.mail or owner.address, clean(person.name or "", limit=100) or None, owner.found_by)
             )
         else:
-            rejected.append(f"{owner.found_by}: the directory's mailbox of {owner.address} does not count: {fault}")
+            rejected.append(f"{owner.found_by}: the directory's mailbox of {owner.address} is rejected: {fault}")
     return _bounded(people, rejected)
 
 
@@ -128,7 +121,7 @@ async def _look_up(owner: Owner, directory: Directory) -> Person | None:
     try:
         return await directory.user(owner.address)
     except SasquashError as error:
-        _log.warning("An owner is told without being looked up: %s", error)
+        _log.warning("The directory lookup of an owner failed; the tag's address is used: %s", error)
         return None
 
 
@@ -141,17 +134,19 @@ def _fault(text: str, domains: Collection[str]) -> str | None:
 
 
 def _quoted(text: str) -> str:
-    # As ASCII escapes: a look-alike letter would read as the real address. Dots in brackets: no link either.
+    # As ASCII escapes: a homoglyph would read as the real address. Dots in brackets: no link either.
     return clean(text.encode("ascii", "backslashreplace").decode().replace(".", "[.]"), limit=_LONGEST_QUOTE)
 
 
 def _bounded(people: Sequence[Owner], rejected: Sequence[str]) -> Owners:
-    """Each mailbox once, and few enough that a tag cannot make Sasquash mail a crowd."""
+    """Each mailbox once, and at most a few: a tag must not make Sasquash mail a crowd."""
     distinct: dict[str, Owner] = {}
     for owner in people:
         distinct.setdefault(owner.address.lower(), owner)
-    told, left_out = tuple(distinct.values())[:_MOST_PEOPLE], len(distinct) - _MOST_PEOPLE
-    reasons = [*rejected, f"{left_out} more: at most {_MOST_PEOPLE} people are told"] if left_out > 0 else [*rejected]
+    owners, left_out = tuple(distinct.values())[:_MOST_PEOPLE], len(distinct) - _MOST_PEOPLE
+    reasons = (
+        [*rejected, f"{left_out} more: at most {_MOST_PEOPLE} owners are notified"] if left_out > 0 else [*rejected]
+    )
     if len(reasons) > _MOST_REJECTED:
         reasons = [*reasons[: _MOST_REJECTED - 1], f"{len(reasons) - _MOST_REJECTED + 1} more"]
-    return Owners(told, tuple(reasons))
+    return Owners(owners, tuple(reasons))

@@ -13,13 +13,14 @@ from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
 from local.tenant import identities
 from shared import app
 from shared.api.auth.access_tokens import Role
+from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import _columns
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
-from shared.settings import Mode, Settings, declared
+from shared.settings import Settings, declared
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT, files, modules, parsed, resource, roles, variable
 from tests.support.samples import NOW
@@ -343,7 +344,9 @@ def test_deployment_page_sets_every_azd_parameter_and_names_existing_scripts() -
     scripts = set(re.findall(r"scripts/[\w.-]+\.\w+", page))
 
     assert set(re.findall(r"azd env set (SASQUASH_\w+)", page)) == asked
-    assert scripts == {f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir() if path.suffix != ".json"}
+    assert scripts == {
+        f"scripts/{path.name}" for path in (ROOT / "scripts").iterdir() if path.suffix in {".sh", ".ps1"}
+    }
 
 
 def test_every_option_of_the_deployment_page_is_a_parameter() -> None:

@@ -1,4 +1,4 @@
-"""The queries of infra/: sound KQL by Microsoft's own language service, and about what the code really writes."""
+"""The queries of infra/: valid KQL by Microsoft's own language service, and about what the code really writes."""
 
 import json
 import re
@@ -31,7 +31,7 @@ TABLES = {
 
 
 def checked(queries: dict[str, str]) -> dict[str, list[str]]:
-    """What the language service has to say of each query."""
+    """The findings of the language service about each query."""
     done = subprocess.run(
         ["node", Path(__file__).with_name("check_kql.js")],
         input=json.dumps({"tables": TABLES, "queries": queries}),

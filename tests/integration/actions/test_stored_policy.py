@@ -1,4 +1,4 @@
-"""The stored access policy lever against the local cloud, with policies and leaks made by the published clients."""
+"""The stored access policy action against the local cloud, with policies and leaks made by the published clients."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -22,13 +22,19 @@ from azure.storage.queue import generate_queue_sas
 
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import SUBSCRIPTION_ID, Account
+from shared.actions.account_key import AccountKeyAction
+from shared.actions.acl.lists import PolicyLists
+from shared.actions.action import Job
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountFacts, AccountKey, PolicyReading, PolicyState, Via
+from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Execution, Outcome, Plan
 from shared.domain.target import ActionKind, PolicyTarget
 from shared.sas import Service
+from tests.support import samples
 from tests.support.cloud_clients import browser, new_account, options
+from tests.support.jobs import job
 from tests.support.samples import SERVICES
 from tests.support.storage_clients import Clients, Token
 
@@ -151,14 +157,22 @@ async def action(cloud: LocalCloud) -> AsyncIterator[StoredPolicyAction]:
     credential = Token(cloud, "responder", audience="https://management.azure.com")
     async with StorageManagementClient(credential, SUBSCRIPTION_ID, **options(cloud)) as client:
         verifier = Verifier(transport, clock=clock, new_id=new_id)
-        yield StoredPolicyAction(lambda _: client, verifier, transport, clock=clock, new_id=new_id)
+        account_key = AccountKeyAction(
+            lambda _: client, verifier, retired=RetiredKeys(clock=clock), clock=clock, new_id=new_id
+        )
+        lists = PolicyLists(lambda _: client, transport, clock=clock, new_id=new_id)
+        yield StoredPolicyAction(lists, verifier, account_key.keys, clock=clock, new_id=new_id)
 
 
 async def execution(action: StoredPolicyAction, setting: Setting, account: AccountFacts | None = None) -> Execution:
     account = account or setting.facts
     read = await action.read(account, setting.target, key=setting.key)
-    tokens = action.mint(account, read, key=setting.key)
-    return await action.execute(plan_for(account, read), account, read, key=setting.key, tokens=tokens)
+    planned = job_for(setting, account, read)
+    return (await action.execute(planned, await action.mint(planned))).execution
+
+
+def job_for(setting: Setting, account: AccountFacts, read: PolicyReading) -> Job:
+    return job(plan_for(account, read), account, keys={"key1": setting.key}, policies=[read])
 
 
 def plan_for(account: AccountFacts, read: PolicyReading) -> Plan:
@@ -174,7 +188,7 @@ def plan_for(account: AccountFacts, read: PolicyReading) -> Plan:
     )
 
 
-async def test_the_leak_dies_and_its_neighbor_lives(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_leak_is_revoked_and_its_neighbor_stays_valid(action: StoredPolicyAction, setting: Setting) -> None:
     before = [await setting.status(policy) for policy in (LEAKED, OTHER)]
 
     await execution(action, setting)
@@ -184,8 +198,10 @@ async def test_the_leak_dies_and_its_neighbor_lives(action: StoredPolicyAction, 
     assert [await setting.status(policy) for policy in (LEAKED, OTHER)] == [403, lives]
 
 
-async def test_its_death_is_proven(action: StoredPolicyAction, setting: Setting) -> None:
-    verification = await action.verify(await execution(action, setting), setting.facts, key=setting.key)
+async def test_revocation_is_verified(action: StoredPolicyAction, setting: Setting) -> None:
+    verification = await action.verify(
+        await execution(action, setting), setting.facts, samples.revocation(key_name="key1")
+    )
 
     assert verification.outcome is Outcome.PROVEN, verification.evidence
 
@@ -223,7 +239,7 @@ async def test_where_the_data_plane_is_closed_arm_is_the_way_or_there_is_none(
         assert (read.state, read.detail != "") == (PolicyState.UNREACHABLE, True)
         return
     assert (read.state, read.via) == (PolicyState.LIVE, Via.ARM)
-    await action.execute(plan_for(setting.facts, read), setting.facts, read, key=setting.key, tokens=())
+    await action.execute(job_for(setting, setting.facts, read), ())
     setting.account.properties = open_
     assert await setting.status(LEAKED) == 403
     assert await setting.status(OTHER) == 404

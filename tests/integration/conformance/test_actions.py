@@ -1,4 +1,4 @@
-"""Each way to try a lever, tried on the local cloud: it must see a credential die there, too."""
+"""The conformance tests of containment actions, run against the local cloud."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from azure.core.pipeline.transport import AioHttpTransport
 
 from conformance import actions
-from conformance.place import Place, Throwaway
+from conformance.place import Place, TemporaryAccount
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import SUBSCRIPTION_ID
 from shared.cloud.clients import Transport
@@ -19,13 +19,13 @@ QUICK = {"steady": 0.3, "patience": 20.0, "pause": 0.05}
 
 
 class LocalPlace(Place):
-    """A place whose accounts are there already: the local cloud makes none over ARM."""
+    """A place that creates accounts directly: the local cloud does not create them over ARM."""
 
     cloud: LocalCloud
 
-    async def account(self) -> Throwaway:
+    async def account(self) -> TemporaryAccount:
         made = await new_account(self.cloud)
-        return await self.filled(Throwaway(made.id, made.name, made.resource_group, dict(made.keys)))
+        return await self.filled(TemporaryAccount(made.id, made.name, made.resource_group, dict(made.keys)))
 
 
 @pytest.fixture
@@ -53,23 +53,23 @@ async def place(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 @pytest.mark.parametrize(
-    ("action", "said"),
+    ("action", "expected"),
     [
         (actions.account_key, "403 AuthenticationFailed"),
         (actions.stored_policy, "403 AuthenticationFailed"),
         (actions.delegation_keys, "403 AuthenticationFailed"),
         (actions.shared_key_off, "403 KeyBasedAuthenticationNotPermitted"),
-        (actions.network_closed, "403 AuthorizationFailure); who shows no credential is told AuthorizationFailure"),
-        (actions.policy_made_anew, "alive again"),
+        (actions.network_closed, "403 AuthorizationFailure); an anonymous request gets AuthorizationFailure"),
+        (actions.policy_recreated, "accepted again"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-async def test_a_lever_is_seen_to_kill(place: LocalPlace, action: object, said: str) -> None:
-    seen = await action(place, **QUICK)  # type: ignore[operator]
+async def test_action_is_observed_to_revoke(place: LocalPlace, action: object, expected: str) -> None:
+    result = await action(place, **QUICK)  # type: ignore[operator]
 
-    assert seen.startswith("dead after ")
-    assert said in seen
+    assert result.startswith("refused after ")
+    assert expected in result
 
 
-async def test_a_policy_without_an_end_is_said_to_be_accepted_or_not(place: LocalPlace) -> None:
-    assert (await actions.policy_without_an_end(place)).startswith("it is ")
+async def test_policy_without_expiry_reports_acceptance_or_refusal(place: LocalPlace) -> None:
+    assert (await actions.policy_without_expiry(place)).startswith("it is ")

@@ -1,4 +1,4 @@
-"""How long a credential lives on: the last answer that let it in counts, and a few refusals are no revoked."""
+"""How long a credential is accepted: the last accepted request counts, and single refusals do not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -7,14 +7,18 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from conformance import revoked
-from conformance.revoked import StillAlive, until_dead
+from conformance.revoked import StillAccepted, until_refused
 from shared.cloud.data_plane import Answer
 
-LIVE, DEAD, GONE = Answer(200, "", {}, b""), Answer(403, "AuthenticationFailed", {}, b""), Answer(404, "", {}, b"")
+ACCEPTED, REFUSED, NOT_FOUND = (
+    Answer(200, "", {}, b""),
+    Answer(403, "AuthenticationFailed", {}, b""),
+    Answer(404, "", {}, b""),
+)
 
 
 class Time:
-    """Passes when somebody sleeps."""
+    """A clock that advances with each sleep."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -22,10 +26,10 @@ class Time:
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
-        await _turn()
+        await _yield()
 
 
-async def _turn() -> None:
+async def _yield() -> None:
     future = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_soon(future.set_result, None)
     await future
@@ -36,7 +40,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return Time(monkeypatch)
 
 
-def answering(*answers: Answer | Exception, then: Answer = DEAD) -> Callable[[], Awaitable[Answer]]:
+def answering(*answers: Answer | Exception, then: Answer = REFUSED) -> Callable[[], Awaitable[Answer]]:
     left: Iterator[Answer | Exception] = iter(answers)
 
     async def ask() -> Answer:
@@ -48,48 +52,53 @@ def answering(*answers: Answer | Exception, then: Answer = DEAD) -> Callable[[],
     return ask
 
 
-async def executed() -> None:
-    """A lever that answers at once."""
+async def action() -> None:
+    """An action that completes at once."""
 
 
-async def test_it_is_dead_when_it_was_let_in_last(time: Time) -> None:
-    died = await until_dead(
-        answering(LIVE, LIVE, DEAD, GONE, DEAD), executed, steady=10, patience=60, pause=1, now=lambda: time.now
+async def test_credential_is_refused_from_its_last_accepted_request(time: Time) -> None:
+    refusal = await until_refused(
+        answering(ACCEPTED, ACCEPTED, REFUSED, NOT_FOUND, REFUSED),
+        action,
+        steady=10,
+        patience=60,
+        pause=1,
+        now=lambda: time.now,
     )
 
-    assert (died.accepted_until, died.said) == (2.0, "403 AuthenticationFailed")
+    assert (refusal.accepted_until, refusal.response) == (2.0, "403 AuthenticationFailed")
 
 
-async def test_what_is_refused_at_once_is_dead_at_once(time: Time) -> None:
-    died = await until_dead(answering(LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
+async def test_credential_refused_at_once_has_no_accepted_time(time: Time) -> None:
+    refusal = await until_refused(answering(ACCEPTED), action, steady=10, patience=60, pause=1, now=lambda: time.now)
 
-    assert died.accepted_until == 0.0
+    assert refusal.accepted_until == 0.0
     assert time.now >= 10
 
 
-async def test_no_answer_shows_neither(time: Time) -> None:
+async def test_missing_response_counts_as_neither(time: Time) -> None:
     lost = ServiceRequestError("no connection")
 
-    died = await until_dead(
-        answering(LIVE, lost, LIVE), executed, steady=5, patience=60, pause=1, now=lambda: time.now
+    refusal = await until_refused(
+        answering(ACCEPTED, lost, ACCEPTED), action, steady=5, patience=60, pause=1, now=lambda: time.now
     )
 
-    assert died.said == "403 AuthenticationFailed"
+    assert refusal.response == "403 AuthenticationFailed"
 
 
-async def test_what_lives_on_is_told_of(time: Time) -> None:
-    with pytest.raises(StillAlive, match="accepted 61 s after"):
-        await until_dead(answering(then=LIVE), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
+async def test_credential_that_stays_accepted_is_reported(time: Time) -> None:
+    with pytest.raises(StillAccepted, match="accepted 61 s after"):
+        await until_refused(answering(then=ACCEPTED), action, steady=10, patience=60, pause=1, now=lambda: time.now)
 
 
-async def test_what_was_never_let_in_shows_nothing(time: Time) -> None:
+async def test_credential_that_was_never_accepted_is_an_error(time: Time) -> None:
     with pytest.raises(ValueError, match="was not accepted within 60 s: 403 AuthenticationFailed"):
-        await until_dead(answering(), executed, steady=10, patience=60, pause=1, now=lambda: time.now)
+        await until_refused(answering(), action, steady=10, patience=60, pause=1, now=lambda: time.now)
 
 
-async def test_a_lever_that_fails_is_told_of(time: Time) -> None:
+async def test_action_that_fails_is_an_error(time: Time) -> None:
     async def broken() -> None:
         raise ValueError("no right")
 
     with pytest.raises(ValueError, match="no right"):
-        await until_dead(answering(then=LIVE), broken, steady=10, patience=60, pause=1, now=lambda: time.now)
+        await until_refused(answering(then=ACCEPTED), broken, steady=10, patience=60, pause=1, now=lambda: time.now)

@@ -69,7 +69,7 @@ def test_second_up_says_that_it_runs(folder: Path) -> None:
     pid = (folder / "pid").read_text()
     again = up(folder)
     assert (again.returncode, (folder / "pid").read_text()) == (0, pid)
-    assert "running already" in again.stdout
+    assert "already running" in again.stdout
     assert "ignored" not in again.stdout
 
 
@@ -89,7 +89,7 @@ def test_taken_port_is_named_and_nothing_is_left(folder: Path) -> None:
             (folder / left).write_text("of a cloud that was killed")
         failed = up(folder, "--port", str(port))
     assert failed.returncode == 1
-    assert f"port {port} is taken" in failed.stderr
+    assert f"port {port} is in use" in failed.stderr
     assert str(folder / "cloud.log") in failed.stderr
     assert not any((folder / left).exists() for left in ("env", "pid", "ports.json"))
 
@@ -106,7 +106,7 @@ def test_stop_without_a_cloud_is_fine(folder: Path) -> None:
     assert command("stop", folder).returncode == 0
 
 
-def test_killed_cloud_takes_its_children_along_and_can_be_started_again(folder: Path) -> None:
+def test_cloud_ended_with_sigkill_ends_its_children_and_can_be_restarted(folder: Path) -> None:
     up(folder)
     pid = int((folder / "pid").read_text())
     children = [os.pidfd_open(child) for child in children_of(pid)]

@@ -28,7 +28,7 @@ class Watched:
 
     def app(self) -> Starlette:
         return control.app(
-            self.cloud, self.faults, reset=self._reset, ailing=lambda: self.stopped, report=self._report
+            self.cloud, self.faults, reset=self._reset, stopped_parts=lambda: self.stopped, report=self._report
         )
 
     async def _publish(self) -> None:
@@ -271,7 +271,7 @@ async def test_a_report_that_can_not_be_made_is_refused(client: httpx.AsyncClien
     assert (await client.post("/reports", json=body)).status_code == 400
 
 
-async def test_state_tells_of_the_spans_that_application_insights_got(
+async def test_state_lists_the_spans_that_application_insights_received(
     watched: Watched, client: httpx.AsyncClient
 ) -> None:
     data = {"id": "00f067aa0ba902b7", "name": "contained", "duration": "0.00:00:02.000000", "properties": {"x": "y"}}

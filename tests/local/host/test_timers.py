@@ -124,7 +124,7 @@ async def test_a_host_that_lost_the_lock_does_not_run(monkeypatch: pytest.Monkey
     assert "10:10" not in await world.run(monkeypatch, run_on_startup=True)
 
 
-async def test_whoever_finds_the_lock_makes_up_for_what_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_next_lock_holder_completes_what_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.lost_at = START + timedelta(minutes=1)
     assert await world.run(monkeypatch) == ["10:09", "10:10", "10:15"]

@@ -206,7 +206,7 @@ async def test_role_counts_on_its_vault_alone(cloud: Cloud, entra: Entra, vault_
                 await sdk.get_secret(NAME)
 
 
-async def test_who_lacks_the_role_is_told_the_action(cloud: Cloud, entra: Entra) -> None:
+async def test_identity_without_the_role_gets_the_missing_action(cloud: Cloud, entra: Entra) -> None:
     token = entra.mint(cloud.identities["reader"], audience="https://vault.azure.net")
     answer = await client(service.app(cloud, entra), HOST, token=token).get(f"/secrets/{NAME}?{VERSION}")
     assert error(answer) == (403, "Forbidden", "ForbiddenByRbac")
@@ -305,7 +305,7 @@ async def port(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
     def report(source: str, text: str) -> Posted:
         raise NotImplementedError
 
-    app = control.app(cloud, Faults(), reset=reset, ailing=lambda: (), report=report)
+    app = control.app(cloud, Faults(), reset=reset, stopped_parts=lambda: (), report=report)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://control") as opened:
         yield opened
 

@@ -7,43 +7,43 @@ def test_fault_hits_what_it_matches() -> None:
     faults = Faults()
     fault = Fault(match="regenerateKey", effect=Effect.RESET)
     faults.add(fault)
-    assert faults.strike(LINE) is fault
+    assert faults.match(LINE) is fault
 
 
 def test_fault_spares_what_it_does_not_match() -> None:
     faults = Faults()
     faults.add(Fault(match="listKeys", effect=Effect.RESET))
-    assert faults.strike(LINE) is None
+    assert faults.match(LINE) is None
 
 
 def test_fault_is_used_up_after_its_times() -> None:
     faults = Faults()
     faults.add(Fault(match="regenerateKey", effect=Effect.RESET, times=2))
-    assert [faults.strike(LINE) is not None for _ in range(3)] == [True, True, False]
+    assert [faults.match(LINE) is not None for _ in range(3)] == [True, True, False]
 
 
 def test_fault_without_times_stays() -> None:
     faults = Faults()
     faults.add(Fault(match="regenerateKey", effect=Effect.HANG, times=None))
-    assert all(faults.strike(LINE) for _ in range(5))
+    assert all(faults.match(LINE) for _ in range(5))
 
 
 def test_oldest_fault_that_is_left_strikes_first() -> None:
     faults = Faults()
     faults.add(Fault(match="azure", effect=Effect.STATUS, status=500))
     faults.add(Fault(match="azure", effect=Effect.STATUS, status=429))
-    assert [fault.status for fault in (faults.strike(LINE), faults.strike(LINE)) if fault] == [500, 429]
+    assert [fault.status for fault in (faults.match(LINE), faults.match(LINE)) if fault] == [500, 429]
 
 
 def test_cleared_faults_strike_no_more() -> None:
     faults = Faults()
     faults.add(Fault(match="azure", effect=Effect.RESET))
     faults.clear()
-    assert faults.strike(LINE) is None
+    assert faults.match(LINE) is None
 
 
 def test_hits_are_counted() -> None:
     faults = Faults()
     faults.add(Fault(match="azure", effect=Effect.RESET))
-    faults.strike(LINE)
+    faults.match(LINE)
     assert faults.all()[0].hits == 1

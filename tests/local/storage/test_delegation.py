@@ -86,7 +86,7 @@ async def test_the_responder_gets_a_key_without_a_right_to_the_data(
     assert await refused(lambda: responder.create_container("models")) == (403, "AuthorizationPermissionMismatch")
 
 
-async def test_whoever_has_no_role_gets_no_key(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_identity_without_a_role_gets_no_key(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     reader = await clients.blob(account, Token(cloud, "reader"))
     expected = (403, "AuthorizationPermissionMismatch")
     assert await refused(lambda: reader.get_user_delegation_key(datetime.now(UTC), soon())) == expected

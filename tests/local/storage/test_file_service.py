@@ -98,7 +98,7 @@ async def test_another_key_opens_nothing(clients: Clients, account: Account, sha
 
 
 @pytest.mark.parametrize("kind", ["share", "file"])
-async def test_a_token_dies_with_its_policy(
+async def test_token_is_revoked_with_its_policy(
     clients: Clients, account: Account, share: ShareClient, kind: str
 ) -> None:
     key = account.keys["key2"]

@@ -320,7 +320,9 @@ async def test_token_and_policy_that_do_not_fit_are_refused(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_dies_with_its_policy(clients: Clients, account: Account, container: ContainerClient) -> None:
+async def test_token_is_revoked_with_its_policy(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
     await container.upload_blob("a", b"12345")
     live = AccessPolicy(permission="r", expiry=soon())
     partner = await holder(clients, account)

@@ -113,7 +113,9 @@ async def test_expired_sas_is_refused_with_its_time_frame(
     assert "Signature not valid in the specified time frame: Start [] - Expiry [" in answer.text
 
 
-async def test_missing_permission_is_told_apart_from_a_bad_signature(clients: Clients, account: Account) -> None:
+async def test_missing_permission_is_distinguished_from_an_invalid_signature(
+    clients: Clients, account: Account
+) -> None:
     expiry = datetime.now(UTC) + IN_AN_HOUR
     reading = generate_account_sas(
         account.name, account.keys["key1"], EVERYTHING, AccountSasPermissions(read=True), expiry
@@ -132,7 +134,7 @@ async def test_regenerated_key_is_refused_at_once_and_the_other_is_not(
     await other.create_container("after")
 
 
-async def test_proof_token_on_a_missing_blob_gets_404_until_its_key_is_gone(
+async def test_verification_token_on_a_missing_blob_gets_404_until_its_key_is_regenerated(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
     verification = generate_blob_sas(
@@ -249,7 +251,7 @@ async def test_token_for_another_audience_is_refused(clients: Clients, cloud: Lo
     assert await refused(client) == (401, "InvalidAuthenticationInfo")
 
 
-async def test_delegation_sas_dies_with_the_delegation_keys(
+async def test_delegation_sas_is_revoked_with_the_delegation_keys(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
     developer = await clients.blob(account, Token(cloud, "developer"))
@@ -308,7 +310,7 @@ async def test_file_endpoint_refuses_another_key(clients: Clients, account: Acco
 
 
 @pytest.mark.parametrize("kind", ["account", "share"])
-async def test_file_endpoint_tells_a_good_sas_from_a_forged_one(
+async def test_file_endpoint_distinguishes_a_valid_sas_from_a_forged_one(
     clients: Clients, account: Account, kind: str
 ) -> None:
     expiry = datetime.now(UTC) + IN_AN_HOUR

@@ -18,9 +18,10 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import account_key
-from shared.actions.account_key import AccountKeyAction, by_listing
+from shared.actions.account_key import AccountKeyAction, AccountKeySpec, by_listing
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
+from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Execution, Outcome, VerificationToken
 from shared.domain.target import ActionKind
 from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure
@@ -29,6 +30,7 @@ from tests.support import samples
 from tests.support.arm_transport import Wire, answering
 from tests.support.asgi import Credential
 from tests.support.data_plane import NEW_KEY, DataPlane
+from tests.support.jobs import job
 from tests.support.samples import ACCOUNT, KEYS, NOW, SUBSCRIPTION
 
 _NEVER = 10  # seconds after which a test that waits for what does not come fails instead of hanging
@@ -73,19 +75,25 @@ async def action(wire: Wire, cloud: Cloud, entra: Entra, plane: DataPlane) -> As
         credential, SUBSCRIPTION, transport=wire, retry_total=2, retry_backoff_factor=0
     ) as client:
         verifier = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
-        yield AccountKeyAction(lambda _: client, verifier, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+        yield made(client, verifier)
+
+
+def made(client: StorageManagementClient, verifier: Verifier) -> AccountKeyAction:
+    retired = RetiredKeys(clock=lambda: NOW)
+    return AccountKeyAction(
+        lambda _: client, verifier, retired=retired, clock=lambda: NOW, new_id=lambda: CORRELATION_ID
+    )
 
 
 async def execution(action: AccountKeyAction, *tokens: VerificationToken, target: str = "key2") -> Execution:
-    keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
-    return await action.execute(samples.plan(target=target), samples.account(), keys=keys, tokens=tokens)
+    return (await action.execute(job(samples.plan(target=target)), tokens)).execution
 
 
-# describe
+# impact
 
 
-def test_every_line_on_who_breaks_is_filled_in(action: AccountKeyAction) -> None:
-    lines = action.describe(samples.account(), "key2")
+def test_impact_names_the_account() -> None:
+    lines = AccountKeySpec().impact(samples.account(), "key2")
 
     assert lines[0] == (
         "Every client that uses key2 of robustmodels: connection strings, Shared Key requests, SMB mounts."
@@ -129,7 +137,7 @@ async def test_half_an_answer_says_nothing_about_the_keys(
         await action.keys(samples.account())
 
 
-async def test_an_account_that_is_gone_is_told_apart(action: AccountKeyAction, cloud: Cloud) -> None:
+async def test_deleted_account_is_distinguished(action: AccountKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone, match="Listing the keys of robustmodels"):
@@ -140,7 +148,7 @@ async def test_a_missing_right_needs_a_person(wire: Wire, cloud: Cloud, entra: E
     verifier = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
     credential = Credential(entra, cloud.identities["reader"])
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=wire) as client:
-        powerless = AccountKeyAction(lambda _: client, verifier, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
+        powerless = made(client, verifier)
         with pytest.raises(Blocked, match="AuthorizationFailed"):
             await powerless.keys(samples.account())
 
@@ -163,7 +171,7 @@ async def test_one_key_is_regenerated_and_the_other_never(
     assert account.keys[other] == KEYS[other]
 
 
-async def test_a_pull_says_what_was_done(action: AccountKeyAction, account: Account) -> None:
+async def test_execution_says_what_was_done(action: AccountKeyAction, account: Account) -> None:
     assert await execution(action) == Execution(
         action=ActionKind.ACCOUNT_KEY,
         target="key2",
@@ -176,7 +184,7 @@ async def test_a_pull_says_what_was_done(action: AccountKeyAction, account: Acco
     )
 
 
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(action: AccountKeyAction, wire: Wire) -> None:
+async def test_arm_gets_the_request_id_that_the_record_names(action: AccountKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -237,11 +245,33 @@ async def test_an_answer_that_is_lost_costs_no_second_rotation(
 ) -> None:
     wire.instead, wire.after = instead, True
 
-    with pytest.raises(TransientFailure) as failed:
-        await execution(action)
+    executed = await execution(action, samples.verification_token())
 
     assert [name for name, _ in account.rotations] == ["key2"]
+    assert (executed.confirmed_by, executed.correlation_id) == ("listing", None)
+    assert (executed.old_sha256, executed.new_sha256) == (key_sha256(KEYS["key2"]), key_sha256(account.keys["key2"]))
+    assert executed.verification_tokens == (samples.verification_token(),)
+
+
+async def test_lost_answer_that_cannot_be_read_back_is_left_to_the_next_holder_of_the_lock(
+    action: AccountKeyAction, wire: Wire, account: Account
+) -> None:
+    wire.instead, wire.after, wire.on = answering(503), True, ""
+
+    with pytest.raises(TransientFailure, match="Listing the keys will show whether it happened") as failed:
+        await execution(action)
+
     assert not failed.value.had_no_effect
+    assert failed.value.retry_after == 180.0
+
+
+async def test_regenerated_key_is_remembered_as_it_was(action: AccountKeyAction) -> None:
+    await execution(action)
+
+    leak = samples.leak(samples.account_sas(key_name="key2"))
+    retired = action.retired.behind(leak, account=samples.account().name)
+    assert retired is not None
+    assert (retired.name, retired.value) == ("key2", KEYS["key2"])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -266,10 +296,9 @@ async def test_a_refusal_is_sent_once_and_needs_a_person(action: AccountKeyActio
 
 async def test_a_read_only_lock_is_named(action: AccountKeyAction, account: Account) -> None:
     account.locks.append("ReadOnly")
-    keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
-        await action.execute(samples.plan(), samples.account(), keys=keys, tokens=())
+        await execution(action)
 
 
 async def test_an_answer_with_the_old_key_is_no_rotation(action: AccountKeyAction, wire: Wire) -> None:
@@ -297,9 +326,7 @@ async def test_a_key_that_changed_since_the_plan_is_left_alone(action: AccountKe
     keys = {"key1": AccountKey(KEYS["key1"], None), "key2": AccountKey(NEW_KEY, None)}
 
     with pytest.raises(TransientFailure, match="changed since the plan was made") as failed:
-        await action.execute(
-            samples.plan(target="key2"), samples.account(), keys=keys, tokens=(samples.verification_token(),)
-        )
+        await action.execute(job(samples.plan(target="key2"), keys=keys), (samples.verification_token(),))
 
     assert failed.value.had_no_effect
     assert wire.requests == []
@@ -319,7 +346,7 @@ async def test_no_failure_repeats_a_key_or_what_arm_said(action: AccountKeyActio
 # the proof tokens, tried meanwhile
 
 
-async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
+async def test_token_answered_before_the_execution_was_accepted_before(
     action: AccountKeyAction, plane: DataPlane
 ) -> None:
     executed = await execution(action, samples.verification_token())
@@ -363,7 +390,7 @@ async def test_a_token_that_can_t_be_tried_spares_no_key(
     assert account.keys["key2"] != KEYS["key2"]
 
 
-async def test_no_try_outlives_a_pull_that_failed(
+async def test_no_attempt_outlives_a_failed_execution(
     action: AccountKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[VerificationToken] = []
@@ -404,15 +431,19 @@ def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, 
 # prove
 
 
-async def test_a_regenerated_key_is_proven_dead(action: AccountKeyAction, plane: DataPlane, account: Account) -> None:
+async def test_regenerated_key_is_verified_revoked(
+    action: AccountKeyAction, plane: DataPlane, account: Account
+) -> None:
     executed = await execution(action, samples.verification_token())
     plane.keys = list(account.keys.values())
 
-    assert (await action.verify(executed, samples.account())).outcome is Outcome.PROVEN
+    assert (await action.verify(executed, samples.account(), samples.revocation())).outcome is Outcome.PROVEN
 
 
 async def test_a_key_that_arm_still_lists_is_alive(action: AccountKeyAction) -> None:
-    assert (await action.verify(samples.execution(), samples.account())).outcome is Outcome.STILL_ALIVE
+    assert (
+        await action.verify(samples.execution(), samples.account(), samples.revocation())
+    ).outcome is Outcome.STILL_ALIVE
 
 
 async def test_a_key_that_was_regenerated_again_meanwhile_is_proven_with_the_newest(
@@ -421,4 +452,4 @@ async def test_a_key_that_was_regenerated_again_meanwhile_is_proven_with_the_new
     executed = replace(await execution(action, samples.verification_token()), new_sha256="0" * 64)
     plane.keys = list(account.keys.values())
 
-    assert (await action.verify(executed, samples.account())).outcome is Outcome.PROVEN
+    assert (await action.verify(executed, samples.account(), samples.revocation())).outcome is Outcome.PROVEN

@@ -19,7 +19,9 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import delegation_key
-from shared.actions.delegation_key import DelegationKeyAction
+from shared.actions.delegation_key import DelegationKeyAction, DelegationKeySpec
+from shared.actions.liveness import LivenessCheck
+from shared.actions.user_delegation import UserDelegation
 from shared.actions.verification import Verifier
 from shared.domain.revocation import Execution, Outcome, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind
@@ -29,6 +31,7 @@ from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering
 from tests.support.asgi import Credential
 from tests.support.delegation_plane import DelegationPlane
+from tests.support.jobs import job
 from tests.support.samples import ACCOUNT, SUBSCRIPTION, TENANT
 
 CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
@@ -36,6 +39,7 @@ NAME = "sasquashproof1111111122224333/none"
 HOST = f"{ACCOUNT}.blob.core.windows.net"
 SECONDARY = f"{ACCOUNT}-secondary.blob.core.windows.net"
 PLAN = replace(samples.plan(), action=ActionKind.DELEGATION_KEY, target=DELEGATION_KEYS, version="")
+JOB = job(PLAN)
 
 
 class Clock:
@@ -107,36 +111,40 @@ def make(
     return DelegationKeyAction(
         lambda _: client,
         Verifier(plane.connect, clock=clock, new_id=lambda: CORRELATION_ID),
-        plane.connect,
-        credential=credential,
-        principal_exists=principal_exists,
-        tenant_id=TENANT,
+        delegation=UserDelegation(credential, plane.connect),
+        liveness=LivenessCheck(
+            plane.connect,
+            principal_exists=principal_exists,
+            tenant_id=TENANT,
+            clock=clock,
+            new_id=lambda: CORRELATION_ID,
+        ),
         clock=clock,
         new_id=lambda: CORRELATION_ID,
     )
 
 
 async def execution(action: DelegationKeyAction, *tokens: VerificationToken) -> Execution:
-    return await action.execute(PLAN, samples.account(), tokens=tokens)
+    return (await action.execute(JOB, tokens)).execution
 
 
-# describe
+# impact
 
 
-def test_every_line_on_who_breaks_is_filled_in(action: DelegationKeyAction) -> None:
-    lines = action.describe(samples.account())
+def test_impact_names_the_account() -> None:
+    lines = DelegationKeySpec().impact(samples.account(), "all")
 
-    assert lines[0].startswith("Every user delegation SAS of robustmodels, whoever issued it")
+    assert lines[0].startswith("Every user delegation SAS of robustmodels, from every issuer")
     assert not any("{" in line for line in lines)
 
 
 # mint
 
 
-async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_half_an_hour(
+async def test_verification_token_reads_one_missing_object_over_https_for_half_an_hour(
     action: DelegationKeyAction, clock: Clock
 ) -> None:
-    [token] = await action.mint(samples.account())
+    [token] = await action.mint(JOB)
 
     [leak] = extract_leaks(f"{token.url}?{token.query}")
     minted = leak.credential
@@ -147,31 +155,31 @@ async def test_a_proof_token_reads_one_thing_that_does_not_exist_over_https_for_
     assert timedelta(minutes=29, seconds=58) < token.expires - clock() <= timedelta(minutes=30)
 
 
-async def test_the_key_of_a_proof_token_lives_as_long_as_the_token(
+async def test_key_of_a_verification_token_is_valid_as_long_as_the_token(
     action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
-    [token] = await action.mint(samples.account())
+    [token] = await action.mint(JOB)
 
     [key] = plane.issued
     assert datetime.fromisoformat(key.expiry) == token.expires
     assert datetime.fromisoformat(key.start) < clock() - timedelta(seconds=50)  # our clock may be ahead of Azure's
 
 
-async def test_the_key_is_asked_of_the_account_alone_as_whoever_the_app_is(
+async def test_delegation_key_is_requested_from_the_account_as_the_app(
     action: DelegationKeyAction, plane: DelegationPlane, credential: Credential
 ) -> None:
-    await action.mint(samples.account())
+    await action.mint(JOB)
 
     assert plane.requests == [f"POST https://{HOST}/?restype=service&comp=userdelegationkey"]
     assert credential.scopes == ["https://storage.azure.com/.default"]
 
 
-async def test_an_account_without_blobs_has_no_proof_token(
+async def test_account_without_blobs_has_no_verification_token(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     account = replace(samples.account(), endpoints={Service.QUEUE: f"https://{ACCOUNT}.queue.core.windows.net/"})
 
-    assert await action.mint(account) == ()
+    assert await action.mint(job(PLAN, account)) == ()
     assert plane.requests == []
 
 
@@ -188,7 +196,7 @@ async def test_an_account_without_blobs_has_no_proof_token(
         ("<UserDelegationKey><Value>no key</Value></UserDelegationKey>", "can't sign"),
     ],
 )
-async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
+async def test_without_a_key_there_is_no_verification_token_and_the_log_says_why(
     action: DelegationKeyAction,
     plane: DelegationPlane,
     caplog: pytest.LogCaptureFixture,
@@ -197,12 +205,12 @@ async def test_without_a_key_there_is_no_proof_token_and_the_log_says_why(
 ) -> None:
     plane.says["key"] = says
 
-    assert await action.mint(samples.account()) == ()
+    assert await action.mint(JOB) == ()
     [record] = caplog.records
     assert reason in record.getMessage()
 
 
-async def test_without_a_token_for_the_app_there_is_no_proof_token(
+async def test_without_a_token_for_the_app_there_is_no_verification_token(
     wire: Wire, plane: DelegationPlane, credential: Credential, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*scopes: str) -> None:
@@ -210,11 +218,11 @@ async def test_without_a_token_for_the_app_there_is_no_proof_token(
 
     monkeypatch.setattr(credential, "get_token", refused)
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=wire) as client:
-        assert await make(client, plane, credential, clock).mint(samples.account()) == ()
+        assert await make(client, plane, credential, clock).mint(JOB) == ()
     assert plane.requests == []
 
 
-async def test_a_key_that_does_not_come_delays_the_kill_no_longer(
+async def test_missing_key_delays_the_revocation_no_longer(
     action: DelegationKeyAction, credential: Credential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*scopes: str) -> None:
@@ -223,7 +231,7 @@ async def test_a_key_that_does_not_come_delays_the_kill_no_longer(
     monkeypatch.setattr(credential, "get_token", silent)
     monkeypatch.setattr(delegation_key, "_MINT_TIMEOUT", 0.01)
 
-    assert await action.mint(samples.account()) == ()
+    assert await action.mint(JOB) == ()
 
 
 async def test_neither_the_key_nor_the_app_s_token_is_logged_or_shown(
@@ -231,7 +239,7 @@ async def test_neither_the_key_nor_the_app_s_token_is_logged_or_shown(
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
-    tokens = await action.mint(samples.account())
+    tokens = await action.mint(JOB)
 
     for text in (caplog.text, repr(tokens)):
         assert plane.issued[0].value not in text
@@ -250,7 +258,7 @@ async def test_what_was_issued_before_is_revoked(action: DelegationKeyAction, ac
     assert before <= account.delegation_keys_revoked_at <= clock()
 
 
-async def test_a_pull_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
+async def test_execution_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
     executed = await execution(action)
 
     assert executed == Execution(
@@ -260,9 +268,7 @@ async def test_a_pull_says_what_was_done(action: DelegationKeyAction, account: A
     assert account.delegation_keys_revoked_at <= executed.at <= clock()
 
 
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
-    action: DelegationKeyAction, wire: Wire
-) -> None:
+async def test_arm_gets_the_request_id_that_the_record_names(action: DelegationKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -354,17 +360,17 @@ async def test_a_read_only_lock_is_named(action: DelegationKeyAction, account: A
         await execution(action)
 
 
-async def test_an_account_that_is_gone_is_told_apart(action: DelegationKeyAction, cloud: Cloud) -> None:
+async def test_deleted_account_is_distinguished(action: DelegationKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
         await execution(action)
 
 
-async def test_a_proof_token_is_tried_before_the_keys_are_revoked(
+async def test_verification_token_is_tried_before_the_keys_are_revoked(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    tokens = await action.mint(samples.account())
+    tokens = await action.mint(JOB)
 
     executed = await execution(action, *tokens)
 
@@ -376,11 +382,11 @@ async def test_a_proof_token_is_tried_before_the_keys_are_revoked(
 
 
 async def executed(action: DelegationKeyAction) -> Execution:
-    return await execution(action, *await action.mint(samples.account()))
+    return await execution(action, *await action.mint(JOB))
 
 
-async def test_what_is_refused_while_a_new_key_is_accepted_is_dead(action: DelegationKeyAction) -> None:
-    verification = await action.verify(await executed(action), samples.account())
+async def test_token_refused_while_a_new_key_is_accepted_is_revoked(action: DelegationKeyAction) -> None:
+    verification = await action.verify(await executed(action), samples.account(), samples.revocation())
 
     assert verification.outcome is Outcome.PROVEN
     assert not verification.accepted
@@ -396,7 +402,7 @@ async def test_the_new_key_s_time_does_not_begin_before_the_revocation(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     done = await executed(action)
-    await action.verify(done, samples.account())
+    await action.verify(done, samples.account(), samples.revocation())
 
     old, new = plane.issued
     assert datetime.fromisoformat(new.start) == done.at.replace(microsecond=0)
@@ -418,17 +424,17 @@ async def test_a_cached_key_is_waited_for_and_then_said_to_be_alive(
     account.delegation_keys_revoked_at = None
     clock.ahead = after
 
-    verification = await action.verify(done, samples.account())
+    verification = await action.verify(done, samples.account(), samples.revocation())
 
     assert verification.outcome is outcome
     assert verification.accepted
     assert "is still accepted" in verification.evidence[1]
 
 
-async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
+async def test_without_a_verification_token_only_arms_response_counts(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    verification = await action.verify(await execution(action), samples.account())
+    verification = await action.verify(await execution(action), samples.account(), samples.revocation())
 
     assert verification.outcome is Outcome.ARM_ONLY
     assert len(verification.evidence) == 1
@@ -445,7 +451,7 @@ async def test_without_a_proof_token_arm_s_answer_is_all_there_is(
         (None, timedelta(minutes=3), Outcome.ARM_ONLY),
     ],
 )
-async def test_without_a_new_key_only_what_was_accepted_before_is_dead(
+async def test_without_a_new_key_only_a_token_accepted_before_is_revoked(
     *,
     action: DelegationKeyAction,
     plane: DelegationPlane,
@@ -460,7 +466,9 @@ async def test_without_a_new_key_only_what_was_accepted_before_is_dead(
     clock.ahead = after
 
     verification = await action.verify(
-        replace(done, verification_tokens=(replace(token, accepted_before=accepted_before),)), samples.account()
+        replace(done, verification_tokens=(replace(token, accepted_before=accepted_before),)),
+        samples.account(),
+        samples.revocation(),
     )
 
     assert verification.outcome is outcome
@@ -479,14 +487,14 @@ async def test_a_firewall_does_not_pass_for_a_revocation(
     plane.says[HOST] = (403, "AuthorizationFailure")
     clock.ahead = timedelta(minutes=after)
 
-    assert (await action.verify(done, samples.account())).outcome is outcome
+    assert (await action.verify(done, samples.account(), samples.revocation())).outcome is outcome
 
 
 async def test_the_read_only_copy_has_to_refuse_too(action: DelegationKeyAction, plane: DelegationPlane) -> None:
     done = await executed(action)
     plane.says[SECONDARY] = (404, "ContainerNotFound")
 
-    verification = await action.verify(done, samples.account(secondary=True))
+    verification = await action.verify(done, samples.account(secondary=True), samples.revocation())
 
     assert verification.outcome is Outcome.PENDING
     assert verification.evidence[2].startswith("blob (secondary): ")
@@ -499,7 +507,7 @@ async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
     asked = len(plane.requests)
     clock.ahead = timedelta(minutes=31)
 
-    verification = await action.verify(done, samples.account())
+    verification = await action.verify(done, samples.account(), samples.revocation())
 
     assert verification.outcome is Outcome.ARM_ONLY
     assert len(plane.requests) == asked
@@ -511,7 +519,7 @@ async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
 async def test_a_leaked_token_lives_until_the_keys_are_revoked(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
-    [ours] = await action.mint(samples.account())
+    [ours] = await action.mint(JOB)
     [leak] = extract_leaks(f"{ours.url}?{ours.query}")
     assert leak.token is not None
 

@@ -374,7 +374,9 @@ async def test_what_azure_accepts_lives_if_its_issuer_exists(
 
 
 @pytest.mark.parametrize("answer", [True, False, Blocked("no right")])
-async def test_what_azure_refuses_is_dead_whoever_issued_it(plane: Plane, answer: bool | SasquashError) -> None:
+async def test_token_that_azure_refuses_is_not_live_regardless_of_its_issuer(
+    plane: Plane, answer: bool | SasquashError
+) -> None:
     plane.says = (403, "AuthenticationFailed")
 
     assert (await ask(plane, blob(), issuer=exists(answer))).alive is False
@@ -431,7 +433,7 @@ def accepting(plane: Plane) -> None:
 
 
 @pytest.mark.parametrize("behave", [leaky, accepting])
-async def test_the_token_is_in_no_log_and_in_nothing_that_is_told(
+async def test_token_is_in_no_log_and_no_notification(
     plane: Plane, caplog: pytest.LogCaptureFixture, behave: Callable[[Plane], None]
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -19,15 +19,18 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import lockdown
-from shared.actions.lockdown import LockdownAction
+from shared.actions.action import Executed, Interrupted
+from shared.actions.lockdown import LockdownAction, LockdownSpec
 from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Execution, LockedDown, Outcome, Plan
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure, WrongState
+from shared.persistence.accounts import Attributed, Intent
 from tests.support import samples
 from tests.support.arm_transport import NO_CONNECTION, Wire, answering
 from tests.support.asgi import Credential
+from tests.support.jobs import job
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
 
 CORRELATION_ID = "11111111-2222-4333-8444-555555555555"
@@ -103,38 +106,68 @@ def is_open(account: Account, kind: Lockdown) -> bool:
     return bool(account.properties["networkAcls"]["defaultAction"] == "Allow")
 
 
+def before(action: LockdownAction, facts: AccountFacts, kind: Lockdown) -> LockedDown:
+    way_back = action.way_back(job(plan(kind), facts))
+    assert way_back is not None
+    return way_back
+
+
+async def execute(
+    action: LockdownAction, facts: AccountFacts, locked: LockedDown, kind: Lockdown | None = None
+) -> tuple[Execution, LockedDown]:
+    record = samples.revocation(lockdown=locked)
+    executed = await action.execute(job(plan(kind or locked.kind), facts, record=record), ())
+    assert executed.lockdown is not None
+    return executed.execution, executed.lockdown
+
+
+async def settled(action: LockdownAction, facts: AccountFacts, locked: LockedDown) -> Executed | None:
+    """What the account shows to the next holder of the lock, if the lock names the lockdown, and if it does not."""
+    record = samples.revocation(lockdown=locked)
+    noted = Attributed(record.fingerprint, ActionKind.LOCKDOWN, locked.kind, "")
+    intent = Intent("1", record.fingerprint, NOW, NOW)
+    left = Interrupted(predecessor=intent, account=facts, keys={}, rotations=(), noted=(record,), others=())
+    unnoted = action.settle_unnoted(replace(left, noted=(), others=(record,)))
+    executed = await action.settle(noted, left)
+    assert (unnoted.executed if unnoted is not None else None) == executed
+    return executed
+
+
 async def lock(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> tuple[Execution, LockedDown]:
     facts = await accounts.facts(REF)
-    return await action.execute(plan(kind), facts, action.before(facts, kind))
+    return await execute(action, facts, before(action, facts, kind))
 
 
-# describe
+# impact
 
 
 @both
-def test_every_line_on_who_breaks_is_filled_in(action: LockdownAction, kind: Lockdown) -> None:
-    lines = action.describe(samples.account(), kind)
+def test_impact_names_the_account(kind: Lockdown) -> None:
+    lines = LockdownSpec().impact(samples.account(), kind)
 
     assert ACCOUNT in lines[0]
     assert not any("{" in line for line in lines)
 
 
 @both
-def test_a_lockdown_is_said_to_revoke_nothing(action: LockdownAction, kind: Lockdown) -> None:
+def test_impact_says_that_a_lockdown_revokes_nothing(kind: Lockdown) -> None:
     assert any(
-        "works again as soon as the lockdown is undone" in line for line in action.describe(samples.account(), kind)
+        "works again as soon as the lockdown is undone" in line
+        for line in LockdownSpec().impact(samples.account(), kind)
     )
 
 
-def test_a_lockdown_of_keys_is_said_to_let_user_delegation_sas_in(action: LockdownAction) -> None:
-    lines = action.describe(samples.account(), Lockdown.SHARED_KEY)
+def test_impact_says_that_a_key_lockdown_does_not_stop_user_delegation_sas() -> None:
+    lines = LockdownSpec().impact(samples.account(), Lockdown.SHARED_KEY)
 
     assert any(line.startswith("It does not stop user delegation SAS") for line in lines)
 
 
-def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(action: LockdownAction) -> None:
+def test_impact_names_the_ways_that_a_network_lockdown_leaves_open() -> None:
     [line] = [
-        line for line in action.describe(samples.account(), Lockdown.NETWORK) if line.startswith("It does not stop")
+        line
+        for line in LockdownSpec().impact(samples.account(), Lockdown.NETWORK)
+        if line.startswith("It does not stop")
     ]
 
     assert all(way in line for way in ("private endpoint", "virtual network", "address", "trusted Azure service"))
@@ -145,7 +178,7 @@ def test_a_lockdown_of_the_network_is_said_to_let_in_whom_the_rules_name(action:
 
 async def test_the_way_back_is_what_arm_said_before(action: LockdownAction, accounts: Accounts) -> None:
     facts = await accounts.facts(REF)
-    keys, network = (action.before(facts, kind) for kind in Lockdown)
+    keys, network = (before(action, facts, kind) for kind in Lockdown)
 
     assert (json.loads(keys.before), keys.after, keys.undone_at) == ({"allowSharedKeyAccess": True}, "", None)
     assert json.loads(network.before)["publicNetworkAccess"] == "Enabled"
@@ -158,11 +191,11 @@ def test_network_rules_that_could_not_be_put_back_are_left_alone(action: Lockdow
     unknown = replace(samples.account(), network_rules="")
 
     with pytest.raises(Blocked, match="by hand"):
-        action.before(unknown, Lockdown.NETWORK)
+        before(action, unknown, Lockdown.NETWORK)
 
 
 def test_an_account_without_network_rules_is_one_that_lets_everybody_in(action: LockdownAction) -> None:
-    locked = action.before(replace(samples.account(), network_rules="{}"), Lockdown.NETWORK)
+    locked = before(action, replace(samples.account(), network_rules="{}"), Lockdown.NETWORK)
 
     assert json.loads(locked.before)["networkAcls"] == {"defaultAction": "Allow"}
 
@@ -209,7 +242,7 @@ async def test_what_a_lockdown_is_not_about_is_not_sent(
 
 
 @both
-async def test_a_pull_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
+async def test_execution_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
     execution, locked = await lock(action, accounts, kind)
 
     assert execution == Execution(ActionKind.LOCKDOWN, kind, NOW, "", "", "answer", CORRELATION_ID)
@@ -218,7 +251,7 @@ async def test_a_pull_says_what_was_done(action: LockdownAction, accounts: Accou
 
 
 @both
-async def test_arm_is_told_the_id_under_which_the_record_names_the_call(
+async def test_arm_gets_the_request_id_that_the_record_names(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     await lock(action, accounts, kind)
@@ -260,12 +293,12 @@ async def test_a_lockdown_whose_answer_was_lost_is_settled_by_reading(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     wire.instead, wire.after = answering(503), True
-    before = action.before(await accounts.facts(REF), kind)
+    recorded = before(action, await accounts.facts(REF), kind)
 
-    execution, locked = await action.execute(plan(kind), await accounts.facts(REF), before)
+    execution, locked = await execute(action, await accounts.facts(REF), recorded)
 
     assert len(wire.calls) == 1
-    assert (execution.confirmed_by, execution.notes, locked.before) == ("listing", (), before.before)
+    assert (execution.confirmed_by, execution.notes, locked.before) == ("listing", (), recorded.before)
     assert locked.after not in ("", locked.before)
 
 
@@ -274,11 +307,11 @@ async def test_a_lockdown_whose_answer_was_lost_and_that_can_t_be_read_may_have_
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
-    before = action.before(facts, kind)
+    recorded = before(action, facts, kind)
     wire.instead, wire.after, wire.on = answering(503), True, ""
 
     with pytest.raises(TransientFailure) as failed:
-        await action.execute(plan(kind), facts, before)
+        await execute(action, facts, recorded)
 
     assert not failed.value.had_no_effect
 
@@ -288,23 +321,23 @@ async def test_a_lockdown_of_which_no_answer_came_is_found_standing(
     action: LockdownAction, accounts: Accounts, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
-    before = action.before(facts, kind)
-    assert action.standing(facts, before) is None
-    _, locked = await action.execute(plan(kind), facts, before)
+    recorded = before(action, facts, kind)
+    assert await settled(action, facts, recorded) is None
+    _, locked = await execute(action, facts, recorded)
 
-    standing = action.standing(await accounts.facts(REF), before)
+    standing = await settled(action, await accounts.facts(REF), recorded)
 
     assert standing is not None
-    assert (standing[0].confirmed_by, standing[1]) == ("listing", locked)
+    assert (standing.execution.confirmed_by, standing.lockdown) == ("listing", locked)
 
 
 async def test_the_way_back_of_a_lockdown_that_never_happened_is_read_again(
     action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
-    earlier = action.before(await accounts.facts(REF), Lockdown.NETWORK)
+    earlier = before(action, await accounts.facts(REF), Lockdown.NETWORK)
     account.properties["networkAcls"]["ipRules"] = []
 
-    _, locked = await action.execute(plan(Lockdown.NETWORK), await accounts.facts(REF), earlier)
+    _, locked = await execute(action, await accounts.facts(REF), earlier)
 
     assert json.loads(locked.before)["networkAcls"]["ipRules"] == []
 
@@ -315,7 +348,7 @@ async def test_the_way_back_from_one_lockdown_is_not_taken_for_another_s(
     facts = await accounts.facts(REF)
 
     with pytest.raises(Blocked, match="another lockdown"):
-        await action.execute(plan(Lockdown.NETWORK), facts, action.before(facts, Lockdown.SHARED_KEY))
+        await execute(action, facts, before(action, facts, Lockdown.SHARED_KEY), Lockdown.NETWORK)
 
     assert wire.calls == []
 
@@ -416,14 +449,12 @@ async def test_a_read_only_lock_is_named(
         await lock(action, accounts, kind)
 
 
-async def test_an_account_that_is_gone_is_told_apart(
-    action: LockdownAction, accounts: Accounts, cloud: Cloud
-) -> None:
+async def test_deleted_account_is_distinguished(action: LockdownAction, accounts: Accounts, cloud: Cloud) -> None:
     facts = await accounts.facts(REF)
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
-        await action.execute(plan(Lockdown.NETWORK), facts, action.before(facts, Lockdown.NETWORK))
+        await execute(action, facts, before(action, facts, Lockdown.NETWORK))
 
 
 # prove
@@ -435,11 +466,11 @@ async def test_a_lockdown_that_stands_is_proven_by_arm_only(
 ) -> None:
     execution, locked = await lock(action, accounts, kind)
 
-    verification = await action.verify(execution, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), samples.revocation(lockdown=locked))
 
     assert (verification.outcome, verification.at) == (Outcome.ARM_ONLY, NOW)
     assert verification.evidence[0].startswith("ARM:")
-    assert "Nothing is revoked" in verification.evidence[-1]
+    assert "It revokes nothing" in verification.evidence[-1]
 
 
 @both
@@ -449,7 +480,7 @@ async def test_a_lockdown_that_somebody_has_undone_keeps_nothing_out(
     execution, locked = await lock(action, accounts, kind)
     account.properties |= {"allowSharedKeyAccess": True, "networkAcls": RULES}
 
-    verification = await action.verify(execution, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), samples.revocation(lockdown=locked))
 
     assert verification.outcome is Outcome.STILL_ALIVE
     assert "Somebody has changed it since" in verification.evidence[0]
@@ -461,7 +492,7 @@ async def test_rules_that_changed_under_a_lockdown_are_named(
     execution, locked = await lock(action, accounts, Lockdown.NETWORK)
     account.properties["networkAcls"] = account.properties["networkAcls"] | {"bypass": "None", "ipRules": []}
 
-    verification = await action.verify(execution, samples.account(), locked)
+    verification = await action.verify(execution, samples.account(), samples.revocation(lockdown=locked))
 
     assert verification.outcome is Outcome.ARM_ONLY
     assert verification.evidence[1].startswith("networkAcls.bypass and networkAcls.ipRules changed since")
@@ -614,10 +645,10 @@ async def test_a_lockdown_that_no_answer_confirmed_can_be_undone(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     """Its worker died between the call and the record."""
-    before = action.before(await accounts.facts(REF), kind)
+    recorded = before(action, await accounts.facts(REF), kind)
     await lock(action, accounts, kind)
 
-    assert (await action.undo(before, REF)).undone_at == NOW
+    assert (await action.undo(recorded, REF)).undone_at == NOW
     assert is_open(account, kind)
 
 
@@ -626,9 +657,9 @@ async def test_a_lockdown_that_no_answer_confirmed_leaves_locked_what_had_been(
     action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
     account.properties |= ALREADY[kind]
-    before = action.before(await accounts.facts(REF), kind)
+    recorded = before(action, await accounts.facts(REF), kind)
 
-    assert (await action.undo(before, REF)).undone_at == NOW
+    assert (await action.undo(recorded, REF)).undone_at == NOW
     assert wire.calls == []
 
 

@@ -108,7 +108,7 @@ def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) 
         (replace(endpoint(), subject=POLICY), True),
     ],
 )
-def test_dead_is_what_was_shown_good_and_is_refused_every_time(result: EndpointResult, dead: bool) -> None:
+def test_revoked_means_accepted_before_and_refused_every_time(result: EndpointResult, dead: bool) -> None:
     assert result.dead is dead
 
 
@@ -180,7 +180,7 @@ def test_the_outcome_is_no_more_than_the_endpoints_show(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_proof_token_is_signed_by_the_key_that_is_to_die(plane: DataPlane, service: Service) -> None:
+def test_verification_token_is_signed_by_the_key_to_be_revoked(plane: DataPlane, service: Service) -> None:
     [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     minted = samples.leak(f"{token.url}{'&' if '?' in token.url else '?'}{token.query}")
@@ -188,7 +188,9 @@ def test_a_proof_token_is_signed_by_the_key_that_is_to_die(plane: DataPlane, ser
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_proof_token_may_read_one_thing_over_https_for_half_an_hour(plane: DataPlane, service: Service) -> None:
+def test_verification_token_may_read_one_object_over_https_for_half_an_hour(
+    plane: DataPlane, service: Service
+) -> None:
     [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     query = parse_qs(token.query)
@@ -197,7 +199,7 @@ def test_a_proof_token_may_read_one_thing_over_https_for_half_an_hour(plane: Dat
     assert query.get("sr", ["-"]) != ["c"]
 
 
-def test_a_proof_token_lives_no_longer_than_half_an_hour_and_in_whole_seconds(plane: DataPlane) -> None:
+def test_verification_token_is_valid_for_at_most_half_an_hour_in_whole_seconds(plane: DataPlane) -> None:
     """The service reads the end with the token's own precision, and the record must say the same."""
     odd = NOW.replace(microsecond=999_999)
     [token] = verifier(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
@@ -205,7 +207,7 @@ def test_a_proof_token_lives_no_longer_than_half_an_hour_and_in_whole_seconds(pl
     assert token.expires == (odd + LIFETIME).replace(microsecond=0)
 
 
-def test_there_is_a_proof_token_for_each_service_that_the_leak_opened_and_the_account_has(plane: DataPlane) -> None:
+def test_each_service_of_the_leak_and_the_account_has_a_verification_token(plane: DataPlane) -> None:
     account = samples.account()
     without_files = replace(account, endpoints={s: u for s, u in account.endpoints.items() if s is not Service.FILE})
 
@@ -214,7 +216,7 @@ def test_there_is_a_proof_token_for_each_service_that_the_leak_opened_and_the_ac
     assert [token.service for token in tokens] == [Service.BLOB, Service.TABLE]
 
 
-def test_what_a_proof_token_reads_has_a_name_of_its_own(plane: DataPlane) -> None:
+def test_object_of_a_verification_token_has_a_unique_name(plane: DataPlane) -> None:
     ids = iter(("aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"))
     two = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: next(ids))
 
@@ -236,7 +238,7 @@ def test_what_a_proof_token_reads_has_a_name_of_its_own(plane: DataPlane) -> Non
         (ServiceRequestError("no route"), None),
     ],
 )
-async def test_a_token_is_tried_before_the_lever_is_pulled(
+async def test_token_is_tried_before_the_action_runs(
     plane: DataPlane, says: tuple[int, str] | AzureError, accepted: bool | None
 ) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = says
@@ -250,9 +252,7 @@ async def test_a_token_is_tried_before_the_lever_is_pulled(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_key_that_is_refused_while_the_new_one_is_accepted_is_dead(
-    plane: DataPlane, service: Service
-) -> None:
+async def test_key_refused_while_the_new_one_is_accepted_is_revoked(plane: DataPlane, service: Service) -> None:
     verification = await verified(plane, samples.verification_token(service))
 
     assert verification.outcome is Outcome.PROVEN
@@ -265,7 +265,7 @@ async def test_the_table_service_says_its_codes_in_the_body_alone(plane: DataPla
     assert (await verified(plane, samples.verification_token(Service.TABLE))).outcome is Outcome.PROVEN
 
 
-async def test_a_key_that_is_still_accepted_is_not_dead(plane: DataPlane) -> None:
+async def test_accepted_key_is_not_revoked(plane: DataPlane) -> None:
     plane.keys.append(KEYS["key2"])
 
     verification = await verified(plane)
@@ -275,7 +275,7 @@ async def test_a_key_that_is_still_accepted_is_not_dead(plane: DataPlane) -> Non
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-async def test_a_proof_says_whether_the_old_key_was_accepted_at_last_sight(plane: DataPlane, accepted: bool) -> None:
+async def test_verification_says_whether_the_old_key_was_last_accepted(plane: DataPlane, accepted: bool) -> None:
     plane.keys += [KEYS["key2"]] * accepted
 
     assert (await verified(plane)).accepted is accepted
@@ -298,7 +298,7 @@ async def test_an_unchanged_key_is_alive_whatever_the_data_plane_says(plane: Dat
 @pytest.mark.parametrize(
     ("after", "outcome"), [(timedelta(seconds=1), Outcome.PENDING), (timedelta(minutes=3), Outcome.ARM_ONLY)]
 )
-async def test_a_firewall_does_not_pass_for_a_dead_key(
+async def test_firewall_is_not_taken_for_a_revoked_key(
     plane: DataPlane, code: str, after: timedelta, outcome: Outcome
 ) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, code)
@@ -306,7 +306,7 @@ async def test_a_firewall_does_not_pass_for_a_dead_key(
     assert (await verified(plane, after=after)).outcome is outcome
 
 
-async def test_a_request_that_no_key_could_pass_does_not_pass_for_a_dead_key(plane: DataPlane) -> None:
+async def test_request_that_every_key_fails_is_not_taken_for_a_revoked_key(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = (403, "AuthenticationFailed")
 
     assert (await verified(plane)).outcome is Outcome.PENDING
@@ -331,7 +331,7 @@ async def test_the_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
     assert verification.evidence[2].startswith("blob (secondary): a token signed by the old key is still accepted")
 
 
-async def test_a_copy_that_is_not_reached_keeps_the_proof_open(plane: DataPlane) -> None:
+async def test_unreachable_secondary_keeps_the_verification_open(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = ServiceResponseError("reset")
 
     assert (await verified(plane, account=samples.account(secondary=True))).outcome is Outcome.PENDING
@@ -380,9 +380,7 @@ async def test_only_reads_of_one_thing_that_does_not_exist_are_sent(plane: DataP
     ("left", "asked"),
     [(timedelta(minutes=1, seconds=1), True), (timedelta(minutes=1), False), (timedelta(minutes=-5), False)],
 )
-async def test_a_proof_token_that_may_be_refused_for_its_age_is_not_asked(
-    plane: DataPlane, left: timedelta, asked: bool
-) -> None:
+async def test_expiring_verification_token_is_not_tried(plane: DataPlane, left: timedelta, asked: bool) -> None:
     verification = await verified(
         plane, samples.verification_token(life=timedelta(minutes=3) + left), after=timedelta(minutes=3)
     )
@@ -391,7 +389,7 @@ async def test_a_proof_token_that_may_be_refused_for_its_age_is_not_asked(
     assert verification.outcome is (Outcome.PROVEN if asked else Outcome.ARM_ONLY)
 
 
-async def test_without_proof_tokens_arm_s_word_is_all_there_is(plane: DataPlane) -> None:
+async def test_without_verification_tokens_only_arms_response_counts(plane: DataPlane) -> None:
     execution: Execution = samples.execution(confirmed_by="listing")
 
     verification = await verifier(plane).verify(execution, samples.account(), changed=True, new_key=NEW_KEY)
@@ -400,7 +398,7 @@ async def test_without_proof_tokens_arm_s_word_is_all_there_is(plane: DataPlane)
     assert verification.evidence == ("ARM: the hash of key2 is no longer that of the leaked credential's key.",)
 
 
-async def test_what_is_proven_is_told_without_a_token(plane: DataPlane) -> None:
+async def test_verification_is_reported_without_a_token(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.file.core.windows.net"] = ServiceResponseError("https://x/?sig=abc")
     verification = await verified(plane, *(samples.verification_token(service) for service in SERVICES))
 

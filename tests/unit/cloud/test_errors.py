@@ -80,7 +80,7 @@ def test_what_stands_in_the_way_is_named_with_what_to_do(status: int, code: str,
     assert said in str(error)
 
 
-def test_what_is_gone_is_told_apart() -> None:
+def test_missing_item_is_distinguished() -> None:
     assert isinstance(translate(404, "ResourceNotFound"), NotFound)
 
 

@@ -59,6 +59,6 @@ async def test_long_ones_are_sent_in_smaller_requests() -> None:
 
 
 @pytest.mark.parametrize("error", [ServiceRequestError("No network."), refused(503), refused(401), refused(413)])
-async def test_a_failure_passes_for_whoever_reports(error: Exception) -> None:
+async def test_failure_is_transient_for_the_reporter(error: Exception) -> None:
     with pytest.raises(TransientFailure, match="Publishing findings on the Event Grid topic failed"):
         await publisher(Topic(fails=error)).publish([samples.finding()], source="wiz")

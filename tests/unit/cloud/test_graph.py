@@ -11,9 +11,9 @@ import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
 from shared.cloud.graph import Graph
+from shared.domain.message import Message
+from shared.domain.person import Person
 from shared.errors import Blocked, NotFound, SasquashError, Throttled, TransientFailure
-from shared.followup.mail.compose import Message
-from shared.followup.owners.parsing import Person
 from tests.support.fake_graph import LIST, SENDER, SITE, TOKEN, Credential, FakeGraph, Fault, error
 
 _BASE_URL = "https://graph.microsoft.com"

@@ -112,7 +112,7 @@ async def test_a_redirect_is_not_followed() -> None:
     assert len(service.requests) == 1
 
 
-async def test_no_connection_is_a_passing_failure() -> None:
+async def test_no_connection_is_a_transient_failure() -> None:
     with pytest.raises(TransientFailure):
         await call(Service(ServiceRequestError("No network.")))
 

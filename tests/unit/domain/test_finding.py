@@ -235,7 +235,7 @@ def test_a_description_that_holds_the_leak_is_redacted(field: str, text: str) ->
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
     ],
 )
-def test_the_moment_of_detection_is_told_in_utc(text: str, moment: datetime) -> None:
+def test_time_of_detection_is_in_utc(text: str, moment: datetime) -> None:
     [found] = read({"credential": WIRE, "detected_at": text})
 
     assert (found.detected_at, found.detected_at.tzinfo) == (moment, UTC)
@@ -254,7 +254,7 @@ def test_nothing_was_detected_in_the_future() -> None:
     assert found.detected_at == NOW
 
 
-def test_now_may_be_told_in_any_time_zone() -> None:
+def test_now_may_be_in_any_time_zone() -> None:
     here = NOW.astimezone(timezone(timedelta(hours=9)))
     [reported] = findings.read(report({"credential": WIRE}), raw_allowed=False, now=here)
     found = reported.finding
@@ -326,7 +326,7 @@ def test_evidence_goes_its_way_and_comes_back_as_it_was() -> None:
     assert reported == samples.alerted()
 
 
-def test_a_finding_keeps_the_alert_behind_it() -> None:
+def test_finding_keeps_its_alert() -> None:
     found = replace(samples.finding(), alert=samples.ALERT)
 
     assert read(found.to_data()) == (found,)
@@ -340,7 +340,7 @@ def test_a_leak_is_not_spared_because_its_alert_can_not_be_closed(alert: object)
 
 
 @pytest.mark.parametrize("evidence", [None, 7, {}, samples.evidence().to_json() | {"key": "kerb1"}])
-def test_evidence_out_of_form_is_told_of_without_being_repeated(evidence: object) -> None:
+def test_malformed_evidence_is_reported_without_being_repeated(evidence: object) -> None:
     with pytest.raises(MalformedEvent, match=r"data\.evidence is not valid"):
         read(samples.alerted().to_data() | {"evidence": evidence})
 

@@ -18,21 +18,21 @@ def reach(record: Revocation, state: State) -> Revocation:
     return record.reach(state, now=NOW, detail="")
 
 
-def test_pull_rests_on_arithmetic_and_azure_s_answer() -> None:
+def test_execution_cites_signature_verification_and_azures_response() -> None:
     said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
 
-    assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
-    assert "Shown by Azure's answer" in said
+    assert f"Signature verified: signed by key2 (SHA-256 {KEY_HASH[:12]}…)." in said
+    assert "Confirmed by Azure's response" in said
 
 
-def test_pull_whose_answer_was_lost_rests_on_what_is_there_now() -> None:
+def test_execution_with_a_lost_response_cites_the_current_state() -> None:
     record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
 
-    assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
+    assert "Confirmed by the current state" in history_evidence.of(reach(record, State.CONTAINED))
 
 
-@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (its deadline passed")])
-def test_pull_that_was_approved_says_by_whom(by: object, who: str) -> None:
+@pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (deadline passed")])
+def test_approved_execution_names_the_approver(by: object, who: str) -> None:
     approval = Approval(by, NOW, "d" * 64, "Ours.")  # type: ignore[arg-type]
     record = replace(KNOWN, execution=samples.execution(), approval=approval)
 
@@ -46,24 +46,24 @@ def test_approval_itself_names_the_plan() -> None:
 
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
-def test_proof_rests_on_what_was_seen(state: State) -> None:
+def test_verification_cites_the_responses_seen(state: State) -> None:
     record = replace(KNOWN, verification=Verification(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
 
     assert history_evidence.of(reach(record, state)) == "blob: refused. queue: refused."
 
 
-def test_what_azure_said_to_a_token_is_told() -> None:
+def test_response_of_azure_to_a_token_is_reported() -> None:
     record = samples.revocation(liveness=samples.liveness())
 
     assert history_evidence.of(reach(record, State.AWAITING_APPROVAL)) == "Azure accepted it."
 
 
 @pytest.mark.parametrize("state", [State.RECEIVED, State.CLOSED, State.UNRESOLVED])
-def test_what_rests_on_nothing_says_nothing(state: State) -> None:
+def test_history_without_evidence_cites_none(state: State) -> None:
     assert history_evidence.of(reach(samples.revocation(), state)) == ""
 
 
-def test_only_a_pull_has_azure_s_correlation_id() -> None:
+def test_only_an_execution_has_azures_correlation_id() -> None:
     record = replace(KNOWN, execution=samples.execution())
 
     assert history_evidence.correlation_id(reach(record, State.CONTAINED)) == "11111111-2222-4333-8444-555555555555"

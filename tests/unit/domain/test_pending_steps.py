@@ -9,16 +9,15 @@ import pytest
 from shared.domain.pending_steps import (
     closable,
     confirmed,
+    mailed_at_once,
     open_alerts,
     outstanding,
-    told_at_once,
     unannounced,
     unfiled,
-    untold,
+    unnotified,
     with_verification,
 )
 from shared.domain.revocation import (
-    Claim,
     ClosedAlert,
     Filed,
     Liveness,
@@ -29,10 +28,11 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from shared.domain.target import ActionKind, Lockdown
-from shared.persistence.step_leases import unclaimed
+from shared.persistence.step_leases import without_lease
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -74,10 +74,10 @@ def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
 
     assert [change.reason for change in unannounced(news)] == [Reason.PATH_LOST]
     assert unfiled(news)
-    assert untold(news)
+    assert unnotified(news)
 
 
-def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
+def test_same_outcome_is_neither_filed_nor_notified_again() -> None:
     known = replace(
         ended(Reason.NO_KEY_MATCHES),
         filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
@@ -87,12 +87,12 @@ def test_the_same_end_again_is_neither_filed_nor_told_again() -> None:
     again = reopened(known, Reason.NO_KEY_MATCHES)
 
     assert not unfiled(again)
-    assert not untold(again)
+    assert not unnotified(again)
 
 
 @pytest.mark.parametrize("state", State)
 def test_nobody_is_mailed_about_what_needs_nobody(state: State) -> None:
-    assert untold(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
+    assert unnotified(samples.revocation(state=state)) is (state not in _STATES_WITHOUT_MAIL)
 
 
 @pytest.mark.parametrize("state", State)
@@ -107,9 +107,9 @@ def test_an_incident_that_was_filed_shows_even_a_dismissal() -> None:
 
 
 def test_a_claim_is_given_up_and_the_others_stay() -> None:
-    mail, incident = Claim("mail", LATER), Claim("incident", LATER)
+    mail, incident = StepLease("mail", LATER), StepLease("incident", LATER)
 
-    assert unclaimed(samples.revocation(claims=(mail, incident)), "mail").claims == (incident,)
+    assert without_lease(samples.revocation(leases=(mail, incident)), "mail").leases == (incident,)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_claim_is_given_up_and_the_others_stay() -> None:
         (Outcome.STILL_ALIVE, State.FAILED),
     ],
 )
-def test_a_proof_ends_the_wait_and_takes_the_proof_tokens_with_it(outcome: Outcome, state: State) -> None:
+def test_verification_ends_the_wait_and_removes_its_tokens(outcome: Outcome, state: State) -> None:
     record = samples.revocation(state=State.CONTAINED, execution=samples.execution(samples.verification_token()))
 
     proven = with_verification(record, Verification(outcome, LATER, ("seen",)))
@@ -142,20 +142,23 @@ def test_what_was_alive_when_it_could_last_be_asked_is_not_proven_by_arm_alone()
 
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED, State.FAILED])
-def test_a_proof_that_comes_too_late_changes_nothing(state: State) -> None:
+def test_late_verification_changes_nothing(state: State) -> None:
     record = samples.revocation(state=state, execution=samples.execution())
 
     assert with_verification(record, Verification(Outcome.PROVEN, LATER, ())) is None
 
 
-def test_a_lockdown_that_stands_is_not_called_a_death() -> None:
+def test_active_lockdown_is_not_called_a_revocation() -> None:
     locked = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="shared_key")
     record = samples.revocation(state=State.CONTAINED, execution=locked)
 
     proven = with_verification(record, Verification(Outcome.ARM_ONLY, LATER, ()))
 
     assert proven is not None
-    assert proven.detail == "The lockdown stands, by ARM; what leaked is kept out, and not revoked."
+    assert (
+        proven.detail
+        == "The lockdown is in effect, according to ARM. The leaked credential is blocked, but not revoked."
+    )
 
 
 def asked() -> Revocation:
@@ -166,7 +169,7 @@ def asked() -> Revocation:
 
 
 def test_who_was_asked_once_is_not_asked_again() -> None:
-    assert (unannounced(asked()), unfiled(asked()), untold(asked())) == ([], False, False)
+    assert (unannounced(asked()), unfiled(asked()), unnotified(asked())) == ([], False, False)
 
 
 def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> None:
@@ -177,7 +180,7 @@ def test_a_plan_that_changed_after_its_approval_is_asked_of_people_anew() -> Non
 
     assert unannounced(anew) == [anew.changes[-1]]
     assert unfiled(anew)
-    assert untold(anew)
+    assert unnotified(anew)
 
 
 @pytest.mark.parametrize(
@@ -243,12 +246,12 @@ def all_told(record: Revocation) -> Revocation:
 
 
 @pytest.mark.parametrize("state", [State.RECEIVED, State.CONTAINED])
-def test_what_waits_for_a_verdict_or_a_proof_is_outstanding(state: State) -> None:
+def test_record_without_a_verdict_or_verification_is_outstanding(state: State) -> None:
     assert outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.UNRESOLVED, State.FAILED, State.CLOSED])
-def test_what_is_filed_told_and_announced_is_not(state: State) -> None:
+def test_filed_mailed_and_published_record_is_not_outstanding(state: State) -> None:
     assert not outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
 
 
@@ -259,7 +262,7 @@ def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
     assert outstanding(replace(record, **missing), now=NOW)
 
 
-def test_key_that_was_not_handed_over_yet_is_outstanding() -> None:
+def test_undistributed_key_is_outstanding() -> None:
     record = all_told(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
 
     assert outstanding(record, now=NOW)
@@ -275,17 +278,17 @@ def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
-def test_trouble_of_our_own_is_told_at_once(reason: Reason) -> None:
-    assert told_at_once(ended(reason))
+def test_own_failure_is_reported_at_once(reason: Reason) -> None:
+    assert mailed_at_once(ended(reason))
 
 
 @pytest.mark.parametrize("reason", [Reason.NO_KEY_MATCHES, Reason.BLOCKED, Reason.LOOSE, Reason.MALFORMED])
 def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
-    assert not told_at_once(ended(reason))
+    assert not mailed_at_once(ended(reason))
 
 
-def test_what_arithmetic_has_proven_is_told_at_once() -> None:
-    assert told_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
+def test_verified_leak_is_notified_at_once() -> None:
+    assert mailed_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
 
 
 # Alerts of other tools
@@ -303,7 +306,7 @@ def with_alerts(**changed: Any) -> Revocation:
 
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED])
-def test_every_alert_about_a_dead_leak_is_to_be_closed_once(state: State) -> None:
+def test_every_alert_about_a_revoked_leak_is_to_be_closed_once(state: State) -> None:
     record = with_alerts(state=state)
 
     assert open_alerts(record) == record.alerts
@@ -315,11 +318,11 @@ def test_what_is_done_with_is_not_closed_again() -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.PROVEN, State.CLOSED)])
-def test_before_a_leak_is_proven_dead_no_alert_is_closed(state: State) -> None:
+def test_no_alert_is_closed_before_the_leak_is_verified_revoked(state: State) -> None:
     assert open_alerts(with_alerts(state=state)) == ()
 
 
-def test_what_ended_with_another_leaks_key_is_dead_too() -> None:
+def test_leak_revoked_with_the_key_of_another_is_revoked_too() -> None:
     covered = replace(with_alerts(execution=None), state=State.DISMISSED, reason=Reason.COVERED)
 
     assert len(open_alerts(covered)) == 2
@@ -331,7 +334,7 @@ def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason
     assert open_alerts(replace(with_alerts(execution=None), state=State.DISMISSED, reason=reason)) == ()
 
 
-def test_a_lockdown_kills_nothing_and_closes_no_alert() -> None:
+def test_lockdown_revokes_nothing_and_closes_no_alert() -> None:
     execution = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="network")
 
     assert open_alerts(with_alerts(execution=execution)) == ()
@@ -350,5 +353,5 @@ def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
 def test_owners_hear_of_an_alerts_evidence_only_once_a_person_has_acted_on_it() -> None:
     record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
 
-    assert (told_at_once(record), confirmed(record)) == (True, False)
+    assert (mailed_at_once(record), confirmed(record)) == (True, False)
     assert confirmed(replace(record, execution=samples.execution()))

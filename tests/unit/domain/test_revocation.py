@@ -8,7 +8,6 @@ from shared.domain.revocation import (
     REOPENED_BY_A_NEW_REPORT,
     STATE_OF,
     Change,
-    Claim,
     Filed,
     Notification,
     Outcome,
@@ -17,6 +16,7 @@ from shared.domain.revocation import (
     Revocation,
     Sighting,
     State,
+    StepLease,
     Verification,
 )
 from tests.support import samples
@@ -124,7 +124,7 @@ def test_a_record_survives_its_json() -> None:
         filed=Filed("7", State.FAILED, Reason.BLOCKED),
         notifications=(Notification(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
         announced=(Change(State.FAILED, NOW, Reason.BLOCKED),),
-        claims=(Claim("mail", LATER),),
+        leases=(StepLease("mail", LATER),),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         sightings=(Sighting("gitlab", None, NOW),),
     )
@@ -132,7 +132,7 @@ def test_a_record_survives_its_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(record), type=Revocation) == record
 
 
-def test_a_proof_token_shows_its_query_to_nobody_who_prints_it() -> None:
+def test_verification_token_hides_its_query_in_its_repr() -> None:
     token = samples.verification_token()
     record = samples.revocation(execution=samples.execution(token))
 

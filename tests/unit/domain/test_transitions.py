@@ -57,7 +57,7 @@ def test_only_what_awaits_approval_is_approved(state: State) -> None:
 
 
 def test_plan_that_changed_is_not_approved_by_its_old_digest() -> None:
-    with pytest.raises(WrongState, match="another"):
+    with pytest.raises(WrongState, match="The plan has changed"):
         transitions.approved(awaiting(), approval(digest="e" * 64), second_person=True)
 
 
@@ -114,7 +114,7 @@ def test_only_what_awaits_approval_is_rejected(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.UNRESOLVED, State.OBSERVED])
-def test_what_ended_without_a_kill_is_looked_at_anew(state: State) -> None:
+def test_record_that_ended_without_a_revocation_is_evaluated_again(state: State) -> None:
     known = in_state(state, plan=samples.plan(), key_name="key2", approval=approval())
     record = transitions.retried(known, by="Bob", reason="The lock is gone.", now=LATER)
     assert (record.state, record.changes[-1].at) == (State.RECEIVED, LATER)
@@ -137,8 +137,8 @@ def test_plan_that_nobody_approved_in_time_is_weighed_anew(hours: int, possible:
             transitions.retried(awaiting(), by="Bob", reason="", now=now)
 
 
-def test_lever_that_was_pulled_is_not_pulled_again_by_a_retry() -> None:
-    with pytest.raises(WrongState, match="pulled already"):
+def test_executed_action_is_not_repeated_by_a_retry() -> None:
+    with pytest.raises(WrongState, match="already ran"):
         transitions.retried(in_state(State.FAILED, execution=samples.execution()), by="Bob", reason="", now=LATER)
 
 
@@ -152,7 +152,7 @@ def test_leak_that_an_undone_lockdown_lets_in_again_is_retried() -> None:
 
 def test_report_that_could_not_be_read_is_not_retried() -> None:
     unreadable = replace(order(), order=None)
-    with pytest.raises(WrongState, match="send that again"):
+    with pytest.raises(WrongState, match="Send the report again"):
         transitions.retried(in_state(State.UNRESOLVED, finding=unreadable), by="Bob", reason="", now=LATER)
 
 
@@ -173,11 +173,11 @@ def test_lockdown_can_be_undone_from_any_state_but_while_it_is_worked_on(state: 
 @pytest.mark.parametrize(
     ("record", "rule"),
     [
-        (in_state(State.RECEIVED, lockdown=LOCKED, account=samples.account()), "worked on"),
-        (in_state(State.PROVEN, account=samples.account()), "nothing to undo"),
+        (in_state(State.RECEIVED, lockdown=LOCKED, account=samples.account()), "being processed"),
+        (in_state(State.PROVEN, account=samples.account()), "no lockdown to undo"),
         (
             in_state(State.PROVEN, lockdown=replace(LOCKED, undone_at=NOW), account=samples.account()),
-            "undone at 2026-11-21 10:00 UTC already",
+            "undone at 2026-11-21 10:00 UTC",
         ),
     ],
 )

@@ -46,14 +46,14 @@ async def test_an_alert_is_closed_by_its_tool_with_what_was_done() -> None:
 async def test_an_alert_of_a_tool_that_is_not_set_up_is_left_open_and_that_is_said() -> None:
     said = await closer(None).close(ALERT, dead())
 
-    assert said == "GitHub alert 42 of contoso/x was left open: the settings have nothing to close it with."
+    assert said == "GitHub alert 42 of contoso/x was left open: closing it is not configured."
 
 
 async def test_an_alert_that_is_gone_is_done_with() -> None:
-    assert "is not there any more" in await closer(Tool(NotFound("404"))).close(ALERT, dead())
+    assert "no longer exists" in await closer(Tool(NotFound("404"))).close(ALERT, dead())
 
 
-async def test_what_a_person_can_mend_is_tried_again() -> None:
+async def test_failure_that_a_person_can_fix_is_retried() -> None:
     with pytest.raises(Blocked):
         await closer(Tool(Blocked("No right."))).close(ALERT, dead())
 
@@ -63,12 +63,12 @@ def test_a_comment_says_what_was_done_how_it_is_known_and_which_record_it_is() -
 
     assert said.startswith("Revoked by Sasquash: ")
     assert "key2" in said
-    assert "Refused, by proof." in said
+    assert "Verified: Azure no longer accepts it." in said
     assert samples.finding().fingerprint[:12] in said
 
 
 def test_a_comment_does_not_overclaim() -> None:
-    assert "Proven by ARM only." in comment(dead(Outcome.ARM_ONLY))
+    assert "Verified by ARM only." in comment(dead(Outcome.ARM_ONLY))
     covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="key2 was regenerated for another leak.")
     assert "key2 was regenerated for another leak." in comment(covered)
     assert "verification" not in comment(covered)

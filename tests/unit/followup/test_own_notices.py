@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from shared import redaction
 from shared.api.intake.registry import TEXT_READERS
-from shared.api.revocations import responses
+from shared.api.revocations import rendering
 from shared.domain.alert import cleaned
 from shared.domain.revocation import Change, Outcome, Reason, Revocation, Sighting, State, Verification
 from shared.followup.alert_closing import comment
@@ -87,7 +87,7 @@ def notices(record: Revocation) -> Iterator[tuple[str, str]]:
     yield "comment", comment(record)
     change = Change(record.state, NOW, record.reason)
     yield "announcement", json.dumps(Announcement(record, change).to_event().data)
-    yield "answer", msgspec.json.encode(responses.whole(replace(record, account=None), now=NOW)).decode()
+    yield "answer", msgspec.json.encode(rendering.whole(replace(record, account=None), now=NOW)).decode()
     yield "history", _first_line(record.finding)
 
 

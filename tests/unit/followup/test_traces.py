@@ -85,7 +85,7 @@ def test_the_finding_is_sent_with_the_first_decision_only() -> None:
     assert [span.name for span in sent(record(CONTAINED, PROVEN), PROVEN)] == ["proven"]
 
 
-def test_a_mail_says_how_long_it_took_from_what_it_tells() -> None:
+def test_mail_measures_its_delay_from_the_state_that_it_reports() -> None:
     told = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 
     [*_, mail] = sent(record(CONTAINED, PROVEN), mailed=told)
@@ -93,7 +93,7 @@ def test_a_mail_says_how_long_it_took_from_what_it_tells() -> None:
     assert (mail.name, seconds(mail)) == ("mail", 1.0)
 
 
-def test_what_is_told_twice_is_one_span() -> None:
+def test_repeated_notification_is_one_span() -> None:
     once, again = (sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN) for _ in range(2))
 
     assert [span.context for span in once] == [span.context for span in again]

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from azure.mgmt.storage.aio import StorageManagementClient
 
+from shared.actions.acl.lists import PolicyLists
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.actions.verification import Verifier
+from shared.domain.account import AccountFacts, AccountKey
 from tests.support.acl_service import AclPlane, Resource, Token
 from tests.support.samples import SUBSCRIPTION
-from tests.support.stored_policies import ID, LIVE, OTHERS, RESOURCES
+from tests.support.stored_policies import ID, KEY, LIVE, OTHERS, RESOURCES
 
 
 @pytest.fixture
@@ -19,6 +21,10 @@ def plane() -> AclPlane:
     )
 
 
+async def keys(_: AccountFacts) -> dict[str, AccountKey]:
+    return {"key1": KEY}
+
+
 @pytest.fixture
 async def action(plane: AclPlane) -> AsyncIterator[StoredPolicyAction]:
     transport = plane.connect()
@@ -26,11 +32,7 @@ async def action(plane: AclPlane) -> AsyncIterator[StoredPolicyAction]:
         Token(), SUBSCRIPTION, transport=transport, retry_total=2, retry_backoff_factor=0
     ) as client:
         verifier = Verifier(plane.connect, clock=lambda: plane.now, new_id=lambda: ID)
-        yield StoredPolicyAction(
-            lambda _: client,
-            verifier,
-            plane.connect,
-            clock=lambda: plane.now,
-            new_id=lambda: ID,
-            pause=plane.pause,
+        lists = PolicyLists(
+            lambda _: client, plane.connect, clock=lambda: plane.now, new_id=lambda: ID, pause=plane.pause
         )
+        yield StoredPolicyAction(lists, verifier, keys, clock=lambda: plane.now, new_id=lambda: ID)

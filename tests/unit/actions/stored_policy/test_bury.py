@@ -36,7 +36,7 @@ async def test_a_policy_that_is_gone_is_left_a_tombstone(
     assert len(acl(plane, service)) == 3
 
 
-async def test_five_policies_leave_no_room_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_five_policies_leave_no_slot_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = [written("", policy=str(number)) for number in range(5)]
 
     assert "there are 5 other policies" in await bury(action)
@@ -46,7 +46,7 @@ async def test_five_policies_leave_no_room_for_a_tombstone(action: StoredPolicyA
 async def test_where_there_is_no_container_there_is_no_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.resources.clear()
 
-    assert "what it was on is not there either" in await bury(action)
+    assert "its resource does not exist either" in await bury(action)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_what_refuses_every_token_needs_no_burial(
 
 
 async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
-    with pytest.raises(TransientFailure, match="there again and live") as failed:
+    with pytest.raises(TransientFailure, match="exists again and is in force") as failed:
         await bury(action)
 
     assert failed.value.had_no_effect
@@ -83,5 +83,5 @@ async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(
     resource(plane).acl = list(OTHERS)
     plane.meanwhile = [Happening("PUT", do=others)]
 
-    with pytest.raises(TransientFailure, match="there again and live"):
+    with pytest.raises(TransientFailure, match="exists again and is in force"):
         await bury(action)

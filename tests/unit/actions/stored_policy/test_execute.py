@@ -30,10 +30,10 @@ async def test_a_policy_is_deleted_where_the_tag_asks_for_it(
 
     assert acl(plane, service) == OTHERS
     assert executed.new_sha256 == ""
-    assert executed.notes[0].startswith("The policy is gone, as the account's tag sasquash-policy-removal asks")
+    assert executed.notes[0].startswith("The policy was deleted, as the account's tag sasquash-policy-removal asks")
 
 
-async def test_a_pull_says_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_execution_says_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
     read = await reading(action)
     executed = await execute(action, read=read)
 
@@ -48,9 +48,7 @@ async def test_a_pull_says_what_was_done(action: StoredPolicyAction, plane: AclP
     )
 
 
-async def test_storage_is_told_the_id_under_which_the_record_names_the_call(
-    action: StoredPolicyAction, plane: AclPlane
-) -> None:
+async def test_storage_gets_the_request_id_that_the_record_names(action: StoredPolicyAction, plane: AclPlane) -> None:
     await execute(action)
 
     assert [request.headers["x-ms-client-request-id"] for request in plane.of("PUT")] == [ID]
@@ -124,7 +122,7 @@ async def test_a_lease_and_a_forbidden_level_together_spare_no_policy(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_second_pull_finds_the_tombstone_and_writes_nothing(
+async def test_second_execution_finds_the_tombstone_and_writes_nothing(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     read = await reading(action, service)
@@ -135,10 +133,12 @@ async def test_a_second_pull_finds_the_tombstone_and_writes_nothing(
 
     assert plane.of("PUT") == []
     assert (again.confirmed_by, again.correlation_id) == ("listing", None)
-    assert again.notes == ("The policy had been ended before: nothing was changed.",)
+    assert again.notes == ("The policy had been revoked before: nothing was changed.",)
 
 
-async def test_a_second_pull_finds_that_the_policy_was_deleted(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_second_execution_finds_that_the_policy_was_deleted(
+    action: StoredPolicyAction, plane: AclPlane
+) -> None:
     account = samples.account(tags=TAGGED)
     read = await reading(action)
     await execute(action, read=read, account=account)

@@ -3,7 +3,7 @@
 import pytest
 from azure.core.exceptions import AzureError
 
-from shared.actions import stored_policy
+from shared.actions.acl import lists
 from shared.actions.acl.data_plane import DataPlaneAcl
 from shared.actions.stored_policy import StoredPolicyAction
 from shared.errors import Blocked, SasquashError, TransientFailure
@@ -86,7 +86,7 @@ async def test_a_silence_has_an_end(
     action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = await reading(action)
-    monkeypatch.setattr(stored_policy, "_PULL_TIMEOUT", 0.05)
+    monkeypatch.setattr(lists, "_CHANGE_TIMEOUT", 0.05)
     monkeypatch.setattr(DataPlaneAcl, "write", silent)
 
     with pytest.raises(TransientFailure, match="was not done within") as failed:

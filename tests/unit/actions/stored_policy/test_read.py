@@ -7,7 +7,7 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from shared.actions.acl.policies import NO_POLICY, from_xml
-from shared.actions.stored_policy import StoredPolicyAction
+from shared.actions.stored_policy import StoredPolicyAction, StoredPolicySpec
 from shared.domain.account import PolicyReading, PolicyState, Via
 from shared.domain.target import PolicyTarget
 from shared.errors import Blocked, SasquashError, TransientFailure
@@ -30,12 +30,12 @@ from tests.support.stored_policies import (
 )
 
 
-def test_who_breaks_is_whoever_uses_that_policy_on_that_resource(action: StoredPolicyAction) -> None:
-    [who, nobody_else] = action.describe(samples.account(), target())
+def test_impact_is_on_clients_of_that_policy_alone() -> None:
+    [who, nobody_else] = StoredPolicySpec().impact(samples.account(), str(target()))
 
     assert who == (
         "Every client that uses a SAS of the stored access policy 'partners' of container models in account "
-        "robustmodels: the leaked one's innocent siblings included."
+        "robustmodels, including SAS tokens that did not leak."
     )
     assert nobody_else.startswith("Nothing else")
 
@@ -63,7 +63,7 @@ async def test_a_live_policy_is_read_with_what_it_says(action: StoredPolicyActio
         (written("", policy="Partners"), PolicyState.GONE),
     ],
 )
-async def test_the_state_of_a_policy_is_told(
+async def test_state_of_a_policy_is_reported(
     action: StoredPolicyAction, plane: AclPlane, policy: str, state: PolicyState
 ) -> None:
     resource(plane).acl = [OTHERS[0], policy]

@@ -12,10 +12,9 @@ from shared.actions.verification import Verifier
 from shared.domain.account import PolicyReading, PolicyState, Via
 from shared.domain.revocation import VerificationToken
 from shared.sas import Service
-from tests.support import samples
 from tests.support.acl_service import AclPlane
 from tests.support.samples import ACCOUNT, NOW, SERVICES
-from tests.support.stored_policies import BURIED, ID, KEY, acl, execute, reading, resource, target, written
+from tests.support.stored_policies import BURIED, ID, acl, execute, job_for, reading, resource, target, written
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -28,11 +27,11 @@ from tests.support.stored_policies import BURIED, ID, KEY, acl, execute, reading
         ("", {"se", "sp"}),
     ],
 )
-async def test_a_proof_token_says_what_its_policy_does_not_and_is_accepted(
+async def test_verification_token_states_only_what_its_policy_does_not(
     action: StoredPolicyAction, plane: AclPlane, service: Service, policy: str, own: set[str]
 ) -> None:
     resource(plane, service).acl = [written(policy)]
-    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
+    [token] = await action.mint(job_for(await reading(action, service)))
 
     assert {"se", "sp"} & parse_qs(token.query).keys() == own
     assert (await accepted_before(plane, token)) is True
@@ -48,7 +47,7 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     resource(plane, service).acl = [written("<Permission>a</Permission>")]
-    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
+    [token] = await action.mint(job_for(await reading(action, service)))
 
     assert (await accepted_before(plane, token)) is True
 
@@ -65,10 +64,10 @@ async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
         ),
     ],
 )
-async def test_a_proof_token_reads_nothing_of_the_customer_s(
+async def test_verification_token_reads_no_customer_data(
     action: StoredPolicyAction, service: Service, path: str
 ) -> None:
-    [token] = action.mint(samples.account(), await reading(action, service), key=KEY)
+    [token] = await action.mint(job_for(await reading(action, service)))
 
     assert token.url == f"https://{ACCOUNT}.{service}.core.windows.net/{path}"
 
@@ -81,27 +80,27 @@ async def test_a_proof_token_reads_nothing_of_the_customer_s(
         ("<Expiry>2026-11-21T10:05:00Z</Expiry>", NOW + timedelta(minutes=5)),
     ],
 )
-async def test_a_proof_token_serves_for_half_an_hour_at_most(
+async def test_verification_token_is_used_for_at_most_half_an_hour(
     action: StoredPolicyAction, plane: AclPlane, policy: str, expires: datetime
 ) -> None:
     resource(plane).acl = [written(policy)]
-    [token] = action.mint(samples.account(), await reading(action), key=KEY)
+    [token] = await action.mint(job_for(await reading(action)))
 
     assert token.expires == expires
 
 
 @pytest.mark.parametrize("state", [state for state in PolicyState if state is not PolicyState.LIVE])
-def test_what_is_not_live_has_no_proof_token(action: StoredPolicyAction, state: PolicyState) -> None:
+async def test_no_token_for_a_policy_that_is_not_in_force(action: StoredPolicyAction, state: PolicyState) -> None:
     read = PolicyReading(target(), state, NO_POLICY, Via.DATA_PLANE)
 
-    assert action.mint(samples.account(), read, key=KEY) == ()
+    assert await action.mint(job_for(read)) == ()
 
 
-async def test_a_token_that_is_answered_before_the_pull_was_accepted_before(
+async def test_token_answered_before_the_execution_was_accepted_before(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)
-    tokens = action.mint(samples.account(), read, key=KEY)
+    tokens = await action.mint(job_for(read))
 
     executed = await execute(action, read=read, tokens=tokens)
 
@@ -116,7 +115,7 @@ async def test_a_token_that_can_t_be_tried_spares_no_policy(
 
     monkeypatch.setattr(Verifier, "try_before", broken)
     read = await reading(action)
-    tokens = action.mint(samples.account(), read, key=KEY)
+    tokens = await action.mint(job_for(read))
 
     assert (await execute(action, read=read, tokens=tokens)).verification_tokens == tokens
     assert acl(plane)[1] == BURIED

@@ -1,5 +1,6 @@
 """Verifying that a stored access policy no longer authorizes anything."""
 
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -7,7 +8,7 @@ import pytest
 from azure.core.rest import HttpRequest
 
 from shared.actions.stored_policy import StoredPolicyAction
-from shared.domain.account import AccountKey
+from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.revocation import Execution, Outcome, Verification
 from shared.errors import TransientFailure
 from shared.sas import Service
@@ -20,11 +21,15 @@ from tests.support.stored_policies import KEY, LIVE, OTHERS, resource, revoked, 
 async def verify(
     action: StoredPolicyAction, done: Execution, *, key: AccountKey = KEY, secondary: bool = False
 ) -> Verification:
-    return await action.verify(done, samples.account(secondary=secondary), key=key)
+    async def keys(_: AccountFacts) -> dict[str, AccountKey]:
+        return {"key1": key}
+
+    action = replace(action, list_keys=keys)
+    return await action.verify(done, samples.account(secondary=secondary), samples.revocation(key_name="key1"))
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_an_ended_policy_is_proven_dead(action: StoredPolicyAction, service: Service) -> None:
+async def test_ended_policy_is_verified_revoked(action: StoredPolicyAction, service: Service) -> None:
     verification = await verify(action, await revoked(action, service), secondary=True)
 
     assert verification.outcome is Outcome.PROVEN
@@ -36,7 +41,7 @@ async def test_an_ended_policy_is_proven_dead(action: StoredPolicyAction, servic
     assert "a token without the policy, signed by the same key, is accepted" in verification.evidence[1]
 
 
-async def test_a_policy_that_was_deleted_is_proven_dead(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_deleted_policy_is_verified_revoked(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     resource(plane).acl = list(OTHERS)
 
@@ -46,7 +51,7 @@ async def test_a_policy_that_was_deleted_is_proven_dead(action: StoredPolicyActi
     assert "is gone" in verification.evidence[0]
 
 
-async def test_a_policy_whose_end_was_moved_into_the_past_is_proven_dead(
+async def test_policy_with_an_expiry_in_the_past_is_verified_revoked(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -66,7 +71,7 @@ async def test_a_policy_that_is_there_again_is_alive(action: StoredPolicyAction,
     assert (await verify(action, done)).outcome is Outcome.STILL_ALIVE
 
 
-async def test_a_copy_that_lags_keeps_the_proof_open(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_lagging_secondary_keeps_the_verification_open(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     plane.copy["blob/models"] = [LIVE]
 
@@ -95,7 +100,7 @@ async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPo
     assert verification.outcome is Outcome.PENDING
 
 
-async def test_after_a_rotation_the_proof_goes_by_the_key_as_it_is_now(
+async def test_after_a_rotation_verification_uses_the_current_key(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -108,9 +113,7 @@ async def test_after_a_rotation_the_proof_goes_by_the_key_as_it_is_now(
     assert "accepted before" not in verification.evidence[1]
 
 
-async def test_a_policy_that_still_accepts_is_not_passed_off_as_dead_by_a_rotated_key(
-    action: StoredPolicyAction, plane: AclPlane
-) -> None:
+async def test_accepted_policy_is_not_revoked_by_a_rotated_key(action: StoredPolicyAction, plane: AclPlane) -> None:
     """The token that was minted before the rotation would be refused, for its key's sake."""
     done = await revoked(action)
     fresh = samples.key("rotated")
@@ -124,7 +127,7 @@ async def test_a_policy_that_still_accepts_is_not_passed_off_as_dead_by_a_rotate
 
 @pytest.mark.parametrize(("after", "outcome"), [(1, Outcome.PENDING), (180, Outcome.ARM_ONLY)])
 @pytest.mark.parametrize("service", [Service.BLOB, Service.FILE])
-async def test_a_firewall_does_not_pass_for_a_dead_policy(
+async def test_firewall_is_not_taken_for_a_revoked_policy(
     action: StoredPolicyAction, plane: AclPlane, service: Service, after: int, outcome: Outcome
 ) -> None:
     done = await revoked(action, service)
@@ -134,7 +137,7 @@ async def test_a_firewall_does_not_pass_for_a_dead_policy(
     assert (await verify(action, done)).outcome is outcome
 
 
-async def test_what_is_proven_is_told_without_a_token(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_verification_is_reported_without_a_token(action: StoredPolicyAction, plane: AclPlane) -> None:
     verification = await verify(action, await revoked(action))
 
     assert "sig=" not in repr(verification)

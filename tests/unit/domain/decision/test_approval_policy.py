@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import MODE_TAG
-from shared.domain.decision.approval_policy import Decision, PastExecution, at_deadline, decide, effective_mode
+from shared.domain.decision.approval_policy import Decision, at_deadline, decide, effective_mode
+from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rules import Conditions, Rule, RuleOutcome
+from shared.domain.decision.snapshot import PastExecution
 from shared.domain.revocation import Approval, AtDeadline, Plan
 from shared.domain.target import DELEGATION_KEYS, ActionKind
-from shared.settings import Mode, Settings
+from shared.settings import Settings
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -33,6 +36,10 @@ LOCKDOWN = plan_of(ActionKind.LOCKDOWN, "network")
 PLANS = (KEY2, POLICY, DELEGATION, LOCKDOWN)
 
 
+def policy_of(settings: Settings) -> DecisionPolicy:
+    return settings.decision_policy(ACTION_SPECS)
+
+
 def decided(
     ground: Rule | str = ACT,
     *,
@@ -48,7 +55,7 @@ def decided(
         tags=tags or {},
         executions=executions,
         approval=approval,
-        settings=settings or samples.settings(),
+        policy=policy_of(settings or samples.settings()),
         now=NOW,
     )
 
@@ -77,7 +84,7 @@ def test_what_no_rule_may_decide_asks_and_says_why(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve"])
-def test_the_mode_that_decided_is_told(mode: str) -> None:
+def test_deciding_mode_is_reported(mode: str) -> None:
     assert decided(settings=samples.settings(mode=mode)).why.startswith(f"the mode is {mode} (SASQUASH_MODE)")
 
 
@@ -86,7 +93,7 @@ def test_the_mode_that_decided_is_told(mode: str) -> None:
 def test_a_tag_chooses_a_mode_that_the_settings_allow(name: str, value: str) -> None:
     settings = samples.settings(tag_modes="observe,approve")
 
-    assert effective_mode({name: value}, settings) == (Mode.OBSERVE, "the account's tag sasquash-mode")
+    assert effective_mode({name: value}, policy_of(settings)) == (Mode.OBSERVE, "the account's tag sasquash-mode")
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -95,14 +102,14 @@ def test_a_tag_chooses_a_mode_that_the_settings_allow(name: str, value: str) -> 
 def test_a_tag_counts_only_within_the_allowed_range(mode: Mode, wanted: Mode, allowed: str) -> None:
     settings = samples.settings(mode=mode.value, tag_modes=allowed)
 
-    effective, _ = effective_mode({MODE_TAG: wanted.value}, settings)
+    effective, _ = effective_mode({MODE_TAG: wanted.value}, policy_of(settings))
 
     assert effective is (wanted if wanted.value in allowed.split(",") else mode)
 
 
 @given(st.text())
 def test_no_tag_value_moves_the_mode_where_the_settings_allow_none(value: str) -> None:
-    assert effective_mode({MODE_TAG: value}, samples.settings(mode="observe"))[0] is Mode.OBSERVE
+    assert effective_mode({MODE_TAG: value}, policy_of(samples.settings(mode="observe")))[0] is Mode.OBSERVE
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip().lower() not in list(Mode)))
@@ -111,25 +118,28 @@ def test_a_tag_value_that_is_no_mode_is_ignored_and_not_repeated(value: str) -> 
 
     ignored = (
         Mode.APPROVE,
-        "SASQUASH_MODE; the account's tag sasquash-mode asks for what SASQUASH_TAG_MODES forbids",
+        "SASQUASH_MODE; the account's tag sasquash-mode asks for a mode that SASQUASH_TAG_MODES forbids",
     )
-    assert effective_mode({MODE_TAG: value}, settings) == ignored
+    assert effective_mode({MODE_TAG: value}, policy_of(settings)) == ignored
 
 
 def test_other_tags_choose_nothing() -> None:
     settings = samples.settings(tag_modes="observe")
 
-    assert effective_mode({"mode": "observe", "sasquash-mode2": "observe"}, settings) == (Mode.AUTO, "SASQUASH_MODE")
+    assert effective_mode({"mode": "observe", "sasquash-mode2": "observe"}, policy_of(settings)) == (
+        Mode.AUTO,
+        "SASQUASH_MODE",
+    )
 
 
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
-def test_a_tag_that_let_us_act_is_told(ground: Rule | str) -> None:
+def test_tag_that_permitted_the_action_is_reported(ground: Rule | str) -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     assert "the account's tag sasquash-mode" in decided(ground, tags={MODE_TAG: "auto"}, settings=settings).why
 
 
-def test_a_tag_that_would_have_let_us_act_is_told_beside_the_limit_that_asks() -> None:
+def test_permitting_tag_is_reported_beside_the_limit_that_requires_approval() -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     decision = decided(executions=(rotated("key1", ago=DAY / 2),), tags={MODE_TAG: "auto"}, settings=settings)
@@ -139,10 +149,10 @@ def test_a_tag_that_would_have_let_us_act_is_told_beside_the_limit_that_asks() -
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve", "auto"])
-def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
+def test_ignored_tag_is_reported(mode: str) -> None:
     decision = decided(tags={MODE_TAG: "anything"}, settings=samples.settings(mode=mode))
 
-    assert "asks for what SASQUASH_TAG_MODES forbids" in decision.why
+    assert "asks for a mode that SASQUASH_TAG_MODES forbids" in decision.why
 
 
 # approvals
@@ -151,7 +161,7 @@ def test_a_tag_that_was_ignored_is_told(mode: str) -> None:
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.action)
-def test_an_approval_of_exactly_this_plan_acts_and_is_told(plan: Plan, mode: str, ground: Rule | str) -> None:
+def test_approval_of_exactly_this_plan_acts_and_is_reported(plan: Plan, mode: str, ground: Rule | str) -> None:
     executions = (rotated("key1", ago=DAY / 2), *(revoked(ago=DAY / 2) for _ in range(9)))
 
     decision = decided(
@@ -214,7 +224,7 @@ def test_a_rotated_key_is_no_second_key_to_a_revocation_of_delegation_keys() -> 
     assert decided(plan=DELEGATION, executions=(rotated("key1", ago=DAY / 2),)).outcome is RuleOutcome.ACT
 
 
-def test_the_limit_that_asked_is_told() -> None:
+def test_limit_that_requires_approval_is_reported() -> None:
     why = decided(executions=(rotated("key1", ago=timedelta(hours=1)),)).why
 
     assert why.startswith("the account's other key was rotated within 24 hours")
@@ -327,13 +337,13 @@ def test_the_deadline_of_another_plan_is_void() -> None:
 @pytest.mark.parametrize("action", list(ActionKind))
 @pytest.mark.parametrize("proven", [False, True])
 @pytest.mark.parametrize("only_person", [False, True])
-def test_only_a_proven_smallest_lever_is_pulled_at_a_deadline(
+def test_only_a_verified_smallest_action_runs_at_a_deadline(
     setting: AtDeadline, action: ActionKind, *, proven: bool, only_person: bool
 ) -> None:
     decision = Decision(RuleOutcome.ASK, "because", only_person=only_person)
     settings = samples.settings(at_deadline=setting.value)
 
-    comes = at_deadline(replace(samples.plan(), action=action), decision, proven=proven, settings=settings)
+    comes = at_deadline(replace(samples.plan(), action=action), decision, proven=proven, policy=policy_of(settings))
 
     may = proven and not only_person and action in (ActionKind.ACCOUNT_KEY, ActionKind.STORED_POLICY)
     assert comes is (setting if may else AtDeadline.ESCALATE)
@@ -363,6 +373,6 @@ def test_acting_alone_needs_mode_auto_a_rule_and_no_limit(
     decision = decided(ground, tags=tags, executions=tuple(executions), settings=settings)
 
     lately = [execution.target for execution in executions if NOW - execution.at < DAY]
-    auto = effective_mode(tags, settings)[0] is Mode.AUTO
+    auto = effective_mode(tags, policy_of(settings))[0] is Mode.AUTO
     free = "key1" not in lately and len(lately) < settings.rotations_a_day
     assert (decision.outcome is RuleOutcome.ACT) == (auto and free and ground is ACT)

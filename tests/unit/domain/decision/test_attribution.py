@@ -102,18 +102,18 @@ def test_a_token_without_its_host_is_not_called_forged() -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-def test_the_smallest_lever_for_an_ad_hoc_token_is_its_key(make: Callable[..., str]) -> None:
+def test_smallest_action_for_an_ad_hoc_token_is_its_key(make: Callable[..., str]) -> None:
     assert judged(make()).action is ActionKind.ACCOUNT_KEY
 
 
-def test_a_user_delegation_token_hangs_on_no_account_key() -> None:
+def test_user_delegation_token_is_signed_by_no_account_key() -> None:
     verdict = judged(samples.delegation_sas())
 
     assert (verdict.action, verdict.key_name, verdict.reason) == (ActionKind.DELEGATION_KEY, None, None)
 
 
 @pytest.mark.parametrize("service", samples.SERVICES)
-def test_a_policy_token_names_its_key_and_the_smaller_lever(service: Service) -> None:
+def test_policy_token_names_its_key_and_the_smaller_action(service: Service) -> None:
     """Both at once: the key is proven, and regenerating it would be more than is needed."""
     verdict = judged(samples.policy_sas(key_name="key2", service=service))
 
@@ -136,7 +136,7 @@ def test_a_forged_policy_token_is_not_answered_with_the_policy() -> None:
     ],
     ids=lambda verdict: verdict.reason.value,
 )
-def test_what_arithmetic_cannot_decide_is_never_dismissed(verdict: Verdict) -> None:
+def test_unverifiable_leak_is_never_dismissed(verdict: Verdict) -> None:
     assert verdict.reason is not None
     assert STATE_OF[verdict.reason] is State.UNRESOLVED
 
@@ -175,7 +175,7 @@ def test_an_expired_token_is_dismissed_with_its_end() -> None:
     verdict = expired(leak(samples.blob_sas(life=timedelta(hours=-1))), now=NOW)
 
     assert verdict == Verdict(
-        "The token expired at 2026-11-21 09:00 UTC; it opens nothing any more.", reason=Reason.EXPIRED
+        "The token expired at 2026-11-21 09:00 UTC; it grants nothing any more.", reason=Reason.EXPIRED
     )
 
 
@@ -201,7 +201,7 @@ def test_a_user_delegation_token_is_over_with_its_key() -> None:
 
     assert expired(credential, now=NOW - timedelta(seconds=1)) is None
     assert expired(credential, now=NOW) == Verdict(
-        "The token expired at 2026-11-21 10:00 UTC; it opens nothing any more.", reason=Reason.EXPIRED
+        "The token expired at 2026-11-21 10:00 UTC; it grants nothing any more.", reason=Reason.EXPIRED
     )
 
 
@@ -253,11 +253,11 @@ def test_no_policy_is_named_where_azure_can_have_none(credential: Credential) ->
     assert named_policy(credential) is None
 
 
-def test_a_proven_token_whose_policy_is_not_told_needs_a_person_who_reads_which_key_it_is() -> None:
+def test_verified_token_of_an_unreadable_policy_requires_approval_with_its_key() -> None:
     verdict = without_policy_name(judged(samples.policy_sas(key_name="key2")))
 
     assert (verdict.action, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
-    assert "end the token by regenerating key2" in verdict.detail
+    assert "revoke the token by regenerating key2" in verdict.detail
 
 
 # dormant
@@ -271,12 +271,12 @@ def test_a_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicySta
 @pytest.mark.parametrize(
     ("state", "reason", "revives"),
     [
-        (PolicyState.GONE, Reason.POLICY_GONE, "Making one of that id anew would revive"),
-        (PolicyState.EXPIRED, Reason.POLICY_EXPIRED, "Moving its end would revive"),
-        (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would revive"),
+        (PolicyState.GONE, Reason.POLICY_GONE, "Re-creating it would re-enable"),
+        (PolicyState.EXPIRED, Reason.POLICY_EXPIRED, "Extending it would re-enable"),
+        (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would re-enable"),
     ],
 )
-def test_what_a_policy_keeps_out_is_told_with_what_would_revive_it_and_what_ends_it_for_good(
+def test_dormant_leak_says_what_would_re_enable_it_and_what_revokes_it_for_good(
     state: PolicyState, reason: Reason, revives: str
 ) -> None:
     verdict = dormant(judged(samples.policy_sas()), samples.reading(state), until=NOW + timedelta(days=1))
@@ -291,18 +291,18 @@ def test_a_dormant_token_is_not_dismissed() -> None:
     assert {STATE_OF[Reason.POLICY_GONE], STATE_OF[Reason.POLICY_EXPIRED]} == {State.UNRESOLVED}
 
 
-def test_a_policy_that_is_over_is_told_with_its_end() -> None:
+def test_expired_policy_is_described_with_its_expiry() -> None:
     reading = samples.reading(PolicyState.EXPIRED, expires=NOW - timedelta(days=1))
 
     verdict = dormant(judged(samples.policy_sas()), reading, until=None)
 
     assert verdict is not None
     assert "That policy ended (2026-11-20 10:00 UTC)" in verdict.detail
-    assert "would revive them." in verdict.detail
+    assert "would re-enable them." in verdict.detail
 
 
-def test_an_order_that_no_key_is_behind_is_not_advised_to_regenerate_one() -> None:
+def test_order_without_a_key_does_not_advise_to_regenerate_one() -> None:
     verdict = dormant(Verdict("Ordered."), samples.reading(PolicyState.GONE), until=None)
 
     assert verdict is not None
-    assert verdict.detail.endswith("Have nobody make it again.")
+    assert verdict.detail.endswith("Do not re-create it.")

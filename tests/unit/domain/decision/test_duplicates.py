@@ -73,11 +73,11 @@ def test_long_addresses_do_not_outgrow_it_either() -> None:
 @pytest.mark.parametrize(
     "reason", [Reason.NO_KEY_MATCHES, Reason.POLICY_GONE, Reason.POLICY_EXPIRED, Reason.BLOCKED, Reason.NOT_OURS]
 )
-def test_what_ended_without_a_pull_is_looked_at_anew(reason: Reason) -> None:
+def test_record_that_ended_without_an_execution_is_evaluated_again(reason: Reason) -> None:
     assert reported(ended(reason)).state is State.RECEIVED
 
 
-def test_what_was_only_observed_is_looked_at_anew() -> None:
+def test_observed_record_is_evaluated_again() -> None:
     record = samples.revocation().reach(State.OBSERVED, now=NOW, detail="")
 
     assert reported(record).state is State.RECEIVED
@@ -100,13 +100,13 @@ def test_a_report_within_a_minute_is_the_same_report() -> None:
     assert reported(ended(Reason.NO_KEY_MATCHES), now=NOW + timedelta(minutes=1)).state is State.UNRESOLVED
 
 
-def test_what_a_pull_ended_stays_ended() -> None:
+def test_revoked_leak_stays_revoked() -> None:
     record = ended(Reason.STILL_ALIVE, execution=samples.execution())
 
     assert reported(record).state is State.FAILED
 
 
-def test_what_an_undone_lockdown_had_kept_out_is_looked_at_anew() -> None:
+def test_leak_blocked_by_an_undone_lockdown_is_evaluated_again() -> None:
     record = ended(
         Reason.LOCKDOWN_UNDONE,
         execution=samples.execution(),
@@ -123,7 +123,7 @@ def test_the_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
     assert reported(ended(Reason.BLOCKED, lockdown=LOCKED)).lockdown == LOCKED
 
 
-def test_what_was_thought_before_is_forgotten_and_who_was_told_is_not() -> None:
+def test_former_decision_is_dropped_and_former_notifications_are_kept() -> None:
     record = ended(
         Reason.BLOCKED,
         key_name="key2",
@@ -137,7 +137,7 @@ def test_what_was_thought_before_is_forgotten_and_who_was_told_is_not() -> None:
         key_distribution=KeyDistribution(KeyDistributionOutcome.NOT_ASKED, NOW, "No tag names a secret."),
         owners=(Owner("a@contoso.com", None, "tag owner"),),
         owners_rejected=("b@example.com",),
-        looked_for_account=1,
+        account_lookups=1,
         notifications=(Notification(State.FAILED, ("a@contoso.com",), NOW),),
     )
 

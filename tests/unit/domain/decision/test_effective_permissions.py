@@ -55,7 +55,7 @@ def test_a_delegated_token_without_a_readable_end_has_none() -> None:
     assert as_granted(endless).expires is None
 
 
-def test_a_record_tells_what_its_policy_gave() -> None:
+def test_record_states_the_rights_of_its_policy() -> None:
     policy = samples.reading(permissions="rl")
     record = samples.revocation(finding=samples.finding(samples.policy_sas()), policy=policy)
 

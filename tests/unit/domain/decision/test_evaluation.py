@@ -8,10 +8,11 @@ from itertools import product
 
 import pytest
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
-from shared.domain.decision.approval_policy import PastExecution
-from shared.domain.decision.evaluation import Evaluation, Known, Snapshot, evaluate, policy_of
+from shared.domain.decision.evaluation import Evaluation, Known, evaluate, policy_of
 from shared.domain.decision.rules import RuleOutcome
+from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason
@@ -51,8 +52,7 @@ def evaluated(
         in_scene,
         known=known,
         retired=kept,
-        describe=lambda account, action, target: (f"{action} {target} of {account.name}",),
-        settings=samples.settings(mode=mode),
+        policy=samples.settings(mode=mode).decision_policy(ACTION_SPECS),
         now=NOW,
     )
 
@@ -64,11 +64,14 @@ def rotated(key_name: str, *, ago: timedelta = MINUTE) -> PastExecution:
 # weigh
 
 
-def test_a_proven_key_brings_a_plan_that_says_who_breaks_and_who_decides() -> None:
+def test_verified_key_has_a_plan_with_its_impact_and_decision() -> None:
     one = evaluated(samples.account_sas(key_name="key2"), snapshot())
 
     assert one.plan is not None
-    assert (one.plan.target, one.plan.impact) == ("key2", (f"account_key key2 of {samples.account().name}",))
+    assert (one.plan.target, one.plan.impact) == (
+        "key2",
+        ACTION_SPECS[ActionKind.ACCOUNT_KEY].impact(samples.account(), "key2"),
+    )
     assert one.acts
 
 
@@ -158,7 +161,7 @@ def test_the_policy_of_a_proven_token_must_be_read(service: Service, target: str
     assert policy_of(finding, snapshot()) == PolicyTarget.parse(target)
 
 
-def test_a_forged_token_makes_nobody_look_at_a_policy() -> None:
+def test_forged_token_causes_no_read_of_a_policy() -> None:
     assert policy_of(samples.finding(samples.policy_sas()), snapshot(keys=NEW_KEYS)) is None
 
 
@@ -282,7 +285,7 @@ SMALLEST = {
 }
 
 
-def test_the_table_has_every_kind_lever_mode_policy_and_action() -> None:
+def test_table_has_every_kind_action_mode_policy_and_outcome() -> None:
     kinds = {case.finding.credential.kind for case, _ in table() if case.finding.credential}
     plans = {one.plan.action for _, one in table() if one.plan}
     actions = {one.decision.outcome for _, one in table() if one.decision}
@@ -337,7 +340,7 @@ def test_a_policy_that_cannot_be_reached_never_acts_alone() -> None:
     assert not any(one.acts for one in unreached)
 
 
-def test_the_lever_is_the_smallest_for_the_kind() -> None:
+def test_action_is_the_smallest_for_the_kind() -> None:
     larger = [
         case
         for case, one in table()
@@ -356,7 +359,7 @@ def test_an_order_is_planned_as_it_was_given_or_not_at_all() -> None:
     ] == []
 
 
-def test_a_plan_never_touches_a_key_that_is_not_behind_the_leak() -> None:
+def test_plan_never_touches_a_key_that_did_not_sign_the_leak() -> None:
     others = [
         case
         for case, one in table()
@@ -386,7 +389,7 @@ def test_a_plan_always_has_a_decision_that_says_why() -> None:
     assert all(one.decision.why for _, one in table() if one.decision)
 
 
-def test_one_digest_is_one_account_lever_target_and_version() -> None:
+def test_digest_covers_account_action_target_and_version() -> None:
     bound = {
         (one.plan.account_id, one.plan.action, one.plan.target, one.plan.version) for _, one in table() if one.plan
     }

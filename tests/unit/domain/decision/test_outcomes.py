@@ -1,10 +1,11 @@
-"""What a record becomes once its leak was weighed, and what ends with what."""
+"""What a record becomes after its evaluation, and which leaks an execution covers."""
 
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.caller import Caller
 from shared.domain.decision import outcomes
 from shared.domain.decision.approval_policy import Decision
@@ -36,17 +37,17 @@ def evaluated(
 def decided(
     one: Evaluation, *, executed: Plan | None = None, record: Revocation | None = None, **changed: str
 ) -> Revocation | None:
-    settings = samples.settings(**changed)
-    return outcomes.decided(record or samples.revocation(), one, executed=executed, settings=settings, now=NOW)
+    policy = samples.settings(**changed).decision_policy(ACTION_SPECS)
+    return outcomes.decided(record or samples.revocation(), one, executed=executed, policy=policy, now=NOW)
 
 
-def test_what_is_only_observed_says_what_would_have_been_done() -> None:
+def test_observed_record_says_what_would_have_been_done() -> None:
     record = decided(evaluated(RuleOutcome.OBSERVE))
     assert record is not None
     assert (record.state, record.detail) == (State.OBSERVED, f"Would have acted: {PLAN.reason}")
 
 
-def test_what_is_asked_waits_with_a_deadline_and_without_an_approval_of_before() -> None:
+def test_approval_is_requested_with_a_deadline_and_without_an_earlier_approval() -> None:
     stale = Approval(Caller("Ada", "1"), NOW, "0" * 64, "")
     record = decided(evaluated(RuleOutcome.ASK), record=samples.revocation(approval=stale))
     assert record is not None
@@ -54,23 +55,23 @@ def test_what_is_asked_waits_with_a_deadline_and_without_an_approval_of_before()
 
 
 @pytest.mark.parametrize(("setting", "comes"), [("escalate", AtDeadline.ESCALATE), ("revoke", AtDeadline.REVOKE)])
-def test_what_is_asked_says_what_comes_at_its_deadline(setting: str, comes: AtDeadline) -> None:
+def test_record_says_what_happens_at_its_deadline(setting: str, comes: AtDeadline) -> None:
     record = decided(evaluated(RuleOutcome.ASK), at_deadline=setting)
     assert record is not None
     assert record.at_deadline is comes
 
 
-def test_second_key_is_a_person_s_to_decide_at_its_deadline_too() -> None:
+def test_second_key_is_escalated_at_its_deadline() -> None:
     record = decided(evaluated(), executed=replace(PLAN, target="key1"), at_deadline="revoke")
     assert record is not None
     assert record.at_deadline is AtDeadline.ESCALATE
 
 
-def test_what_acts_has_its_own_turn_when_nothing_was_pulled() -> None:
+def test_leak_to_act_on_waits_for_its_batch_if_nothing_was_executed() -> None:
     assert decided(evaluated()) is None
 
 
-def test_what_acts_asks_when_the_account_s_other_key_was_just_rotated() -> None:
+def test_approval_is_required_if_the_other_key_was_just_rotated() -> None:
     record = decided(evaluated(), executed=replace(PLAN, target="key1"))
     assert record is not None
     assert record.state is State.AWAITING_APPROVAL
@@ -78,23 +79,23 @@ def test_what_acts_asks_when_the_account_s_other_key_was_just_rotated() -> None:
 
 
 @pytest.mark.parametrize(("plan", "executed"), [(POLICY, PLAN), (PLAN, POLICY), (POLICY, POLICY)])
-def test_a_policy_never_makes_a_key_wait_nor_a_key_a_policy(plan: Plan, executed: Plan) -> None:
+def test_policy_and_key_do_not_require_approval_for_each_other(plan: Plan, executed: Plan) -> None:
     assert decided(evaluated(plan=plan), executed=executed) is None
 
 
-def test_a_reason_ends_the_record_whatever_was_planned() -> None:
+def test_reason_ends_the_record_regardless_of_the_plan() -> None:
     record = decided(evaluated(RuleOutcome.ASK, reason=Reason.POLICY_GONE, plan=POLICY))
     assert record is not None
     assert (record.state, record.reason, record.plan) == (State.UNRESOLVED, Reason.POLICY_GONE, None)
 
 
-def test_the_tombstone_that_may_be_left_stays_planned() -> None:
+def test_tombstone_stays_planned() -> None:
     record = decided(evaluated(reason=Reason.POLICY_GONE, plan=POLICY))
     assert record is not None
     assert record.plan == POLICY
 
 
-def test_without_a_plan_or_a_reason_it_is_looked_at_again() -> None:
+def test_record_without_plan_or_reason_is_evaluated_again() -> None:
     assert decided(evaluated(plan=None)) is None
 
 
@@ -118,27 +119,29 @@ def test_without_a_plan_or_a_reason_it_is_looked_at_again() -> None:
         (evaluated(), replace(PLAN, action=ActionKind.LOCKDOWN, target="shared_key"), False),
     ],
 )
-def test_what_ends_with_a_pull_is_what_hangs_on_it(one: Evaluation, plan: Plan, ends: bool) -> None:
-    assert outcomes.ends_with(one, plan) is ends
+def test_execution_ends_the_leaks_that_its_target_signed_or_governs(one: Evaluation, plan: Plan, ends: bool) -> None:
+    assert outcomes.ends_with(one, plan, ACTION_SPECS) is ends
 
 
-def test_a_pull_is_told_with_its_notes() -> None:
+def test_record_holds_the_notes_of_its_execution() -> None:
     execution = replace(samples.execution(confirmed_by="listing"), notes=("The lease was broken.",))
-    record = outcomes.of_execution(samples.revocation(), execution, samples.account(), now=NOW)
+    record = outcomes.of_execution(samples.revocation(), execution, samples.account(), actions=ACTION_SPECS, now=NOW)
     assert (record.state, record.execution) == (State.CONTAINED, execution)
     assert record.detail == (
-        "key2 of robustmodels was regenerated. Its answer was lost; what is there now shows that it happened. "
-        "The lease was broken."
+        "key2 of robustmodels was regenerated. Azure's answer was lost; reading the account back shows that it "
+        "happened. The lease was broken."
     )
 
 
-def test_what_ended_with_another_leak_is_covered() -> None:
-    record = outcomes.of_covered(samples.revocation(), samples.execution(), samples.account(), now=NOW)
+def test_leak_revoked_by_another_execution_is_covered() -> None:
+    record = outcomes.of_covered(
+        samples.revocation(), samples.execution(), samples.account(), actions=ACTION_SPECS, now=NOW
+    )
     assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
-    assert record.detail == "key2 of robustmodels was regenerated, for another leak. This one ended with it."
+    assert record.detail == "key2 of robustmodels was regenerated, for another leak, which revoked this one, too."
 
 
-def test_who_knows_more_has_a_turn_of_its_own() -> None:
+def test_approved_or_asked_leak_has_its_own_batch() -> None:
     approved = samples.revocation(approval=Approval(Caller("Ada", "1"), NOW, "0" * 64, ""))
     asked = samples.revocation(liveness=Liveness(NOW, True, "Lives."))
     assert outcomes.has_its_own_turn(evaluated(), approved)

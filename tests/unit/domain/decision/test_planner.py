@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, PolicyReading, PolicyState
 from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.decision.planner import Proposal, Proposals
 from shared.domain.decision.rule_parser import parse
 from shared.domain.decision.rules import Rule, default_rules
+from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
 from shared.domain.target import DELEGATION_KEYS, ActionKind, Lockdown
@@ -35,16 +37,16 @@ def proposals(
     last_revocation: datetime | None = None,
     rules: tuple[Rule, ...] = DEFAULT,
 ) -> Proposals:
-    return Proposals(
+    past = (PastExecution(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, last_revocation),) if last_revocation else ()
+    snapshot = Snapshot(
         account=account or samples.account(),
         keys={name: AccountKey(value, NOW) for name, value in KEYS.items()},
+        waiting=(),
+        executions=past,
+        at=NOW,
         policies={str(reading.target): reading for reading in readings},
-        last_revocation=last_revocation,
-        describe=lambda account, action, target: (f"{action} {target} of {account.name}",),
-        rules=rules,
-        tenant_id=samples.TENANT,
-        now=NOW,
     )
+    return Proposals(snapshot, replace(samples.settings().decision_policy(ACTION_SPECS), rules=rules), NOW)
 
 
 def of_leak(
@@ -63,6 +65,10 @@ def of_order(action: ActionKind, target: str, *readings: PolicyReading, **rest: 
     return proposals(*readings, **rest).of_order(
         Order(ACCOUNT, action, target), by=PERSON, reason="The laptop is gone"
     )
+
+
+def impact(action: ActionKind, target: str) -> tuple[str, ...]:
+    return ACTION_SPECS[action].impact(samples.account(), target)
 
 
 def plan_of(proposal: Proposal) -> Plan:
@@ -85,16 +91,16 @@ def rule_of(proposal: Proposal) -> str:
         (samples.connection_string(key_name="key1"), "The leaked text is key1 of robustmodels, and "),
     ],
 )
-def test_the_one_key_that_is_behind_a_leak_is_regenerated(text: str, why: str) -> None:
+def test_the_one_key_that_signed_a_leak_is_regenerated(text: str, why: str) -> None:
     plan = plan_of(of_leak(text))
 
     assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, "key1", key_sha256(KEYS["key1"]))
     assert plan.reason.startswith(why)
-    assert plan.impact == ("account_key key1 of robustmodels",)
+    assert plan.impact == impact(ActionKind.ACCOUNT_KEY, "key1")
 
 
 @pytest.mark.parametrize("verdict", [Verdict("", key_name="key1"), Verdict("", key_sha256="0" * 64), Verdict("")])
-def test_no_key_is_regenerated_that_arithmetic_did_not_name(verdict: Verdict) -> None:
+def test_no_key_is_regenerated_without_signature_verification(verdict: Verdict) -> None:
     with pytest.raises(ValueError, match="a verdict that names a key"):
         proposals().of_leak(leak(samples.account_sas()), replace(verdict, action=ActionKind.ACCOUNT_KEY), None)
 
@@ -124,7 +130,7 @@ def test_a_policy_that_lives_is_ended_and_its_key_is_left_alone(service: Service
     plan = plan_of(of_leak(samples.policy_sas(service=service), samples.reading(target=target, version="b" * 64)))
 
     assert (plan.action, plan.target, plan.version) == (ActionKind.STORED_POLICY, str(target), "b" * 64)
-    assert plan.impact == (f"stored_policy {target} of robustmodels",)
+    assert plan.impact == impact(ActionKind.STORED_POLICY, str(target))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,7 @@ def test_where_the_policy_cannot_be_reached_a_person_decides_on_the_key() -> Non
     assert (plan.action, plan.target, proposal.verdict.reason) == (ActionKind.ACCOUNT_KEY, "key2", None)
     assert proposal.ground == (
         "the stored access policy 'partners' of container models can't be reached: The account's firewall lets "
-        "nobody in; what is left is to rotate key2, which ends everything else that the key signed, too"
+        "nobody in; the alternative is to rotate key2, which also revokes everything else that the key signed"
     )
 
 
@@ -217,13 +223,13 @@ def test_a_user_delegation_sas_in_doubt_is_left_to_a_person() -> None:
         (samples.delegation_sas(life=timedelta(days=90)), "2026-11-27 00:00 UTC."),
     ],
 )
-def test_a_plan_says_that_it_ends_every_delegated_token_and_how_long_the_leaked_one_would_live(
+def test_plan_says_that_it_revokes_every_delegation_sas_and_how_long_the_leaked_one_is_valid(
     text: str, end: str
 ) -> None:
     reason = plan_of(of_leak(text)).reason
 
-    assert "It ends every user delegation SAS of the account" in reason
-    assert reason.endswith(f"the leaked one would live until {end}")
+    assert "It revokes every user delegation SAS of the account" in reason
+    assert reason.endswith(f"Otherwise, the leaked token is valid until {end}")
 
 
 def test_a_delegated_token_whose_end_cannot_be_read_is_said_to_have_one_that_cannot() -> None:
@@ -262,7 +268,7 @@ def test_a_rule_may_answer_a_leak_with_a_lockdown(text: str, kind: str, liveness
 
     assert (plan.action, plan.target, rule_of(proposal)) == (ActionKind.LOCKDOWN, Lockdown.NETWORK, "lock")
     assert plan.reason == "Rule lock answers this leak with a lockdown, because it is the law."
-    assert plan.impact == ("lockdown network of robustmodels",)
+    assert plan.impact == impact(ActionKind.LOCKDOWN, "network")
 
 
 def test_a_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> None:
@@ -293,10 +299,10 @@ def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: 
     assert (plan.action, plan.target, proposal.verdict.action) == (action, target, action)
     assert proposal.ground == "an order needs a second person"
     assert plan.reason == f"Ordered by {PERSON}: The laptop is gone."
-    assert plan.impact == (f"{action} {target} of robustmodels",)
+    assert plan.impact == impact(action, target)
 
 
-def test_an_order_names_no_key_that_arithmetic_proved() -> None:
+def test_order_names_no_key_as_verified() -> None:
     verdict = of_order(ActionKind.ACCOUNT_KEY, "key1").verdict
 
     assert (verdict.key_name, verdict.key_sha256) == (None, None)
@@ -333,7 +339,7 @@ def test_an_order_that_cannot_be_carried_out_needs_a_person(action: ActionKind, 
     proposal = of_order(action, target, samples.reading())
 
     assert (proposal.plan, proposal.verdict.reason) == (None, Reason.PATH_LOST)
-    assert "It can't be carried out: " in proposal.verdict.detail
+    assert "It can't be executed: " in proposal.verdict.detail
 
 
 @pytest.mark.parametrize(
@@ -374,14 +380,14 @@ def test_an_alerts_evidence_asks_for_the_key_that_it_names_and_no_rule_may_decid
     assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, key, key_sha256(KEYS[key]))
     assert proposal.ground == "an alert is evidence and no proof"
     assert proposal.verdict.key_name is None
-    assert "Nobody has the token" in plan.reason
+    assert "The token itself is not known" in plan.reason
 
 
 def test_a_key_made_after_the_token_was_seen_cannot_have_signed_it() -> None:
     proposal = proposals().of_evidence(samples.evidence(seen_at=NOW - HOUR))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, Reason.COVERED)
-    assert "is dead" in proposal.verdict.detail
+    assert "revoked everything that the previous key had signed" in proposal.verdict.detail
 
 
 def test_clocks_that_differ_a_little_prove_nothing() -> None:
@@ -390,6 +396,7 @@ def test_clocks_that_differ_a_little_prove_nothing() -> None:
 
 def test_a_key_of_unknown_age_may_have_signed_it() -> None:
     made = proposals()
-    undated = replace(made, keys={name: AccountKey(value, None) for name, value in KEYS.items()})
+    keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
+    undated = replace(made, snapshot=replace(made.snapshot, keys=keys))
 
     assert undated.of_evidence(samples.evidence(seen_at=NOW - HOUR)).plan is not None

@@ -76,7 +76,7 @@ def test_a_rule_has_every_condition_that_it_names() -> None:
     )
 
 
-def test_a_rule_answers_with_the_smallest_lever_unless_it_says_otherwise() -> None:
+def test_rule_selects_the_smallest_action_by_default() -> None:
     assert parse(table(LAST))[0].remedy is Remedy.SMALLEST
 
 

@@ -41,7 +41,7 @@ def test_a_token_that_azure_did_not_accept_is_doubted(said: Liveness | None) -> 
     assert doubted(liveness=said) is not None
 
 
-def test_what_azure_said_is_told() -> None:
+def test_response_of_azure_is_reported() -> None:
     assert doubted(liveness=samples.liveness(False)) == (
         "it is not certain that the token is genuine: Azure refused it"
     )
@@ -74,7 +74,7 @@ def test_a_key_that_began_before_our_latest_revocation_is_doubted(last_execution
     assert (doubted(last_execution=last_execution) is not None) is is_doubted
 
 
-def test_the_revocation_that_is_in_doubt_is_told() -> None:
+def test_uncertain_revocation_is_reported() -> None:
     assert "at 2026-11-21 10:00:00 UTC" in (doubted(last_execution=NOW) or "")
 
 

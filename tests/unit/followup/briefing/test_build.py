@@ -89,10 +89,10 @@ def test_a_policy_is_named() -> None:
     assert told(finding=samples.finding(samples.policy_sas())).policy == "partners"
 
 
-def test_a_report_that_could_not_be_read_is_told_without_guessing() -> None:
+def test_unreadable_report_is_described_without_guessing() -> None:
     briefing = told(finding=UNREADABLE)
 
-    assert (briefing.kind, briefing.account, briefing.severity) == ("report that could not be read", None, "high")
+    assert (briefing.kind, briefing.account, briefing.severity) == ("unreadable report", None, "high")
     assert briefing.grants == "Unknown: the report could not be read."
     assert briefing.c3id == "ab" * 10
 
@@ -100,36 +100,40 @@ def test_a_report_that_could_not_be_read_is_told_without_guessing() -> None:
 # what was done
 
 
-def test_a_rotation_is_told_with_what_was_not_touched_and_its_id() -> None:
+def test_rotation_is_described_with_what_is_untouched_and_its_id() -> None:
     assert contained().done == (
         "key2 of robustmodels was regenerated (ARM correlation id 11111111-2222-4333-8444-555555555555); the other "
         "key was not touched."
     )
 
 
-def test_a_pull_without_an_answer_says_how_it_is_known() -> None:
+def test_execution_without_a_response_says_how_it_is_known() -> None:
     done = contained(execution=samples.execution(confirmed_by="listing")).done
 
-    assert done.endswith("What is there now shows it: Azure's answer was lost, or nothing had to be changed.")
+    assert done.endswith(
+        "Confirmed by reading the current state: Azure's response was lost, or no change was needed."
+    )
     assert "correlation id" not in done
 
 
-def test_what_acted_without_asking_is_told() -> None:
-    assert contained(decided_by="rule account-wide: why").done.endswith("without asking: rule account-wide: why.")
+def test_rule_that_acted_without_approval_is_reported() -> None:
+    assert contained(decided_by="rule account-wide: why").done.endswith(
+        "No approval was required: rule account-wide: why."
+    )
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL, State.UNRESOLVED, State.DISMISSED])
-def test_without_a_pull_nothing_was_changed(state: State) -> None:
+def test_without_an_execution_nothing_was_changed(state: State) -> None:
     assert told(state=state, detail="This is why.").done == "Nothing was changed. This is why."
 
 
-def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
+def test_leak_revoked_with_another_is_not_described_as_untouched() -> None:
     detail = "key2 of robustmodels was regenerated for another leak that it had signed."
     briefing = told(state=State.DISMISSED, reason=Reason.COVERED, detail=detail, key_name="key2")
 
     assert briefing.done == detail
     assert briefing.proven == (
-        "By arithmetic: key2 is behind it. The proof stands with the leak that it was done for."
+        "Signature verified: signed by key2. Verified with the finding that it was revoked for."
     )
 
 
@@ -139,30 +143,30 @@ def test_a_leak_that_died_with_another_does_not_pass_for_untouched() -> None:
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [
-        (Outcome.PENDING, "Not proven yet."),
-        (Outcome.PROVEN, "Proven dead."),
-        (Outcome.ARM_ONLY, "Proven by ARM only: the data plane told nothing."),
-        (Outcome.STILL_ALIVE, "STILL ALIVE: such tokens are accepted all the same."),
+        (Outcome.PENDING, "Not verified yet."),
+        (Outcome.PROVEN, "Verified revoked."),
+        (Outcome.ARM_ONLY, "Verified by ARM only: the data plane could not be checked."),
+        (Outcome.STILL_ALIVE, "STILL ACCEPTED: Azure accepts a test token of the same kind."),
     ],
 )
-def test_each_outcome_is_told_with_its_evidence(outcome: Outcome, said: str) -> None:
+def test_each_outcome_is_reported_with_its_evidence(outcome: Outcome, said: str) -> None:
     proven = contained(verification=verification(outcome)).proven
 
-    assert proven == f"By arithmetic: key2 is behind it. {said} blob: refused. queue: refused."
+    assert proven == f"Signature verified: signed by key2. {said} blob: refused. queue: refused."
 
 
-def test_what_was_pulled_and_not_proven_does_not_pass_for_proven() -> None:
-    assert contained().proven == "By arithmetic: key2 is behind it. Not proven dead yet."
+def test_unverified_execution_is_not_taken_for_verified() -> None:
+    assert contained().proven == "Signature verified: signed by key2. Not verified yet."
 
 
-def test_a_key_that_a_dead_worker_pulled_does_not_pass_for_a_proven_signer() -> None:
+def test_key_regenerated_by_a_crashed_process_is_not_taken_for_a_verified_signer() -> None:
     unsigned = replace(samples.execution(confirmed_by="listing"), old_sha256="")
 
-    assert contained(execution=unsigned).proven == "Not proven dead yet."
+    assert contained(execution=unsigned).proven == "Not verified yet."
 
 
-def test_what_was_not_pulled_does_not_pass_for_revoked() -> None:
-    assert told().proven == "It was not revoked."
+def test_unexecuted_plan_is_not_taken_for_revoked() -> None:
+    assert told().proven == "Not revoked."
 
 
 def test_arm_s_word_alone_leaves_something_open() -> None:
@@ -176,16 +180,16 @@ def test_arm_s_word_alone_leaves_something_open() -> None:
 # who, what next, when
 
 
-def test_who_was_not_told_and_who_else_reported_it_is_open() -> None:
+def test_people_not_notified_and_other_reporters_are_open_points() -> None:
     briefing = contained(
         owners_rejected=('tag "owner": evil[.]example is not an allowed domain',),
         sightings=(Sighting("gitlab", "https://gitlab.com/x", NOW), Sighting("mail", None, NOW)),
     )
 
     assert briefing.open_points == (
-        'Not told: tag "owner": evil[.]example is not an allowed domain.',
-        "It was also reported by gitlab, at https://gitlab.com/x.",
-        "It was also reported by mail.",
+        'Not notified: tag "owner": evil[.]example is not an allowed domain.',
+        "Also reported by gitlab, at https://gitlab.com/x.",
+        "Also reported by mail.",
     )
 
 
@@ -201,12 +205,12 @@ def test_a_deadline_is_of_a_decision_that_is_still_due() -> None:
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL])
-def test_a_live_leak_tells_what_to_do_next(state: State) -> None:
+def test_live_leak_says_what_to_do_next(state: State) -> None:
     assert told(state=state).next_steps
 
 
 @pytest.mark.parametrize("reason", [r for r, state in STATE_OF.items() if state in (State.UNRESOLVED, State.FAILED)])
-def test_whatever_needs_a_person_tells_what_to_do_next(reason: Reason) -> None:
+def test_every_state_that_needs_a_person_says_what_to_do_next(reason: Reason) -> None:
     briefing = told(state=STATE_OF[reason], reason=reason, detail="Remove the lock.")
 
     assert briefing.next_steps == ("Remove the lock.",) or reason is Reason.STILL_ALIVE
@@ -225,13 +229,11 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
     ("action", "target", "step"),
     [
         (ActionKind.STORED_POLICY, "blob/models/partners", "regenerate key2"),
-        (ActionKind.DELEGATION_KEY, "all", "Take the data roles"),
+        (ActionKind.DELEGATION_KEY, "all", "Remove the token's issuer from the data roles"),
         (ActionKind.LOCKDOWN, "network", "who opened the account again"),
     ],
 )
-def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(
-    action: ActionKind, target: str, step: str
-) -> None:
+def test_leak_not_stopped_by_another_action_is_stopped_by_its_own(action: ActionKind, target: str, step: str) -> None:
     """No switch of keys stops a user delegation SAS, and only production would notice."""
     briefing = executed(
         action,
@@ -247,7 +249,7 @@ def test_what_another_lever_did_not_stop_is_stopped_in_its_own_way(
 
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
-def test_a_dead_leak_tells_how_clients_recover_and_where_to_look(state: State) -> None:
+def test_revoked_leak_says_how_clients_recover_and_where_to_check(state: State) -> None:
     assert len(contained(state=state).next_steps) == 4
 
 
@@ -255,11 +257,11 @@ def test_what_is_over_asks_nothing_of_anybody() -> None:
     assert told(state=State.DISMISSED, reason=Reason.EXPIRED).next_steps == ()
 
 
-def test_what_breaks_is_the_plan_s() -> None:
+def test_impact_is_that_of_the_plan() -> None:
     assert (told().impact, contained().impact) == ((), ("Every client that uses key2.",))
 
 
-def test_the_timeline_tells_each_thing_once() -> None:
+def test_timeline_lists_each_event_once() -> None:
     changes = (
         Change(State.RECEIVED, NOW),
         Change(State.CONTAINED, NOW + 3 * SECOND),
@@ -275,7 +277,7 @@ def test_the_timeline_tells_each_thing_once() -> None:
     )
 
 
-def test_a_timeline_without_a_pull_is_made_of_states() -> None:
+def test_timeline_without_an_execution_consists_of_states() -> None:
     changes = (Change(State.RECEIVED, NOW), Change(State.AWAITING_APPROVAL, NOW + SECOND))
 
     assert told(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
@@ -306,7 +308,7 @@ def executed(action: ActionKind, target: str, **changed: Any) -> Briefing:
             ActionKind.STORED_POLICY,
             "blob/models/partners",
             "The stored access policy 'partners' of container models of robustmodels was revoked",
-            "Never make or extend the stored access policy 'partners'",
+            "Never re-create or extend the stored access policy 'partners'",
         ),
         (
             ActionKind.DELEGATION_KEY,
@@ -328,7 +330,7 @@ def executed(action: ActionKind, target: str, **changed: Any) -> Briefing:
         ),
     ],
 )
-def test_each_lever_tells_what_it_did_and_how_to_recover(
+def test_each_action_says_what_it_did_and_how_to_recover(
     action: ActionKind, target: str, done: str, recovery: str
 ) -> None:
     briefing = executed(action, target)
@@ -345,7 +347,7 @@ def test_a_policy_that_is_gone_does_not_say_that_nothing_was_changed() -> None:
     assert briefing.done == "A tombstone was left."
 
 
-def test_what_a_person_approved_is_told_with_the_name_and_the_reason() -> None:
+def test_approval_is_reported_with_name_and_reason() -> None:
     approval = Approval(Caller("Ada", "1"), NOW, "d" * 64, "seen in the logs")
 
     assert contained(approval=approval, decided_by="approved by Ada").done.endswith(
@@ -358,17 +360,17 @@ def test_a_plan_that_waits_says_how_to_decide() -> None:
     steps = told(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
 
     assert "signed by key2" in steps[0]
-    assert f"/approve` with the plan's digest, `{'d' * 64}`" in steps[1]
+    assert f"/approve` with the plan digest `{'d' * 64}`" in steps[1]
     assert "/reject`" in steps[2]
 
 
-def test_a_key_that_was_handed_over_is_told_and_one_that_was_not_is_open() -> None:
+def test_distributed_key_is_reported_and_an_undistributed_one_is_open() -> None:
     done = KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.")
     declined = replace(done, outcome=KeyDistributionOutcome.DECLINED, said="The secret holds another value.")
 
     assert contained(key_distribution=done).done.endswith("The new key is in the vault.")
     assert contained(key_distribution=declined).open_points == (
-        "The new key was not handed over: The secret holds another value.",
+        "The new key was not written to Key Vault: The secret holds another value.",
     )
 
 
@@ -395,31 +397,31 @@ def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
     assert not any("undo-lockdown" in step for step in steps)
 
 
-def test_what_a_lockdown_proves_is_no_death() -> None:
+def test_verified_lockdown_is_no_revocation() -> None:
     proven = executed(ActionKind.LOCKDOWN, "shared_key", verification=verification(Outcome.ARM_ONLY)).proven
 
     assert proven == "blob: refused. queue: refused."
 
 
-def test_whoever_reported_it_is_named_with_what_they_said() -> None:
+def test_reporter_is_named_with_their_reason() -> None:
     found = replace(samples.finding(), reported_by=Caller("Ravn", "1"), reason="Found in a wiki")
     briefing = told(finding=found)
 
     assert (briefing.reported_by, briefing.reported_because) == ("Ravn", "Found in a wiki")
 
 
-def test_an_order_is_told_as_what_it_is() -> None:
+def test_order_is_described_as_an_order() -> None:
     ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"))
     briefing = told(finding=ordered)
 
-    assert (briefing.kind, briefing.account, briefing.ordered) == ("order of a responder", ACCOUNT, True)
+    assert (briefing.kind, briefing.account, briefing.ordered) == ("order by a responder", ACCOUNT, True)
     assert "ordered this" in briefing.grants
 
 
 def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
     ordered = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
 
-    assert not any("Take the credential out" in step for step in contained(finding=ordered).next_steps)
+    assert not any("Remove the credential" in step for step in contained(finding=ordered).next_steps)
 
 
 # for every state and reason
@@ -474,11 +476,11 @@ def test_an_alerts_evidence_is_shown_as_such() -> None:
     shown = alerted(state=State.AWAITING_APPROVAL)
 
     assert not shown.ordered
-    assert "nobody has it" in shown.kind
-    assert shown.grants == "By the alert's own word, permissions: Read, List."
+    assert "the token is unknown" in shown.kind
+    assert shown.grants == "According to the alert, permissions: Read, List."
     assert shown.notes == (
-        "The alert: Unusual SAS token.",
-        "It was last seen being used at 2026-11-21 10:00 UTC, signed with key2.",
+        "Alert: Unusual SAS token.",
+        "Last used at 2026-11-21 10:00 UTC, signed with key2.",
         "Allowed from: 203.0.113.0/24.",
         f"SHA-256 of its signature: {'ab' * 32}.",
     )
@@ -491,17 +493,17 @@ def test_an_alert_that_says_little_is_shown_with_that() -> None:
     assert len(shown.notes) == 2
 
 
-def test_after_a_kill_by_evidence_people_are_to_look_where_it_leaked() -> None:
+def test_revocation_by_evidence_asks_people_to_find_the_leak() -> None:
     shown = alerted(state=State.PROVEN, execution=samples.execution())
 
-    assert "Find out where the token leaked: the alert only says that it was used." in shown.next_steps
+    assert "Find out where the token leaked: the alert only shows that it was used." in shown.next_steps
 
 
 def test_a_mail_about_evidence_names_it() -> None:
     mail = compose(alerted(state=State.AWAITING_APPROVAL), to=[], security_mailbox="security@contoso.com")
 
     assert "Unusual SAS token" in mail.html
-    assert "STILL WORKS" in mail.html
+    assert "STILL ACTIVE" in mail.html
 
 
 def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_a_closed_one_is_history() -> None:
@@ -511,6 +513,6 @@ def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_
         state=State.PROVEN, finding=finding, closed_alerts=(ClosedAlert(samples.ALERT, NOW, "It was resolved."),)
     )
 
-    assert "Not closed where it was reported yet: GitHub alert 42 of contoso/x." in still_open.open_points
+    assert "Alert not closed yet: GitHub alert 42 of contoso/x." in still_open.open_points
     assert closed.open_points == ()
     assert TimelineEntry(NOW, "It was resolved") in closed.timeline

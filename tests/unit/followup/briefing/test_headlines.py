@@ -2,9 +2,10 @@
 
 import pytest
 
+from shared.domain.decision.action_spec import Tone
 from shared.domain.revocation import Reason, State
 from shared.domain.target import ActionKind
-from shared.followup.briefing.headlines import Tone, command, headline, subject_of, title, why
+from shared.followup.briefing.headlines import command, headline, subject_of, title, why
 from tests.support.briefings import RECEIVED, briefing
 
 
@@ -13,38 +14,38 @@ def test_each_state_has_a_lead_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed", "received"])
-def test_a_credential_that_was_not_revoked_is_told_as_live(state: str) -> None:
+def test_unrevoked_credential_is_described_as_live(state: str) -> None:
     words = headline(briefing(state=state))
     assert (words.tone, words.executed) == (Tone.LIVE, False)
 
 
-def test_a_revocation_without_proof_does_not_claim_one() -> None:
+def test_unverified_revocation_does_not_claim_to_be_verified() -> None:
     words = headline(briefing(state="contained"))
-    assert "not proven yet" in words.lead
+    assert "Verification is in progress" in words.lead
     assert words.tone is Tone.PENDING
 
 
-def test_the_lead_of_a_revocation_names_what_broke() -> None:
+def test_lead_of_a_revocation_names_its_impact() -> None:
     assert "used key2 stopped working" in headline(briefing(state="proven")).lead
 
 
-def test_the_lead_of_a_killed_policy_names_the_policy_and_not_the_key() -> None:
+def test_lead_of_an_ended_policy_names_the_policy_and_not_the_key() -> None:
     policy = briefing(state="proven", action=ActionKind.STORED_POLICY, target="blob/models/partners")
     lead = headline(policy).lead
     assert "the stored access policy partners" in lead
     assert "key2" not in lead
 
 
-def test_a_kill_that_did_not_work_says_so_and_that_things_broke() -> None:
+def test_ineffective_revocation_says_so_and_has_an_impact() -> None:
     words = headline(briefing(state="failed", reason="still_alive"))
     assert "STILL ACCEPTED" in words.lead
     assert (words.tone, words.executed) == (Tone.LIVE, True)
 
 
 def test_a_report_that_could_not_be_read_is_not_called_a_credential() -> None:
-    unreadable = briefing(state="unresolved", reason="malformed", kind="report that could not be read", account=None)
-    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, a person must look"
-    assert "a form that Sasquash cannot read" in headline(unreadable).lead
+    unreadable = briefing(state="unresolved", reason="malformed", kind="unreadable report", account=None)
+    assert title(unreadable) == "Unreadable report of a leak: UNRESOLVED, review required"
+    assert "a leak report that it cannot read" in headline(unreadable).lead
 
 
 def test_an_approval_names_its_deadline() -> None:
@@ -93,7 +94,7 @@ def test_what_leaked_is_named_as_well_as_it_is_known(account: str | None, host: 
         (ActionKind.LOCKDOWN, "network", "used the account from public networks stopped"),
     ],
 )
-def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, used: str) -> None:
+def test_each_action_names_its_impact(action: ActionKind, target: str, used: str) -> None:
     assert used in headline(briefing(state="proven", action=action, target=target)).lead
 
 
@@ -105,7 +106,7 @@ def test_each_lever_names_what_broke_with_it(action: ActionKind, target: str, us
         (ActionKind.DELEGATION_KEY, "all", "az storage account revoke-delegation-keys "),
     ],
 )
-def test_a_live_credential_is_killed_by_its_own_lever(action: ActionKind, target: str, starts: str) -> None:
+def test_live_credential_is_revoked_by_its_own_action(action: ActionKind, target: str, starts: str) -> None:
     text = command(briefing(state="awaiting_approval", action=action, target=target))
     assert text is not None
     assert text.startswith(starts)
@@ -125,26 +126,26 @@ def test_there_is_no_command_where_none_is_to_be_run(changes: dict[str, object])
 
 
 def test_an_order_is_not_called_a_leak() -> None:
-    ordered = briefing(state="proven", ordered=True, kind="order of a responder")
+    ordered = briefing(state="proven", ordered=True, kind="order by a responder")
     assert title(ordered).startswith("Access to storage account robustmodels that a responder ordered to be revoked:")
     assert "leaked" not in headline(ordered).lead
 
 
 @pytest.mark.parametrize("state", ["awaiting_approval", "dismissed", "failed", "unresolved", "observed", "received"])
 def test_an_order_that_came_to_nothing_is_not_called_a_leak_either(state: str) -> None:
-    ordered = briefing(state=state, ordered=True, kind="order of a responder")
-    assert "order of a responder" not in headline(ordered).lead
+    ordered = briefing(state=state, ordered=True, kind="order by a responder")
+    assert "order by a responder" not in headline(ordered).lead
     assert "leaked" not in headline(ordered).lead
 
 
 @pytest.mark.parametrize(("state", "reason"), [("contained", None), ("proven", None), ("closed", None)])
-def test_a_lockdown_does_not_pass_for_a_kill(state: str, reason: str | None) -> None:
+def test_lockdown_is_not_described_as_a_revocation(state: str, reason: str | None) -> None:
     words = headline(briefing(state=state, reason=reason, action=ActionKind.LOCKDOWN, target="shared_key"))
     assert "revokes nothing" in words.lead
-    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "nothing is open"))
+    assert not any(word in f"{words.label} {words.lead}" for word in ("dead", "was revoked", "No open items"))
 
 
-def test_a_lockdown_that_somebody_opened_is_told_as_open() -> None:
+def test_lockdown_that_somebody_opened_is_described_as_open() -> None:
     words = headline(briefing(state="failed", reason="still_alive", action=ActionKind.LOCKDOWN, target="network"))
-    assert "does NOT STAND" in words.lead
+    assert "NO LONGER IN FORCE" in words.lead
     assert words.tone is Tone.LIVE

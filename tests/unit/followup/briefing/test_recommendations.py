@@ -43,7 +43,7 @@ def test_the_leaked_blob_stands_in_where_the_use_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("name", ["/acct/", "/acct/models", "/acct/models/", "/acct/$web/x`id`", "/acct/m/-rf;x"])
-def test_what_can_not_be_written_safely_is_not_told(name: str) -> None:
+def test_unsafe_command_is_not_shown(name: str) -> None:
     assert instead(killed(Touched(name, 1, 0))) == ()
 
 

@@ -29,7 +29,7 @@ async def test_an_incident_holds_the_facts(service: FakeGraph, incidents: ShareP
     item = await incidents.file(briefing())
     assert service.items[item] == {
         "FindingId": "ab" * 32,
-        "Title": "Leaked account SAS of storage account robustmodels: revoked and proven dead",
+        "Title": "Leaked account SAS of storage account robustmodels: verified revoked",
         "Severity": "Critical",
         "Status": "proven",
         "Account": "robustmodels",
@@ -39,18 +39,18 @@ async def test_an_incident_holds_the_facts(service: FakeGraph, incidents: ShareP
         "Owners": "model-owner@contoso.com",
         "DetectedAt": "2026-11-21T02:57:43Z",
         "Summary": (
-            "The leaked account SAS of storage account robustmodels is dead: revoked, and that is proven. "
-            "Whatever else used key2 stopped working with it: see below how to recover.\n"
+            "The leaked account SAS of storage account robustmodels is verified revoked. "
+            "Everything else that used key2 stopped working. See below how to recover.\n"
             "Anyone could read, write and delete everything in the account until 2051.\n"
-            "Done: key2 was regenerated 2.1 s after the event arrived.\n"
-            "Proven: A token of our own was accepted before and refused 6 times after.\n"
+            "Action: key2 was regenerated 2.1 s after the event arrived.\n"
+            "Verification: A token of our own was accepted before and refused 6 times after.\n"
             "Found at hxxps://github[.]com/contoso/robust-models/blob/4c1be9d/README.md#L14\n"
             "C3ID: Zm9vYmFyYmF6cXV4MTIz\n"
-            "Breaks: Every SAS and connection string made with key2.\n"
-            "Prints the new key: az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
+            "Impact: Every SAS and connection string made with key2.\n"
+            "Print the new key: az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
             "--resource-group research --account-name robustmodels "
             "--query \"[?keyName=='key2'].value\" --output tsv\n"
-            "Open: Who used it is not known: the account has no logs."
+            "Open item: Who used it is not known: the account has no logs."
         ),
         "NextStep": "1. Remove it from the README: `git rm README.md`",
     }
@@ -85,7 +85,7 @@ async def test_an_incident_whose_answer_was_lost_is_found(
     assert (len(service.items), service.count("POST")) == (1, 1)
 
 
-async def test_another_worker_that_was_first_leaves_one_incident(
+async def test_another_process_that_was_first_leaves_one_incident(
     service: FakeGraph, incidents: SharePointIncidents
 ) -> None:
     await incidents.file(briefing())
@@ -101,7 +101,7 @@ async def test_a_create_that_did_not_happen_is_reported(service: FakeGraph, inci
     assert service.count("POST") == 1
 
 
-async def test_nothing_is_created_when_the_first_look_fails(
+async def test_nothing_is_created_when_the_first_check_fails(
     service: FakeGraph, incidents: SharePointIncidents
 ) -> None:
     service.faults.append(Fault("GET", lambda _: error(403, "accessDenied")))

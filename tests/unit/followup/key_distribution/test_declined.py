@@ -33,7 +33,7 @@ from tests.support.samples import KEYS, NOW
 
 
 @pytest.mark.parametrize("action", [action for action in ActionKind if action is not ActionKind.ACCOUNT_KEY])
-async def test_pull_of_another_lever_hands_nothing_over(
+async def test_execution_of_another_action_distributes_no_key(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, action: ActionKind
 ) -> None:
     put(vault)
@@ -44,7 +44,7 @@ async def test_pull_of_another_lever_hands_nothing_over(
 
 
 @pytest.mark.parametrize("tags", [{}, {TAG: "  "}, {FORMAT: "key"}, {"sasquash-key-vaults": ID}])
-async def test_account_without_the_tag_hands_nothing_over(
+async def test_account_without_the_tag_distributes_no_key(
     distributor: KeyDistributor, wire: FaultyTransport, arm: Arm, tags: dict[str, str]
 ) -> None:
     result = await distributor.run(execution(), samples.account(tags=tags))
@@ -61,25 +61,25 @@ async def test_account_without_the_tag_hands_nothing_over(
             "names key vault other-vault, which SASQUASH_KEY_VAU",
         ),
         (f"https://{KEY_VAULT}x.vault.azure.net/secrets/{NAME}", f"names key vault {KEY_VAULT}x, which"),
-        (ID.replace("https", "http"), "is not the id of a secret"),
-        (ID.replace("vault.azure.net", "vault.azure.cn"), "is not the id of a secret"),
-        (ID.replace("vault.azure.net", "vault.azure.net.evil.example"), "is not the id of a secret"),
-        (ID.replace("vault.azure.net", "vault.azure.net:8443"), "is not the id of a secret"),
-        (ID.replace("https://", f"https://{KEY_VAULT}.vault.azure.net@evil.example/"), "is not the id of a secret"),
-        (ID.replace("https://", "https://evil.example#"), "is not the id of a secret"),
-        (ID.replace("sasquash-vault", "sasqua\u017fh-vault"), "is not the id of a secret"),
-        (ID.replace("/secrets/", "/keys/"), "is not the id of a secret"),
-        (ID.replace("/secrets/", "//secrets/"), "is not the id of a secret"),
-        (f"{ID}/", "is not the id of a secret"),
-        (f"{ID}/versions", "is not the id of a secret"),
-        (f"{ID}/../other", "is not the id of a secret"),
-        (f"{ID}?api-version=7.4", "is not the id of a secret"),
-        (f"{ID}%2F..", "is not the id of a secret"),
-        (f"{ID};{ID}", "is not the id of a secret"),
-        (ID.replace(NAME, "a" * 128), "is not the id of a secret"),
-        (ID.replace(NAME, ""), "is not the id of a secret"),
-        (NAME, "is not the id of a secret"),
-        ("<script>alert(1)</script>", "is not the id of a secret"),
+        (ID.replace("https", "http"), "is not the ID of a secret"),
+        (ID.replace("vault.azure.net", "vault.azure.cn"), "is not the ID of a secret"),
+        (ID.replace("vault.azure.net", "vault.azure.net.evil.example"), "is not the ID of a secret"),
+        (ID.replace("vault.azure.net", "vault.azure.net:8443"), "is not the ID of a secret"),
+        (ID.replace("https://", f"https://{KEY_VAULT}.vault.azure.net@evil.example/"), "is not the ID of a secret"),
+        (ID.replace("https://", "https://evil.example#"), "is not the ID of a secret"),
+        (ID.replace("sasquash-vault", "sasqua\u017fh-vault"), "is not the ID of a secret"),
+        (ID.replace("/secrets/", "/keys/"), "is not the ID of a secret"),
+        (ID.replace("/secrets/", "//secrets/"), "is not the ID of a secret"),
+        (f"{ID}/", "is not the ID of a secret"),
+        (f"{ID}/versions", "is not the ID of a secret"),
+        (f"{ID}/../other", "is not the ID of a secret"),
+        (f"{ID}?api-version=7.4", "is not the ID of a secret"),
+        (f"{ID}%2F..", "is not the ID of a secret"),
+        (f"{ID};{ID}", "is not the ID of a secret"),
+        (ID.replace(NAME, "a" * 128), "is not the ID of a secret"),
+        (ID.replace(NAME, ""), "is not the ID of a secret"),
+        (NAME, "is not the ID of a secret"),
+        ("<script>alert(1)</script>", "is not the ID of a secret"),
     ],
 )
 async def test_tag_that_names_no_secret_in_an_allowed_vault_is_declined_without_a_call(
@@ -126,7 +126,7 @@ async def test_key_that_is_not_known_is_declined_without_a_call(
     result = await distributor.run(execution(**{unknown: ""}), account())
 
     assert (result.outcome, wire.lines) == (KeyDistributionOutcome.DECLINED, [])
-    assert result.said == "It is not known what key2 was and became."
+    assert result.said == "The old or the new value of key2 is unknown."
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ LEFT = {
     "other key in a connection string": Left(
         "does not hold the key2 that was replaced", connection_string(THIRD), "connection-string"
     ),
-    "connection string": Left('tag sasquash-key-vault-format has to be "connection-string"', connection_string(OLD)),
+    "connection string": Left('tag sasquash-key-vault-format to "connection-string"', connection_string(OLD)),
     "two keys": Left("is not an account key alone", f"{OLD} {OLD}"),
     "key without its end": Left("is not an account key alone", OLD[:-2]),
     "nothing": Left("is not an account key alone", ""),
@@ -198,7 +198,7 @@ async def test_secret_that_was_deleted_stays_deleted(distributor: KeyDistributor
     assert shown(vault) == [(OLD, True)]
 
 
-async def test_key_that_was_rotated_again_since_is_not_handed_over(
+async def test_key_that_was_rotated_again_since_is_not_distributed(
     distributor: KeyDistributor, vault: Vault, arm: Arm
 ) -> None:
     put(vault)

@@ -42,8 +42,8 @@ async def test_secret_with_the_old_key_gets_the_new_one_and_its_old_version_is_d
     assert done == KeyDistribution(
         KeyDistributionOutcome.DONE,
         NOW,
-        f"{ID} holds the new key2 in version {versions(vault)[1].version}, and version {old.version} with the old "
-        "one is disabled.",
+        f"{ID} holds the new key2 in version {versions(vault)[1].version}; version {old.version} with the old "
+        "key is disabled.",
         ID,
     )
 
@@ -148,5 +148,5 @@ def test_each_cloud_says_where_its_vaults_are(name: CloudName) -> None:
     assert CLOUDS[name].key_vault_suffix.startswith("vault.")
 
 
-def test_old_and_new_key_are_what_the_pull_says() -> None:
+def test_old_and_new_key_are_those_of_the_execution() -> None:
     assert (execution().old_sha256, execution().new_sha256) == (key_sha256(OLD), key_sha256(NEW))

@@ -49,7 +49,7 @@ FAILURES: dict[str, tuple[ASGIApp | AzureError, type[SasquashError]]] = {
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_failure_is_told_and_the_next_run_does_what_is_left(
+async def test_failure_is_reported_and_the_next_run_does_the_rest(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, method: str, failure: str
 ) -> None:
     put(vault)
@@ -65,7 +65,7 @@ async def test_failure_is_told_and_the_next_run_does_what_is_left(
     assert shown(vault) == REPLACED
 
 
-async def test_write_that_is_refused_for_now_is_not_looked_for(
+async def test_temporarily_refused_write_is_not_searched_for(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     put(vault)
@@ -106,7 +106,7 @@ async def test_answer_that_shows_no_new_key_disables_nothing(
     put(vault)
     wire.instead, wire.method = answering(200, {"value": OLD, "id": f"{ID}/{'0' * 32}"}), "PUT"
 
-    with pytest.raises(TransientFailure, match="Key Vault answered, but not with the new key2"):
+    with pytest.raises(TransientFailure, match="does not have the new key2"):
         await distributor.run(execution(), account())
 
     assert shown(vault) == [(OLD, True)]
@@ -136,7 +136,7 @@ async def test_silence_ends_the_run(
     put(vault)
     wire.instead, wire.method = asyncio.Event(), method
 
-    with pytest.raises(TransientFailure, match="Handing key2 of robustmodels over took more than"):
+    with pytest.raises(TransientFailure, match="Distributing key2 of robustmodels took more than"):
         await distributor.run(execution(), account())
 
 
@@ -168,7 +168,7 @@ async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: En
 
 
 @pytest.mark.parametrize("code", ["ForbiddenByFirewall", "ForbiddenByConnection"])
-async def test_closed_vault_needs_a_person_and_is_told_apart(
+async def test_closed_vault_needs_a_person_and_is_distinguished(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, code: str
 ) -> None:
     put(vault)

@@ -41,8 +41,8 @@ async def test_second_run_writes_nothing_and_says_so(distributor: KeyDistributor
     assert shown(vault) == before == REPLACED
     assert (again.outcome, again.said, arm.asked) == (
         KeyDistributionOutcome.DONE,
-        f"{ID} holds the new key2 in version {versions(vault)[1].version}; of the 0 enabled older versions looked "
-        "at, none holds the old one.",
+        f"{ID} holds the new key2 in version {versions(vault)[1].version}; none of the 0 enabled "
+        "older versions that were checked holds the old key.",
         1,
     )
 
@@ -55,7 +55,7 @@ async def test_old_version_that_was_left_enabled_is_disabled(distributor: KeyDis
 
     assert shown(vault) == REPLACED
     assert done.outcome is KeyDistributionOutcome.DONE
-    assert done.said.endswith(f"; version {old.version} with the old one is disabled.")
+    assert done.said.endswith(f"; version {old.version} with the old key is disabled.")
 
 
 async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(
@@ -72,7 +72,7 @@ async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(
     assert [version.enabled for version in versions(vault)] == [True, False, True, False, True]
 
 
-async def test_what_is_newer_than_the_new_key_is_not_looked_at(
+async def test_versions_newer_than_the_new_key_are_not_read(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     put(vault, NEW)
@@ -87,7 +87,7 @@ async def test_what_is_newer_than_the_new_key_is_not_looked_at(
     assert shown(vault) == [(NEW, True), (OLD, True)]
 
 
-async def test_newest_versions_are_looked_at_and_no_more_than_a_few(
+async def test_only_a_few_newest_versions_are_read(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     for age in range(100, 60, -1):

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.message import Message
 from shared.domain.revocation import Owner
 from shared.domain.target import ActionKind
 from shared.followup.briefing.model import Briefing, TimelineEntry
-from shared.followup.mail.compose import Message, compose
+from shared.followup.mail.compose import compose
 from tests.support.briefings import RECEIVED, SECURITY, STATES, briefing
 
 _OWNER = "model-owner@contoso.com"
@@ -49,8 +50,7 @@ class _Tags(HTMLParser):
 
 def test_the_subject_carries_severity_what_account_state_and_c3id() -> None:
     assert _mail().subject == (
-        "[CRITICAL] Leaked account SAS of storage account robustmodels: revoked and proven dead "
-        "[Zm9vYmFyYmF6cXV4MTIz]"
+        "[CRITICAL] Leaked account SAS of storage account robustmodels: verified revoked [Zm9vYmFyYmF6cXV4MTIz]"
     )
 
 
@@ -85,10 +85,10 @@ def test_the_mail_reads_as_text_without_its_tags() -> None:
     assert (
         _as_text(_mail())
         == """\
-CRITICAL: revoked and proven dead
-The leaked account SAS of storage account robustmodels is dead: revoked, and that is proven. \
-Whatever else used key2 stopped working with it: see below how to recover.
-What leaked, and where
+CRITICAL: verified revoked
+The leaked account SAS of storage account robustmodels is verified revoked. \
+Everything else that used key2 stopped working. See below how to recover.
+What leaked
 Credential: account SAS
 Account: robustmodels
 Key: key2
@@ -96,49 +96,49 @@ Host in the leak: robustmodels[.]blob[.]core[.]windows[.]net
 Valid until: 2051-10-06 00:00:00 UTC
 Reported by: github
 Found at (not a link): hxxps://github[.]com/contoso/robust-models/blob/4c1be9d/README.md#L14
-Found: 2026-11-21 02:57:43 UTC
-Reached Sasquash: 2026-11-21 02:58:03 UTC
+Detected: 2026-11-21 02:57:43 UTC
+Received: 2026-11-21 02:58:03 UTC
 Resource: /subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/research\
 /providers/Microsoft.Storage/storageAccounts/robustmodels
-Id of the secret (C3ID): Zm9vYmFyYmF6cXV4MTIz
-What it allowed
+Secret ID (C3ID): Zm9vYmFyYmF6cXV4MTIz
+Permissions
 Anyone could read, write and delete everything in the account until 2051.
 Severity: CRITICAL, because
 It opens the whole account.
 Also:
 It allowed plain http.
-What was done, and what is proven
+Action and verification
 State: proven
-Done: key2 was regenerated 2.1 s after the event arrived.
-Proven: A token of our own was accepted before and refused 6 times after.
-What breaks, and how to recover
+Action: key2 was regenerated 2.1 s after the event arrived.
+Verification: A token of our own was accepted before and refused 6 times after.
+Impact and recovery
 Every SAS and connection string made with key2.
-Give the new key to everything that used the old one. This prints it:
+Update every client that used the old key. This command prints the new key:
 az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 --resource-group research \
 --account-name robustmodels --query "[?keyName=='key2'].value" --output tsv
 What to do now
 Remove it from the README: git rm README.md
-Still open:
+Open items:
 Who used it is not known: the account has no logs.
-Timeline, in seconds since it reached Sasquash
+Timeline (seconds since Sasquash received it)
 2026-11-21 02:58:03 UTC: event arrived (+0.0 s)
 2026-11-21 02:58:05 UTC: key2 regenerated (+2.1 s)
-Who was told
+Notified
 Model Owner, model-owner@contoso.com (tag sasquash-owner on the account)
-security@contoso.com (the security mailbox, always)
-Sent by Sasquash. This mail holds no credential: please put none in an answer.
-Fingerprint of the finding: abababababababababababababababababababababababababababababababab"""
+security@contoso.com (security mailbox)
+Sent by Sasquash. This mail contains no credential. Do not include one in a reply.
+Finding fingerprint: abababababababababababababababababababababababababababababababab"""
     )
 
 
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "unresolved", "failed"])
 def test_what_to_do_comes_first_while_the_credential_works(state: str) -> None:
     text = _as_text(_mail(briefing(state=state)))
-    assert text.index("What to do now") < text.index("What leaked, and where")
+    assert text.index("What to do now") < text.index("What leaked")
 
 
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "failed"])
-def test_a_live_credential_comes_with_the_command_that_kills_it(state: str) -> None:
+def test_live_credential_comes_with_the_command_that_revokes_it(state: str) -> None:
     text = _as_text(_mail(briefing(state=state)))
     assert "az storage account keys renew" in text
     assert "keys list" not in text
@@ -150,33 +150,33 @@ def test_no_key_command_is_given_for_a_token_of_a_stored_policy(state: str) -> N
     assert "az storage account keys" not in _as_text(_mail(policy))
 
 
-def test_a_kill_that_did_not_work_shows_the_new_key_and_not_how_to_make_another() -> None:
+def test_ineffective_revocation_shows_the_new_key_and_no_command_for_another() -> None:
     text = _as_text(_mail(briefing(state="failed", reason="still_alive")))
     assert text.count("az storage account keys list") == 1
-    assert "this revokes it at once" not in text
+    assert "To revoke it manually" not in text
 
 
-def test_a_dismissed_report_does_not_speak_of_what_breaks() -> None:
-    assert "What breaks" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
+def test_dismissed_report_mentions_no_impact() -> None:
+    assert "Impact" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
 
 
 def test_the_reason_is_explained() -> None:
     text = _as_text(_mail(briefing(state="unresolved", reason="no_key_matches")))
-    assert "Because: None of the account's present keys made it." in text
+    assert "Reason: No current key of the account signed it." in text
 
 
 def test_a_live_credential_without_known_steps_is_never_nothing_to_do() -> None:
     text = _as_text(_mail(briefing(state="unresolved", next_steps=(), key_name=None)))
-    assert "Hand this to the security team now." in text
+    assert "Contact the security team now." in text
 
 
 def test_the_deadline_of_an_approval_is_shown() -> None:
     text = _as_text(_mail(briefing(state="awaiting_approval", deadline=RECEIVED + timedelta(hours=4))))
-    assert "Decision due: 2026-11-21 06:58:03 UTC" in text
+    assert "Decide by: 2026-11-21 06:58:03 UTC" in text
 
 
 def test_without_owners_the_reader_learns_how_to_name_one() -> None:
-    assert "a tag like sasquash-owner" in _as_text(_mail(briefing(owners=())))
+    assert "a tag such as sasquash-owner" in _as_text(_mail(briefing(owners=())))
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:
@@ -236,39 +236,39 @@ def test_a_secret_in_any_field_does_not_reach_the_mail(before: str, secret: str,
     assert secret not in message.subject
 
 
-def test_whoever_reported_it_is_named_with_what_they_said() -> None:
+def test_reporter_is_named_with_their_reason() -> None:
     text = _as_text(_mail(briefing(reported_by="Ravn <b>", reported_because="Found in a wiki, www.evil.example")))
     assert "Reported by: Ravn <b>, github" in text
-    assert "Because: Found in a wiki, www[.]evil.example" in text
+    assert "Reason: Found in a wiki, www[.]evil.example" in text
 
 
-def test_an_order_is_not_told_as_what_leaked() -> None:
-    text = _as_text(_mail(briefing(ordered=True, kind="order of a responder")))
+def test_order_is_not_described_as_a_leak() -> None:
+    text = _as_text(_mail(briefing(ordered=True, kind="order by a responder")))
     assert "What was ordered" in text
     assert "What leaked" not in text
-    assert "Id of the secret" not in text
+    assert "Secret ID" not in text
 
 
 def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
     text = _as_text(_mail(briefing(used=("WRITTEN to what runs.", "It was used 12 times."))))
 
     allowed, used, done = (
-        text.index(title) for title in ("What it allowed", "Who used it\nWRITTEN to what runs.", "What was done")
+        text.index(title) for title in ("Permissions", "Usage\nWRITTEN to what runs.", "Action and")
     )
     assert allowed < used < done
 
 
-def test_the_one_link_leads_to_the_record_at_the_desk_of_the_settings() -> None:
-    mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+def test_the_one_link_opens_the_record_in_the_configured_console() -> None:
+    mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, console="https://app.example/api/desk")
 
     links = re.findall(r'href="([^"]+)"', mail.html)
     assert links == [f"https://app.example/api/desk#/record/{briefing().fingerprint}"]
-    assert f"At the desk: {links[0]}" in _as_text(mail)
+    assert f"Open in the console: {links[0]}" in _as_text(mail)
 
 
 def test_a_hostile_record_does_not_change_where_the_link_leads() -> None:
     hostile = briefing(source='x"><a href="https://evil.example">', account="https://evil.example")
 
-    mail = compose(hostile, to=[_OWNER], security_mailbox=SECURITY, desk="https://app.example/api/desk")
+    mail = compose(hostile, to=[_OWNER], security_mailbox=SECURITY, console="https://app.example/api/desk")
 
     assert all(link.startswith("https://app.example/") for link in re.findall(r'href="([^"]+)"', mail.html))

@@ -26,12 +26,12 @@ def test_it_goes_to_the_security_mailbox_alone() -> None:
     assert (message.to, message.cc) == ((MAILBOX,), ())
 
 
-def test_subject_tells_how_many_and_what_can_t_wait() -> None:
+def test_subject_states_the_count_and_what_is_urgent() -> None:
     several = [*lines(3), replace(LINE, state=State.FAILED), replace(LINE, state=State.AWAITING_APPROVAL)]
 
     subject = compose_summary(several, security_mailbox=MAILBOX).subject
 
-    assert subject == "[DIGEST] 5 unconfirmed findings: 1 FAILED, 1 waiting for a decision"
+    assert subject == "[SUMMARY] 5 unconfirmed findings: 1 FAILED, 1 awaiting approval"
 
 
 def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
@@ -41,14 +41,14 @@ def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
         replace(LINE, state=State.FAILED, reason=Reason.BLOCKED),
     )
 
-    places = [told.index(word) for word in ("Failed: Azure", "Waiting for a person", "Unresolved: treat")]
+    places = [told.index(word) for word in ("Failed: review", "Approval required", "Unresolved: treat")]
     assert places == sorted(places)
 
 
-def test_deadline_is_told() -> None:
+def test_deadline_is_reported() -> None:
     told = body(replace(LINE, state=State.AWAITING_APPROVAL, deadline=NOW))
 
-    assert f"to be decided by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
+    assert f"decide by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
 
 
 def test_hundreds_are_counted_and_fifty_are_shown() -> None:
@@ -70,7 +70,7 @@ def test_nothing_in_it_is_a_secret() -> None:
     assert "sig=" not in told.replace("sig=REDACTED", "")
 
 
-def test_record_is_told_of_once_for_each_state_and_reason() -> None:
+def test_record_is_notified_once_for_each_state_and_reason() -> None:
     record = samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="")
     again = record.end(Reason.PATH_LOST, now=NOW, detail="")
 

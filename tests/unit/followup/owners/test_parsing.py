@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.person import Person
 from shared.domain.revocation import Owner
 from shared.errors import Blocked, SasquashError, TransientFailure
-from shared.followup.owners.parsing import Owners, Person, from_tags, resolve
+from shared.followup.owners.parsing import Owners, from_tags, resolve
 
 _NAMES = ("sasquash-owner", "owner")
 _DOMAINS = frozenset({"contoso.com"})
@@ -95,11 +96,11 @@ def test_the_preferred_tag_comes_first_and_says_how_each_was_found() -> None:
     )
 
 
-def test_at_most_five_people_are_told() -> None:
+def test_at_most_five_people_are_notified() -> None:
     value = ";".join(f"user{number}@contoso.com" for number in range(7))
     owners = from_tags({"owner": value}, tag_names=_NAMES, domains=_DOMAINS)
     assert len(owners.people) == 5
-    assert owners.rejected == ("2 more: at most 5 people are told",)
+    assert owners.rejected == ("2 more: at most 5 owners are notified",)
 
 
 def test_a_rejection_names_tag_and_domain() -> None:
@@ -107,7 +108,7 @@ def test_a_rejection_names_tag_and_domain() -> None:
     assert owners.rejected == ('tag "owner" on the account: evil[.]example is not an allowed domain',)
 
 
-def test_a_look_alike_is_quoted_so_that_it_cannot_be_taken_for_the_real_one() -> None:
+def test_lookalike_is_quoted_so_that_it_cannot_be_taken_for_the_real_one() -> None:
     owners = from_tags({"owner": _LOOK_ALIKE}, tag_names=_NAMES, domains=_DOMAINS)
     assert "contoso" not in owners.rejected[0]
     assert owners.rejected[0].isascii()
@@ -166,7 +167,7 @@ async def test_a_mailbox_in_a_foreign_domain_is_rejected() -> None:
     owners = await resolve(_ADA, directory, domains=_DOMAINS)
     assert owners.people == ()
     assert owners.rejected == (
-        f"{_FOUND_BY}: the directory's mailbox of ada@contoso.com does not count: "
+        f"{_FOUND_BY}: the directory's mailbox of ada@contoso.com is rejected: "
         "evil[.]example is not an allowed domain",
     )
 
@@ -176,7 +177,7 @@ async def test_earlier_rejections_are_kept() -> None:
     assert owners.rejected == ("tag …",)
 
 
-async def test_two_addresses_of_one_mailbox_are_told_once() -> None:
+async def test_two_addresses_of_one_mailbox_are_notified_once() -> None:
     person = Person("Ada", "ada@contoso.com")
     two = Owners((*_ADA.people, Owner("al@contoso.com", None, _FOUND_BY)), ())
     directory = _Directory({"ada@contoso.com": person, "al@contoso.com": person})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.followup.briefing.text import clean, defang, prose, utc
+from shared.domain.text import clean, defang, prose, utc
 
 _SIGNATURE = "AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfG="
 

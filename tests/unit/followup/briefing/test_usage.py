@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.target import ActionKind
 from shared.domain.usage import Client, Touched, Usage
-from shared.followup.investigation.usage_text import also_affected, summary, used
+from shared.followup.briefing.usage import also_affected, summary, used
 from tests.support import samples
 from tests.support.samples import NOW
 
@@ -30,24 +30,24 @@ def said(usage: Usage | None, **changed: object) -> str:
     return "\n".join(used(usage, samples.revocation(**changed)))
 
 
-def test_what_was_not_asked_yet_is_not_told() -> None:
+def test_result_not_queried_yet_is_not_reported() -> None:
     assert said(None) == ""
 
 
-def test_numbers_are_told_with_who_and_what() -> None:
+def test_numbers_are_reported_with_clients_and_objects() -> None:
     text = said(USED)
 
-    assert "used 12 times, from " in text
-    assert "10 of them were served" in text
-    assert "3.2 MB, 1 write, 2 deletes" in text
-    assert "By 203.0.113.9 (curl/8, 12)." in text
+    assert "Used 12 times, from " in text
+    assert "10 requests served" in text
+    assert "3.2 MB read, 1 write, 2 deletes" in text
+    assert "Clients: 203.0.113.9 (curl/8, 12)." in text
     assert "/acme/models/a.csv (9 requests)" in text
 
 
 def test_what_runs_and_was_written_comes_first() -> None:
     [first, *_] = used(USED, samples.revocation())
 
-    assert first.startswith("WRITTEN to what runs where it is opened: /acme/models/b.ckpt (1 request, 1 to write)")
+    assert first.startswith("FILES THAT RUN WHEN OPENED WERE WRITTEN: /acme/models/b.ckpt (1 request, 1 to write)")
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_models_scripts_and_programs_run(name: str, runs: bool) -> None:
 
 @pytest.mark.parametrize(
     ("served_after", "says"),
-    [(0, "None was served after the lever was pulled."), (3, "3 requests of them came after the lever was pulled")],
+    [(0, "No request was served after the revocation."), (3, "3 requests SERVED after the revocation")],
 )
-def test_what_came_after_the_kill_is_told_apart(served_after: int, says: str) -> None:
+def test_use_after_the_revocation_is_distinguished(served_after: int, says: str) -> None:
     assert says in said(replace(USED, served_after=served_after), execution=samples.execution())
 
 
@@ -78,17 +78,17 @@ def test_who_else_uses_the_key_breaks_only_where_the_key_is_revoked() -> None:
 
     [line] = also_affected(usage, samples.revocation(plan=by_key))
 
-    assert "key2 is also used by 198.51.100.1 (billing, 40)" in line
+    assert "Other clients of key2 in the last 90 days: 198.51.100.1 (billing, 40)" in line
     assert also_affected(usage, samples.revocation(plan=by_policy)) == ()
-    assert "nobody else used key2" in also_affected(replace(usage, others=()), samples.revocation(plan=by_key))[0]
+    assert "No other client used key2" in also_affected(replace(usage, others=()), samples.revocation(plan=by_key))[0]
 
 
 @pytest.mark.parametrize(
     ("usage", "says"),
     [
-        (Usage(NOW, unknown="It is not logged."), "Its use is not known. It is not logged."),
-        (Usage(NOW, days=90), "know of no use of it"),
-        (USED, "know of 12 requests with it, of which 10 were served"),
+        (Usage(NOW, unknown="It is not logged."), "Usage is unknown. It is not logged."),
+        (Usage(NOW, days=90), "show no use of it"),
+        (USED, "show 12 requests with it; 10 were served"),
     ],
 )
 def test_the_history_has_one_sentence(usage: Usage, says: str) -> None:

@@ -1,15 +1,15 @@
-"""Commands that can be pasted into a shell, for any account id that Azure allows and no other."""
+"""Commands by hand can be pasted into a shell, for any account id that Azure allows and no other."""
 
 import pytest
 
-from shared.domain.target import PolicyTarget
-from shared.followup.briefing.commands import (
-    expire_policy,
-    list_policies,
-    renew_key,
-    revoke_delegation_keys,
-    show_key,
-)
+from shared.actions.registry import ACTION_SPECS
+from shared.actions.stored_policy import list_policies_command
+from shared.domain.target import ActionKind, PolicyTarget
+
+show_key = ACTION_SPECS[ActionKind.ACCOUNT_KEY].afterwards
+renew_key = ACTION_SPECS[ActionKind.ACCOUNT_KEY].by_hand
+expire_policy = ACTION_SPECS[ActionKind.STORED_POLICY].by_hand
+revoke_delegation_keys = ACTION_SPECS[ActionKind.DELEGATION_KEY].by_hand
 
 _ID = (
     "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/{group}"
@@ -32,7 +32,7 @@ def test_renew_key_names_the_one_key() -> None:
     assert "--account-name robustmodels --key key1" in command
 
 
-def test_a_resource_group_with_parentheses_is_one_word_to_the_shell() -> None:
+def test_resource_group_with_parentheses_is_quoted() -> None:
     command = show_key(_ID.format(group="research(eu)"), "key1")
     assert command is not None
     assert "--resource-group 'research(eu)' --account-name" in command
@@ -51,7 +51,7 @@ def test_a_resource_group_with_parentheses_is_one_word_to_the_shell() -> None:
     ],
 )
 @pytest.mark.parametrize("command", [show_key, renew_key])
-def test_there_is_no_command_for_anything_else(command, account_id: str | None, key_name: str | None) -> None:
+def test_no_command_for_invalid_arguments(command, account_id: str | None, key_name: str | None) -> None:
     assert command(account_id, key_name) is None
 
 
@@ -65,7 +65,7 @@ def test_there_is_no_command_for_anything_else(command, account_id: str | None, 
         ("blob/$web/a policy", "--container-name '$web' --name 'a policy' --expiry 2000-01-01T00:00:00Z"),
     ],
 )
-def test_a_policy_is_ended_where_it_is(target: str, said: str) -> None:
+def test_policy_command_names_its_resource(target: str, said: str) -> None:
     command = expire_policy(_ID.format(group="research"), target)
     assert command is not None
     assert said in command
@@ -82,9 +82,7 @@ def test_a_policy_is_ended_where_it_is(target: str, said: str) -> None:
         (_ID.format(group="research"), "blob/models/\u202epartners"),
     ],
 )
-def test_there_is_no_command_for_a_policy_that_can_t_be_named_safely(
-    account_id: str | None, target: str | None
-) -> None:
+def test_no_command_for_a_policy_id_that_is_unsafe_in_a_shell(account_id: str | None, target: str | None) -> None:
     assert expire_policy(account_id, target) is None
 
 
@@ -98,17 +96,17 @@ def test_there_is_no_command_for_a_policy_that_can_t_be_named_safely(
         ("file/homes/ops", "az storage share policy list "),
     ],
 )
-def test_policies_are_listed_where_they_are(target: str, said: str) -> None:
-    assert said in (list_policies(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
+def test_list_command_names_the_resource(target: str, said: str) -> None:
+    assert said in (list_policies_command(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
 
 
-def test_there_is_no_list_of_policies_of_what_is_no_account() -> None:
-    assert list_policies("/subscriptions/x; rm -rf ~", PolicyTarget.parse("blob/models/partners")) is None
+def test_no_list_command_for_an_invalid_account_id() -> None:
+    assert list_policies_command("/subscriptions/x; rm -rf ~", PolicyTarget.parse("blob/models/partners")) is None
 
 
-def test_delegation_keys_are_revoked_on_the_one_account() -> None:
-    assert revoke_delegation_keys(_ID.format(group="research")) == (
+def test_delegation_key_command_names_the_account() -> None:
+    assert revoke_delegation_keys(_ID.format(group="research"), "all") == (
         "az storage account revoke-delegation-keys --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
         "--resource-group research --name robustmodels"
     )
-    assert revoke_delegation_keys("/subscriptions/x; rm -rf ~") is None
+    assert revoke_delegation_keys("/subscriptions/x; rm -rf ~", "all") is None

@@ -1,0 +1,120 @@
+"""Reads what a batch is decided on: the account's keys, facts, stored access policies, and the leaks that wait."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from shared.actions.action import signer
+from shared.actions.registry import Actions
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.domain.account import AccountKey, PolicyReading
+from shared.domain.decision.evaluation import policy_of
+from shared.domain.decision.snapshot import PastExecution, Snapshot
+from shared.domain.finding import Finding
+from shared.domain.revocation import Revocation
+from shared.domain.target import ActionKind
+from shared.errors import SasquashError, TransientFailure
+from shared.persistence.accounts import COOLDOWN, Rotation, waiting_partition
+from shared.persistence.store import Store
+
+_log = logging.getLogger(__name__)
+
+_CLOCK_SKEW = timedelta(seconds=30)  # between ARM and us, and never as long as a list lags
+_MOST_POLICIES = 16  # read under one lock; the rest of a flood has batches of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReader:
+    """Reads accounts."""
+
+    store: Store
+    accounts: Accounts
+    actions: Actions
+
+    async def read(self, ref: AccountRef, revocation: Revocation) -> tuple[Snapshot, Revocation | None]:
+        """Read the account in one round, and the record, which others may have changed before.
+
+        Stored access policies take a second round: signature verification first shows whether one is involved at all.
+        Raises TransientFailure, AccountGone, or Blocked where the account can't be read.
+        """
+        keys, account, rows, current = await asyncio.gather(
+            self.actions.account_key.keys(ref),
+            self.accounts.facts(ref),
+            self.store.accounts.rows(_partitions(ref, revocation)),
+            self.store.revocations.read(revocation.fingerprint),
+        )
+        lagging = behind_our_rotation(keys, rows.rotations)
+        if lagging is not None:
+            raise TransientFailure(
+                f"ARM lists {lagging} of {ref.name} as it was before Sasquash regenerated it: its list lags behind.",
+                retry_after=COOLDOWN.total_seconds(),
+            )
+        others = (waiting for waiting in rows.waiting if waiting.fingerprint != revocation.fingerprint)
+        snapshot = Snapshot(
+            account=account,
+            keys=keys,
+            waiting=(revocation.finding, *others),
+            executions=tuple(PastExecution(past.action, past.target, past.at) for past in rows.rotations),
+            at=self.store.clock(),
+        )
+        snapshot = replace(snapshot, policies=await self._policies(snapshot))
+        return replace(snapshot, waiting=_readable(snapshot.waiting, snapshot)), current
+
+    async def _policies(self, snapshot: Snapshot) -> dict[str, PolicyReading]:
+        """Read the stored access policies of the leaks that wait.
+
+        Raises TransientFailure or Blocked for the leak that the lock was taken for; the others have their own batch.
+        """
+        targets = [policy_of(finding, snapshot) for finding in snapshot.waiting]
+        wanted = list(dict.fromkeys(target for target in targets if target is not None))[:_MOST_POLICIES]
+        key = signer(snapshot.keys, None)
+        readings = await asyncio.gather(
+            *(self.actions.stored_policy.read(snapshot.account, target, key=key) for target in wanted),
+            return_exceptions=True,
+        )
+        found: dict[str, PolicyReading] = {}
+        for target, reading in zip(wanted, readings, strict=True):
+            if isinstance(reading, PolicyReading):
+                found[str(target)] = reading
+            elif target == targets[0] or not isinstance(reading, SasquashError):
+                raise reading
+        return found
+
+    async def late(self, ref: AccountRef, revocation: Revocation, snapshot: Snapshot) -> tuple[Finding, ...]:
+        """Return the leaks that came since `snapshot` was read, of those that can be evaluated by it."""
+        try:
+            rows = await self.store.accounts.rows(_partitions(ref, revocation))
+        except SasquashError as error:
+            _log.warning("Leaks of %s that came meanwhile wait for their own batch: %s", ref.name, error)
+            return ()
+        known = {finding.fingerprint for finding in snapshot.waiting}
+        return _readable((finding for finding in rows.waiting if finding.fingerprint not in known), snapshot)
+
+
+def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rotation]) -> str | None:
+    """Return the key that is listed as it was before we regenerated it, None where there is none.
+
+    ARM's list may lag a minute behind its own answer to Regenerate Key. What such a key signed seems valid, and
+    regenerating it again would break the clients that have the new one. A key of which ARM does not say when it was
+    made is believed.
+    """
+    latest = {r.target: r for r in sorted(rotations, key=lambda r: r.at) if r.action is ActionKind.ACCOUNT_KEY}
+    for name, key in keys.items():
+        ours = latest.get(name)
+        if ours is None or key.created is None or key.sha256 == ours.new_sha256:
+            continue
+        if key.created < ours.at - _CLOCK_SKEW:  # a key that somebody else made since is younger than ours
+            return name
+    return None
+
+
+def _partitions(ref: AccountRef, revocation: Revocation) -> tuple[str, str]:
+    return ref.name, waiting_partition(revocation.finding)
+
+
+def _readable(findings: Iterable[Finding], snapshot: Snapshot) -> tuple[Finding, ...]:
+    """Return the findings whose stored access policy was read, and those that need none."""
+    targets = ((finding, policy_of(finding, snapshot)) for finding in findings)
+    return tuple(finding for finding, target in targets if target is None or str(target) in snapshot.policies)

@@ -1,0 +1,81 @@
+"""Finds the account of a leak, and ends the leaks that need no account."""
+
+from dataclasses import dataclass, replace
+
+from shared.cloud.accounts import AccountRef, Accounts
+from shared.containment.verdicts import conclude
+from shared.domain.decision.attribution import expired
+from shared.domain.finding import Finding
+from shared.domain.revocation import Reason, Revocation
+from shared.persistence.store import Store
+from shared.sas import Kind
+from shared.settings import Settings
+
+_SECOND_LOOKUP = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
+NOT_OURS = "No storage account with this host name is in a monitored subscription."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLookup:
+    """Resolves the account of a leak, by the inventory or Azure."""
+
+    settings: Settings
+    store: Store
+    accounts: Accounts
+
+    async def find(self, finding: Finding) -> AccountRef | None:
+        """Return the account of a finding, None where there is none. Raises TransientFailure or Blocked."""
+        credential, order = finding.credential, finding.order
+        if order is not None:
+            return await self.accounts.find(self.settings.cloud.blob_host(order.account), order.account)
+        if credential is None or credential.host is None or expired(credential, now=self.store.clock()):
+            return None
+        return await self.accounts.find(credential.host, credential.account)
+
+    async def find_again(self, finding: Finding, gone: AccountRef) -> AccountRef | None:
+        """Return where an account is that has moved to another resource group since it was looked up."""
+        self.accounts.forget(gone)
+        moved = await self.find(finding)
+        return moved if moved is not None and moved.id != gone.id else None
+
+    def known(self, finding: Finding) -> AccountRef | None:
+        """Return the account whose lock a new leak will need at once, if it is known without asking Azure.
+
+        Azure is asked about a user delegation SAS before the account is locked: that may take long.
+        """
+        credential = finding.credential
+        if credential is None or credential.host is None or credential.kind is Kind.USER_DELEGATION_SAS:
+            return None
+        if expired(credential, now=self.store.clock()):
+            return None
+        ref = self.accounts.known(credential.host, credential.account)
+        return ref if ref is not None and ref.name not in self.settings.own_accounts else None
+
+    def verdict(self, revocation: Revocation, ref: AccountRef | None) -> Revocation | None:
+        """Return the record of a finding that is decided without reading an account, None where one must be read."""
+        credential, now = revocation.finding.credential, self.store.clock()
+        if credential is None and revocation.finding.order is None:
+            return revocation.end(Reason.MALFORMED, now=now, detail="The report could not be read.")
+        over = expired(credential, now=now) if credential is not None else None
+        if over is not None and over.reason is not None:
+            return revocation.end(over.reason, now=now, detail=over.detail)
+        if credential is not None and credential.host is None:
+            detail = "The report names no storage account. Report it again with the account's name or the whole URL."
+            return revocation.end(Reason.LOOSE, now=now, detail=detail)
+        if ref is not None and ref.name in self.settings.own_accounts:
+            detail = "The account is Sasquash's own storage, which it never changes. Its shared keys should be off."
+            return revocation.end(Reason.OWN_STORAGE, now=now, detail=detail)
+        return None
+
+    async def not_found(self, revocation: Revocation) -> None:
+        """Search for the account once more later: Resource Graph lags, and accounts are made while tokens leak."""
+        store, now = self.store, self.store.clock()
+        left = _SECOND_LOOKUP - (now - revocation.waiting_since).total_seconds()
+        if revocation.account_lookups == 0:
+            what = "No monitored account has this host name; Sasquash checks again in five minutes."
+            await store.revocations.save(replace(revocation, account_lookups=1, detail=what), what=what)
+            await store.queues.contain(revocation.fingerprint, delay=left if left > 0 else _SECOND_LOOKUP)
+        elif left > 0:  # the safety net, or a retry: too early for the second lookup
+            await store.queues.contain(revocation.fingerprint, delay=left)
+        else:
+            await conclude(store, revocation.end(Reason.NOT_OURS, now=now, detail=NOT_OURS))

@@ -1,0 +1,113 @@
+"""The pure half of a containment action: what a plan for it says and binds to, and its texts for people.
+
+Each action's module in `shared/actions` has one, and `actions/registry.py` collects them. Decisions get them as part
+of their `DecisionPolicy`, so that no pure module knows one action from another.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import ClassVar
+
+from shared.domain.account import AccountFacts
+from shared.domain.decision.attribution import Verdict
+from shared.domain.decision.snapshot import Snapshot
+from shared.domain.revocation import Execution, Plan, Revocation
+from shared.domain.target import ActionKind
+
+NOTIFY = "File the incident and notify the owners."
+"""The step of every plan after its verification."""
+
+SHARED_KEY_IS_OFF = (
+    "Shared key access to the account is off at the moment: Azure accepts nothing that a key signed until it is "
+    "switched on again. The plan stands, because it may be switched on again."
+)
+
+
+class Tone(Enum):
+    """How urgent a state is for its reader."""
+
+    LIVE = "live"  # the credential works, as far as we know
+    PENDING = "pending"  # revoked, not verified yet
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class StateText:
+    """The texts for a state that means something else after this action. `{what}` in `lead` names what leaked."""
+
+    label: str
+    tone: Tone
+    lead: str
+
+
+type StateTexts = Mapping[tuple[str, str | None], StateText]
+"""Texts by state and reason, as in `Briefing`."""
+
+
+class ActionSpec(ABC):
+    """What is fixed about one action. Texts are English; a method's `target` is one that `check_target` accepts."""
+
+    kind: ClassVar[ActionKind]
+    revokes: ClassVar[bool] = True
+    """Whether the credential is refused for good afterwards."""
+    may_run_at_deadline: ClassVar[bool] = False
+    """Whether it may run when nobody decided in time."""
+    request_id_name: ClassVar[str] = "ARM correlation"
+    """What an execution's `correlation_id` is an id of."""
+    untouched: ClassVar[str] = ""
+    """A clause after `done`: what the action left as it was."""
+    state_texts: ClassVar[StateTexts] = MappingProxyType({})
+
+    @abstractmethod
+    def check_target(self, target: str) -> None:
+        """Return if the action can run on `target`. Raises InvalidTarget."""
+
+    @abstractmethod
+    def version(self, snapshot: Snapshot, target: str) -> str:
+        """Return what a plan on `target` binds to, as SHA-256 (hex), by what was read of the account."""
+
+    @abstractmethod
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return which consumers stop working, one sentence each."""
+
+    @abstractmethod
+    def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return the steps of a plan in their order, one sentence each."""
+
+    @abstractmethod
+    def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
+        """Whether a leak with this verdict and plan of its own is revoked once `plan` of this action was executed."""
+
+    @abstractmethod
+    def done(self, target: str, account: str) -> str:
+        """Return what an execution did to the account of this name, as one sentence. Holds text from outside."""
+
+    @abstractmethod
+    def used(self, target: str) -> str:
+        """Return what affected consumers used, to complete "Anything else that used …". Holds text from outside."""
+
+    @abstractmethod
+    def if_shared_key_is_off(self, target: str) -> str:
+        """Return a sentence for a plan while the account's shared key access is off; empty if it is irrelevant."""
+
+    @abstractmethod
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the Azure CLI command that does the same; None if there is none, or it can't be written safely."""
+
+    @abstractmethod
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+        """Return the Azure CLI command that a person needs after the execution; None as for `by_hand`."""
+
+    @abstractmethod
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+        """Return how affected consumers recover, and what would undo the execution, one sentence each."""
+
+    @abstractmethod
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+        """Return how to stop by hand what the execution did not stop."""
+
+
+type ActionSpecs = Mapping[ActionKind, ActionSpec]

@@ -1,0 +1,220 @@
+"""The steps that tell and serve others: Key Vault, Event Grid, owners, incident, mail, alerts; and the closing."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import ClassVar
+
+from shared.domain.pending_steps import (
+    closable,
+    confirmed,
+    mailed_at_once,
+    needs_key_distribution,
+    open_alerts,
+    unannounced,
+    unfiled,
+    unnotified,
+)
+from shared.domain.revocation import (
+    ClosedAlert,
+    Filed,
+    KeyDistributionOutcome,
+    Notification,
+    Revocation,
+    State,
+)
+from shared.followup.alert_closing import AlertCloser
+from shared.followup.briefing.build import brief
+from shared.followup.events import StateEvents
+from shared.followup.incidents.sharepoint import Incidents
+from shared.followup.key_distribution import KeyDistributor
+from shared.followup.mail.summary_store import SummaryMail
+from shared.followup.owners.lookup import Ownership
+from shared.followup.owners.notify import Notifier
+from shared.followup.step import Done
+from shared.followup.traces import Traces
+from shared.persistence.store import Store
+
+_MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a revocation waits for its verification
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDistributionStep:
+    """Puts the new key into the Key Vault secret of its consumers. A second run finds the new key there."""
+
+    name: ClassVar[str] = "key distribution"
+    leased: ClassVar[bool] = True
+
+    distributor: KeyDistributor
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due once a key was regenerated."""
+        return 0 if revocation.account is not None and needs_key_distribution(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Distribute the key. Raises SasquashError."""
+        execution, account = revocation.execution, revocation.account
+        if execution is None or account is None:
+            return Done()
+        distribution = await self.distributor.run(execution, account)
+        return Done(
+            lambda current: replace(current, key_distribution=distribution),
+            distribution.said if distribution.outcome is not KeyDistributionOutcome.NOT_ASKED else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventStep:
+    """Publishes each new state on the Event Grid topic, and as a trace."""
+
+    name: ClassVar[str] = "event"
+    leased: ClassVar[bool] = True
+
+    events: StateEvents
+    traces: Traces | None
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due for every state that was not published."""
+        return 0 if unannounced(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Publish. Raises SasquashError."""
+        changes = unannounced(revocation)
+        await self.events.announce(revocation, changes)
+        if self.traces is not None:
+            self.traces.reached(revocation, changes)
+        announced = (*revocation.announced, *changes)
+        return Done(lambda current: replace(current, announced=announced))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersStep:
+    """Finds the owners of the account before they are named or notified."""
+
+    name: ClassVar[str] = "owner lookup"
+    leased: ClassVar[bool] = False
+
+    ownership: Ownership
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due for a confirmed leak with a pending incident or mail of its own."""
+        unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
+        is_news = unfiled(revocation) or (unnotified(revocation) and mailed_at_once(revocation))
+        return 0 if unknown and is_news else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Find them."""
+        if revocation.account is None:
+            return Done()
+        found = await self.ownership.of(revocation.account)
+        return Done(
+            lambda current: replace(current, owners=found.people, owners_rejected=found.rejected),
+            f"Owners found: {', '.join(owner.address for owner in found.people) or 'none'}.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentStep:
+    """Files the incident, and updates it with each new state."""
+
+    name: ClassVar[str] = "incident"
+    leased: ClassVar[bool] = True
+
+    incidents: Incidents
+    store: Store
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due when the incident is missing or shows another state."""
+        return 0 if unfiled(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """File or update it. Raises SasquashError."""
+        briefing = brief(revocation, now=self.store.clock())
+        if revocation.filed is None:
+            item_id, what = await self.incidents.file(briefing), "Incident filed."
+        else:
+            item_id, what = revocation.filed.item_id, f"Incident updated: {revocation.state}."
+            await self.incidents.update(item_id, briefing)
+        filed = Filed(item_id, revocation.state, revocation.reason)
+        return Done(lambda current: replace(current, filed=filed), what)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailStep:
+    """Mails the owners and the security mailbox; what can wait goes into the summary mail."""
+
+    name: ClassVar[str] = "mail"
+    leased: ClassVar[bool] = True
+
+    notifier: Notifier
+    summary: SummaryMail
+    traces: Traces | None
+    store: Store
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due for each new state; the mail about a revocation waits a little for its verification."""
+        if not unnotified(revocation):
+            return None
+        execution = revocation.execution
+        if revocation.state is not State.CONTAINED or execution is None:
+            return 0
+        return max((execution.at + _MAIL_PATIENCE - self.store.clock()).total_seconds(), 0)
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Send or queue the mail. Raises SasquashError."""
+        to: tuple[str, ...] = ()
+        if mailed_at_once(revocation):
+            to = await self.notifier.send(revocation, now=self.store.clock())
+            what = f"Mail sent to {', '.join(to)}."
+        else:
+            await self.summary.add(revocation)
+            what = "Added to the next summary mail to the security mailbox."
+        sent = Notification(revocation.state, to, self.store.clock(), revocation.reason)
+        if to and self.traces is not None:
+            self.traces.mailed(revocation, sent)
+        return Done(lambda current: replace(current, notifications=(*current.notifications, sent)), what)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertClosingStep:
+    """Closes the alerts that reported the leak, one each run, so that each is recorded at once."""
+
+    name: ClassVar[str] = "closing of alerts"
+    leased: ClassVar[bool] = True
+
+    closer: AlertCloser
+    store: Store
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due for each open alert of a revoked leak."""
+        return 0 if open_alerts(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Close the next alert. Raises SasquashError."""
+        alert = open_alerts(revocation)[0]
+        said = await self.closer.close(alert, revocation)
+        closed = ClosedAlert(alert, self.store.clock(), said)
+        return Done(lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)), said)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosingStep:
+    """Closes a record with no open items; the next pass updates the incident."""
+
+    name: ClassVar[str] = "closing"
+    leased: ClassVar[bool] = False
+
+    store: Store
+
+    def due_in(self, revocation: Revocation) -> float | None:
+        """Due once everything else is done."""
+        return 0 if closable(revocation) else None
+
+    async def run(self, revocation: Revocation) -> Done:
+        """Close it."""
+
+        def closed(current: Revocation) -> Revocation | None:
+            if current.state is not revocation.state:
+                return None
+            return current.reach(State.CLOSED, now=self.store.clock(), detail="Verified revoked. No open items.")
+
+        return Done(closed, "Closed.")
