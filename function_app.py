@@ -116,7 +116,7 @@ async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
     return await health.answer(sasquash().store.revocations)
 
 
-# The responders' API. A caller is known by an access token, which the API checks itself: a key of the host identifies no caller.
+# The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.
 
 
 @app.route("revocations", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
