@@ -20,7 +20,7 @@ SETTINGS = Settings.read(os.environ)
 
 @cache
 def sasquash() -> App:
-    """The one worker of this process, made when it warms up or, where it does not, when the first trigger fires."""
+    """The app of this process, built when it warms up or, where it does not, when the first trigger fires."""
     return App(SETTINGS)
 
 
@@ -28,7 +28,7 @@ async def _warm_up() -> None:
     await sasquash().warm_up.run()
 
 
-# Kept, so that it is not collected. Where `on_finding` is switched off, nothing is to be killed.
+# Kept, so that it is not collected. Where `on_finding` is switched off, nothing is revoked.
 WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warmup.begin(_warm_up)
 
 
@@ -36,7 +36,7 @@ WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warmup.begin
 async def on_finding(event: func.EventGridEvent) -> None:
     """A finding from the Event Grid topic, as a CloudEvent or in the Event Grid schema.
 
-    The inventory is taken anew afterwards, if it is old: where accounts leak, accounts are made.
+    The inventory is refreshed afterwards, if it is old: where accounts leak, accounts are made.
     """
     await sasquash().ingest.receive(_report(event))
     await sasquash().accounts.take_inventory()
@@ -50,13 +50,13 @@ async def contain(message: func.QueueMessage) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE, connection="SASQUASH_STORAGE")
 async def follow_up(message: func.QueueMessage) -> None:
-    """A decided record: proof, incident, people."""
+    """A decided record: verification, incident, notifications."""
     await sasquash().follow_up.run(queues.read(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def contain_poison(message: func.QueueMessage) -> None:
-    """What `contain` failed on each time."""
+    """A message on which `contain` failed each time."""
     await sasquash().dead_letters.poisoned(queues.CONTAIN_QUEUE, _text(message))
 
 
@@ -64,7 +64,7 @@ async def contain_poison(message: func.QueueMessage) -> None:
     arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE + queues.POISON, connection="SASQUASH_STORAGE"
 )
 async def follow_up_poison(message: func.QueueMessage) -> None:
-    """What `follow_up` failed on each time."""
+    """A message on which `follow_up` failed each time."""
     await sasquash().dead_letters.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
 
 
@@ -76,7 +76,7 @@ async def intake_poison(message: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
 async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """What Event Grid gave up on."""
+    """Process what Event Grid gave up on."""
     await sasquash().dead_letters.collect()
 
 
@@ -94,19 +94,19 @@ async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Once a day: the leaks whose stored access policy is missing, for it may be back."""
-    await sasquash().dormant_policies.look_again()
+    """Recheck leaks whose policy was missing: re-creating it re-enables the token."""
+    await sasquash().dormant_policies.recheck()
 
 
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Each account once a day: what would stand in the way of a kill."""
-    await sasquash().readiness.look()
+    """Check each account once a day: what would prevent a revocation."""
+    await sasquash().readiness.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="40 */15 * * * *")
 async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Once a week: a leak on the drill account, and whether it was revoked and proven."""
+    """Once a week: a leak on the drill account, and whether it was verified revoked."""
     await sasquash().drill.run()
 
 
@@ -116,12 +116,12 @@ async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
     return await health.answer(sasquash().store.revocations)
 
 
-# The responders' API. A caller is known by an access token, which it checks itself: a key of the host names nobody.
+# The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.
 
 
 @app.route("revocations", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def submit_revocation(req: func.HttpRequest) -> func.HttpResponse:
-    """A leak to revoke, or an order to pull a lever."""
+    """Submit a leak to revoke, or order a containment action."""
     return await sasquash().revocation_api.submit(req)
 
 
@@ -139,37 +139,37 @@ async def read_revocation(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("revocations/{id}/approve", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def approve_revocation(req: func.HttpRequest) -> func.HttpResponse:
-    """A person's yes to a plan."""
+    """Approve a plan."""
     return await sasquash().revocation_api.approve(req)
 
 
 @app.route("revocations/{id}/reject", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def reject_revocation(req: func.HttpRequest) -> func.HttpResponse:
-    """A person's no to a plan."""
+    """Reject a plan."""
     return await sasquash().revocation_api.reject(req)
 
 
 @app.route("revocations/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
-    """To decide anew on a record that ended without a kill."""
+    """Decide again on a record that ended without a revocation."""
     return await sasquash().revocation_api.retry(req)
 
 
 @app.route("revocations/{id}/undo-lockdown", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
-    """To give an account back what a lockdown took."""
+    """Restore what a lockdown changed on an account."""
     return await sasquash().revocation_api.undo_lockdown(req)
 
 
 @app.route("readiness", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
-    """What would stand in the way of a kill, and how the drills went."""
+    """What would prevent a revocation, and the results of the drills."""
     return await sasquash().readiness_api.read(req)
 
 
 @app.route("desk/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
-    """The desk in the browser. Its files are nobody's secret; what they show comes from the API."""
+    """The console in the browser. Its files hold no secret; the data comes from the API."""
     return sasquash().console.answer(req)
 
 
@@ -178,7 +178,7 @@ async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("intake/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def take_report(req: func.HttpRequest) -> func.HttpResponse:
-    """A report of another tool, which shows itself who it comes from."""
+    """A report of another tool, which authenticates its sender."""
     return await sasquash().intake.receive(req)
 
 
@@ -189,7 +189,7 @@ async def read_alert(message: func.QueueMessage) -> None:
 
 
 def _text(message: func.QueueMessage) -> str:
-    """Return a message's text, whatever somebody may have put into the queue."""
+    """Return a message's text, also where it was not written by the app."""
     return message.get_body().decode(errors="replace")
 
 

@@ -1,7 +1,7 @@
-"""The composition root: the credential, the SDK clients and the rooms that use them, made once.
+"""Composition root: builds clients and services once per process.
 
-The heavy parts that only the follow-up needs (Graph, Event Grid) are imported when it first runs, so that a cold
-start pays for nothing but the kill.
+What the first revocation does not need is imported when it is first used, so that a cold start pays for the fast path
+alone. Above all the heavy SDKs of the follow-up: Graph, Event Grid, Key Vault, Azure Monitor.
 """
 
 import asyncio
@@ -88,10 +88,10 @@ def new_id() -> str:
 
 
 def _import_for_people() -> None:
-    """Import what the follow-up tells people with. The first call takes seconds, the others nothing."""
-    import azure.eventgrid.aio  # noqa: F401, PLC0415 -- these are what must not be imported before a kill
+    """Import what the follow-up sends mails and events with. The first call takes seconds, the others nothing."""
+    import azure.eventgrid.aio  # noqa: F401 -- imported for the time that it takes
 
-    from shared.cloud.graph import warm_up  # noqa: PLC0415
+    from shared.cloud.graph import warm_up
 
     warm_up()
 
@@ -145,7 +145,7 @@ class App:
         )
 
     async def _principal_exists(self, object_id: str) -> bool:
-        """Ask Graph, which is imported on a thread: other leaks are being killed meanwhile."""
+        """Ask Graph, which is imported on a thread: other leaks are being contained meanwhile."""
         await asyncio.to_thread(_import_for_people)
         return await self._graph.principal_exists(object_id)
 
@@ -202,13 +202,13 @@ class App:
 
     @cached_property
     def sweeper(self) -> "Sweeper":
-        from shared.operations.sweeper import Sweeper  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.sweeper import Sweeper
 
         return Sweeper(self.store, self.state_index)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
-        from shared.operations.dead_letters import DeadLetters  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dead_letters import DeadLetters
 
         return DeadLetters(self.store, self.ingest, dead_letters=lambda: self._dead_letters)
 
@@ -218,7 +218,7 @@ class App:
 
     @cached_property
     def summary_mail(self) -> "SummaryMail":
-        from shared.followup.mail.summary_store import SummaryMail  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.mail.summary_store import SummaryMail
 
         return SummaryMail(
             self.clients.tables.get_table_client(DIGEST_TABLE),
@@ -230,15 +230,15 @@ class App:
 
     @cached_property
     def dormant_policies(self) -> "DormantPolicies":
-        from shared.operations.dormant_policies import DormantPolicies  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.dormant_policies import DormantPolicies
 
         return DormantPolicies(self.store, keys=self.actions.account_key.keys, policies=self.actions.stored_policy)
 
     @cached_property
     def revocations(self) -> "RevocationService":
-        from shared.api.revocations.account_matching import AccountMatcher  # noqa: PLC0415
-        from shared.api.revocations.service import RevocationService  # noqa: PLC0415 -- not on the way to a kill
-        from shared.api.revocations.submissions import Submissions  # noqa: PLC0415
+        from shared.api.revocations.account_matching import AccountMatcher
+        from shared.api.revocations.service import RevocationService
+        from shared.api.revocations.submissions import Submissions
 
         return RevocationService(
             store=self.store,
@@ -255,7 +255,7 @@ class App:
 
     @cached_property
     def readiness(self) -> "Readiness":
-        from shared.operations.readiness import Readiness  # noqa: PLC0415
+        from shared.operations.readiness import Readiness
 
         return Readiness(
             settings=self.settings,
@@ -268,7 +268,7 @@ class App:
 
     @cached_property
     def _governance(self) -> "Governance":
-        from shared.cloud.governance import Governance  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.governance import Governance
 
         return Governance(
             self._arm_reader, self.clients.credential, resource_manager=self.settings.cloud.resource_manager
@@ -276,13 +276,13 @@ class App:
 
     @cached_property
     def _arm_reader(self) -> "ArmReader":
-        from shared.cloud.arm import ArmReader  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.arm import ArmReader
 
         return ArmReader(self.clients.arm, resource_manager=self.settings.cloud.resource_manager)
 
     @cached_property
     def drill(self) -> "Drill":
-        from shared.operations.drill import Drill  # noqa: PLC0415 -- not on the way to a kill
+        from shared.operations.drill import Drill
 
         return Drill(
             settings=self.settings,
@@ -295,32 +295,32 @@ class App:
 
     @cached_property
     def readiness_table(self) -> "ReadinessTable":
-        from shared.persistence.readiness import ReadinessTable  # noqa: PLC0415 -- not on the way to a kill
+        from shared.persistence.readiness import ReadinessTable
 
         return ReadinessTable(self.clients.tables.get_table_client(READINESS_TABLE))
 
     @cached_property
     def console(self) -> "ConsoleFiles":
-        from shared.api.console.serving import ConsoleFiles  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.console.serving import ConsoleFiles
 
         return ConsoleFiles(self.settings)
 
     @cached_property
     def readiness_api(self) -> "ReadinessApi":
-        from shared.api.readiness import ReadinessApi  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.readiness import ReadinessApi
 
         return ReadinessApi(self.readiness_table, self._access_tokens)
 
     @cached_property
     def revocation_api(self) -> "Responder":
-        from shared.api.revocations.routes import Responder  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.revocations.routes import Responder
 
         return Responder(self.revocations, self._access_tokens, clock=self._clock)
 
     @cached_property
     def _access_tokens(self) -> "AccessTokens":
-        from shared.api.auth.access_tokens import AccessTokens  # noqa: PLC0415
-        from shared.api.auth.signing_keys import SigningKeys  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.auth.access_tokens import AccessTokens
+        from shared.api.auth.signing_keys import SigningKeys
 
         url = f"https://{self.settings.cloud.authority}/{self.settings.tenant_id}/discovery/v2.0/keys"
         keys = SigningKeys(url, self._transport, clock=self._clock)
@@ -328,8 +328,8 @@ class App:
 
     @cached_property
     def intake(self) -> "Intake":
-        from shared.api.intake.registry import Reporters  # noqa: PLC0415
-        from shared.api.intake.routes import Intake  # noqa: PLC0415 -- not on the way to a kill
+        from shared.api.intake.registry import Reporters
+        from shared.api.intake.routes import Intake
 
         return Intake(
             reporters=Reporters(self.settings, secrets=self._secrets, tokens=self._access_tokens, clock=self._clock),
@@ -341,33 +341,33 @@ class App:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.persistence.alert_queue import AlertQueue  # noqa: PLC0415 -- not on the way to a kill
-        from shared.sources.alert_reader import AlertReader  # noqa: PLC0415
+        from shared.persistence.alert_queue import AlertQueue
+        from shared.sources.alert_reader import AlertReader
 
         queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
         return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
 
     @cached_property
     def _publisher(self) -> "Publisher":
-        from shared.cloud.event_grid import Publisher  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.event_grid import Publisher
 
         return Publisher(lambda: self.clients.topic)
 
     @cached_property
     def _secrets(self) -> "SecretSettings":
-        from shared.cloud.secret_settings import SecretSettings  # noqa: PLC0415 -- not on the way to a kill
+        from shared.cloud.secret_settings import SecretSettings
 
         return SecretSettings(self.clients.vault, clock=self._clock)
 
     @cached_property
     def _tools(self) -> "Tools":
-        from shared.sources.registry import Tools  # noqa: PLC0415 -- not on the way to a kill
+        from shared.sources.registry import Tools
 
         return Tools(self.settings, self.clients, self._transport, secrets=self._secrets, clock=self._clock)
 
     @cached_property
     def _key_distribution(self) -> "KeyDistributor":
-        from shared.followup.key_distribution import KeyDistributor  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.key_distribution import KeyDistributor
 
         return KeyDistributor(
             self.clients.vault,
@@ -379,13 +379,13 @@ class App:
 
     @cached_property
     def _graph(self) -> "Graph":
-        from shared.cloud.graph import Graph  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        from shared.cloud.graph import Graph
 
         return Graph(self.clients.credential, base_url=self.settings.cloud.graph)
 
     @cached_property
     def _incidents(self) -> "Incidents":
-        from shared.followup.incidents.registry import made  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.incidents.registry import made
 
         return made(
             self.settings, self.clients, self._transport, self._secrets, graph=lambda: self._graph, clock=self._clock
@@ -393,20 +393,20 @@ class App:
 
     @cached_property
     def _ownership(self) -> "Ownership":
-        from shared.followup.owners.lookup import Ownership  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.owners.lookup import Ownership
 
         return Ownership(self._arm_reader, self._graph, settings=self.settings)
 
     @cached_property
     def _alert_closer(self) -> "AlertCloser":
-        from shared.followup.alert_closing import AlertCloser  # noqa: PLC0415 -- only the follow-up needs it
+        from shared.followup.alert_closing import AlertCloser
 
         return AlertCloser(self._tools.all)
 
     @cached_property
     def traces(self) -> "Traces | None":
-        """Where traces go; None where nothing says so. Slow when it is asked for first: imports."""
-        from shared.followup.traces import azure_monitor  # noqa: PLC0415 -- heavy, and only the follow-up needs it
+        """Where traces go, None where it is not set. The first access is slow: it imports."""
+        from shared.followup.traces import azure_monitor
 
         settings = self.settings
         if not settings.insights_connection:
@@ -417,14 +417,14 @@ class App:
 
     @cached_property
     def _follow_up_steps(self) -> "Steps":
-        from shared.cloud.logs import UsageLogs  # noqa: PLC0415 -- only the follow-up needs all of these
-        from shared.followup import steps  # noqa: PLC0415
-        from shared.followup.events import StateEvents  # noqa: PLC0415
-        from shared.followup.investigation.other_policies import OtherPolicies  # noqa: PLC0415
-        from shared.followup.investigation.residual_exposure import ResidualExposure  # noqa: PLC0415
-        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep  # noqa: PLC0415
-        from shared.followup.owners.notify import Notifier  # noqa: PLC0415
-        from shared.followup.step import Steps  # noqa: PLC0415
+        from shared.cloud.logs import UsageLogs
+        from shared.followup import steps
+        from shared.followup.events import StateEvents
+        from shared.followup.investigation.other_policies import OtherPolicies
+        from shared.followup.investigation.residual_exposure import ResidualExposure
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep
+        from shared.followup.owners.notify import Notifier
+        from shared.followup.step import Steps
 
         store, incidents = self.store, self._incidents
         logs = UsageLogs(self.clients.logs, logged=self._governance.logged, clock=self._clock)
@@ -456,8 +456,8 @@ class App:
 
     @cached_property
     def follow_up(self) -> "FollowUp":
-        from shared.followup.service import FollowUp  # noqa: PLC0415 -- not on the way to a revocation
-        from shared.followup.verification import VerificationStep  # noqa: PLC0415
+        from shared.followup.service import FollowUp
+        from shared.followup.verification import VerificationStep
 
         return FollowUp(
             store=self.store,

@@ -12,7 +12,7 @@ from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
 from shared.api.auth.authorize import answer_call
 from shared.api.responses import as_json
 from shared.domain.readiness import Check
-from shared.persistence.readiness import DrillOutcome, DrillRun, Look, ReadinessTable
+from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, ReadinessTable
 
 _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
 _DRILLS = 12  # in the response
@@ -72,7 +72,7 @@ class ReadinessApi:
         return await answer_call(self.tokens, request, _READERS, self._read)
 
     async def _read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        looks, drills = await self.table.looks(), await self.table.drills()
+        looks, drills = await self.table.checks(), await self.table.drills()
         ordered = sorted(looks, key=lambda look: (look.ready, not look.troubles, look.account))
         return as_json(
             Readiness(
@@ -82,7 +82,7 @@ class ReadinessApi:
         )
 
 
-def _account(look: Look) -> Account:
+def _account(look: AccountCheck) -> Account:
     troubles = msgspec.convert(look.troubles, tuple[Trouble, ...], from_attributes=True)
     return Account(
         account=look.account, account_id=look.account_id, checked_at=look.at, ready=look.ready, troubles=troubles

@@ -1,10 +1,10 @@
-"""Which storage account a leaked host belongs to, and what ARM says of it.
+"""Finds the storage account of a leaked host, and reads its properties from ARM.
 
-Resource Graph answers fast and lags by minutes; ARM's lists are slow and current. So Graph is asked first, and only
-a miss asks ARM. Both see what the app's identity may read: "not found" never means more than that.
+Resource Graph is fast and lags by minutes; ARM's lists are slow and current. So Resource Graph is queried first, and
+ARM only after a miss. Both return what the app's identity may read: "not found" means no more than that.
 
-Which account a name belongs to hardly ever changes, so an inventory by name, read when nothing waits for it, saves
-the next kill the question. One that is wrong does no harm: ARM has no such account, and it is looked for anew.
+Accounts rarely move, so an inventory by name, read in the background, saves the next revocation this query. A stale
+entry does no harm: ARM returns 404, and the account is queried again.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ _ID = re.compile(
     r"/providers/Microsoft\.Storage/storageAccounts/(?P<name>[a-z0-9]{3,24})",
     re.IGNORECASE,
 )
-MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST: azure-core does not know that they change nothing
+MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST, which azure-core does not repeat by itself
 _KNOWN_FOR = timedelta(minutes=10)
 _INVENTORY_FOR = timedelta(days=1)
 _INVENTORY_EVERY = timedelta(minutes=10)
-_INVENTORY_SECONDS = 5.0  # whoever waits for it may have an event to acknowledge
+_INVENTORY_SECONDS = 5.0  # a caller may have an event to acknowledge
 _PAGE = 1000  # rows, the most that Resource Graph gives at once
 _MOST_PAGES = 20  # an account takes a kilobyte of memory
 _SERVICES = {service: service.value for service in (Service.BLOB, Service.QUEUE, Service.TABLE, Service.FILE)}
@@ -115,7 +115,7 @@ class Accounts:
         return found
 
     def known(self, host: str, account: str | None) -> AccountRef | None:
-        """Return the account as `find` would without asking, None where it would ask."""
+        """Return the account if `find` would answer without a query, else None."""
         known = self._known.get((host, account))
         if known is not None and known[1] > self._clock():
             return known[0]
@@ -124,12 +124,12 @@ class Accounts:
         return None
 
     def forget(self, ref: AccountRef) -> None:
-        """Ask again next time: the account was not where it was said to be."""
+        """Query the account again next time: its entry is stale."""
         self._known = {key: known for key, known in self._known.items() if known[0] != ref}
         self._inventory.pop(ref.name, None)
 
     async def take_inventory(self) -> None:
-        """Learn which accounts there are, if that was long ago. A failure is logged: accounts are looked up then."""
+        """Read the inventory, if the last one is old. A failure is logged: accounts are queried one by one then."""
         if self._inventory_age() < _INVENTORY_EVERY:
             return
         before, self._inventory_at = self._inventory_at, self._clock()  # one at a time
@@ -139,7 +139,7 @@ class Accounts:
                 self._inventory = {ref.name: ref async for ref in self._every_ref()}
             taken = True
         except (SasquashError, TimeoutError) as error:
-            _log.warning("No inventory of storage accounts was taken: %s", str(error) or "it took too long.")
+            _log.warning("The inventory of storage accounts failed: %s", str(error) or "it took too long.")
         finally:
             if not taken:
                 self._inventory_at = before
@@ -158,18 +158,18 @@ class Accounts:
                 return
 
     async def _in_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
-        """Return what Resource Graph knows. It takes few queries a second: where it takes no more, ARM is asked."""
+        """Return the account according to Resource Graph; None if it throttles, so that ARM is queried."""
         try:
             return await self._ask_resource_graph(host, account)
         except Throttled as error:
-            _log.warning("ARM is asked for %s: %s", host, error)
+            _log.warning("Querying ARM for %s: %s", host, error)
             return None
 
     async def _ask_resource_graph(self, host: str, account: str | None) -> AccountRef | None:
-        """`host` and `account` have been checked: they hold nothing that KQL would read as more than text."""
+        """`host` and `account` are validated: nothing in them has a meaning in KQL."""
         by_name = f"name =~ '{account}' or " if account else ""
         condition = f" | where {by_name}tostring(properties.customDomain.name) =~ '{host}'"
-        answer = await self._query(condition, doing=f"Asking Resource Graph for {host}")
+        answer = await self._query(condition, doing=f"Querying Resource Graph for {host}")
         return next((ref for ref in map(_ref_of_row, answer["data"]) if _fits(ref, host=host, account=account)), None)
 
     async def _query(self, condition: str, *, doing: str, place: str | None = None) -> Mapping[str, Any]:
@@ -205,7 +205,7 @@ class Accounts:
                 yield ref, item
 
     async def facts(self, ref: AccountRef) -> AccountFacts:
-        """Return what ARM says of the account right now; tags are never taken from a cache (design decision 3)."""
+        """Return the account's current properties in ARM; tags are never cached (design decision 3)."""
         client = self._client_for(ref.subscription)
         with translate_errors(f"Reading account {ref.name}", meaning=from_account):
             account = await client.storage_accounts.get_properties(ref.resource_group, ref.name)
@@ -250,7 +250,7 @@ def _ref(
 ) -> AccountRef:
     match = _ID.fullmatch(account_id)
     if match is None:
-        raise Blocked("Azure named a storage account by an id that is not a storage account's. A person has to look.")
+        raise Blocked("Azure returned a storage account with an invalid id. Check it in Azure.")
     urls = [url for group in (primary, secondary) for url in (group or {}).values() if isinstance(url, str)]
     hosts = {(urlsplit(url).hostname or "").lower() for url in urls} | {(domain or "").lower()}
     return AccountRef(

@@ -160,6 +160,6 @@ def classify(method: str, url: str) -> tuple[str, Kind]:
 
 
 def _throttled(kind: Kind, seconds: float, why: str) -> Throttled:
-    # Without the seconds: a record tells what it waits for, and is not to be written anew for each of them.
+    # Without the seconds: a record has this text, and must not change with each of them.
     error = WritesThrottled if kind is Kind.WRITE else Throttled
-    return error(f"No {kind} is sent to ARM for now: {why}. It is sent by itself later.", retry_after=seconds)
+    return error(f"No {kind} is sent to ARM for now: {why}. It is sent automatically later.", retry_after=seconds)

@@ -63,15 +63,15 @@ class Clients:
 
     @cached_property
     def credential(self) -> AsyncTokenCredential:
-        """The app's managed identity, or on a developer's machine whoever is signed in there."""
+        """The app's managed identity, or on a developer's machine the signed-in user."""
         if self._given_credential is not None:
             return self._given_credential
         authority = self._settings.cloud.authority
         if self._settings.client_id is None:
-            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not on the app's road
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not used in Azure
 
             return DefaultAzureCredential(authority=authority, **_TIMEOUTS)
-        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not on a developer's road
+        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not used by developers
 
         return ManagedIdentityCredential(client_id=self._settings.client_id, **_RETRIES, **_TIMEOUTS)
 
@@ -116,7 +116,7 @@ class Clients:
 
     def container(self, name: str) -> "ContainerClient":
         """Return a client for a container of Sasquash's own storage account."""
-        from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 -- not on the way to a kill
+        from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 -- not on the way to a revocation
 
         return ContainerClient(
             self._settings.blob_endpoint,
@@ -139,7 +139,7 @@ class Clients:
 
     @cached_property
     def logs(self) -> "LogsQueryClient":
-        """The client that asks Azure Monitor's logs."""
+        """The client that queries Azure Monitor's logs."""
         from azure.monitor.query.aio import LogsQueryClient  # noqa: PLC0415 -- only the follow-up needs it
 
         return LogsQueryClient(

@@ -1,4 +1,4 @@
-"""One request to Azure Storage itself, and what it answered.
+"""One request to Azure Storage itself, and its response.
 
 Blob, queue and file say their error codes in the header x-ms-error-code, the table service in the body alone (OData's
 error). Source: REST, "Status and error codes".
@@ -19,11 +19,11 @@ type Transport = AsyncHttpTransport[HttpRequest, AsyncHttpResponse]
 _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 10.0
 _TIMEOUT = 15.0  # in all, for an answer that comes byte by byte
-_LONGEST_ERROR = 8192  # bytes of an answer in which a code is looked for
+_LONGEST_ERROR = 8192  # bytes of a response that are searched for a code
 _CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
 
 USER_AGENT = "sasquash"
-"""What the storage logs know our own requests by: proofs, and looks at policies."""
+"""The user agent of our own requests in the storage logs: verifications, and reads of policies."""
 
 
 @dataclass(frozen=True, slots=True)

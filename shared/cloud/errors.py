@@ -71,7 +71,7 @@ def _never_left(error: AzureError) -> bool:
     """Whether the request certainly did not reach the service: there was no connection to send it on.
 
     azure-core's aiohttp transport raises ServiceRequestError for every aiohttp.ClientError, a connection that was
-    reset after the request had been sent included. What tells them apart is the exception inside.
+    reset after the request had been sent included. The inner exception distinguishes them.
     """
     from aiohttp import ClientConnectorError  # noqa: PLC0415 -- reads the trusted certificates when it is imported
 
@@ -81,7 +81,7 @@ def _never_left(error: AzureError) -> bool:
 
 
 def from_account(error: AzureError, *, doing: str) -> SasquashError:
-    """Return what `error` means where the call was about a storage account itself: a 404 says that it is gone."""
+    """Return what `error` means for a call about a storage account itself: after a 404, it does not exist."""
     meaning = from_azure(error, doing=doing)
     return AccountGone(str(meaning)) if isinstance(meaning, NotFound) else meaning
 
@@ -91,7 +91,7 @@ def from_status(
 ) -> SasquashError:
     """Return what an HTTP `status` with a service's error `code` means.
 
-    `retry_after` is the header of that name, in seconds; `right` is what a refusal means to be lacking.
+    `retry_after` is the header of that name, in seconds; `right` is the permission that is missing after a refusal.
     """
     said = f"{doing} failed: {status} {redact(code or 'no code')}"
     if status == 429:

@@ -1,8 +1,8 @@
 """The few calls that Sasquash makes to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
 
 Each call is sent exactly once: kiota's middleware, which would repeat a POST on 429, 503 and 504 and follow
-redirects, is left out. Who calls decides whether to try again. Failures are those of `shared.errors`; their
-texts hold Graph's error code and never a body, an address or a token.
+redirects, is left out. Callers decide whether to retry. Failures are those of `shared.errors`; their
+texts have Graph's error code and never a body, an address or a token.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Graph:
         query = UserItemRequestBuilder.UserItemRequestBuilderGetQueryParameters(select=_PERSON)
         request = self._client.users.by_user_id(address).get(RequestConfiguration(query_parameters=query))
         try:
-            user = await self._call(request, doing="Finding up an owner in Graph", right="User.ReadBasic.All")
+            user = await self._call(request, doing="Reading an owner from Graph", right="User.ReadBasic.All")
         except NotFound:
             return None
         return None if user is None else Person(user.display_name, user.mail)

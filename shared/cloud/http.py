@@ -57,8 +57,8 @@ class Rest:
     async def call(self, method: str, path: str, *, doing: str, right: str, **parts: Unpack[Parts]) -> Any:
         """Return the JSON of a successful answer, None where it is empty. `path` begins with "/".
 
-        `doing` completes "… failed"; `right` is what a refusal means to be lacking. Raises NotFound, Blocked or
-        TransientFailure; their messages hold nothing of the answer.
+        `doing` completes "… failed"; `right` is the permission that is missing after a refusal. Raises
+        NotFound, Blocked or TransientFailure; their messages hold nothing of the answer.
         """
         content = await self.content(method, path, doing=doing, right=right, **parts)
         if not content:
@@ -100,7 +100,7 @@ class Rest:
             async for part in response.iter_bytes():
                 content += part
                 if len(content) > _LARGEST:
-                    raise Blocked(f"{doing} failed: the answer is over {_LARGEST} bytes. A person has to look.")
+                    raise Blocked(f"{doing} failed: the response is over {_LARGEST} bytes. Check the service.")
             return bytes(content)
 
 

@@ -96,7 +96,7 @@ class AccountReader:
 def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rotation]) -> str | None:
     """Return the key that is listed as it was before we regenerated it, None where there is none.
 
-    ARM's list may lag a minute behind its own answer to Regenerate Key. What such a key signed looks valid, and
+    ARM's list may lag a minute behind its own answer to Regenerate Key. What such a key signed seems valid, and
     regenerating it again would break the clients that have the new one. A key of which ARM does not say when it was
     made is believed.
     """

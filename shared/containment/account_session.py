@@ -192,7 +192,7 @@ class AccountSessions:
                 try:
                     await self._settle(held, ref)
                 except Blocked:
-                    held.uncertain = True  # who needs the lock next is told by Azure, too
+                    held.uncertain = True  # its next holder gets the same answer from Azure
                     raise
         except SasquashError as error:
             _log.info("The lock of %s was not needed: %s", ref.name, error)
@@ -200,7 +200,7 @@ class AccountSessions:
     async def _settle(self, held: HeldLock, ref: AccountRef) -> None:
         """Record what a predecessor did, if there was one.
 
-        Until that is known the lock, which says what to look for, is kept. Where Azure refuses to say, other leaks
+        Until that is known the lock, which names the leaks, is kept. Where Azure refuses to say, other leaks
         of the account don't wait for it.
         """
         predecessor = held.lock.predecessor

@@ -1,8 +1,8 @@
-"""The same report again, seconds later: a flood of it costs no remote call.
+"""Recognizes a report that is repeated within seconds, so that a flood of repeats costs no remote call.
 
-Scanners repeat themselves by the thousand. What one has just reported is durable and being dealt with: its repeat
-tells nothing that the record does not hold, and reopens none so soon (`decide.repeated`). In the memory of one
-process, which never takes for a repeat what it did not write down itself.
+Scanners repeat themselves by the thousand. What one has just reported is durable and being contained: its repeat adds
+nothing to the record, and reopens none so soon (`decision.duplicates`). In the memory of one process, which never
+takes for a repeat what it did not record itself.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class DedupCache:
-    """Knows what this process has just made durable."""
+    """Remembers what this process has just made durable."""
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -33,7 +33,7 @@ class DedupCache:
         return until is not None and self._clock() < until
 
     def durable(self, reported: Reported, *, until: datetime) -> None:
-        """Note that a report is written down, and until when its repeats change nothing."""
+        """Note that a report is durable, and until when its repeats change nothing."""
         same = _same(reported)
         self._until[same] = until
         self._until.move_to_end(same)
@@ -44,7 +44,7 @@ class DedupCache:
                 memory.popitem(last=False)
 
     def has_record(self, fingerprint: str) -> bool:
-        """Whether this process has written the leak down before, whoever reported it."""
+        """Whether this process has recorded the leak before, from any source."""
         return fingerprint in self._written
 
 

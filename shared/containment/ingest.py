@@ -49,7 +49,7 @@ class Ingest:
             detail = "The reported text holds no Azure Storage credential."
             await self._record_unreadable(report, Reason.INVALID, detail)
             return
-        # A few at a time, so that the first is contained before the last of hundreds is claimed.
+        # A few at a time, so that the first is contained before the last of hundreds is recorded.
         places = asyncio.Semaphore(_AT_ONCE)
         until = now + timedelta(seconds=INLINE_BUDGET)
 

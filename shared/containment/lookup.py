@@ -17,7 +17,7 @@ NOT_OURS = "No storage account with this host name is in a monitored subscriptio
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLookup:
-    """Looks accounts up."""
+    """Resolves the account of a leak, by the inventory or Azure."""
 
     settings: Settings
     store: Store
@@ -68,7 +68,7 @@ class AccountLookup:
         return None
 
     async def not_found(self, revocation: Revocation) -> None:
-        """Look the account up once more later: Resource Graph lags, and accounts are made while tokens leak."""
+        """Search for the account once more later: Resource Graph lags, and accounts are made while tokens leak."""
         store, now = self.store, self.store.clock()
         left = _SECOND_LOOKUP - (now - revocation.waiting_since).total_seconds()
         if revocation.account_lookups == 0:

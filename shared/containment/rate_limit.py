@@ -1,6 +1,6 @@
-"""How much of one source is dealt with at once: a flood from one must not hold up what comes from the others.
+"""Limits how much of one source is processed at once: a flood from one must not delay the reports of the others.
 
-A bucket a source, which fills up again with time. In the memory of one process: a quota is per instance.
+A token bucket for each source. In the memory of one process: a quota is per instance.
 """
 
 from collections import OrderedDict
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-_MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is forgotten first
+_MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is evicted first
 _LONGEST_NAME = 200  # characters that count
 _HOUR = 3600.0
 
@@ -28,9 +28,9 @@ class RateLimit:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, source: str, amount: int) -> float:
-        """Count `amount` of `source` if there is room for it; else return in how many seconds there will be.
+        """Count `amount` of `source` if it is within the quota; else return in how many seconds it will be.
 
-        More than an hour's worth finds room where the source has been silent for that long.
+        More than an hour's worth is accepted where the source has been silent for that long.
         """
         bucket = self._bucket(source)
         wanted = min(float(amount), float(self._an_hour))

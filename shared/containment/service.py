@@ -211,7 +211,7 @@ class Containment:
             batch = self._decider.decide(snapshot, session.revocation, now=clock())
             while (action := batch.next_action()) is not None and session.has_time:
                 record = await session.record_of(action.leak)
-                if record is None:  # nothing is run that no record would tell of
+                if record is None:  # nothing is run without a record to write it to
                     batch = batch.without([action.leak])
                     continue
                 try:

@@ -209,7 +209,7 @@ def _evidence(data: object) -> AlertEvidence:
 
 
 def _alert(data: Mapping[object, object]) -> AlertReference | None:
-    """Return the alert behind the finding. No leak is spared because its alert can't be closed in the end."""
+    """Return the finding's alert; None if it is malformed, since a leak counts without it, too."""
     if "alert" not in data:
         return None
     try:
@@ -230,7 +230,7 @@ def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:
 
 
 def _described(data: Mapping[object, object], name: str) -> str | None:
-    """Return a descriptive field, cleaned: no leak is spared because its report is untidy."""
+    """Return a descriptive field, cleaned: an incomplete report is still processed."""
     value = data.get(name)
     if not isinstance(value, str):
         return None
@@ -241,5 +241,5 @@ def _described(data: Mapping[object, object], name: str) -> str | None:
 
 
 def _moment(value: object, *, now: datetime) -> datetime:
-    """Return when the leak was found, in UTC; `now` where the report does not say, or says nonsense."""
+    """Return when the leak was found, in UTC; `now` if the report has no valid time."""
     return min(moment_in(value if isinstance(value, str) else None) or now, now).astimezone(UTC)

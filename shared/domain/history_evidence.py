@@ -1,4 +1,4 @@
-"""On what a change of a record rests: the line of its history says it, so that nobody has to take our word. Pure."""
+"""The evidence for a change of a record, for the line in its history. Pure."""
 
 from shared.domain.revocation import Revocation, State
 
@@ -6,13 +6,13 @@ _SHOWN = 12  # hex digits of a SHA-256
 
 
 def of(revocation: Revocation) -> str:
-    """Return in English what the record's latest state rests on, or an empty text."""
+    """Return the evidence for the record's latest state in English, or an empty text."""
     match revocation.state:
         case State.RECEIVED:
             return _approval(revocation)
         case State.CONTAINED:
             return " ".join(
-                part for part in (_arithmetic(revocation), _approval(revocation), _execution(revocation)) if part
+                part for part in (_signature(revocation), _approval(revocation), _execution(revocation)) if part
             )
         case State.PROVEN:
             return _verification(revocation)
@@ -21,20 +21,20 @@ def of(revocation: Revocation) -> str:
         case State.CLOSED:
             return ""
         case _:
-            return " ".join(part for part in (_arithmetic(revocation), _answer(revocation)) if part)
+            return " ".join(part for part in (_signature(revocation), _answer(revocation)) if part)
 
 
 def correlation_id(revocation: Revocation) -> str | None:
-    """Return the id by which Azure's own log knows the change, None where nothing was changed."""
+    """Return the id of the change in Azure's own log, None if nothing was changed."""
     executed = revocation.state is State.CONTAINED and revocation.execution is not None
     return revocation.execution.correlation_id if executed and revocation.execution is not None else None
 
 
-def _arithmetic(revocation: Revocation) -> str:
+def _signature(revocation: Revocation) -> str:
     if revocation.key_name is None:
         return ""
     hashed = f" (SHA-256 {revocation.key_sha256[:_SHOWN]}…)" if revocation.key_sha256 else ""
-    return f"Arithmetic: {revocation.key_name}{hashed} is behind it."
+    return f"Signature verified: signed by {revocation.key_name}{hashed}."
 
 
 def _answer(revocation: Revocation) -> str:
@@ -52,10 +52,10 @@ def _execution(revocation: Revocation) -> str:
     execution = revocation.execution
     if execution is None:
         return ""
-    how = "Azure's answer" if execution.confirmed_by == "answer" else "what is there now, as the answer was lost"
+    how = "Azure's response" if execution.confirmed_by == "answer" else "the current state (response lost)"
     was = f", from SHA-256 {execution.old_sha256[:_SHOWN]}…" if execution.old_sha256 else ""
     became = f" to {execution.new_sha256[:_SHOWN]}…" if execution.new_sha256 else ""
-    return f"Shown by {how}{was}{became}."
+    return f"Confirmed by {how}{was}{became}."
 
 
 def _verification(revocation: Revocation) -> str:

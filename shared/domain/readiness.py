@@ -1,6 +1,6 @@
-"""What would stand in the way of a kill on an account, told of what Azure has about it. Pure.
+"""Checks whether a revocation on an account would succeed, from Azure's locks, permissions and settings. Pure.
 
-What blocks it is told apart from what only takes the proof or the traces of use away.
+What blocks a revocation is distinguished from what only prevents its verification or the record of usage.
 """
 
 import re
@@ -22,13 +22,13 @@ NEEDED = (
     f"{_STORAGE}/fileServices/shares/read",
     f"{_STORAGE}/fileServices/shares/write",
 )
-"""The actions of the levers that may be pulled on any account (infra/roles.json, but for the lockdown)."""
+"""The permissions for every action on an account but the lockdown (infra/roles.json)."""
 
 EVERYONE = "00000000-0000-0000-0000-000000000000"  # "Understand Azure deny assignments": all principals
 
 
 class Check(StrEnum):
-    """What was looked at."""
+    """What was checked."""
 
     LOCK = "lock"
     DENIAL = "denial"
@@ -39,9 +39,9 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is not as it should be. `said` is one or two English sentences: what, and what to do.
+    """One problem. `said` is one or two English sentences: what it is, and what to do.
 
-    `blocking`: a kill would fail. Otherwise it would succeed, and less would be known of it.
+    `blocking`: a revocation would fail. Otherwise it would succeed, but less would be known about it.
     """
 
     check: Check
@@ -85,14 +85,18 @@ class Denial:
 def of_locks(account_id: str, locks: Iterable[Lock]) -> list[Trouble]:
     """Return the locks that forbid to list and to regenerate keys ("Lock your resources": ReadOnly forbids both)."""
     return [
-        Trouble(Check.LOCK, True, f"The ReadOnly lock {lock.name!r} on {lock.scope} forbids it: az lock delete.")
+        Trouble(
+            Check.LOCK,
+            True,
+            f"The ReadOnly lock {lock.name!r} on {lock.scope} forbids it. Remove the lock (az lock delete).",
+        )
         for lock in locks
         if lock.level == "ReadOnly" and _is_in(account_id, lock.scope)
     ]
 
 
 def of_denials(account_id: str, denials: Iterable[Denial], *, principal: str) -> list[Trouble]:
-    """Return the deny assignments that keep `principal` (an object id) from a lever."""
+    """Return the deny assignments that keep `principal` (an object id) from an action."""
     found: list[Trouble] = []
     for denial in denials:
         concerns_us = not denial.principals.isdisjoint({EVERYONE, principal}) and principal not in denial.excluded
@@ -108,7 +112,7 @@ def of_denials(account_id: str, denials: Iterable[Denial], *, principal: str) ->
 
 
 def of_rights(granted: Iterable[Actions]) -> list[Trouble]:
-    """Return which rights the identity has not; `granted` is all that it has on the account."""
+    """Return which permissions the identity lacks; `granted` are all that it has on the account."""
     roles = tuple(granted)
     missing = [action for action in NEEDED if not any(role.cover(action) for role in roles)]
     if not missing:
@@ -118,25 +122,25 @@ def of_rights(granted: Iterable[Actions]) -> list[Trouble]:
 
 
 def of_answers(answers: Mapping[Service, str | None]) -> list[Trouble]:
-    """Return the services that the proof would not get to. An answer is an error code; None: there was none."""
+    """Return the services that a verification can't reach. An answer is an error code; None: there was none."""
     closed = sorted(service.value for service, code in answers.items() if code is None or code in KEPT_OUT)
     if not closed:
         return []
     said = (
-        f"The app does not reach its {_listed(closed)} service: a revocation there is proven by ARM only. Let the "
-        "app's network in, or take it as it is."
+        f"The app cannot reach its {_listed(closed)} service: a revocation there is verified by ARM only. Allow the "
+        "app's network, or accept this."
     )
     return [Trouble(Check.REACH, False, said)]
 
 
 def of_logs(logged: Mapping[Service, Iterable[str]]) -> list[Trouble]:
-    """Return the services whose use nobody could tell of. `logged`: categories that go to a workspace."""
+    """Return the services whose usage is not logged. `logged`: categories that go to a workspace."""
     silent = sorted(service.value for service, categories in logged.items() if not covers_reads(categories))
     if not silent:
         return []
     said = (
-        f"The use of its {_listed(silent)} service is not logged: nobody could tell what a leak touched. "
-        "az monitor diagnostic-settings create turns it on (docs/operations.md)."
+        f"Requests to its {_listed(silent)} service are not logged: the usage of a leak would be unknown. "
+        "Turn logging on with az monitor diagnostic-settings create (docs/operations.md)."
     )
     return [Trouble(Check.LOG, False, said)]
 

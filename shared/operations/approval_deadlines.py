@@ -17,7 +17,7 @@ async def settle(store: Store, revocation: Revocation) -> None:
     """Escalate or execute a plan whose deadline has come; do nothing before, or where somebody has decided.
 
     It is one write, guarded by the record's ETag: of a person and the deadline, the first counts. Containment's
-    message is sent before it, and carries on what was written should this instance crash after that.
+    message is sent before it, and continues with what was written should this instance crash after that.
     """
     now = store.clock()
     if transitions.overdue(revocation, now=now) is None:

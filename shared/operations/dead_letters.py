@@ -1,7 +1,7 @@
 """What the platform gave up on: events that Event Grid dead-lettered, messages that ended in a poison queue.
 
-Each becomes a record of its own that has failed, with an incident and a mail, so that nothing is lost in silence.
-What can be read of a dead letter is taken in as if it had just been delivered: late, and better than never.
+Each becomes a failed record of its own, with an incident and a mail, so that no loss goes unnoticed. What can be read
+of a dead letter is ingested as if it had just been delivered.
 """
 
 import hashlib
@@ -31,9 +31,10 @@ _log = logging.getLogger(__name__)
 
 _MOST_BLOBS = 50  # in one pass
 _LARGEST = 8 * 1024 * 1024  # bytes of a blob: events of 1 MB, batched
-_KEPT = "kept/"  # what can't be read, once it was told of
+_KEPT = "kept/"  # what can't be read, once its record stands
 _LONGEST_WORD = 80
 _SOURCE = "sasquash"
+_FOREIGN = "A message in queue {queue} was not written by Sasquash and was set aside. Find out what writes to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class _DeadLetter:
 
 
 class DeadLetters:
-    """Takes up what was given up."""
+    """Recovers what was given up."""
 
     def __init__(self, store: Store, ingest: Ingest, *, dead_letters: Callable[[], ContainerClient]) -> None:
         self._store = store
@@ -66,7 +67,7 @@ class DeadLetters:
                 _log.warning("A dead letter waits for the next pass (%s): %s", error.code, error)
 
     async def _found(self, container: ContainerClient) -> list[str]:
-        """Return the names of the next few blobs that nobody has looked at."""
+        """Return the names of the next few blobs that were not processed."""
         found: list[str] = []
         with translate_errors("Listing the dead letters"):
             async for blob in container.list_blobs(results_per_page=_MOST_BLOBS):
@@ -81,7 +82,7 @@ class DeadLetters:
     async def _take_up(self, container: ContainerClient, name: str) -> None:
         content = await self._content(container, name)
         if content is None:
-            return  # another worker was faster
+            return  # another instance was faster
         letters = _letters(content)
         for letter in letters:
             if letter.report is not None:
@@ -107,16 +108,17 @@ class DeadLetters:
         try:
             message = queues.read(text)
         except MalformedEvent:
-            detail = f"A message in queue {queue} is not one of ours and was put aside. Find out who writes to it."
-            await self._record(_fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, detail)
+            await self._record(
+                _fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, _FOREIGN.format(queue=queue)
+            )
             return
         record = await self._store.revocations.read(message.fingerprint)
         if record is None:
-            return  # a claim that never stood: its event comes again
+            return  # its record was never written: its event comes again
         if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
             detail = (
-                "An error that nobody foresaw stopped containment each time. The app's log has it (function "
-                "contain); once it is mended, retry the record."
+                "Unexpected error: it stopped containment each time. The app's log has it (function contain). Once "
+                "fixed, retry the record."
             )
             await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
         elif queue == CONTAIN_QUEUE:
@@ -130,20 +132,18 @@ class DeadLetters:
         try:
             message = alert_queue.read(text)
         except MalformedEvent:
-            detail = (
-                f"A message in queue {INTAKE_QUEUE} is not one of ours and was put aside. Find out who writes to it."
-            )
+            detail = _FOREIGN.format(queue=INTAKE_QUEUE)
             await self._record(_fingerprint("poison", f"{INTAKE_QUEUE}|{text}"), Reason.CRASHED, detail)
             return
-        why = message.failure or "An error that nobody foresaw stopped it each time (function read_alert)."
+        why = message.failure or "Unexpected error: it stopped function read_alert each time."
         detail = (
-            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Have it delivered "
-            "again once that is mended, or report the leak by hand."
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Once fixed, have "
+            "it delivered again, or report the leak by hand."
         )
         await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
 
     async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
-        """Write a record of our own trouble, once."""
+        """Write a record of the app's own trouble, once."""
         finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
         record, _ = await self._store.revocations.claim(finding)
         if record.state is State.RECEIVED:
@@ -182,7 +182,7 @@ _PROPERTIES = (
 
 
 def _word(event: dict[str, Any], *names: str) -> str:
-    """Return one of Event Grid's own words; whatever it is, it may be shown."""
+    """Return one of Event Grid's own words, so that it may be shown."""
     found = next((str(event[name]) for name in names if name in event), "")
     return redact("".join(c for c in found if c.isalnum() or c in " _-.")[:_LONGEST_WORD])
 
@@ -195,7 +195,7 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
     kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
     return (
-        f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were taken in now and have records of "
+        f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were ingested now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."
     )
 
@@ -203,8 +203,8 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
 def _unfinished(record: Revocation) -> str:
     where = f" on account {record.account_name}" if record.account_name else ""
     return (
-        f"An error that nobody foresaw stopped the follow-up of record {record.fingerprint[:12]}{where} each time; "
-        f"that record is {record.state}. Its proof, incident or mail may be missing. The app's log has the error "
+        f"Unexpected error: it stopped the follow-up of record {record.fingerprint[:12]}{where} each time; that "
+        f"record is {record.state}. Its verification, incident or mail may be missing. The app's log has the error "
         "(function follow_up); the sweep tries again."
     )
 

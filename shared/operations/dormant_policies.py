@@ -1,8 +1,8 @@
-"""The daily look at leaks whose stored access policy is missing or over: a policy that comes back revives its tokens.
+"""The daily check of leaks whose stored access policy is missing or expired: re-creating it re-enables the tokens.
 
-"Create a service SAS" (REST) says that a policy made anew under the old id makes the old tokens valid again, and
-templates that are deployed once more do just that. So a dormant record is looked at until the token itself is over,
-or the key that signed it is another one (design decision 10).
+"Create a service SAS" (REST) says that a policy re-created under the old id makes the old tokens valid again, and
+re-deploying a template does just that. So a dormant record is checked until the token itself has expired, or the key
+that signed it was regenerated (design decision 10).
 """
 
 import asyncio
@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 
 DORMANT = (Reason.POLICY_GONE, Reason.POLICY_EXPIRED)
 
-_AT_ONCE = 8  # accounts that are looked at side by side
+_AT_ONCE = 8  # accounts that are checked in parallel
 
 
 class DormantPolicies:
-    """Looks at dormant records; each that has something new goes on, the others wait for the next day."""
+    """Checks dormant records. One that changed is concluded or contained; the others wait for the next day."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class DormantPolicies:
         self._keys = keys
         self._policies = policies
 
-    async def look_again(self) -> None:
-        """Look at every dormant record. One that can't be looked at is left for the next day, and stops no other.
+    async def recheck(self) -> None:
+        """Check every dormant record. One that can't be checked is left for the next day, and stops no other.
 
         Raises only where the records themselves can't be listed.
         """
@@ -53,32 +53,32 @@ class DormantPolicies:
                 by_account.setdefault(record.account.id, []).append(record)
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(account: AccountFacts, records: list[Revocation]) -> None:
+        async def check(account: AccountFacts, records: list[Revocation]) -> None:
             async with places:
-                await self._look_at_account(account, records)
+                await self._check_account(account, records)
 
         await asyncio.gather(
-            *(look(records[0].account, records) for records in by_account.values() if records[0].account is not None)
+            *(check(records[0].account, records) for records in by_account.values() if records[0].account is not None)
         )
 
-    async def _look_at_account(self, account: AccountFacts, records: list[Revocation]) -> None:
-        """Look at the records of one account, whose keys are listed once for all of them."""
+    async def _check_account(self, account: AccountFacts, records: list[Revocation]) -> None:
+        """Check the records of one account, whose keys are listed once for all of them."""
         keys: Mapping[str, AccountKey] = {}
         for record in records:
             credential = record.finding.credential
             if credential is None or record.key_sha256 is None:
-                continue  # an order has no token that could come to life
+                continue  # an order has no token that could become valid again
             try:
                 over = expired(credential, now=self._store.clock())
                 if over is not None:
                     await self._end(record, Reason.EXPIRED, over.detail)
                     continue
                 keys = keys or await self._keys(account)
-                await self._look(record, credential, account, keys)
+                await self._check(record, credential, account, keys)
             except SasquashError as error:
-                _log.warning("Not looked at %s today (%s): %s", record.fingerprint[:12], error.code, error)
+                _log.warning("Not checked today: %s (%s): %s", record.fingerprint[:12], error.code, error)
 
-    async def _look(
+    async def _check(
         self, record: Revocation, credential: Credential, account: AccountFacts, keys: Mapping[str, AccountKey]
     ) -> None:
         signer = next(
@@ -86,16 +86,14 @@ class DormantPolicies:
         )
         target = named_policy(credential)
         if signer is None:
-            detail = (
-                f"{record.key_name} of {account.name}, which was proven to have signed it, was regenerated since."
-            )
+            detail = f"{record.key_name} of {account.name}, which had signed it, was regenerated since."
             await self._end(record, Reason.COVERED, detail)
         elif target is not None:
             reading = await self._policies.read(account, target, key=signer)
             if reading.state is PolicyState.LIVE:
-                await self._reopen(record, f"Its policy is back: {target} lets the leaked token in again.")
+                await self._reopen(record, f"Its policy was re-created: {target} accepts the leaked token again.")
             else:
-                _log.info("%s is dormant still: its policy is %s.", record.fingerprint[:12], reading.state)
+                _log.info("%s is still dormant: its policy is %s.", record.fingerprint[:12], reading.state)
 
     async def _end(self, record: Revocation, reason: Reason, detail: str) -> None:
         if await self._write(
@@ -111,9 +109,9 @@ class DormantPolicies:
             await self._store.queues.contain(record.fingerprint, delay=0)
 
     async def _write(self, record: Revocation, change: Callable[[Revocation], Revocation], what: str) -> bool:
-        """Write what was found out, unless the record has moved on; return whether it was written.
+        """Write what was found, unless the record has changed; return whether it was written.
 
-        Containment's message goes out first: it carries on what was written, should this worker die after that.
+        Containment's message is sent first: it continues with what was written, should this instance crash then.
         """
         await self._store.queues.contain(record.fingerprint, delay=SAFETY_NET)
         changed = await self._store.revocations.change(

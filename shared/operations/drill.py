@@ -1,8 +1,8 @@
-"""The weekly drill: a token for the drill account, which holds nothing, is leaked, and must be revoked and proven.
+"""The weekly drill: a token for the drill account, which holds nothing, is leaked, and must be verified revoked.
 
-It goes the whole way of any other finding: the topic, attribution, the lever, the proof, the incident, the mail. What
-the mode lets happen is what it must come to; in `observe` that is to be observed. A timer comes every quarter of an
-hour: it begins a drill where the last one is a week ago, and judges one that is under way.
+It takes the path of any other finding: the topic, attribution, the action, verification, the incident, the mail. The
+expected result depends on the mode; in `observe` it is to be observed. A timer fires every quarter of an hour: it
+starts a drill where the last one is a week old, and judges one that is under way.
 """
 
 import logging
@@ -26,12 +26,12 @@ from shared.settings import Settings
 _log = logging.getLogger(__name__)
 
 FAILED = "The drill failed (%s): %s"
-"""How the log says it; a rule of infra/queries looks for it."""
+"""The log message; an alert rule of infra/queries matches it."""
 
 SOURCE = "Sasquash's weekly drill"
 _EACH = timedelta(days=7)
 _IN_TIME = timedelta(minutes=15)
-_LIFE = timedelta(days=2)  # more than the day after which the default rules ask a person about a token that reads
+_LIFE = timedelta(days=2)  # longer than the day up to which the default rules require approval
 _PASSED = {
     Mode.AUTO: frozenset({State.PROVEN, State.CLOSED}),
     Mode.APPROVE: frozenset({State.AWAITING_APPROVAL, State.PROVEN, State.CLOSED}),
@@ -40,7 +40,7 @@ _PASSED = {
 
 
 class Drill:
-    """Leaks, and judges what came of it."""
+    """Leaks a token, and judges the result."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Drill:
             await self._begin(name)
 
     async def _begin(self, name: str) -> None:
-        """Write the drill down, then leak. A token that is not published is in nobody's hands, and ends by itself."""
+        """Save the drill, then leak. A token that is not published is known to nobody, and expires by itself."""
         host = self._settings.cloud.blob_host(name)
         account = await self._accounts.find(host, name)
         if account is None:
@@ -91,14 +91,14 @@ class Drill:
         await self._publisher.publish([leak.finding], source="drill")
 
     async def _judge(self, run: DrillRun) -> None:
-        """Write down what the drill has come to, if it has."""
+        """Save the drill's result, if there is one."""
         record = await self._store.revocations.read(run.revocation)
         if record is not None and record.state in _PASSED[self._settings.mode]:
             await self._table.save_drill(
                 replace(_timed(run, record), outcome=DrillOutcome.PASSED, said=record.detail)
             )
         elif self._store.clock() - run.started_at >= _IN_TIME:
-            said = "no finding came of it." if record is None else f"it is {record.state}. {record.detail}"
+            said = "no finding was recorded." if record is None else f"it is {record.state}. {record.detail}"
             run = _timed(run, record) if record is not None else run
             await self._table.save_drill(replace(run, outcome=DrillOutcome.FAILED, said=said))
             _log.error(FAILED, run.revocation[:12], said)

@@ -1,7 +1,7 @@
-"""The daily look at each account: would a kill succeed, would it be proven, would anybody know who used the leak?
+"""The daily check of each account: would a revocation succeed, could it be verified, would logs show the leak's use?
 
-A function may run for minutes only, and a subscription may have thousands of accounts. So the timer comes each hour,
-and each time looks at those whose last look is a day ago, for as long as it may.
+A function may run for minutes only, and a subscription may have thousands of accounts. So the timer fires each hour,
+and each run checks the accounts whose last check is a day old, for as long as it may.
 """
 
 import asyncio
@@ -19,22 +19,22 @@ from shared.domain import readiness
 from shared.domain.account import AccountFacts
 from shared.domain.readiness import Check, Denial, Lock, Trouble
 from shared.errors import Blocked, SasquashError
-from shared.persistence.readiness import Look, ReadinessTable
+from shared.persistence.readiness import AccountCheck, ReadinessTable
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 NOT_READY = "Not ready: %s: %s"
-"""How the log says it; a rule of infra/queries looks for it."""
+"""The log message; an alert rule of infra/queries matches it."""
 
-_EACH_DAY = timedelta(hours=23)  # so that what was looked at late is not looked at later each day
+_EACH_DAY = timedelta(hours=23)  # so that what was checked late is not checked later each day
 _TIME = timedelta(minutes=4)  # of the five that a function may run
-_AT_ONCE = 8  # accounts that are looked at side by side
+_AT_ONCE = 8  # accounts that are checked in parallel
 _QUESTION = "?restype=service&comp=properties"  # asked without a credential, so that it is refused where it arrives
 
 
 class Readiness:
-    """Looks at accounts, and writes down what it finds."""
+    """Checks accounts, and saves the results."""
 
     def __init__(
         self,
@@ -53,45 +53,49 @@ class Readiness:
         self._new_transport = transport
         self._clock = clock
 
-    async def look(self) -> None:
-        """Look at the accounts whose turn it is. One that can't be looked at waits an hour, and stops no other.
+    async def run(self) -> None:
+        """Check the accounts that are due. One that can't be checked waits an hour, and stops no other.
 
-        Raises only where the records can't be read, or nobody can say who the app is.
+        Raises only where the records can't be read, or the app's own principal can't be determined.
         """
-        until, looks, principal = self._clock() + _TIME, await self._table.looks(), await self._governance.principal()
+        until, checks, principal = (
+            self._clock() + _TIME,
+            await self._table.checks(),
+            await self._governance.principal(),
+        )
         for subscription in self._settings.subscriptions:
-            known = {look.account: look for look in looks if look.subscription == subscription}
+            known = {check.account: check for check in checks if check.subscription == subscription}
             try:
-                await self._look_at_subscription(subscription, known, principal=principal, until=until)
+                await self._check_subscription(subscription, known, principal=principal, until=until)
             except SasquashError as error:
-                _log.warning("Not looked at subscription %s (%s): %s", subscription, error.code, error)
+                _log.warning("Not checked: subscription %s (%s): %s", subscription, error.code, error)
 
-    async def _look_at_subscription(
-        self, subscription: str, known: dict[str, Look], *, principal: str, until: datetime
+    async def _check_subscription(
+        self, subscription: str, known: dict[str, AccountCheck], *, principal: str, until: datetime
     ) -> None:
         locks, denials = await asyncio.gather(
             self._governance.locks(subscription), self._governance.denials(subscription)
         )
         places, now, transport = asyncio.Semaphore(_AT_ONCE), self._clock(), self._new_transport()
 
-        async def look(account: AccountFacts) -> None:
+        async def check(account: AccountFacts) -> None:
             async with places:
                 if self._clock() < until:
-                    await self._look_at(account, locks, denials, principal=principal, transport=transport)
+                    await self._check(account, locks, denials, principal=principal, transport=transport)
 
         listed = [account async for account in self._accounts.every(subscription)]
         try:
-            await asyncio.gather(*(look(account) for account in listed if self._is_due(account, known, now=now)))
+            await asyncio.gather(*(check(account) for account in listed if self._is_due(account, known, now=now)))
         finally:
             await transport.close()
         for gone in known.keys() - {account.name for account in listed}:
             await self._table.forget(known[gone])
 
-    def _is_due(self, account: AccountFacts, known: dict[str, Look], *, now: datetime) -> bool:
+    def _is_due(self, account: AccountFacts, known: dict[str, AccountCheck], *, now: datetime) -> bool:
         before = known.get(account.name)
         return account.name not in self._settings.own_accounts and (before is None or now - before.at >= _EACH_DAY)
 
-    async def _look_at(
+    async def _check(
         self,
         account: AccountFacts,
         locks: tuple[Lock, ...],
@@ -111,9 +115,11 @@ class Readiness:
                 *answers,
                 *logged,
             )
-            await self._table.save_look(Look(account.name, account.id, account.subscription, self._clock(), troubles))
+            await self._table.save_check(
+                AccountCheck(account.name, account.id, account.subscription, self._clock(), troubles)
+            )
         except SasquashError as error:
-            _log.warning("Not looked at %s (%s): %s", account.name, error.code, error)
+            _log.warning("Not checked: %s (%s): %s", account.name, error.code, error)
             return
         for trouble in troubles:
             if trouble.blocking:
@@ -123,7 +129,7 @@ class Readiness:
         return readiness.of_rights(await self._governance.rights(account))
 
     async def _logs(self, account: AccountFacts) -> list[Trouble]:
-        """Say what is logged; that nobody may ask is worth a line, and no reason not to look at the rest."""
+        """Return what is logged. A missing right to ask is a trouble of its own, and stops no other check."""
         services = tuple(account.endpoints)
         try:
             logged = await asyncio.gather(*(self._governance.logged(account, service) for service in services))
@@ -137,9 +143,9 @@ class Readiness:
 
 
 async def _code(transport: Transport, endpoint: str) -> str | None:
-    """Return the error code that a service refuses us with, who show no credential; None: there was no answer."""
+    """Return the error code of the refusal of a request without a credential; None where there was no answer."""
     try:
         answer = await send(transport, HttpRequest("GET", f"{endpoint.rstrip('/')}/{_QUESTION}"))
     except AzureError:
-        return None  # said in the record: the service is not reached
+        return None  # the record says that the service can't be reached
     return answer.code

@@ -1,8 +1,8 @@
-"""The sweep: looks at what has work outstanding and has not moved for longer than anything is put off.
+"""The sweep: finds records with outstanding work that have not changed for longer than any retry is delayed.
 
-A message may have been lost with a worker, or with whoever emptied a queue; a deadline passes without a message.
-Each minute the sweep reads, of the index, the records that are due, and sends each on its way again. Nothing is given
-up for good: every 20 minutes for a day, every six hours from then on.
+A message may have been lost with an instance, or in a queue that somebody emptied; a deadline passes without a
+message. Each minute the sweep reads the records that are due from the index, and enqueues each again. It never gives
+up: every 20 minutes for a day, every six hours from then on.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 16  # records that are looked at side by side
+_AT_ONCE = 16  # records that are checked in parallel
 _MOST = 2000  # in one pass; the rest are due in the next
 _ORPHAN = timedelta(hours=1)  # a claim that never stood leaves a row without a record
 
@@ -31,7 +31,7 @@ class Sweeper:
         self._index = index
 
     async def run(self) -> None:
-        """Look at every record that is due. One that can't be looked at stops no other.
+        """Check every record that is due. One that can't be checked stops no other.
 
         Raises only where the index can't be read.
         """
@@ -42,35 +42,35 @@ class Sweeper:
                 break
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(row: OpenRow) -> None:
+        async def check(row: OpenRow) -> None:
             async with places:
                 try:
-                    await self._look(row)
+                    await self._check(row)
                 except SasquashError as error:
                     _log.warning("Not swept: %s (%s): %s", row.fingerprint[:12], error.code, error)
 
-        await asyncio.gather(*(look(row) for row in due))
+        await asyncio.gather(*(check(row) for row in due))
 
-    async def _look(self, row: OpenRow) -> None:
+    async def _check(self, row: OpenRow) -> None:
         record, now = await self._store.revocations.read(row.fingerprint), self._store.clock()
         if record is None:
             if now - row.due_at < _ORPHAN:
                 return
             await self._index.close(row)
         elif not outstanding(record, now=now):
-            await self._rest(row, record)
+            await self._nothing_outstanding(row, record)
         else:
-            await self._send_on(record, now=now)
-            await self._index.look_again(row, deadline=_deadline(record))
+            await self._enqueue(record, now=now)
+            await self._index.check_again(row, deadline=_deadline(record))
 
-    async def _rest(self, row: OpenRow, record: Revocation) -> None:
-        """Nothing is left to do, but for a plan that waits: its deadline comes."""
+    async def _nothing_outstanding(self, row: OpenRow, record: Revocation) -> None:
+        """Close the row, or keep it until the deadline of a plan that waits for approval."""
         if (deadline := _deadline(record)) is not None:
-            await self._index.look_at(row, deadline)
+            await self._index.check_at(row, deadline)
         else:
             await self._index.close(row)
 
-    async def _send_on(self, record: Revocation, *, now: datetime) -> None:
+    async def _enqueue(self, record: Revocation, *, now: datetime) -> None:
         deadline = _deadline(record)
         if record.state is State.RECEIVED:
             await self._store.accounts.add_waiting(record.finding)

@@ -1,7 +1,7 @@
-"""What a new process does in the background, so that its first kill finds it done: imports, tokens, the inventory.
+"""What a new process prepares in the background, before its first revocation: imports, tokens, the inventory.
 
-The one thing that importing the app sets going. Azure's worker imports it on the event loop that will call the
-functions, so what is connected there serves them. Nothing waits for it, and where it fails the first kill does it.
+The only thing that importing the app starts. The Functions worker imports it on the event loop that will call the
+functions, so what is connected there serves them. Nothing waits for it; where it fails, the first revocation does it.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 
-# What the first remote call would import otherwise. On a thread: whatever is reported meanwhile is being dealt with.
+# What the first remote call would import otherwise. On a thread: leaks may be reported meanwhile.
 _CREDENTIAL = "azure.identity.aio"
 _PATIENCE = 30.0  # seconds
-_INVENTORY_EVERY = timedelta(hours=6)  # where nothing is killed, and it is believed for a day
+_INVENTORY_EVERY = timedelta(hours=6)  # where nothing is revoked, and it is valid for a day
 
 
 class WarmUp:
-    """Warms one process up, and keeps its inventory of accounts from growing old."""
+    """Warms one process up, and keeps its inventory of accounts fresh."""
 
     def __init__(self, *, ledger: Ledger, accounts: Accounts) -> None:
         self._ledger = ledger
@@ -46,9 +46,9 @@ class WarmUp:
         try:
             await step()
         except (SasquashError, TimeoutError) as error:
-            _log.warning("The next kill has more to do: %s", str(error) or "warming up took too long.")
-        except Exception:  # noqa: BLE001 -- whatever it is: nobody waits for this task, nobody else would say it
-            _log.exception("The next kill has more to do.")
+            _log.warning("Warm-up incomplete; the next request is slower: %s", str(error) or "it took too long.")
+        except Exception:  # noqa: BLE001 -- nothing awaits this task, so nothing else would log it
+            _log.exception("Warm-up incomplete; the next request is slower.")
 
 
 def begin(run: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None] | None:

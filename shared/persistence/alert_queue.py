@@ -28,15 +28,17 @@ class AlertMessage:
 
 
 def read(text: str) -> AlertMessage:
-    """Return the message in `text`. Raises MalformedEvent for what none of us wrote."""
+    """Return the message in `text`. Raises MalformedEvent for anything that the app did not write."""
     try:
         return msgspec.json.decode(text, type=AlertMessage)
     except msgspec.DecodeError:
-        raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
+        raise MalformedEvent(
+            "A queue message was not written by Sasquash: nothing else may write to its queues."
+        ) from None
 
 
 class AlertQueue:
-    """Sends messages to ourselves, and to whoever looks at what can't be read. Raises TransientFailure or Blocked."""
+    """Sends messages to the app itself, and to the queue of unreadable alerts. Raises TransientFailure or Blocked."""
 
     def __init__(self, queue: QueueClient, poison: QueueClient) -> None:
         self._queue = queue
@@ -47,7 +49,7 @@ class AlertQueue:
         return await self._send(self._queue, message, delay)
 
     async def give_up(self, message: AlertMessage) -> None:
-        """Have a person told that the alert can't be read."""
+        """Have responders notified that the alert can't be read."""
         await self._send(self._poison, message, 0.0)
 
     async def take_back(self, sent: QueueMessage) -> None:
@@ -56,7 +58,7 @@ class AlertQueue:
             await self._queue.delete_message(sent.id, sent.pop_receipt)
 
     async def hasten(self, sent: QueueMessage) -> None:
-        """Have the alert read as soon as may be."""
+        """Have the alert read now."""
         with translate_errors(f"Hastening a message in queue {INTAKE_QUEUE}"):
             await self._queue.update_message(sent.id, sent.pop_receipt, visibility_timeout=0)
 

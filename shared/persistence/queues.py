@@ -13,7 +13,7 @@ FOLLOW_UP_QUEUE = "follow-up"
 INTAKE_QUEUE = "intake"
 POISON = "-poison"  # what the Functions host adds to the name of the queue in which a message failed each time
 
-SAFETY_NET = 45.0  # seconds until the queued message takes over from a worker that did not get to the end
+SAFETY_NET = 45.0  # seconds until the queued message takes over from an instance that did not finish
 LONGEST_DELAY = 15 * 60.0  # seconds between two tries
 _FIRST_DELAY = 1.0
 
@@ -31,11 +31,13 @@ class Message:
 
 
 def read(text: str) -> Message:
-    """Return the message in `text`. Raises MalformedEvent for what none of us wrote."""
+    """Return the message in `text`. Raises MalformedEvent for anything that the app did not write."""
     try:
         return msgspec.json.decode(text, type=Message)
     except msgspec.DecodeError:
-        raise MalformedEvent("A queue message is not one of ours: nothing else may write to the queues.") from None
+        raise MalformedEvent(
+            "A queue message was not written by Sasquash: nothing else may write to its queues."
+        ) from None
 
 
 def backoff(attempt: int, retry_after: float | None = None, *, longest: float = LONGEST_DELAY) -> float:
@@ -44,7 +46,7 @@ def backoff(attempt: int, retry_after: float | None = None, *, longest: float = 
 
 
 class Queues:
-    """Sends messages to ourselves."""
+    """Sends messages to the app itself."""
 
     def __init__(self, *, contain: QueueClient, follow_up: QueueClient) -> None:
         self._contain = contain
@@ -61,5 +63,5 @@ class Queues:
 
 async def _send(queue: QueueClient, message: Message, delay: float) -> None:
     with translate_errors(f"Sending a message to queue {queue.queue_name}"):
-        # Rounded up: too early finds a lock still held and waits again.
+        # Rounded up: a message that comes too early finds the lock still held and waits again.
         await queue.send_message(msgspec.json.encode(message).decode(), visibility_timeout=-int(-delay // 1))

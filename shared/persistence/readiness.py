@@ -1,7 +1,7 @@
-"""The records of the daily look and of the drill: table `readiness`.
+"""Table `readiness`: the results of the daily checks and of the drills.
 
-Partition "account", a row for each account, "<subscription>~<name>": what the latest look found. Partition "drill", a
-row for each drill, by the time of its start. Nothing in it opens anything.
+Partition "account", a row for each account, "<subscription>~<name>": what the latest check found. Partition "drill",
+a row for each drill, by the time of its start. It holds no credential.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -23,8 +23,8 @@ _ACCOUNT, _DRILL = "account", "drill"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What the latest look at an account found."""
+class AccountCheck:
+    """What the latest check of an account found."""
 
     account: str
     account_id: str
@@ -34,15 +34,15 @@ class Look:
 
     @property
     def ready(self) -> bool:
-        """Whether a kill would succeed."""
+        """Whether a revocation would succeed."""
         return not any(trouble.blocking for trouble in self.troubles)
 
 
 class DrillOutcome(StrEnum):
-    """What a drill has come to."""
+    """The result of a drill."""
 
     UNDER_WAY = "under_way"
-    PASSED = "passed"  # revoked and proven; or, where the mode lets nothing happen unasked, decided
+    PASSED = "passed"  # verified revoked; or, where the mode requires approval, decided
     FAILED = "failed"
 
 
@@ -65,18 +65,18 @@ class ReadinessTable:
     def __init__(self, table: TableClient) -> None:
         self._table = table
 
-    async def save_look(self, look: Look) -> None:
-        """Write what a look found, in place of the one before."""
-        await self._save(_ACCOUNT, _key(look.subscription, look.account), look)
+    async def save_check(self, check: AccountCheck) -> None:
+        """Write what a check found, in place of the one before."""
+        await self._save(_ACCOUNT, _key(check.subscription, check.account), check)
 
-    async def looks(self) -> list[Look]:
-        """Return the latest look at each account, by subscription and name."""
-        return [msgspec.json.decode(row["Record"], type=Look) async for row in self._rows(_ACCOUNT)]
+    async def checks(self) -> list[AccountCheck]:
+        """Return the latest check of each account, by subscription and name."""
+        return [msgspec.json.decode(row["Record"], type=AccountCheck) async for row in self._rows(_ACCOUNT)]
 
-    async def forget(self, look: Look) -> None:
-        """Remove the look at an account that is gone. Idempotent."""
-        with translate_errors("Forgetting an account that is gone"), suppress(ResourceNotFoundError):
-            await self._table.delete_entity(_ACCOUNT, _key(look.subscription, look.account))
+    async def forget(self, check: AccountCheck) -> None:
+        """Remove the check of an account that is gone. Idempotent."""
+        with translate_errors("Removing an account that is gone"), suppress(ResourceNotFoundError):
+            await self._table.delete_entity(_ACCOUNT, _key(check.subscription, check.account))
 
     async def save_drill(self, run: DrillRun) -> None:
         """Write a drill as it stands."""
@@ -86,7 +86,7 @@ class ReadinessTable:
         """Return every drill, oldest first."""
         return [msgspec.json.decode(row["Record"], type=DrillRun) async for row in self._rows(_DRILL)]
 
-    async def _save(self, partition: str, key: str, record: Look | DrillRun) -> None:
+    async def _save(self, partition: str, key: str, record: AccountCheck | DrillRun) -> None:
         row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
         with translate_errors(f"Writing a row of table readiness ({partition})"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)

@@ -2,8 +2,8 @@
 
 Table `revocations`: partition = the fingerprint's first two characters, row = the fingerprint. A record's history
 stands in the same partition in rows of its own ("<fingerprint>~<time>~<id>") and is written in the same
-transaction as the change it tells of (REST: "Performing entity group transactions"). The index is in a table of its
-own (`state_index`).
+transaction as the change that it records (REST: "Performing entity group transactions"). The index is in a table of
+its own (`state_index`).
 """
 
 import asyncio
@@ -20,27 +20,22 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import from_azure, translate_errors
 from shared.domain import history_evidence
-from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
 from shared.domain.revocation import (
     STATE_OF,
     Change,
-    ClosedAlert,
-    LockedDown,
-    Plan,
     Reason,
     Revocation,
-    Sighting,
     State,
 )
-from shared.domain.usage import Usage
 from shared.errors import Conflict, SasquashError
 from shared.persistence import page_tokens
+from shared.persistence.revocation_entity import from_entity, partition_of, to_entity
 from shared.persistence.state_index import IndexRow, StateIndex
 
 _log = logging.getLogger(__name__)
@@ -55,7 +50,7 @@ type _Write = tuple[str, dict[str, object], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line of a record's history: what happened, who did it, on what it rests.
+    """One line of a record's history: what happened, who did it, and the evidence.
 
     `evidence` is English, or empty; by `correlation_id` Azure's own log knows the change.
     """
@@ -94,7 +89,7 @@ class Ledger:
             known = await self.read(finding.fingerprint)
             if known is None:
                 raise
-            # What the index was told of this claim is not so, or is (its answer was lost); the known record's stands.
+            # The index may hold a row of this claim, which never stood; the row of the known record is the right one.
             await self._index.note_state(known)
             if known.changes[-1] != fresh.changes[-1]:
                 await self._index.forget(fresh.fingerprint, fresh.changes[-1])
@@ -104,15 +99,15 @@ class Ledger:
         """Return the record, or None."""
         with translate_errors(f"Reading record {fingerprint[:12]}"):
             try:
-                entity = await self._table.get_entity(_partition(fingerprint), fingerprint)
+                entity = await self._table.get_entity(partition_of(fingerprint), fingerprint)
             except ResourceNotFoundError:
                 return None
-        return _from_entity(entity)
+        return from_entity(entity)
 
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
 
-        Raises Conflict when somebody else changed it.
+        Raises Conflict when another instance changed it.
         """
         return await self._write(revocation, "update", what=what, who=who)
 
@@ -125,7 +120,7 @@ class Ledger:
         who: str = SASQUASH,
         known: Revocation | None = None,
     ) -> Revocation | None:
-        """Read, change and save until nobody interferes. `change` returns None to leave the record alone.
+        """Read, change and save until no other write interferes. `change` returns None to leave the record alone.
 
         `known` is the record as it was read just now: it is tried with that first. Returns the saved record, or None
         where there is none or nothing was to change. What `change` raises is raised.
@@ -148,7 +143,7 @@ class Ledger:
         """Return the record's history, oldest first."""
         query = "PartitionKey eq @partition and RowKey gt @first and RowKey lt @last"
         values = {
-            "partition": _partition(fingerprint),
+            "partition": partition_of(fingerprint),
             "first": f"{fingerprint}~",
             "last": f"{fingerprint}~~",
         }
@@ -162,20 +157,20 @@ class Ledger:
         """Return at most `limit` records in `state` and of `account` (None: any), newest first, and where to go on.
 
         The newest is the one that reached its state last. A page may hold fewer records than there are, even none:
-        only None instead of a place says that it was the last. `after` is such a place, opaque to whoever hands it
-        on. Raises InvalidRequest where it is none.
+        only None instead of a place says that it was the last. `after` is such a place, opaque to the
+        caller. Raises InvalidRequest where it is none.
         """
         states = tuple(State) if state is None else (state,)
         key = None if after is None else page_tokens.read(after, of=state)
         rows, last = await self._index.newest(states, account=account, limit=limit, after=key)
-        records = await asyncio.gather(*(self._told_by(row) for row in rows))
+        records = await asyncio.gather(*(self._of_row(row) for row in rows))
         place = None if last is None else page_tokens.written(last, of=state)
         return tuple(record for record in records if record is not None), place
 
     async def in_state(self, state: State, *, reasons: Iterable[Reason] = ()) -> AsyncIterator[Revocation]:
         """Yield every record in a state; for some reasons only, where there are any."""
         async for row in self._index.in_state(state, reasons=reasons):
-            record = await self._told_by(row)
+            record = await self._of_row(row)
             if record is not None:
                 yield record
 
@@ -185,13 +180,13 @@ class Ledger:
             async for record in self.in_state(state, reasons=[r for r in reasons if STATE_OF[r] is state]):
                 yield record
 
-    async def _told_by(self, row: IndexRow) -> Revocation | None:
-        """Return the record that a row of the index tells of; None where it tells what is not so.
+    async def _of_row(self, row: IndexRow) -> Revocation | None:
+        """Return the record that a row of the index stands for; None where the row is outdated.
 
-        Such a row is put right.
+        Such a row is corrected.
         """
         record = await self.read(row.fingerprint)
-        if record is not None and row.tells_of(record):
+        if record is not None and row.is_current(record):
             return record
         if record is not None:
             await self._index.note_state(record)
@@ -216,7 +211,7 @@ class Ledger:
             }
         )
         moved = revocation.written != revocation.changes[-1]
-        writes: list[_Write] = [(operation, _to_entity(revocation, now), guard)]
+        writes: list[_Write] = [(operation, to_entity(revocation, now), guard)]
         if what:
             entry = HistoryEntry(
                 now,
@@ -255,7 +250,7 @@ class Ledger:
                 raise noted
             await self._index.forget(fingerprint, before)
         except SasquashError as error:
-            _log.warning("The index of %s is put right by whoever reads it next: %s", fingerprint[:12], error)
+            _log.warning("The index row of %s is outdated until it is next read: %s", fingerprint[:12], error)
 
     async def _submitted(self, revocation: Revocation, writes: list[_Write]) -> list[Mapping[str, Any]]:
         name = revocation.fingerprint[:12]
@@ -266,15 +261,15 @@ class Ledger:
                 answers: list[Mapping[str, Any]] = await self._table.submit_transaction(writes)
             except TableTransactionError as error:
                 if _is_conflict(error):
-                    raise Conflict(f"Record {name} was changed by another worker.") from None
+                    raise Conflict(f"Record {name} was changed by another instance.") from None
                 raise from_azure(error, doing=f"Writing record {name}") from error
             except (ResourceExistsError, ResourceModifiedError):
-                raise Conflict(f"Record {name} was changed by another worker.") from None
+                raise Conflict(f"Record {name} was changed by another instance.") from None
         return answers
 
     def _history_row(self, fingerprint: str, entry: HistoryEntry) -> dict[str, object]:
         return {
-            "PartitionKey": _partition(fingerprint),
+            "PartitionKey": partition_of(fingerprint),
             "RowKey": f"{fingerprint}~{entry.at:%Y%m%dT%H%M%S%f}~{self._new_id()}",
             "Entry": msgspec.json.encode(entry).decode(),
         }
@@ -284,72 +279,9 @@ def _is_conflict(error: TableTransactionError) -> bool:
     return error.status_code in (409, 412)
 
 
-def _partition(fingerprint: str) -> str:
-    return fingerprint[:2]
-
-
-def _to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
-    """The record as JSON, in several columns, and beside it the columns that people and queries look at."""
-    finding = revocation.finding
-    return {
-        "PartitionKey": _partition(revocation.fingerprint),
-        "RowKey": revocation.fingerprint,
-        "State": revocation.state.value,
-        "Reason": revocation.reason.value if revocation.reason else "",
-        "Account": revocation.account_name or "",
-        "Host": (finding.credential.host or "") if finding.credential else "",
-        "Source": finding.source,
-        "ReceivedAt": revocation.received_at,
-        "ChangedAt": now,
-        **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
-        "Record": msgspec.json.encode(
-            replace(
-                revocation,
-                finding=_NO_FINDING,
-                account=None,
-                policy=None,
-                plan=None,
-                lockdown=None,
-                sightings=(),
-                closed_alerts=(),
-                usage=None,
-                remains=None,
-                etag="",
-                written=None,
-            )
-        ).decode(),
-    }
-
-
 def _first_line(finding: Finding) -> str:
     because = f" Reason: {finding.reason}" if finding.reason else ""
     if finding.order is not None and finding.evidence is None:
         return f"Ordered: {finding.order.action} on {finding.order.target} of {finding.order.account}.{because}"
     alert = f" ({finding.alert})" if finding.alert is not None else ""
     return f"Reported by {finding.source}{alert}.{because}"
-
-
-# What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
-# can make long, the account's network rules and tags above all.
-_APART: dict[str, tuple[str, Any]] = {
-    "finding": ("Finding", Finding),
-    "account": ("Facts", AccountFacts | None),
-    "policy": ("Policy", PolicyReading | None),
-    "plan": ("Plan", Plan | None),
-    "lockdown": ("Lockdown", LockedDown | None),
-    "sightings": ("Sightings", tuple[Sighting, ...]),
-    "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
-    "usage": ("Usage", Usage | None),
-    "remains": ("Remains", tuple[str, ...] | None),
-}
-_NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
-
-
-def _from_entity(entity: TableEntity) -> Revocation:
-    record = msgspec.json.decode(entity["Record"], type=Revocation)
-    apart = {
-        name: msgspec.json.decode(entity[column], type=type_)
-        for name, (column, type_) in _APART.items()
-        if column in entity  # what an earlier version wrote has not every column
-    }
-    return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])

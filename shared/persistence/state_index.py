@@ -1,11 +1,11 @@
 """Which records are in which state since when, and which have work outstanding: the index of the revocations.
 
 Table `states`. Partition = a state, row = "<time that runs backwards>~<fingerprint>": it lists its newest first.
-Partition "open", row = fingerprint: a record that the sweep is to look at when `DueAt` has come.
+Partition "open", row = fingerprint: a record that the sweep checks when `DueAt` has come.
 
 No transaction reaches over partitions, so the rows may say less, or more, than the records. A record is never missing
 for good all the same: the row of its new state is written at the same time as the record, the row of the old one is
-removed only when both stand, and whoever reads a row looks at the record and puts right what is wrong.
+removed only when both stand, and each reader of a row reads the record too, and corrects the row.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ _STAYS_OPEN = frozenset({State.RECEIVED, State.CONTAINED})
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """One row of a state's partition: what it says, which the record may deny."""
+    """One row of a state's partition: what it says, which the record may contradict."""
 
     state: State
     key: str  # of the row
@@ -50,14 +50,14 @@ class IndexRow:
     def since(self) -> datetime:
         return _END_OF_TIME - timedelta(microseconds=int(self.key.partition("~")[0]))
 
-    def tells_of(self, revocation: Revocation) -> bool:
+    def is_current(self, revocation: Revocation) -> bool:
         """Whether the record is in this state since then."""
         return self == IndexRow(revocation.state, _key(revocation.fingerprint, revocation.changes[-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """A record with work outstanding, as the sweep finds it. `sweeps` is how often it was looked at."""
+    """A record with work outstanding, as the sweep finds it. `sweeps` is how often it was checked."""
 
     fingerprint: str
     due_at: datetime
@@ -103,7 +103,7 @@ class StateIndex:
         await self.remove(IndexRow(change.state, _key(fingerprint, change)))
 
     async def remove(self, row: IndexRow) -> None:
-        """Remove a row that says what is not so. Idempotent."""
+        """Remove an outdated row. Idempotent."""
         with translate_errors("Removing a row of the index"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(row.state.value, row.key)
 
@@ -137,22 +137,22 @@ class StateIndex:
             yield IndexRow(state, row["RowKey"])
 
     async def due(self) -> AsyncIterator[OpenRow]:
-        """Yield the records that the sweep is to look at now."""
+        """Yield the records that the sweep checks now."""
         query = "PartitionKey eq @open and DueAt le @now"
         async for row in self._query(query, {"open": _OPEN, "now": self._clock()}):
             yield OpenRow(row["RowKey"], row["DueAt"], row["Sweeps"], str(row.metadata["etag"]))
 
-    async def look_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
-        """Have the sweep look again: in 20 minutes for a day, every six hours from then on, and at the deadline.
+    async def check_again(self, row: OpenRow, *, deadline: datetime | None) -> None:
+        """Have the sweep check again: in 20 minutes for a day, every six hours from then on, and at the deadline.
 
         A row that was written meanwhile says already when.
         """
         now = self._clock()
         again = now + (SWEEP_AFTER if row.sweeps < _FIRST_DAY else SWEEP_LATER)
-        await self.look_at(row, again if deadline is None or deadline <= now else min(again, deadline))
+        await self.check_at(row, again if deadline is None or deadline <= now else min(again, deadline))
 
-    async def look_at(self, row: OpenRow, due_at: datetime) -> None:
-        """Have the sweep look again at this time. A row that was written meanwhile says already when."""
+    async def check_at(self, row: OpenRow, due_at: datetime) -> None:
+        """Have the sweep check at this time. A row that was written meanwhile says already when."""
         entity = {
             "PartitionKey": _OPEN,
             "RowKey": row.fingerprint,
@@ -160,7 +160,7 @@ class StateIndex:
             "Sweeps": row.sweeps + 1,
         }
         with (
-            translate_errors("Writing when to look at a record again"),
+            translate_errors("Writing when to check a record again"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             await self._table.update_entity(entity, mode=UpdateMode.REPLACE, **_unless_changed(row))

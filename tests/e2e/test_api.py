@@ -87,7 +87,7 @@ async def test_dry_run_returns_the_plan_and_changes_nothing(deployment: Deployme
     account = await deployment.account()
     report = {
         "text": account_sas(account.name, account.keys["key2"]),
-        "reason": "Only looking",
+        "reason": "Preview",
         "dry_run": True,
     }
 

@@ -94,7 +94,7 @@ async def test_missing_event_fails_the_drill_and_is_logged_in_the_form_that_the_
     with caplog.at_level(logging.ERROR):
         [run] = await ran(driver, account)
 
-    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding came of it.")
+    assert (run.outcome, run.said) == (DrillOutcome.FAILED, "no finding was recorded.")
     assert any(line.startswith("The drill failed") for line in caplog.messages)
 
 

@@ -303,7 +303,7 @@ async def test_step_that_fails_for_a_day_is_given_up_and_noted(driver: Driver, a
     await followed(driver, finding)
     assert len(left(driver, finding)) == sent
     said = (await driver.history(finding.fingerprint))[-1].what
-    assert said.startswith("Not done within 24 hours, and tried every six from now: mail.")
+    assert said.startswith("Not done within 24 hours; retried every 6 hours from now: mail.")
 
 
 async def test_message_of_the_sweep_that_fails_is_not_put_back(driver: Driver, account: Account) -> None:

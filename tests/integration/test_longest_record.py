@@ -121,7 +121,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         filed=Filed(GUID, State.UNRESOLVED, Reason.LOCKDOWN_UNDONE),
         notifications=tuple(Notification(state, PEOPLE, LATER, reason) for state, reason in STATES),
         announced=tuple(Change(state, LATER, reason) for state, reason in STATES),
-        leases=tuple(StepLease(step, LATER) for step in ("hand-over", "announcement", "incident", "mail", "alerts")),
+        leases=tuple(
+            StepLease(step, LATER) for step in ("key distribution", "event", "incident", "mail", "closing of alerts")
+        ),
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),

@@ -11,7 +11,7 @@ from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
 from local.tenant.model import STATE_ACCOUNT, SUBSCRIPTION_ID, Account, DenyAssignment
 from shared.domain.readiness import Check
-from shared.persistence.readiness import Look
+from shared.persistence.readiness import AccountCheck
 from tests.support.driver import Driver
 
 LOGGED = dict.fromkeys(("blob", "queue", "table", "file"), ("StorageRead", "StorageWrite", "StorageDelete"))
@@ -34,13 +34,13 @@ async def account(driver: Driver) -> Account:
     return made
 
 
-async def looked(driver: Driver, account: Account) -> Look:
+async def looked(driver: Driver, account: Account) -> AccountCheck:
     """What a look at all accounts found of this one."""
-    await driver.app().readiness.look()
-    return {look.account: look for look in await driver.app().readiness_table.looks()}[account.name]
+    await driver.app().readiness.run()
+    return {look.account: look for look in await driver.app().readiness_table.checks()}[account.name]
 
 
-def troubles(look: Look) -> list[tuple[Check, bool]]:
+def troubles(look: AccountCheck) -> list[tuple[Check, bool]]:
     return [(trouble.check, trouble.blocking) for trouble in look.troubles]
 
 
@@ -129,8 +129,8 @@ async def test_unreadable_item_stops_no_other_and_is_checked_next_time(driver: D
     other = await driver.account()
     driver.fault(f"storageAccounts/{account.name}/providers/Microsoft.Authorization", status=500, times=9)
 
-    await driver.app().readiness.look()
-    seen = {look.account for look in await driver.app().readiness_table.looks()}
+    await driver.app().readiness.run()
+    seen = {look.account for look in await driver.app().readiness_table.checks()}
     driver.cloud.faults.clear()
 
     assert (account.name in seen, other.name in seen) == (False, True)
@@ -142,24 +142,24 @@ async def test_a_subscription_that_can_not_be_listed_raises_nothing(
 ) -> None:
     driver.fault("Microsoft.Authorization/locks", status=403)
 
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
-    assert f"Not looked at subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
+    assert f"Not checked: subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
 
 
 async def test_an_account_that_is_gone_is_forgotten(driver: Driver, account: Account) -> None:
     await looked(driver, account)
     del driver.cloud.model.accounts[account.name]
 
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
-    assert account.name not in {look.account for look in await driver.app().readiness_table.looks()}
+    assert account.name not in {look.account for look in await driver.app().readiness_table.checks()}
 
 
 async def test_own_account_is_no_target_and_not_checked(driver: Driver, account: Account) -> None:
     await looked(driver, account)
 
-    assert STATE_ACCOUNT not in {look.account for look in await driver.app().readiness_table.looks()}
+    assert STATE_ACCOUNT not in {look.account for look in await driver.app().readiness_table.checks()}
 
 
 async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None:

@@ -140,7 +140,7 @@ async def what_the_platform_gave_up_on(driver: Driver) -> None:
 
 async def readiness(driver: Driver) -> None:
     await driver.account()
-    await driver.app().readiness.look()
+    await driver.app().readiness.run()
 
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (

@@ -121,7 +121,9 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
         if record.execution is None or record.finding.credential is None:
             continue
         c3id = record.finding.credential.c3id
-        if not any(c3id in mail.subject and "proven dead" in mail.subject and len(mail.to) for mail in cloud.mails):
+        if not any(
+            c3id in mail.subject and "verified revoked" in mail.subject and len(mail.to) for mail in cloud.mails
+        ):
             yield f"nobody was told that the leak of record {record.fingerprint[:12]} is dead"
 
 

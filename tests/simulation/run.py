@@ -64,7 +64,7 @@ def _first(moments: Iterable[datetime]) -> float | None:
 
 
 def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: float | None = None) -> Result:
-    """Run one seed. `latest_lever`: how much later ARM may carry out a lost call, in seconds.
+    """Run one seed. `latest_action`: how much later ARM may carry out a lost call, in seconds.
 
     `graph_down_until` has Graph answer nothing until then, whatever the seed says.
     """

@@ -20,7 +20,7 @@ from shared.api.readiness import ReadinessApi
 from shared.api.revocations.routes import Responder
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
-from shared.persistence.readiness import DrillOutcome, DrillRun, Look
+from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun
 from tests.support import samples
 from tests.support.api_requests import MemoryRevocations
 from tests.support.entra import access_tokens
@@ -45,14 +45,14 @@ class Readings:
 
     fails: SasquashError | None = None
 
-    async def looks(self) -> list[Look]:
+    async def checks(self) -> list[AccountCheck]:
         if self.fails is not None:
             raise self.fails
         group = "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/research"
         accounts = f"{group}/providers/Microsoft.Storage/storageAccounts"
         locked = of_locks(f"{accounts}/robustmodels", [Lock(group, "ReadOnly", "keep")])
         return [
-            Look(name, f"{accounts}/{name}", group.split("/")[2], NOW, tuple(troubles))
+            AccountCheck(name, f"{accounts}/{name}", group.split("/")[2], NOW, tuple(troubles))
             for name, troubles in (("datasets", []), ("robustmodels", locked))
         ]
 

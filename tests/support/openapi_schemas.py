@@ -1,4 +1,4 @@
-"""Writes the schemas of the responses into docs/openapi.yaml. Run it as `make openapi`.
+"""Writes the schemas of the responses into docs/openapi.yaml: `make openapi`.
 
 Everything below the marker line is generated from the response Structs. Everything above it is written by hand.
 """

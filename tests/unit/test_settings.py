@@ -65,7 +65,7 @@ def test_missing_setting_is_named(name: str) -> None:
         Settings.read({key: value for key, value in COMPLETE.items() if key != name})
 
 
-def test_an_empty_required_setting_is_missing() -> None:
+def test_empty_required_setting_is_missing() -> None:
     with pytest.raises(SettingsError, match="SASQUASH_MODE is missing"):
         Settings.read({**COMPLETE, "SASQUASH_MODE": "  "})
 

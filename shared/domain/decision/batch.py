@@ -95,11 +95,7 @@ class Batch:
         if leak is None or leak.plan is None:
             return None
         plan = leak.plan
-        others = (
-            one
-            for one in self.leaks
-            if one is not leak and outcomes.ends_with(one, plan, self.decider.policy.actions)
-        )
+        others = (one for one in self.leaks if one is not leak and self.decider.ends(one, plan))
         return PlannedAction(plan, leak, (leak, *others))
 
     def _may_run(self, leak: Evaluation) -> bool:

@@ -10,7 +10,7 @@ from shared.api.auth.access_tokens import Role
 from shared.api.readiness import ReadinessApi
 from shared.domain.readiness import Check, Trouble
 from shared.errors import TransientFailure
-from shared.persistence.readiness import DrillRun, Look
+from shared.persistence.readiness import AccountCheck, DrillRun
 from tests.support.entra import access_tokens, token
 from tests.support.http_functions import Readings
 from tests.support.samples import NOW
@@ -38,8 +38,8 @@ async def test_roles_that_read_records_read_it(role: Role | None, status: int) -
 
 async def test_accounts_that_are_not_ready_come_first() -> None:
     class Accounts(Readings):
-        async def looks(self) -> list[Look]:
-            [look, _] = await super().looks()
+        async def checks(self) -> list[AccountCheck]:
+            [look, _] = await super().checks()
             lock, log = Trouble(Check.LOCK, True, "Locked."), Trouble(Check.LOG, False, "Not logged.")
             return [
                 replace(look, account="well"),

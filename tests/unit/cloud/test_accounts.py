@@ -1,4 +1,4 @@
-"""What ARM's answer says of an account, in process; tests/driven finds accounts in the local cloud."""
+"""What ARM's answer says of an account, in process; tests/integration finds accounts in the local cloud."""
 
 import json
 from typing import Any

@@ -21,14 +21,14 @@ def reach(record: Revocation, state: State) -> Revocation:
 def test_execution_cites_signature_verification_and_azures_response() -> None:
     said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
 
-    assert f"Arithmetic: key2 (SHA-256 {KEY_HASH[:12]}…) is behind it." in said
-    assert "Shown by Azure's answer" in said
+    assert f"Signature verified: signed by key2 (SHA-256 {KEY_HASH[:12]}…)." in said
+    assert "Confirmed by Azure's response" in said
 
 
 def test_execution_with_a_lost_response_cites_the_current_state() -> None:
     record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
 
-    assert "Shown by what is there now" in history_evidence.of(reach(record, State.CONTAINED))
+    assert "Confirmed by the current state" in history_evidence.of(reach(record, State.CONTAINED))
 
 
 @pytest.mark.parametrize(("by", "who"), [(PERSON, PERSON.name), (None, "nobody (deadline passed")])

@@ -66,11 +66,11 @@ def test_unattributed_token_gets_the_account_that_signed_it() -> None:
     assert first(UNATTRIBUTED_ACCOUNT_SAS, {"another": OTHER_KEYS})["account"] is None
 
 
-def test_an_end_that_is_missing_is_null() -> None:
+def test_end_that_is_missing_is_null() -> None:
     assert first(container_url(se="soon"))["expires"] is None
 
 
-def test_the_emulator_is_answered_for_if_its_keys_are_given() -> None:
+def test_emulator_is_answered_for_if_its_keys_are_given() -> None:
     text = f"AccountName=devstoreaccount1;AccountKey={KEYS['key1']}"
     assert answer({"text": text})["credentials"] == []
     assert first(text, {"devstoreaccount1": KEYS})["signed_by"] == "key1"
@@ -79,6 +79,6 @@ def test_the_emulator_is_answered_for_if_its_keys_are_given() -> None:
 @pytest.mark.parametrize(
     "request_", [None, [], "x", {}, {"text": 7}, {"text": "x", "keys": []}, {"text": "x", "keys": {"a": "key"}}]
 )
-def test_a_bad_request_is_refused(request_: object) -> None:
+def test_bad_request_is_refused(request_: object) -> None:
     with pytest.raises(BadRequest):
         answer(request_)

@@ -58,7 +58,7 @@ def test_kinds(parameters: dict[str, str], host: str | None, kind: Kind) -> None
         (V | {"sr": "b", "skoid": "o"}, BLOB_HOST),
     ],
 )
-def test_lookalikes_have_no_kind(parameters: dict[str, str], host: str | None) -> None:
+def test_tokens_of_other_services_have_no_kind(parameters: dict[str, str], host: str | None) -> None:
     assert kind_of(parameters, host=host) is None
 
 
@@ -96,7 +96,7 @@ def test_signed_resources(
 @pytest.mark.parametrize(
     ("letters", "service"), [("t", Service.TABLE), ("bb", Service.BLOB), ("bq", Service.MULTIPLE)]
 )
-def test_an_account_token_opens_what_its_letters_say(letters: str, service: Service) -> None:
+def test_account_token_opens_what_its_letters_say(letters: str, service: Service) -> None:
     resource = resource_of(Kind.ACCOUNT_SAS, V | {"ss": letters, "srt": "o"}, host=None, path="c/b")
     assert (resource.service, resource.kind, resource.container) == (service, ResourceKind.ACCOUNT, None)
 

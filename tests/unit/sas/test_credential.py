@@ -33,7 +33,7 @@ KEY_WIRE = {"kind": "account_key", "host": HOST, "path": None, "parameters": {},
 
 
 @pytest.mark.parametrize("wire", [WIRE, KEY_WIRE])
-def test_the_wire_form_survives_a_round_trip(wire: dict[str, object]) -> None:
+def test_wire_form_survives_a_round_trip(wire: dict[str, object]) -> None:
     assert Credential.from_json(json.loads(json.dumps(wire))).to_json() == wire
 
 
@@ -75,7 +75,7 @@ def test_what_is_extracted_survives_a_round_trip() -> None:
         ({"sig": "secret"}, "credential"),
     ],
 )
-def test_a_wire_form_that_is_wrong_is_refused_by_the_name_of_its_field(change: dict[str, object], field: str) -> None:
+def test_wire_form_that_is_wrong_is_refused_by_the_name_of_its_field(change: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidCredential, match=f"^{field}: "):
         Credential.from_json(WIRE | change)
 
@@ -86,7 +86,7 @@ def test_what_is_no_object_is_refused(data: object) -> None:
         Credential.from_json(data)
 
 
-def test_a_refusal_repeats_nothing() -> None:
+def test_refusal_repeats_nothing() -> None:
     with pytest.raises(InvalidCredential) as refused:
         Credential.from_json(WIRE | {"parameters": CONTAINER_SAS | {"sig": "very-secret"}})
     assert "very-secret" not in f"{refused.value}"
@@ -153,7 +153,7 @@ def test_properties_of_an_account_token() -> None:
     assert credential.resource_types == "sco"
 
 
-def test_a_policy_that_the_kind_knows_nothing_of_does_not_count() -> None:
+def test_policy_that_the_kind_knows_nothing_of_does_not_count() -> None:
     account_sas = {"sv": "2022-11-02", "ss": "b", "srt": "o", "sp": "r", "si": "p"}
     assert only(query(account_sas, signature("x"))).policy is None
     assert only(container_url(si="p")).policy == "p"
@@ -186,7 +186,7 @@ def test_properties_of_a_key() -> None:
     assert credential.resource_kind is ResourceKind.ACCOUNT
 
 
-def test_the_fingerprint_depends_on_host_parameters_and_signature_but_not_on_the_path() -> None:
+def test_fingerprint_depends_on_host_parameters_and_signature_but_not_on_the_path() -> None:
     texts = [
         container_url(),
         container_url().replace("/models?", "/models/other/blob?"),
@@ -199,7 +199,7 @@ def test_the_fingerprint_depends_on_host_parameters_and_signature_but_not_on_the
     assert len(set(prints)) == 3
 
 
-def test_the_c3id_is_the_secrets_own() -> None:
+def test_c3id_is_the_secrets_own() -> None:
     assert only(container_url()).c3id == only(container_url().partition("?")[2]).c3id
 
 

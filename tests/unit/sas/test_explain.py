@@ -26,7 +26,7 @@ def test_every_kind_is_explained_without_its_secret(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_program_gets_the_same(name: str) -> None:
+def test_program_gets_the_same(name: str) -> None:
     (found,) = json.loads(json.dumps(explanation(extract(TEXTS[name]), now=NOW)))["credentials"]
     assert {"severity", "grants", "reasons", "notes", "action", "fingerprint"} <= found.keys()
     assert (TEXTS[name].partition("sig=")[2] or KEYS["key1"]) not in json.dumps(found)

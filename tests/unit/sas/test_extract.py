@@ -69,7 +69,7 @@ SURROUNDINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("surrounding", SURROUNDINGS)
-def test_a_url_is_found_in(surrounding: str) -> None:
+def test_url_is_found_in(surrounding: str) -> None:
     assert extract(SURROUNDINGS[surrounding](URL)) == extract(URL)
 
 
@@ -85,7 +85,7 @@ def test_any_signature_is_found_in_any_surrounding(surrounding: str, mac: bytes)
         ["sv=2022-11-02", "se=2030-01-01T00%3A00%3A00Z", "sp=r", "sr=c", "timeout=30", TOKEN.split("&")[-1]]
     )
 )
-def test_the_order_of_parameters_and_foreign_ones_do_not_matter(pairs: list[str]) -> None:
+def test_order_of_parameters_and_foreign_ones_do_not_matter(pairs: list[str]) -> None:
     assert only(f"https://{HOST}/models?{'&'.join(pairs)}.") == only(URL)
 
 
@@ -108,18 +108,18 @@ def test_half_characters_do_not_break_it() -> None:
     assert extract(f"\ud800 {URL} \\ud800") == extract(URL)
 
 
-def test_a_signature_that_looks_like_quoted_printable_is_none() -> None:
+def test_signature_that_looks_like_quoted_printable_is_none() -> None:
     parameters = {"sv": "2022-11-02", "se": "2030-01-01T00:00:00Z", "sp": "r", "sr": "c"}
     url = f"https://{HOST}/models?{query(parameters, '3D' + signature('x')[2:])}"
     assert extract(SURROUNDINGS["python literals"](url)) == extract(url) != ()
 
 
-def test_a_token_that_goes_on_in_the_next_line_is_found_whole() -> None:
+def test_token_that_goes_on_in_the_next_line_is_found_whole() -> None:
     head, tail = f"https://{HOST}/models?sp=r&se=2030-01-01T00:00:00Z&rscl=de", f"&sv=2022-11-02&sr=c&sig={SIG}"
     assert extract(f'"{head}"\n"{tail}"') == extract(head + tail)
 
 
-def test_a_path_that_goes_on_in_the_next_line_is_found_whole() -> None:
+def test_path_that_goes_on_in_the_next_line_is_found_whole() -> None:
     url = container_url(sr="b").replace("/models?", "/models/weights.bin?")
     assert only(url.replace("weights.bin", "weig\\\nhts.bin")).resource_path == "weights.bin"
 
@@ -144,27 +144,27 @@ def test_several_credentials_come_in_order_of_appearance() -> None:
     ]
 
 
-def test_the_same_credential_is_found_once() -> None:
+def test_same_credential_is_found_once() -> None:
     assert len(extract(f"{URL} {URL} {html.escape(URL)} {URL.replace('/models?', '/models/b?')}")) == 1
 
 
-def test_an_altered_copy_is_another_credential() -> None:
+def test_altered_copy_is_another_credential() -> None:
     assert len(extract(f"{URL}\n{container_url(sp='rw')}")) == 2
 
 
-def test_a_key_that_is_named_twice_is_found_once() -> None:
+def test_key_that_is_named_twice_is_found_once() -> None:
     assert len(extract(f"AccountName={ACCOUNT};AccountKey={KEYS['key1']}\nkey = '{KEYS['key1']}'")) == 1
 
 
-def test_a_wrapped_token_is_not_also_found_in_part() -> None:
+def test_wrapped_token_is_not_also_found_in_part() -> None:
     head, tail = URL.split("&sr=")
     assert extract(f'url: "{head}\\\n  &sr={tail}"') == extract(URL)
 
 
-# Look-alikes
+# Other secrets
 
 KEY = KEYS["key1"]
-LOOK_ALIKES = {
+OTHER_SECRETS = {
     "Logic Apps": f"https://prod-28.eastus.logic.azure.com:443/workflows/a?sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={SIG}",
     "Function key": f"https://fa.azurewebsites.net/api/x?code={SIG}",
     "Service Bus": f"SharedAccessSignature sr=https%3a%2f%2fx.servicebus.windows.net&sig={SIG}&se=1795219200&skn=R",
@@ -208,15 +208,15 @@ LOOK_ALIKES = {
 }
 
 
-@pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_lookalike_is_left_alone(name: str) -> None:
-    assert extract(LOOK_ALIKES[name]) == ()
+@pytest.mark.parametrize("name", OTHER_SECRETS)
+def test_other_secret_is_not_found(name: str) -> None:
+    assert extract(OTHER_SECRETS[name]) == ()
 
 
 @pytest.mark.parametrize("name", ["emulator", "emulator token"])
-def test_the_emulators_are_found_by_who_asks_for_them(name: str) -> None:
-    assert [found.account for found in extract(LOOK_ALIKES[name], emulator=True)] == ["devstoreaccount1"]
+def test_emulators_are_found_by_who_asks_for_them(name: str) -> None:
+    assert [found.account for found in extract(OTHER_SECRETS[name], emulator=True)] == ["devstoreaccount1"]
 
 
-def test_a_lost_padding_is_put_back() -> None:
+def test_lost_padding_is_put_back() -> None:
     assert extract(URL.removesuffix("%3D")) == extract(URL)

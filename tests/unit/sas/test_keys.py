@@ -38,7 +38,7 @@ MARKED = f"{KEY[:76]}+ASt{KEY[80:]}"
         f"azurestorageaccountkey: {base64.b64encode(KEY.encode()).decode()}\n",
     ],
 )
-def test_a_key_beside_its_account_is_found(text: str) -> None:
+def test_key_beside_its_account_is_found(text: str) -> None:
     assert only(text) == Credential(Kind.ACCOUNT_KEY, HOST, None, (), None, key_sha256(KEY))
 
 
@@ -52,16 +52,16 @@ def test_a_key_beside_its_account_is_found(text: str) -> None:
         f"key2\n{KEY}\n",
     ],
 )
-def test_a_key_that_says_what_it_is_is_found_without_an_account(text: str) -> None:
+def test_key_that_says_what_it_is_is_found_without_an_account(text: str) -> None:
     assert (only(text).kind, only(text).host) == (Kind.ACCOUNT_KEY, None)
 
 
-def test_a_sovereign_connection_string_keeps_its_cloud() -> None:
+def test_sovereign_connection_string_keeps_its_cloud() -> None:
     text = f"AccountName=acct;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"
     assert only(text).host == "acct.blob.core.chinacloudapi.cn"
 
 
-def test_a_suffix_that_is_no_host_is_replaced() -> None:
+def test_suffix_that_is_no_host_is_replaced() -> None:
     assert only(f"AccountName=acct;AccountKey={KEY};EndpointSuffix=_!_").host == "acct.blob.core.windows.net"
 
 
@@ -70,11 +70,11 @@ def test_each_key_belongs_to_the_account_named_before_it() -> None:
     assert [found.account for found in extract(text)] == ["one1", "two2"]
 
 
-def test_a_key_far_from_any_account_is_no_finding() -> None:
+def test_key_far_from_any_account_is_no_finding() -> None:
     assert extract(f"account_name: one1 account_name: two2{' ' * 2000}{KEY}") == ()
 
 
-def test_a_key_in_a_connection_string_without_an_account_belongs_to_the_one_near() -> None:
+def test_key_in_a_connection_string_without_an_account_belongs_to_the_one_near() -> None:
     assert only(f"https://{HOST}/x\nAccountKey={KEY}").account == ACCOUNT
 
 

@@ -17,7 +17,7 @@ def leak(text: str) -> Leak:
     return found
 
 
-def test_the_token_can_be_sent_as_it_is() -> None:
+def test_token_can_be_sent_as_it_is() -> None:
     assert leak(container_url()).token == f"se=2030-01-01T00%3A00%3A00Z&sp=r&sr=c&sv=2022-11-02&sig={SIGNATURE}"
 
 
@@ -31,12 +31,12 @@ def test_the_token_can_be_sent_as_it_is() -> None:
         f"{container_url()}&comp=list&restype=container",
     ],
 )
-def test_the_token_is_the_same_however_it_was_written(text: str) -> None:
+def test_token_is_the_same_however_it_was_written(text: str) -> None:
     assert leak(text).token == leak(container_url()).token
 
 
 @pytest.mark.parametrize(("resource", "name"), [("bs", "snapshot"), ("bv", "versionid")])
-def test_the_token_has_the_time_that_its_signature_covers(resource: str, name: str) -> None:
+def test_token_has_the_time_that_its_signature_covers(resource: str, name: str) -> None:
     token = leak(f"{container_url(sr=resource)}&{name}=2024-05-01T10:11:03.1234567Z").token or ""
     assert f"&{name}=2024-05-01T10%3A11%3A03.1234567Z&" in token
 
@@ -48,16 +48,16 @@ def test_any_value_is_encoded_so_that_it_reads_back(value: str) -> None:
     assert dict(parse_qsl(token, keep_blank_values=True)) == parameters | {"sig": signature("x")}
 
 
-def test_a_key_has_no_token() -> None:
+def test_key_has_no_token() -> None:
     assert leak(f"AccountName={ACCOUNT};AccountKey={KEYS['key1']}").token is None
 
 
-def test_the_credentials_are_those_of_extract() -> None:
+def test_credentials_are_those_of_extract() -> None:
     text = f"AccountName={ACCOUNT};AccountKey={KEYS['key1']}\n{container_url()}\n{container_url(sp='rw')}"
     assert tuple(found.credential for found in extract_leaks(text)) == extract(text)
 
 
-def test_a_leak_does_not_show_its_token() -> None:
+def test_leak_does_not_show_its_token() -> None:
     shown = repr(leak(container_url()))
     assert SIGNATURE not in shown
     assert signature("x") not in shown

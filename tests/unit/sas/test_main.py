@@ -37,7 +37,7 @@ def test_every_line_is_answered() -> None:
         (b'{"id": "b", "text": "x", "keys": "secret"}', "b"),
     ],
 )
-def test_a_bad_line_is_answered_with_an_error_and_the_rest_goes_on(line: bytes, identity: str | None) -> None:
+def test_bad_line_is_answered_with_an_error_and_the_rest_goes_on(line: bytes, identity: str | None) -> None:
     code, output = run(line + b"\n" + GOOD)
     bad, good = map(json.loads, output.splitlines())
     assert code == 1
@@ -46,13 +46,13 @@ def test_a_bad_line_is_answered_with_an_error_and_the_rest_goes_on(line: bytes, 
     assert good["id"] == "a"
 
 
-def test_a_leak_is_explained_to_a_person() -> None:
+def test_leak_is_explained_to_a_person() -> None:
     code, output = run(container_url().encode(), "explain")
     assert code == 0
     assert "Read every blob in the container 'models'" in output
 
 
-def test_a_leak_is_explained_to_a_program() -> None:
+def test_leak_is_explained_to_a_program() -> None:
     code, output = run(container_url().encode(), "explain", "--json")
     assert code == 0
     assert json.loads(output)["credentials"][0]["account"] == ACCOUNT
@@ -77,7 +77,7 @@ def test_it_runs_as_a_module_whatever_the_terminal_can_show() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_module_answers_what_it_is_given_on_standard_input(
+def test_module_answers_what_it_is_given_on_standard_input(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)

@@ -55,19 +55,19 @@ def test_any_blob_name_verifies(name: str) -> None:
     assert verify(only(url), account=ACCOUNT, keys=KEYS).key == "key2"
 
 
-def test_a_table_token_is_signed_as_the_real_client_signs() -> None:
+def test_table_token_is_signed_as_the_real_client_signs() -> None:
     theirs = generate_table_sas(
         AzureNamedKeyCredential(ACCOUNT, KEYS["key2"]), "Nix", permission="r", expiry=NOW, protocol="https"
     )
     assert unquote(minted(Service.TABLE, "Nix").partition("sig=")[2]) == unquote(theirs.partition("sig=")[2])
 
 
-def test_a_queue_token_has_the_form_of_the_real_clients() -> None:
+def test_queue_token_has_the_form_of_the_real_clients() -> None:
     theirs = generate_queue_sas(ACCOUNT, "nix", KEYS["key2"], permission="r", expiry=NOW, protocol="https")
     assert parse_qs(minted(Service.QUEUE, "nix")).keys() == parse_qs(theirs).keys()
 
 
-def test_the_expiry_is_given_in_utc() -> None:
+def test_expiry_is_given_in_utc() -> None:
     local = datetime.fromisoformat("2026-11-21T14:00:00+02:00")
     token = mint_read_token(service=Service.QUEUE, account=ACCOUNT, resource="q", expires=local, key=KEYS["key1"])
     assert "se=2026-11-21T12%3A00%3A00Z" in token
@@ -79,14 +79,14 @@ def test_several_services_are_refused() -> None:
         minted(Service.MULTIPLE, "x")
 
 
-def test_a_bad_key_is_refused_without_repeating_it() -> None:
+def test_bad_key_is_refused_without_repeating_it() -> None:
     with pytest.raises(ValueError, match="base64") as refused:
         minted(Service.QUEUE, "q", "!secret!")
     assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("resource", ["", "a\nb"])
-def test_a_resource_that_nothing_can_have_is_refused(resource: str) -> None:
+def test_resource_that_nothing_can_have_is_refused(resource: str) -> None:
     with pytest.raises(ValueError, match="path"):
         minted(Service.QUEUE, resource)
 
@@ -95,7 +95,7 @@ def test_a_resource_that_nothing_can_have_is_refused(resource: str) -> None:
 
 
 @pytest.mark.parametrize("service", RESOURCES)
-def test_a_token_of_a_policy_says_only_what_the_policy_leaves_out(service: Service) -> None:
+def test_token_of_a_policy_says_only_what_the_policy_leaves_out(service: Service) -> None:
     token = mint_read_token(
         service=service,
         account=ACCOUNT,
@@ -111,7 +111,7 @@ def test_a_token_of_a_policy_says_only_what_the_policy_leaves_out(service: Servi
     assert verify(found, account=ACCOUNT, keys=KEYS).key == "key1"
 
 
-def test_a_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> None:
+def test_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> None:
     token = mint_read_token(
         service=Service.TABLE,
         account=ACCOUNT,
@@ -126,7 +126,7 @@ def test_a_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> 
 
 
 @pytest.mark.parametrize(("expires", "permissions"), [(None, "r"), (NOW, None)])
-def test_a_token_without_a_policy_needs_an_expiry_and_permissions(
+def test_token_without_a_policy_needs_an_expiry_and_permissions(
     expires: datetime | None, permissions: str | None
 ) -> None:
     with pytest.raises(ValueError, match="needs an expiry and permissions"):
@@ -157,7 +157,7 @@ def delegated(resource: str = "models/nothing.bin", key: DelegationKey = DELEGAT
     return mint_delegation_token(account=ACCOUNT, resource=resource, expires=NOW, key=key)
 
 
-def test_a_delegation_token_is_signed_as_version_2020_12_06_is() -> None:
+def test_delegation_token_is_signed_as_version_2020_12_06_is() -> None:
     fields = {name: values[0] for name, values in parse_qs(delegated()).items()}
     text = "\n".join(
         (
@@ -170,7 +170,7 @@ def test_a_delegation_token_is_signed_as_version_2020_12_06_is() -> None:
     assert fields["sig"] == signature(text, DELEGATION_KEY.value)
 
 
-def test_a_delegation_token_has_the_form_of_the_real_clients() -> None:
+def test_delegation_token_has_the_form_of_the_real_clients() -> None:
     theirs = UserDelegationKey()
     theirs.signed_oid, theirs.signed_tid = DELEGATION_KEY.object_id, DELEGATION_KEY.tenant_id
     theirs.signed_start, theirs.signed_expiry = DELEGATION_KEY.start, DELEGATION_KEY.expiry
@@ -184,16 +184,16 @@ def test_a_delegation_token_has_the_form_of_the_real_clients() -> None:
     assert {name: value for name, value in parse_qs(delegated()).items() if name not in changing} == expected
 
 
-def test_a_delegation_token_is_recognized_as_one() -> None:
+def test_delegation_token_is_recognized_as_one() -> None:
     found = only(f"https://{ACCOUNT}.blob.core.windows.net/models/nothing.bin?{delegated()}")
     assert found.kind is Kind.USER_DELEGATION_SAS
     assert verify(found, account=ACCOUNT, keys=KEYS).undecidable is Undecidable.DELEGATION
 
 
-def test_a_delegation_key_does_not_show_its_value() -> None:
+def test_delegation_key_does_not_show_its_value() -> None:
     assert DELEGATION_KEY.value not in repr(DELEGATION_KEY)
 
 
-def test_a_delegation_key_that_would_break_the_signed_lines_is_refused() -> None:
+def test_delegation_key_that_would_break_the_signed_lines_is_refused() -> None:
     with pytest.raises(InvalidCredential, match="parameters"):
         delegated(key=replace(DELEGATION_KEY, object_id="a\nb"))

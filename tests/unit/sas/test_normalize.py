@@ -29,11 +29,11 @@ def test_percent_encoding_is_undone_once(text: str, decoded: str) -> None:
         ("plain", "plain"),
     ],
 )
-def test_the_first_reading_is_without_escapes(text: str, plain: str) -> None:
+def test_first_reading_is_without_escapes(text: str, plain: str) -> None:
     assert next(views(text)) == plain
 
 
-def test_a_plain_text_has_one_reading() -> None:
+def test_plain_text_has_one_reading() -> None:
     assert list(views("nothing to undo")) == ["nothing to undo"]
 
 
@@ -47,13 +47,13 @@ def test_a_plain_text_has_one_reading() -> None:
         f"{'x' * 60}abc\n  def",
     ],
 )
-def test_a_later_reading_joins_lines(text: str) -> None:
+def test_later_reading_joins_lines(text: str) -> None:
     first, *later = views(text)
     assert "abcdef" not in first
     assert any("abcdef" in view for view in later)
 
 
-def test_a_text_that_was_cut_inside_of_a_time_is_joined() -> None:
+def test_text_that_was_cut_inside_of_a_time_is_joined() -> None:
     assert 'x="2030-01-01T10:11"' in views('x="2030-01-01T10"\n  ":11"')
 
 
@@ -62,12 +62,12 @@ def test_lines_that_are_not_full_stay_apart() -> None:
     assert f"{'x' * 60}{'y' * 40}\nthanks" in views(text)
 
 
-def test_a_line_that_is_shorter_than_two_of_one_width_ends_the_text() -> None:
+def test_line_that_is_shorter_than_two_of_one_width_ends_the_text() -> None:
     text = f"{'x' * 60}\n{'y' * 60}\n{'z' * 50}\nthanks"
     assert f"{'x' * 60}{'y' * 60}{'z' * 50}\nthanks" in views(text)
 
 
-def test_a_setting_behind_a_full_line_stays_apart() -> None:
+def test_setting_behind_a_full_line_stays_apart() -> None:
     text = f"url: >-\n  {'x' * 60}\n  {'y' * 60}\nother: 1"
     assert f"{'x' * 60}{'y' * 60}\nother: 1" in [view.partition("  ")[2] for view in views(text)]
 

@@ -25,7 +25,7 @@ def test_what_a_policy_grants_is_taken_to_be_everything() -> None:
     assert is_writable(only(query({"sv": "2022-11-02", "sr": "c", "si": "p"}, signature("x"))))
 
 
-def test_a_key_may_change_everything() -> None:
+def test_key_may_change_everything() -> None:
     assert is_writable(only(f"AccountName={ACCOUNT};AccountKey={KEYS['key1']}"))
 
 
@@ -42,6 +42,6 @@ def test_letters_in_words(letters: str, words: list[str]) -> None:
     assert verbs(only(with_permissions(letters))) == words
 
 
-def test_a_queues_p_is_processing() -> None:
+def test_queues_p_is_processing() -> None:
     url = f"https://{ACCOUNT}.queue.core.windows.net/q?{query({'sv': '2022-11-02', 'sp': 'p'}, signature('x'))}"
     assert verbs(only(url)) == ["process"]

@@ -39,24 +39,24 @@ def test_severities(parameters: dict[str, str], severity: Severity) -> None:
     assert risk(parameters).severity is severity
 
 
-def test_a_key_is_critical() -> None:
+def test_key_is_critical() -> None:
     found = assess(only(f"AccountName={ACCOUNT};AccountKey={KEYS['key1']}"), now=NOW)
     assert found.severity is Severity.CRITICAL
     assert "until the key is regenerated" in found.grants
 
 
 @pytest.mark.parametrize("path", ["models/v1/model.ckpt", "models/v1/weights.pkl"])
-def test_a_writable_file_that_runs_code_is_worse(path: str) -> None:
+def test_writable_file_that_runs_code_is_worse(path: str) -> None:
     found = risk(V | {"sr": "b", "sp": "rw"}, path=path)
     assert found.severity is Severity.HIGH
     assert any("may run an attacker's code" in note for note in found.notes)
 
 
-def test_a_readable_file_that_runs_code_is_not_worse() -> None:
+def test_readable_file_that_runs_code_is_not_worse() -> None:
     assert risk(V | {"sr": "b"}, path="models/v1/model.ckpt").severity is Severity.LOW
 
 
-def test_a_writable_website_is_worse() -> None:
+def test_writable_website_is_worse() -> None:
     found = risk(V | {"sr": "c", "sp": "rw"}, path="$web/index.html")
     assert found.severity is Severity.CRITICAL
     assert any("static website" in note for note in found.notes)
@@ -137,12 +137,12 @@ def test_unattributed_token_is_of_a_storage_account() -> None:
     assert "file of a storage account," in found.grants
 
 
-def test_a_custom_domain_is_named() -> None:
+def test_custom_domain_is_named() -> None:
     found = assess(only(f"https://cdn.contoso.example/c12/b?{query(V | {'sr': 'b'}, signature('x'))}"), now=NOW)
     assert "behind 'cdn.contoso.example'" in found.grants
 
 
-def test_a_long_name_is_cut() -> None:
+def test_long_name_is_cut() -> None:
     assert "…'" in risk(V | {"sr": "b"}, path="c12/" + "x" * 500).grants
 
 
@@ -174,11 +174,11 @@ def test_what_is_tight_has_no_notes() -> None:
     ("parameters", "path", "service"),
     [(V, "q12", "queue"), (V | {"sr": "c"}, "c12", "blob"), (V | {"sr": "c"}, "", "blob")],
 )
-def test_a_whole_that_was_published_as_a_whole_is_not_more_than_needed(
+def test_whole_that_was_published_as_a_whole_is_not_more_than_needed(
     parameters: dict[str, str], path: str, service: str
 ) -> None:
     assert not any("More scope" in note for note in risk(parameters, path=path, service=service).notes)
 
 
-def test_a_container_of_models_may_hold_code() -> None:
+def test_container_of_models_may_hold_code() -> None:
     assert any("pickle" in note for note in risk(V | {"sr": "c", "sp": "rw"}, path="models").notes)

@@ -245,38 +245,38 @@ def test_account_tokens_of_the_real_client_are_recognized() -> None:
     assert verified(f"https://{A}-secondary.queue.core.windows.net/q?{token}").key == "key2"
 
 
-def test_a_blob_of_the_root_container_is_addressed_without_it() -> None:
+def test_blob_of_the_root_container_is_addressed_without_it() -> None:
     token = generate_blob_sas(blob_name="emoji-🚀.json", **(BLOB | {"container_name": "$root"}), permission="r")
     assert verified(f"https://{HOST}/{in_url('emoji-🚀.json')}?{token}").key == "key2"
 
 
-def test_a_container_token_on_a_blob_of_the_root_container_covers_the_root_container() -> None:
+def test_container_token_on_a_blob_of_the_root_container_covers_the_root_container() -> None:
     token = generate_container_sas(**(BLOB | {"container_name": "$root"}), permission="r")
     assert verified(f"https://{HOST}/index.html?{token}").key == "key2"
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_a_directory_token_of_the_root_is_recognized_in_both_spellings(ending: str) -> None:
+def test_directory_token_of_the_root_is_recognized_in_both_spellings(ending: str) -> None:
     text = f"r\n\n{E}\n/blob/{A}/c{ending}\n\n\n\n2022-11-02\nd\n\n\n\n\n\n\n"
     parameters = {"sv": "2022-11-02", "se": E, "sp": "r", "sr": "d", "sdd": "0"}
     assert verified(f"https://{HOST}/c/x?{query(parameters, signature(text))}").key == "key2"
 
 
 @pytest.mark.parametrize("spelling", ["nix", "Nix"])
-def test_a_table_token_is_recognized_whether_or_not_its_client_lowered_the_name(spelling: str) -> None:
+def test_table_token_is_recognized_whether_or_not_its_client_lowered_the_name(spelling: str) -> None:
     sig = signature(f"r\n\n{E}\n/table/{A}/{spelling}\n\n\n\n2019-02-02\n\n\n\n")
     token = query({"sv": "2019-02-02", "sp": "r", "se": E, "tn": "Nix"}, sig)
     assert verify(only(f"https://{A}.table.core.windows.net/Nix?{token}"), account=A, keys=KEYS).key == "key2"
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-def test_a_directory_token_is_recognized_with_and_without_the_slash_at_the_end(ending: str) -> None:
+def test_directory_token_is_recognized_with_and_without_the_slash_at_the_end(ending: str) -> None:
     sig = signature(f"r\n\n{E}\n/blob/{A}/c12/a/b{ending}\n\n\n\n2022-11-02\nd\n\n\n\n\n\n\n")
     token = query({"sv": "2022-11-02", "sp": "r", "se": E, "sr": "d", "sdd": "2"}, sig)
     assert verify(only(f"https://{A}.dfs.core.windows.net/c12/a/b/d?{token}"), account=A, keys=KEYS).key == "key2"
 
 
-def test_a_path_style_url_names_the_account_first() -> None:
+def test_path_style_url_names_the_account_first() -> None:
     token = generate_container_sas(**BLOB, permission="r")
     assert verified(f"http://10.0.0.4:10000/{A}/c/b?{token}").key == "key2"
 
@@ -329,7 +329,7 @@ def test_malformed_keys_match_nothing() -> None:
 # What can't be decided
 
 
-def test_a_user_delegation_token_is_not_decidable_from_keys() -> None:
+def test_user_delegation_token_is_not_decidable_from_keys() -> None:
     key = UserDelegationKey()
     key.signed_oid = key.signed_tid = "00000000-0000-0000-0000-000000000000"
     key.signed_start, key.signed_expiry = S, E
@@ -343,27 +343,27 @@ def test_service_token_without_its_host_is_unattributed() -> None:
     assert verified(container_url().partition("?")[2]).undecidable is Undecidable.LOOSE
 
 
-def test_a_token_whose_url_ends_before_the_container_has_lost_its_path() -> None:
+def test_token_whose_url_ends_before_the_container_has_lost_its_path() -> None:
     assert verified(container_url().replace("/models?", "/?")).undecidable is Undecidable.PATH_LOST
 
 
-def test_a_file_token_on_its_share_has_lost_its_path() -> None:
+def test_file_token_on_its_share_has_lost_its_path() -> None:
     token = generate_file_sas(file_path=["f"], **SHARE, permission="r")
     assert verified(f"https://{A}.file.core.windows.net/c?{token}").undecidable is Undecidable.PATH_LOST
 
 
-def test_a_blob_token_on_its_container_may_have_lost_its_path() -> None:
+def test_blob_token_on_its_container_may_have_lost_its_path() -> None:
     token = generate_blob_sas(blob_name="b", **(BLOB | {"container_name": "models"}), permission="r")
     assert verified(f"https://{HOST}/models?{token}").undecidable is Undecidable.PATH_LOST
 
 
-def test_a_directory_token_above_its_directory_has_lost_its_path() -> None:
+def test_directory_token_above_its_directory_has_lost_its_path() -> None:
     parameters = {"sv": "2022-11-02", "se": E, "sp": "r", "sr": "d", "sdd": "3"}
     url = f"https://{HOST}/c/one?{query(parameters, signature('x'))}"
     assert verified(url).undecidable is Undecidable.PATH_LOST
 
 
-def test_a_snapshot_token_without_its_time_has_lost_its_path() -> None:
+def test_snapshot_token_without_its_time_has_lost_its_path() -> None:
     token = generate_blob_sas(blob_name="b", snapshot="2024-05-01T10:11:03.1234567Z", **BLOB, **FULL)
     assert verified(f"https://{HOST}/c/b?{token}").undecidable is Undecidable.PATH_LOST
 
@@ -379,7 +379,7 @@ def raw_key(key: str) -> Credential:
     return only(f"AccountName={ACCOUNT};AccountKey={key}")
 
 
-def test_a_leaked_key_is_recognized() -> None:
+def test_leaked_key_is_recognized() -> None:
     assert verify(raw_key(KEYS["key1"]), account=ACCOUNT, keys=KEYS) == Verification("key1", None)
 
 

@@ -48,16 +48,16 @@ def test_places(text: str, host: str | None, path: str | None) -> None:
     assert place(only(text)) == (host, path)
 
 
-def test_a_quoted_table_url_keeps_its_entity() -> None:
+def test_quoted_table_url_keeps_its_entity() -> None:
     found = only(f"get('https://{ACCOUNT}.table.core.windows.net/Tab(PartitionKey='a',RowKey='b')?{TABLE_TOKEN}')")
     assert found.path == "Tab(PartitionKey='a',RowKey='b')"
 
 
-def test_a_url_that_was_closed_by_its_quote_has_no_part_in_the_token_behind() -> None:
+def test_url_that_was_closed_by_its_quote_has_no_part_in_the_token_behind() -> None:
     assert place(only(f"f('https://other.example/a','?{TOKEN}')")) == (None, None)
 
 
-def test_a_token_that_code_adds_to_a_url_belongs_to_it() -> None:
+def test_token_that_code_adds_to_a_url_belongs_to_it() -> None:
     assert place(only(f"f('https://{HOST}/models'+'?{TOKEN}')")) == (HOST, "models")
 
 
@@ -85,18 +85,18 @@ def test_what_follows_the_time_of_a_snapshot_is_not_part_of_it(name: str) -> Non
 
 
 @pytest.mark.parametrize("written", ["$MetricsCapacityBlob", "%24MetricsCapacityBlob"])
-def test_a_table_of_azures_own_keeps_its_dollar(written: str) -> None:
+def test_table_of_azures_own_keeps_its_dollar(written: str) -> None:
     text = f"https://{ACCOUNT}.table.core.windows.net/{written}()?sv=2019-02-02&sp=r&sig={SIG}&tn={written.lower()}"
     assert only(text).container == "$MetricsCapacityBlob"
     assert only(f"{text}.").parameter("tn") == "$metricscapacityblob"
 
 
-def test_a_token_in_a_connection_string_belongs_to_its_endpoint() -> None:
+def test_token_in_a_connection_string_belongs_to_its_endpoint() -> None:
     found = only(f"SharedAccessSignature=?{ACCOUNT_TOKEN};TableEndpoint=https://{ACCOUNT}.table.core.windows.net/;")
     assert place(found) == (f"{ACCOUNT}.table.core.windows.net", None)
 
 
-def test_a_table_token_in_a_connection_string_gets_the_tables_endpoint() -> None:
+def test_table_token_in_a_connection_string_gets_the_tables_endpoint() -> None:
     found = only(f"BlobEndpoint=https://{HOST}/;SharedAccessSignature={TABLE_TOKEN}")
     assert place(found) == (f"{ACCOUNT}.table.core.windows.net", None)
 
@@ -105,7 +105,7 @@ def test_token_in_a_connection_string_without_an_address_is_unattributed() -> No
     assert place(only(f"SharedAccessSignature={ACCOUNT_TOKEN}")) == (None, None)
 
 
-def test_a_path_style_endpoint_keeps_its_account() -> None:
+def test_path_style_endpoint_keeps_its_account() -> None:
     found = only(f"BlobEndpoint=http://10.0.0.4:10000/acct;SharedAccessSignature={ACCOUNT_TOKEN}")
     assert found.account == "acct"
 
@@ -134,7 +134,7 @@ def test_unattributed_token_belongs_to_the_only_account_named_nearby(
     assert place(only(text)) == (host, path)
 
 
-def test_the_time_of_a_snapshot_is_kept_only_where_it_is_signed() -> None:
+def test_time_of_a_snapshot_is_kept_only_where_it_is_signed() -> None:
     url = f"{container_url(sr='bs')}&snapshot=2024-05-01T10:11:03.1Z&versionid=x"
     assert only(url).resource_kind is ResourceKind.BLOB_SNAPSHOT
     assert only(url).parameter("snapshot") == "2024-05-01T10:11:03.1Z"
@@ -142,7 +142,7 @@ def test_the_time_of_a_snapshot_is_kept_only_where_it_is_signed() -> None:
     assert only(url).parameter("versionid") is None
 
 
-def test_a_plus_stays_a_plus() -> None:
+def test_plus_stays_a_plus() -> None:
     raw = "sp=r&sv=2022-11-02&sr=c&si=a+b&sig=" + signature("x")
     assert only(raw).policy == "a+b"
 
@@ -151,6 +151,6 @@ def test_what_is_repeated_counts_once_as_it_came_first() -> None:
     assert only(f"{container_url()}&sp=rwd").permissions == "r"
 
 
-def test_a_key_beside_a_token_does_not_hide_it() -> None:
+def test_key_beside_a_token_does_not_hide_it() -> None:
     text = f"AccountName={ACCOUNT};AccountKey={KEYS['key1']};SharedAccessSignature={ACCOUNT_TOKEN}"
     assert len(extract(text)) == 2

@@ -175,7 +175,7 @@ async def test_installation_token_is_cached_by_permissions(place: Place) -> None
     await there.read(ALERT, FOUND)
     await there.read(ALERT, FOUND)
     assert len(place.calls("access_tokens")) == 1
-    await there.close(ALERT, "Dead.")
+    await there.close(ALERT, "Revoked.")
     assert len(place.calls("access_tokens")) == 2
     now += timedelta(minutes=56)
     with pytest.raises(Blocked):  # by a clock that runs ahead, what the app signs is of the future

@@ -215,7 +215,7 @@ async def test_unavailable_keys_are_a_transient_failure() -> None:
         await access_tokens(server).check(bearer(token()))
 
 
-# How a refusal is told
+# Challenges
 
 
 def test_challenge_without_a_token_has_no_error() -> None:

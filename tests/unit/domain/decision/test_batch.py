@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountKey, PolicyReading, PolicyState
 from shared.domain.decision.batch import Batch, Decider, PlannedAction
-from shared.domain.decision.evaluation import Evaluation, Snapshot
+from shared.domain.decision.evaluation import Evaluation
+from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
 from shared.domain.revocation import Reason, Revocation, State
@@ -44,11 +46,8 @@ def batch_of(*waiting: Finding, own: Revocation | None = None, partners: PolicyS
 
 
 def decider() -> Decider:
-    return Decider(
-        settings=samples.settings(mode="auto"),
-        retired=RetiredKeys(clock=lambda: NOW),
-        describe=lambda _account, _action, _target: (),
-    )
+    policy = samples.settings(mode="auto").decision_policy(ACTION_SPECS)
+    return Decider(policy=policy, retired=RetiredKeys(clock=lambda: NOW))
 
 
 def record_of(finding: Finding) -> Revocation:

@@ -157,7 +157,7 @@ def test_ineffective_revocation_shows_the_new_key_and_no_command_for_another() -
 
 
 def test_dismissed_report_mentions_no_impact() -> None:
-    assert "What breaks" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
+    assert "Impact" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
 
 
 def test_the_reason_is_explained() -> None:
@@ -246,7 +246,7 @@ def test_order_is_not_described_as_a_leak() -> None:
     text = _as_text(_mail(briefing(ordered=True, kind="order by a responder")))
     assert "What was ordered" in text
     assert "What leaked" not in text
-    assert "Id of the secret" not in text
+    assert "Secret ID" not in text
 
 
 def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:

@@ -1,0 +1,80 @@
+"""A revocation as an entity of table `revocations`, and back.
+
+What leaked, and what others can make long, has a column of its own, since a text column holds 32 K characters.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from azure.data.tables import TableEntity
+
+from shared.domain.account import AccountFacts, PolicyReading
+from shared.domain.finding import Finding
+from shared.domain.revocation import ClosedAlert, LockedDown, Plan, Revocation, Sighting
+from shared.domain.usage import Usage
+
+# What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
+# can make long, the account's network rules and tags above all.
+_APART: dict[str, tuple[str, Any]] = {
+    "finding": ("Finding", Finding),
+    "account": ("Facts", AccountFacts | None),
+    "policy": ("Policy", PolicyReading | None),
+    "plan": ("Plan", Plan | None),
+    "lockdown": ("Lockdown", LockedDown | None),
+    "sightings": ("Sightings", tuple[Sighting, ...]),
+    "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
+    "usage": ("Usage", Usage | None),
+    "remains": ("Remains", tuple[str, ...] | None),
+}
+_NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
+
+
+def partition_of(fingerprint: str) -> str:
+    """Return the partition of a record and its history."""
+    return fingerprint[:2]
+
+
+def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
+    """Return the record as JSON, in several columns, and beside it the columns that people and queries read."""
+    finding = revocation.finding
+    return {
+        "PartitionKey": partition_of(revocation.fingerprint),
+        "RowKey": revocation.fingerprint,
+        "State": revocation.state.value,
+        "Reason": revocation.reason.value if revocation.reason else "",
+        "Account": revocation.account_name or "",
+        "Host": (finding.credential.host or "") if finding.credential else "",
+        "Source": finding.source,
+        "ReceivedAt": revocation.received_at,
+        "ChangedAt": now,
+        **{column: msgspec.json.encode(getattr(revocation, name)).decode() for name, (column, _) in _APART.items()},
+        "Record": msgspec.json.encode(
+            replace(
+                revocation,
+                finding=_NO_FINDING,
+                account=None,
+                policy=None,
+                plan=None,
+                lockdown=None,
+                sightings=(),
+                closed_alerts=(),
+                usage=None,
+                remains=None,
+                etag="",
+                written=None,
+            )
+        ).decode(),
+    }
+
+
+def from_entity(entity: TableEntity) -> Revocation:
+    """Return the record that an entity holds."""
+    record = msgspec.json.decode(entity["Record"], type=Revocation)
+    apart = {
+        name: msgspec.json.decode(entity[column], type=type_)
+        for name, (column, type_) in _APART.items()
+        if column in entity  # what an earlier version wrote has not every column
+    }
+    return replace(record, **apart, etag=str(entity.metadata["etag"]), written=record.changes[-1])

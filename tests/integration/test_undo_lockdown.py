@@ -1,0 +1,94 @@
+"""Undoing a lockdown: restored properties, and locks of other processes."""
+
+from typing import Any
+
+import pytest
+
+from shared.api.revocations.requests import OrderRequest
+from shared.domain.revocation import State
+from shared.domain.target import ActionKind, Lockdown
+from shared.errors import (
+    AccountBusy,
+    WrongState,
+)
+from shared.persistence.accounts import TAKEOVER_TIME, WORK_TIME
+from shared.persistence.queues import Message
+from tests.support.decisions import ADA, BOB, EVE, digest_of, locked_down, shared_key_of
+from tests.support.driver import Driver, found
+from tests.support.leaks import account_sas
+
+
+async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert shared_key_of(account) is not False
+    assert after.lockdown is not None
+    assert (after.state, after.lockdown.undone_at is not None) == (State.CLOSED, True)
+    assert driver.messages("follow-up", record.fingerprint)[-1] == (0.0, 0)
+    assert "lock" not in await driver.rows(account.name)
+
+
+async def test_lockdown_is_undone_once(driver: Driver) -> None:
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    service = driver.app().revocations
+    await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    with pytest.raises(WrongState, match="already"):
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+
+
+async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    driver.rest()
+    lock = await driver.app().store.accounts.acquire(account.name, fingerprint="another")
+    with pytest.raises(AccountBusy):
+        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert shared_key_of(account) is False
+    await driver.app().store.accounts.release(lock, listed_at=None)
+    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert after.state is State.CLOSED
+
+
+async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recovery(driver: Driver) -> None:
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    driver.rest()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().store.revocations.claim(finding)
+    await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    predecessor = (await driver.rows(account.name))["lock"]["Intent"]
+    driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
+    with pytest.raises(AccountBusy):
+        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert (await driver.rows(account.name))["lock"]["Intent"] == predecessor
+    assert (driver.messages("contain", finding.fingerprint), shared_key_of(account)) == ([(0.0, 0)], False)
+    await driver.app().containment.resume(Message(finding.fingerprint))
+    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert after.state is State.CLOSED
+
+
+async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(driver: Driver) -> None:
+    account = await driver.account()
+    record = await locked_down(driver, account)
+    driver.rest()
+    await driver.app().store.accounts.acquire(account.name, fingerprint=record.fingerprint)
+    driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
+    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert (after.state, "lock" in await driver.rows(account.name)) == (State.CLOSED, False)
+
+
+async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver) -> None:
+    account = await driver.account()
+    service = driver.app().revocations
+    request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.NETWORK, "We don't know which key.")
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    assert done.state is State.CONTAINED
+    rules: Any = account.properties["networkAcls"]
+    account.properties["networkAcls"] = rules | {"ipRules": [{"value": "203.0.113.7", "action": "Allow"}]}
+    with pytest.raises(WrongState, match="ipRules"):
+        await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    assert (await driver.record(record.fingerprint)).state is State.CONTAINED
+    assert "lock" not in await driver.rows(account.name)

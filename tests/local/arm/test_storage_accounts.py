@@ -1,0 +1,138 @@
+"""Storage accounts and their keys, with azure-mgmt-storage."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.storage.aio import StorageManagementClient
+from azure.mgmt.storage.models import StorageAccountUpdateParameters
+
+from local.arm import service, storage_accounts
+from local.entra.service import Entra
+from local.tenant.model import SUBSCRIPTION_ID, Account, Cloud
+from tests.support.asgi import Credential, Transport
+
+
+async def test_an_account_shows_tags_access_settings_and_the_ages_of_its_keys(
+    storage: StorageManagementClient, account: Account
+) -> None:
+    found = await storage.storage_accounts.get_properties("models", "robustmodels")
+    assert found.id == account.id
+    assert found.tags == {"sasquash-owner": "a@contoso.com"}
+    assert found.allow_shared_key_access is True
+    assert found.network_rule_set.default_action == "Allow"
+    assert abs(found.key_creation_time.key2 - account.key_created["key2"]) < timedelta(milliseconds=1)
+
+
+async def test_an_account_has_the_endpoints_of_read_access_geo_redundancy(
+    storage: StorageManagementClient,
+) -> None:
+    found = await storage.storage_accounts.get_properties("models", "robustmodels")
+    assert found.primary_endpoints.file == "https://robustmodels.file.core.windows.net/"
+    assert found.secondary_endpoints.blob == "https://robustmodels-secondary.blob.core.windows.net/"
+    assert found.secondary_endpoints.file is None
+
+
+async def test_geo_replication_is_shown_only_when_expanded(storage: StorageManagementClient) -> None:
+    plain = await storage.storage_accounts.get_properties("models", "robustmodels")
+    expanded = await storage.storage_accounts.get_properties("models", "robustmodels", expand="geoReplicationStats")
+    assert (plain.geo_replication_stats, expanded.geo_replication_stats.status) == (None, "Live")
+
+
+async def test_ids_are_matched_without_regard_to_case(storage: StorageManagementClient, account: Account) -> None:
+    found = await storage.storage_accounts.get_properties("MODELS", "RobustModels")
+    assert found.id == account.id
+
+
+async def test_list_pages_through_many_accounts(storage: StorageManagementClient, tenant: Cloud) -> None:
+    for number in range(storage_accounts.PAGE_SIZE + 1):
+        tenant.accounts[f"many{number:03}"] = Account(name=f"many{number:03}", resource_group="models")
+    names = [found.name async for found in storage.storage_accounts.list()]
+    assert names == sorted(tenant.accounts)
+
+
+async def test_list_by_resource_group_leaves_other_groups_out(
+    storage: StorageManagementClient, tenant: Cloud
+) -> None:
+    tenant.accounts["elsewhere"] = Account(name="elsewhere", resource_group="other")
+    names = [found.name async for found in storage.storage_accounts.list_by_resource_group("other")]
+    assert names == ["elsewhere"]
+
+
+async def test_keys_have_values_and_creation_times(storage: StorageManagementClient, account: Account) -> None:
+    result = await storage.storage_accounts.list_keys("models", "robustmodels")
+    assert {key.key_name: key.value for key in result.keys_property} == account.keys
+    assert all(key.permissions.lower() == "full" for key in result.keys_property)
+    assert all(datetime.now(UTC) - key.creation_time < timedelta(minutes=1) for key in result.keys_property)
+
+
+async def test_kerberos_keys_are_listed_where_the_account_has_them_and_they_are_asked_for(
+    storage: StorageManagementClient, account: Account
+) -> None:
+    account.kerberos_keys = {"kerb1": "a2VyYg==", "kerb2": "a2VyYg=="}
+    with_kerberos = await storage.storage_accounts.list_keys("models", "robustmodels")
+    without = await storage.storage_accounts.list_keys("models", "robustmodels", expand=None)
+    assert [key.key_name for key in with_kerberos.keys_property] == ["key1", "key2", "kerb1", "kerb2"]
+    assert [key.key_name for key in without.keys_property] == ["key1", "key2"]
+
+
+async def test_regenerating_a_key_changes_that_key_alone(storage: StorageManagementClient, account: Account) -> None:
+    before = dict(account.keys)
+    result = await storage.storage_accounts.regenerate_key("models", "robustmodels", {"keyName": "key2"})
+    after = {key.key_name: key.value for key in result.keys_property}
+    assert after["key1"] == before["key1"]
+    assert after["key2"] != before["key2"]
+    assert [name for name, _ in account.rotations] == ["key2"]
+
+
+async def test_a_regenerated_key_is_published_before_the_answer(
+    storage: StorageManagementClient, tenant: Cloud, account: Account
+) -> None:
+    published: list[dict[str, str]] = []
+
+    async def publish() -> None:
+        published.append(dict(account.keys))
+
+    tenant.publish_keys = publish
+    await storage.storage_accounts.regenerate_key("models", "robustmodels", {"keyName": "key1"})
+    assert published == [account.keys]
+
+
+async def test_a_regenerated_kerberos_key_is_no_storage_key(
+    storage: StorageManagementClient, account: Account
+) -> None:
+    before = dict(account.keys)
+    await storage.storage_accounts.regenerate_key("models", "robustmodels", {"keyName": "kerb1"})
+    assert account.keys == before
+    assert set(account.kerberos_keys) == {"kerb1"}
+
+
+async def test_a_person_can_change_tags_and_access(tenant: Cloud, entra: Entra, account: Account) -> None:
+    credential = Credential(entra, tenant.identities["developer"])
+    update = StorageAccountUpdateParameters(tags={"a": "b"}, allow_shared_key_access=False)
+    async with StorageManagementClient(
+        credential, SUBSCRIPTION_ID, transport=Transport(service.app(tenant, entra))
+    ) as storage:
+        changed = await storage.storage_accounts.update("models", "robustmodels", update)
+    assert (changed.tags, changed.allow_shared_key_access) == ({"a": "b"}, False)
+    assert account.properties["allowSharedKeyAccess"] is False
+    assert account.properties["allowBlobPublicAccess"] is True
+
+
+async def test_an_unknown_account_is_not_found(storage: StorageManagementClient) -> None:
+    with pytest.raises(ResourceNotFoundError) as caught:
+        await storage.storage_accounts.get_properties("models", "nosuch")
+    assert caught.value.error.code == "ResourceNotFound"
+
+
+async def test_an_account_is_not_found_in_another_group(storage: StorageManagementClient, tenant: Cloud) -> None:
+    tenant.accounts["elsewhere"] = Account(name="elsewhere", resource_group="other")
+    with pytest.raises(ResourceNotFoundError) as caught:
+        await storage.storage_accounts.get_properties("other", "robustmodels")
+    assert caught.value.error.code == "ResourceNotFound"
+
+
+async def test_an_unknown_group_is_not_found(storage: StorageManagementClient) -> None:
+    with pytest.raises(ResourceNotFoundError) as caught:
+        await storage.storage_accounts.list_keys("nosuch", "robustmodels")
+    assert caught.value.error.code == "ResourceGroupNotFound"

@@ -1,0 +1,79 @@
+"""Records that await a decision, and the people who decide, for tests with the driver."""
+
+from typing import Any
+
+from local.tenant.model import Account
+from shared.api.revocations.requests import OrderRequest, ReportRequest
+from shared.domain.caller import Caller
+from shared.domain.revocation import Revocation, State
+from shared.domain.target import ActionKind, Lockdown
+from shared.persistence.queues import Message
+from tests.support.driver import Driver
+from tests.support.leaks import account_sas, small_sas
+
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+EVE = Caller("eve@contoso.com", "00000000-0000-4000-8000-00000000000e")
+
+BATCH = ".table.core.windows.net/$batch"
+LIST_KEYS = "/listKeys"
+FOLLOW_UP_QUEUE = "/follow-up/messages"
+UPDATE_ACCOUNT = "PATCH https://management.azure.com"
+
+
+def asked(text: str, **options: Any) -> ReportRequest:
+    return ReportRequest(text, "Seen in a chat.", **options)
+
+
+def bare(account: str, key: str) -> str:
+    return account_sas(account, key).partition("?")[2]
+
+
+def rotated(account: Account) -> list[str]:
+    return [key for key, _ in account.rotations]
+
+
+def shared_key_of(account: Account) -> object:
+    return account.properties.get("allowSharedKeyAccess")
+
+
+async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocation:
+    """The record of a leak that Ada reported, and that awaits the approval of a second person."""
+    text = small_sas(account.name, account.keys["key1"])
+    [record] = await driver.app(**settings).revocations.report(asked(text), caller=ADA)
+    assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
+    return record
+
+
+async def ordered(driver: Driver, account: Account) -> Revocation:
+    """The record of an order of Ada, which awaits the approval of a second person."""
+    request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key1", "A laptop was lost.")
+    record = await driver.app().revocations.order(request, caller=ADA)
+    assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
+    return record
+
+
+def digest_of(record: Revocation) -> str:
+    assert record.plan is not None
+    return record.plan.digest
+
+
+async def carried_out(driver: Driver, fingerprint: str, *, tries: int = 8) -> Revocation:
+    """The record after its messages were processed, at intervals of minutes."""
+    for _ in range(tries):
+        driver.clock.advance(minutes=4)
+        await driver.app().containment.resume(Message(fingerprint))
+        record = await driver.record(fingerprint)
+        if record.state is not State.RECEIVED:
+            return record
+    raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
+
+
+async def locked_down(driver: Driver, account: Account) -> Revocation:
+    """The record of an executed order to disable shared keys."""
+    service = driver.app().revocations
+    request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.SHARED_KEY, "We don't know which key.")
+    record = await service.order(request, caller=ADA)
+    done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)
+    assert (done.state, shared_key_of(account)) == (State.CONTAINED, False)
+    return done
