@@ -1,4 +1,4 @@
-"""Access policies of containers, queues and tables, and the tokens that name one: the SDKs against a real Azurite."""
+"""Access policies of containers, queues and tables, and the SAS that refer to one: the SDKs, with Azurite."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -133,7 +133,7 @@ async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
 # The document
 
 
-async def test_identifiers_come_back_as_they_were_written(cloud: LocalCloud, account: Account, service: str) -> None:
+async def test_identifiers_are_returned_as_written(cloud: LocalCloud, account: Account, service: str) -> None:
     async with browser(cloud) as http:
         acl = Acl(http, account, service)
         assert (await acl.set(RAW)).status_code in (200, 204)
@@ -141,7 +141,7 @@ async def test_identifiers_come_back_as_they_were_written(cloud: LocalCloud, acc
     assert (answer.status_code, answer.content.decode("utf-8-sig")) == (200, RAW)
 
 
-async def test_a_change_leaves_nothing_of_what_was(cloud: LocalCloud, account: Account, service: str) -> None:
+async def test_change_replaces_all_previous_policies(cloud: LocalCloud, account: Account, service: str) -> None:
     async with browser(cloud) as http:
         acl = Acl(http, account, service)
         await acl.set(RAW)
@@ -149,7 +149,7 @@ async def test_a_change_leaves_nothing_of_what_was(cloud: LocalCloud, account: A
         assert b"<SignedIdentifier>" not in (await acl.get()).content
 
 
-async def test_a_refused_document_changes_nothing(cloud: LocalCloud, account: Account, service: str) -> None:
+async def test_refused_document_changes_nothing(cloud: LocalCloud, account: Account, service: str) -> None:
     six = "".join(f"<SignedIdentifier><Id>{number}</Id></SignedIdentifier>" for number in range(6))
     async with browser(cloud) as http:
         acl = Acl(http, account, service)
@@ -159,7 +159,7 @@ async def test_a_refused_document_changes_nothing(cloud: LocalCloud, account: Ac
         assert (await acl.get()).content.decode("utf-8-sig") == RAW
 
 
-async def test_who_deletes_the_resource_deletes_its_policies(
+async def test_deleting_a_resource_deletes_its_policies(
     clients: Clients, cloud: LocalCloud, account: Account, service: str
 ) -> None:
     async with browser(cloud) as http:
@@ -171,7 +171,7 @@ async def test_who_deletes_the_resource_deletes_its_policies(
 
 
 @pytest.mark.filterwarnings("ignore:Testing an element:DeprecationWarning")  # the SDK's, on a table's error in XML
-async def test_a_resource_that_is_not_there_has_no_policies(clients: Clients, account: Account) -> None:
+async def test_resource_that_is_not_there_has_no_policies(clients: Clients, account: Account) -> None:
     blob = (await clients.blob(account, account.keys["key1"])).get_container_client("none")
     queue = (await clients.queue(account, account.keys["key1"])).get_queue_client("none")
     tables = await clients.table(account, AzureNamedKeyCredential(account.name, account.keys["key1"]))
@@ -182,7 +182,7 @@ async def test_a_resource_that_is_not_there_has_no_policies(clients: Clients, ac
     assert not account.policies
 
 
-async def test_the_names_of_tables_have_no_case(clients: Clients, account: Account) -> None:
+async def test_names_of_tables_are_case_insensitive(clients: Clients, account: Account) -> None:
     tables = await clients.table(account, AzureNamedKeyCredential(account.name, account.keys["key1"]))
     await tables.create_table("Models")
     policy = TableAccessPolicy(permission="r", expiry=soon())
@@ -190,14 +190,14 @@ async def test_the_names_of_tables_have_no_case(clients: Clients, account: Accou
     assert set(await tables.get_table_client("MODELS").get_table_access_policy()) == {"partners"}
 
 
-async def test_a_container_without_a_public_level_becomes_private(container: ContainerClient) -> None:
+async def test_container_without_a_public_level_becomes_private(container: ContainerClient) -> None:
     await container.set_container_access_policy({}, public_access="blob")
     assert (await container.get_container_access_policy())["public_access"] == "blob"
     await container.set_container_access_policy({})
     assert (await container.get_container_access_policy())["public_access"] is None
 
 
-async def test_a_change_of_policies_moves_the_etag(container: ContainerClient) -> None:
+async def test_change_of_policies_moves_the_etag(container: ContainerClient) -> None:
     before = await container.get_container_properties()
     await container.set_container_access_policy({})
     after = await container.get_container_properties()
@@ -214,7 +214,7 @@ async def test_a_change_of_policies_moves_the_etag(container: ContainerClient) -
         ("if_modified_since", -1, 200),
     ],
 )
-async def test_a_condition_on_the_time_is_kept(
+async def test_condition_on_last_modified_is_applied(
     acl: Acl, container: ContainerClient, condition: str, seconds: int, status: int
 ) -> None:
     before = await acl.get()
@@ -224,7 +224,7 @@ async def test_a_condition_on_the_time_is_kept(
     assert ((await acl.get()).content == before.content) is (status == 412)
 
 
-async def test_an_answer_says_the_time_and_not_that_of_the_last_change(
+async def test_date_header_is_the_time_of_the_response(
     acl: Acl, container: ContainerClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modified = (await container.get_container_properties()).last_modified
@@ -234,7 +234,7 @@ async def test_an_answer_says_the_time_and_not_that_of_the_last_change(
     assert parsedate_to_datetime(headers["date"]) == modified + IN_AN_HOUR
 
 
-async def test_a_lease_hinders_only_who_names_another(container: ContainerClient) -> None:
+async def test_lease_blocks_only_requests_with_another_lease_id(container: ContainerClient) -> None:
     lease = await container.acquire_lease()
     await container.set_container_access_policy({})
     await container.set_container_access_policy({}, lease=lease)
@@ -243,16 +243,18 @@ async def test_a_lease_hinders_only_who_names_another(container: ContainerClient
     assert status in (409, 412)
 
 
-# Who may
+# Authorization
 
 
-async def test_a_wrong_key_sets_no_policy(clients: Clients, account: Account, container: ContainerClient) -> None:
+async def test_wrong_key_sets_no_policy(clients: Clients, account: Account, container: ContainerClient) -> None:
     wrong = (await clients.blob(account, new_storage_key())).get_container_client("models")
     assert await refused(lambda: wrong.set_container_access_policy({})) == (403, "AuthenticationFailed")
     assert await refused(wrong.get_container_access_policy) == (403, "AuthenticationFailed")
 
 
-async def test_a_sas_does_not_touch_policies(clients: Clients, account: Account, container: ContainerClient) -> None:
+async def test_sas_cannot_read_or_set_policies(
+    clients: Clients, account: Account, container: ContainerClient
+) -> None:
     permission = AccountSasPermissions(read=True, write=True, list=True, delete=True)
     levels = ResourceTypes(service=True, container=True, object=True)
     token = generate_account_sas(account.name, account.keys["key1"], levels, permission, soon())
@@ -261,17 +263,17 @@ async def test_a_sas_does_not_touch_policies(clients: Clients, account: Account,
     assert await refused(holder.get_container_access_policy) == (403, "AuthorizationFailure")
 
 
-async def test_a_token_does_not_touch_policies(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_token_cannot_read_or_set_policies(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     blob = await clients.blob(account, Token(cloud, "developer"))
     container = await blob.create_container("models")
     assert await refused(container.get_container_access_policy) == (403, "AuthorizationPermissionMismatch")
 
 
-# Tokens that name a policy
+# SAS with a policy
 
 
 async def holder(clients: Clients, account: Account, **fields: Any) -> ContainerClient:
-    """Whoever holds a token of the policy "partners" on the container; `fields` are the token's own."""
+    """Return a client with a SAS of the policy "partners" on the container; `fields` are set in the SAS."""
     token = generate_container_sas(
         account.name, "models", account_key=account.keys["key2"], policy_id="partners", **fields
     )
@@ -292,7 +294,7 @@ async def read(container: ContainerClient) -> bytes:
         ({"permission": "r", "expiry": IN_AN_HOUR, "start": -IN_AN_HOUR}, {}),
     ],
 )
-async def test_token_and_policy_open_together(
+async def test_sas_and_policy_are_accepted_together(
     clients: Clients, account: Account, container: ContainerClient, policy: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     await container.upload_blob("a", b"12345")
@@ -311,7 +313,7 @@ async def test_token_and_policy_open_together(
         ({"expiry": IN_AN_HOUR}, {}),
     ],
 )
-async def test_token_and_policy_that_do_not_fit_are_refused(
+async def test_contradicting_sas_and_policy_are_refused(
     clients: Clients, account: Account, container: ContainerClient, policy: dict[str, Any], fields: dict[str, Any]
 ) -> None:
     await container.upload_blob("a", b"12345")
@@ -320,7 +322,7 @@ async def test_token_and_policy_that_do_not_fit_are_refused(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_token_is_revoked_with_its_policy(
+async def test_sas_is_refused_without_its_policy(
     clients: Clients, account: Account, container: ContainerClient
 ) -> None:
     await container.upload_blob("a", b"12345")
@@ -335,7 +337,7 @@ async def test_token_is_revoked_with_its_policy(
     assert await read(partner) == b"12345"
 
 
-async def test_a_policy_grants_no_more_than_it_says(
+async def test_policy_grants_no_more_than_it_says(
     clients: Clients, account: Account, container: ContainerClient
 ) -> None:
     await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
@@ -345,7 +347,7 @@ async def test_a_policy_grants_no_more_than_it_says(
     assert (status, code) == (404, "BlobNotFound")
 
 
-async def test_a_forged_token_of_a_policy_is_refused(
+async def test_forged_token_of_a_policy_is_refused(
     clients: Clients, account: Account, container: ContainerClient
 ) -> None:
     await container.set_container_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
@@ -354,7 +356,7 @@ async def test_a_forged_token_of_a_policy_is_refused(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_on_one_blob_opens_no_other(
+async def test_sas_of_a_blob_covers_no_other_blob(
     clients: Clients, account: Account, container: ContainerClient
 ) -> None:
     await container.upload_blob("b", b"12345")
@@ -367,7 +369,7 @@ async def test_a_token_on_one_blob_opens_no_other(
     assert await refused(partner.get_blob_client("b").download_blob) == (403, "AuthenticationFailed")
 
 
-async def test_a_policy_of_the_secondary_is_the_primarys(
+async def test_policy_of_the_secondary_is_the_primarys(
     clients: Clients, account: Account, container: ContainerClient
 ) -> None:
     await container.upload_blob("a", b"12345")
@@ -377,7 +379,7 @@ async def test_a_policy_of_the_secondary_is_the_primarys(
     assert await read(secondary.get_container_client("models")) == b"12345"
 
 
-async def test_a_policy_of_a_queue_governs_its_tokens(clients: Clients, account: Account) -> None:
+async def test_policy_of_a_queue_governs_its_tokens(clients: Clients, account: Account) -> None:
     queue = await (await clients.queue(account, account.keys["key1"])).create_queue("jobs")
     await queue.send_message("x")
     token = generate_queue_sas(account.name, "jobs", account.keys["key1"], policy_id="partners")
@@ -388,7 +390,7 @@ async def test_a_policy_of_a_queue_governs_its_tokens(clients: Clients, account:
     assert await refused(lambda: partner.send_message("y")) == (403, "AuthorizationPermissionMismatch")
 
 
-async def test_a_policy_of_a_table_governs_its_tokens(clients: Clients, account: Account) -> None:
+async def test_policy_of_a_table_governs_its_tokens(clients: Clients, account: Account) -> None:
     credential = AzureNamedKeyCredential(account.name, account.keys["key1"])
     tables = await clients.table(account, credential)
     table = await tables.create_table("Rows")
@@ -406,7 +408,7 @@ async def test_a_policy_of_a_table_governs_its_tokens(clients: Clients, account:
 
 
 def moments(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` with every span of time counted from now."""
+    """Return `fields` with every time span added to the current time."""
     return {
         name: datetime.now(UTC) + value if isinstance(value, timedelta) else value for name, value in fields.items()
     }
