@@ -12,7 +12,7 @@ class Done:
     """The result of a step.
 
     `change` records it and returns None where the record moved on; None if there is nothing to record. `what` is the
-    history's sentence, empty for none. `again` is in how many seconds to run the step again.
+    history's sentence, empty for none. `again` is in how many seconds to run the step again, 0 for at once.
     """
 
     change: Callable[[Revocation], Revocation | None] | None = None

@@ -190,10 +190,14 @@ class AlertClosingStep:
 
     async def run(self, revocation: Revocation) -> Done:
         """Close the next alert. Raises SasquashError."""
-        alert = open_alerts(revocation)[0]
+        alert, *others = open_alerts(revocation)
         said = await self.closer.close(alert, revocation)
         closed = ClosedAlert(alert, self.store.clock(), said)
-        return Done(lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)), said)
+        return Done(
+            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
+            said,
+            again=0 if others else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
