@@ -42,7 +42,7 @@ async def test_silent_child_is_killed_after_the_timeout(tmp_path: Path) -> None:
     await started.stop(seconds=10)
 
 
-async def test_child_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+async def test_child_that_ignores_sigterm_gets_sigkill(tmp_path: Path) -> None:
     script = f"import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}; time.sleep(60)"
     started = child(script, tmp_path)
     await started.start(cwd=tmp_path, seconds=20)
@@ -77,7 +77,7 @@ def test_child_sees_no_azure_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
-def test_child_ends_with_a_killed_parent() -> None:
+def test_child_ends_with_its_parent() -> None:
     # The grandchild holds the pipe, which closes when it ends, too.
     parent = textwrap.dedent("""
         import subprocess, sys, time

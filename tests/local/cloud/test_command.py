@@ -106,7 +106,7 @@ def test_stop_without_a_cloud_succeeds(folder: Path) -> None:
     assert command("stop", folder).returncode == 0
 
 
-def test_children_of_a_killed_cloud_end_and_it_can_be_restarted(folder: Path) -> None:
+def test_cloud_ended_with_sigkill_ends_its_children_and_can_be_restarted(folder: Path) -> None:
     up(folder)
     pid = int((folder / "pid").read_text())
     children = [os.pidfd_open(child) for child in children_of(pid)]

@@ -1,13 +1,12 @@
 """User delegation keys and SAS: the SDKs against the stand-in for storage."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import (
     BlobSasPermissions,
     ContainerSasPermissions,
@@ -22,7 +21,7 @@ from azure.storage.queue import QueueSasPermissions, generate_queue_sas
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import Account, now
 from shared.sas import DelegationKey, mint_delegation_token
-from tests.support.storage_clients import Clients, Token
+from tests.support.storage_clients import Clients, Token, refused
 
 IN_AN_HOUR = timedelta(hours=1)
 
@@ -57,14 +56,6 @@ async def holder(clients: Clients, account: Account, key: UserDelegationKey, **f
 
 async def read(container: ContainerClient, name: str = "a") -> bytes:
     return bytes(await (await container.download_blob(name)).readall())
-
-
-async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
-    with pytest.raises(HttpResponseError) as caught:
-        await call()
-    code = caught.value.error_code  # type: ignore[attr-defined]
-    assert caught.value.status_code is not None
-    return caught.value.status_code, str(getattr(code, "value", code))
 
 
 # Issuing
