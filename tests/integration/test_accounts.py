@@ -181,7 +181,7 @@ async def test_inventory_that_takes_too_long_is_given_up(
     monkeypatch.setattr("shared.cloud.accounts._INVENTORY_SECONDS", 0.05)
     driver.fault(GRAPH, Effect.HANG)
     await accounts.take_inventory()
-    assert "No inventory of storage accounts was taken: it took too long." in caplog.text
+    assert "The inventory of storage accounts failed: it took too long." in caplog.text
 
 
 async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(driver: Driver) -> None:

@@ -127,9 +127,7 @@ _STATES: Mapping[str, StateText] = MappingProxyType(
         ),
         "proven": StateText("verified revoked", Tone.DONE, "The {what} is verified revoked.{others}"),
         "closed": StateText("closed", Tone.DONE, "The {what} is verified revoked. No open items."),
-        "dismissed": StateText(
-            "dismissed, no action needed", Tone.DONE, "The {what} needs no action. The reason is certain."
-        ),
+        "dismissed": StateText("dismissed, no action needed", Tone.DONE, "No action is needed for the {what}."),
         "unresolved": StateText(
             "UNRESOLVED, review required",
             Tone.LIVE,

@@ -50,7 +50,7 @@ async def test_an_incident_holds_the_facts(service: FakeGraph, incidents: ShareP
             "Print the new key: az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
             "--resource-group research --account-name robustmodels "
             "--query \"[?keyName=='key2'].value\" --output tsv\n"
-            "Open item: Who used it is not known: the account has no logs."
+            "Open item: Usage is unknown: the account has no logs."
         ),
         "NextStep": "1. Remove it from the README: `git rm README.md`",
     }

@@ -119,7 +119,7 @@ az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33
 What to do now
 Remove it from the README: git rm README.md
 Open items:
-Who used it is not known: the account has no logs.
+Usage is unknown: the account has no logs.
 Timeline (seconds since Sasquash received it)
 2026-11-21 02:58:03 UTC: event arrived (+0.0 s)
 2026-11-21 02:58:05 UTC: key2 regenerated (+2.1 s)
