@@ -1,4 +1,4 @@
-"""What the steps of the follow-up have in common, and their order."""
+"""The Protocol of the follow-up's steps, and their order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Done:
 
 
 class Step(Protocol):
-    """One thing that the follow-up does about a decided record."""
+    """One action of the follow-up on a decided record."""
 
     @property
     def name(self) -> str:

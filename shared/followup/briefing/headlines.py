@@ -66,7 +66,7 @@ def why(briefing: Briefing) -> str | None:
 
 
 def command(briefing: Briefing) -> str | None:
-    """Return the command a person may need: after an execution what it calls for, else what revokes by hand."""
+    """Return the command that people may need: for recovery after an execution, else for a manual revocation."""
     words = headline(briefing)
     spec = _spec(briefing)
     if spec is None:
