@@ -20,7 +20,7 @@ VERSION = "api-version=7.2-preview.1"
 DEVOPS = f"/contoso/{AZURE_DEVOPS_PROJECT}/_apis/alert/repositories/{AZURE_DEVOPS_REPOSITORY}/alerts"
 GRAPH = "/v1.0/security/alerts_v2"
 SINCE = "serviceSource eq 'microsoftDefenderForCloud' and createdDateTime ge 2026-01-01T00:00:00Z"
-DISMISSED = {"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": "Dead."}
+DISMISSED = {"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": "Revoked."}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_invalid_update_in_azure_devops_changes_nothing(
 async def test_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
     answer = await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)
 
-    assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Dead."}
+    assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Revoked."}
 
 
 async def test_alert_of_graph_is_found_by_its_id_and_among_the_latest(security: httpx.AsyncClient) -> None:
