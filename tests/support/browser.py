@@ -19,7 +19,7 @@ expect.set_options(timeout=PATIENCE * 1000)  # Playwright's own 5 s are not enou
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
     """Start Chromium; fails if it is not installed."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is needed for the tests of the desk: `make setup` installs it where it may (apt-get)."
+    assert path, "Chromium is needed for the tests of the console: `make setup` installs it if it can (apt-get)."
     return await playwright.chromium.launch(
         executable_path=path,
         args=["--no-sandbox"],
