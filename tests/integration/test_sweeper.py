@@ -9,7 +9,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.persistence.accounts import waiting_partition
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
 TAGS = {"sasquash-owner": OWNER}
@@ -149,13 +149,13 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
         await driver.app().store.revocations.claim(finding)
         driver.clock.advance(minutes=21)
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).sweeper.run()
-        except Killed:
+        except Crashed:
             crashed = True
         await swept(driver)
         assert driver.messages("contain", finding.fingerprint), f"killed at call {number}"
         await driver.app().containment.resume(Message(finding.fingerprint))
-        driver.rest()
+        driver.cool_down()
     assert number > 4
