@@ -50,7 +50,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     await asyncio.gather(*(app.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
     await app.summary_mail.send()
     [mail] = driver.mails(account.name)
-    assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
+    assert (mail.to, "60 x no key matches" in mail.body) == ((SECURITY_MAILBOX,), True)
 
 
 async def test_summary_mail_reports_once(driver: Driver) -> None:
