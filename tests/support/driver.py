@@ -44,7 +44,7 @@ _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 OWNER = "model-owner@contoso.com"
 
 
-class Killed(BaseException):
+class Crashed(BaseException):
     """The instance has crashed: none of its remote calls is sent any more."""
 
 
@@ -81,7 +81,7 @@ class Life:
 
     async def call(self, line: str, send: Callable[[], Awaitable[Any]]) -> Any:
         if self.ended:
-            raise Killed
+            raise Crashed
         counts = self.counting in line
         self.calls += counts
         ends = counts and self.calls == self.ends_at
@@ -92,17 +92,17 @@ class Life:
         if (ends or stops) and not self.carried_out:
             await self._pause(ends=ends)
             if self.ended:
-                raise Killed
+                raise Crashed
         answer = await send()
         if (ends or stops) and self.carried_out:
             await self._pause(ends=ends)
         if self.ended:
-            raise Killed
+            raise Crashed
         return answer
 
     async def _pause(self, *, ends: bool) -> None:
         if ends:
-            raise Killed
+            raise Crashed
         await self.go.wait()
 
 
