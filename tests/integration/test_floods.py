@@ -90,7 +90,7 @@ async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
             crashed = True
         driver.clock.advance(minutes=5)
         await driver.app().summary_mail.send()
-        assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"
+        assert 1 <= len(digests(driver, account)) <= 2, f"crashed at call {number}"
     assert number > 3
 
 
