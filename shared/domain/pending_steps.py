@@ -77,6 +77,12 @@ def mailed_at_once(revocation: Revocation) -> bool:
     return revocation.key_name is not None or ordered or failure or confirmed(revocation)
 
 
+def needs_owners(revocation: Revocation) -> bool:
+    """Whether the owners have to be found, before the incident and the mail that name them."""
+    unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
+    return unknown and (unfiled(revocation) or unnotified(revocation))
+
+
 def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
     """Return the alerts of other tools to close, now that the leak is revoked.
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from shared.domain.pending_steps import (
     closable,
-    confirmed,
     mailed_at_once,
     needs_key_distribution,
+    needs_owners,
     open_alerts,
     unannounced,
     unfiled,
@@ -96,10 +96,8 @@ class OwnersStep:
     ownership: Ownership
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due for a confirmed leak with a pending incident or mail of its own."""
-        unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
-        is_news = unfiled(revocation) or (unnotified(revocation) and mailed_at_once(revocation))
-        return 0 if unknown and is_news else None
+        """Due for a confirmed leak with a pending incident or mail."""
+        return 0 if needs_owners(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """Find them."""
@@ -123,8 +121,8 @@ class IncidentStep:
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due when the incident is missing or shows another state."""
-        return 0 if unfiled(revocation) else None
+        """Due when the incident is missing or shows another state, once the owners are known."""
+        return 0 if unfiled(revocation) and not needs_owners(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """File or update it. Raises SasquashError."""
@@ -151,8 +149,8 @@ class MailStep:
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due for each new state; the mail about a revocation waits a little for its verification."""
-        if not unnotified(revocation):
+        """Due for each new state, once the owners are known. A revocation's mail waits a little for verification."""
+        if not unnotified(revocation) or needs_owners(revocation):
             return None
         execution = revocation.execution
         if revocation.state is not State.CONTAINED or execution is None:
@@ -190,10 +188,14 @@ class AlertClosingStep:
 
     async def run(self, revocation: Revocation) -> Done:
         """Close the next alert. Raises SasquashError."""
-        alert = open_alerts(revocation)[0]
+        alert, *others = open_alerts(revocation)
         said = await self.closer.close(alert, revocation)
         closed = ClosedAlert(alert, self.store.clock(), said)
-        return Done(lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)), said)
+        return Done(
+            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
+            said,
+            again=0 if others else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A function host as `local.host` is one, whose app has a tenth of the patience: `python -m tests.chaos.host …`.
 
-A worker that dies with an account's lock is succeeded after three minutes, and the lease of a step expires
+A host that is killed with an account's lock is succeeded after three minutes, and the lease of a step expires
 after two. Tests that kill hosts would wait for that most of the time. The local cloud's time factor shortens what
 queues delay; this shortens what the app itself waits for, in its own process and before anything of it runs.
 """

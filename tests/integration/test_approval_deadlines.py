@@ -20,7 +20,7 @@ TAGS = {"sasquash-owner": OWNER}
 
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
-    """Nothing but what the test makes is for the sweep to look at."""
+    """The sweep checks nothing but what the test makes."""
     await driver.nothing_open()
 
 
@@ -183,17 +183,17 @@ async def test_undecided_plan_is_asked_about_anew_after_a_retry(driver: Driver) 
 async def test_crash_at_any_call_leaves_the_rest_to_others(
     driver: Driver, at_deadline: str, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         account = await driver.account(tags=TAGS)
         record = await waiting(driver, account, at_deadline=at_deadline, approval_hours="1")
         driver.clock.advance(hours=1.1)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life, at_deadline=at_deadline).sweeper.run()
         except Killed:
-            died = True
+            crashed = True
         driver.clock.advance(minutes=21)
         app = driver.app(mode="approve", at_deadline=at_deadline)
         await app.sweeper.run()

@@ -1,4 +1,4 @@
-"""The daily look at leaks whose stored access policy is missing or over."""
+"""The daily check of leaks whose stored access policy is missing or expired."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ def under_a_policy(account: Account, **fields: datetime) -> str:
 
 @pytest.fixture(autouse=True)
 async def none_left(driver: Driver) -> None:
-    """Records of other tests are not looked at: their accounts' keys are what the tests made of them."""
+    """Records of other tests are not checked: their accounts' keys are what the tests made of them."""
     async for record in driver.app().store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
         await dismiss(driver, record)
 
@@ -225,11 +225,11 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     life = Life(stops_at="/contain/messages")
-    looking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
+    checking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
     await life.stopped.wait()
     await dismiss(driver, record)
     life.go.set()
-    await looking
+    await checking
     assert (await driver.record(record.fingerprint)).reason is Reason.REJECTED
     await driver.app().containment.resume(Message(record.fingerprint))  # what was sent before
     assert list(await driver.rows(account.name)) == ["lock"]

@@ -78,16 +78,16 @@ async def test_no_news_is_no_mail(driver: Driver) -> None:
 async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
     driver: Driver, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         account = await driver.account()
         await unconfirmed(driver, account)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).summary_mail.send()
         except Killed:
-            died = True
+            crashed = True
         driver.clock.advance(minutes=5)
         await driver.app().summary_mail.send()
         assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"

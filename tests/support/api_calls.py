@@ -47,7 +47,7 @@ async def approve(deployment: Deployment, record: dict[str, Any], *, who: str = 
 
 async def act(deployment: Deployment, record: dict[str, Any], act: str, *, who: str = APPROVER) -> httpx.Response:
     """Reject, retry, or undo a lockdown."""
-    return await call(deployment, who, "POST", f"/revocations/{record['id']}/{act}", {"reason": "I looked at it"})
+    return await call(deployment, who, "POST", f"/revocations/{record['id']}/{act}", {"reason": "I checked it"})
 
 
 async def read(deployment: Deployment, record: dict[str, Any]) -> dict[str, Any]:

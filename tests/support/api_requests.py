@@ -1,4 +1,4 @@
-"""Requests as the host hands them over, and a desk that keeps its records in memory."""
+"""Requests as the Functions host passes them, and a revocation service that keeps its records in memory."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ def request(
     roles: tuple[str, ...] = ("Sasquash.Approver",),
     headers: dict[str, str] | None = None,
 ) -> func.HttpRequest:
-    """A request with a good token of these roles, unless `headers` say otherwise; `raw` is a body as it is sent."""
+    """A request with a valid token of these roles, unless `headers` say otherwise; `raw` is a body as it is sent."""
     sent = {"content-type": "application/json", "authorization": f"Bearer {token(roles=list(roles))}"}
     return func.HttpRequest(
         method=method,
@@ -48,14 +48,14 @@ def said(response: func.HttpResponse) -> Any:
 
 @dataclass
 class MemoryRevocations:
-    """Does what a desk does, on `records` and at once. With `fails`, every act comes to that.
+    """A revocation service on `records`. With `fails`, every method raises that.
 
-    What is reported is `contained`, and comes to rest when it is waited for and `rests`.
+    A reported leak is `contained`. Waiting for it closes it if `closes`.
     """
 
     records: dict[str, Revocation] = field(default_factory=dict)
     fails: SasquashError | None = None
-    rests: bool = True
+    closes: bool = True
     asked: list[object] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class MemoryRevocations:
     async def wait(self, fingerprints: tuple[str, ...], *, seconds: float) -> tuple[Revocation, ...]:
         self.asked.append(seconds)
         records = tuple(self.records[fingerprint] for fingerprint in fingerprints)
-        if not self.rests:
+        if not self.closes:
             return records
         return tuple(record.reach(State.PROVEN, now=NOW, detail="It is refused.") for record in records)
 

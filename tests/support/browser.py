@@ -1,4 +1,4 @@
-"""A real Chromium at the desk of the deployed app; the proxy of the local cloud leads it to Entra ID's stand-in."""
+"""A real Chromium in the console of the deployed app; the proxy of the local cloud serves Entra ID's stand-in."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ expect.set_options(timeout=PATIENCE * 1000)  # Playwright's own 5 s are not enou
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
     """Chromium; fails where there is none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is needed for the tests of the desk: `make setup` installs it where it may (apt-get)."
+    assert path, "Chromium is needed for the tests of the console: `make setup` installs it if it can (apt-get)."
     return await playwright.chromium.launch(
         executable_path=path,
         args=["--no-sandbox"],
@@ -36,7 +36,7 @@ class ConsolePage:
     troubles: list[str] = field(default_factory=list)
 
     async def open(self, address: str = "#/", *, as_: str) -> None:
-        """Open the desk at an address, and sign in as the person of that identity."""
+        """Open the console at an address, and sign in as the person of that identity."""
         await self.page.goto(f"{self.url}{address}")
         await self.page.locator(f"button[value='{as_}']").click()
         await self.page.wait_for_selector("main h1")

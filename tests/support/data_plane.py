@@ -1,4 +1,4 @@
-"""Azure Storage as far as a proof token can see: it checks signatures, and everything else is not there."""
+"""Azure Storage as a verification token sees it: it checks signatures, and contains nothing."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field

@@ -41,7 +41,7 @@ class Issued:
 
 @dataclass
 class DelegationPlane:
-    """Of what its keys signed, it says that whoever had them may not read: the app's identity may not.
+    """It refuses reads by every token that its keys signed, because the app's identity has no right to read.
 
     `says` overrules the answers of a kind of request: "key", or the name of a host.
     """
@@ -95,7 +95,7 @@ class DelegationPlane:
     def _read(self, request: Request) -> Response:
         query = {name: values[0] for name, values in parse_qs(request.url.query).items()}
         if "sig" not in query:
-            return refusal(404, "ResourceNotFound")  # what an anonymous reader is told
+            return refusal(404, "ResourceNotFound")  # the response to an anonymous reader
         revoked = self.account.delegation_keys_revoked_at
         for key in self.issued:
             text = _string_to_sign(query, f"/blob/{self.account.name}{request.url.path}")

@@ -1,4 +1,4 @@
-"""What the tests of whole roads do: make an account, leak from it, publish, and wait for what comes of it."""
+"""Steps of end-to-end tests: create an account, leak from it, publish, and wait for the result."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Developer:
-    """The token of whoever is at the keyboard, as a credential of the SDKs."""
+    """The token of the signed-in developer, as a credential of the SDKs."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
@@ -65,7 +65,7 @@ class Deployment:
 
     async def account(self, *, called: str = "", **tags: str) -> Account:
         """A storage account of a test's own, with an owner in its tags."""
-        account = Account(called or f"road{next(_NUMBERS)}", "roads", {"sasquash-owner": OWNER, **tags})
+        account = Account(called or f"leaky{next(_NUMBERS)}", "end-to-end", {"sasquash-owner": OWNER, **tags})
         self.cloud.model.accounts[account.name] = account
         await self.cloud.model.keys_changed()
         return account

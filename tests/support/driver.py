@@ -1,7 +1,7 @@
-"""Workers of the product in the test's own process, against the local cloud: real sockets, TLS, tables and queues.
+"""Apps of the product in the test's own process, against the local cloud: real sockets, TLS, tables and queues.
 
-What a test of whole roads can't do is done here: two workers side by side, a clock that jumps, and a worker that
-dies at any remote call that a test chooses.
+This allows what end-to-end tests can't do: two apps side by side, a simulated clock, and an app that crashes at any
+remote call that a test chooses.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ OWNER = "model-owner@contoso.com"
 
 
 class Killed(BaseException):
-    """The worker's process is gone: no remote call of it goes through any more."""
+    """The app's process has crashed: none of its remote calls succeeds any more."""
 
 
 class Clock:
@@ -63,7 +63,7 @@ class Clock:
 
 @dataclass
 class Life:
-    """A worker's life: it ends at remote call number `ends_at`, before that is sent or once it is carried out.
+    """An app's life: it ends at remote call number `ends_at`, before that is sent or once it is carried out.
 
     With `counting`, only calls whose "METHOD url" contains that text count.
 
@@ -116,7 +116,7 @@ class Sent:
 
 
 class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
-    """A transport that ends with its worker's life and notes what goes into the queues."""
+    """A transport that ends with its app's life and records the messages of the queues."""
 
     def __init__(self, connector: aiohttp.BaseConnector, life: Life, sent: list[Sent]) -> None:
         session = aiohttp.ClientSession(
@@ -143,7 +143,7 @@ class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
 
 @dataclass
 class Driver:
-    """Makes workers and accounts, and looks at what they brought about since the test began."""
+    """Creates apps and accounts, and reads their effects since the test began."""
 
     cloud: LocalCloud
     credential: ManagedIdentityCredential
@@ -161,7 +161,7 @@ class Driver:
     def app(
         self, life: Life | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
     ) -> App:
-        """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`.
+        """An app with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`.
 
         It is the deployed app, unless it has a `credential` of its own.
         """
@@ -193,7 +193,7 @@ class Driver:
         name: str | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Account:
-        """A storage account of the test's own; its keys are old, so that their age tells nothing."""
+        """A storage account of the test's own; its keys are old, so that their age is no evidence."""
         account = Account(name=name or f"driven{next(_NUMBERS)}", resource_group="driven", tags=tags or {})
         account.properties |= properties or {}
         account.created_at -= timedelta(days=400)
@@ -261,7 +261,7 @@ class Driver:
 async def driving(
     cloud: LocalCloud, credential: ManagedIdentityCredential, trust: ssl.SSLContext, graph: Graph
 ) -> AsyncIterator[Driver]:
-    # One pool of connections for all workers of a test: handshakes would be most of what it does.
+    # One pool of connections for all apps of a test: handshakes would take most of its time.
     async with aiohttp.TCPConnector(ssl=trust) as connector:
         driver = Driver(cloud, credential, connector, graph)
         try:
@@ -271,7 +271,7 @@ async def driving(
 
 
 async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings: str) -> Revocation:
-    """The record, once the queue's messages have brought it to a verdict; a worker with `settings` reads them."""
+    """The record, once the queue's messages have brought it to a verdict; an app with `settings` reads them."""
     for _ in range(tries):
         record = await driver.record(fingerprint)
         if record.state is not State.RECEIVED:

@@ -62,10 +62,10 @@ class Readings:
 
 
 class App:
-    """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
+    """The parts of an app that HTTP calls need, with the sample settings and a stopped clock."""
 
-    def __init__(self, desk: MemoryRevocations, ledger: Ledger | None = None) -> None:
-        self.revocation_api = Responder(desk, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
+    def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
+        self.revocation_api = Responder(revocations, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
         self.intake = Place().intake()
         self.console = ConsoleFiles(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ class App:
 
 @contextmanager
 def hosting(app: App) -> Iterator[Starlette]:
-    """Every function with an HTTP trigger, under the host's route prefix, with `app` behind it."""
+    """Every function with an HTTP trigger, under the host's route prefix, served by `app`."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""An intake in memory: the real rooms of it, a topic and a queue that only note, tools whose alerts are given."""
+"""An intake in memory: its real modules, a topic and a queue that only record, tools with given alerts."""
 
 import base64
 import hashlib
@@ -140,7 +140,7 @@ class Place:
 
 
 def request(source: str, body: bytes, **headers: str) -> func.HttpRequest:
-    """A request as the host hands it over."""
+    """A request as the Functions host passes it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return func.HttpRequest(
         method="POST",

@@ -143,7 +143,7 @@ class Table(Place):
 
 
 class Share(Place):
-    """There are no files in the local cloud: a file that does not exist is what a good token finds."""
+    """There are no files in the local cloud: a valid token gets the error of a missing file."""
 
     def _client(self) -> ShareClient:
         endpoint = f"https://{self.account.name}.file.core.windows.net"

@@ -67,7 +67,7 @@ def settings(**changed: str) -> Settings:
 
 
 def account(*, tags: Mapping[str, str] | None = None, secondary: bool = False) -> AccountFacts:
-    """The account as ARM would tell of it; with `secondary`, the endpoints of its read-only copy too."""
+    """The account as ARM describes it; with `secondary`, the endpoints of its read-only copy too."""
     suffixes = {service: f"{service}.core.windows.net/" for service in SERVICES}
     copies = {service: end for service, end in suffixes.items() if service is not Service.FILE}
     return AccountFacts(
@@ -213,7 +213,7 @@ def plan(*, target: str = "key2") -> Plan:
 def verification_token(
     service: Service = Service.BLOB, *, life: timedelta = timedelta(minutes=30), accepted_before: bool | None = None
 ) -> VerificationToken:
-    """A proof token as the prover would mint it, for one object that does not exist."""
+    """A verification token as the verifier mints it, for one object that does not exist."""
     path = {
         Service.BLOB: "sasquashproof1/none",
         Service.FILE: "sasquashproof1/none",

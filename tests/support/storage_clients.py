@@ -1,9 +1,12 @@
 """Azure's storage clients on a running local cloud, and credentials for them."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
+import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.fileshare.aio import ShareServiceClient
@@ -63,3 +66,12 @@ class Clients:
         return await self._stack.enter_async_context(
             ShareServiceClient(url, credential=credential, **intent, **options(self._cloud))
         )
+
+
+async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
+    """Return status and code with which Azure refuses the call; fails if it succeeds."""
+    with pytest.raises(HttpResponseError) as caught:
+        await call()
+    code = caught.value.error_code  # type: ignore[attr-defined]
+    assert caught.value.status_code is not None
+    return caught.value.status_code, str(getattr(code, "value", code))

@@ -1,4 +1,4 @@
-"""Leaks that no key can be proven behind, and leaks with another lever than a key. Text as it would be found."""
+"""Leaks that no key can be shown to have signed, and leaks with another action than a key. Text as it is found."""
 
 import re
 from datetime import UTC, datetime, timedelta

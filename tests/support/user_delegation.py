@@ -68,7 +68,7 @@ def _endpoint(account: Account, kind: str) -> str:
 
 
 async def accepted(cloud: LocalCloud, leaked: str) -> bool:
-    """Whether Azure finds the token's signature good, as whoever holds the URL sees it."""
+    """Whether Azure accepts the token's signature, as a holder of the URL sees it."""
     path, _, query = leaked.partition("?")
     is_queue = ".queue." in path
     async with browser(cloud) as client:
