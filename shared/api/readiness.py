@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
-from shared.api.auth.authorize import answer_call
+from shared.api.auth.authorize import requires
 from shared.api.responses import as_json
 from shared.domain.readiness import Check
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, ReadinessTable
@@ -67,11 +67,9 @@ class ReadinessApi:
     table: ReadinessTable
     tokens: AccessTokens
 
-    async def read(self, request: func.HttpRequest) -> func.HttpResponse:
+    @requires(_READERS)
+    async def read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
         """Return every checked account, and the latest drills."""
-        return await answer_call(self.tokens, request, _READERS, self._read)
-
-    async def _read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
         checks, drills = await self.table.checks(), await self.table.drills()
         ordered = sorted(checks, key=lambda check: (check.ready, not check.troubles, check.account))
         return as_json(

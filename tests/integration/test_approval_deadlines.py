@@ -200,6 +200,6 @@ async def test_crash_at_any_call_leaves_the_rest_to_others(
         await app.containment.resume(Message(record.fingerprint))
         after = await driver.record(record.fingerprint)
         expected = (State.CONTAINED, ["key1"]) if at_deadline == "revoke" else (State.UNRESOLVED, [])
-        assert (after.state, rotated(account)) == expected, f"killed at call {number}"
+        assert (after.state, rotated(account)) == expected, f"crashed at call {number}"
         await app.follow_up.run(Message(record.fingerprint))
     assert number > 3

@@ -194,9 +194,9 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
             await driver.app().dead_letters.collect()
         driver.clock.advance(minutes=5)
         await driver.app().containment.resume(Message(finding.fingerprint))
-        assert [key for key, _ in other.rotations] == ["key1"], f"killed at call {number}"
-        assert await names(container) == [], f"killed at call {number}"
-        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"killed at call {number}"
+        assert [key for key, _ in other.rotations] == ["key1"], f"crashed at call {number}"
+        assert await names(container) == [], f"crashed at call {number}"
+        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"crashed at call {number}"
     assert number > 10
 
 

@@ -251,8 +251,8 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         if stands.state is State.UNRESOLVED:
             await driver.app().dormant_policies.recheck()  # the next day
             stands = await driver.record(record.fingerprint)
-        assert stands.state is State.RECEIVED, f"killed at call {number}"
-        assert driver.messages("contain", record.fingerprint), f"killed at call {number}"
+        assert stands.state is State.RECEIVED, f"crashed at call {number}"
+        assert driver.messages("contain", record.fingerprint), f"crashed at call {number}"
         await dismiss(driver, record)
         if not life.ended:
             break

@@ -50,7 +50,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     await asyncio.gather(*(app.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
     await app.summary_mail.send()
     [mail] = driver.mails(account.name)
-    assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
+    assert (mail.to, "60 x no key matches" in mail.body) == ((SECURITY_MAILBOX,), True)
 
 
 async def test_summary_mail_reports_once(driver: Driver) -> None:
@@ -90,7 +90,7 @@ async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
             crashed = True
         driver.clock.advance(minutes=5)
         await driver.app().summary_mail.send()
-        assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"
+        assert 1 <= len(digests(driver, account)) <= 2, f"crashed at call {number}"
     assert number > 3
 
 

@@ -124,5 +124,5 @@ async def test_crash_at_any_call_leaves_a_record_that_is_found(
         now = (await driver.record(finding.fingerprint)).state
         for _ in range(2):  # the first check corrects what it finds
             found_in = [state for state in (State.RECEIVED, State.UNRESOLVED) if await listed(ledger, state, finding)]
-        assert found_in == [now], f"killed at call {number}"
+        assert found_in == [now], f"crashed at call {number}"
     assert number > 3

@@ -155,7 +155,7 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
         except Crashed:
             crashed = True
         await swept(driver)
-        assert driver.messages("contain", finding.fingerprint), f"killed at call {number}"
+        assert driver.messages("contain", finding.fingerprint), f"crashed at call {number}"
         await driver.app().containment.resume(Message(finding.fingerprint))
         driver.cool_down()
     assert number > 4
