@@ -19,7 +19,7 @@ SEND_MAIL = "/sendMail"
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
     """The digest has nothing to tell but what the test brings."""
-    table = driver.app().summary_mail._table
+    table = driver.app().summary_mail.table
     async for row in table.list_entities():
         await table.delete_entity(row["PartitionKey"], row["RowKey"])
 
