@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number. `baseline` is what it is compared with, if anything: a lower bound, an empty app, or fewer."""
+    """One number. `baseline`, if any, is for comparison: a lower bound, an empty app, a smaller size."""
 
     name: str
     value: float

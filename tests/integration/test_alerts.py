@@ -21,7 +21,7 @@ from shared.persistence import alert_queue, step_leases
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from tests.support.asgi import Credential
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas
 from tests.support.samples import NOW
 
@@ -109,7 +109,7 @@ async def test_intake_crash_at_any_call_loses_nothing(driver: Driver, account: A
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).intake.receive(request(posted))
-        except Killed:
+        except Crashed:
             durable = driver.requests("POST https://sasquashstate.queue.core.windows.net/intake/messages")
             if durable or len(published(driver, account)) > before:
                 continue  # the queue has it, or the topic
@@ -301,7 +301,7 @@ async def test_follow_up_crash_at_any_call_still_closes_the_alert(
         life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")
         try:
             await driver.app(life).follow_up.run(Message(finding.fingerprint))
-        except Killed:
+        except Crashed:
             continue
         break
     record = await driver.record(finding.fingerprint)

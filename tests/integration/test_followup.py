@@ -16,7 +16,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, raw_report, report
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
 
 SEND_MAIL = "/sendMail"
@@ -375,7 +375,7 @@ async def test_crash_after_a_change_of_the_record_does_not_prevent_its_closing(d
 
 async def crashes_or_not(driver: Driver, finding: Finding, life: Life) -> None:
     """Follow up with an instance of this life, and deliver its message again to others."""
-    with contextlib.suppress(Killed):
+    with contextlib.suppress(Crashed):
         await driver.app(life).follow_up.run(Message(finding.fingerprint))
     for _ in range(2):
         driver.clock.advance(minutes=3)

@@ -15,7 +15,7 @@ from shared.domain.revocation import Execution, KeyDistribution, KeyDistribution
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, TransientFailure
 from shared.sas import key_sha256
-from tests.support.driver import Driver, Killed, Life
+from tests.support.driver import Crashed, Driver, Life
 
 _NUMBERS = itertools.count(1)
 
@@ -109,7 +109,7 @@ async def test_crash_at_any_call_is_completed_by_the_next_run(driver: Driver, ca
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await rotated.key_distribution(life)
-        except Killed:
+        except Crashed:
             done = await rotated.key_distribution()
             assert done.outcome is KeyDistributionOutcome.DONE, f"crashed at call {number}"
         assert rotated.shown == rotated.replaced, f"crashed at call {number}"

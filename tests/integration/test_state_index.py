@@ -7,7 +7,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
-from tests.support.driver import Driver, Killed, Life, found
+from tests.support.driver import Crashed, Driver, Life, found
 from tests.support.leaks import account_sas
 
 STATES = "/states("
@@ -119,10 +119,10 @@ async def test_crash_at_any_call_leaves_a_record_that_is_found(
         life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
-        except Killed:
+        except Crashed:
             crashed = True
         now = (await driver.record(finding.fingerprint)).state
         for _ in range(2):  # the first check corrects what it finds
             found_in = [state for state in (State.RECEIVED, State.UNRESOLVED) if await listed(ledger, state, finding)]
-        assert found_in == [now], f"killed at call {number}"
+        assert found_in == [now], f"crashed at call {number}"
     assert number > 3

@@ -35,7 +35,7 @@ async def test_child_that_ends_early_is_reported_with_its_last_log_lines(tmp_pat
         )
 
 
-async def test_silent_child_is_killed_after_the_timeout(tmp_path: Path) -> None:
+async def test_silent_child_is_ended_after_the_timeout(tmp_path: Path) -> None:
     started = child("import time; time.sleep(60)", tmp_path)
     with pytest.raises(ChildError, match="not ready"):
         await started.start(cwd=tmp_path, seconds=0.2)
@@ -50,7 +50,7 @@ async def test_child_that_ignores_sigterm_gets_sigkill(tmp_path: Path) -> None:
     assert not started.is_running
 
 
-async def test_child_that_is_not_ready_is_killed_at_once(tmp_path: Path) -> None:
+async def test_child_that_is_not_ready_is_ended_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "deaf")
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('deaf', 'w'); time.sleep(600)"
     started = child(script, tmp_path)
@@ -81,9 +81,9 @@ def test_child_ends_with_its_parent() -> None:
     # The grandchild holds the pipe, which closes when it ends, too.
     parent = textwrap.dedent("""
         import subprocess, sys, time
-        from local.child_processes import die_with_parent
+        from local.child_processes import end_with_parent
         script = "import time; print('up', flush=True); time.sleep(600)"
-        subprocess.Popen([sys.executable, "-c", script], preexec_fn=die_with_parent(), start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", script], preexec_fn=end_with_parent(), start_new_session=True)
         time.sleep(600)
     """)
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=ROOT, text=True)

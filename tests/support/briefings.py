@@ -1,4 +1,4 @@
-"""A briefing as the 38 TB leak would give, to be varied by the tests."""
+"""A sample briefing, which tests vary."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -66,5 +66,5 @@ _BRIEFING = Briefing(
 
 
 def briefing(**changes: Any) -> Briefing:
-    """The sample with some fields changed."""
+    """Return the sample with some fields changed."""
     return replace(_BRIEFING, **changes)

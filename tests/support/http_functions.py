@@ -1,4 +1,4 @@
-"""The function app's own HTTP functions as an ASGI app, called as the Functions worker calls them."""
+"""The HTTP functions of the function app as an ASGI app, called as by the Functions worker."""
 
 import importlib
 import sys
@@ -30,7 +30,7 @@ from tests.support.samples import ENVIRONMENT, NOW
 
 @dataclass
 class Ledger:
-    """Is reached, or fails."""
+    """The ledger of records: reachable, or failing."""
 
     fails: SasquashError | None = None
 
@@ -41,7 +41,7 @@ class Ledger:
 
 @dataclass
 class Readings:
-    """An account in trouble and one that is well, and a drill that passed."""
+    """Readiness with one account in trouble, one without, and a drill that passed."""
 
     fails: SasquashError | None = None
 
@@ -62,7 +62,7 @@ class Readings:
 
 
 class App:
-    """The parts of an app that HTTP calls need, with the sample settings and a stopped clock."""
+    """The part of the app that HTTP calls need, with the sample settings and a fixed clock."""
 
     def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
         self.revocation_api = Responder(revocations, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]

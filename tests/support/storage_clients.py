@@ -1,4 +1,4 @@
-"""Azure's storage clients on a running local cloud, and credentials for them."""
+"""Storage clients of the SDKs for a running local cloud, and credentials for them."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -18,7 +18,7 @@ from tests.support.cloud_clients import options
 
 
 class Token:
-    """A credential of one of the tenant's identities."""
+    """A credential of an identity of the tenant."""
 
     def __init__(self, cloud: LocalCloud, identity: str, audience: str = "https://storage.azure.com") -> None:
         self._cloud = cloud
@@ -38,7 +38,7 @@ class Token:
 
 
 class Clients:
-    """Makes SDK clients that are closed at the end of a test."""
+    """Creates SDK clients, which are closed at the end of a test."""
 
     def __init__(self, cloud: LocalCloud, stack: AsyncExitStack) -> None:
         self._cloud = cloud

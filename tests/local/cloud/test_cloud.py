@@ -73,7 +73,7 @@ async def test_app_that_does_not_load_is_reported_with_its_error(tmp_path: Path)
             pass
 
 
-async def test_hosts_of_a_failed_start_are_killed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_hosts_of_a_failed_start_are_ended_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     stop = Child.stop
 

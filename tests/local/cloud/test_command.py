@@ -86,7 +86,7 @@ def test_used_port_is_named_and_nothing_remains(folder: Path) -> None:
         port = taken.getsockname()[1]
         folder.mkdir()
         for left in ("env", "pid", "ports.json"):
-            (folder / left).write_text("of a cloud that was killed")
+            (folder / left).write_text("of a cloud that crashed")
         failed = up(folder, "--port", str(port))
     assert failed.returncode == 1
     assert f"port {port} is in use" in failed.stderr
@@ -96,7 +96,7 @@ def test_used_port_is_named_and_nothing_remains(folder: Path) -> None:
 
 def test_failed_start_leaves_no_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
-    (folder / "env").write_text("of a cloud that was killed")
+    (folder / "env").write_text("of a cloud that crashed")
     monkeypatch.setattr("local.cloud.background.sys.executable", "/bin/false")
     assert main(["up", "--folder", str(folder), "--no-app", "--port", "0"]) == 1
     assert not (folder / "env").exists()

@@ -137,9 +137,9 @@ async def test_unknown_content_type_is_refused(topic: TopicUnderTest) -> None:
 
 async def test_more_than_a_megabyte_is_too_large(topic: TopicUnderTest) -> None:
     fits = CLOUD_EVENT | {"data": ""}
-    space = 1024 * 1024 - len(json.dumps(fits))
-    assert (await topic.publish(fits | {"data": "x" * space})).status_code == 200
-    assert (await topic.publish(fits | {"data": "x" * (space + 1)})).status_code == 413
+    available = 1024 * 1024 - len(json.dumps(fits))
+    assert (await topic.publish(fits | {"data": "x" * available})).status_code == 200
+    assert (await topic.publish(fits | {"data": "x" * (available + 1)})).status_code == 413
 
 
 async def test_recorded_event_contains_no_secret(topic: TopicUnderTest) -> None:

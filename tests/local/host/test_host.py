@@ -1,4 +1,4 @@
-"""A whole app in a host process with Microsoft's worker, with queues and blobs in Azurite."""
+"""A whole app in a host process with Microsoft's Functions worker, with queues and blobs in Azurite."""
 
 import asyncio
 import json

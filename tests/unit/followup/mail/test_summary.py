@@ -54,7 +54,7 @@ def test_deadline_is_shown() -> None:
 def test_hundreds_are_counted_and_fifty_are_shown() -> None:
     text = body(*lines(300))
 
-    assert (text.count("<li "), "and 250 more" in text, "300 x no_key_matches" in text) == (50, True, True)
+    assert (text.count("<li "), "and 250 more" in text, "300 x no key matches" in text) == (50, True, True)
 
 
 def test_text_from_outside_is_no_markup_and_no_link() -> None:
