@@ -1,14 +1,14 @@
-"""Does a leaked user delegation SAS live? The one time that a leaked token is sent anywhere (design decision 5).
+"""Asks Azure whether it accepts a leaked user delegation SAS: the one use of a leaked token (design decision 5).
 
-We can't have the key that signed it, so arithmetic can't tell. It goes once, over https, to the account's own
-endpoint as ARM names it, never to the host that leaked, in a request that brings back nothing of the customer's data:
-the properties of the signed blob, file or queue, or something with a random name where more than that is signed.
+The key that signed it can't be read, so its signature can't be verified. The token is sent once, over https, to the
+account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data:
+the properties of the signed blob, file or queue, or of an object with a random name where more than that is signed.
 REST: "Get Blob Properties", "Get File Properties", "Get Queue Metadata", "Query Entities".
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -28,7 +28,7 @@ type PrincipalExists = Callable[[str], Awaitable[bool]]
 
 
 class CannotBeAsked(ValueError):
-    """A token that Azure would refuse, alive or not. The message is one English sentence without its full stop."""
+    """A token that Azure would refuse, valid or not. The message is one English sentence without its full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,75 +39,68 @@ class Question:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
 class LivenessCheck:
     """Asks Azure once."""
 
-    def __init__(
-        self,
-        new_transport: Callable[[], Transport],
-        *,
-        principal_exists: PrincipalExists,
-        tenant_id: str,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._new_transport = new_transport
-        self._principal_exists = principal_exists
-        self._tenant_id = tenant_id
-        self._clock = clock
-        self._new_id = new_id
+    new_transport: Callable[[], Transport]
+    _: KW_ONLY
+    principal_exists: PrincipalExists
+    tenant_id: str
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
 
     async def ask(self, credential: Credential, token: str, account: AccountFacts) -> Liveness:
-        """Return what Azure says of the leaked user delegation SAS `token`, a query string; never raises for it.
+        """Return what Azure says to the leaked user delegation SAS `token`, a query string; never raises for it.
 
-        Alive is what Azure accepts, and whose issuer, if said to be of our tenant, exists there.
+        It is valid if Azure accepts it, and its issuer, if it claims to be of our tenant, exists there.
         """
         try:
-            question = question_for(credential, account, name=f"sasquash{self._new_id()}", now=self._clock())
+            question = question_for(credential, account, name=f"sasquash{self.new_id()}", now=self.clock())
         except CannotBeAsked as reason:
-            return Liveness(self._clock(), None, f"It was not tried: {reason}.")
+            return Liveness(self.clock(), None, f"It was not tried: {reason}.")
         attempt, (issuer_known, issuer) = await asyncio.gather(
-            try_token(self._new_transport, question.method, question.url, token), self._issuer(credential)
+            try_token(self.new_transport, question.method, question.url, token), self._issuer(credential)
         )
         alive: bool | None = None
         if attempt.answer is Answer.REFUSED:
             alive = False
             said = (
-                f"Azure did not accept it ({attempt.said}): it is forged, revoked, over, or leaked without the path "
-                "that it was signed for."
+                f"Azure did not accept it ({attempt.said}): it is forged, revoked, expired, or leaked without the "
+                "path that it was signed for."
             )
         elif attempt.answer is Answer.UNDECIDED:
-            said = f"Azure's answer does not tell whether it lives: {attempt.said}."
+            said = f"Azure's answer does not show whether it is valid: {attempt.said}."
         elif issuer_known:
             alive = True
             said = f"Azure accepted its signature ({attempt.said}), and {issuer}."
         else:
             said = f"Azure accepted its signature ({attempt.said}), but {issuer}."
-        return Liveness(self._clock(), alive, said)
+        return Liveness(self.clock(), alive, said)
 
     async def _issuer(self, credential: Credential) -> tuple[bool, str]:
-        """Return whether nothing speaks against the issuer, and what is known of them in words."""
+        """Return whether nothing speaks against the issuer, and what is known of it in words."""
         issuer = credential.parameter("skoid") or ""
-        if (credential.parameter("sktid") or "").lower() != self._tenant_id.lower():
+        if (credential.parameter("sktid") or "").lower() != self.tenant_id.lower():
             return True, "its issuer is of another tenant than ours"
         if not _is_guid(issuer):
-            return False, "it names no issuer that could be looked up"
+            return False, "it names no valid issuer id"
         try:
             async with asyncio.timeout(_ISSUER_TIMEOUT):
-                exists = await self._principal_exists(issuer)
+                exists = await self.principal_exists(issuer)
         except SasquashError as error:
             return False, f"whether its issuer exists could not be checked: {str(error).rstrip('.')}"
         except TimeoutError:
             return False, f"whether its issuer exists could not be checked within {_ISSUER_TIMEOUT:.0f} s"
         if not exists:
-            return False, f"its issuer ({issuer.lower()}) is not in our tenant, or no more"
+            return False, f"its issuer ({issuer.lower()}) is not in our tenant, or no longer"
         return True, "its issuer exists in our tenant"
 
 
 def question_for(credential: Credential, account: AccountFacts, *, name: str, now: datetime) -> Question:
-    """Return the request that tells most and brings back least. Raises CannotBeAsked.
+    """Return the request that shows most and returns least. Raises CannotBeAsked.
 
-    `name` is a random one of letters, digits and "-": nothing is called so.
+    `name` is a random one of letters, digits and "-", which no object has.
     """
     _require_whole(credential, now=now)
     service = credential.service
@@ -131,12 +124,12 @@ def question_for(credential: Credential, account: AccountFacts, *, name: str, no
 
 
 def _require_whole(credential: Credential, *, now: datetime) -> None:
-    """Refuse what Azure refuses for want of something that the leak does not show."""
+    """Refuse a token that Azure refuses because the leak does not contain everything that was signed."""
     names = {name for name, _ in credential.parameters}
     if names & {"sduoid", "skdutid"}:
         raise CannotBeAsked("it is bound to a user (sduoid), and refused without that user's own access token")
     if names & {"srh", "srq"}:
-        raise CannotBeAsked("it is bound to the headers or the query of a request (srh, srq), which it does not tell")
+        raise CannotBeAsked("it is bound to the headers or the query of a request (srh, srq), which did not leak")
     time = _SIGNED_TIME.get(credential.resource_kind) if credential.resource_kind is not None else None
     if time is not None and time not in names:
         raise CannotBeAsked(f"the leak lost the {time} that was signed with it")
@@ -146,7 +139,7 @@ def _require_whole(credential: Credential, *, now: datetime) -> None:
 
 
 def _quoted(path: str | None) -> str:
-    """Percent-encode a path of the leak's. What a client would make another path of is refused."""
+    """Percent-encode a path of the leak. A path that a client would change is refused."""
     if not path:
         raise CannotBeAsked("the leak lost the path that was signed with it")
     quoted = quoted_path(path)

@@ -1,12 +1,13 @@
-"""User delegation SAS of our own, for proof: signed with a user delegation key that Entra ID lets us have.
+"""User delegation SAS of our own, for verification: signed with a user delegation key that Entra ID issues to us.
 
 REST: "Get User Delegation Key" (2018-11-09 and later), "Create a user delegation SAS". The key needs the action
-generateUserDelegationKey on the account (role Storage Blob Delegator) and gives no access by itself: what our SAS may
-do is what the app's identity may do, and that is nothing with the data.
+generateUserDelegationKey on the account (role Storage Blob Delegator) and gives no access by itself: our SAS
+grants what the app's identity has, and that is no access to data.
 """
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from azure.core.credentials_async import AsyncTokenCredential
@@ -31,19 +32,19 @@ _FIELDS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class UserDelegation:
     """Gets user delegation keys for the app's own identity, and mints SAS with them."""
 
-    def __init__(self, credential: AsyncTokenCredential, new_transport: Callable[[], Transport]) -> None:
-        self._credential = credential
-        self._new_transport = new_transport
+    credential: AsyncTokenCredential
+    new_transport: Callable[[], Transport]
 
     async def key(self, account: AccountFacts, *, start: datetime, expiry: datetime) -> DelegationKey:
         """Return a new key of `account`, which must have a blob endpoint. Raises TransientFailure or Blocked."""
         doing = f"Getting a user delegation key of {account.name}"
         period = f"<KeyInfo><Start>{_moment(start)}</Start><Expiry>{_moment(expiry)}</Expiry></KeyInfo>"
         with translate_errors(doing):
-            token = await self._credential.get_token(_SCOPE)
+            token = await self.credential.get_token(_SCOPE)
             request = HttpRequest(
                 "POST",
                 f"{account.endpoints[Service.BLOB]}?restype=service&comp=userdelegationkey",
@@ -54,7 +55,7 @@ class UserDelegation:
                 },
                 content=f'<?xml version="1.0" encoding="utf-8"?>{period}',
             )
-            async with self._new_transport() as transport:
+            async with self.new_transport() as transport:
                 answer = await send(transport, request)
         if answer.status != 200:
             raise from_status(

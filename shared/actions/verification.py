@@ -1,16 +1,16 @@
-"""Proof that a credential is dead, by tokens of our own; the leaked token is sent nowhere (design decision 5).
+"""Verifies with tokens of our own that a credential is revoked; the leaked token is sent nowhere (design decision 5).
 
-A proof token is a SAS over https for one random object that does not exist. While what it hangs on lives, Azure
-accepts it and answers 404. When that is gone, Azure answers 403 AuthenticationFailed. A control, the same token on
-something that lives (for a key, the new one), is accepted meanwhile, so that a firewall or a broken request can't
-pass for a dead credential.
+A verification token is a SAS over https for one random object that does not exist. While the key or policy that it
+depends on is in force, Azure accepts it and answers 404. After that, Azure answers 403 AuthenticationFailed. A
+control, the same token by something that is in force (for a key, the new one), is accepted meanwhile, so that a
+firewall or a broken request is not taken for a revoked credential.
 Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -25,8 +25,8 @@ from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
 _TRIES = 3
-_EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which proves nothing
-_PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's word must do
+_EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which shows nothing
+_PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's answer must do
 
 # Refusals that are decided after the signature was found good.
 _SIGNATURE_WAS_GOOD = frozenset(
@@ -48,7 +48,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """What one request with a proof token brought: the answer, and what Azure said in a few words."""
+    """The result of one request with a verification token: the answer, and what Azure said in a few words."""
 
     answer: Answer
     said: str
@@ -56,10 +56,10 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be dead: what the evidence calls a token that hangs on it, and the control.
+    """What was revoked: how the evidence calls a token that depends on it, and the control.
 
     `accepted` says how Azure accepts it. With `control_decides`, a token that was accepted before shows nothing
-    unless its control is accepted now: what is refused may be the key that signed both.
+    unless its control is accepted now: Azure may refuse the key that signed both.
     """
 
     token: str
@@ -73,7 +73,7 @@ OLD_KEY = Subject("a token signed by the old key", "the same token signed by the
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question to the data plane. `control` is the query of a token that must be accepted in its stead."""
+    """One question to the data plane. `control` is the query of a token that must be accepted."""
 
     subject: Subject
     token: VerificationToken
@@ -91,21 +91,21 @@ class EndpointResult:
     subject: Subject = OLD_KEY
 
     @property
-    def alive(self) -> bool:
+    def accepted(self) -> bool:
         return any(attempt.answer is Answer.ACCEPTED for attempt in self.tries)
 
     @property
-    def dead(self) -> bool:
+    def refused(self) -> bool:
         before = self.accepted_before is True and not self.subject.control_decides
         shown_good = self.control.answer is Answer.ACCEPTED or before
         return shown_good and all(attempt.answer is Answer.REFUSED for attempt in self.tries)
 
     @property
     def evidence(self) -> str:
-        """What was seen, as a sentence to be put behind the endpoint's name."""
-        if self.alive:
+        """What was observed, as a sentence to follow the endpoint's name."""
+        if self.accepted:
             return f"{self.subject.token} is still accepted."
-        if not self.dead:
+        if not self.refused:
             said = next(
                 (t.said for t in (*self.tries, self.control) if t.answer is Answer.UNDECIDED),
                 self.control.said,
@@ -119,24 +119,19 @@ class EndpointResult:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class Verifier:
-    """Mints proof tokens and tries them, each on a connection of its own."""
+    """Mints verification tokens and tries them, each on a connection of its own."""
 
-    def __init__(
-        self,
-        new_transport: Callable[[], Transport],
-        *,
-        clock: Callable[[], datetime],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._new_transport = new_transport
-        self._clock = clock
-        self._new_id = new_id
+    new_transport: Callable[[], Transport]
+    _: KW_ONLY
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
 
     def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[VerificationToken, ...]:
-        """Return a proof token for each of `services` that the account has an endpoint for."""
-        expires = (self._clock() + LIFETIME).replace(microsecond=0)
-        name = object_name(self._new_id())
+        """Return a verification token for each of `services` that the account has an endpoint for."""
+        expires = (self.clock() + LIFETIME).replace(microsecond=0)
+        name = object_name(self.new_id())
         return tuple(
             _mint(service, account.endpoints[service], account.name, name, key=key, expires=expires)
             for service in sorted(services)
@@ -144,26 +139,26 @@ class Verifier:
         )
 
     async def try_before(self, token: VerificationToken) -> VerificationToken:
-        """Return the token with what it was worth before the lever was pulled."""
+        """Return the token with whether it was accepted before the execution."""
         attempt = await self._try(token.url, token.query)
         known = {Answer.ACCEPTED: True, Answer.REFUSED: False}
         return replace(token, accepted_before=known.get(attempt.answer))
 
     @asynccontextmanager
     async def trying(self, tokens: Iterable[VerificationToken]) -> AsyncIterator[list[VerificationToken]]:
-        """Try `tokens` while the lever is being pulled; nothing waits for the answers.
+        """Try `tokens` during the execution; nothing waits for the answers.
 
         After the block, the list that it was given holds the tokens with what is known of them by then.
         """
         known = list(tokens)
         tries = [asyncio.create_task(self.try_before(token)) for token in known]
-        await asyncio.sleep(0)  # lets the tries set out first
+        await asyncio.sleep(0)  # lets the tries start first
         try:
             yield known
         finally:
             for task in tries:
                 task.cancel()
-            # A try may fail in any way: it is only a sign, and the lever has been pulled.
+            # A try may fail in any way: it is no more than a sign, and the action was executed.
             tried = await asyncio.gather(*tries, return_exceptions=True)
             pairs = zip(known, tried, strict=True)
             known[:] = [outcome if isinstance(outcome, VerificationToken) else token for token, outcome in pairs]
@@ -171,10 +166,10 @@ class Verifier:
     async def verify(
         self, execution: Execution, account: AccountFacts, *, changed: bool, new_key: str
     ) -> Verification:
-        """Return what is proven by now of a key. `changed`: ARM lists another key than the one that was to die."""
+        """Return what is verified by now of a key. `changed`: ARM lists another key than the revoked one."""
         if not changed:
-            return Verification(Outcome.STILL_ALIVE, self._clock(), (f"ARM still lists the old {execution.target}.",))
-        by_arm = f"ARM: the hash of {execution.target} is no longer that of the leaked credential's key."
+            return Verification(Outcome.STILL_ALIVE, self.clock(), (f"ARM still lists the old {execution.target}.",))
+        by_arm = f"ARM: the hash of {execution.target} is no longer that of the key that signed the leak."
         probes = [
             Probe(OLD_KEY, token, _by_new_key(token, account, new_key)) for token in execution.verification_tokens
         ]
@@ -183,13 +178,13 @@ class Verifier:
     async def verdict(
         self, execution: Execution, account: AccountFacts, probes: Iterable[Probe], *, shown: str
     ) -> Verification:
-        """Return what the data plane says by now, beside what is `shown` of the change (one English sentence)."""
-        usable = [probe for probe in probes if probe.token.expires - _EXPIRY_MARGIN > self._clock()]
+        """Return what the data plane says by now, and what is `shown` of the change (one English sentence)."""
+        usable = [probe for probe in probes if probe.token.expires - _EXPIRY_MARGIN > self.clock()]
         results = await asyncio.gather(*(self._ask(probe, account) for probe in usable))
         endpoints = [endpoint for group in results for endpoint in group]
         evidence = (shown, *_grouped(endpoints))
-        accepted = any(endpoint.alive for endpoint in endpoints)
-        return Verification(judge(execution, endpoints, now=self._clock()), self._clock(), evidence, accepted)
+        accepted = any(endpoint.accepted for endpoint in endpoints)
+        return Verification(judge(execution, endpoints, now=self.clock()), self.clock(), evidence, accepted)
 
     async def _ask(self, probe: Probe, account: AccountFacts) -> list[EndpointResult]:
         token = probe.token
@@ -210,7 +205,7 @@ class Verifier:
         ]
 
     async def _try(self, url: str, query: str) -> Try:
-        return await try_token(self._new_transport, "GET", url, query)
+        return await try_token(self.new_transport, "GET", url, query)
 
 
 async def try_token(new_transport: Callable[[], Transport], method: str, url: str, query: str) -> Try:
@@ -226,7 +221,7 @@ async def try_token(new_transport: Callable[[], Transport], method: str, url: st
 
 
 def read_answer(status: int, code: str) -> Try:
-    """Return what an answer of the data plane says about the signature. `code` is Azure's error code, or empty."""
+    """Return what an answer of the data plane says of the signature. `code` is Azure's error code, or empty."""
     said = f"{status} {code}".strip()
     if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
         return Try(Answer.ACCEPTED, said)
@@ -237,19 +232,19 @@ def read_answer(status: int, code: str) -> Try:
 
 
 def judge(execution: Execution, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
-    """Return what the endpoints' answers amount to, given that a change is shown."""
+    """Return the outcome of the endpoints' answers, given that a change is shown."""
     results = tuple(endpoints)
     waited = now - execution.at
-    if any(result.alive for result in results):
+    if any(result.accepted for result in results):
         return Outcome.PENDING if waited < LIFETIME - 3 * _EXPIRY_MARGIN else Outcome.STILL_ALIVE
-    undecided = any(not result.dead for result in results)
+    undecided = any(not result.refused for result in results)
     if undecided and waited < _PATIENCE:
         return Outcome.PENDING
-    return Outcome.PROVEN if any(result.dead for result in results) else Outcome.ARM_ONLY
+    return Outcome.PROVEN if any(result.refused for result in results) else Outcome.ARM_ONLY
 
 
 def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
-    """Return the evidence with one sentence for all endpoints of which the same is to be said."""
+    """Return the evidence, with one sentence for all endpoints that it is the same for."""
     names: dict[str, list[str]] = {}
     for endpoint in endpoints:
         names.setdefault(endpoint.evidence, []).append(endpoint.name)
@@ -257,7 +252,7 @@ def _grouped(endpoints: Iterable[EndpointResult]) -> tuple[str, ...]:
 
 
 def object_name(random_id: str) -> str:
-    """Return the name of an object that nobody has made. `random_id` is a GUID."""
+    """Return the name of an object that does not exist. `random_id` is a GUID."""
     return f"sasquashproof{random_id.replace('-', '')[:16]}"
 
 

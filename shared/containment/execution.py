@@ -78,7 +78,7 @@ class PlanExecutor:
             held.uncertain = False
             raise
         except TransientFailure as error:
-            # What can be read back is settled by the lock's next holder: the lock says what to look for.
+            # What can be read back is settled by the lock's next holder: the lock names the action.
             if error.had_no_effect or not action.can_be_read_back:
                 held.uncertain = False
             raise

@@ -1,4 +1,4 @@
-"""Leaked user delegation SAS: asked once whether they live, ended with the account's delegation keys, and told of."""
+"""Leaked user delegation SAS: sent to Azure once, revoked with the account's delegation keys, and recorded."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
-    """The record after a raw report of the token, by a worker of its own."""
+    """The record after a raw report of the token, by an instance of its own."""
     await driver.app(**settings).ingest.receive(raw_report(leaked))
     driver.rest()
     return await driver.record(found(leaked).fingerprint)
@@ -199,15 +199,15 @@ async def test_approved_revocation_whose_answer_was_lost_is_done_again(driver: D
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_crash_at_any_call_does_not_prevent_the_approved_action_or_its_report(
+async def test_approved_action_is_executed_and_recorded_after_a_crash_at_any_call(
     driver: Driver, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, interrupted = 0, True
+    while interrupted:
         number += 1
         account = await driver.account()
         message = await approve(driver, await awaiting(driver, account))
-        died = await killed(driver, message, Life(ends_at=number, carried_out=carried_out))
+        interrupted = await stopped(driver, message, Life(ends_at=number, carried_out=carried_out))
         record = await ended(driver, message.fingerprint)
         assert (record.state, record.execution is None) == (State.CONTAINED, False), (
             f"at call {number}: {record.detail}"
@@ -215,7 +215,7 @@ async def test_crash_at_any_call_does_not_prevent_the_approved_action_or_its_rep
     assert number > 8
 
 
-async def killed(driver: Driver, message: Message, life: Life) -> bool:
+async def stopped(driver: Driver, message: Message, life: Life) -> bool:
     """Go on with a message in a life that may end; return whether it did."""
     try:
         await driver.app(life).containment.resume(message)
@@ -253,31 +253,29 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_crash_at_any_call_leaves_the_leak_to_the_queue_and_its_record(
-    driver: Driver, carried_out: bool
-) -> None:
-    """What was asked before it died counts; what was not is for a person, since the token is gone."""
-    number, died = 0, True
-    while died:
+async def test_crash_at_any_call_leaves_the_leak_queued_and_recorded(driver: Driver, carried_out: bool) -> None:
+    """An answer from before the crash counts; without one, a person decides, because the token is gone."""
+    number, interrupted = 0, True
+    while interrupted:
         number += 1
         account = await driver.account()
         leaked = await user_delegation.url(driver, account)
-        life, one, died = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
+        life, one, interrupted = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
             await driver.app(life).ingest.receive(one)
         except Killed:
-            died = True
+            interrupted = True
             driver.clock.advance(minutes=1)
             await driver.app().ingest.receive(one)  # it was not acknowledged
         record = await ended(driver, found(leaked).fingerprint)
-        told = (record.state, record.execution is not None, revoked(driver, account) > 0)
+        outcome = (record.state, record.execution is not None, revoked(driver, account) > 0)
         proven = record.liveness is not None and record.liveness.alive is True
         done, waits = (State.CONTAINED, True, True), (State.AWAITING_APPROVAL, False, False)
-        assert told == (done if proven else waits), f"killed at call {number}: {record.detail}"
+        assert outcome == (done if proven else waits), f"stopped at call {number}: {record.detail}"
     assert number > 15
 
 
-async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_process(
+async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_holder(
     driver: Driver,
 ) -> None:
     account = await driver.account()
@@ -293,7 +291,7 @@ async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_proces
     assert (record.state, record.execution is not None, revoked(driver, account)) == (State.CONTAINED, True, 1)
 
 
-async def test_leaks_revoked_with_it_are_covered_though_the_process_crashed_before_recording(driver: Driver) -> None:
+async def test_other_leaks_are_covered_after_a_crash_before_their_records(driver: Driver) -> None:
     account = await driver.account()
     waits, leaked = found(await user_delegation.url(driver, account)), await user_delegation.url(driver, account)
     driver.fault("/listKeys", times=3)
@@ -301,12 +299,12 @@ async def test_leaks_revoked_with_it_are_covered_though_the_process_crashed_befo
     driver.cloud.faults.clear()
     driver.rest()
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
-    dying = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
+    stopping = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     life.ended = True
     life.go.set()
     with pytest.raises(Killed):
-        await dying
+        await stopping
     record = await ended(driver, waits.fingerprint)
     assert (record.state, record.reason, revoked(driver, account)) == (State.DISMISSED, Reason.COVERED, 1)
     assert (await driver.record(found(leaked).fingerprint)).state is State.CONTAINED
@@ -338,7 +336,7 @@ async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(dr
     assert mail.to == (OWNER,)
 
 
-async def test_revocation_without_a_verification_token_is_verified_by_arm_only(driver: Driver) -> None:
+async def test_revocation_without_a_verification_token_is_verified_by_arm_alone(driver: Driver) -> None:
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
     driver.fault("comp=userdelegationkey", status=403, code="AuthorizationPermissionMismatch", times=None)

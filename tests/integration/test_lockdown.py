@@ -101,13 +101,13 @@ async def test_lockdown_that_somebody_changed_since_is_not_undone(driver: Driver
     record = await contained(driver, account, kind)
     account.properties["networkAcls"]["ipRules"] = [{"value": "198.51.100.7", "action": "Allow"}]
     account.properties["allowSharedKeyAccess"] = kind is Lockdown.SHARED_KEY
-    desk = driver.app().revocations
+    console = driver.app().revocations
     if kind is Lockdown.NETWORK:
         with pytest.raises(WrongState, match=r"networkAcls\.ipRules"):
-            await desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+            await console.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
         assert (await driver.record(record.fingerprint)).state is record.state
     else:  # somebody has opened it by hand: nothing is left to undo
-        await desk.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+        await console.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
     assert account.properties["networkAcls"]["ipRules"] == [{"value": "198.51.100.7", "action": "Allow"}]
 
 
@@ -133,7 +133,7 @@ async def test_lockdown_is_verified_by_arm_not_called_a_revocation_and_open_unti
     assert record.verification is not None
     assert (record.state, record.verification.outcome) == (State.PROVEN, Outcome.ARM_ONLY)
     [mail] = driver.mails(account.name)
-    assert (mail.to, "Nothing is revoked by it" in mail.body) == ((OWNER,), True)
+    assert (mail.to, "It revokes nothing" in mail.body) == ((OWNER,), True)
 
 
 async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Driver) -> None:
@@ -146,7 +146,7 @@ async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Dri
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 
 
-async def test_leak_blocked_by_a_lockdown_is_revoked_by_its_key_when_reported_after_the_undo(
+async def test_leak_reported_after_its_lockdown_was_undone_is_revoked_by_its_key(
     driver: Driver,
 ) -> None:
     account = await open_account(driver)
@@ -197,7 +197,7 @@ async def test_lost_answer_is_settled_by_reading(
     assert before in ({"allowSharedKeyAccess": True}, {"networkAcls": RULES, "publicNetworkAccess": "Enabled"})
 
 
-async def test_lost_response_that_cannot_be_reconciled_yet_is_reconciled_by_the_next_process(driver: Driver) -> None:
+async def test_ambiguous_answer_is_settled_by_the_next_holder_of_the_lock(driver: Driver) -> None:
     account = await open_account(driver)
     record = await ordered(driver, account, Lockdown.SHARED_KEY)
     life = Life(stops_at=PATCH)
@@ -213,11 +213,11 @@ async def test_lost_response_that_cannot_be_reconciled_yet_is_reconciled_by_the_
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [(Lockdown.SHARED_KEY, False), (Lockdown.NETWORK, True)])
-async def test_crash_at_any_call_never_loses_the_undo_information(
+async def test_crash_at_any_call_never_loses_the_way_back(
     driver: Driver, kind: Lockdown, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, interrupted = 0, True
+    while interrupted:
         number += 1
         account = await open_account(driver)
         before = json.loads(json.dumps(account.properties))
@@ -228,10 +228,10 @@ async def test_crash_at_any_call_never_loses_the_undo_information(
         except Killed:
             driver.clock.advance(minutes=1)
             await driver.app(rules=by_rule(kind)).ingest.receive(one)
-        died = life.ended
+        interrupted = life.ended
         record = await ended(driver, finding.fingerprint, rules=by_rule(kind))
         assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True), f"at call {number}"
-        driver.clock.advance(minutes=4)  # the lock of the dead one may be there still
+        driver.clock.advance(minutes=4)  # the lock of the interrupted instance may still be held
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
         assert account.properties == before, f"at call {number}"
     assert number > 12
@@ -249,8 +249,8 @@ async def ordered(driver: Driver, account: Account, kind: Lockdown) -> Revocatio
 
 async def approved(driver: Driver, record: Revocation, life: Life | None = None) -> None:
     assert record.plan is not None
-    desk = driver.app(life).revocations
-    await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
+    console = driver.app(life).revocations
+    await console.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
 
 
 @both
@@ -267,11 +267,11 @@ async def test_approval_of_before_a_change_of_the_account_s_rules_is_void(driver
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_approved_lockdown_after_a_crash_at_any_call_is_void_or_carried_out_and_reported(
+async def test_approved_lockdown_interrupted_at_any_call_is_executed_and_recorded_or_neither(
     driver: Driver, carried_out: bool
 ) -> None:
-    kind, number, died = Lockdown.SHARED_KEY, 0, True
-    while died:
+    kind, number, interrupted = Lockdown.SHARED_KEY, 0, True
+    while interrupted:
         number += 1
         account = await open_account(driver)
         record = await ordered(driver, account, kind)
@@ -282,11 +282,11 @@ async def test_approved_lockdown_after_a_crash_at_any_call_is_void_or_carried_ou
             driver.clock.advance(minutes=1)
         except SasquashError as error:
             raise AssertionError(f"at call {number}") from error
-        died = life.ended
+        interrupted = life.ended
         after = await ended(driver, record.fingerprint)
-        told = (after.state, after.execution is not None, is_locked(account, kind))
+        outcome = (after.state, after.execution is not None, is_locked(account, kind))
         done, not_given = (State.CONTAINED, True, True), (State.AWAITING_APPROVAL, False, False)
-        assert told == (done if after.approval is not None else not_given), f"at call {number}: {after.detail}"
+        assert outcome == (done if after.approval is not None else not_given), f"at call {number}: {after.detail}"
         if after.state is State.CONTAINED:
             assert way_back(after) == {"allowSharedKeyAccess": True}, f"at call {number}"
     assert number > 12

@@ -1,4 +1,4 @@
-"""Stored access policies, ended by a real worker: once, only where it may be, and told of whatever happens."""
+"""Stored access policies, revoked by a whole app: once, only where allowed, and always recorded."""
 
 import asyncio
 
@@ -51,7 +51,7 @@ async def test_policy_is_ended_and_no_key_is_touched(driver: Driver) -> None:
     assert account.rotations == []
 
 
-async def test_record_states_the_rights_of_the_policy(driver: Driver) -> None:
+async def test_record_says_what_the_policy_granted(driver: Driver) -> None:
     _, text = await leaked(driver)
     finding = found(text)
     await driver.app().ingest.receive(report(finding))
@@ -65,7 +65,7 @@ async def test_policy_is_deleted_where_the_account_s_tag_asks_for_it(driver: Dri
     assert list(shares.policies(account)) == ["suppliers"]
 
 
-async def test_ended_policy_is_verified_revoked_and_the_record_closes(driver: Driver) -> None:
+async def test_revoked_policy_is_verified_and_the_case_closes(driver: Driver) -> None:
     account, text = await leaked(driver)
     account.tags["sasquash-owner"] = OWNER
     finding = found(text)
@@ -82,7 +82,7 @@ async def test_ended_policy_is_verified_revoked_and_the_record_closes(driver: Dr
     assert mail.to == (OWNER,)
 
 
-async def test_policy_re_created_before_its_verification_fails_in_the_end(driver: Driver) -> None:
+async def test_policy_recreated_before_verification_fails(driver: Driver) -> None:
     account, text = await leaked(driver)
     await driver.app().ingest.receive(report(found(text)))
     await shares.under_policies(driver, account, "partners")
@@ -166,7 +166,7 @@ async def test_container_s_policy_behind_a_firewall_asks_a_person_for_a_rotation
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_crash_at_any_call_leaves_the_policy_ended_and_its_record(driver: Driver, carried_out: bool) -> None:
+async def test_crash_at_any_call_leaves_the_policy_revoked_and_recorded(driver: Driver, carried_out: bool) -> None:
     number = 0
     while True:
         number += 1
@@ -181,7 +181,9 @@ async def test_crash_at_any_call_leaves_the_policy_ended_and_its_record(driver: 
         if not life.ended:
             break
         record = await ended(driver, found(text).fingerprint)
-        assert (record.state, account.rotations) == (State.CONTAINED, []), f"killed at call {number}: {record.detail}"
+        assert (record.state, account.rotations) == (State.CONTAINED, []), (
+            f"stopped at call {number}: {record.detail}"
+        )
         assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
     assert number > 12
 
@@ -219,7 +221,7 @@ async def test_leak_whose_share_is_deleted_is_dormant(driver: Driver) -> None:
     await driver.app().ingest.receive(report(found(text)))
     record = await driver.record(found(text).fingerprint)
     assert (record.state, record.reason) == (State.UNRESOLVED, Reason.POLICY_GONE)
-    assert "what it was on is not there either" in record.detail
+    assert "its resource does not exist either" in record.detail
 
 
 async def test_share_that_is_deleted_while_its_policy_is_being_ended_leaves_a_dormant_record(driver: Driver) -> None:
@@ -245,7 +247,7 @@ def get_acl(account: Account) -> str:
 
 
 async def meanwhile(driver: Driver, account: Account, text: str, others: object) -> Revocation:
-    """The record, where `others` happens after the worker has read the policies, and before it has made a plan."""
+    """The record, where `others` happens after the app has read the policies, and before it has made a plan."""
     life = Life(stops_at=get_acl(account), carried_out=True)
     containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
@@ -272,7 +274,7 @@ async def test_policy_that_somebody_makes_anew_in_between_is_ended_as_it_is_then
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
-async def test_policy_re_created_during_its_tombstone_is_ended(driver: Driver) -> None:
+async def test_policy_recreated_while_its_tombstone_is_written_is_revoked(driver: Driver) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
     record = await meanwhile(driver, account, text, shares.under_policies(driver, account, "partners", "suppliers"))
@@ -282,8 +284,8 @@ async def test_policy_re_created_during_its_tombstone_is_ended(driver: Driver) -
 
 async def approve(driver: Driver, record: Revocation) -> Revocation:
     assert record.plan is not None
-    desk = driver.app(mode="approve").revocations
-    return await desk.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=ADA)
+    console = driver.app(mode="approve").revocations
+    return await console.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=ADA)
 
 
 async def awaiting(driver: Driver, text: str) -> Revocation:
@@ -318,11 +320,11 @@ async def test_approval_outlives_a_change_of_its_neighbors(driver: Driver) -> No
     assert (await approve(driver, record)).state is State.CONTAINED
 
 
-# --- several leaks, several workers
+# --- several leaks, several instances
 
 
 async def drained(driver: Driver, found_: list[Finding], *, apps: int = 3) -> list[Revocation]:
-    """The records once the queue has had its way, by several workers at once."""
+    """The records after several instances have worked off the queue."""
     for _ in range(80):
         records = [await driver.record(finding.fingerprint) for finding in found_]
         left = [record for record in records if record.state is State.RECEIVED]
@@ -335,7 +337,7 @@ async def drained(driver: Driver, found_: list[Finding], *, apps: int = 3) -> li
     raise AssertionError(f"{len(left)} are still received")
 
 
-async def test_two_concurrent_processes_end_one_policy_once(driver: Driver) -> None:
+async def test_two_instances_at_once_revoke_one_policy_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, key="key2")]
     await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
@@ -344,7 +346,7 @@ async def test_two_concurrent_processes_end_one_policy_once(driver: Driver) -> N
     assert sum(r.method == "PUT" for r in driver.requests(set_acl(account))) == 2  # the test's own, and one
 
 
-async def test_two_policies_of_one_share_are_ended_by_two_processes_at_once(driver: Driver) -> None:
+async def test_two_policies_of_one_share_are_revoked_by_two_instances_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [text, shares.leak(account, "suppliers", key="key2")]
     await asyncio.gather(*(driver.app().ingest.receive(report(found(one))) for one in both))
@@ -353,7 +355,7 @@ async def test_two_policies_of_one_share_are_ended_by_two_processes_at_once(driv
     assert all((end or "").startswith(TOMBSTONE) for end in shares.policies(account).values())
 
 
-async def test_policy_and_key_of_one_account_are_revoked_by_two_processes_at_once(driver: Driver) -> None:
+async def test_policy_and_key_of_one_account_are_revoked_by_two_instances_at_once(driver: Driver) -> None:
     account, text = await leaked(driver)
     both = [found(text), found(account_sas(account.name, account.keys["key2"]))]
     await asyncio.gather(*(driver.app().ingest.receive(report(one)) for one in both))
@@ -376,7 +378,7 @@ async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Dri
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
 
-async def test_policy_is_ended_though_the_previous_action_was_blocked(driver: Driver) -> None:
+async def test_policy_is_revoked_although_the_action_before_it_was_blocked(driver: Driver) -> None:
     account, text = await leaked(driver)
     policy, key = found(text), found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, policy, key)
@@ -387,9 +389,7 @@ async def test_policy_is_ended_though_the_previous_action_was_blocked(driver: Dr
 
 
 @pytest.mark.parametrize("executed", ["suppliers", "key2"])
-async def test_missing_policy_gets_its_tombstone_though_another_action_ran_first(
-    driver: Driver, executed: str
-) -> None:
+async def test_tombstone_is_left_although_another_action_ran_first(driver: Driver, executed: str) -> None:
     account, text = await leaked(driver)
     await shares.under_policies(driver, account, "suppliers")
     other = account_sas(account.name, account.keys["key2"]) if executed == "key2" else shares.leak(account, executed)
@@ -496,7 +496,7 @@ async def test_policy_behind_a_firewall_that_opens_again_is_proven_on_the_data_p
     assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.PROVEN)
 
 
-async def test_write_with_a_lost_response_that_cannot_be_read_is_reported_by_the_next_process(
+async def test_write_with_a_lost_answer_is_recorded_by_the_next_holder(
     driver: Driver,
 ) -> None:
     account, text = await leaked(driver)
@@ -511,11 +511,11 @@ async def test_write_with_a_lost_response_that_cannot_be_read_is_reported_by_the
     assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
 
 
-# --- the lock of a worker that died, or that lost it
+# --- the lock of an instance that stopped, or that lost it
 
 
-async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
-    """Have a worker die at the call `at`, once the lock says what for; then let its lock's time pass."""
+async def interrupted(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
+    """Stop an instance at the call `at`, when the lock says what for; then let the lock expire."""
     life = Life(stops_at=at, carried_out=carried_out)
     task = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
@@ -530,12 +530,10 @@ async def dead(driver: Driver, account: Account, text: str, at: str, *, carried_
 
 
 @pytest.mark.parametrize("action", ["policy", "key"])
-async def test_work_of_a_crashed_process_is_reported_though_the_first_read_failed(
-    driver: Driver, action: str
-) -> None:
+async def test_recovery_is_repeated_after_a_read_without_answer(driver: Driver, action: str) -> None:
     account, text = await leaked(driver)
     text = text if action == "policy" else blob_sas(account.name, account.keys["key1"])
-    await dead(driver, account, text, set_acl(account) if action == "policy" else REGENERATE)
+    await interrupted(driver, account, text, set_acl(account) if action == "policy" else REGENERATE)
     driver.fault(LIST_KEYS, times=3)
     await driver.app().containment.resume(Message(found(text).fingerprint))
     driver.cloud.faults.clear()
@@ -543,25 +541,25 @@ async def test_work_of_a_crashed_process_is_reported_though_the_first_read_faile
     assert (record.state, record.execution is None) == (State.CONTAINED, False), record.detail
 
 
-async def test_policy_ended_by_a_crashed_process_is_reported_with_the_key_that_signed(driver: Driver) -> None:
+async def test_recovered_policy_revocation_names_the_signing_key(driver: Driver) -> None:
     account, _ = await leaked(driver)
     text = shares.leak(account, key="key2")
-    await dead(driver, account, text, set_acl(account))
+    await interrupted(driver, account, text, set_acl(account))
     record = await ended(driver, found(text).fingerprint)
     assert (record.key_name, record.key_sha256 is None) == ("key2", False)
     assert record.attributed_at is not None
 
 
-async def test_policy_removed_by_somebody_after_a_crash_is_not_attributed_to_it(driver: Driver) -> None:
+async def test_policy_removed_by_others_after_a_crash_is_not_taken_for_our_execution(driver: Driver) -> None:
     account, text = await leaked(driver)
-    await dead(driver, account, text, set_acl(account), carried_out=False)
+    await interrupted(driver, account, text, set_acl(account), carried_out=False)
     await shares.under_policies(driver, account, "suppliers")
     record = await ended(driver, found(text).fingerprint)
     assert (record.reason, record.execution) == (Reason.POLICY_GONE, None)
     assert (shares.policies(account)["partners"] or "").startswith(TOMBSTONE)
 
 
-async def test_process_that_lost_its_lock_ends_nothing_twice(driver: Driver) -> None:
+async def test_instance_that_lost_its_lock_revokes_nothing_twice(driver: Driver) -> None:
     account, text = await leaked(driver)
     finding = found(text)
     life = Life(stops_at=set_acl(account))

@@ -1,8 +1,8 @@
 """The stored access policies of one container, queue, share or table, as texts. Pure.
 
-An access-control list is replaced as a whole, so what is not to change must go back byte for byte: dates with seven
-digits or none, fields that are missing, members that nobody here knows. The client libraries' models lose some of
-that; here each policy is kept as it was read.
+An access-control list is replaced as a whole, so everything that is not to change must go back byte for byte: dates
+with seven digits or none, fields that are missing, unknown members. The client libraries' models lose some of that;
+here each policy is kept as it was read.
 Sources: REST, "Define a stored access policy", "Set Container ACL", and the like for queues, shares and tables; ARM,
 "Tables" and "File Shares" (property signedIdentifiers).
 """
@@ -20,7 +20,7 @@ from shared.domain.account import PolicyState
 
 MOST_POLICIES = 5  # of one resource
 
-# The end that marks a policy as revoked by Sasquash; any end in the past would do. As Azure writes it.
+# The end that marks a policy as revoked by Sasquash; any end in the past would do. In Azure's own format.
 TOMBSTONE_END = "2000-01-01T00:00:00.0000000Z"
 _TOMBSTONE_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -78,9 +78,9 @@ type Policies = tuple[SignedIdentifier, ...]
 
 
 def tombstone(policy: str) -> SignedIdentifier:
-    """Return what is left of a policy: its id, and an end in the past.
+    """Return the tombstone of a policy: its id, and an end in the past.
 
-    Nothing else is kept, so that nobody revives it by moving its end alone.
+    Nothing else is kept, so that extending its end alone does not re-enable it.
     """
     return SignedIdentifier(policy, expiry=TOMBSTONE_END)
 

@@ -1,8 +1,8 @@
-"""Proof tokens that hang on a stored access policy, and their controls. Pure.
+"""Verification tokens under a stored access policy, and their controls. Pure.
 
-What a policy says, its tokens must not say again: Azure refuses a field that is in both (REST, "Define a stored
+A token must not repeat what its policy says: Azure refuses a field that is in both (REST, "Define a stored
 access policy"). Each is for one random object within the policy's resource. A queue has none, and peeking would read
-its messages; there, the token asks for the queue's metadata, of which nothing is kept.
+its messages; there, the token asks for the queue's metadata, and nothing of the answer is kept.
 """
 
 import hmac
@@ -44,9 +44,9 @@ def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, 
 
 
 def probe(token: VerificationToken, target: PolicyTarget, account: AccountFacts, *, key: str) -> Probe:
-    """Return the question whether `token`, signed by `key` as it is now, is refused for its policy's sake alone.
+    """Return the question whether `token`, signed by `key` as it is now, is refused because of its policy alone.
 
-    A token that another key signed would be refused for that: what was known of it is not known of the new one.
+    Azure would refuse a token that another key signed for that reason: what was known of it does not apply then.
     """
     resource = _signed(target, token.url.removeprefix(account.endpoints[token.service]))
     names = {pair.partition("=")[0] for pair in token.query.split("&")}

@@ -1,7 +1,7 @@
 """What is decided for one account at once: the actions to run, in order, and the verdicts on the leaks that wait.
 
-Pure. The snapshot is read once; `containment.service` walks through the batch: each action that was run, refused or
-put off gives the batch that is left. Keys come first, since a regenerated key revokes everything that it signed.
+Pure. The snapshot is read once; `containment.service` runs its actions: each that was run, refused or
+postponed gives the batch that is left. Keys come first, since a regenerated key revokes everything that it signed.
 After one action only stored access policies may follow under the same lock, and nothing follows a regenerated key:
 the keys in the snapshot are no longer the account's.
 """
@@ -28,7 +28,7 @@ class Decider:
     retired: RetiredKeys
 
     def decide(self, snapshot: Snapshot, own: Revocation, *, now: datetime) -> "Batch":
-        """Return what is to be done for all leaks that wait for the account."""
+        """Return what to do about all leaks that wait for the account."""
         leaks = tuple(self.evaluate(finding, snapshot, own, now=now) for finding in snapshot.waiting)
         return Batch(self, snapshot, own, leaks)
 
@@ -76,7 +76,7 @@ class PlannedAction:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is left to do for an account. `own` is the record that its lock was taken for.
+    """What is left to do for an account. `own` is the record that its lock was acquired for.
 
     `last` is the plan that was run last, or that Azure refused; `regenerated` the one that regenerated a key.
     """
@@ -112,7 +112,7 @@ class Batch:
         )
 
     def is_about_own(self, leaks: Iterable[Evaluation]) -> bool:
-        """Whether the leak that the lock was taken for is among `leaks`."""
+        """Whether the leak that the lock was acquired for is among `leaks`."""
         return any(leak.finding.fingerprint == self.own.fingerprint for leak in leaks)
 
     def without(self, leaks: Collection[Evaluation]) -> "Batch":

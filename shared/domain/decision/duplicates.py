@@ -13,13 +13,13 @@ _LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's
 
 
 def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revocation | None:
-    """Return the record with this report noted, to be looked at anew (`received`) if that may change the verdict.
+    """Return the record with this report noted, to be evaluated again (`received`) if that may change the verdict.
 
     None where it changes nothing.
     """
     noted = _with_sighting(current, finding)
     if _reopens(current, now=now):
-        return reopened(noted, now=now, detail="Reported again: looking at it anew.")
+        return reopened(noted, now=now, detail="Reported again: it is evaluated again.")
     return noted if noted is not current else None
 
 
@@ -41,9 +41,9 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
 
 
 def _reopens(current: Revocation, *, now: datetime) -> bool:
-    """A key may have come back, a right been granted, an account been made, a policy been made anew.
+    """A key may be back, a right may have been granted, an account created, a policy re-created.
 
-    What a pull ended stays ended, but for a lockdown that was undone: what it had kept out may come in again.
+    What an execution revoked stays revoked. A lockdown that was undone does not keep the leak out any more.
     """
     return _may_reopen(current) and now - current.changes[-1].at > _REOPEN_AFTER
 
@@ -55,10 +55,10 @@ def _may_reopen(current: Revocation) -> bool:
 
 
 def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
-    """Return the record as if it had just been reported; whom it told and where it is filed stays known.
+    """Return the record as if it had just been reported; its notifications and its incident stay known.
 
-    An approval was of another look at it. That Azure accepted a token once stays known; anything less may be asked
-    again. How an account was before its lockdown stays until that is undone: it is the only way back.
+    An approval was of the previous evaluation. That Azure accepted a token once stays known; anything less may be
+    asked again. The account's settings before its lockdown stay until that is undone: they are the only way back.
     """
     anew = current.reach(State.RECEIVED, now=now, detail=detail)
     accepted = current.liveness is not None and current.liveness.alive is True

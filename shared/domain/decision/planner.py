@@ -67,7 +67,7 @@ class Proposals:
         return self._ordered(verdict, order, action.version(self.snapshot, order.target))
 
     def of_evidence(self, evidence: AlertEvidence) -> Proposal:
-        """Return the plan that an alert asks for. It requires approval, because an alert is no proof.
+        """Return the plan that an alert asks for. It requires approval, because an alert proves nothing.
 
         A key that was made after the token had been seen cannot have signed it.
         """
@@ -88,7 +88,7 @@ class Proposals:
             f"{self._account.name} would revoke it."
         )
         plan = self._plan(ActionKind.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
-        return Proposal(verdict, plan, "an alert is evidence and no proof")
+        return Proposal(verdict, plan, "an alert is evidence, but does not prove anything")
 
     def _of_key(self, credential: Credential, verdict: Verdict) -> Proposal:
         rule = self._rule(credential)

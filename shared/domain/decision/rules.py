@@ -1,4 +1,4 @@
-"""The rule table: which leaks are acted on without a person (design decision 3). Pure, and known to the settings.
+"""The rule table: which leaks are acted on without a person (design decision 3). Pure.
 
 The first rule whose conditions all hold decides. `rule_table` reads a table from its text; docs/rules.md explains it.
 """
@@ -15,7 +15,7 @@ _SEVERITIES = tuple(Severity)  # from the lowest
 
 
 class RuleOutcome(StrEnum):
-    """What may happen without a person: the lever is pulled, a person is asked, nothing is touched."""
+    """What may happen without a person: the action is executed, approval is requested, nothing is changed."""
 
     ACT = "act"
     ASK = "ask"
@@ -23,7 +23,7 @@ class RuleOutcome(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What a rule answers a leak with: the smallest lever that ends it, or a lockdown of its account."""
+    """What a rule answers a leak with: the smallest action that revokes it, or a lockdown of its account."""
 
     SMALLEST = "smallest"
     LOCKDOWN_SHARED_KEY = "lockdown_shared_key"
@@ -40,10 +40,10 @@ _LOCKDOWNS = {Remedy.LOCKDOWN_SHARED_KEY: Lockdown.SHARED_KEY, Remedy.LOCKDOWN_N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What a rule asks of a leak. All that are given must hold; none given hold always.
+    """What a rule asks of a leak. All conditions that are given must hold; without any, the rule always applies.
 
     `services` holds for a leak that opens at least one of them. A leak without a readable end, and an account key,
-    live longer than any number of hours.
+    are valid for longer than any number of hours.
     """
 
     kinds: frozenset[Kind] = frozenset(Kind)
@@ -82,7 +82,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One row of the table. `why` completes the sentence "because …" to the people who read of the decision."""
+    """One row of the table. `why` completes the sentence "because …" for the readers of the decision."""
 
     name: str
     when: Conditions
@@ -97,10 +97,10 @@ def first_that_holds(rules: Sequence[Rule], credential: Credential, *, account: 
 
 
 def default_rules(*, act_alone_hours: int) -> tuple[Rule, ...]:
-    """Return the table that counts where the settings bring none.
+    """Return the table that applies where the settings have none.
 
-    A five-minute read token that a web shop hands to everybody is no reason to break production unasked: what acts
-    alone is what nobody hands out, what changes data, and what would stay open for long.
+    A five-minute read token that a web shop gives to every visitor is no reason to break production. Leaks that are
+    never public on purpose, that can change data, or that are valid for long are acted on without a person.
     """
     return (
         Rule(
@@ -125,7 +125,7 @@ def default_rules(*, act_alone_hours: int) -> tuple[Rule, ...]:
             name="lives-long",
             when=Conditions(lives_longer_than_hours=act_alone_hours),
             then=RuleOutcome.ACT,
-            why="the token would live on for longer than the settings let pass",
+            why="the token is valid for longer than the settings allow",
         ),
         Rule(
             name="small",

@@ -188,7 +188,9 @@ def plan_for(account: AccountFacts, read: PolicyReading) -> Plan:
     )
 
 
-async def test_leak_is_revoked_and_its_neighbor_stays_valid(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_leaked_policy_is_revoked_and_the_other_stays_in_force(
+    action: StoredPolicyAction, setting: Setting
+) -> None:
     before = [await setting.status(policy) for policy in (LEAKED, OTHER)]
 
     await execution(action, setting)
@@ -206,7 +208,7 @@ async def test_revocation_is_verified(action: StoredPolicyAction, setting: Setti
     assert verification.outcome is Outcome.PROVEN, verification.evidence
 
 
-async def test_a_policy_is_deleted_where_the_tag_asks_for_it(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_policy_is_deleted_where_the_tag_asks_for_it(action: StoredPolicyAction, setting: Setting) -> None:
     tagged = facts(setting.account, tags={"Sasquash-Policy-Removal": "delete"})
 
     done = await execution(action, setting, tagged)
@@ -216,7 +218,7 @@ async def test_a_policy_is_deleted_where_the_tag_asks_for_it(action: StoredPolic
     assert await setting.status(LEAKED) == 403
 
 
-async def test_a_policy_that_is_gone_is_buried(action: StoredPolicyAction, setting: Setting) -> None:
+async def test_policy_that_is_gone_is_buried(action: StoredPolicyAction, setting: Setting) -> None:
     other = PolicyTarget(setting.service, "models", "never-there")
     read = await action.read(setting.facts, other, key=setting.key)
 
@@ -246,7 +248,7 @@ async def test_where_the_data_plane_is_closed_arm_is_the_way_or_there_is_none(
     assert before.permissions == read.permissions
 
 
-async def test_a_container_stays_as_public_as_it_was(cloud: LocalCloud, action: StoredPolicyAction) -> None:
+async def test_container_stays_as_public_as_it_was(cloud: LocalCloud, action: StoredPolicyAction) -> None:
     account = await new_account(cloud, allowBlobPublicAccess=True)
     async with AsyncExitStack() as stack, browser(cloud) as http:
         clients = Clients(cloud, stack)

@@ -1,4 +1,4 @@
-"""The account key lever, through the real management client, against the local ARM in process."""
+"""The account key action, through the real management client, against the local ARM in process."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -137,14 +137,14 @@ async def test_half_an_answer_says_nothing_about_the_keys(
         await action.keys(samples.account())
 
 
-async def test_deleted_account_is_distinguished(action: AccountKeyAction, cloud: Cloud) -> None:
+async def test_missing_account_has_its_own_error(action: AccountKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone, match="Listing the keys of robustmodels"):
         await action.keys(samples.account())
 
 
-async def test_a_missing_right_needs_a_person(wire: Wire, cloud: Cloud, entra: Entra, plane: DataPlane) -> None:
+async def test_missing_right_needs_a_person(wire: Wire, cloud: Cloud, entra: Entra, plane: DataPlane) -> None:
     verifier = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: CORRELATION_ID)
     credential = Credential(entra, cloud.identities["reader"])
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=wire) as client:
@@ -153,11 +153,11 @@ async def test_a_missing_right_needs_a_person(wire: Wire, cloud: Cloud, entra: E
             await powerless.keys(samples.account())
 
 
-def test_a_key_shows_its_value_to_nobody_who_prints_it() -> None:
+def test_key_shows_its_value_to_nobody_who_prints_it() -> None:
     assert KEYS["key1"].rstrip("=") not in f"{AccountKey(KEYS['key1'], NOW)} {AccountKey(KEYS['key1'], NOW)!r}"
 
 
-# pull
+# execute
 
 
 @pytest.mark.parametrize(("target", "other"), [("key1", "key2"), ("key2", "key1")])
@@ -171,7 +171,7 @@ async def test_one_key_is_regenerated_and_the_other_never(
     assert account.keys[other] == KEYS[other]
 
 
-async def test_execution_says_what_was_done(action: AccountKeyAction, account: Account) -> None:
+async def test_execution_records_what_was_done(action: AccountKeyAction, account: Account) -> None:
     assert await execution(action) == Execution(
         action=ActionKind.ACCOUNT_KEY,
         target="key2",
@@ -184,7 +184,7 @@ async def test_execution_says_what_was_done(action: AccountKeyAction, account: A
     )
 
 
-async def test_arm_gets_the_request_id_that_the_record_names(action: AccountKeyAction, wire: Wire) -> None:
+async def test_correlation_id_of_the_record_is_sent_to_arm(action: AccountKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -211,7 +211,7 @@ NO_CONNECTION = ClientConnectorError(
     ],
     ids=["408", "429", "500", "502", "503", "504", "reset", "refused", "cut"],
 )
-async def test_a_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may_have_happened(
+async def test_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may_have_happened(
     action: AccountKeyAction, wire: Wire, instead: ASGIApp | AzureError, error: type[TransientFailure], certain: bool
 ) -> None:
     wire.instead = instead
@@ -224,7 +224,7 @@ async def test_a_call_that_fails_in_passing_is_sent_once_and_says_whether_it_may
     assert failed.value.had_no_effect is certain
 
 
-async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
+async def test_call_that_is_never_answered_is_sent_once_and_may_have_happened(
     action: AccountKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_key, "_REGENERATE_TIMEOUT", 0.05)
@@ -240,7 +240,7 @@ async def test_a_call_that_is_never_answered_is_sent_once_and_may_have_happened(
 @pytest.mark.parametrize(
     "instead", [answering(503), ServiceRequestError("reset", error=ClientOSError(104, "reset"))], ids=["503", "reset"]
 )
-async def test_an_answer_that_is_lost_costs_no_second_rotation(
+async def test_answer_that_is_lost_costs_no_second_rotation(
     action: AccountKeyAction, wire: Wire, account: Account, instead: ASGIApp | AzureError
 ) -> None:
     wire.instead, wire.after = instead, True
@@ -275,7 +275,7 @@ async def test_regenerated_key_is_remembered_as_it_was(action: AccountKeyAction)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed(action: AccountKeyAction, wire: Wire, status: int) -> None:
+async def test_redirect_is_not_followed(action: AccountKeyAction, wire: Wire, status: int) -> None:
     wire.instead = answering(status, location="https://management.azure.com/elsewhere/regenerateKey")
 
     with pytest.raises(Blocked):
@@ -285,7 +285,7 @@ async def test_a_redirect_is_not_followed(action: AccountKeyAction, wire: Wire, 
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 412, 422])
-async def test_a_refusal_is_sent_once_and_needs_a_person(action: AccountKeyAction, wire: Wire, status: int) -> None:
+async def test_refusal_is_sent_once_and_needs_a_person(action: AccountKeyAction, wire: Wire, status: int) -> None:
     wire.instead = answering(status)
 
     with pytest.raises(Blocked, match=str(status)):
@@ -294,14 +294,14 @@ async def test_a_refusal_is_sent_once_and_needs_a_person(action: AccountKeyActio
     assert len(wire.calls) == 1
 
 
-async def test_a_read_only_lock_is_named(action: AccountKeyAction, account: Account) -> None:
+async def test_read_only_lock_is_named(action: AccountKeyAction, account: Account) -> None:
     account.locks.append("ReadOnly")
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
         await execution(action)
 
 
-async def test_an_answer_with_the_old_key_is_no_rotation(action: AccountKeyAction, wire: Wire) -> None:
+async def test_answer_with_the_old_key_is_no_rotation(action: AccountKeyAction, wire: Wire) -> None:
     wire.instead = answering(200, {"keys": [{"keyName": name, "value": value} for name, value in KEYS.items()]})
 
     with pytest.raises(TransientFailure, match="is what it was") as failed:
@@ -311,7 +311,7 @@ async def test_an_answer_with_the_old_key_is_no_rotation(action: AccountKeyActio
 
 
 @pytest.mark.parametrize("keys", [[], [{"keyName": "key1", "value": NEW_KEY}]])
-async def test_an_answer_without_the_key_is_no_rotation(
+async def test_answer_without_the_key_is_no_rotation(
     action: AccountKeyAction, wire: Wire, keys: list[dict[str, str]]
 ) -> None:
     wire.instead = answering(200, {"keys": keys})
@@ -322,7 +322,7 @@ async def test_an_answer_without_the_key_is_no_rotation(
     assert not failed.value.had_no_effect
 
 
-async def test_a_key_that_changed_since_the_plan_is_left_alone(action: AccountKeyAction, wire: Wire) -> None:
+async def test_key_that_changed_since_the_plan_is_left_alone(action: AccountKeyAction, wire: Wire) -> None:
     keys = {"key1": AccountKey(KEYS["key1"], None), "key2": AccountKey(NEW_KEY, None)}
 
     with pytest.raises(TransientFailure, match="changed since the plan was made") as failed:
@@ -343,7 +343,7 @@ async def test_no_failure_repeats_a_key_or_what_arm_said(action: AccountKeyActio
     assert not any(key.rstrip("=") in f"{failed.value} {failed.value!r}" for key in KEYS.values())
 
 
-# the proof tokens, tried meanwhile
+# the verification tokens, tried meanwhile
 
 
 async def test_token_answered_before_the_execution_was_accepted_before(
@@ -355,7 +355,7 @@ async def test_token_answered_before_the_execution_was_accepted_before(
     assert len(plane.requests) == 1
 
 
-async def test_a_token_that_is_not_answered_in_time_delays_nothing(
+async def test_token_that_is_not_answered_in_time_delays_nothing(
     action: AccountKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_up: list[VerificationToken] = []
@@ -376,11 +376,11 @@ async def test_a_token_that_is_not_answered_in_time_delays_nothing(
     assert given_up == [samples.verification_token()]
 
 
-async def test_a_token_that_can_t_be_tried_spares_no_key(
+async def test_token_that_can_t_be_tried_spares_no_key(
     action: AccountKeyAction, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: Verifier, token: VerificationToken) -> VerificationToken:
-        raise RuntimeError("nobody foresaw this")
+        raise RuntimeError("unexpected")
 
     monkeypatch.setattr(Verifier, "try_before", broken)
 
@@ -390,7 +390,7 @@ async def test_a_token_that_can_t_be_tried_spares_no_key(
     assert account.keys["key2"] != KEYS["key2"]
 
 
-async def test_no_attempt_outlives_a_failed_execution(
+async def test_tries_end_with_a_failed_execution(
     action: AccountKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[VerificationToken] = []
@@ -416,7 +416,7 @@ async def test_no_attempt_outlives_a_failed_execution(
 
 
 @pytest.mark.parametrize(("created", "at"), [(NOW - timedelta(seconds=9), NOW - timedelta(seconds=9)), (None, NOW)])
-def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, at: datetime) -> None:
+def test_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, at: datetime) -> None:
     assert by_listing("key2", "0" * 64, AccountKey(NEW_KEY, created), at=NOW) == Execution(
         action=ActionKind.ACCOUNT_KEY,
         target="key2",
@@ -428,7 +428,7 @@ def test_a_lost_answer_is_settled_by_the_list_of_keys(created: datetime | None, 
     )
 
 
-# prove
+# verify
 
 
 async def test_regenerated_key_is_verified_revoked(
@@ -440,13 +440,13 @@ async def test_regenerated_key_is_verified_revoked(
     assert (await action.verify(executed, samples.account(), samples.revocation())).outcome is Outcome.PROVEN
 
 
-async def test_a_key_that_arm_still_lists_is_alive(action: AccountKeyAction) -> None:
+async def test_key_that_arm_still_lists_is_alive(action: AccountKeyAction) -> None:
     assert (
         await action.verify(samples.execution(), samples.account(), samples.revocation())
     ).outcome is Outcome.STILL_ALIVE
 
 
-async def test_a_key_that_was_regenerated_again_meanwhile_is_proven_with_the_newest(
+async def test_key_that_was_regenerated_again_meanwhile_is_proven_with_the_newest(
     action: AccountKeyAction, plane: DataPlane, account: Account
 ) -> None:
     executed = replace(await execution(action, samples.verification_token()), new_sha256="0" * 64)

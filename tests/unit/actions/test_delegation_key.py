@@ -1,4 +1,4 @@
-"""The user delegation lever, through the real management client, against the local ARM in process."""
+"""The delegation key action, through the real management client, against the local ARM in process."""
 
 import asyncio
 import logging
@@ -155,7 +155,7 @@ async def test_verification_token_reads_one_missing_object_over_https_for_half_a
     assert timedelta(minutes=29, seconds=58) < token.expires - clock() <= timedelta(minutes=30)
 
 
-async def test_key_of_a_verification_token_is_valid_as_long_as_the_token(
+async def test_delegation_key_is_valid_as_long_as_its_token(
     action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
     [token] = await action.mint(JOB)
@@ -165,7 +165,7 @@ async def test_key_of_a_verification_token_is_valid_as_long_as_the_token(
     assert datetime.fromisoformat(key.start) < clock() - timedelta(seconds=50)  # our clock may be ahead of Azure's
 
 
-async def test_delegation_key_is_requested_from_the_account_as_the_app(
+async def test_delegation_key_is_requested_from_the_account_with_the_app_identity(
     action: DelegationKeyAction, plane: DelegationPlane, credential: Credential
 ) -> None:
     await action.mint(JOB)
@@ -174,7 +174,7 @@ async def test_delegation_key_is_requested_from_the_account_as_the_app(
     assert credential.scopes == ["https://storage.azure.com/.default"]
 
 
-async def test_account_without_blobs_has_no_verification_token(
+async def test_no_verification_token_for_an_account_without_blobs(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     account = replace(samples.account(), endpoints={Service.QUEUE: f"https://{ACCOUNT}.queue.core.windows.net/"})
@@ -196,7 +196,7 @@ async def test_account_without_blobs_has_no_verification_token(
         ("<UserDelegationKey><Value>no key</Value></UserDelegationKey>", "can't sign"),
     ],
 )
-async def test_without_a_key_there_is_no_verification_token_and_the_log_says_why(
+async def test_no_verification_token_without_a_delegation_key_and_the_log_says_why(
     action: DelegationKeyAction,
     plane: DelegationPlane,
     caplog: pytest.LogCaptureFixture,
@@ -210,7 +210,7 @@ async def test_without_a_key_there_is_no_verification_token_and_the_log_says_why
     assert reason in record.getMessage()
 
 
-async def test_without_a_token_for_the_app_there_is_no_verification_token(
+async def test_no_verification_token_without_an_access_token(
     wire: Wire, plane: DelegationPlane, credential: Credential, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(*scopes: str) -> None:
@@ -222,7 +222,7 @@ async def test_without_a_token_for_the_app_there_is_no_verification_token(
     assert plane.requests == []
 
 
-async def test_missing_key_delays_the_revocation_no_longer(
+async def test_missing_delegation_key_delays_the_revocation_by_a_bounded_time(
     action: DelegationKeyAction, credential: Credential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*scopes: str) -> None:
@@ -247,7 +247,7 @@ async def test_neither_the_key_nor_the_app_s_token_is_logged_or_shown(
         assert "Bearer" not in text
 
 
-# pull
+# execute
 
 
 async def test_what_was_issued_before_is_revoked(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
@@ -258,7 +258,7 @@ async def test_what_was_issued_before_is_revoked(action: DelegationKeyAction, ac
     assert before <= account.delegation_keys_revoked_at <= clock()
 
 
-async def test_execution_says_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
+async def test_execution_records_what_was_done(action: DelegationKeyAction, account: Account, clock: Clock) -> None:
     executed = await execution(action)
 
     assert executed == Execution(
@@ -268,7 +268,7 @@ async def test_execution_says_what_was_done(action: DelegationKeyAction, account
     assert account.delegation_keys_revoked_at <= executed.at <= clock()
 
 
-async def test_arm_gets_the_request_id_that_the_record_names(action: DelegationKeyAction, wire: Wire) -> None:
+async def test_correlation_id_of_the_record_is_sent_to_arm(action: DelegationKeyAction, wire: Wire) -> None:
     await execution(action)
 
     [request] = wire.calls
@@ -299,7 +299,7 @@ async def test_revoking_twice_ends_the_same_way(action: DelegationKeyAction, wir
     ],
     ids=["408", "429", "500", "503", "reset", "refused", "cut"],
 )
-async def test_a_call_that_fails_in_passing_is_sent_once(
+async def test_call_that_fails_in_passing_is_sent_once(
     action: DelegationKeyAction,
     wire: Wire,
     instead: ASGIApp | AzureError,
@@ -316,7 +316,7 @@ async def test_a_call_that_fails_in_passing_is_sent_once(
     assert failed.value.had_no_effect is certain
 
 
-async def test_a_call_that_is_never_answered_is_sent_once(
+async def test_call_that_is_never_answered_is_sent_once(
     action: DelegationKeyAction, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delegation_key, "_REVOKE_TIMEOUT", 0.05)
@@ -329,7 +329,7 @@ async def test_a_call_that_is_never_answered_is_sent_once(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed(action: DelegationKeyAction, wire: Wire, status: int) -> None:
+async def test_redirect_is_not_followed(action: DelegationKeyAction, wire: Wire, status: int) -> None:
     wire.instead = answering(status, location="https://management.azure.com/elsewhere/revokeUserDelegationKeys")
 
     with pytest.raises(Blocked):
@@ -342,7 +342,7 @@ async def test_a_redirect_is_not_followed(action: DelegationKeyAction, wire: Wir
     ("status", "code"),
     [(403, "AuthorizationFailed"), (403, "RequestDisallowedByPolicy"), (409, "ScopeLocked"), (400, "BadRequest")],
 )
-async def test_a_refusal_is_sent_once_and_needs_a_person(
+async def test_refusal_is_sent_once_and_needs_a_person(
     action: DelegationKeyAction, wire: Wire, status: int, code: str
 ) -> None:
     wire.instead = answering(status, {"error": {"code": code, "message": "m"}})
@@ -353,14 +353,14 @@ async def test_a_refusal_is_sent_once_and_needs_a_person(
     assert len(wire.calls) == 1
 
 
-async def test_a_read_only_lock_is_named(action: DelegationKeyAction, account: Account) -> None:
+async def test_read_only_lock_is_named(action: DelegationKeyAction, account: Account) -> None:
     account.locks.append("ReadOnly")
 
     with pytest.raises(Blocked, match="a ReadOnly lock forbids it"):
         await execution(action)
 
 
-async def test_deleted_account_is_distinguished(action: DelegationKeyAction, cloud: Cloud) -> None:
+async def test_missing_account_has_its_own_error(action: DelegationKeyAction, cloud: Cloud) -> None:
     del cloud.accounts[ACCOUNT]
 
     with pytest.raises(AccountGone):
@@ -398,7 +398,7 @@ async def test_token_refused_while_a_new_key_is_accepted_is_revoked(action: Dele
     )
 
 
-async def test_the_new_key_s_time_does_not_begin_before_the_revocation(
+async def test_new_key_s_time_does_not_begin_before_the_revocation(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     done = await executed(action)
@@ -417,7 +417,7 @@ async def test_the_new_key_s_time_does_not_begin_before_the_revocation(
         (timedelta(minutes=28), Outcome.STILL_ALIVE),
     ],
 )
-async def test_a_cached_key_is_waited_for_and_then_said_to_be_alive(
+async def test_cached_key_is_waited_for_and_then_said_to_be_alive(
     action: DelegationKeyAction, account: Account, clock: Clock, after: timedelta, outcome: Outcome
 ) -> None:
     done = await executed(action)
@@ -431,7 +431,7 @@ async def test_a_cached_key_is_waited_for_and_then_said_to_be_alive(
     assert "is still accepted" in verification.evidence[1]
 
 
-async def test_without_a_verification_token_only_arms_response_counts(
+async def test_without_a_verification_token_only_arm_answers(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     verification = await action.verify(await execution(action), samples.account(), samples.revocation())
@@ -451,7 +451,7 @@ async def test_without_a_verification_token_only_arms_response_counts(
         (None, timedelta(minutes=3), Outcome.ARM_ONLY),
     ],
 )
-async def test_without_a_new_key_only_a_token_accepted_before_is_revoked(
+async def test_without_a_control_only_a_token_accepted_before_counts_as_revoked(
     *,
     action: DelegationKeyAction,
     plane: DelegationPlane,
@@ -480,7 +480,7 @@ async def test_without_a_new_key_only_a_token_accepted_before_is_revoked(
 
 
 @pytest.mark.parametrize(("after", "outcome"), [(0, Outcome.PENDING), (3, Outcome.ARM_ONLY)])
-async def test_a_firewall_does_not_pass_for_a_revocation(
+async def test_firewall_does_not_pass_for_a_revocation(
     action: DelegationKeyAction, plane: DelegationPlane, clock: Clock, after: int, outcome: Outcome
 ) -> None:
     done = await executed(action)
@@ -490,7 +490,7 @@ async def test_a_firewall_does_not_pass_for_a_revocation(
     assert (await action.verify(done, samples.account(), samples.revocation())).outcome is outcome
 
 
-async def test_the_read_only_copy_has_to_refuse_too(action: DelegationKeyAction, plane: DelegationPlane) -> None:
+async def test_read_only_copy_has_to_refuse_too(action: DelegationKeyAction, plane: DelegationPlane) -> None:
     done = await executed(action)
     plane.says[SECONDARY] = (404, "ContainerNotFound")
 
@@ -500,7 +500,7 @@ async def test_the_read_only_copy_has_to_refuse_too(action: DelegationKeyAction,
     assert verification.evidence[2].startswith("blob (secondary): ")
 
 
-async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
+async def test_token_that_is_over_proves_nothing_and_is_not_asked(
     action: DelegationKeyAction, plane: DelegationPlane, clock: Clock
 ) -> None:
     done = await executed(action)
@@ -516,7 +516,7 @@ async def test_a_token_that_is_over_proves_nothing_and_is_not_asked(
 # check
 
 
-async def test_a_leaked_token_lives_until_the_keys_are_revoked(
+async def test_leaked_token_lives_until_the_keys_are_revoked(
     action: DelegationKeyAction, plane: DelegationPlane
 ) -> None:
     [ours] = await action.mint(JOB)

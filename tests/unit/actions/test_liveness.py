@@ -212,7 +212,7 @@ def table() -> str:
     ],
     ids=["blob", "odd name", "snapshot", "container", "directory", "file", "share", "queue", "table"],
 )
-async def test_the_token_is_sent_once_where_it_brings_back_nothing_of_the_customers(
+async def test_token_is_sent_once_where_it_brings_back_nothing_of_the_customers(
     plane: Plane, text: str, asked: str
 ) -> None:
     await ask(plane, text)
@@ -223,7 +223,7 @@ async def test_the_token_is_sent_once_where_it_brings_back_nothing_of_the_custom
     assert plane.closed == 1
 
 
-def test_the_root_of_a_container_is_a_directory_too() -> None:
+def test_root_of_a_container_is_a_directory_too() -> None:
     credential = leak(directory("data")).credential
     in_root = replace(
         credential, parameters=tuple((n, "0" if n == "sdd" else value) for n, value in credential.parameters)
@@ -236,7 +236,7 @@ def test_the_root_of_a_container_is_a_directory_too() -> None:
     "host",
     [f"{ACCOUNT}-secondary.blob.core.windows.net", f"{ACCOUNT}.privatelink.blob.core.windows.net", "cdn.example"],
 )
-async def test_the_token_goes_to_the_account_s_own_endpoint_and_never_to_the_host_that_leaked(
+async def test_token_goes_to_the_account_s_own_endpoint_and_never_to_the_host_that_leaked(
     plane: Plane, host: str
 ) -> None:
     await ask(plane, blob().replace(f"{ACCOUNT}.blob.core.windows.net", host))
@@ -248,9 +248,9 @@ async def test_the_token_goes_to_the_account_s_own_endpoint_and_never_to_the_hos
 async def test_without_an_https_endpoint_the_token_stays_here(plane: Plane, endpoint: str | None) -> None:
     account = replace(samples.account(), endpoints={Service.BLOB: endpoint} if endpoint else {})
 
-    told = await ask(plane, blob(), account=account)
+    answer = await ask(plane, blob(), account=account)
 
-    assert (told.alive, told.said) == (None, "It was not tried: robustmodels has no blob service.")
+    assert (answer.alive, answer.said) == (None, "It was not tried: robustmodels has no blob service.")
     assert plane.requests == []
 
 
@@ -272,18 +272,18 @@ async def test_without_an_https_endpoint_the_token_stays_here(plane: Plane, endp
         (blob().replace("resnet.ckpt", "./a"), "can't be sent as it is"),
     ],
 )
-async def test_a_token_that_would_be_refused_for_want_of_what_the_leak_does_not_show_is_not_sent(
+async def test_token_that_would_be_refused_for_want_of_what_the_leak_does_not_show_is_not_sent(
     plane: Plane, text: str, why: str
 ) -> None:
-    told = await ask(plane, text)
+    answer = await ask(plane, text)
 
-    assert (told.at, told.alive) == (NOW, None)
-    assert told.said.startswith("It was not tried: ")
-    assert why in told.said
+    assert (answer.at, answer.alive) == (NOW, None)
+    assert answer.said.startswith("It was not tried: ")
+    assert why in answer.said
     assert plane.requests == []
 
 
-def test_a_token_that_has_begun_is_asked() -> None:
+def test_token_that_has_begun_is_asked() -> None:
     begun = leak(with_parameter(blob(), st="2026-11-21T10:00:00Z")).credential
 
     assert question_for(begun, samples.account(), name="x", now=NOW).method == "HEAD"
@@ -313,15 +313,13 @@ def test_a_token_that_has_begun_is_asked() -> None:
         (503, "ServerBusy", None),
     ],
 )
-async def test_an_answer_says_whether_the_token_lives(
-    plane: Plane, status: int, code: str, alive: bool | None
-) -> None:
+async def test_answer_says_whether_the_token_lives(plane: Plane, status: int, code: str, alive: bool | None) -> None:
     plane.says = (status, code)
 
-    told = await ask(plane, blob())
+    answer = await ask(plane, blob())
 
-    assert told.alive is alive
-    assert f"{status} {code}".strip() in told.said
+    assert answer.alive is alive
+    assert f"{status} {code}".strip() in answer.said
     assert len(plane.requests) == 1
 
 
@@ -329,10 +327,10 @@ async def test_an_answer_says_whether_the_token_lives(
 async def test_no_answer_says_nothing_and_the_token_is_not_sent_again(plane: Plane, error: AzureError) -> None:
     plane.says = error
 
-    told = await ask(plane, blob())
+    answer = await ask(plane, blob())
 
-    assert told.alive is None
-    assert type(error).__name__ in told.said
+    assert answer.alive is None
+    assert type(error).__name__ in answer.said
     assert len(plane.requests) == 1
     assert plane.closed == 1
 
@@ -350,7 +348,7 @@ async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
     ("answer", "alive", "said"),
     [
         (True, True, "and its issuer exists in our tenant."),
-        (False, None, f"but its issuer ({ISSUER.lower()}) is not in our tenant, or no more."),
+        (False, None, f"but its issuer ({ISSUER.lower()}) is not in our tenant, or no longer."),
         (
             Blocked("Looking up failed: 403: lacks Application.Read.All. See docs/rights.md."),
             None,
@@ -367,14 +365,14 @@ async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
 async def test_what_azure_accepts_lives_if_its_issuer_exists(
     plane: Plane, answer: bool | SasquashError, alive: bool | None, said: str
 ) -> None:
-    told = await ask(plane, blob(), issuer=exists(answer))
+    answer = await ask(plane, blob(), issuer=exists(answer))
 
-    assert told.alive is alive
-    assert told.said == f"Azure accepted its signature (404 BlobNotFound), {said}"
+    assert answer.alive is alive
+    assert answer.said == f"Azure accepted its signature (404 BlobNotFound), {said}"
 
 
 @pytest.mark.parametrize("answer", [True, False, Blocked("no right")])
-async def test_token_that_azure_refuses_is_not_live_regardless_of_its_issuer(
+async def test_token_that_azure_refuses_is_invalid_for_every_issuer(
     plane: Plane, answer: bool | SasquashError
 ) -> None:
     plane.says = (403, "AuthenticationFailed")
@@ -386,39 +384,39 @@ async def nobody_asks(object_id: str) -> bool:
     raise AssertionError(f"{object_id} was looked up")
 
 
-async def test_an_issuer_of_another_tenant_is_not_looked_up_in_ours(plane: Plane) -> None:
+async def test_issuer_of_another_tenant_is_not_looked_up_in_ours(plane: Plane) -> None:
     other = blob(key=delegation_key(tenant="00000000-0000-4000-8000-000000000000"))
 
-    told = await ask(plane, other, issuer=nobody_asks)
+    answer = await ask(plane, other, issuer=nobody_asks)
 
-    assert told.alive is True
-    assert told.said.endswith("and its issuer is of another tenant than ours.")
+    assert answer.alive is True
+    assert answer.said.endswith("and its issuer is of another tenant than ours.")
 
 
 @pytest.mark.parametrize("issuer", ["me", "../me", ISSUER[:-1], f"{{{ISSUER}}}", ISSUER.replace("-", "")])
-async def test_an_issuer_that_is_no_guid_is_not_looked_up(plane: Plane, issuer: str) -> None:
+async def test_issuer_that_is_no_guid_is_not_looked_up(plane: Plane, issuer: str) -> None:
     credential = leak(blob()).credential
     forged = replace(
         credential, parameters=tuple((n, issuer if n == "skoid" else value) for n, value in credential.parameters)
     )
 
-    told = await check(plane, nobody_asks).ask(forged, "sig=x", samples.account())
+    answer = await check(plane, nobody_asks).ask(forged, "sig=x", samples.account())
 
-    assert told.alive is None
-    assert told.said.endswith("but it names no issuer that could be looked up.")
+    assert answer.alive is None
+    assert answer.said.endswith("but it names no valid issuer id.")
 
 
-async def test_a_lookup_that_never_ends_is_ended(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lookup_that_never_ends_is_ended(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silent(object_id: str) -> bool:
         await asyncio.Event().wait()
         return True
 
     monkeypatch.setattr(liveness, "_ISSUER_TIMEOUT", 0.01)
 
-    told = await ask(plane, blob(), issuer=silent)
+    answer = await ask(plane, blob(), issuer=silent)
 
-    assert told.alive is None
-    assert "could not be checked within" in told.said
+    assert answer.alive is None
+    assert "could not be checked within" in answer.said
 
 
 # The secret
@@ -433,15 +431,15 @@ def accepting(plane: Plane) -> None:
 
 
 @pytest.mark.parametrize("behave", [leaky, accepting])
-async def test_token_is_in_no_log_and_no_notification(
+async def test_leaked_token_is_in_no_log_and_no_answer(
     plane: Plane, caplog: pytest.LogCaptureFixture, behave: Callable[[Plane], None]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     behave(plane)
 
-    told = await ask(plane, blob())
+    answer = await ask(plane, blob())
 
     [signature] = parse_qs(urlsplit(plane.requests[0].url).query)["sig"]
-    for text in (repr(told), caplog.text):
+    for text in (repr(answer), caplog.text):
         assert "sig=" not in text
         assert signature not in text

@@ -1,4 +1,4 @@
-"""The lockdown lever, through the real management client, against the local ARM in process."""
+"""The lockdown action, through the real management client, against the local ARM in process."""
 
 import asyncio
 import json
@@ -176,7 +176,7 @@ def test_impact_names_the_ways_that_a_network_lockdown_leaves_open() -> None:
 # before
 
 
-async def test_the_way_back_is_what_arm_said_before(action: LockdownAction, accounts: Accounts) -> None:
+async def test_way_back_is_what_arm_said_before(action: LockdownAction, accounts: Accounts) -> None:
     facts = await accounts.facts(REF)
     keys, network = (before(action, facts, kind) for kind in Lockdown)
 
@@ -194,17 +194,17 @@ def test_network_rules_that_could_not_be_put_back_are_left_alone(action: Lockdow
         before(action, unknown, Lockdown.NETWORK)
 
 
-def test_an_account_without_network_rules_is_one_that_lets_everybody_in(action: LockdownAction) -> None:
+def test_account_without_network_rules_is_one_that_lets_everybody_in(action: LockdownAction) -> None:
     locked = before(action, replace(samples.account(), network_rules="{}"), Lockdown.NETWORK)
 
     assert json.loads(locked.before)["networkAcls"] == {"defaultAction": "Allow"}
 
 
-# pull
+# execute
 
 
 @both
-async def test_an_account_is_locked(
+async def test_account_is_locked(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     await lock(action, accounts, kind)
@@ -221,7 +221,7 @@ async def test_one_lockdown_is_not_the_other(
     assert [is_open(account, other) for other in Lockdown if other is not kind] == [True]
 
 
-async def test_a_closed_network_keeps_its_rules(action: LockdownAction, accounts: Accounts, account: Account) -> None:
+async def test_closed_network_keeps_its_rules(action: LockdownAction, accounts: Accounts, account: Account) -> None:
     await lock(action, accounts, Lockdown.NETWORK)
 
     after = json.loads((await accounts.facts(REF)).network_rules)
@@ -242,7 +242,7 @@ async def test_what_a_lockdown_is_not_about_is_not_sent(
 
 
 @both
-async def test_execution_says_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
+async def test_execution_records_what_was_done(action: LockdownAction, accounts: Accounts, kind: Lockdown) -> None:
     execution, locked = await lock(action, accounts, kind)
 
     assert execution == Execution(ActionKind.LOCKDOWN, kind, NOW, "", "", "answer", CORRELATION_ID)
@@ -251,7 +251,7 @@ async def test_execution_says_what_was_done(action: LockdownAction, accounts: Ac
 
 
 @both
-async def test_arm_gets_the_request_id_that_the_record_names(
+async def test_correlation_id_of_the_record_is_sent_to_arm(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     await lock(action, accounts, kind)
@@ -289,7 +289,7 @@ async def test_what_is_locked_already_is_left_as_it_is(
 
 
 @both
-async def test_a_lockdown_whose_answer_was_lost_is_settled_by_reading(
+async def test_lockdown_whose_answer_was_lost_is_settled_by_reading(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     wire.instead, wire.after = answering(503), True
@@ -303,7 +303,7 @@ async def test_a_lockdown_whose_answer_was_lost_is_settled_by_reading(
 
 
 @both
-async def test_a_lockdown_whose_answer_was_lost_and_that_can_t_be_read_may_have_happened(
+async def test_lockdown_whose_answer_was_lost_and_that_can_t_be_read_may_have_happened(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
@@ -317,7 +317,7 @@ async def test_a_lockdown_whose_answer_was_lost_and_that_can_t_be_read_may_have_
 
 
 @both
-async def test_a_lockdown_of_which_no_answer_came_is_found_standing(
+async def test_lockdown_of_which_no_answer_came_is_found_standing(
     action: LockdownAction, accounts: Accounts, kind: Lockdown
 ) -> None:
     facts = await accounts.facts(REF)
@@ -331,7 +331,7 @@ async def test_a_lockdown_of_which_no_answer_came_is_found_standing(
     assert (standing.execution.confirmed_by, standing.lockdown) == ("listing", locked)
 
 
-async def test_the_way_back_of_a_lockdown_that_never_happened_is_read_again(
+async def test_way_back_of_a_lockdown_that_never_happened_is_read_again(
     action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
     earlier = before(action, await accounts.facts(REF), Lockdown.NETWORK)
@@ -342,7 +342,7 @@ async def test_the_way_back_of_a_lockdown_that_never_happened_is_read_again(
     assert json.loads(locked.before)["networkAcls"]["ipRules"] == []
 
 
-async def test_the_way_back_from_one_lockdown_is_not_taken_for_another_s(
+async def test_way_back_from_one_lockdown_is_not_taken_for_another_s(
     action: LockdownAction, accounts: Accounts, wire: Wire
 ) -> None:
     facts = await accounts.facts(REF)
@@ -354,7 +354,7 @@ async def test_the_way_back_from_one_lockdown_is_not_taken_for_another_s(
 
 
 @both
-async def test_a_lockdown_that_does_not_take_needs_a_person(
+async def test_lockdown_that_does_not_take_needs_a_person(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     wire.instead = answering(200, {"location": "westeurope", "properties": {"networkAcls": RULES}})
@@ -378,7 +378,7 @@ async def test_a_lockdown_that_does_not_take_needs_a_person(
     ids=["408", "429", "500", "503", "in progress", "reset", "refused", "cut"],
 )
 @both
-async def test_a_call_that_fails_in_passing_is_sent_once(
+async def test_call_that_fails_in_passing_is_sent_once(
     *,
     action: LockdownAction,
     accounts: Accounts,
@@ -397,7 +397,7 @@ async def test_a_call_that_fails_in_passing_is_sent_once(
     assert failed.value.had_no_effect, "reading shows that it did not"
 
 
-async def test_a_call_that_is_never_answered_is_sent_once(
+async def test_call_that_is_never_answered_is_sent_once(
     action: LockdownAction, accounts: Accounts, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lockdown, "_UPDATE_TIMEOUT", 0.05)
@@ -410,9 +410,7 @@ async def test_a_call_that_is_never_answered_is_sent_once(
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_a_redirect_is_not_followed(
-    action: LockdownAction, accounts: Accounts, wire: Wire, status: int
-) -> None:
+async def test_redirect_is_not_followed(action: LockdownAction, accounts: Accounts, wire: Wire, status: int) -> None:
     wire.instead = answering(status, location="https://management.azure.com/elsewhere")
 
     with pytest.raises(Blocked):
@@ -430,7 +428,7 @@ async def test_a_redirect_is_not_followed(
     ],
 )
 @both
-async def test_a_refusal_says_what_to_do(
+async def test_refusal_says_what_to_do(
     *, action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown, status: int, code: str, what_to_do: str
 ) -> None:
     wire.instead = answering(status, {"error": {"code": code, "message": "m"}})
@@ -440,7 +438,7 @@ async def test_a_refusal_says_what_to_do(
 
 
 @both
-async def test_a_read_only_lock_is_named(
+async def test_read_only_lock_is_named(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     account.locks.append("ReadOnly")
@@ -449,7 +447,7 @@ async def test_a_read_only_lock_is_named(
         await lock(action, accounts, kind)
 
 
-async def test_deleted_account_is_distinguished(action: LockdownAction, accounts: Accounts, cloud: Cloud) -> None:
+async def test_missing_account_has_its_own_error(action: LockdownAction, accounts: Accounts, cloud: Cloud) -> None:
     facts = await accounts.facts(REF)
     del cloud.accounts[ACCOUNT]
 
@@ -461,7 +459,7 @@ async def test_deleted_account_is_distinguished(action: LockdownAction, accounts
 
 
 @both
-async def test_a_lockdown_that_stands_is_proven_by_arm_only(
+async def test_lockdown_that_stands_is_proven_by_arm_only(
     action: LockdownAction, accounts: Accounts, kind: Lockdown
 ) -> None:
     execution, locked = await lock(action, accounts, kind)
@@ -474,7 +472,7 @@ async def test_a_lockdown_that_stands_is_proven_by_arm_only(
 
 
 @both
-async def test_a_lockdown_that_somebody_has_undone_keeps_nothing_out(
+async def test_lockdown_that_somebody_has_undone_keeps_nothing_out(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     execution, locked = await lock(action, accounts, kind)
@@ -516,7 +514,7 @@ async def test_undoing_restores_what_was(
 
 
 def without_state(facts: AccountFacts) -> AccountFacts:
-    """The state of a virtual network's rule is Azure's to tell; the local ARM tells none."""
+    """The state of a virtual network's rule is set by Azure; the local ARM has none."""
     return replace(facts, network_rules=facts.network_rules.replace(',"state":"Succeeded"', ""))
 
 
@@ -546,7 +544,7 @@ async def test_undoing_twice_changes_nothing_more(
 
 
 @both
-async def test_an_undoing_whose_answer_was_lost_is_found_done(
+async def test_undoing_whose_answer_was_lost_is_found_done(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     _, locked = await lock(action, accounts, kind)
@@ -578,7 +576,7 @@ async def test_what_had_been_locked_before_stays_locked(
 async def test_where_a_lockdown_changed_nothing_there_is_nothing_to_undo(
     action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
-    """Whoever had locked it may have opened it by now: that is theirs to do."""
+    """The person who had locked it may have opened it by now."""
     account.properties |= ALREADY[kind]
     _, locked = await lock(action, accounts, kind)
     account.properties |= {"allowSharedKeyAccess": True, "networkAcls": RULES}
@@ -621,7 +619,7 @@ async def test_rules_that_are_only_listed_in_another_order_have_not_changed(
     assert (await action.undo(locked, REF)).undone_at == NOW
 
 
-async def test_an_empty_list_of_rules_says_no_more_than_none(
+async def test_empty_list_of_rules_says_no_more_than_none(
     action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
     _, locked = await lock(action, accounts, Lockdown.NETWORK)
@@ -630,7 +628,7 @@ async def test_an_empty_list_of_rules_says_no_more_than_none(
     assert (await action.undo(locked, REF)).undone_at == NOW
 
 
-async def test_the_state_of_a_virtual_network_s_rule_is_no_change(
+async def test_state_of_a_virtual_network_s_rule_is_no_change(
     action: LockdownAction, accounts: Accounts, account: Account
 ) -> None:
     _, locked = await lock(action, accounts, Lockdown.NETWORK)
@@ -641,10 +639,10 @@ async def test_the_state_of_a_virtual_network_s_rule_is_no_change(
 
 
 @both
-async def test_a_lockdown_that_no_answer_confirmed_can_be_undone(
+async def test_lockdown_that_no_answer_confirmed_can_be_undone(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
-    """Its worker died between the call and the record."""
+    """The app stopped between the call and the record."""
     recorded = before(action, await accounts.facts(REF), kind)
     await lock(action, accounts, kind)
 
@@ -653,7 +651,7 @@ async def test_a_lockdown_that_no_answer_confirmed_can_be_undone(
 
 
 @both
-async def test_a_lockdown_that_no_answer_confirmed_leaves_locked_what_had_been(
+async def test_lockdown_that_no_answer_confirmed_leaves_locked_what_had_been(
     action: LockdownAction, accounts: Accounts, account: Account, wire: Wire, kind: Lockdown
 ) -> None:
     account.properties |= ALREADY[kind]
@@ -664,7 +662,7 @@ async def test_a_lockdown_that_no_answer_confirmed_leaves_locked_what_had_been(
 
 
 @both
-async def test_an_undoing_that_does_not_take_needs_a_person(
+async def test_undoing_that_does_not_take_needs_a_person(
     action: LockdownAction, accounts: Accounts, wire: Wire, kind: Lockdown
 ) -> None:
     _, locked = await lock(action, accounts, kind)
@@ -676,7 +674,7 @@ async def test_an_undoing_that_does_not_take_needs_a_person(
 
 
 @both
-async def test_a_lock_that_came_after_the_lockdown_is_named(
+async def test_lock_that_came_after_the_lockdown_is_named(
     action: LockdownAction, accounts: Accounts, account: Account, kind: Lockdown
 ) -> None:
     _, locked = await lock(action, accounts, kind)
@@ -689,7 +687,7 @@ async def test_a_lock_that_came_after_the_lockdown_is_named(
 @pytest.mark.parametrize(
     ("status", "kind"), [(403, Blocked), (404, AccountGone), (500, TransientFailure), (429, Throttled)]
 )
-async def test_an_account_that_can_t_be_read_is_not_undone(
+async def test_account_that_can_t_be_read_is_not_undone(
     action: LockdownAction, accounts: Accounts, wire: Wire, status: int, kind: type[SasquashError]
 ) -> None:
     _, locked = await lock(action, accounts, Lockdown.SHARED_KEY)

@@ -1,4 +1,4 @@
-"""The proof by tokens of our own, against a data plane that checks their signatures as Azure would."""
+"""Verification by tokens of our own, against a data plane that checks their signatures as Azure would."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -74,7 +74,7 @@ def endpoint(*tries: Try, control: Try = ACCEPTED, accepted_before: bool | None 
         (307, "", Answer.UNDECIDED),
     ],
 )
-def test_an_answer_says_what_it_says_about_the_signature(status: int, code: str, answer: Answer) -> None:
+def test_answer_says_what_it_says_about_the_signature(status: int, code: str, answer: Answer) -> None:
     assert read_answer(status, code).answer is answer
 
 
@@ -85,7 +85,7 @@ def test_an_answer_says_what_it_says_about_the_signature(status: int, code: str,
         ("KeyBasedAuthenticationNotPermitted", "shared key access is switched off for the account"),
     ],
 )
-def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) -> None:
+def test_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) -> None:
     assert read_answer(403, code).said == f"403 {code}: {hint}"
 
 
@@ -93,7 +93,7 @@ def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) 
 
 
 @pytest.mark.parametrize(
-    ("result", "dead"),
+    ("result", "refused"),
     [
         (endpoint(), True),
         (endpoint(control=REFUSED), False),
@@ -108,13 +108,13 @@ def test_a_refusal_that_is_not_about_the_key_is_explained(code: str, hint: str) 
         (replace(endpoint(), subject=POLICY), True),
     ],
 )
-def test_revoked_means_accepted_before_and_refused_every_time(result: EndpointResult, dead: bool) -> None:
-    assert result.dead is dead
+def test_refused_means_shown_good_and_refused_every_time(result: EndpointResult, refused: bool) -> None:
+    assert result.refused is refused
 
 
 @pytest.mark.parametrize("tries", [(ACCEPTED,), (REFUSED, REFUSED, ACCEPTED), (UNDECIDED, ACCEPTED, UNDECIDED)])
 def test_one_acceptance_is_a_sign_of_life(tries: Iterable[Try]) -> None:
-    assert endpoint(*tries).alive
+    assert endpoint(*tries).accepted
 
 
 @pytest.mark.parametrize(
@@ -148,29 +148,29 @@ def test_evidence_says_no_more_than_was_seen(result: EndpointResult, evidence: s
 
 # judge
 
-DEAD, ALIVE, OPEN = endpoint(), endpoint(ACCEPTED), endpoint(control=REFUSED)
+GONE, VALID, OPEN = endpoint(), endpoint(ACCEPTED), endpoint(control=REFUSED)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
     ("endpoints", "waited", "outcome"),
     [
-        ([DEAD], SECOND, Outcome.PROVEN),
-        ([DEAD, DEAD], SECOND, Outcome.PROVEN),
-        ([DEAD, ALIVE], SECOND, Outcome.PENDING),
-        ([ALIVE], timedelta(minutes=10), Outcome.PENDING),
-        ([ALIVE], timedelta(minutes=27) - SECOND, Outcome.PENDING),
-        ([ALIVE], timedelta(minutes=27), Outcome.STILL_ALIVE),
-        ([DEAD, ALIVE], timedelta(minutes=27), Outcome.STILL_ALIVE),
+        ([GONE], SECOND, Outcome.PROVEN),
+        ([GONE, GONE], SECOND, Outcome.PROVEN),
+        ([GONE, VALID], SECOND, Outcome.PENDING),
+        ([VALID], timedelta(minutes=10), Outcome.PENDING),
+        ([VALID], timedelta(minutes=27) - SECOND, Outcome.PENDING),
+        ([VALID], timedelta(minutes=27), Outcome.STILL_ALIVE),
+        ([GONE, VALID], timedelta(minutes=27), Outcome.STILL_ALIVE),
         ([OPEN], SECOND, Outcome.PENDING),
         ([OPEN], timedelta(minutes=2) - SECOND, Outcome.PENDING),
         ([OPEN], timedelta(minutes=2), Outcome.ARM_ONLY),
-        ([DEAD, OPEN], SECOND, Outcome.PENDING),
-        ([DEAD, OPEN], timedelta(minutes=2), Outcome.PROVEN),
+        ([GONE, OPEN], SECOND, Outcome.PENDING),
+        ([GONE, OPEN], timedelta(minutes=2), Outcome.PROVEN),
         ([], SECOND, Outcome.ARM_ONLY),
     ],
 )
-def test_the_outcome_is_no_more_than_the_endpoints_show(
+def test_outcome_is_no_more_than_the_endpoints_show(
     endpoints: list[EndpointResult], waited: timedelta, outcome: Outcome
 ) -> None:
     assert judge(samples.execution(), endpoints, now=NOW + waited) is outcome
@@ -180,7 +180,7 @@ def test_the_outcome_is_no_more_than_the_endpoints_show(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_verification_token_is_signed_by_the_key_to_be_revoked(plane: DataPlane, service: Service) -> None:
+def test_verification_token_is_signed_by_the_key_to_regenerate(plane: DataPlane, service: Service) -> None:
     [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     minted = samples.leak(f"{token.url}{'&' if '?' in token.url else '?'}{token.query}")
@@ -188,9 +188,7 @@ def test_verification_token_is_signed_by_the_key_to_be_revoked(plane: DataPlane,
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_verification_token_may_read_one_object_over_https_for_half_an_hour(
-    plane: DataPlane, service: Service
-) -> None:
+def test_verification_token_reads_one_object_over_https_for_half_an_hour(plane: DataPlane, service: Service) -> None:
     [token] = verifier(plane).mint(samples.account(), [service], key=KEYS["key2"])
 
     query = parse_qs(token.query)
@@ -199,7 +197,7 @@ def test_verification_token_may_read_one_object_over_https_for_half_an_hour(
     assert query.get("sr", ["-"]) != ["c"]
 
 
-def test_verification_token_is_valid_for_at_most_half_an_hour_in_whole_seconds(plane: DataPlane) -> None:
+def test_verification_token_is_valid_for_half_an_hour_in_whole_seconds(plane: DataPlane) -> None:
     """The service reads the end with the token's own precision, and the record must say the same."""
     odd = NOW.replace(microsecond=999_999)
     [token] = verifier(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
@@ -207,7 +205,7 @@ def test_verification_token_is_valid_for_at_most_half_an_hour_in_whole_seconds(p
     assert token.expires == (odd + LIFETIME).replace(microsecond=0)
 
 
-def test_each_service_of_the_leak_and_the_account_has_a_verification_token(plane: DataPlane) -> None:
+def test_verification_token_for_each_service_of_the_leak_and_the_account(plane: DataPlane) -> None:
     account = samples.account()
     without_files = replace(account, endpoints={s: u for s, u in account.endpoints.items() if s is not Service.FILE})
 
@@ -216,7 +214,7 @@ def test_each_service_of_the_leak_and_the_account_has_a_verification_token(plane
     assert [token.service for token in tokens] == [Service.BLOB, Service.TABLE]
 
 
-def test_object_of_a_verification_token_has_a_unique_name(plane: DataPlane) -> None:
+def test_object_of_a_verification_token_has_a_random_name(plane: DataPlane) -> None:
     ids = iter(("aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"))
     two = Verifier(plane.connect, clock=lambda: NOW, new_id=lambda: next(ids))
 
@@ -238,7 +236,7 @@ def test_object_of_a_verification_token_has_a_unique_name(plane: DataPlane) -> N
         (ServiceRequestError("no route"), None),
     ],
 )
-async def test_token_is_tried_before_the_action_runs(
+async def test_token_is_tried_before_the_execution(
     plane: DataPlane, says: tuple[int, str] | AzureError, accepted: bool | None
 ) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = says
@@ -259,13 +257,13 @@ async def test_key_refused_while_the_new_one_is_accepted_is_revoked(plane: DataP
     assert "refused 3 times" in verification.evidence[1]
 
 
-async def test_the_table_service_says_its_codes_in_the_body_alone(plane: DataPlane) -> None:
+async def test_table_service_says_its_codes_in_the_body_alone(plane: DataPlane) -> None:
     plane.in_body = True
 
     assert (await verified(plane, samples.verification_token(Service.TABLE))).outcome is Outcome.PROVEN
 
 
-async def test_accepted_key_is_not_revoked(plane: DataPlane) -> None:
+async def test_key_that_is_still_accepted_is_not_revoked(plane: DataPlane) -> None:
     plane.keys.append(KEYS["key2"])
 
     verification = await verified(plane)
@@ -275,19 +273,19 @@ async def test_accepted_key_is_not_revoked(plane: DataPlane) -> None:
 
 
 @pytest.mark.parametrize("accepted", [True, False])
-async def test_verification_says_whether_the_old_key_was_last_accepted(plane: DataPlane, accepted: bool) -> None:
+async def test_verification_says_whether_the_old_key_was_accepted_last(plane: DataPlane, accepted: bool) -> None:
     plane.keys += [KEYS["key2"]] * accepted
 
     assert (await verified(plane)).accepted is accepted
 
 
-async def test_a_key_that_outlives_all_patience_is_said_to_be_alive(plane: DataPlane) -> None:
+async def test_key_that_outlives_all_patience_is_said_to_be_alive(plane: DataPlane) -> None:
     plane.keys.append(KEYS["key2"])
 
     assert (await verified(plane, after=timedelta(minutes=28))).outcome is Outcome.STILL_ALIVE
 
 
-async def test_an_unchanged_key_is_alive_whatever_the_data_plane_says(plane: DataPlane) -> None:
+async def test_unchanged_key_is_alive_whatever_the_data_plane_says(plane: DataPlane) -> None:
     verification = await verified(plane, changed=False)
 
     assert verification.outcome is Outcome.STILL_ALIVE
@@ -313,7 +311,7 @@ async def test_request_that_every_key_fails_is_not_taken_for_a_revoked_key(plane
 
 
 @pytest.mark.parametrize("error", [ServiceRequestError("no route"), ServiceResponseError("reset")])
-async def test_a_data_plane_that_cannot_be_reached_leaves_arm_s_word(plane: DataPlane, error: AzureError) -> None:
+async def test_data_plane_that_cannot_be_reached_leaves_arm_s_word(plane: DataPlane, error: AzureError) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = error
 
     verification = await verified(plane, after=timedelta(minutes=3))
@@ -322,7 +320,7 @@ async def test_a_data_plane_that_cannot_be_reached_leaves_arm_s_word(plane: Data
     assert type(error).__name__ in verification.evidence[1]
 
 
-async def test_the_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
+async def test_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = (404, "ContainerNotFound")
 
     verification = await verified(plane, account=samples.account(secondary=True))
@@ -331,7 +329,7 @@ async def test_the_read_only_copy_has_to_refuse_too(plane: DataPlane) -> None:
     assert verification.evidence[2].startswith("blob (secondary): a token signed by the old key is still accepted")
 
 
-async def test_unreachable_secondary_keeps_the_verification_open(plane: DataPlane) -> None:
+async def test_unreachable_secondary_keeps_the_verification_pending(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}-secondary.blob.core.windows.net"] = ServiceResponseError("reset")
 
     assert (await verified(plane, account=samples.account(secondary=True))).outcome is Outcome.PENDING
@@ -361,7 +359,7 @@ async def test_each_try_has_a_connection_of_its_own_which_is_closed(plane: DataP
     assert (plane.opened, plane.closed, len(plane.requests)) == (4, 4, 4)
 
 
-async def test_a_connection_is_closed_when_its_try_fails(plane: DataPlane) -> None:
+async def test_connection_is_closed_when_its_try_fails(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.blob.core.windows.net"] = ServiceResponseError("reset")
     await verified(plane)
 
@@ -380,7 +378,9 @@ async def test_only_reads_of_one_thing_that_does_not_exist_are_sent(plane: DataP
     ("left", "asked"),
     [(timedelta(minutes=1, seconds=1), True), (timedelta(minutes=1), False), (timedelta(minutes=-5), False)],
 )
-async def test_expiring_verification_token_is_not_tried(plane: DataPlane, left: timedelta, asked: bool) -> None:
+async def test_verification_token_near_its_expiry_is_not_tried(
+    plane: DataPlane, left: timedelta, asked: bool
+) -> None:
     verification = await verified(
         plane, samples.verification_token(life=timedelta(minutes=3) + left), after=timedelta(minutes=3)
     )
@@ -389,16 +389,16 @@ async def test_expiring_verification_token_is_not_tried(plane: DataPlane, left: 
     assert verification.outcome is (Outcome.PROVEN if asked else Outcome.ARM_ONLY)
 
 
-async def test_without_verification_tokens_only_arms_response_counts(plane: DataPlane) -> None:
+async def test_without_verification_tokens_only_arm_answers(plane: DataPlane) -> None:
     execution: Execution = samples.execution(confirmed_by="listing")
 
     verification = await verifier(plane).verify(execution, samples.account(), changed=True, new_key=NEW_KEY)
 
     assert verification.outcome is Outcome.ARM_ONLY
-    assert verification.evidence == ("ARM: the hash of key2 is no longer that of the leaked credential's key.",)
+    assert verification.evidence == ("ARM: the hash of key2 is no longer that of the key that signed the leak.",)
 
 
-async def test_verification_is_reported_without_a_token(plane: DataPlane) -> None:
+async def test_verification_shows_no_token(plane: DataPlane) -> None:
     plane.says[f"{ACCOUNT}.file.core.windows.net"] = ServiceResponseError("https://x/?sig=abc")
     verification = await verified(plane, *(samples.verification_token(service) for service in SERVICES))
 

@@ -52,7 +52,7 @@ def document(*identifiers: str) -> bytes:
 # reading
 
 
-def test_a_policy_is_read_as_it_is_written() -> None:
+def test_policy_is_read_as_it_is_written() -> None:
     [full] = from_xml(document(WRITTEN[0]))
 
     assert (full.id, full.start, full.expiry, full.permissions) == (
@@ -64,13 +64,13 @@ def test_a_policy_is_read_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize("written", WRITTEN[3:6])
-def test_a_field_that_is_missing_or_empty_is_none(written: str) -> None:
+def test_field_that_is_missing_or_empty_is_none(written: str) -> None:
     [read] = from_xml(document(written))
 
     assert (read.start, read.expiry, read.permissions) == (None, None, None)
 
 
-def test_the_text_of_an_id_is_what_stands_for_it() -> None:
+def test_text_of_an_id_is_what_stands_for_it() -> None:
     assert [identifier.id for identifier in from_xml(document(*WRITTEN[5:]))] == ["blank & odd", "später"]
 
 
@@ -83,11 +83,11 @@ def test_the_text_of_an_id_is_what_stands_for_it() -> None:
         b"<SignedIdentifiers>\n</SignedIdentifiers>",
     ],
 )
-def test_a_resource_without_policies_has_an_empty_list(body: bytes) -> None:
+def test_resource_without_policies_has_an_empty_list(body: bytes) -> None:
     assert from_xml(body) == ()
 
 
-def test_a_byte_order_mark_shifts_nothing() -> None:
+def test_byte_order_mark_shifts_nothing() -> None:
     assert from_xml(b"\xef\xbb\xbf" + document(*WRITTEN)) == from_xml(document(*WRITTEN))
 
 
@@ -159,14 +159,14 @@ def test_only_the_policy_that_is_deleted_goes(position: int) -> None:
     assert written == document(*(text for number, text in enumerate(WRITTEN) if number != position))
 
 
-def test_a_tombstone_is_its_id_and_an_end_in_the_past_and_nothing_else() -> None:
+def test_tombstone_is_its_id_and_an_end_in_the_past_and_nothing_else() -> None:
     assert to_xml((tombstone("a<b"),)) == document(
         "<SignedIdentifier><Id>a&lt;b</Id><AccessPolicy><Expiry>2000-01-01T00:00:00.0000000Z</Expiry>"
         "</AccessPolicy></SignedIdentifier>"
     )
 
 
-def test_a_policy_that_is_gone_is_buried_behind_the_others() -> None:
+def test_policy_that_is_gone_is_buried_behind_the_others() -> None:
     buried = entombed(from_xml(document(WRITTEN[0])), "partners")
 
     assert [identifier.id for identifier in buried] == ["full", "partners"]
@@ -222,9 +222,7 @@ def test_whatever_the_policies_are_ending_one_leaves_the_others(written: list[st
         (None, None),
     ],
 )
-def test_the_end_of_a_policy_is_read_in_every_form_that_azure_takes(
-    expiry: str | None, expires: datetime | None
-) -> None:
+def test_end_of_a_policy_is_read_in_every_form_that_azure_takes(expiry: str | None, expires: datetime | None) -> None:
     assert SignedIdentifier("a", expiry=expiry).expires == expires
 
 
@@ -241,7 +239,7 @@ def test_the_end_of_a_policy_is_read_in_every_form_that_azure_takes(
         (None, PolicyState.LIVE),
     ],
 )
-def test_a_policy_is_alive_until_its_end_is_over(expiry: str | None, state: PolicyState) -> None:
+def test_policy_is_alive_until_its_end_is_over(expiry: str | None, state: PolicyState) -> None:
     assert SignedIdentifier("a", expiry=expiry).state(NOW) is state
 
 
@@ -259,11 +257,11 @@ BASE = SignedIdentifier("a", "2026-01-01", "2027-01-01", "r")
         SignedIdentifier("a", "2027-01-01", "2026-01-01", "r"),
     ],
 )
-def test_the_version_changes_with_all_that_a_policy_says(other: SignedIdentifier) -> None:
+def test_version_changes_with_all_that_a_policy_says(other: SignedIdentifier) -> None:
     assert other.version != BASE.version
 
 
-def test_the_version_is_the_same_through_arm_and_through_the_data_plane() -> None:
+def test_version_is_the_same_through_arm_and_through_the_data_plane() -> None:
     [by_data_plane] = from_xml(document(WRITTEN[0]))
     [by_arm] = from_arm({"signedIdentifiers": [ARM_ITEMS[0]]})
 
@@ -309,7 +307,7 @@ def test_what_is_not_of_arm_s_shape_is_refused(items: object) -> None:
     ("required", "policy"),
     [(False, {"expiryTime": TOMBSTONE_END}), (True, {"expiryTime": TOMBSTONE_END, "permission": "r"})],
 )
-def test_a_tombstone_through_arm_has_a_permission_only_where_arm_asks_for_one(
+def test_tombstone_through_arm_has_a_permission_only_where_arm_asks_for_one(
     required: bool, policy: dict[str, str]
 ) -> None:
     policies: Policies = (tombstone("a"),)

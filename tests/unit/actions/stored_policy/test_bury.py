@@ -24,7 +24,7 @@ async def bury(action: StoredPolicyAction, service: Service = Service.BLOB) -> s
         (Service.FILE, "AuthorizationFailure"),
     ],
 )
-async def test_a_policy_that_is_gone_is_left_a_tombstone(
+async def test_policy_that_is_gone_is_left_a_tombstone(
     action: StoredPolicyAction, plane: AclPlane, service: Service, kept_out: str
 ) -> None:
     resource(plane, service).acl, plane.kept_out = list(OTHERS), kept_out
@@ -36,7 +36,7 @@ async def test_a_policy_that_is_gone_is_left_a_tombstone(
     assert len(acl(plane, service)) == 3
 
 
-async def test_five_policies_leave_no_slot_for_a_tombstone(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_no_tombstone_beside_five_policies(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = [written("", policy=str(number)) for number in range(5)]
 
     assert "there are 5 other policies" in await bury(action)
@@ -65,7 +65,7 @@ async def test_what_refuses_every_token_needs_no_burial(
     assert plane.of("PUT") == []
 
 
-async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_policy_that_is_live_again_is_not_buried(action: StoredPolicyAction, plane: AclPlane) -> None:
     with pytest.raises(TransientFailure, match="exists again and is in force") as failed:
         await bury(action)
 
@@ -73,9 +73,7 @@ async def test_a_policy_that_is_live_again_is_not_buried(action: StoredPolicyAct
     assert acl(plane)[1] == LIVE
 
 
-async def test_a_policy_made_anew_while_it_is_buried_is_left_alone(
-    action: StoredPolicyAction, plane: AclPlane
-) -> None:
+async def test_policy_made_anew_while_it_is_buried_is_left_alone(action: StoredPolicyAction, plane: AclPlane) -> None:
     def others() -> None:
         resource(plane).acl.append(LIVE)
         resource(plane).changed = plane.now

@@ -41,10 +41,10 @@ async def test_what_others_wrote_to_a_container_between_reading_and_writing_surv
     assert executed.confirmed_by == "answer"
 
 
-async def test_a_change_that_hides_in_the_second_of_the_last_one_is_not_lost(
+async def test_change_that_hides_in_the_second_of_the_last_one_is_not_lost(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
-    """Last-Modified has whole seconds: a second change within one can't be told from the first."""
+    """Last-Modified has whole seconds: a second change within one looks like the first."""
     resource(plane).changed = plane.now
     read = await reading(action)
     plane.meanwhile = [Happening("GET"), Happening("GET", do=lambda: resource(plane).acl.insert(0, NEW))]
@@ -56,7 +56,7 @@ async def test_a_change_that_hides_in_the_second_of_the_last_one_is_not_lost(
 
 
 @pytest.mark.parametrize("service", [Service.QUEUE, Service.TABLE, Service.FILE])
-async def test_a_list_that_replaced_ours_is_kept_and_ours_written_on_top(
+async def test_list_that_replaced_ours_is_kept_and_ours_written_on_top(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     def others() -> None:
@@ -72,7 +72,7 @@ async def test_a_list_that_replaced_ours_is_kept_and_ours_written_on_top(
     assert len(plane.of("PUT")) == 2
 
 
-async def test_a_last_change_is_waited_out_once_whatever_azure_says_of_the_time(
+async def test_last_change_is_waited_out_once_whatever_azure_says_of_the_time(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     resource(plane).changed = plane.now + timedelta(seconds=10)  # a clock that is behind that of another server
@@ -83,7 +83,7 @@ async def test_a_last_change_is_waited_out_once_whatever_azure_says_of_the_time(
     assert plane.now == NOW + timedelta(seconds=1)
 
 
-async def test_a_container_without_a_time_of_its_last_change_is_written_all_the_same(
+async def test_container_without_a_time_of_its_last_change_is_written_all_the_same(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     plane.says_when = False

@@ -14,7 +14,7 @@ from tests.support.stored_policies import BURIED, ID, OTHERS, TAGGED, acl, execu
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_tombstone_is_left_and_all_else_is_as_it_was(
+async def test_tombstone_is_left_and_all_else_is_as_it_was(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     await execute(action, service)
@@ -23,7 +23,7 @@ async def test_a_tombstone_is_left_and_all_else_is_as_it_was(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_policy_is_deleted_where_the_tag_asks_for_it(
+async def test_policy_is_deleted_where_the_tag_asks_for_it(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     executed = await execute(action, service, account=samples.account(tags=TAGGED))
@@ -33,7 +33,7 @@ async def test_a_policy_is_deleted_where_the_tag_asks_for_it(
     assert executed.notes[0].startswith("The policy was deleted, as the account's tag sasquash-policy-removal asks")
 
 
-async def test_execution_says_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_execution_records_what_was_done(action: StoredPolicyAction, plane: AclPlane) -> None:
     read = await reading(action)
     executed = await execute(action, read=read)
 
@@ -48,14 +48,14 @@ async def test_execution_says_what_was_done(action: StoredPolicyAction, plane: A
     )
 
 
-async def test_storage_gets_the_request_id_that_the_record_names(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_request_id_of_the_record_is_sent_to_storage(action: StoredPolicyAction, plane: AclPlane) -> None:
     await execute(action)
 
     assert [request.headers["x-ms-client-request-id"] for request in plane.of("PUT")] == [ID]
 
 
 @pytest.mark.parametrize("level", ["blob", "container", None])
-async def test_a_container_stays_as_public_as_it_was(
+async def test_container_stays_as_public_as_it_was(
     action: StoredPolicyAction, plane: AclPlane, level: str | None
 ) -> None:
     resource(plane).public_access = level
@@ -65,7 +65,7 @@ async def test_a_container_stays_as_public_as_it_was(
     assert resource(plane).public_access == level
 
 
-async def test_a_level_that_the_account_forbids_spares_no_policy(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_level_that_the_account_forbids_spares_no_policy(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).public_access, plane.public_access_allowed = "blob", False
 
     executed = await execute(action)
@@ -75,7 +75,7 @@ async def test_a_level_that_the_account_forbids_spares_no_policy(action: StoredP
 
 
 @pytest.mark.parametrize("service", [Service.BLOB, Service.FILE])
-async def test_a_lease_is_broken(action: StoredPolicyAction, plane: AclPlane, service: Service) -> None:
+async def test_lease_is_broken(action: StoredPolicyAction, plane: AclPlane, service: Service) -> None:
     resource(plane, service).leased = True
 
     executed = await execute(action, service)
@@ -84,7 +84,7 @@ async def test_a_lease_is_broken(action: StoredPolicyAction, plane: AclPlane, se
     assert executed.notes == ("The lease on it was broken, since it kept the policies from being changed.",)
 
 
-async def test_a_lease_that_somebody_takes_again_and_again_is_not_broken_for_ever(
+async def test_lease_that_somebody_takes_again_and_again_is_not_broken_for_ever(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)
@@ -94,7 +94,7 @@ async def test_a_lease_that_somebody_takes_again_and_again_is_not_broken_for_eve
         await execute(action, read=read)
 
 
-async def test_a_lease_that_ended_by_itself_needs_no_breaking(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_lease_that_ended_by_itself_needs_no_breaking(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.meanwhile = [
         Happening("PUT", (412, "LeaseIdMissing")),
         Happening("PUT", (409, "LeaseNotPresentWithLeaseOperation")),
@@ -104,14 +104,14 @@ async def test_a_lease_that_ended_by_itself_needs_no_breaking(action: StoredPoli
     assert acl(plane)[1] == BURIED
 
 
-async def test_a_lease_that_can_t_be_broken_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_lease_that_can_t_be_broken_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.meanwhile = [Happening("PUT", (412, "LeaseIdMissing")), Happening("PUT", (400, "InvalidHeaderValue"))]
 
     with pytest.raises(Blocked, match="Breaking the lease"):
         await execute(action)
 
 
-async def test_a_lease_and_a_forbidden_level_together_spare_no_policy(
+async def test_lease_and_a_forbidden_level_together_spare_no_policy(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     resource(plane).public_access, plane.public_access_allowed = "blob", False
@@ -136,9 +136,7 @@ async def test_second_execution_finds_the_tombstone_and_writes_nothing(
     assert again.notes == ("The policy had been revoked before: nothing was changed.",)
 
 
-async def test_second_execution_finds_that_the_policy_was_deleted(
-    action: StoredPolicyAction, plane: AclPlane
-) -> None:
+async def test_second_execution_finds_the_policy_deleted(action: StoredPolicyAction, plane: AclPlane) -> None:
     account = samples.account(tags=TAGGED)
     read = await reading(action)
     await execute(action, read=read, account=account)
@@ -149,7 +147,7 @@ async def test_second_execution_finds_that_the_policy_was_deleted(
 
 
 @pytest.mark.parametrize("now", [written("<Permission>r</Permission>"), written("<Expiry>2026-01-01</Expiry>"), ""])
-async def test_a_policy_that_changed_since_the_plan_is_left_alone(
+async def test_policy_that_changed_since_the_plan_is_left_alone(
     action: StoredPolicyAction, plane: AclPlane, now: str
 ) -> None:
     read = await reading(action)
@@ -162,7 +160,7 @@ async def test_a_policy_that_changed_since_the_plan_is_left_alone(
     assert plane.of("PUT") == []
 
 
-async def test_a_container_that_is_gone_since_the_plan_is_weighed_anew(
+async def test_container_that_is_gone_since_the_plan_is_weighed_anew(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)
@@ -174,7 +172,7 @@ async def test_a_container_that_is_gone_since_the_plan_is_weighed_anew(
     assert failed.value.had_no_effect
 
 
-async def test_a_data_plane_that_closed_since_the_plan_is_read_anew(
+async def test_data_plane_that_closed_since_the_plan_is_read_anew(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)

@@ -15,7 +15,7 @@ from tests.support.stored_policies import CUT, ID, NO_CONNECTION, RESET, execute
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), RESET, CUT], ids=str)
-async def test_a_lost_answer_is_settled_by_reading(
+async def test_lost_answer_is_settled_by_reading(
     action: StoredPolicyAction, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.meanwhile = [Happening("PUT", failure, after=True)]
@@ -27,7 +27,7 @@ async def test_a_lost_answer_is_settled_by_reading(
 
 
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), RESET, CUT], ids=str)
-async def test_a_write_that_failed_is_tried_again_later(
+async def test_write_that_failed_is_tried_again_later(
     action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
     read = await reading(action)
@@ -41,7 +41,7 @@ async def test_a_write_that_failed_is_tried_again_later(
 
 
 @pytest.mark.parametrize("failure", [(429, "TooManyRequests"), NO_CONNECTION], ids=str)
-async def test_a_write_that_never_was_says_so(
+async def test_write_that_never_was_says_so(
     action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
     read = await reading(action)
@@ -53,7 +53,7 @@ async def test_a_write_that_never_was_says_so(
     assert failed.value.had_no_effect
 
 
-async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
+async def test_lost_answer_that_can_t_be_settled_may_have_happened(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     read = await reading(action)
@@ -70,9 +70,7 @@ async def test_a_lost_answer_that_can_t_be_settled_may_have_happened(
 
 
 @pytest.mark.parametrize("failure", [(400, "InvalidXmlDocument"), (403, "AccountIsDisabled"), (307, "")], ids=str)
-async def test_a_refusal_needs_a_person(
-    action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str]
-) -> None:
+async def test_refusal_needs_a_person(action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str]) -> None:
     read = await reading(action)
     plane.meanwhile = [Happening("PUT", failure)]
 
@@ -82,7 +80,7 @@ async def test_a_refusal_needs_a_person(
     assert len(plane.of("PUT")) == 1
 
 
-async def test_a_silence_has_an_end(
+async def test_silence_has_an_end(
     action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = await reading(action)
@@ -105,5 +103,5 @@ async def test_no_failure_repeats_a_key(
     with pytest.raises(SasquashError) as failed:
         await execute(action, read=read)
 
-    told = f"{failed.value} {failed.value!r} {failed.value.__cause__!r}"
-    assert not any(secret in told for secret in (*KEYS.values(), "SharedKey ", "sig="))
+    shown = f"{failed.value} {failed.value!r} {failed.value.__cause__!r}"
+    assert not any(secret in shown for secret in (*KEYS.values(), "SharedKey ", "sig="))

@@ -41,7 +41,7 @@ def test_impact_is_on_clients_of_that_policy_alone() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_live_policy_is_read_with_what_it_says(action: StoredPolicyAction, service: Service) -> None:
+async def test_live_policy_is_read_with_what_it_says(action: StoredPolicyAction, service: Service) -> None:
     assert await reading(action, service) == PolicyReading(
         target(service),
         PolicyState.LIVE,
@@ -63,7 +63,7 @@ async def test_a_live_policy_is_read_with_what_it_says(action: StoredPolicyActio
         (written("", policy="Partners"), PolicyState.GONE),
     ],
 )
-async def test_state_of_a_policy_is_reported(
+async def test_state_of_a_policy_is_read(
     action: StoredPolicyAction, plane: AclPlane, policy: str, state: PolicyState
 ) -> None:
     resource(plane).acl = [OTHERS[0], policy]
@@ -72,7 +72,7 @@ async def test_state_of_a_policy_is_reported(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_the_policy_of_a_resource_that_is_not_there_is_gone(
+async def test_policy_of_a_resource_that_is_not_there_is_gone(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     plane.resources.clear()
@@ -82,7 +82,7 @@ async def test_the_policy_of_a_resource_that_is_not_there_is_gone(
     assert (read.state, read.version) == (PolicyState.GONE, NO_POLICY)
 
 
-async def test_the_policy_of_a_service_that_the_account_lacks_is_gone(
+async def test_policy_of_a_service_that_the_account_lacks_is_gone(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     account = replace(samples.account(), endpoints={})
@@ -92,7 +92,7 @@ async def test_the_policy_of_a_service_that_the_account_lacks_is_gone(
 
 
 @pytest.mark.parametrize("name", ["$root", "$web", "$logs"])
-async def test_the_containers_that_azure_makes_are_read_like_others(
+async def test_containers_that_azure_makes_are_read_like_others(
     action: StoredPolicyAction, plane: AclPlane, name: str
 ) -> None:
     plane.resources[f"blob/{name}"] = Resource([LIVE])
@@ -138,7 +138,7 @@ async def test_containers_and_queues_whose_data_plane_keeps_us_out_are_unreachab
         (Service.FILE, PolicyState.LIVE, Via.ARM),
     ],
 )
-async def test_a_data_plane_without_a_way_to_it_is_tried_twice(
+async def test_data_plane_without_a_way_to_it_is_tried_twice(
     action: StoredPolicyAction, plane: AclPlane, service: Service, state: PolicyState, via: Via
 ) -> None:
     plane.meanwhile = [Happening("GET", NO_CONNECTION), Happening("GET", NO_CONNECTION)]
@@ -150,7 +150,7 @@ async def test_a_data_plane_without_a_way_to_it_is_tried_twice(
 
 
 @pytest.mark.parametrize("failure", [(500, "InternalError"), (503, "ServerBusy"), NO_CONNECTION, RESET, CUT])
-async def test_a_failure_that_passes_is_passed_over(
+async def test_failure_that_passes_is_passed_over(
     action: StoredPolicyAction, plane: AclPlane, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.meanwhile = [Happening("GET", failure)]
@@ -185,14 +185,14 @@ async def test_what_can_t_be_read_is_no_state(
         await reading(action)
 
 
-async def test_an_answer_that_is_no_list_of_policies_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_answer_that_is_no_list_of_policies_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     resource(plane).acl = ["<SignedIdentifier/>"]
 
     with pytest.raises(TransientFailure, match="has no id"):
         await reading(action)
 
 
-async def test_a_missing_right_on_arm_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_missing_right_on_arm_needs_a_person(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_rights = "AuthorizationFailure", False
 
     with pytest.raises(Blocked, match="AuthorizationFailed"):

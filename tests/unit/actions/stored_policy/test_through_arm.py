@@ -15,7 +15,7 @@ from tests.support.stored_policies import ID, RESET, execute, reading, resource,
 
 
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
-async def test_a_policy_is_ended_through_arm_where_the_data_plane_keeps_us_out(
+async def test_policy_is_ended_through_arm_where_the_data_plane_keeps_us_out(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
@@ -43,7 +43,7 @@ async def test_other_policies_survive_the_way_through_arm(
 
 @pytest.mark.parametrize("service", [Service.TABLE, Service.FILE])
 @pytest.mark.parametrize("failure", [(503, "ServerBusy"), RESET], ids=str)
-async def test_an_answer_of_arm_s_that_is_lost_is_settled_by_reading(
+async def test_answer_of_arm_s_that_is_lost_is_settled_by_reading(
     action: StoredPolicyAction, plane: AclPlane, service: Service, failure: tuple[int, str] | AzureError
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
@@ -66,7 +66,7 @@ async def test_arm_is_asked_to_change_once(action: StoredPolicyAction, plane: Ac
     assert len(plane.of("PATCH")) == 1
 
 
-async def test_a_silence_of_arm_s_has_an_end(
+async def test_silence_of_arm_s_has_an_end(
     action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane.kept_out = "AuthorizationFailure"
@@ -78,7 +78,7 @@ async def test_a_silence_of_arm_s_has_an_end(
         await execute(action, Service.TABLE, read=read)
 
 
-async def test_an_answer_of_arm_s_of_another_shape_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_answer_of_arm_s_of_another_shape_is_no_state(action: StoredPolicyAction, plane: AclPlane) -> None:
     plane.kept_out, plane.arm_says = "AuthorizationFailure", {"properties": {"signedIdentifiers": [{}]}}
 
     with pytest.raises(TransientFailure, match="not of the documented shape"):

@@ -27,7 +27,7 @@ from tests.support.stored_policies import BURIED, ID, acl, execute, job_for, rea
         ("", {"se", "sp"}),
     ],
 )
-async def test_verification_token_states_only_what_its_policy_does_not(
+async def test_verification_token_states_what_its_policy_does_not_and_is_accepted(
     action: StoredPolicyAction, plane: AclPlane, service: Service, policy: str, own: set[str]
 ) -> None:
     resource(plane, service).acl = [written(policy)]
@@ -43,7 +43,7 @@ async def accepted_before(plane: AclPlane, token: VerificationToken) -> bool | N
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
+async def test_token_of_a_policy_that_may_not_read_is_accepted_all_the_same(
     action: StoredPolicyAction, plane: AclPlane, service: Service
 ) -> None:
     resource(plane, service).acl = [written("<Permission>a</Permission>")]
@@ -80,7 +80,7 @@ async def test_verification_token_reads_no_customer_data(
         ("<Expiry>2026-11-21T10:05:00Z</Expiry>", NOW + timedelta(minutes=5)),
     ],
 )
-async def test_verification_token_is_used_for_at_most_half_an_hour(
+async def test_verification_token_is_valid_for_half_an_hour_at_most(
     action: StoredPolicyAction, plane: AclPlane, policy: str, expires: datetime
 ) -> None:
     resource(plane).acl = [written(policy)]
@@ -107,11 +107,11 @@ async def test_token_answered_before_the_execution_was_accepted_before(
     assert executed.verification_tokens == (replace(tokens[0], accepted_before=True),)
 
 
-async def test_a_token_that_can_t_be_tried_spares_no_policy(
+async def test_token_that_can_t_be_tried_spares_no_policy(
     action: StoredPolicyAction, plane: AclPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(_: Verifier, token: VerificationToken) -> VerificationToken:
-        raise RuntimeError("nobody foresaw this")
+        raise RuntimeError("unexpected")
 
     monkeypatch.setattr(Verifier, "try_before", broken)
     read = await reading(action)

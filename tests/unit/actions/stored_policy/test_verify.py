@@ -29,7 +29,7 @@ async def verify(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_ended_policy_is_verified_revoked(action: StoredPolicyAction, service: Service) -> None:
+async def test_revoked_policy_is_verified(action: StoredPolicyAction, service: Service) -> None:
     verification = await verify(action, await revoked(action, service), secondary=True)
 
     assert verification.outcome is Outcome.PROVEN
@@ -51,7 +51,7 @@ async def test_deleted_policy_is_verified_revoked(action: StoredPolicyAction, pl
     assert "is gone" in verification.evidence[0]
 
 
-async def test_policy_with_an_expiry_in_the_past_is_verified_revoked(
+async def test_policy_with_an_end_in_the_past_is_verified_revoked(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -64,14 +64,14 @@ async def test_policy_with_an_expiry_in_the_past_is_verified_revoked(
 
 
 @pytest.mark.parametrize("there", [LIVE, written("<Permission>w</Permission>")])
-async def test_a_policy_that_is_there_again_is_alive(action: StoredPolicyAction, plane: AclPlane, there: str) -> None:
+async def test_policy_that_is_there_again_is_alive(action: StoredPolicyAction, plane: AclPlane, there: str) -> None:
     done = await revoked(action)
     resource(plane).acl = [there]
 
     assert (await verify(action, done)).outcome is Outcome.STILL_ALIVE
 
 
-async def test_lagging_secondary_keeps_the_verification_open(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_lagging_secondary_keeps_the_verification_pending(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     plane.copy["blob/models"] = [LIVE]
 
@@ -81,7 +81,7 @@ async def test_lagging_secondary_keeps_the_verification_open(action: StoredPolic
     assert "blob (secondary): a token of the policy is still accepted." in verification.evidence
 
 
-async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_key_that_is_no_longer_accepted_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     plane.keys = {"key2": KEYS["key2"]}
 
@@ -89,7 +89,7 @@ async def test_a_key_that_is_no_longer_accepted_proves_nothing(action: StoredPol
         await verify(action, done)
 
 
-async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_refusal_that_its_control_shares_proves_nothing(action: StoredPolicyAction, plane: AclPlane) -> None:
     done = await revoked(action)
     refused = [Happening("GET", (403, "AuthenticationFailed")) for _ in range(4)]
     plane.meanwhile = [Happening("GET"), *refused]  # the list can be read
@@ -100,7 +100,7 @@ async def test_a_refusal_that_its_control_shares_proves_nothing(action: StoredPo
     assert verification.outcome is Outcome.PENDING
 
 
-async def test_after_a_rotation_verification_uses_the_current_key(
+async def test_verification_after_a_rotation_uses_the_present_key(
     action: StoredPolicyAction, plane: AclPlane
 ) -> None:
     done = await revoked(action)
@@ -113,7 +113,9 @@ async def test_after_a_rotation_verification_uses_the_current_key(
     assert "accepted before" not in verification.evidence[1]
 
 
-async def test_accepted_policy_is_not_revoked_by_a_rotated_key(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_policy_in_force_is_not_taken_for_revoked_because_of_a_rotated_key(
+    action: StoredPolicyAction, plane: AclPlane
+) -> None:
     """The token that was minted before the rotation would be refused, for its key's sake."""
     done = await revoked(action)
     fresh = samples.key("rotated")
@@ -137,7 +139,7 @@ async def test_firewall_is_not_taken_for_a_revoked_policy(
     assert (await verify(action, done)).outcome is outcome
 
 
-async def test_verification_is_reported_without_a_token(action: StoredPolicyAction, plane: AclPlane) -> None:
+async def test_verification_shows_no_token(action: StoredPolicyAction, plane: AclPlane) -> None:
     verification = await verify(action, await revoked(action))
 
     assert "sig=" not in repr(verification)

@@ -84,13 +84,13 @@ def test_what_no_rule_may_decide_asks_and_says_why(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve"])
-def test_deciding_mode_is_reported(mode: str) -> None:
+def test_decision_names_the_mode(mode: str) -> None:
     assert decided(settings=samples.settings(mode=mode)).why.startswith(f"the mode is {mode} (SASQUASH_MODE)")
 
 
 @pytest.mark.parametrize("name", [MODE_TAG, "Sasquash-Mode", "SASQUASH-MODE"])
 @pytest.mark.parametrize("value", ["observe", "OBSERVE", " observe\t"])
-def test_a_tag_chooses_a_mode_that_the_settings_allow(name: str, value: str) -> None:
+def test_tag_chooses_a_mode_that_the_settings_allow(name: str, value: str) -> None:
     settings = samples.settings(tag_modes="observe,approve")
 
     assert effective_mode({name: value}, policy_of(settings)) == (Mode.OBSERVE, "the account's tag sasquash-mode")
@@ -99,7 +99,7 @@ def test_a_tag_chooses_a_mode_that_the_settings_allow(name: str, value: str) -> 
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("wanted", list(Mode))
 @pytest.mark.parametrize("allowed", ["", "observe", "approve", "auto", "observe,approve,auto"])
-def test_a_tag_counts_only_within_the_allowed_range(mode: Mode, wanted: Mode, allowed: str) -> None:
+def test_tag_counts_only_within_the_allowed_range(mode: Mode, wanted: Mode, allowed: str) -> None:
     settings = samples.settings(mode=mode.value, tag_modes=allowed)
 
     effective, _ = effective_mode({MODE_TAG: wanted.value}, policy_of(settings))
@@ -113,7 +113,7 @@ def test_no_tag_value_moves_the_mode_where_the_settings_allow_none(value: str) -
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip().lower() not in list(Mode)))
-def test_a_tag_value_that_is_no_mode_is_ignored_and_not_repeated(value: str) -> None:
+def test_tag_value_that_is_no_mode_is_ignored_and_not_repeated(value: str) -> None:
     settings = samples.settings(mode="approve", tag_modes="observe,auto")
 
     ignored = (
@@ -133,13 +133,13 @@ def test_other_tags_choose_nothing() -> None:
 
 
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
-def test_tag_that_permitted_the_action_is_reported(ground: Rule | str) -> None:
+def test_decision_names_the_tag_that_allowed_it(ground: Rule | str) -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     assert "the account's tag sasquash-mode" in decided(ground, tags={MODE_TAG: "auto"}, settings=settings).why
 
 
-def test_permitting_tag_is_reported_beside_the_limit_that_requires_approval() -> None:
+def test_decision_names_the_tag_beside_the_limit() -> None:
     settings = samples.settings(mode="observe", tag_modes="auto")
 
     decision = decided(executions=(rotated("key1", ago=DAY / 2),), tags={MODE_TAG: "auto"}, settings=settings)
@@ -149,7 +149,7 @@ def test_permitting_tag_is_reported_beside_the_limit_that_requires_approval() ->
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve", "auto"])
-def test_ignored_tag_is_reported(mode: str) -> None:
+def test_decision_names_a_tag_that_was_ignored(mode: str) -> None:
     decision = decided(tags={MODE_TAG: "anything"}, settings=samples.settings(mode=mode))
 
     assert "asks for a mode that SASQUASH_TAG_MODES forbids" in decision.why
@@ -161,7 +161,7 @@ def test_ignored_tag_is_reported(mode: str) -> None:
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: plan.action)
-def test_approval_of_exactly_this_plan_acts_and_is_reported(plan: Plan, mode: str, ground: Rule | str) -> None:
+def test_approval_of_exactly_this_plan_acts_and_is_named(plan: Plan, mode: str, ground: Rule | str) -> None:
     executions = (rotated("key1", ago=DAY / 2), *(revoked(ago=DAY / 2) for _ in range(9)))
 
     decision = decided(
@@ -177,7 +177,7 @@ def test_approval_of_exactly_this_plan_acts_and_is_reported(plan: Plan, mode: st
 
 @pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
 @pytest.mark.parametrize("mode", ["approve", "auto"])
-def test_an_approval_of_another_plan_asks_again_and_says_so(mode: str, ground: Rule | str) -> None:
+def test_approval_of_another_plan_asks_again_and_says_so(mode: str, ground: Rule | str) -> None:
     decision = decided(ground, approval=samples.approval("0" * 64), settings=samples.settings(mode=mode))
 
     assert decision.outcome is RuleOutcome.ASK
@@ -212,19 +212,19 @@ def revoked(*, ago: timedelta) -> PastExecution:
         (timedelta(seconds=-30), RuleOutcome.ASK),  # by a machine whose clock is ahead
     ],
 )
-def test_a_second_key_within_a_day_asks(ago: timedelta, action: RuleOutcome) -> None:
+def test_second_key_within_a_day_asks(ago: timedelta, action: RuleOutcome) -> None:
     assert decided(executions=(rotated("key1", ago=ago),)).outcome is action
 
 
-def test_a_revocation_of_delegation_keys_is_no_second_key() -> None:
+def test_revocation_of_delegation_keys_is_no_second_key() -> None:
     assert decided(executions=(revoked(ago=DAY / 2),)).outcome is RuleOutcome.ACT
 
 
-def test_a_rotated_key_is_no_second_key_to_a_revocation_of_delegation_keys() -> None:
+def test_rotated_key_is_no_second_key_to_a_revocation_of_delegation_keys() -> None:
     assert decided(plan=DELEGATION, executions=(rotated("key1", ago=DAY / 2),)).outcome is RuleOutcome.ACT
 
 
-def test_limit_that_requires_approval_is_reported() -> None:
+def test_decision_names_the_limit() -> None:
     why = decided(executions=(rotated("key1", ago=timedelta(hours=1)),)).why
 
     assert why.startswith("the account's other key was rotated within 24 hours")
@@ -263,7 +263,7 @@ def test_rotations_and_revocations_count_together(plan: Plan) -> None:
 
 
 @pytest.mark.parametrize(("ago", "action"), [(DAY - timedelta(seconds=1), RuleOutcome.ASK), (DAY, RuleOutcome.ACT)])
-def test_a_rotation_counts_for_a_day(ago: timedelta, action: RuleOutcome) -> None:
+def test_rotation_counts_for_a_day(ago: timedelta, action: RuleOutcome) -> None:
     decision = decided(executions=(rotated("key2", ago=ago),), settings=samples.settings(rotations_a_day="1"))
 
     assert decision.outcome is action
@@ -284,13 +284,13 @@ def test_no_limit_asks_about_what_cuts_off_few_or_can_be_undone(plan: Plan) -> N
 
 
 @pytest.mark.parametrize("mode", ["observe", "approve"])
-def test_a_limit_does_not_make_a_stricter_mode_looser(mode: str) -> None:
+def test_limit_does_not_make_a_stricter_mode_looser(mode: str) -> None:
     limited = decided(executions=(rotated("key1", ago=DAY / 2),), settings=samples.settings(mode=mode))
 
     assert limited.outcome == decided(settings=samples.settings(mode=mode)).outcome
 
 
-def test_a_limit_is_a_person_s_to_lift_in_mode_approve_too() -> None:
+def test_limit_is_a_person_s_to_lift_in_mode_approve_too() -> None:
     limited = decided(executions=(rotated("key1", ago=DAY / 2),), settings=samples.settings(mode="approve"))
 
     assert (limited.outcome, limited.only_person) == (RuleOutcome.ASK, True)
@@ -302,14 +302,14 @@ def test_a_limit_is_a_person_s_to_lift_in_mode_approve_too() -> None:
 DEADLINE = Approval(None, samples.NOW, samples.plan().digest, "")
 
 
-def test_the_deadline_stands_in_for_a_person_in_mode_approve() -> None:
+def test_deadline_stands_in_for_a_person_in_mode_approve() -> None:
     decision = decided(settings=samples.settings(mode="approve"), approval=DEADLINE)
 
     assert (decision.outcome, "nobody" in decision.why) == (RuleOutcome.ACT, True)
 
 
 @pytest.mark.parametrize("mode", ["approve", "auto"])
-def test_the_deadline_lifts_no_limit(mode: str) -> None:
+def test_deadline_lifts_no_limit(mode: str) -> None:
     executions = (rotated("key1", ago=DAY / 2),)
 
     decision = decided(settings=samples.settings(mode=mode), approval=DEADLINE, executions=executions)
@@ -317,17 +317,17 @@ def test_the_deadline_lifts_no_limit(mode: str) -> None:
     assert (decision.outcome, decision.only_person) == (RuleOutcome.ASK, True)
 
 
-def test_the_deadline_does_not_lift_the_mode_observe() -> None:
+def test_deadline_does_not_lift_the_mode_observe() -> None:
     decision = decided(settings=samples.settings(mode="observe"), approval=DEADLINE)
 
     assert decision.outcome is RuleOutcome.OBSERVE
 
 
-def test_the_deadline_decides_nothing_that_no_rule_may_decide() -> None:
+def test_deadline_decides_nothing_that_no_rule_may_decide() -> None:
     assert decided(DOUBT, approval=DEADLINE).outcome is RuleOutcome.ASK
 
 
-def test_the_deadline_of_another_plan_is_void() -> None:
+def test_deadline_of_another_plan_is_void() -> None:
     decision = decided(approval=replace(DEADLINE, digest="0" * 64))
 
     assert (decision.outcome, decision.only_person) == (RuleOutcome.ASK, True)
@@ -337,7 +337,7 @@ def test_the_deadline_of_another_plan_is_void() -> None:
 @pytest.mark.parametrize("action", list(ActionKind))
 @pytest.mark.parametrize("proven", [False, True])
 @pytest.mark.parametrize("only_person", [False, True])
-def test_only_a_verified_smallest_action_runs_at_a_deadline(
+def test_only_the_smallest_action_on_a_verified_leak_runs_at_a_deadline(
     setting: AtDeadline, action: ActionKind, *, proven: bool, only_person: bool
 ) -> None:
     decision = Decision(RuleOutcome.ASK, "because", only_person=only_person)

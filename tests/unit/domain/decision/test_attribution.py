@@ -1,4 +1,4 @@
-"""Which key is behind a leak. The tokens are made by the published client libraries."""
+"""Which key signed a leak. The tokens are made by the published client libraries."""
 
 import base64
 from collections.abc import Callable
@@ -33,14 +33,14 @@ def with_parameter(credential: Credential, name: str, value: str) -> Credential:
 
 @pytest.mark.parametrize("key_name", ["key1", "key2"])
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-def test_a_token_is_attributed_to_the_key_that_signed_it(make: Callable[..., str], key_name: str) -> None:
+def test_token_is_attributed_to_the_key_that_signed_it(make: Callable[..., str], key_name: str) -> None:
     verdict = judged(make(key_name=key_name))
 
     assert (verdict.key_name, verdict.key_sha256, verdict.reason) == (key_name, key_sha256(KEYS[key_name]), None)
 
 
 @pytest.mark.parametrize("key_name", ["key1", "key2"])
-def test_a_leaked_key_is_attributed_to_itself(key_name: str) -> None:
+def test_leaked_key_is_attributed_to_itself(key_name: str) -> None:
     verdict = judged(samples.connection_string(key_name=key_name))
 
     assert (verdict.key_name, verdict.key_sha256, verdict.reason) == (key_name, key_sha256(KEYS[key_name]), None)
@@ -56,7 +56,7 @@ def test_what_no_current_key_fits_needs_a_person(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("sp", "rwdlacup"), ("se", "2099-01-01T00:00:00Z"), ("srt", "o"), ("spr", "https")]
 )
-def test_an_altered_token_is_attributed_to_no_key(name: str, value: str) -> None:
+def test_altered_token_is_attributed_to_no_key(name: str, value: str) -> None:
     altered = with_parameter(leak(samples.account_sas()), name, value)
 
     assert attribute(altered, account=ACCOUNT, keys=KEYS).reason is Reason.NO_KEY_MATCHES
@@ -71,34 +71,34 @@ def test_no_forged_signature_is_attributed(signature: bytes) -> None:
     assert attribute(forged, account=ACCOUNT, keys=KEYS).reason is Reason.NO_KEY_MATCHES
 
 
-def test_a_token_of_another_account_is_not_attributed_to_keys_that_are_the_same() -> None:
+def test_token_of_another_account_is_not_attributed_to_keys_that_are_the_same() -> None:
     assert judged(samples.account_sas(), account="elsewhere").reason is Reason.NO_KEY_MATCHES
 
 
-def test_an_account_without_keys_attributes_nothing() -> None:
+def test_account_without_keys_attributes_nothing() -> None:
     assert judged(samples.account_sas(), keys={}).reason is Reason.NO_KEY_MATCHES
 
 
-def test_a_key_that_is_not_base64_fits_nothing_and_hides_no_other() -> None:
+def test_key_that_is_not_base64_fits_nothing_and_hides_no_other() -> None:
     assert judged(samples.account_sas(), keys={"key1": "***", "key2": KEYS["key2"]}).key_name == "key2"
 
 
-def test_a_version_that_is_not_known_yet_is_not_called_forged() -> None:
+def test_version_that_is_not_known_yet_is_not_called_forged() -> None:
     newer = with_parameter(leak(samples.account_sas()), "sv", "2099-01-01")
 
     assert attribute(newer, account=ACCOUNT, keys=KEYS).reason is Reason.UNKNOWN_VERSION
 
 
-def test_a_token_without_its_path_is_not_called_forged() -> None:
+def test_token_without_its_path_is_not_called_forged() -> None:
     lost = replace(leak(samples.blob_sas()), path=None)
 
     assert attribute(lost, account=ACCOUNT, keys=KEYS).reason is Reason.PATH_LOST
 
 
-def test_a_token_without_its_host_is_not_called_forged() -> None:
-    loose = replace(leak(samples.blob_sas()), host=None, path=None)
+def test_token_without_its_host_is_not_called_forged() -> None:
+    unattributed = replace(leak(samples.blob_sas()), host=None, path=None)
 
-    assert attribute(loose, account=ACCOUNT, keys=KEYS).reason is Reason.LOOSE
+    assert attribute(unattributed, account=ACCOUNT, keys=KEYS).reason is Reason.LOOSE
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
@@ -121,7 +121,7 @@ def test_policy_token_names_its_key_and_the_smaller_action(service: Service) -> 
     assert "stored access policy 'partners'" in verdict.detail
 
 
-def test_a_forged_policy_token_is_not_answered_with_the_policy() -> None:
+def test_forged_policy_token_is_not_answered_with_the_policy() -> None:
     verdict = judged(samples.policy_sas(), keys={"key1": samples.key("new")})
 
     assert (verdict.key_name, verdict.reason) == (None, Reason.NO_KEY_MATCHES)
@@ -136,7 +136,7 @@ def test_a_forged_policy_token_is_not_answered_with_the_policy() -> None:
     ],
     ids=lambda verdict: verdict.reason.value,
 )
-def test_unverifiable_leak_is_never_dismissed(verdict: Verdict) -> None:
+def test_undecidable_leak_is_never_dismissed(verdict: Verdict) -> None:
     assert verdict.reason is not None
     assert STATE_OF[verdict.reason] is State.UNRESOLVED
 
@@ -145,7 +145,7 @@ def test_unverifiable_leak_is_never_dismissed(verdict: Verdict) -> None:
     "text",
     [*(make() for make in MAKERS), samples.policy_sas(), samples.delegation_sas(), samples.connection_string()],
 )
-def test_a_verdict_repeats_no_key(text: str) -> None:
+def test_verdict_repeats_no_key(text: str) -> None:
     assert not any(key.rstrip("=") in repr(judged(text)) for key in KEYS.values())
 
 
@@ -162,7 +162,7 @@ def test_a_verdict_repeats_no_key(text: str) -> None:
         (timedelta(days=9000), False),
     ],
 )
-def test_a_token_is_over_from_its_very_end_on(left: timedelta, over: bool) -> None:
+def test_token_is_over_from_its_very_end_on(left: timedelta, over: bool) -> None:
     credential = leak(samples.account_sas(life=timedelta(hours=1)))
     assert credential.expires is not None
 
@@ -171,7 +171,7 @@ def test_a_token_is_over_from_its_very_end_on(left: timedelta, over: bool) -> No
     assert (verdict is not None) is over
 
 
-def test_an_expired_token_is_dismissed_with_its_end() -> None:
+def test_expired_token_is_dismissed_with_its_end() -> None:
     verdict = expired(leak(samples.blob_sas(life=timedelta(hours=-1))), now=NOW)
 
     assert verdict == Verdict(
@@ -180,11 +180,11 @@ def test_an_expired_token_is_dismissed_with_its_end() -> None:
 
 
 @pytest.mark.parametrize("end", ["soon", "2026-13-45", "9999", "2026-11-21T09:00:00+99:00"])
-def test_an_end_that_cannot_be_read_does_not_pass_for_expired(end: str) -> None:
+def test_end_that_cannot_be_read_does_not_pass_for_expired(end: str) -> None:
     assert expired(with_parameter(leak(samples.account_sas()), "se", end), now=NOW) is None
 
 
-def test_a_policy_token_is_over_with_its_own_end() -> None:
+def test_policy_token_is_over_with_its_own_end() -> None:
     """Its policy can't lengthen it: Azure refuses an end that is set in both."""
     verdict = expired(leak(samples.policy_sas(life=timedelta(seconds=-1))), now=NOW)
 
@@ -192,11 +192,11 @@ def test_a_policy_token_is_over_with_its_own_end() -> None:
     assert verdict.reason is Reason.EXPIRED
 
 
-def test_a_policy_token_without_an_end_is_not_over() -> None:
+def test_policy_token_without_an_end_is_not_over() -> None:
     assert expired(leak(samples.policy_sas()), now=NOW) is None
 
 
-def test_a_user_delegation_token_is_over_with_its_key() -> None:
+def test_user_delegation_token_is_over_with_its_key() -> None:
     credential = leak(samples.delegation_sas(life=timedelta(days=300), expiry="2026-11-21T10:00:00Z"))
 
     assert expired(credential, now=NOW - timedelta(seconds=1)) is None
@@ -206,16 +206,16 @@ def test_a_user_delegation_token_is_over_with_its_key() -> None:
 
 
 @pytest.mark.parametrize("text", [samples.account_sas(), samples.blob_sas()])
-def test_the_end_of_a_delegation_key_ends_nothing_that_an_account_key_signed(text: str) -> None:
-    """Whoever reports a leak may have put it there: it is not signed, and no reason to let the leak live."""
+def test_end_of_a_delegation_key_ends_nothing_that_an_account_key_signed(text: str) -> None:
+    """The reporter may have put it there: it is not signed, and no reason to leave the leak valid."""
     assert expired(with_parameter(leak(text), "ske", "2000-01-01"), now=NOW) is None
 
 
-def test_a_key_does_not_expire() -> None:
+def test_key_does_not_expire() -> None:
     assert expired(leak(samples.connection_string()), now=NOW) is None
 
 
-def test_a_local_end_counts_in_its_own_time_zone() -> None:
+def test_local_end_counts_in_its_own_time_zone() -> None:
     credential = with_parameter(leak(samples.account_sas()), "se", "2026-11-21T12:00:00+02:00")
 
     assert expired(credential, now=NOW) is not None
@@ -234,7 +234,7 @@ def test_a_local_end_counts_in_its_own_time_zone() -> None:
         (Service.TABLE, "table/People/partners"),
     ],
 )
-def test_a_policy_is_that_of_the_container_queue_share_or_table(service: Service, target: str) -> None:
+def test_policy_is_that_of_the_container_queue_share_or_table(service: Service, target: str) -> None:
     assert named_policy(leak(samples.policy_sas(service=service))) == PolicyTarget.parse(target)
 
 
@@ -253,7 +253,7 @@ def test_no_policy_is_named_where_azure_can_have_none(credential: Credential) ->
     assert named_policy(credential) is None
 
 
-def test_verified_token_of_an_unreadable_policy_requires_approval_with_its_key() -> None:
+def test_token_without_a_policy_name_requires_a_person_and_names_its_key() -> None:
     verdict = without_policy_name(judged(samples.policy_sas(key_name="key2")))
 
     assert (verdict.action, verdict.reason, verdict.key_name) == (None, Reason.PATH_LOST, "key2")
@@ -264,7 +264,7 @@ def test_verified_token_of_an_unreadable_policy_requires_approval_with_its_key()
 
 
 @pytest.mark.parametrize("state", [PolicyState.LIVE, PolicyState.UNREACHABLE])
-def test_a_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicyState) -> None:
+def test_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicyState) -> None:
     assert dormant(judged(samples.policy_sas()), samples.reading(state), until=None) is None
 
 
@@ -276,7 +276,7 @@ def test_a_policy_that_lets_its_tokens_in_or_may_is_not_dormant(state: PolicySta
         (PolicyState.TOMBSTONE, Reason.POLICY_EXPIRED, "Changing it would re-enable"),
     ],
 )
-def test_dormant_leak_says_what_would_re_enable_it_and_what_revokes_it_for_good(
+def test_dormant_verdict_says_what_would_re_enable_the_token_and_what_revokes_it(
     state: PolicyState, reason: Reason, revives: str
 ) -> None:
     verdict = dormant(judged(samples.policy_sas()), samples.reading(state), until=NOW + timedelta(days=1))
@@ -287,11 +287,11 @@ def test_dormant_leak_says_what_would_re_enable_it_and_what_revokes_it_for_good(
     assert "regenerate key1" in verdict.detail
 
 
-def test_a_dormant_token_is_not_dismissed() -> None:
+def test_dormant_token_is_not_dismissed() -> None:
     assert {STATE_OF[Reason.POLICY_GONE], STATE_OF[Reason.POLICY_EXPIRED]} == {State.UNRESOLVED}
 
 
-def test_expired_policy_is_described_with_its_expiry() -> None:
+def test_reading_of_an_expired_policy_has_its_end() -> None:
     reading = samples.reading(PolicyState.EXPIRED, expires=NOW - timedelta(days=1))
 
     verdict = dormant(judged(samples.policy_sas()), reading, until=None)
@@ -301,7 +301,7 @@ def test_expired_policy_is_described_with_its_expiry() -> None:
     assert "would re-enable them." in verdict.detail
 
 
-def test_order_without_a_key_does_not_advise_to_regenerate_one() -> None:
+def test_order_is_not_advised_to_regenerate_a_key() -> None:
     verdict = dormant(Verdict("Ordered."), samples.reading(PolicyState.GONE), until=None)
 
     assert verdict is not None

@@ -38,22 +38,22 @@ def reported(current: Revocation, finding: Finding = ANOTHER, *, now: datetime =
     return noted
 
 
-def test_a_report_from_elsewhere_is_noted() -> None:
+def test_report_from_elsewhere_is_noted() -> None:
     noted = reported(samples.revocation())
 
     assert [(s.source, s.url) for s in noted.sightings] == [("gitlab", None)]
 
 
 @pytest.mark.parametrize("finding", [samples.finding(), replace(samples.finding(), detected_at=LATER)])
-def test_the_same_report_again_changes_nothing(finding: Finding) -> None:
+def test_same_report_again_changes_nothing(finding: Finding) -> None:
     assert with_report(samples.revocation(), finding, now=LATER) is None
 
 
-def test_a_second_report_from_elsewhere_is_noted_once() -> None:
+def test_second_report_from_elsewhere_is_noted_once() -> None:
     assert with_report(reported(samples.revocation()), ANOTHER, now=LATER) is None
 
 
-def test_a_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> None:
+def test_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> None:
     record = samples.revocation()
     for number in range(50):
         record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
@@ -73,11 +73,11 @@ def test_long_addresses_do_not_outgrow_it_either() -> None:
 @pytest.mark.parametrize(
     "reason", [Reason.NO_KEY_MATCHES, Reason.POLICY_GONE, Reason.POLICY_EXPIRED, Reason.BLOCKED, Reason.NOT_OURS]
 )
-def test_record_that_ended_without_an_execution_is_evaluated_again(reason: Reason) -> None:
+def test_record_without_an_execution_is_reopened(reason: Reason) -> None:
     assert reported(ended(reason)).state is State.RECEIVED
 
 
-def test_observed_record_is_evaluated_again() -> None:
+def test_observed_record_is_reopened() -> None:
     record = samples.revocation().reach(State.OBSERVED, now=NOW, detail="")
 
     assert reported(record).state is State.RECEIVED
@@ -96,17 +96,17 @@ def test_what_is_being_decided_goes_on_being_decided() -> None:
     assert reported(record).state is State.AWAITING_APPROVAL
 
 
-def test_a_report_within_a_minute_is_the_same_report() -> None:
+def test_report_within_a_minute_is_the_same_report() -> None:
     assert reported(ended(Reason.NO_KEY_MATCHES), now=NOW + timedelta(minutes=1)).state is State.UNRESOLVED
 
 
-def test_revoked_leak_stays_revoked() -> None:
+def test_executed_record_is_not_reopened() -> None:
     record = ended(Reason.STILL_ALIVE, execution=samples.execution())
 
     assert reported(record).state is State.FAILED
 
 
-def test_leak_blocked_by_an_undone_lockdown_is_evaluated_again() -> None:
+def test_record_of_an_undone_lockdown_is_reopened() -> None:
     record = ended(
         Reason.LOCKDOWN_UNDONE,
         execution=samples.execution(),
@@ -119,11 +119,11 @@ def test_leak_blocked_by_an_undone_lockdown_is_evaluated_again() -> None:
     assert (anew.state, anew.execution, anew.verification, anew.lockdown) == (State.RECEIVED, None, None, None)
 
 
-def test_the_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
+def test_way_back_from_a_lockdown_that_stands_is_never_lost() -> None:
     assert reported(ended(Reason.BLOCKED, lockdown=LOCKED)).lockdown == LOCKED
 
 
-def test_former_decision_is_dropped_and_former_notifications_are_kept() -> None:
+def test_reopened_record_keeps_its_notifications_alone() -> None:
     record = ended(
         Reason.BLOCKED,
         key_name="key2",
@@ -155,7 +155,7 @@ def test_that_azure_accepted_the_token_once_stays_known(alive: bool | None, is_k
     assert (reported(ended(Reason.BLOCKED, liveness=said)).liveness == said) is is_kept
 
 
-def test_an_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:
+def test_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_end() -> None:
     same_place = replace(samples.finding(), alert=samples.ALERT)
     noted = reported(samples.revocation(), same_place)
 
@@ -172,7 +172,7 @@ def test_an_alert_about_a_known_leak_is_noted_once_so_that_it_is_closed_in_the_e
     ],
     ids=["being decided", "may be reopened, in a minute", "never reopened"],
 )
-def test_the_same_report_says_nothing_for_half_a_minute(current: Revocation, seconds: int) -> None:
+def test_same_report_says_nothing_for_half_a_minute(current: Revocation, seconds: int) -> None:
     assert says_nothing_until(current, now=NOW) == NOW + timedelta(seconds=seconds)
 
 
@@ -184,7 +184,7 @@ def test_what_may_be_reopened_sooner_is_reported_anew_then(age: int) -> None:
 
 
 @pytest.mark.parametrize("age", [31, 59, 60, 90])
-def test_a_repeat_within_the_time_in_which_it_says_nothing_reopens_nothing(age: int) -> None:
+def test_repeat_within_the_time_in_which_it_says_nothing_reopens_nothing(age: int) -> None:
     current, now = ended(Reason.NO_KEY_MATCHES), NOW + timedelta(seconds=age)
     last = says_nothing_until(current, now=now)
 

@@ -11,7 +11,7 @@ from tests.support.samples import NOW, leak
 HOUR = timedelta(hours=1)
 
 
-def test_a_token_that_says_all_itself_is_as_it_stands() -> None:
+def test_token_that_says_all_itself_is_as_it_stands() -> None:
     credential = leak(samples.blob_sas())
 
     assert as_granted(credential) == credential
@@ -42,20 +42,20 @@ def test_rights_that_no_service_knows_stay_unknown(permissions: str) -> None:
     assert as_granted(leak(samples.policy_sas()), samples.reading(permissions=permissions)).permissions is None
 
 
-def test_a_delegated_token_ends_with_its_key() -> None:
+def test_delegated_token_ends_with_its_key() -> None:
     granted = as_granted(leak(samples.delegation_sas(life=300 * HOUR, expiry="2026-11-21T12:00:00Z")))
 
     assert granted.expires == NOW + 2 * HOUR
 
 
-def test_a_delegated_token_without_a_readable_end_has_none() -> None:
+def test_delegated_token_without_a_readable_end_has_none() -> None:
     credential = leak(samples.delegation_sas(expiry="soon"))
     endless = replace(credential, parameters=tuple((n, "soon" if n == "se" else v) for n, v in credential.parameters))
 
     assert as_granted(endless).expires is None
 
 
-def test_record_states_the_rights_of_its_policy() -> None:
+def test_record_shows_what_its_policy_granted() -> None:
     policy = samples.reading(permissions="rl")
     record = samples.revocation(finding=samples.finding(samples.policy_sas()), policy=policy)
 
@@ -65,5 +65,5 @@ def test_record_states_the_rights_of_its_policy() -> None:
     assert granted.permissions == "rl"
 
 
-def test_a_record_without_a_credential_grants_nothing() -> None:
+def test_record_without_a_credential_grants_nothing() -> None:
     assert of_record(samples.revocation(finding=samples.ordered(ActionKind.ACCOUNT_KEY, "key1"))) is None

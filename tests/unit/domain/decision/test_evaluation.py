@@ -64,7 +64,7 @@ def rotated(key_name: str, *, ago: timedelta = MINUTE) -> PastExecution:
 # weigh
 
 
-def test_verified_key_has_a_plan_with_its_impact_and_decision() -> None:
+def test_verified_key_results_in_a_plan_with_its_impact_and_a_decision() -> None:
     one = evaluated(samples.account_sas(key_name="key2"), snapshot())
 
     assert one.plan is not None
@@ -75,7 +75,7 @@ def test_verified_key_has_a_plan_with_its_impact_and_decision() -> None:
     assert one.acts
 
 
-def test_a_plan_that_asks_does_not_act() -> None:
+def test_plan_that_asks_does_not_act() -> None:
     one = evaluated(samples.blob_sas(permissions="r", life=timedelta(hours=1)), snapshot())
 
     assert one.decision is not None
@@ -89,7 +89,7 @@ def test_what_has_expired_is_not_weighed_further() -> None:
     assert (one.verdict.reason, one.plan) == (Reason.EXPIRED, None)
 
 
-def test_a_report_that_could_not_be_read_is_never_weighed() -> None:
+def test_report_that_could_not_be_read_is_never_weighed() -> None:
     with pytest.raises(ValueError, match="never waits for an account"):
         evaluated(replace(samples.finding(), credential=None), snapshot())
 
@@ -112,7 +112,7 @@ def test_what_a_retired_key_had_signed_is_covered() -> None:
         ((), False),
     ],
 )
-def test_a_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
+def test_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
     executions: tuple[PastExecution, ...], named: bool
 ) -> None:
     one = evaluated(samples.account_sas(key_name="key2"), snapshot(*executions, keys=NEW_KEYS))
@@ -122,7 +122,7 @@ def test_a_leak_that_no_key_fits_names_the_rotation_of_ours_that_may_be_why(
     assert ("Sasquash itself" in one.verdict.detail) is named
 
 
-def test_the_latest_revocation_of_ours_casts_doubt_on_a_key_that_began_before_it() -> None:
+def test_latest_revocation_of_ours_casts_doubt_on_a_key_that_began_before_it() -> None:
     before, after = (
         PastExecution(ActionKind.DELEGATION_KEY, DELEGATION_KEYS, NOW - timedelta(days=days)) for days in (9, 1)
     )
@@ -133,13 +133,13 @@ def test_the_latest_revocation_of_ours_casts_doubt_on_a_key_that_began_before_it
     assert not evaluated(text, snapshot(after, before), known=known).acts
 
 
-def test_a_rotated_key_casts_no_doubt_on_a_delegation_key() -> None:
+def test_rotated_key_casts_no_doubt_on_a_delegation_key() -> None:
     text, known = samples.delegation_sas(permissions="w"), Known(liveness=samples.liveness())
 
     assert evaluated(text, snapshot(rotated("key1")), known=known).acts
 
 
-def test_an_approved_order_is_carried_out() -> None:
+def test_approved_order_is_carried_out() -> None:
     order = samples.ordered(ActionKind.LOCKDOWN, "network")
     asked = evaluated(order, snapshot())
     assert asked.plan is not None
@@ -155,17 +155,17 @@ def test_an_approved_order_is_carried_out() -> None:
     ("service", "target"),
     [(Service.BLOB, "blob/models/partners"), (Service.QUEUE, "queue/jobs/partners")],
 )
-def test_the_policy_of_a_proven_token_must_be_read(service: Service, target: str) -> None:
+def test_policy_of_a_proven_token_must_be_read(service: Service, target: str) -> None:
     finding = samples.finding(samples.policy_sas(service=service))
 
     assert policy_of(finding, snapshot()) == PolicyTarget.parse(target)
 
 
-def test_forged_token_causes_no_read_of_a_policy() -> None:
+def test_forged_token_does_not_cause_a_policy_to_be_read() -> None:
     assert policy_of(samples.finding(samples.policy_sas()), snapshot(keys=NEW_KEYS)) is None
 
 
-def test_the_policy_of_a_token_that_is_over_need_not_be_read() -> None:
+def test_policy_of_a_token_that_is_over_need_not_be_read() -> None:
     assert policy_of(samples.finding(samples.policy_sas(life=-MINUTE)), snapshot()) is None
 
 
@@ -174,7 +174,7 @@ def test_what_names_no_policy_needs_none(make: object) -> None:
     assert policy_of(samples.finding(make()), snapshot()) is None
 
 
-def test_the_policy_of_an_order_must_be_read() -> None:
+def test_policy_of_an_order_must_be_read() -> None:
     assert policy_of(samples.ordered(ActionKind.STORED_POLICY, str(POLICY)), snapshot()) == POLICY
 
 
@@ -182,15 +182,15 @@ def test_the_policy_of_an_order_must_be_read() -> None:
     ("action", "target"),
     [(ActionKind.STORED_POLICY, "models"), (ActionKind.ACCOUNT_KEY, "key1"), (ActionKind.LOCKDOWN, "network")],
 )
-def test_an_order_for_no_policy_needs_none(action: ActionKind, target: str) -> None:
+def test_order_for_no_policy_needs_none(action: ActionKind, target: str) -> None:
     assert policy_of(samples.ordered(action, target), snapshot()) is None
 
 
-def test_a_report_that_could_not_be_read_needs_no_policy() -> None:
+def test_report_that_could_not_be_read_needs_no_policy() -> None:
     assert policy_of(replace(samples.finding(), credential=None), snapshot()) is None
 
 
-# every kind by lever by verdict by mode by liveness by policy by approval
+# every kind by action by verdict by mode by liveness by policy by approval
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def test_in_mode_approve_nothing_acts_without_an_approval_of_exactly_its_plan() 
     assert [case for case, one in table() if case.mode == "approve" and one.acts and case.approved != "this"] == []
 
 
-def test_an_approved_plan_acts_in_every_mode_but_observe() -> None:
+def test_approved_plan_acts_in_every_mode_but_observe() -> None:
     approved = [
         (case, one) for case, one in table() if case.approved == "this" and case.mode != "observe" and one.plan
     ]
@@ -310,7 +310,7 @@ def test_an_approved_plan_acts_in_every_mode_but_observe() -> None:
     assert approved
 
 
-def test_an_approval_of_another_plan_never_acts() -> None:
+def test_approval_of_another_plan_never_acts() -> None:
     assert [case for case, one in table() if case.approved == "another" and one.acts] == []
 
 
@@ -323,11 +323,11 @@ def test_what_is_not_proven_never_acts_alone() -> None:
     assert [case for case, _ in alone if not case.genuine] == []
 
 
-def test_an_order_never_acts_alone() -> None:
+def test_order_never_acts_alone() -> None:
     assert [case for case, one in table() if case.order and one.acts and case.approved != "this"] == []
 
 
-def test_a_policy_that_cannot_be_reached_never_acts_alone() -> None:
+def test_policy_that_cannot_be_reached_never_acts_alone() -> None:
     unreached = [
         one
         for case, one in table()
@@ -353,13 +353,13 @@ def test_action_is_the_smallest_for_the_kind() -> None:
     assert larger == []
 
 
-def test_an_order_is_planned_as_it_was_given_or_not_at_all() -> None:
+def test_order_is_planned_as_it_was_given_or_not_at_all() -> None:
     assert [
         case for case, one in table() if case.order and one.plan and (one.plan.action, one.plan.target) != case.order
     ] == []
 
 
-def test_plan_never_touches_a_key_that_did_not_sign_the_leak() -> None:
+def test_plan_never_changes_a_key_that_did_not_sign_the_leak() -> None:
     others = [
         case
         for case, one in table()
@@ -372,24 +372,24 @@ def test_plan_never_touches_a_key_that_did_not_sign_the_leak() -> None:
     assert others == []
 
 
-def test_a_finding_ends_with_a_reason_or_has_a_plan_unless_its_policy_was_not_read() -> None:
+def test_finding_ends_with_a_reason_or_has_a_plan_unless_its_policy_was_not_read() -> None:
     open_ends = [case for case, one in table() if one.plan is None and one.verdict.reason is None]
 
     assert [case for case in open_ends if case.state is not None or not policy_of(case.finding, snapshot())] == []
 
 
-def test_a_reason_comes_with_a_plan_only_for_a_policy_that_is_gone() -> None:
+def test_reason_comes_with_a_plan_only_for_a_policy_that_is_gone() -> None:
     both = {one.verdict.reason for _, one in table() if one.plan and one.verdict.reason}
 
     assert both == {Reason.POLICY_GONE}
 
 
-def test_a_plan_always_has_a_decision_that_says_why() -> None:
+def test_plan_always_has_a_decision_that_says_why() -> None:
     assert [case for case, one in table() if (one.plan is None) is not (one.decision is None)] == []
     assert all(one.decision.why for _, one in table() if one.decision)
 
 
-def test_digest_covers_account_action_target_and_version() -> None:
+def test_digest_is_of_one_account_action_target_and_version() -> None:
     bound = {
         (one.plan.account_id, one.plan.action, one.plan.target, one.plan.version) for _, one in table() if one.plan
     }
@@ -398,7 +398,7 @@ def test_digest_covers_account_action_target_and_version() -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "approve"])
-def test_an_alerts_evidence_waits_for_a_person_whatever_the_mode(mode: str) -> None:
+def test_alerts_evidence_waits_for_a_person_whatever_the_mode(mode: str) -> None:
     one = evaluated(samples.alerted(), snapshot(), mode=mode)
 
     assert one.decision is not None

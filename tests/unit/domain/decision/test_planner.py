@@ -91,7 +91,7 @@ def rule_of(proposal: Proposal) -> str:
         (samples.connection_string(key_name="key1"), "The leaked text is key1 of robustmodels, and "),
     ],
 )
-def test_the_one_key_that_signed_a_leak_is_regenerated(text: str, why: str) -> None:
+def test_key_that_signed_the_leak_is_regenerated(text: str, why: str) -> None:
     plan = plan_of(of_leak(text))
 
     assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, "key1", key_sha256(KEYS["key1"]))
@@ -100,7 +100,7 @@ def test_the_one_key_that_signed_a_leak_is_regenerated(text: str, why: str) -> N
 
 
 @pytest.mark.parametrize("verdict", [Verdict("", key_name="key1"), Verdict("", key_sha256="0" * 64), Verdict("")])
-def test_no_key_is_regenerated_without_signature_verification(verdict: Verdict) -> None:
+def test_only_a_verified_signer_is_regenerated(verdict: Verdict) -> None:
     with pytest.raises(ValueError, match="a verdict that names a key"):
         proposals().of_leak(leak(samples.account_sas()), replace(verdict, action=ActionKind.ACCOUNT_KEY), None)
 
@@ -121,7 +121,7 @@ def test_no_plan_shows_a_key() -> None:
 
 
 @pytest.mark.parametrize("service", samples.SERVICES)
-def test_a_policy_that_lives_is_ended_and_its_key_is_left_alone(service: Service) -> None:
+def test_policy_that_lives_is_ended_and_its_key_is_left_alone(service: Service) -> None:
     target = replace(
         POLICY,
         service=service,
@@ -147,7 +147,7 @@ def test_what_the_policy_grants_is_what_the_rules_see(reading: PolicyReading, ru
     assert rule_of(of_leak(samples.policy_sas(), reading)) == rule
 
 
-def test_a_policy_that_is_gone_gets_a_tombstone_which_breaks_nobody() -> None:
+def test_policy_that_is_gone_gets_a_tombstone_which_breaks_nobody() -> None:
     proposal = of_leak(samples.policy_sas(), samples.reading(PolicyState.GONE))
     plan = plan_of(proposal)
 
@@ -169,7 +169,7 @@ def test_no_tombstone_is_left_where_the_accounts_tag_wants_nothing_left() -> Non
 
 
 @pytest.mark.parametrize("state", [PolicyState.EXPIRED, PolicyState.TOMBSTONE])
-def test_a_policy_that_is_over_gets_no_plan(state: PolicyState) -> None:
+def test_policy_that_is_over_gets_no_plan(state: PolicyState) -> None:
     proposal = of_leak(samples.policy_sas(), samples.reading(state))
 
     assert (proposal.verdict.reason, proposal.plan) == (Reason.POLICY_EXPIRED, None)
@@ -186,13 +186,13 @@ def test_where_the_policy_cannot_be_reached_a_person_decides_on_the_key() -> Non
     )
 
 
-def test_a_policy_that_was_not_read_is_left_undecided() -> None:
+def test_policy_that_was_not_read_is_left_undecided() -> None:
     proposal = of_leak(samples.policy_sas())
 
     assert (proposal.plan, proposal.verdict.reason) == (None, None)
 
 
-def test_a_policy_that_what_leaked_does_not_tell_needs_a_person() -> None:
+def test_policy_that_what_leaked_does_not_tell_needs_a_person() -> None:
     credential = replace(leak(samples.policy_sas()), path="No/such/container")
     verdict = Verdict("Signed by key1.", action=ActionKind.STORED_POLICY, key_name="key1", key_sha256="0" * 64)
 
@@ -204,14 +204,14 @@ def test_a_policy_that_what_leaked_does_not_tell_needs_a_person() -> None:
 # user delegation
 
 
-def test_a_user_delegation_sas_beyond_doubt_is_left_to_the_rules() -> None:
+def test_user_delegation_sas_beyond_doubt_is_left_to_the_rules() -> None:
     proposal = of_leak(samples.delegation_sas(permissions="w"), liveness=ALIVE)
 
     assert (plan_of(proposal).action, plan_of(proposal).target) == (ActionKind.DELEGATION_KEY, DELEGATION_KEYS)
     assert rule_of(proposal) == "writes"
 
 
-def test_a_user_delegation_sas_in_doubt_is_left_to_a_person() -> None:
+def test_user_delegation_sas_in_doubt_is_left_to_a_person() -> None:
     assert of_leak(samples.delegation_sas(), liveness=ALIVE, last_revocation=NOW).ground != ""
     assert isinstance(of_leak(samples.delegation_sas()).ground, str)
 
@@ -232,7 +232,7 @@ def test_plan_says_that_it_revokes_every_delegation_sas_and_how_long_the_leaked_
     assert reason.endswith(f"Otherwise, the leaked token is valid until {end}")
 
 
-def test_a_delegated_token_whose_end_cannot_be_read_is_said_to_have_one_that_cannot() -> None:
+def test_delegated_token_whose_end_cannot_be_read_is_said_to_have_one_that_cannot() -> None:
     credential = leak(samples.delegation_sas(expiry="soon"))
     endless = replace(credential, parameters=tuple((n, "soon" if n == "se" else v) for n, v in credential.parameters))
     verdict = attribute(endless, account=ACCOUNT, keys=KEYS)
@@ -244,7 +244,7 @@ def test_what_azure_said_of_the_token_is_in_the_verdict() -> None:
     assert of_leak(samples.delegation_sas(), liveness=ALIVE).verdict.detail.endswith("Azure accepted it.")
 
 
-def test_a_plan_goes_stale_once_the_keys_were_revoked_for_another_leak() -> None:
+def test_plan_goes_stale_once_the_keys_were_revoked_for_another_leak() -> None:
     before, after = (plan_of(of_leak(samples.delegation_sas(), last_revocation=at)) for at in (None, NOW))
 
     assert before.digest != after.digest
@@ -262,7 +262,7 @@ def test_a_plan_goes_stale_once_the_keys_were_revoked_for_another_leak() -> None
         (samples.delegation_sas(), "user_delegation_sas", ALIVE),
     ],
 )
-def test_a_rule_may_answer_a_leak_with_a_lockdown(text: str, kind: str, liveness: Liveness | None) -> None:
+def test_rule_may_answer_a_leak_with_a_lockdown(text: str, kind: str, liveness: Liveness | None) -> None:
     proposal = of_leak(text, samples.reading(), liveness=liveness, rules=locking("lockdown_network", kind))
     plan = plan_of(proposal)
 
@@ -271,7 +271,7 @@ def test_a_rule_may_answer_a_leak_with_a_lockdown(text: str, kind: str, liveness
     assert plan.impact == impact(ActionKind.LOCKDOWN, "network")
 
 
-def test_a_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> None:
+def test_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> None:
     proposal = of_leak(samples.delegation_sas(), rules=locking("lockdown_network", "user_delegation_sas"))
 
     assert plan_of(proposal).action is ActionKind.LOCKDOWN
@@ -292,7 +292,7 @@ def test_a_lockdown_does_not_lift_the_doubt_about_a_user_delegation_sas() -> Non
         (ActionKind.LOCKDOWN, "network"),
     ],
 )
-def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: ActionKind, target: str) -> None:
+def test_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: ActionKind, target: str) -> None:
     proposal = of_order(action, target, samples.reading())
     plan = plan_of(proposal)
 
@@ -302,13 +302,13 @@ def test_an_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: 
     assert plan.impact == impact(action, target)
 
 
-def test_order_names_no_key_as_verified() -> None:
+def test_order_names_no_verified_key() -> None:
     verdict = of_order(ActionKind.ACCOUNT_KEY, "key1").verdict
 
     assert (verdict.key_name, verdict.key_sha256) == (None, None)
 
 
-def test_an_order_binds_to_the_key_as_it_is() -> None:
+def test_order_binds_to_the_key_as_it_is() -> None:
     assert plan_of(of_order(ActionKind.ACCOUNT_KEY, "key1")).version == key_sha256(KEYS["key1"])
 
 
@@ -319,9 +319,7 @@ def test_an_order_binds_to_the_key_as_it_is() -> None:
         (ActionKind.DELEGATION_KEY, DELEGATION_KEYS, {"last_revocation": NOW}),
     ],
 )
-def test_an_order_goes_stale_with_what_it_is_about(
-    action: ActionKind, target: str, changed: dict[str, object]
-) -> None:
+def test_order_goes_stale_with_what_it_is_about(action: ActionKind, target: str, changed: dict[str, object]) -> None:
     assert plan_of(of_order(action, target, **changed)).digest != plan_of(of_order(action, target)).digest
 
 
@@ -335,7 +333,7 @@ def test_an_order_goes_stale_with_what_it_is_about(
         (ActionKind.LOCKDOWN, "all"),
     ],
 )
-def test_an_order_that_cannot_be_carried_out_needs_a_person(action: ActionKind, target: str) -> None:
+def test_order_that_cannot_be_carried_out_needs_a_person(action: ActionKind, target: str) -> None:
     proposal = of_order(action, target, samples.reading())
 
     assert (proposal.plan, proposal.verdict.reason) == (None, Reason.PATH_LOST)
@@ -351,19 +349,19 @@ def test_an_order_that_cannot_be_carried_out_needs_a_person(action: ActionKind, 
         (PolicyState.UNREACHABLE, Reason.BLOCKED),
     ],
 )
-def test_an_order_for_a_policy_that_cannot_be_ended_says_how_it_stands(state: PolicyState, reason: Reason) -> None:
+def test_order_for_a_policy_that_cannot_be_ended_says_how_it_stands(state: PolicyState, reason: Reason) -> None:
     proposal = of_order(ActionKind.STORED_POLICY, str(POLICY), samples.reading(state))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, reason)
 
 
-def test_an_order_for_a_policy_that_was_not_read_is_left_undecided() -> None:
+def test_order_for_a_policy_that_was_not_read_is_left_undecided() -> None:
     proposal = of_order(ActionKind.STORED_POLICY, str(POLICY))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, None)
 
 
-def test_an_order_without_a_name_or_a_reason_is_still_an_order() -> None:
+def test_order_without_a_name_or_a_reason_is_still_an_order() -> None:
     proposal = proposals().of_order(Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"), by=None, reason="")
 
     assert plan_of(proposal).reason == "Ordered: no reason was given."
@@ -373,17 +371,17 @@ def test_an_order_without_a_name_or_a_reason_is_still_an_order() -> None:
 
 
 @pytest.mark.parametrize("key", ["key1", "key2"])
-def test_an_alerts_evidence_asks_for_the_key_that_it_names_and_no_rule_may_decide(key: str) -> None:
+def test_alerts_evidence_asks_for_the_key_that_it_names_and_no_rule_may_decide(key: str) -> None:
     proposal = proposals().of_evidence(samples.evidence(key=key))
 
     plan = plan_of(proposal)
     assert (plan.action, plan.target, plan.version) == (ActionKind.ACCOUNT_KEY, key, key_sha256(KEYS[key]))
-    assert proposal.ground == "an alert is evidence and no proof"
+    assert proposal.ground == "an alert is evidence, but does not prove anything"
     assert proposal.verdict.key_name is None
     assert "The token itself is not known" in plan.reason
 
 
-def test_a_key_made_after_the_token_was_seen_cannot_have_signed_it() -> None:
+def test_key_made_after_the_token_was_seen_cannot_have_signed_it() -> None:
     proposal = proposals().of_evidence(samples.evidence(seen_at=NOW - HOUR))
 
     assert (proposal.plan, proposal.verdict.reason) == (None, Reason.COVERED)
@@ -394,7 +392,7 @@ def test_clocks_that_differ_a_little_prove_nothing() -> None:
     assert proposals().of_evidence(samples.evidence(seen_at=NOW - timedelta(seconds=59))).plan is not None
 
 
-def test_a_key_of_unknown_age_may_have_signed_it() -> None:
+def test_key_of_unknown_age_may_have_signed_it() -> None:
     made = proposals()
     keys = {name: AccountKey(value, None) for name, value in KEYS.items()}
     undated = replace(made, snapshot=replace(made.snapshot, keys=keys))

@@ -45,13 +45,13 @@ def refusal(text: str) -> str:
 # what is accepted
 
 
-def test_the_documented_table_is_the_default() -> None:
+def test_documented_table_is_the_default() -> None:
     [documented] = re.findall(r"```json\n(.+?)```", (ROOT / "docs/rules.md").read_text(), re.DOTALL)
 
     assert parse(documented) == default_rules(act_alone_hours=24)
 
 
-def test_a_rule_has_every_condition_that_it_names() -> None:
+def test_rule_has_every_condition_that_it_names() -> None:
     when = {
         "kinds": ["policy_sas", "service_sas"],
         "services": ["blob", "queue"],
@@ -76,15 +76,15 @@ def test_a_rule_has_every_condition_that_it_names() -> None:
     )
 
 
-def test_rule_selects_the_smallest_action_by_default() -> None:
+def test_rule_uses_the_smallest_action_by_default() -> None:
     assert parse(table(LAST))[0].remedy is Remedy.SMALLEST
 
 
-def test_a_table_of_one_rule_may_decide_everything() -> None:
+def test_table_of_one_rule_may_decide_everything() -> None:
     assert [rule.name for rule in parse(table({**LAST, "when": {}}))] == ["rest"]
 
 
-def test_the_last_rule_may_name_every_kind() -> None:
+def test_last_rule_may_name_every_kind() -> None:
     assert len(parse(table({**LAST, "when": {"kinds": list(Kind)}}))) == 1
 
 
@@ -101,19 +101,19 @@ def test_what_is_no_list_of_rules_is_refused(text: str) -> None:
     assert refusal(text) == "must be a JSON list of one or more rules"
 
 
-def test_a_field_that_is_named_twice_is_refused() -> None:
+def test_field_that_is_named_twice_is_refused() -> None:
     assert refusal('[{"name": "a", "then": "ask", "then": "act", "why": "x"}]') == (
         "names a field twice in one object"
     )
 
 
 @pytest.mark.parametrize("item", [1, None, "rule", [], True])
-def test_a_rule_that_is_no_object_is_refused(item: object) -> None:
+def test_rule_that_is_no_object_is_refused(item: object) -> None:
     assert refusal(table(LAST, item)) == "is wrong in rule 2: it must be an object"
 
 
 @pytest.mark.parametrize("name", ["name", "then", "why"])
-def test_a_rule_that_lacks_a_field_is_refused(name: str) -> None:
+def test_rule_that_lacks_a_field_is_refused(name: str) -> None:
     rule = {key: value for key, value in RULE.items() if key != name}
     label = "1" if name == "name" else "'mine'"
 
@@ -162,7 +162,7 @@ def test_a_rule_that_lacks_a_field_is_refused(name: str) -> None:
         ({"when": {"accounts": "contoso"}}, "when.accounts"),
     ],
 )
-def test_a_malformed_field_is_refused_in_one_line_with_its_rule_and_its_name(
+def test_malformed_field_is_refused_in_one_line_with_its_rule_and_its_name(
     changed: dict[str, object], field: str
 ) -> None:
     said = refusal(table(RULE | changed, LAST))
@@ -187,23 +187,23 @@ def test_two_rules_of_one_name_are_refused() -> None:
         ({"severity_at_least": "medium"}, {"severity_at_least": "critical"}),
     ],
 )
-def test_a_rule_that_can_never_be_reached_is_refused(earlier: dict[str, Any], later: dict[str, Any]) -> None:
+def test_rule_that_can_never_be_reached_is_refused(earlier: dict[str, Any], later: dict[str, Any]) -> None:
     said = refusal(table({**RULE, "when": earlier}, {**RULE, "name": "late", "when": later}, LAST))
 
     assert said == "is wrong in rule 'late': when is never reached: rule 'mine' applies before it"
 
 
-def test_a_table_that_leaves_a_leak_undecided_is_refused() -> None:
+def test_table_that_leaves_a_leak_undecided_is_refused() -> None:
     assert refusal(table(RULE)).startswith("is wrong in rule 'mine': when must be empty")
 
 
 @pytest.mark.parametrize("remedy", ["lockdown_shared_key", "lockdown_network"])
 @pytest.mark.parametrize("when", [{}, {"kinds": ["account_key"]}, {"writes": True, "kinds": list(Kind)}])
-def test_a_leaked_account_key_is_never_answered_with_a_lockdown(remedy: str, when: dict[str, Any]) -> None:
+def test_leaked_account_key_is_never_answered_with_a_lockdown(remedy: str, when: dict[str, Any]) -> None:
     assert "without account_key" in refusal(table({**RULE, "with": remedy, "when": when}, LAST))
 
 
-def test_a_user_delegation_sas_is_not_answered_with_what_does_not_stop_it() -> None:
+def test_user_delegation_sas_is_not_answered_with_what_does_not_stop_it() -> None:
     when = {"kinds": ["user_delegation_sas", "policy_sas"]}
 
     assert "without user_delegation_sas" in refusal(

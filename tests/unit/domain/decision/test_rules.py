@@ -72,13 +72,13 @@ def holds(credential: Credential, **conditions: object) -> bool:
         (leak(samples.delegation_sas()), "small", RuleOutcome.ASK),
     ],
 )
-def test_the_first_rule_that_applies_decides(credential: Credential, rule: str, action: RuleOutcome) -> None:
+def test_first_rule_that_applies_decides(credential: Credential, rule: str, action: RuleOutcome) -> None:
     decided = first_that_holds(RULES, credential, account=ACCOUNT, now=NOW)
 
     assert (decided.name, decided.then) == (rule, action)
 
 
-def test_the_settings_say_what_long_is() -> None:
+def test_settings_say_what_long_is() -> None:
     rules = default_rules(act_alone_hours=1)
 
     decided = [
@@ -102,7 +102,7 @@ def test_no_condition_holds_always(credential: Credential) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("credential", LEAKS)
-def test_a_kind_holds_for_its_own(credential: Credential, kind: Kind) -> None:
+def test_kind_holds_for_its_own(credential: Credential, kind: Kind) -> None:
     assert holds(credential, kinds=frozenset({kind})) is (credential.kind is kind)
 
 
@@ -137,7 +137,7 @@ def test_unknown_rights_can_be_asked_for_either_way(credential: Credential, unkn
 
 
 @pytest.mark.parametrize(("hours", "held"), [(0, True), (47, True), (48, False), (876000, False)])
-def test_a_leak_lives_longer_than_fewer_hours_than_it_has_left(hours: int, held: bool) -> None:
+def test_leak_lives_longer_than_fewer_hours_than_it_has_left(hours: int, held: bool) -> None:
     assert holds(blob_sas("r", 2 * DAY), lives_longer_than_hours=hours) is held
 
 
@@ -148,7 +148,7 @@ def test_what_has_no_end_lives_longer_than_any_number_of_hours(credential: Crede
 
 @pytest.mark.parametrize("least", list(Severity))
 @pytest.mark.parametrize("credential", LEAKS)
-def test_a_severity_holds_for_what_is_as_bad_or_worse(credential: Credential, least: Severity) -> None:
+def test_severity_holds_for_what_is_as_bad_or_worse(credential: Credential, least: Severity) -> None:
     order = ["low", "medium", "high", "critical"]
     severity = assess(credential, now=NOW).severity
 
@@ -158,7 +158,7 @@ def test_a_severity_holds_for_what_is_as_bad_or_worse(credential: Credential, le
 @pytest.mark.parametrize(
     ("accounts", "held"), [({ACCOUNT}, True), ({ACCOUNT, "other"}, True), ({ACCOUNT[:-1]}, False)]
 )
-def test_an_account_is_meant_by_its_exact_name(accounts: set[str], held: bool) -> None:
+def test_account_is_meant_by_its_exact_name(accounts: set[str], held: bool) -> None:
     assert holds(SMALL, accounts=frozenset(accounts)) is held
 
 
@@ -216,5 +216,5 @@ def test_narrow_conditions_imply_wide_ones_and_not_the_other_way_round(narrow: C
 # remedies
 
 
-def test_a_remedy_names_what_it_locks() -> None:
+def test_remedy_names_what_it_locks() -> None:
     assert [remedy.lockdown for remedy in Remedy] == [None, Lockdown.SHARED_KEY, Lockdown.NETWORK]
