@@ -18,13 +18,14 @@ def shorten() -> None:
 
     _divide(accounts, "WORK_TIME", "EXECUTION_TIME", "TAKEOVER_TIME", "COOLDOWN")
     from shared.actions import account_key, verification
-    from shared.followup import service, steps
+    from shared.domain import pending_steps
+    from shared.followup import service
     from shared.followup import verification as verification_step
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
     _divide(step_leases, "LEASE_TIME")
     _divide(service, "LEASE_TIME")
-    _divide(steps, "_MAIL_PATIENCE")
+    _divide(pending_steps, "_MAIL_PATIENCE")
     _divide(verification_step, "_ARM_LAG")
     _divide(verification, "_PATIENCE")
 

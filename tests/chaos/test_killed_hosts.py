@@ -56,7 +56,7 @@ async def closed(deployment: Deployment, fingerprint: str) -> Revocation:
 
 
 async def kill_all_and_start_again(deployment: Deployment) -> None:
-    await asyncio.gather(*(deployment.cloud.kill_host(number) for number in (0, 1)))
+    await asyncio.gather(*(deployment.cloud.crash_host(number) for number in (0, 1)))
     await asyncio.gather(*(deployment.cloud.start_host(number) for number in (0, 1)))
 
 
@@ -168,7 +168,7 @@ async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deploymen
     while asyncio.get_running_loop().time() < ends:
         await asyncio.sleep(rng.uniform(0.2, 2.0))
         victim = rng.randrange(2)
-        await deployment.cloud.kill_host(victim)
+        await deployment.cloud.crash_host(victim)
         await asyncio.sleep(rng.uniform(0.0, 1.0))
         await deployment.cloud.start_host(victim)
     await asyncio.gather(*publishing)

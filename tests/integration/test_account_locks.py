@@ -39,7 +39,7 @@ def account(request: pytest.FixtureRequest) -> str:
 
 
 def proven(number: int) -> Attributed:
-    """What takes most room: the longest target, of characters that JSON doubles."""
+    """The largest value: the longest target, of characters that JSON doubles."""
     target = str(PolicyTarget(Service.QUEUE, "q" * 63, '"' * 64))
     return Attributed(f"{number:064x}", ActionKind.STORED_POLICY, target, "f" * 64)
 

@@ -14,7 +14,7 @@ from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later
 from tests.support.patience import PATIENCE
 
@@ -74,7 +74,7 @@ async def test_keys_are_listed_once_the_leak_is_written_down_and_the_account_loc
 async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
     account = await driver.account()
     life = Life(ends_at=1, counting=CLAIM)
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(leak_of(account)))
     assert driver.requests(LOCK) == []
 

@@ -11,7 +11,7 @@ from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
@@ -192,7 +192,7 @@ async def test_crash_at_any_call_leaves_the_rest_to_others(
         life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life, at_deadline=at_deadline).sweeper.run()
-        except Killed:
+        except Crashed:
             crashed = True
         driver.clock.advance(minutes=21)
         app = driver.app(mode="approve", at_deadline=at_deadline)

@@ -16,7 +16,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
 from tests.support.patience import PATIENCE
 
@@ -163,7 +163,7 @@ async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> No
         life = Life(ends_at=number)
         try:
             await driver.app(life).containment.resume(Message(finding.fingerprint))
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=4)
         crashed = life.ended
     assert number > 8
@@ -206,7 +206,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     row = f"accounts(PartitionKey='{account.name}',RowKey='lock')"
     # The first writing of the lock's row is its note, the second gives it back.
     life = Life(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(finding))
     driver.clock.advance(days=30)
     again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
@@ -296,7 +296,7 @@ async def test_unnoted_execution_is_reported_under_a_lock_with_the_predecessors_
     await crashes(driver, first, Life(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
     # The first writing of the lock's row takes it over, the second would have been its note.
     life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     await driver.cloud.model.regenerate(account, "key2")  # the second instance's call
@@ -314,7 +314,7 @@ async def test_unnoted_execution_for_a_waiting_leak_is_reported_by_its_own_recor
     await left_waiting(driver, waits)
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
     life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(forged))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
@@ -374,7 +374,7 @@ async def crashes(driver: Driver, finding: Finding, life: Life, *, minutes: floa
     await noted_if_it_executes(driver, finding)
     life.ended = True
     life.go.set()
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await task
     driver.clock.advance(minutes=minutes)
 

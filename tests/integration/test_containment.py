@@ -18,7 +18,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
-from tests.support.driver import Driver, Killed, Life, found, raw_report, report
+from tests.support.driver import Crashed, Driver, Life, found, raw_report, report
 from tests.support.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
 
 VERIFICATION = "sasquashproof"
@@ -807,7 +807,7 @@ async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-# --- killed at any remote call
+# --- crashed at any remote call
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
@@ -820,7 +820,7 @@ async def test_crash_at_any_call_leaves_one_rotation_and_its_record(driver: Driv
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).ingest.receive(one)
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=1)
             await driver.app().ingest.receive(one)  # it was not acknowledged
         if not life.ended:

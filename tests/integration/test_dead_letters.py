@@ -13,7 +13,7 @@ from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import WrongState
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 NUMBERS = itertools.count(1)
@@ -188,7 +188,7 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
         driver.sent.clear()
         try:
             await driver.app(life).dead_letters.collect()
-        except Killed:
+        except Crashed:
             crashed = True
             driver.clock.advance(minutes=5)
             await driver.app().dead_letters.collect()

@@ -17,7 +17,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 
 LIST_KEYS = "/listKeys"
 GET_ACL = "comp=acl"
@@ -245,7 +245,7 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         record = await dormant(driver, account)
         await container(account, live())
         life = Life(ends_at=number, carried_out=after)
-        with contextlib.suppress(Killed):
+        with contextlib.suppress(Crashed):
             await driver.app(life).dormant_policies.recheck()
         stands = await driver.record(record.fingerprint)
         if stands.state is State.UNRESOLVED:

@@ -7,7 +7,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
-from tests.support.driver import Driver, Killed, Life, found
+from tests.support.driver import Crashed, Driver, Life, found
 from tests.support.leaks import account_sas
 
 STATES = "/states("
@@ -119,7 +119,7 @@ async def test_crash_at_any_call_leaves_a_record_that_is_found(
         life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
-        except Killed:
+        except Crashed:
             crashed = True
         now = (await driver.record(finding.fingerprint)).state
         for _ in range(2):  # the first check corrects what it finds

@@ -9,7 +9,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.persistence.accounts import waiting_partition
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 TAGS = {"sasquash-owner": OWNER}
@@ -152,7 +152,7 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
         life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).sweeper.run()
-        except Killed:
+        except Crashed:
             crashed = True
         await swept(driver)
         assert driver.messages("contain", finding.fingerprint), f"crashed at call {number}"

@@ -121,10 +121,9 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
         if record.execution is None or record.finding.credential is None:
             continue
         c3id = record.finding.credential.c3id
-        if not any(
-            c3id in mail.subject and "verified revoked" in mail.subject and len(mail.to) for mail in cloud.mails
-        ):
-            yield f"no mail says that the leak of record {record.fingerprint[:12]} is verified revoked"
+        verified = (mail for mail in cloud.mails if "verified revoked" in mail.subject and len(mail.to))
+        if not any(c3id in mail.subject for mail in verified):
+            yield f"nobody was notified that the leak of record {record.fingerprint[:12]} is verified revoked"
 
 
 def checked(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Counter[str]:

@@ -176,9 +176,9 @@ async def _tick(world: World) -> None:
     for name in ("sweep", "collect_dead_letters", "send_digest"):
         host = await world.any_host()
         running = asyncio.create_task(host.run(name, None))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({running, dying}, return_when=asyncio.FIRST_COMPLETED)
-        dying.cancel()
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
 
 
 async def _decide(world: World, scenario: Scenario) -> None:
@@ -188,9 +188,9 @@ async def _decide(world: World, scenario: Scenario) -> None:
     for leak in scenario.leaks:
         host = await world.any_host()
         deciding = asyncio.create_task(_decide_on(host.app, leak.finding.fingerprint, scenario.decision))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({deciding, dying}, return_when=asyncio.FIRST_COMPLETED)
-        dying.cancel()
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
 
 
 async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:

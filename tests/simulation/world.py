@@ -305,11 +305,11 @@ class World:
         host = self._rng.choice(self.hosts)
         url = f"https://host/runtime/webhooks/eventgrid?functionName=on_finding&code={_SYSTEM_KEY}"
         answering = asyncio.ensure_future(host.webhook(Request.of(method, url, headers, body)))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({answering, dying}, return_when=asyncio.FIRST_COMPLETED)
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
             raise OSError("the host was killed")
-        dying.cancel()
+        ending.cancel()
         answer = answering.result()
         return DeliveryAnswer(answer.status, answer.headers, answer.body)
 
