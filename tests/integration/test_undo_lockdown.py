@@ -34,7 +34,7 @@ async def test_lockdown_is_undone_once(driver: Driver) -> None:
     record = await locked_down(driver, account)
     service = driver.app().revocations
     await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
-    with pytest.raises(WrongState, match="already"):
+    with pytest.raises(WrongState, match="was undone"):
         await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
 
