@@ -64,13 +64,13 @@ async def test_account_with_just_listed_keys_cools_down(driver: Driver, table: A
 
 async def test_account_that_has_cooled_down_is_free(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
-    driver.rest()
+    driver.cool_down()
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
 
 
 async def test_account_that_cools_down_is_taken_by_one(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
-    driver.rest()
+    driver.cool_down()
     taken = await asyncio.gather(*(table.acquire(account, fingerprint="b") for _ in range(5)), return_exceptions=True)
     assert sorted(type(each).__name__ for each in taken) == [*["AccountBusy"] * 4, "AccountLock"]
 

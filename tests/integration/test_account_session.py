@@ -14,7 +14,7 @@ from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
-from tests.support.driver import Crashed, Driver, Life, found, report
+from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas, blob_sas, later
 from tests.support.patience import PATIENCE
 
@@ -28,9 +28,9 @@ def leak_of(account: Account, key: str = "key1", *, hours: int = 2) -> Finding:
     return found(account_sas(account.name, account.keys[key], expiry=later(hours)))
 
 
-async def knowing(driver: Driver, life: Life | None = None) -> App:
+async def knowing(driver: Driver, life: Lifetime | None = None) -> App:
     """An app that knows the accounts there are; its life begins then."""
-    living = life or Life()
+    living = life or Lifetime()
     ends_at, living.ends_at = living.ends_at, None
     stops_at, living.stops_at = living.stops_at, None
     app = driver.app(living)
@@ -51,7 +51,7 @@ async def lock_of(driver: Driver, account: Account) -> str:
 
 async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Driver) -> None:
     account = await driver.account()
-    life = Life(stops_at=CLAIM)
+    life = Lifetime(stops_at=CLAIM)
     taking = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(leak_of(account))))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
@@ -73,7 +73,7 @@ async def test_keys_are_listed_once_the_leak_is_written_down_and_the_account_loc
 
 async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
     account = await driver.account()
-    life = Life(ends_at=1, counting=CLAIM)
+    life = Lifetime(ends_at=1, counting=CLAIM)
     with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(leak_of(account)))
     assert driver.requests(LOCK) == []
@@ -83,7 +83,7 @@ async def test_lock_is_released_if_another_process_decided_on_the_leak(driver: D
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     other = await knowing(driver)
     locks = len(driver.requests(LOCK))
     await other.ingest.receive(report(finding))
@@ -125,7 +125,7 @@ async def test_leak_is_contained_by_the_lock_holder_though_another_process_recor
     """Two instances get the same report at once: one comes first with the record, the other one with the lock."""
     account = await driver.account()
     finding = leak_of(account)
-    life = Life(stops_at=LOCK)
+    life = Lifetime(stops_at=LOCK)
     first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
@@ -151,12 +151,12 @@ async def test_work_of_a_predecessor_is_reported_under_an_unneeded_lock(driver: 
     account = await driver.account()
     known = leak_of(account)
     await driver.app().ingest.receive(report(known))
-    driver.rest()
+    driver.cool_down()
     executed = leak_of(account)  # of the key that the first revocation has made
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(executed))
     driver.cloud.faults.clear()
-    driver.rest()
+    driver.cool_down()
     await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
     await driver.cloud.model.regenerate(account, "key1")  # by an instance that crashed before noting it
     account.key_created["key1"] = driver.clock()
@@ -171,7 +171,7 @@ async def test_lock_under_which_azure_refuses_to_say_what_a_predecessor_did_is_k
     account = await driver.account()
     known = leak_of(account)
     await driver.app().ingest.receive(report(known))
-    driver.rest()
+    driver.cool_down()
     gone = leak_of(account)
     await driver.app().store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
     driver.clock.advance(minutes=4)
@@ -187,8 +187,8 @@ async def test_lock_that_comes_late_is_released_as_soon_as_it_is_there(
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
-    driver.rest()
-    life = Life(stops_at=LOCK)
+    driver.cool_down()
+    life = Lifetime(stops_at=LOCK)
     app = await knowing(driver, life)
     await app.ingest.receive(report(finding))
     assert life.stopped.is_set()
@@ -201,7 +201,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     account = await driver.account()
     finding = leak_of(account)
     [reported] = read(report(finding), raw_allowed=False, now=driver.clock())
-    life = Life(stops_at=LOCK)
+    life = Lifetime(stops_at=LOCK)
     app = await knowing(driver, life)
     taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
     await life.stopped.wait()
@@ -220,7 +220,7 @@ async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_released
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     refused = driver.fault(f"DELETE {lock_row(account)}", status=403, times=None)
     await (await knowing(driver)).ingest.receive(report(finding))
     assert ((await driver.record(finding.fingerprint)).state, refused.hits) == (State.OBSERVED, 1)
@@ -258,7 +258,7 @@ async def test_sibling_of_a_leak_is_decided_by_the_lock_holder(driver: Driver) -
     app = await knowing(driver)
     await asyncio.gather(*(app.ingest.receive(report(finding)) for finding in (first, second)))
     for finding in (first, second):
-        driver.rest()
+        driver.cool_down()
         await app.containment.resume(Message(finding.fingerprint))
     states = {(await driver.record(finding.fingerprint)).state for finding in (first, second)}
     assert states == {State.CONTAINED, State.DISMISSED}

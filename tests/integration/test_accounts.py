@@ -191,7 +191,7 @@ async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(d
     await app.accounts.take_inventory()
     account.resource_group = "elsewhere"
     await app.ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     await app.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 

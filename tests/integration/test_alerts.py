@@ -21,7 +21,7 @@ from shared.persistence import alert_queue, step_leases
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from tests.support.asgi import Credential
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas, blob_sas
 from tests.support.samples import NOW
 
@@ -106,7 +106,7 @@ async def test_intake_crash_at_any_call_loses_nothing(driver: Driver, account: A
     reference, _ = alert_of(driver)
     for number in range(1, 30):
         before = len(published(driver, account))
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).intake.receive(request(posted))
         except Crashed:
@@ -283,7 +283,7 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
     covered = replace(found(blob_sas(account.name, account.keys["key1"])), alert=reference)
     driver.fault("/listKeys", status=503, times=3)
     await driver.app().ingest.receive(report(covered))  # it waits, and the next one's key ends it, too
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     record = await followed(driver, covered)
 
@@ -298,7 +298,7 @@ async def test_follow_up_crash_at_any_call_still_closes_the_alert(
     monkeypatch.setattr(step_leases, "LEASE_TIME", timedelta(0))  # that of the crashed instance expires at once
     finding, kept = await proven(driver, account)
     for number in range(1, 80):
-        life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")
+        life = Lifetime(ends_at=number, carried_out=carried_out, counting="api.github.com")
         try:
             await driver.app(life).follow_up.run(Message(finding.fingerprint))
         except Crashed:

@@ -11,7 +11,7 @@ from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
@@ -101,7 +101,7 @@ async def test_second_key_is_never_revoked_by_a_deadline(driver: Driver) -> None
     account = await driver.account()
     app = driver.app(at_deadline="revoke")
     await app.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
-    driver.rest()
+    driver.cool_down()
     second = found(account_sas(account.name, account.keys["key2"]))
     await app.ingest.receive(report(second))
     record = await driver.record(second.fingerprint)
@@ -189,7 +189,7 @@ async def test_crash_at_any_call_leaves_the_rest_to_others(
         account = await driver.account(tags=TAGS)
         record = await waiting(driver, account, at_deadline=at_deadline, approval_hours="1")
         driver.clock.advance(hours=1.1)
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life, at_deadline=at_deadline).sweeper.run()
         except Crashed:

@@ -16,7 +16,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import Crashed, Driver, Life, found, report
+from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
 from tests.support.patience import PATIENCE
 
@@ -34,7 +34,7 @@ async def left_waiting(driver: Driver, finding: Finding) -> None:
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(finding))
     driver.cloud.faults.clear()
-    driver.rest()
+    driver.cool_down()
 
 
 # --- nothing is run without a record
@@ -71,7 +71,7 @@ async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(dr
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
-    late = Life(stops_at="POST https://sasquashstate.table.core.windows.net/accounts")  # the lock
+    late = Lifetime(stops_at="POST https://sasquashstate.table.core.windows.net/accounts")  # the lock
     resuming = asyncio.create_task(driver.app(late).containment.resume(Message(finding.fingerprint)))
     await late.stopped.wait()
     await driver.app(mode="observe").containment.resume(Message(finding.fingerprint))
@@ -112,7 +112,7 @@ async def test_leak_of_the_other_key_stays_in_the_batch_when_the_first_action_is
 async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE))
     await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
@@ -123,7 +123,7 @@ async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Dr
 async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
@@ -135,7 +135,7 @@ async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
 async def test_lock_of_a_crashed_process_is_not_taken_early(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE), minutes=2)
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE), minutes=2)
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert rotated(account) == []
     [*_, (delay, _)] = driver.messages("contain", finding.fingerprint)
@@ -147,7 +147,7 @@ async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Dri
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     await driver.app().containment.resume(Message(waits.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
@@ -156,11 +156,11 @@ async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Dri
 async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     number, crashed = 0, True
     while crashed:
         number += 1
-        life = Life(ends_at=number)
+        life = Lifetime(ends_at=number)
         try:
             await driver.app(life).containment.resume(Message(finding.fingerprint))
         except Crashed:
@@ -174,7 +174,7 @@ async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> No
 async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     driver.fault("/$batch", times=None)
     await driver.app().containment.resume(Message(finding.fingerprint))
     driver.cloud.faults.clear()
@@ -189,7 +189,7 @@ async def test_rotation_is_counted_once_and_reported_by_one_record(driver: Drive
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
     # The record of the execution stands, the covered one's does not.
-    life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
+    life = Lifetime(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
     await crashes(driver, finding, life)
     await driver.app().containment.resume(Message(waits.fingerprint))
     records = [await driver.record(f.fingerprint) for f in (finding, waits)]
@@ -205,7 +205,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     finding = found(account_sas(account.name, account.keys["key1"]))
     row = f"accounts(PartitionKey='{account.name}',RowKey='lock')"
     # The first writing of the lock's row is its note, the second gives it back.
-    life = Life(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
+    life = Lifetime(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
     with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(finding))
     driver.clock.advance(days=30)
@@ -217,7 +217,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
 async def test_new_leak_is_decided_after_the_predecessors_execution_is_reconciled(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     again = found(account_sas(account.name, account.keys["key2"]))
     await driver.app().ingest.receive(report(again))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -293,9 +293,9 @@ async def test_unnoted_execution_is_reported_under_a_lock_with_the_predecessors_
     """The second instance crashed at its own action, two days later, once it had settled the first one's."""
     account = await driver.account()
     first, second = (found(account_sas(account.name, account.keys[key])) for key in ("key1", "key2"))
-    await crashes(driver, first, Life(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
+    await crashes(driver, first, Lifetime(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
     # The first writing of the lock's row takes it over, the second would have been its note.
-    life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
+    life = Lifetime(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
     with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
@@ -313,7 +313,9 @@ async def test_unnoted_execution_for_a_waiting_leak_is_reported_by_its_own_recor
     forged = found(unusual_leaks.forged(account.name, ""))
     await left_waiting(driver, waits)
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
-    life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
+    life = Lifetime(
+        ends_at=2, counting=f"POST {TABLES}/$batch"
+    )  # the first is the claim of what it holds the lock for
     with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(forged))
     driver.cloud.faults.clear()
@@ -365,7 +367,7 @@ async def test_lock_is_released_though_the_answer_to_its_note_was_lost(driver: D
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
-async def crashes(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
+async def crashes(driver: Driver, finding: Finding, life: Lifetime, *, minutes: float = 4) -> None:
     """Have an instance take `finding` and crash where `life` stops it; then let its lock's time pass."""
     task = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     stopped = asyncio.create_task(life.stopped.wait())
@@ -438,11 +440,11 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
     await app.ingest.receive(report(first))
     new = (dict(account.keys), dict(account.key_created))
     account.keys, account.key_created = old  # what ARM still lists
-    driver.rest()
+    driver.cool_down()
     await app.ingest.receive(report(second))
     assert (await driver.record(second.fingerprint)).state is State.RECEIVED
     account.keys, account.key_created = new
-    driver.rest()
+    driver.cool_down()
     await app.containment.resume(Message(second.fingerprint))
     assert (await driver.record(second.fingerprint)).reason is Reason.COVERED
     assert len(account.rotations) == 1
@@ -451,7 +453,7 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
 async def test_action_does_not_run_when_too_little_of_the_lock_is_left(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    life = Life(stops_at="/listKeys", carried_out=True)
+    life = Lifetime(stops_at="/listKeys", carried_out=True)
     containing = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(seconds=40)
@@ -470,7 +472,7 @@ async def test_leak_reported_after_the_rotation_is_covered_by_the_process_that_r
     late = found(blob_sas(account.name, account.keys["key1"]))
     app = driver.app()
     await app.ingest.receive(report(first))
-    driver.rest()
+    driver.cool_down()
     await app.ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.DISMISSED, Reason.COVERED, ["key1"])
@@ -480,7 +482,7 @@ async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) 
     account = await driver.account()
     app = driver.app()
     await app.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
-    driver.rest()
+    driver.cool_down()
     forged = found(unusual_leaks.forged(account.name, ""))
     await app.ingest.receive(report(forged))
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
@@ -490,7 +492,7 @@ async def test_leak_reported_to_another_process_during_the_rotation_is_covered(d
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    life = Life(stops_at=REGENERATE)
+    life = Lifetime(stops_at=REGENERATE)
     rotating = asyncio.create_task(driver.app(life).ingest.receive(report(first)))
     await life.stopped.wait()
     await driver.app().ingest.receive(report(late))
@@ -507,7 +509,7 @@ async def test_late_leak_in_another_process_names_the_rotation_as_a_possible_cau
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(first))
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert record.reason is Reason.NO_KEY_MATCHES

@@ -18,7 +18,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
-from tests.support.driver import Crashed, Driver, Life, found, raw_report, report
+from tests.support.driver import Crashed, Driver, Lifetime, found, raw_report, report
 from tests.support.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
 
 VERIFICATION = "sasquashproof"
@@ -155,7 +155,7 @@ async def test_leak_that_was_attributed_before_the_rotation_is_covered(driver: D
     waits = found(blob_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
     await driver.app().ingest.receive(report(waits))
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     record = await driver.record(waits.fingerprint)
     assert (record.reason, record.key_name, rotated(account)) == (Reason.COVERED, "key1", ["key1"])
@@ -165,7 +165,7 @@ async def test_leak_that_comes_after_the_rotation_is_not_called_covered(driver: 
     account = await driver.account()
     late = found(blob_sas(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.UNRESOLVED, Reason.NO_KEY_MATCHES, ["key1"])
@@ -187,7 +187,7 @@ async def test_covered_leak_that_is_reported_again_stays_covered(driver: Driver)
     waits = found(blob_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
     await driver.app().ingest.receive(report(waits))
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.clock.advance(hours=1)
     await driver.app().ingest.receive(report(waits))
@@ -201,7 +201,7 @@ async def test_keys_are_listed_once_in_ten_seconds_however_many_findings_wait(dr
     for n, finding in enumerate(findings):
         await apps[n % 2].ingest.receive(report(finding))
     assert len(driver.requests(LIST_KEYS)) == 1
-    driver.rest()
+    driver.cool_down()
     await apps[0].containment.resume(Message(findings[-1].fingerprint))
     states = {(await driver.record(finding.fingerprint)).state for finding in findings}
     assert (len(driver.requests(LIST_KEYS)), states) == (2, {State.UNRESOLVED})
@@ -235,7 +235,7 @@ async def test_report_that_read_the_record_before_the_revocation_does_not_undo_i
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="observe").ingest.receive(report(finding))
     driver.clock.advance(minutes=5)
-    slow = Life(stops_at="GET https://sasquashstate.table.core.windows.net/revocations(", carried_out=True)
+    slow = Lifetime(stops_at="GET https://sasquashstate.table.core.windows.net/revocations(", carried_out=True)
     late = asyncio.create_task(driver.app(slow).ingest.receive(report(finding)))
     await slow.stopped.wait()
     await driver.app().ingest.receive(report(finding))
@@ -434,7 +434,7 @@ async def test_mode_tag_is_read_from_arm_at_the_time_of_the_revocation(driver: D
     account = await driver.account()
     app = driver.app(tag_modes="observe")
     await app.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))  # the account is known now
-    driver.rest()
+    driver.cool_down()
     account.tags = {"sasquash-mode": "observe"}
     finding = found(account_sas(account.name, account.keys["key1"]))
     await app.ingest.receive(report(finding))
@@ -467,7 +467,7 @@ async def test_more_rotations_a_day_than_allowed_ask(driver: Driver) -> None:
     for _ in range(3):
         finding = found(account_sas(account.name, account.keys["key1"]))
         await driver.app(rotations_a_day="2").ingest.receive(report(finding))
-        driver.rest()
+        driver.cool_down()
         states.append((await driver.record(finding.fingerprint)).state)
     assert states == [State.CONTAINED, State.CONTAINED, State.AWAITING_APPROVAL]
 
@@ -528,7 +528,7 @@ async def waiting_for_arm(driver: Driver, account: Account, *, seconds: float = 
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
     await app.ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=seconds)
     return app, finding
 
@@ -589,7 +589,7 @@ async def test_leak_that_was_not_decided_on_asks_a_person_though_arm_wants_to_be
     app = driver.app(mode="approve")
     finding = found(account_sas(account.name, account.keys["key1"]))
     await app.ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
     await app.containment.resume(Message(finding.fingerprint, attempt=1))
     assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
@@ -602,7 +602,7 @@ async def test_stored_policy_is_ended_though_arm_wants_to_be_left_alone(driver: 
     driver.fault(LIST_KEYS, times=3)
     app = driver.app()
     await app.ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
     await app.containment.resume(Message(finding.fingerprint, attempt=1))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -707,7 +707,7 @@ async def test_failure_after_the_finding_is_durable_is_not_event_grid_s(driver: 
 async def test_unrecorded_execution_is_recorded_later(driver: Driver, effect: Effect, after: bool) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    life = Life(stops_at="RowKey='rotation~")  # written right before the record
+    life = Lifetime(stops_at="RowKey='rotation~")  # written right before the record
     receiving = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.fault(BATCH, effect, times=3, after=after)
@@ -725,7 +725,7 @@ async def test_revocation_is_reported_though_the_record_ended_meanwhile(driver: 
     """Another instance was refused by Azure and ended the record, while this one's action was on its way."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    life = Life(stops_at=REGENERATE)
+    life = Lifetime(stops_at=REGENERATE)
     receiving = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.fault(RESOURCE_GRAPH, status=403)
@@ -742,7 +742,7 @@ async def test_saved_record_with_a_lost_response_is_enqueued(driver: Driver) -> 
     finding = found(unusual_leaks.forged(account.name, ""))
     driver.fault(LIST_KEYS, times=3)
     await driver.app().ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     driver.fault(BATCH, status=503, after=True)  # the client tries again, and gets the answer that the record changed
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
@@ -764,7 +764,7 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
     driver.fault(LIST_KEYS, times=None)
     await driver.app().ingest.receive(report(finding))
     assert driver.messages("contain", finding.fingerprint)[-1] == (1.0, 1)
-    driver.rest()
+    driver.cool_down()
     await driver.app().containment.resume(Message(finding.fingerprint, attempt=20))
     assert driver.messages("contain", finding.fingerprint)[-1] == (900.0, 21)
     driver.clock.advance(hours=25)
@@ -817,7 +817,7 @@ async def test_crash_at_any_call_leaves_one_rotation_and_its_record(driver: Driv
         number += 1
         account = await driver.account()
         one = report(found(account_sas(account.name, account.keys["key1"])))
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).ingest.receive(one)
         except Crashed:

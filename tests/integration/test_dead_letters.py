@@ -13,7 +13,7 @@ from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import WrongState
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
 NUMBERS = itertools.count(1)
@@ -184,7 +184,7 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
         other = await driver.account()
         finding = found(account_sas(other.name, other.keys["key1"]))
         await put(container, letter(finding), name=f"{number}.json")
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         driver.sent.clear()
         try:
             await driver.app(life).dead_letters.collect()

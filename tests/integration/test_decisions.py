@@ -27,7 +27,7 @@ from tests.support.decisions import (
     ordered,
     rotated,
 )
-from tests.support.driver import Driver, Life
+from tests.support.driver import Driver, Lifetime
 from tests.support.leaks import account_sas
 
 # Approve
@@ -135,7 +135,7 @@ async def test_twenty_concurrent_approvals_count_once(driver: Driver) -> None:
 async def test_decision_survives_a_concurrent_write_of_a_notification(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    life = Life(stops_at=f"POST https://sasquashstate{BATCH}")
+    life = Lifetime(stops_at=f"POST https://sasquashstate{BATCH}")
     approving = asyncio.create_task(
         driver.app(life).revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
     )

@@ -13,7 +13,7 @@ from shared.domain.revocation import Approval, Outcome, Reason, Revocation, Stat
 from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
-from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, ended, found, raw_report, report
 from tests.support.leaks import account_sas
 
 REVOKE = "/revokeUserDelegationKeys"
@@ -25,7 +25,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
     """The record after a raw report of the token, by an instance of its own."""
     await driver.app(**settings).ingest.receive(raw_report(leaked))
-    driver.rest()
+    driver.cool_down()
     return await driver.record(found(leaked).fingerprint)
 
 
@@ -33,7 +33,7 @@ async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
     finding = found(await user_delegation.url(driver, account))
     await driver.app().ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     return await driver.record(finding.fingerprint)
 
 
@@ -207,7 +207,7 @@ async def test_approved_action_is_executed_and_recorded_after_a_crash_at_any_cal
         number += 1
         account = await driver.account()
         message = await approve(driver, await awaiting(driver, account))
-        interrupted = await stopped(driver, message, Life(ends_at=number, carried_out=carried_out))
+        interrupted = await stopped(driver, message, Lifetime(ends_at=number, carried_out=carried_out))
         record = await ended(driver, message.fingerprint)
         assert (record.state, record.execution is None) == (State.CONTAINED, False), (
             f"at call {number}: {record.detail}"
@@ -215,7 +215,7 @@ async def test_approved_action_is_executed_and_recorded_after_a_crash_at_any_cal
     assert number > 8
 
 
-async def stopped(driver: Driver, message: Message, life: Life) -> bool:
+async def stopped(driver: Driver, message: Message, life: Lifetime) -> bool:
     """Go on with a message in a life that may end; return whether it did."""
     try:
         await driver.app(life).containment.resume(message)
@@ -245,7 +245,7 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(waits))
     driver.cloud.faults.clear()
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
@@ -260,7 +260,7 @@ async def test_crash_at_any_call_leaves_the_leak_queued_and_recorded(driver: Dri
         number += 1
         account = await driver.account()
         leaked = await user_delegation.url(driver, account)
-        life, one, interrupted = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
+        life, one, interrupted = Lifetime(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
             await driver.app(life).ingest.receive(one)
         except Crashed:
@@ -280,7 +280,7 @@ async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_holder
 ) -> None:
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
-    life = Life(stops_at=REVOKE, carried_out=True)
+    life = Lifetime(stops_at=REVOKE, carried_out=True)
     containing = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     driver.fault(BATCH, times=None)
@@ -297,8 +297,8 @@ async def test_other_leaks_are_covered_after_a_crash_before_their_records(driver
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(waits))
     driver.cloud.faults.clear()
-    driver.rest()
-    life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
+    driver.cool_down()
+    life = Lifetime(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
     stopping = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     life.ended = True

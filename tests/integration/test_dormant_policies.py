@@ -17,7 +17,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options
-from tests.support.driver import Crashed, Driver, Life, found, report
+from tests.support.driver import Crashed, Driver, Lifetime, found, report
 
 LIST_KEYS = "/listKeys"
 GET_ACL = "comp=acl"
@@ -57,7 +57,7 @@ async def dormant(
     """The record of a leak whose policy is over, or missing."""
     finding = found(text or unusual_leaks.under_a_policy(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, record.key_name) == (State.UNRESOLVED, reason, "key1")
     driver.sent.clear()
@@ -224,7 +224,7 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
     await container(account, over())
     record = await dormant(driver, account)
     await container(account, live())
-    life = Life(stops_at="/contain/messages")
+    life = Lifetime(stops_at="/contain/messages")
     checking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
     await life.stopped.wait()
     await dismiss(driver, record)
@@ -244,7 +244,7 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         await container(account, over())
         record = await dormant(driver, account)
         await container(account, live())
-        life = Life(ends_at=number, carried_out=after)
+        life = Lifetime(ends_at=number, carried_out=after)
         with contextlib.suppress(Crashed):
             await driver.app(life).dormant_policies.recheck()
         stands = await driver.record(record.fingerprint)

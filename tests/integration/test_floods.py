@@ -10,7 +10,7 @@ from shared.domain.revocation import State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, raw_report, report
 from tests.support.leaks import account_sas
 
 SEND_MAIL = "/sendMail"
@@ -30,7 +30,7 @@ async def unconfirmed(driver: Driver, account: Account) -> Finding:
     app = driver.app()
     await app.ingest.receive(report(finding))
     await app.follow_up.run(Message(finding.fingerprint))
-    driver.rest()
+    driver.cool_down()
     return finding
 
 
@@ -43,7 +43,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     texts = [unusual_leaks.forged(account.name, "") for _ in range(60)]
     app = driver.app()
     await app.ingest.receive(raw_report("\n".join(texts)))
-    driver.rest()
+    driver.cool_down()
     fingerprints = [found(text).fingerprint for text in texts]
     for fingerprint in fingerprints:
         await app.containment.resume(Message(fingerprint))
@@ -83,7 +83,7 @@ async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
         number += 1
         account = await driver.account()
         await unconfirmed(driver, account)
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).summary_mail.send()
         except Crashed:
@@ -108,7 +108,7 @@ async def test_what_is_over_a_source_s_quota_is_durable_and_left_to_the_queue(dr
     app = driver.app(source_quota="1")
     first, second = (found(account_sas(account.name, account.keys[name])) for name in ("key1", "key2"))
     await app.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
-    driver.rest()
+    driver.cool_down()
     await app.ingest.receive(report(first))
     assert (await driver.record(first.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", first.fingerprint)[0][0] > 45
@@ -122,7 +122,7 @@ async def test_429_closes_the_way_to_arm_until_it_allows(driver: Driver) -> None
     driver.fault("/listKeys", status=429)
     app = driver.app()
     await app.ingest.receive(report(finding))
-    driver.rest()
+    driver.cool_down()
     before = len(driver.requests("/listKeys"))
     await app.containment.resume(Message(finding.fingerprint))
     assert len(driver.requests("/listKeys")) == before + 1  # the ten seconds of a 429 that names none are over

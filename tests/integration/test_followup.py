@@ -16,7 +16,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, raw_report, report
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
 
 SEND_MAIL = "/sendMail"
@@ -349,12 +349,12 @@ async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: 
     Every third call, in turn before and after it is carried out: each is a whole follow-up.
     """
     number = -2
-    life = Life(ended=True)
+    life = Lifetime(ended=True)
     while life.ended:
         number += 3
         account = await driver.account(tags=TAGS)
         finding = await contained(driver, account, mode="observe")
-        life = Life(ends_at=number, carried_out=number % 2 == 0)
+        life = Lifetime(ends_at=number, carried_out=number % 2 == 0)
         await crashes_or_not(driver, finding, life)
         assert len(driver.incidents(finding.fingerprint)) == 1, f"crashed at call {number}"
         assert 1 <= len(driver.mails(account.name)) <= 2, f"crashed at call {number}"
@@ -366,14 +366,14 @@ async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: 
 async def test_crash_after_a_change_of_the_record_does_not_prevent_its_closing(driver: Driver, number: int) -> None:
     account = await driver.account(tags=TAGS)
     finding = await contained(driver, account)
-    life = Life(ends_at=number, carried_out=True, counting="$batch")
+    life = Lifetime(ends_at=number, carried_out=True, counting="$batch")
     await crashes_or_not(driver, finding, life)
     assert life.ended
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def crashes_or_not(driver: Driver, finding: Finding, life: Life) -> None:
+async def crashes_or_not(driver: Driver, finding: Finding, life: Lifetime) -> None:
     """Follow up with an instance of this life, and deliver its message again to others."""
     with contextlib.suppress(Crashed):
         await driver.app(life).follow_up.run(Message(finding.fingerprint))

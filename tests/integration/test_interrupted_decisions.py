@@ -11,7 +11,7 @@ from shared.errors import (
 )
 from shared.persistence.queues import Message
 from tests.support.decisions import BOB, EVE, carried_out, digest_of, locked_down, ordered, rotated, shared_key_of
-from tests.support.driver import Crashed, Driver, Life
+from tests.support.driver import Crashed, Driver, Lifetime
 
 
 async def interrupted_everywhere(
@@ -19,7 +19,7 @@ async def interrupted_everywhere(
     *,
     carried_out: bool,
     begin: Callable[[Account], Awaitable[Revocation]],
-    act: Callable[[Driver, Life, Revocation], Awaitable[object]],
+    act: Callable[[Driver, Lifetime, Revocation], Awaitable[object]],
     check: Callable[[Account, Revocation, int], Awaitable[None]],
 ) -> int:
     """Interrupt `act` at each of its remote calls in turn; return their number."""
@@ -29,7 +29,7 @@ async def interrupted_everywhere(
         account = await driver.account()
         record = await begin(account)
         driver.sent.clear()
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await act(driver, life, record)
         except (Crashed, SasquashError):
@@ -44,7 +44,7 @@ async def interrupted_everywhere(
 async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
-    async def approve(driver: Driver, life: Life, record: Revocation) -> object:
+    async def approve(driver: Driver, life: Lifetime, record: Revocation) -> object:
         service = driver.app(life).revocations
         return await service.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
 
@@ -77,7 +77,7 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
 async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driver: Driver, after: bool) -> None:
     given: list[int] = []
 
-    async def reject(driver: Driver, life: Life, record: Revocation) -> object:
+    async def reject(driver: Driver, life: Lifetime, record: Revocation) -> object:
         return await driver.app(life).revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
 
     async def check(account: Account, record: Revocation, number: int) -> None:
@@ -99,7 +99,7 @@ async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driv
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_undo_of_a_lockdown_interrupted_at_any_call_can_be_repeated(driver: Driver, after: bool) -> None:
-    async def undo(driver: Driver, life: Life, record: Revocation) -> object:
+    async def undo(driver: Driver, life: Lifetime, record: Revocation) -> object:
         return await driver.app(life).revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
 
     async def check(account: Account, record: Revocation, number: int) -> None:

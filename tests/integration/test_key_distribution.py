@@ -15,7 +15,7 @@ from shared.domain.revocation import Execution, KeyDistribution, KeyDistribution
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, TransientFailure
 from shared.sas import key_sha256
-from tests.support.driver import Crashed, Driver, Life
+from tests.support.driver import Crashed, Driver, Lifetime
 
 _NUMBERS = itertools.count(1)
 
@@ -49,7 +49,7 @@ class Rotated:
     def writes(self) -> int:
         return len(self.driver.requests(f"PUT https://{KEY_VAULT}.vault.azure.net/secrets/{self.name}"))
 
-    async def key_distribution(self, life: Life | None = None) -> KeyDistribution:
+    async def key_distribution(self, life: Lifetime | None = None) -> KeyDistribution:
         """What a host of its own makes of it."""
         execution = Execution(
             action=ActionKind.ACCOUNT_KEY,
@@ -106,7 +106,7 @@ async def test_crash_at_any_call_is_completed_by_the_next_run(driver: Driver, ca
     while True:
         number += 1
         rotated = await rotate(driver)
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await rotated.key_distribution(life)
         except Crashed:
@@ -153,7 +153,7 @@ async def test_second_host_finds_the_work_done(rotated: Rotated) -> None:
 
 
 async def test_host_overtaken_before_its_second_read_writes_nothing(rotated: Rotated) -> None:
-    life = Life(stops_at="/listKeys")
+    life = Lifetime(stops_at="/listKeys")
     slow = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
     await rotated.key_distribution()
@@ -170,7 +170,7 @@ async def test_closed_vault_needs_a_person(driver: Driver, rotated: Rotated, mon
 
 
 async def test_key_rotated_again_is_not_distributed(driver: Driver, rotated: Rotated) -> None:
-    life = Life(stops_at="/listKeys")
+    life = Lifetime(stops_at="/listKeys")
     running = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
     await driver.cloud.model.regenerate(rotated.account, "key1")

@@ -15,7 +15,7 @@ from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, ended, found, report
 from tests.support.leaks import account_sas
 
 PATCH = "PATCH https://management.azure.com"
@@ -200,7 +200,7 @@ async def test_lost_answer_is_settled_by_reading(
 async def test_ambiguous_answer_is_settled_by_the_next_holder_of_the_lock(driver: Driver) -> None:
     account = await open_account(driver)
     record = await ordered(driver, account, Lockdown.SHARED_KEY)
-    life = Life(stops_at=PATCH)
+    life = Lifetime(stops_at=PATCH)
     approving = asyncio.create_task(approved(driver, record, life))
     await life.stopped.wait()
     driver.fault(PATCH, Effect.RESET, after=True)
@@ -222,7 +222,7 @@ async def test_crash_at_any_call_never_loses_the_way_back(
         account = await open_account(driver)
         before = json.loads(json.dumps(account.properties))
         finding = found(account_sas(account.name, account.keys["key1"]))
-        life, one = Life(ends_at=number, carried_out=carried_out), report(finding)
+        life, one = Lifetime(ends_at=number, carried_out=carried_out), report(finding)
         try:
             await driver.app(life, rules=by_rule(kind)).ingest.receive(one)
         except Crashed:
@@ -247,7 +247,7 @@ async def ordered(driver: Driver, account: Account, kind: Lockdown) -> Revocatio
     return record
 
 
-async def approved(driver: Driver, record: Revocation, life: Life | None = None) -> None:
+async def approved(driver: Driver, record: Revocation, life: Lifetime | None = None) -> None:
     assert record.plan is not None
     console = driver.app(life).revocations
     await console.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
@@ -275,7 +275,7 @@ async def test_approved_lockdown_interrupted_at_any_call_is_executed_and_recorde
         number += 1
         account = await open_account(driver)
         record = await ordered(driver, account, kind)
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await approved(driver, record, life)
         except Crashed:
@@ -299,7 +299,7 @@ async def test_follow_up_that_writes_at_the_same_moment_does_not_hold_up_an_appr
     driver.fault("/listKeys", times=3)
     await approved(driver, record)
     driver.cloud.faults.clear()
-    life = Life(stops_at="/$batch")  # the first is the way back
+    life = Lifetime(stops_at="/$batch")  # the first is the way back
     executor = asyncio.create_task(driver.app(life).containment.resume(Message(record.fingerprint)))
     await life.stopped.wait()
     await driver.app().store.revocations.change(

@@ -14,7 +14,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.deployment import Deployment
-from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, ended, found, raw_report, report
 from tests.support.leaks import account_sas, blob_sas, share_sas
 from tests.support.patience import PATIENCE
 from tests.support.policy_resources import PLACES, REFUSED
@@ -110,7 +110,7 @@ async def test_leak_of_a_policy_is_covered_when_its_key_is_rotated(driver: Drive
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(policy))
     driver.cloud.faults.clear()
-    driver.rest()
+    driver.cool_down()
     await driver.app().ingest.receive(report(key))
     record = await driver.record(policy.fingerprint)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.COVERED)
@@ -172,7 +172,7 @@ async def test_crash_at_any_call_leaves_the_policy_revoked_and_recorded(driver: 
         number += 1
         account, text = await leaked(driver)
         one = report(found(text))
-        life = Life(ends_at=number, carried_out=carried_out)
+        life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).ingest.receive(one)
         except Crashed:
@@ -248,7 +248,7 @@ def get_acl(account: Account) -> str:
 
 async def meanwhile(driver: Driver, account: Account, text: str, others: object) -> Revocation:
     """The record, where `others` happens after the app has read the policies, and before it has made a plan."""
-    life = Life(stops_at=get_acl(account), carried_out=True)
+    life = Lifetime(stops_at=get_acl(account), carried_out=True)
     containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     await others  # type: ignore[misc]
@@ -330,7 +330,7 @@ async def drained(driver: Driver, found_: list[Finding], *, apps: int = 3) -> li
         left = [record for record in records if record.state is State.RECEIVED]
         if not left:
             return records
-        driver.rest()
+        driver.cool_down()
         await asyncio.gather(
             *(driver.app().containment.resume(Message(record.fingerprint)) for record in left[:apps])
         )
@@ -373,7 +373,7 @@ async def test_leak_whose_turn_another_took_has_a_message_of_its_own(driver: Dri
     assert (await driver.record(key.fingerprint)).state is State.CONTAINED
     assert (await driver.record(policy.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", policy.fingerprint) == [(10.0, 0)]
-    driver.rest()
+    driver.cool_down()
     await driver.app().containment.resume(Message(policy.fingerprint))
     assert (await driver.record(policy.fingerprint)).state is State.CONTAINED
 
@@ -407,7 +407,7 @@ async def left_waiting(driver: Driver, *several: Finding) -> None:
     for finding in several:
         await driver.app().ingest.receive(report(finding))
     driver.cloud.faults.clear()
-    driver.rest()
+    driver.cool_down()
 
 
 async def test_flood_of_leaks_under_many_policies_ends_each_of_them_once(driver: Driver) -> None:
@@ -474,7 +474,7 @@ async def test_read_only_lock_that_came_after_the_keys_were_listed_does_not_stop
     driver: Driver,
 ) -> None:
     account, text = await leaked(driver)
-    life = Life(stops_at=get_acl(account))
+    life = Lifetime(stops_at=get_acl(account))
     containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     account.locks.append("ReadOnly")
@@ -500,7 +500,7 @@ async def test_write_with_a_lost_answer_is_recorded_by_the_next_holder(
     driver: Driver,
 ) -> None:
     account, text = await leaked(driver)
-    life = Life(stops_at=set_acl(account))
+    life = Lifetime(stops_at=set_acl(account))
     containing = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     driver.fault(set_acl(account), Effect.RESET, after=True)
@@ -516,7 +516,7 @@ async def test_write_with_a_lost_answer_is_recorded_by_the_next_holder(
 
 async def interrupted(driver: Driver, account: Account, text: str, at: str, *, carried_out: bool = True) -> None:
     """Stop an instance at the call `at`, when the lock says what for; then let the lock expire."""
-    life = Life(stops_at=at, carried_out=carried_out)
+    life = Lifetime(stops_at=at, carried_out=carried_out)
     task = asyncio.create_task(driver.app(life).ingest.receive(report(found(text))))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
@@ -562,7 +562,7 @@ async def test_policy_removed_by_others_after_a_crash_is_not_taken_for_our_execu
 async def test_instance_that_lost_its_lock_revokes_nothing_twice(driver: Driver) -> None:
     account, text = await leaked(driver)
     finding = found(text)
-    life = Life(stops_at=set_acl(account))
+    life = Lifetime(stops_at=set_acl(account))
     slow = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(minutes=4)

@@ -92,7 +92,7 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
     account.properties["publicNetworkAccess"] = "Disabled"
     for text in (shares.leak(account), place.url(policy="partners")):
         await driver.app().ingest.receive(report(found(text)))
-        driver.rest()
+        driver.cool_down()
         assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
 
 
@@ -101,7 +101,7 @@ async def delegation_keys(driver: Driver) -> None:
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
     await driver.app().ingest.receive(raw_report(leaked))
-    driver.rest()
+    driver.cool_down()
     await driver.app().follow_up.run(Message(found(leaked).fingerprint))
     record = await driver.record(found(leaked).fingerprint)
     assert record.state is State.CLOSED, record.verification

@@ -7,7 +7,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
-from tests.support.driver import Crashed, Driver, Life, found
+from tests.support.driver import Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
 
 STATES = "/states("
@@ -116,7 +116,7 @@ async def test_crash_at_any_call_leaves_a_record_that_is_found(
         number += 1
         finding = found(account_sas("contosodata", new_storage_key()))
         record, _ = await ledger.claim(finding)
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
         except Crashed:

@@ -9,7 +9,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.persistence.accounts import waiting_partition
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
 TAGS = {"sasquash-owner": OWNER}
@@ -149,7 +149,7 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
         await driver.app().store.revocations.claim(finding)
         driver.clock.advance(minutes=21)
-        life, crashed = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).sweeper.run()
         except Crashed:
@@ -157,5 +157,5 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
         await swept(driver)
         assert driver.messages("contain", finding.fingerprint), f"crashed at call {number}"
         await driver.app().containment.resume(Message(finding.fingerprint))
-        driver.rest()
+        driver.cool_down()
     assert number > 4

@@ -41,7 +41,7 @@ async def test_lockdown_is_undone_once(driver: Driver) -> None:
 async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    driver.rest()
+    driver.cool_down()
     lock = await driver.app().store.accounts.acquire(account.name, fingerprint="another")
     with pytest.raises(AccountBusy):
         await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
@@ -54,7 +54,7 @@ async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: 
 async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recovery(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    driver.rest()
+    driver.cool_down()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().store.revocations.claim(finding)
     await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
@@ -72,7 +72,7 @@ async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recove
 async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    driver.rest()
+    driver.cool_down()
     await driver.app().store.accounts.acquire(account.name, fingerprint=record.fingerprint)
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)

@@ -45,7 +45,7 @@ LONGEST_LAG = 60.0
 
 
 @dataclass
-class Life:
+class Lifetime:
     """A host's life. `over` is set when it ends."""
 
     name: str

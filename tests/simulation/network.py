@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from local.memory.exchange import Answer, Request, Service
 from local.memory.transport import Lost, Refused
 from local.tenant.model import Account
-from tests.simulation.faults import KILLS, Fate, Life, Schedule
+from tests.simulation.faults import KILLS, Fate, Lifetime, Schedule
 
 LISTING = "/listKeys"
 REGENERATE = "/regenerateKey"
@@ -47,7 +47,7 @@ class Network:
     _unrecorded: Counter[str] = field(default_factory=Counter)
     _keys: dict[str, list[tuple[datetime, dict[str, str], dict[str, datetime]]]] = field(default_factory=dict)
 
-    def service(self, life: Life) -> Service:
+    def service(self, life: Lifetime) -> Service:
         """Return the network as the host with this life sees it."""
 
         async def carry(request: Request) -> Answer:
@@ -55,7 +55,7 @@ class Network:
 
         return carry
 
-    async def _carry(self, request: Request, life: Life) -> Answer:
+    async def _carry(self, request: Request, life: Lifetime) -> Answer:
         if life.ended:
             await _never()
         await asyncio.sleep(0.004)  # nothing is answered at once
@@ -122,7 +122,7 @@ class Network:
         self._remember_keys()
         return answer
 
-    def _excuse(self, line: str, life: Life, fate: Fate) -> None:
+    def _excuse(self, line: str, life: Lifetime, fate: Fate) -> None:
         """Count the mails that went out and may go out once more: something went wrong before they were recorded."""
         if SEND_MAIL in line:
             self._unrecorded[life.name] += 1

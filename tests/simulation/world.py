@@ -45,7 +45,7 @@ from shared.app import App
 from shared.cloud import clients
 from shared.cloud.graph import Graph
 from shared.settings import Settings
-from tests.simulation.faults import Life, Schedule
+from tests.simulation.faults import Lifetime, Schedule
 from tests.simulation.loop import JumpingLoop
 from tests.simulation.network import Network
 from tests.simulation.scenario import Scenario
@@ -134,7 +134,7 @@ class SimulatedHost:
 
     def __init__(self, world: "World", number: int) -> None:
         self.world = world
-        self.life = Life(f"host{number}")
+        self.life = Lifetime(f"host{number}")
         self.invocations = 0
         network = world.network.service(self.life)
         settings = Settings.read(world.environment)

@@ -62,7 +62,7 @@ class Clock:
 
 
 @dataclass
-class Life:
+class Lifetime:
     """The lifetime of an instance. It crashes at remote call number `ends_at`, before or after its execution.
 
     With `counting`, only calls whose "METHOD url" contains that text count.
@@ -118,7 +118,7 @@ class Sent:
 class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
     """A transport that fails once its instance has crashed, and records the queue messages."""
 
-    def __init__(self, connector: aiohttp.BaseConnector, life: Life, sent: list[Sent]) -> None:
+    def __init__(self, connector: aiohttp.BaseConnector, life: Lifetime, sent: list[Sent]) -> None:
         session = aiohttp.ClientSession(
             connector=connector, connector_owner=False, trust_env=True, auto_decompress=False
         )
@@ -159,7 +159,7 @@ class Driver:
         self._first_request = requests[-1].sequence if requests else 0
 
     def app(
-        self, life: Life | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
+        self, life: Lifetime | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
     ) -> App:
         """Create an instance of the app. `settings` are changed settings without prefix: `mode="observe"`.
 
@@ -170,13 +170,13 @@ class Driver:
         app = App(
             Settings.read(environment | changed),
             credential=credential or self.credential,
-            transport=lambda: self.transport(life or Life()),
+            transport=lambda: self.transport(life or Lifetime()),
             clock=self.clock,
         )
         vars(app)["_graph"] = self.graph  # shared, since creating its client takes longer than a test
         return app
 
-    def transport(self, life: Life) -> Transport:
+    def transport(self, life: Lifetime) -> Transport:
         """Return a transport into the local cloud with the lifetime `life`."""
         transport = _Watched(self.connector, life, self.sent)
         self._transports.append(transport)
@@ -218,7 +218,7 @@ class Driver:
         mine = (s for s in self.sent if s.queue == queue and s.message.fingerprint == fingerprint)
         return [(s.delay, s.message.attempt) for s in mine]
 
-    def rest(self) -> None:
+    def cool_down(self) -> None:
         """Advance the clock by the cooldown of an account."""
         self.clock.advance(seconds=COOLDOWN.total_seconds())
 

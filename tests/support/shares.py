@@ -6,7 +6,7 @@ from azure.storage.fileshare import AccessPolicy, generate_share_sas
 from azure.storage.fileshare.aio import ShareClient
 
 from local.tenant.model import Account
-from tests.support.driver import Driver, Life
+from tests.support.driver import Driver, Lifetime
 
 NAME = "homes"
 
@@ -21,7 +21,7 @@ async def under_policies(driver: Driver, account: Account, *ids: str, share: str
     """Create the share or replace its policies, which expire after `days`."""
     end = datetime.now(UTC) + timedelta(days=days)
     endpoint = f"https://{account.name}.file.core.windows.net"
-    transport = driver.transport(Life())
+    transport = driver.transport(Lifetime())
     async with ShareClient(endpoint, share, credential=account.keys["key1"], transport=transport) as client:
         if share not in account.shares:
             await client.create_share()

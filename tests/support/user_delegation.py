@@ -14,7 +14,7 @@ from local.cloud.cloud import LocalCloud
 from local.tenant.model import Account
 from tests.support.cloud_clients import browser
 from tests.support.deployment import Developer
-from tests.support.driver import Driver, Life
+from tests.support.driver import Driver, Lifetime
 
 KINDS = ("blob", "container", "directory", "queue", "file")
 PATHS = {
@@ -47,7 +47,7 @@ async def url(driver: Driver, account: Account, kind: str = "container", **field
 
 async def _key(driver: Driver, account: Account, kind: str) -> Any:
     start = datetime.now(UTC) - timedelta(seconds=5)
-    options: dict[str, Any] = {"credential": Developer(driver.cloud), "transport": driver.transport(Life())}
+    options: dict[str, Any] = {"credential": Developer(driver.cloud), "transport": driver.transport(Lifetime())}
     until = start + timedelta(days=2)
     endpoint = _endpoint(account, kind)
     match kind:
