@@ -20,9 +20,9 @@ from tests.support.briefings import briefing
 
 
 class _ManagedIdentity:
-    def __init__(self, entra: Entra, cloud: Cloud) -> None:
+    def __init__(self, entra: Entra, tenant: Cloud) -> None:
         self._entra = entra
-        self._cloud = cloud
+        self._cloud = tenant
 
     async def get_token(self, scope: str, **_options: Any) -> AccessToken:
         audience = scope.removesuffix("/.default")
@@ -30,36 +30,36 @@ class _ManagedIdentity:
 
 
 @pytest.fixture
-def cloud() -> Cloud:
+def tenant() -> Cloud:
     return Cloud(identities=directory(), users=users())
 
 
 @pytest.fixture
-async def graph(cloud: Cloud) -> AsyncIterator[Graph]:
-    entra = Entra(cloud)
-    transport = httpx.ASGITransport(local_graph.app(cloud, entra))
-    graph = Graph(_ManagedIdentity(entra, cloud), base_url="https://graph.microsoft.com", transport=transport)
+async def graph(tenant: Cloud) -> AsyncIterator[Graph]:
+    entra = Entra(tenant)
+    transport = httpx.ASGITransport(local_graph.app(tenant, entra))
+    graph = Graph(_ManagedIdentity(entra, tenant), base_url="https://graph.microsoft.com", transport=transport)
     yield graph
     await graph.close()
 
 
-async def test_an_incident_is_filed_once_and_follows_the_revocation(graph: Graph, cloud: Cloud) -> None:
+async def test_an_incident_is_filed_once_and_follows_the_revocation(graph: Graph, tenant: Cloud) -> None:
     incidents = SharePointIncidents(graph, site=SHAREPOINT_SITE, list_=SHAREPOINT_LIST)
     first = await incidents.file(briefing(state="contained"))
     second = await incidents.file(briefing(state="proven"))
     await incidents.update(first, briefing(state="closed", key_name=None))
     assert first == second
-    assert [(item.fields["Status"], item.fields["Key"]) for item in cloud.incidents] == [("closed", "")]
+    assert [(item.fields["Status"], item.fields["Key"]) for item in tenant.incidents] == [("closed", "")]
 
 
-async def test_the_owner_that_a_tag_names_is_mailed(graph: Graph, cloud: Cloud) -> None:
+async def test_the_owner_that_a_tag_names_is_mailed(graph: Graph, tenant: Cloud) -> None:
     domains = {"contoso.com"}
     named = parsing.from_tags({"owner": "model-owner@contoso.com"}, tag_names=["owner"], domains=domains)
     found = await parsing.resolve(named, graph, domains=domains)
     to = [owner.address for owner in found.people]
     message = compose(briefing(owners=found.people), to=to, security_mailbox=SECURITY_MAILBOX)
     await graph.send_mail(MAIL_SENDER, message, finding_id=briefing().c3id)
-    (mail,) = cloud.mails
+    (mail,) = tenant.mails
     assert (mail.to, mail.cc) == (("model-owner@contoso.com",), (SECURITY_MAILBOX,))
     assert (mail.subject, mail.body) == (message.subject, message.html)
     assert "Model Owner, model-owner@contoso.com" in mail.body
@@ -69,11 +69,11 @@ async def test_a_group_address_is_not_a_user(graph: Graph) -> None:
     assert await graph.user("everyone@contoso.com") is None
 
 
-async def test_another_mailbox_may_not_be_sent_from(graph: Graph, cloud: Cloud) -> None:
+async def test_another_mailbox_may_not_be_sent_from(graph: Graph, tenant: Cloud) -> None:
     message = compose(briefing(), to=[], security_mailbox=SECURITY_MAILBOX)
     with pytest.raises(Blocked, match="ErrorAccessDenied"):
         await graph.send_mail("model-owner@contoso.com", message, finding_id="c3id")
-    assert cloud.mails == []
+    assert tenant.mails == []
 
 
 @pytest.mark.parametrize(
