@@ -10,11 +10,17 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.spreading import TIERS, Spreading, tier_of
 
 if TYPE_CHECKING:
     from local.cloud.cloud import LocalCloud
+
+
+# Hypothesis itself fails an example that takes 200 ms, and slow generation: on a machine under load both happen.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 
 
 @pytest.hookimpl(tryfirst=True)
