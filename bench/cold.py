@@ -104,7 +104,7 @@ async def _cold_revocation(deployment: Deployment, note: Path) -> ColdRevocation
         account_sas(account.name, account.keys["key1"]), source="bench", url=None, detected_at=datetime.now(UTC)
     )
     found = reported.finding
-    await deployment.cloud.kill_host(0)
+    await deployment.cloud.crash_host(0)
     started = datetime.now(UTC)
     await deployment.cloud.start_host(0)
     served = datetime.now(UTC)
@@ -147,7 +147,7 @@ async def _empty_app(folder: Path, *, runs: int) -> tuple[float, Process]:
     settings = {"BENCH_SEEN": str(note)}
     async with running(folder=folder / "e", hosts=1, app_folder=app, host_module=_HOST, settings=settings) as cloud:
         for _ in range(runs):
-            await cloud.kill_host(0)
+            await cloud.crash_host(0)
             started = time.perf_counter()
             await cloud.start_host(0)
             durations.append(time.perf_counter() - started)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number. `baseline` is what it is compared with, if anything: a floor, an empty app, a smaller size."""
+    """One number. `baseline`, if any, is for comparison: a lower bound, an empty app, a smaller size."""
 
     name: str
     value: float

@@ -13,9 +13,9 @@ Compare ratios between machines, not seconds.
 Measured on {machine}; medians of {runs} revocations. The local cloud, Azurite and the app shared the processor.
 
 The local cloud has about the latencies of Azure: ARM {arm} ms, regenerateKey {regenerate} ms, Table and Queue
-{table} ms, Graph {graph} ms. A floor is the sum of the latencies on the shortest safe chain: the account is looked up
-while the record is written, the account is locked, its keys are listed. A known account is locked while the record is
-written. Everything above the floor is added by Sasquash and the machine.
+{table} ms, Graph {graph} ms. The lower bound is the sum of the latencies on the shortest safe chain: the account is
+looked up while the record is written, the account is locked, its keys are listed. A known account is locked while the
+record is written. Everything above the lower bound is added by Sasquash and the machine.
 """
 
 _NOTES = """

@@ -12,7 +12,7 @@ from local.tenant.model import new_storage_key
 from shared.sas import Credential, extract, verify
 
 _ACCOUNT = "contosodata"
-_LINE = "2026-11-21T10:00:05Z INFO worker[17]: stored object 8f3a1c in 14 ms, etag 0x8DC, next page=eyJ0IjoxfQ==\n"
+_LINE = "2026-11-21T10:00:05Z INFO server[17]: stored object 8f3a1c in 14 ms, etag 0x8DC, next page=eyJ0IjoxfQ==\n"
 _LINES_A_TOKEN = 8  # lines without a token
 _EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
 

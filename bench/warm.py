@@ -1,8 +1,8 @@
 """From an event to a revoked token, warm: a running app, with Azure's latencies injected at the local cloud's front.
 
-Measured from the arrival of the event at the topic to that of `regenerateKey` at ARM. The floor is the sum of the
-latencies on the shortest safe chain: the account is looked up while the record is written, the account is locked, its
-keys are listed. A known account is locked while the record is written.
+Measured from the arrival of the event at the topic to that of `regenerateKey` at ARM. The lower bound is the sum of
+the latencies on the shortest safe chain: the account is looked up while the record is written, the account is locked,
+its keys are listed. A known account is locked while the record is written.
 """
 
 import asyncio
@@ -36,12 +36,12 @@ class Latencies:
     graph: int = 150
 
     @property
-    def unknown_floor(self) -> float:
+    def unknown_minimum(self) -> float:
         """Least seconds until regenerateKey is sent for an unknown account: look up, lock, list."""
         return (self.arm + self.table + self.arm) / 1000
 
     @property
-    def known_floor(self) -> float:
+    def known_minimum(self) -> float:
         """The same for a known account: lock while the record is written, list."""
         return (self.table + self.arm) / 1000
 
@@ -89,19 +89,19 @@ async def figures(latencies: Latencies, *, runs: int) -> AsyncIterator[Figure]:
             known = [await _revoke(deployment, account) for account in accounts]
             unknown = [await _revoke(deployment, await deployment.account()) for _ in range(runs)]
             first = [await _first_revocation(deployment) for _ in range(runs)]
-    for line in _lines("unknown account", unknown, latencies.unknown_floor):
+    for line in _lines("unknown account", unknown, latencies.unknown_minimum):
         yield line
-    for line in _lines("known account", known, latencies.known_floor):
+    for line in _lines("known account", known, latencies.known_minimum):
         yield line
     sent = median([each.sent for each in first])
     yield Figure(
-        "event to regenerateKey, first of a warmed-up process", sent, "s", latencies.known_floor, "sum of latencies"
+        "event to regenerateKey, first of a warmed-up process", sent, "s", latencies.known_minimum, "sum of latencies"
     )
 
 
 async def restart_and_warm_up(cloud: LocalCloud) -> None:
     """Restart the host and wait until it has listed the accounts, the last step of its warm-up."""
-    await cloud.kill_host(0)
+    await cloud.crash_host(0)
     before = len(_inventories(cloud))
     await cloud.start_host(0)
     async with asyncio.timeout(_WARM_UP_SECONDS):
@@ -119,12 +119,12 @@ async def _first_revocation(deployment: Deployment) -> Revocation:
     return await _revoke(deployment, account)
 
 
-def _lines(which: str, revocations: Sequence[Revocation], floor: float) -> Iterator[Figure]:
+def _lines(which: str, revocations: Sequence[Revocation], minimum: float) -> Iterator[Figure]:
     yield Figure(
         f"event to regenerateKey, {which}",
         median([each.sent for each in revocations]),
         "s",
-        floor,
+        minimum,
         "sum of latencies",
     )
     yield Figure(f"rounds before regenerateKey, {which}", median([each.rounds for each in revocations]), "rounds")

@@ -25,8 +25,8 @@ def plain_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
-def die_with_parent() -> Callable[[], None] | None:
-    """Return a `preexec_fn` that has the kernel kill the child when its parent ends, also by SIGKILL.
+def end_with_parent() -> Callable[[], None] | None:
+    """Return a `preexec_fn` that has the kernel end the child when its parent ends, also by SIGKILL.
 
     Linux only (prctl(2)). None elsewhere: there, a child must notice the end of its standard input.
     """
@@ -68,7 +68,7 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=die_with_parent(),
+                preexec_fn=end_with_parent(),
             )
         self._reader = asyncio.create_task(self._read())
         try:
@@ -96,7 +96,7 @@ class Child:
         if self._reader is not None:
             await self._reader
 
-    async def kill(self) -> None:
+    async def crash(self) -> None:
         """End it with SIGKILL, as if its machine had failed."""
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):

@@ -451,6 +451,9 @@ class App:
 
     def _warm_up(self) -> None:
         """Import what the follow-up needs: on a thread of its own."""
+        import shared.followup.investigation.steps
+        import shared.followup.steps  # noqa: F401 -- imported for the time that it takes
+
         _import_for_people()
         _ = self.traces
 

@@ -9,17 +9,40 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?P<domain>[A-Za-z0-9.-]+)")
 _SECRET_ID = re.compile(r"https://[a-z0-9-]{3,24}\.vault\.[a-z0-9.-]{5,60}/secrets/[A-Za-z0-9-]{1,127}")
 _SENDER = re.compile(r"[a-z][a-z0-9-]{1,30}")
-_WORKSPACE = re.compile(
-    r"/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.OperationalInsights"
-    r"/workspaces/[A-Za-z0-9-]{4,63}",
-    re.IGNORECASE,
+
+
+def _matching(pattern: str, must: str, *, lower: bool = False) -> Callable[[str], str]:
+    """Return a parser of texts that match `pattern`; with `lower`, in lower case."""
+
+    def parse(text: str) -> str:
+        given = text.lower() if lower else text
+        if not re.fullmatch(pattern, given):
+            raise ValueError(must)
+        return given
+
+    return parse
+
+
+guid = _matching(_GUID, "must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", lower=True)
+tag_name = _matching(r"[^<>%&\\?/,]{1,512}", "must be a tag name: at most 512 characters, none of <>%&\\?/")
+opaque = _matching(r"[A-Za-z0-9.,_-]{1,300}", "must be an id of letters, digits and .,_-")  # of another service
+workspace = _matching(
+    r"(?i:/subscriptions/[0-9a-f-]{36}/resourceGroups/[\w.()-]{1,90}/providers/Microsoft\.OperationalInsights"
+    r"/workspaces/[A-Za-z0-9-]{4,63})",
+    "must be the ARM id of a Log Analytics workspace: /subscriptions/…/workspaces/name",
 )
-_TAG_NAME = re.compile(r"[^<>%&\\?/,]{1,512}")
+vault = _matching(
+    r"[a-z](?:-?[a-z0-9]){2,23}", "must be a key vault's name: 3 to 24 letters, digits and single hyphens", lower=True
+)
+account_name = _matching(
+    r"[a-z0-9]{3,24}", "must be the name of a storage account: 3 to 24 lower-case letters and digits"
+)
+word = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "must have names of letters, digits and ._-")
 
 
 def choice(kind: type[StrEnum]) -> Callable[[str], Any]:
@@ -46,13 +69,6 @@ def listed(parse: Callable[[str], Any], *, least: int = 0) -> Callable[[str], An
     return parse_list
 
 
-def guid(text: str) -> str:
-    """A GUID, in lower case."""
-    if not _GUID.fullmatch(text.lower()):
-        raise ValueError("must be a GUID such as 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33")
-    return text.lower()
-
-
 def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """The value of `parse`, None for an empty text."""
     return lambda text: parse(text) if text else None
@@ -70,7 +86,7 @@ def connection_string(text: str) -> str:
     """A connection string of Application Insights, or empty (learn.microsoft.com, "Connection strings")."""
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
     if text and not (
-        _GUID.fullmatch(parts.get("InstrumentationKey", "").lower())
+        re.fullmatch(_GUID, parts.get("InstrumentationKey", "").lower())
         and parts.get("IngestionEndpoint", "").startswith("https://")
     ):
         raise ValueError("must be a connection string with an InstrumentationKey and an https IngestionEndpoint")
@@ -93,39 +109,11 @@ def address(text: str) -> str:
     return text
 
 
-def tag_name(text: str) -> str:
-    """A tag's name."""
-    if not _TAG_NAME.fullmatch(text):
-        raise ValueError("must be a tag name: at most 512 characters, none of <>%&\\?/")
-    return text
-
-
-def opaque(text: str) -> str:
-    """An id of another service."""
-    if not re.fullmatch(r"[A-Za-z0-9.,_-]{1,300}", text):
-        raise ValueError("must be an id of letters, digits and .,_-")
-    return text
-
-
-def workspace(text: str) -> str:
-    """The ARM id of a Log Analytics workspace."""
-    if not _WORKSPACE.fullmatch(text):
-        raise ValueError("must be the ARM id of a Log Analytics workspace: /subscriptions/…/workspaces/name")
-    return text
-
-
 def audience(text: str) -> str:
     """An access token's audience."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/-]{1,250}|[0-9A-Fa-f-]{36}", text):
         raise ValueError("must be an application id URI such as api://sasquash, or a client id")
     return text.rstrip("/")
-
-
-def vault(text: str) -> str:
-    """A key vault's name, in lower case."""
-    if not re.fullmatch(r"[a-z](?:-?[a-z0-9]){2,23}", text.lower()):
-        raise ValueError("must be a key vault's name: 3 to 24 letters, digits and single hyphens")
-    return text.lower()
 
 
 def switch(text: str) -> bool:
@@ -190,17 +178,3 @@ def webhook_key(text: str) -> bytes:
     if not 24 <= len(key) <= 64:
         raise ValueError("must have secrets of 24 to 64 bytes in base64 after whsec_ (Standard Webhooks)")
     return key
-
-
-def account_name(text: str) -> str:
-    """The name of a storage account."""
-    if not re.fullmatch(r"[a-z0-9]{3,24}", text):
-        raise ValueError("must be the name of a storage account: 3 to 24 lower-case letters and digits")
-    return text
-
-
-def word(text: str) -> str:
-    """A name of letters, digits, hyphens, dots and underscores."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise ValueError("must have names of letters, digits and ._-")
-    return text

@@ -71,9 +71,9 @@ def _setting(parse: Callable[[str], Any], meaning: str, default: str | None = No
     return field(metadata={"setting": Setting(name, parse, default, meaning)})
 
 
-def _optional(parse: Callable[[str], Any], meaning: str) -> Any:
+def _optional(parse: Callable[[str], Any], meaning: str, *, name: str = "") -> Any:
     """Describe a setting that is None if it is empty."""
-    return _setting(optional(parse), meaning, default="")
+    return _setting(optional(parse), meaning, default="", name=name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +136,10 @@ class Settings:
         "and its client id. Empty: every call except health is refused.",
         default="",
     )
-    desk: str | None = _optional(
+    console: str | None = _optional(
         https,
         "URL of the console, for links in mails: `https://<app>/api/desk`. Empty: mails have no links.",
+        name="SASQUASH_DESK",
     )
     key_vaults: tuple[str, ...] = _setting(
         listed(vault),

@@ -90,4 +90,4 @@ class Background:
                 self._process.wait(seconds)
                 break
         if not self._place.is_running():
-            self._place.forget()  # a process that was killed or failed early did not remove its files
+            self._place.forget()  # a process that crashed or failed early did not remove its files

@@ -66,12 +66,12 @@ class LocalCloud:
     environment: Mapping[str, str]
     parts: "_Parts" = field(repr=False)
 
-    async def kill_host(self, number: int) -> None:
+    async def crash_host(self, number: int) -> None:
         """End a host (numbered from 0) with SIGKILL; it gets no deliveries until it is started again."""
-        await self.parts.hosts[number].kill()
+        await self.parts.hosts[number].crash()
 
     async def start_host(self, number: int) -> None:
-        """Start a killed host again, at its old address. Raises ChildError."""
+        """Start a crashed host again, at its old address. Raises ChildError."""
         await self.parts.restart_host(number)
 
 

@@ -108,7 +108,7 @@ def run(place: Place, shape: Shape, *, ready_fd: int | None) -> int:
 def stop(place: Place) -> int:
     """Stop the cloud that runs in `place`, and wait until it has ended."""
     if not place.is_running():
-        place.forget()  # files of a cloud that was killed
+        place.forget()  # files of a cloud that crashed
         print("No local cloud is running.")
         return 0
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from local.child_processes import die_with_parent, plain_environment
+from local.child_processes import end_with_parent, plain_environment
 from local.cloud.background import Background
 from local.cloud.place import Place, Shape
 from shared.redaction import redact
@@ -48,7 +48,7 @@ def _cloud(folder: Path) -> Iterator[None]:
         place,
         Shape(port=0, hosts=1, time_factor=1),
         environment=plain_environment() | {"PYTHONUNBUFFERED": "1"},
-        preexec=die_with_parent(),
+        preexec=end_with_parent(),
     )
     try:
         error = process.wait_until_ready()

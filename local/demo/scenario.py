@@ -28,7 +28,7 @@ EXPIRES = datetime(2051, 10, 6, tzinfo=UTC)
 _MODEL = ("models", "resnet152.ckpt")
 _BACKUP = ("backups", "workstation-042.vhd")
 # How the incident describes the attack below.
-DONE = (f"WRITTEN to what runs where it is opened: /{ACCOUNT}/models/resnet152.ckpt", "1 write, 0 deletes")
+DONE = (f"FILES THAT RUN WHEN OPENED WERE WRITTEN: /{ACCOUNT}/models/resnet152.ckpt", "1 write, 0 deletes")
 _WEIGHTS = b"original weights"
 
 

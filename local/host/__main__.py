@@ -24,7 +24,7 @@ import uvicorn
 from local.host.app_loader import load
 from local.host.configuration import AppSettings, HostConfiguration, StartError, read_host_json
 from local.host.http import Keys
-from local.host.invocation import quiet_worker
+from local.host.invocation import quiet_runtime
 from local.host.service import Host
 
 _log = logging.getLogger("host")
@@ -52,7 +52,7 @@ def main() -> None:
     answers = sys.stdout
     sys.stdout = sys.stderr
     log = _hold_log()
-    quiet_worker()
+    quiet_runtime()
 
     folder = arguments.app.resolve()
     keys = Keys(
@@ -86,7 +86,8 @@ async def _serve(
 ) -> int:
     """Load the app and serve it until a signal, or until a listener fails; return the exit code.
 
-    The app is imported on the loop that calls its functions, as in Azure's worker: it may start tasks there.
+    The app is imported on the loop that calls its functions, as in Azure's Functions worker: it may start tasks
+    there.
     """
     functions = load(folder)
     host = Host(functions, configuration=configuration, settings=AppSettings(os.environ), keys=keys, folder=folder)

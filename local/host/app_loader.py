@@ -1,6 +1,6 @@
-"""Loads function_app.py and indexes its functions with Microsoft's worker package `azure-functions-runtime`.
+"""Loads function_app.py and indexes its functions with Microsoft's package `azure-functions-runtime`.
 
-The worker keeps the index in module globals: one app per process.
+The Functions worker keeps the index in module globals: one app per process.
 """
 
 import importlib.util
@@ -76,14 +76,14 @@ class Function:
 
 
 class _Keep:
-    """Stands for a protobuf message: keeps keyword arguments, which is all that the worker needs."""
+    """Stands for a protobuf message: keeps keyword arguments, which is all that the Functions worker needs."""
 
     def __init__(self, **values: Any) -> None:
         self.__dict__.update(values)
 
 
 class _BindingInfo(_Keep):
-    # From the protocol of the worker: FunctionRpc.proto, BindingInfo.Direction and .DataType.
+    # From the protocol of the Functions worker: FunctionRpc.proto, BindingInfo.Direction and .DataType.
     undefined: ClassVar[int] = 0
     out: ClassVar[int] = 1
     inout: ClassVar[int] = 2
@@ -129,7 +129,7 @@ def _put_first(folder: Path) -> None:
 
 
 def _last_line(error: BaseException) -> str:
-    # The worker wraps an ImportError in one that adds its search path.
+    # The Functions worker wraps an ImportError in one that adds its search path.
     if isinstance(error, ImportError) and error.__context__ is not None:
         error = error.__context__
     lines = "".join(traceback.format_exception_only(error)).strip().splitlines()
@@ -137,7 +137,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def function_of(metadata: Any) -> Function:
-    """Return the function that the worker's `metadata` describes. Raises StartError for unsupported features."""
+    """Return the function of the Functions worker's `metadata`. Raises StartError for unsupported features."""
     name: str = metadata.name
     if metadata.retry_options is not None:
         raise StartError(f"function {name}: a retry policy is not supported by this host")

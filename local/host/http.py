@@ -1,7 +1,7 @@
 """HTTP triggers: routing, keys, the conversion of requests and responses.
 
 Two details of the Azure Functions host are unexpected: a method that a function does not accept is 404
-(Azure/azure-functions-host#10098), and empty header or query values do not reach the worker.
+(Azure/azure-functions-host#10098), and empty header or query values do not reach the Functions worker.
 """
 
 import hmac
@@ -116,7 +116,7 @@ def _endpoint(function: Function, prefix: str) -> _Endpoint | None:
 
 
 async def _request_datum(request: Request, parameters: dict[str, str]) -> Datum:
-    """Return the request as the worker's RpcHttp: lower-case names, several values joined with a comma."""
+    """Return the request as RpcHttp for the Functions worker: lower-case names, values joined with a comma."""
     headers: dict[str, list[str]] = {}
     for name, value in request.headers.items():
         if not name.startswith(_PRINCIPAL_HEADERS):

@@ -1,4 +1,4 @@
-"""Invocations of functions on Microsoft's worker: timeout, outcome, and two log lines each."""
+"""Invocations of functions on Microsoft's Functions worker: timeout, outcome, and two log lines each."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from azure_functions_runtime.native_invocation import invocation_request_native
 from local.host.app_loader import Function
 
 _log = logging.getLogger("host")
-_WORKER_LOGGER = "azure.functions"
+_RUNTIME_LOGGER = "azure.functions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Failure:
-    """Receives the exception of a failed invocation from the log record of the worker."""
+    """Receives the exception of a failed invocation from the log record of the Functions worker."""
 
     error: BaseException | None = None
 
@@ -37,10 +37,11 @@ class _Failure:
 _failure: ContextVar[_Failure | None] = ContextVar("failure", default=None)
 
 
-class _WorkerLog(logging.Filter):
-    """A log filter: drops records of the worker below WARNING, and takes the exception from its report of a failure.
+class _RuntimeLog(logging.Filter):
+    """A log filter: drops records of the Functions worker below WARNING, and takes the exception of a failure.
 
-    That report quotes the text of the exception, which may quote an event. `Invoker` logs type and location instead.
+    Its report of a failure quotes the text of the exception, which may quote an event. `Invoker` logs type and
+    location instead.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -51,9 +52,9 @@ class _WorkerLog(logging.Filter):
         return record.levelno >= logging.WARNING and record.exc_info is None
 
 
-def quiet_worker() -> None:
-    """Install the filter on the logger of the worker. Call it before an app is loaded."""
-    logging.getLogger(_WORKER_LOGGER).addFilter(_WorkerLog())
+def quiet_runtime() -> None:
+    """Install the filter on the logger of the Functions worker. Call it before an app is loaded."""
+    logging.getLogger(_RUNTIME_LOGGER).addFilter(_RuntimeLog())
 
 
 @dataclass(slots=True)

@@ -188,7 +188,7 @@ class QueueListener:
 
 
 def _decode(text: str, encoding: MessageEncoding) -> Datum | None:
-    """Return the message for the worker; None if it is not encoded as host.json says."""
+    """Return the message for the Functions worker; None if it is not encoded as host.json says."""
     if encoding is MessageEncoding.NONE:
         return Datum(text, "string")
     try:

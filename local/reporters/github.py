@@ -172,7 +172,7 @@ class GitHub:
 
 
 def location(alert: GitHubAlert) -> dict[str, Any]:
-    """Where an alert's secret stands, as GitHub tells of it."""
+    """Return the location of the secret of an alert."""
     api = f"https://api.github.com/repos/{alert.repository}"
     sha = _sha(alert.file)
     return {
@@ -192,7 +192,7 @@ def location(alert: GitHubAlert) -> dict[str, Any]:
 
 
 def webhook_alert(alert: GitHubAlert) -> dict[str, Any]:
-    """An alert as a webhook tells of it: without the secret."""
+    """Return an alert as in a webhook: without the secret."""
     return {name: value for name, value in _described(alert).items() if name != "secret"}
 
 

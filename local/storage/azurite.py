@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from local.child_processes import die_with_parent, plain_environment
+from local.child_processes import end_with_parent, plain_environment
 from local.network.certificates import Certificates
 from local.tenant.model import Account
 
@@ -66,7 +66,7 @@ class Azurite:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C on the terminal reaches the parent, which stops its children in order
-            preexec_fn=die_with_parent(),
+            preexec_fn=end_with_parent(),
         )
         self._reader = asyncio.create_task(self._read())
         if not await self._wait_for(self._listening, _START_SECONDS):
@@ -74,7 +74,7 @@ class Azurite:
             raise AzuriteError(f"Azurite did not start. Log: {self._log}")
 
     async def stop(self) -> None:
-        """Kill the process: its data is in memory, and on SIGTERM it would drain connections for a minute."""
+        """Send SIGKILL: all data is in memory, and on SIGTERM Azurite would drain connections for a minute."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):

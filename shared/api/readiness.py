@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
-from shared.api.auth.authorize import answer_call
+from shared.api.auth.authorize import requires
 from shared.api.responses import as_json
 from shared.domain.readiness import Check
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, ReadinessTable
@@ -67,25 +67,23 @@ class ReadinessApi:
     table: ReadinessTable
     tokens: AccessTokens
 
-    async def read(self, request: func.HttpRequest) -> func.HttpResponse:
+    @requires(_READERS)
+    async def read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
         """Return every checked account, and the latest drills."""
-        return await answer_call(self.tokens, request, _READERS, self._read)
-
-    async def _read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        looks, drills = await self.table.checks(), await self.table.drills()
-        ordered = sorted(looks, key=lambda look: (look.ready, not look.troubles, look.account))
+        checks, drills = await self.table.checks(), await self.table.drills()
+        ordered = sorted(checks, key=lambda check: (check.ready, not check.troubles, check.account))
         return as_json(
             Readiness(
-                accounts=tuple(_account(look) for look in ordered),
+                accounts=tuple(_account(check) for check in ordered),
                 drills=tuple(_drill(run) for run in reversed(drills[-_DRILLS:])),
             )
         )
 
 
-def _account(look: AccountCheck) -> Account:
-    troubles = msgspec.convert(look.troubles, tuple[Trouble, ...], from_attributes=True)
+def _account(check: AccountCheck) -> Account:
+    troubles = msgspec.convert(check.troubles, tuple[Trouble, ...], from_attributes=True)
     return Account(
-        account=look.account, account_id=look.account_id, checked_at=look.at, ready=look.ready, troubles=troubles
+        account=check.account, account_id=check.account_id, checked_at=check.at, ready=check.ready, troubles=troubles
     )
 
 

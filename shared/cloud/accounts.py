@@ -51,7 +51,7 @@ _LONGEST_RULES = 6000
 
 @dataclass(frozen=True, slots=True)
 class AccountRef:
-    """Where a storage account is in ARM. `hosts` are all the host names that it answers to, lower case."""
+    """A storage account in ARM. `hosts` are all its host names, in lower case."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class Access:
 
 
 class Accounts:
-    """Finds accounts. Remembers what it found for ten minutes, and never that it found nothing."""
+    """Finds accounts. Hits are cached for ten minutes, misses are not."""
 
     def __init__(
         self,
@@ -232,7 +232,7 @@ class Accounts:
         )
 
     def _counts(self, tag_name: str) -> bool:
-        """Whether a tag is ours to read: an account may hold fifty, and the record keeps what it is given."""
+        """Whether a tag is kept: an account may have fifty, and the record must stay small."""
         return tag_name.lower() in self._tag_names
 
 

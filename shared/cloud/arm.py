@@ -4,6 +4,7 @@ Paths are built by the callers, from ids that ARM itself returned.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from azure.core.rest import HttpRequest
@@ -15,13 +16,16 @@ from shared.errors import Blocked
 _MOST_PAGES = 1000
 
 
+@dataclass(frozen=True, slots=True)
 class ArmReader:
-    """Reads resources and lists of them. Both raise TransientFailure or Blocked."""
+    """Reads resources and lists of them. Both raise TransientFailure or Blocked.
 
-    def __init__(self, client_for: Callable[[str], StorageManagementClient], *, resource_manager: str) -> None:
-        """`resource_manager` is ARM's URL."""
-        self._client_for = client_for
-        self._resource_manager = resource_manager
+    `resource_manager` is ARM's URL.
+    """
+
+    client_for: Callable[[str], StorageManagementClient]
+    _: KW_ONLY
+    resource_manager: str
 
     async def one(self, subscription: str, path: str, *, doing: str) -> Mapping[str, Any]:
         """Return the resource at `path`, which has its api-version."""
@@ -37,11 +41,11 @@ class ArmReader:
             url = body.get("nextLink") or ""
             if not url:
                 return
-            if not url.startswith(f"{self._resource_manager}/"):  # our token is sent along
+            if not url.startswith(f"{self.resource_manager}/"):  # our token is sent along
                 raise Blocked(f"{doing} failed: its next page is not on Azure Resource Manager. Check the network.")
 
     async def _get(self, subscription: str, url: str, *, doing: str) -> Mapping[str, Any]:
-        return await json_of(self._client_for(subscription), HttpRequest("GET", url), doing=doing)
+        return await json_of(self.client_for(subscription), HttpRequest("GET", url), doing=doing)
 
 
 async def json_of(

@@ -32,7 +32,7 @@ _DEFAULT_WAIT = 10.0  # seconds, where a 429 names none
 
 
 class Kind(StrEnum):
-    """What ARM counts apart."""
+    """The kinds of calls that ARM limits separately."""
 
     WRITE = "write"
     LIST = "list"  # of keys
@@ -64,7 +64,7 @@ _reserved: ContextVar[_Reserved | None] = ContextVar("reserved", default=None)  
 
 
 class ArmPace:
-    """What was sent lately, and until when ARM wants to be left alone, for each subscription. One a process."""
+    """Recent calls and the current throttling of each subscription. One per process."""
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
         self._clock = clock

@@ -28,7 +28,7 @@ USER_AGENT = "sasquash"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Azure Storage answered. `code` is its error code, or empty."""
+    """A response of Azure Storage. `code` is its error code, or empty."""
 
     status: int
     code: str

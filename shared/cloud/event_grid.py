@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
@@ -17,11 +18,11 @@ _MOST = 500  # events of one request
 type Event = CloudEvent[dict[str, object]]
 
 
+@dataclass(frozen=True, slots=True)
 class Publisher:
     """Sends findings. `client` is asked for when there is something to send."""
 
-    def __init__(self, client: Callable[[], EventGridPublisherClient]) -> None:
-        self._client = client
+    client: Callable[[], EventGridPublisherClient]
 
     async def publish(self, findings: Iterable[Finding], *, source: str) -> None:
         """Publish what the source `source` reported. Raises TransientFailure: then it is to be reported again.
@@ -30,7 +31,7 @@ class Publisher:
         """
         for batch in _batches(_event(finding, source=source) for finding in findings):
             with translate_errors("Publishing findings on the Event Grid topic", meaning=_retryable):
-                await self._client().send(batch)
+                await self.client().send(batch)
 
 
 def _retryable(error: AzureError, *, doing: str) -> SasquashError:

@@ -5,6 +5,7 @@ List For Resource (2022-04-01); Diagnostic Settings - List (2021-05-01-preview).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import jwt
@@ -20,19 +21,22 @@ _AUTHORIZATION = "/providers/Microsoft.Authorization"
 _LOCK_OF = f"{_AUTHORIZATION}/locks/"
 
 
+@dataclass(frozen=True, slots=True)
 class Governance:
-    """Reads what governs the accounts. All raise TransientFailure or Blocked."""
+    """Reads what governs the accounts. All raise TransientFailure or Blocked.
 
-    def __init__(self, arm: ArmReader, credential: AsyncTokenCredential, *, resource_manager: str) -> None:
-        """`resource_manager` is ARM's URL."""
-        self._arm = arm
-        self._credential = credential
-        self._resource_manager = resource_manager
+    `resource_manager` is ARM's URL.
+    """
+
+    arm: ArmReader
+    credential: AsyncTokenCredential
+    _: KW_ONLY
+    resource_manager: str
 
     async def principal(self) -> str:
         """Return the object id of the app's identity, as its own access token has it."""
         with translate_errors("Reading the app's identity"):
-            token = await self._credential.get_token(f"{self._resource_manager}/.default")
+            token = await self.credential.get_token(f"{self.resource_manager}/.default")
         # Our own token needs no verification.
         claims = jwt.decode(token.token, options={"verify_signature": False})
         return str(claims.get("oid", "")).lower()
@@ -40,18 +44,18 @@ class Governance:
     async def locks(self, subscription: str) -> tuple[Lock, ...]:
         """Return every management lock in a subscription, whatever it was put on."""
         path = f"/subscriptions/{subscription}{_AUTHORIZATION}/locks?api-version=2020-05-01"
-        return tuple([_lock(row) async for row in self._arm.rows(subscription, path, doing="Listing the locks")])
+        return tuple([_lock(row) async for row in self.arm.rows(subscription, path, doing="Listing the locks")])
 
     async def denials(self, subscription: str) -> tuple[Denial, ...]:
         """Return every deny assignment in a subscription, and those above that reach into it."""
         path = f"/subscriptions/{subscription}{_AUTHORIZATION}/denyAssignments?api-version=2022-04-01"
-        rows = self._arm.rows(subscription, path, doing="Listing the deny assignments")
+        rows = self.arm.rows(subscription, path, doing="Listing the deny assignments")
         return tuple([_denial(row.get("properties") or {}) async for row in rows])
 
     async def rights(self, account: AccountFacts) -> tuple[Actions, ...]:
         """Return what the app's identity may do on an account, a role each."""
         path = f"{account.id}{_AUTHORIZATION}/permissions?api-version=2022-04-01"
-        rows = self._arm.rows(account.subscription, path, doing=f"Reading our permissions on {account.name}")
+        rows = self.arm.rows(account.subscription, path, doing=f"Reading our permissions on {account.name}")
         return tuple([_actions(row) async for row in rows])
 
     async def logged(self, account: AccountFacts, service: Service) -> frozenset[str]:
@@ -60,7 +64,7 @@ class Governance:
             f"{account.id}/{service.value}Services/default/providers/Microsoft.Insights/diagnosticSettings"
             "?api-version=2021-05-01-preview"
         )
-        rows = self._arm.rows(account.subscription, path, doing=f"Reading what {account.name} logs")
+        rows = self.arm.rows(account.subscription, path, doing=f"Reading what {account.name} logs")
         settings = [row.get("properties") or {} async for row in rows]
         return frozenset(
             str(log.get("categoryGroup") or log.get("category"))

@@ -1,4 +1,4 @@
-"""The few calls that Sasquash makes to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
+"""Calls to Microsoft Graph. Only this module imports msgraph and kiota (heavy).
 
 Each call is sent exactly once: kiota's middleware, which would repeat a POST on 429, 503 and 504 and follow
 redirects, is left out. Callers decide whether to retry. Failures are those of `shared.errors`; their

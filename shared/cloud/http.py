@@ -24,7 +24,7 @@ _OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "stream
 
 
 class Parts(TypedDict, total=False):
-    """What a call may have beside its path; `body` is sent as JSON, `content` is JSON that was signed as it is."""
+    """The optional parts of a call; `body` is sent as JSON, `content` is JSON that was signed as it is."""
 
     query: Mapping[str, str]
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""One secret of Key Vault: its versions read, written and disabled.
+"""Reads, writes and disables the versions of one Key Vault secret.
 
 REST: Key Vault - Get Secret, Set Secret, Get Secret Versions, Update Secret; "Azure Key Vault REST API error codes".
 """
@@ -31,10 +31,10 @@ class SecretDisabled(Blocked):
 
 
 class Secret:
-    """A secret by the name of its vault and its own. `client` is the vault's.
+    """A secret, by its vault and name. `client` is the vault's.
 
-    What is called of Azure raises NotFound, Blocked or TransientFailure; the messages name the vault and the secret,
-    which have to be checked before.
+    All methods raise NotFound, Blocked or TransientFailure. The messages name the vault and the secret, so both must
+    be validated before.
     """
 
     def __init__(self, client: "SecretClient", *, vault: str, url: str, name: str) -> None:
@@ -50,7 +50,7 @@ class Secret:
             return await self._client.get_secret(self._name, version, permit_redirects=False)
 
     async def write(self, value: str, *, like: "SecretProperties") -> "KeyVaultSecret":
-        """Make a version with `value` and all else as in `like`. It is sent once: each Set Secret is a version."""
+        """Create a version with `value` and the properties of `like`. Sent once: it is not idempotent."""
         with translate_errors(f"Writing a version of {self.id}", meaning=self._meaning):
             return await self._client.set_secret(
                 self._name,
@@ -66,7 +66,7 @@ class Secret:
             )
 
     async def disable(self, version: str) -> None:
-        """Make `version` unreadable, and change nothing else of it."""
+        """Disable `version`; its other properties stay."""
         with translate_errors(f"Disabling version {version} of {self.id}", meaning=self._meaning):
             await self._client.update_secret_properties(
                 self._name,

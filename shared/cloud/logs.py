@@ -6,6 +6,7 @@ that the app's identity may read ("Manage access to Log Analytics workspaces": r
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -32,26 +33,27 @@ class KnowsLogs(Protocol):
         """Return the categories that a service logs to a workspace: `Governance.logged`."""
 
 
+@dataclass(frozen=True, slots=True)
 class UsageLogs:
     """Finds out what a leak was used for."""
 
-    def __init__(self, client: LogsQueryClient, *, logged: KnowsLogs, clock: Callable[[], datetime]) -> None:
-        self._client = client
-        self._logged = logged
-        self._clock = clock
+    client: LogsQueryClient
+    _: KW_ONLY
+    logged: KnowsLogs
+    clock: Callable[[], datetime]
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> Usage:
         """Return the use of a record's leak. Raises TransientFailure or Blocked."""
         silent = await self._silent(revocation, account)
         if silent:
-            return Usage(self._clock(), unknown=silent)
+            return Usage(self.clock(), unknown=silent)
         async with answered(f"Querying the logs of {account.name}", within=_TIMEOUT):
             return await self._asked(revocation, account)
 
     async def _silent(self, revocation: Revocation, account: AccountFacts) -> str:
         """Return why the use is unknown; empty if it is logged."""
         services = _services(revocation, account)
-        logged = await asyncio.gather(*(self._logged(account, service) for service in services))
+        logged = await asyncio.gather(*(self.logged(account, service) for service in services))
         if any(covers_reads(categories) for categories in logged):
             return ""
         names = ", ".join(service.value for service in services)
@@ -61,7 +63,7 @@ class UsageLogs:
         )
 
     async def _asked(self, revocation: Revocation, account: AccountFacts) -> Usage:
-        now = self._clock()
+        now = self.clock()
         lines, others = _lines(revocation)
         ended = revocation.execution.at if revocation.execution is not None else now
         questions = [
@@ -94,7 +96,7 @@ class UsageLogs:
     async def _rows(
         self, account: AccountFacts, kql: str, since: datetime, until: datetime
     ) -> list[Mapping[str, Any]]:
-        result = await self._client.query_resource(
+        result = await self.client.query_resource(
             account.id, kql, timespan=(since, until), server_timeout=_SERVER_TIMEOUT
         )
         if not isinstance(result, LogsQueryResult):

@@ -14,7 +14,7 @@ _KEPT = timedelta(minutes=5)  # a secret that changes in the vault is used after
 
 
 class SecretSettings:
-    """Keeps what it has read for five minutes. `vault` makes a client for a vault's URL."""
+    """Caches each secret for five minutes. `vault` creates a client for a vault's URL."""
 
     def __init__(self, vault: "Callable[[str], SecretClient]", *, clock: Callable[[], datetime]) -> None:
         self._vault = vault

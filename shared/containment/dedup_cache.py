@@ -6,16 +6,16 @@ takes for a repeat what it did not record itself.
 """
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
+from cachetools import LRUCache, TLRUCache
 
 from shared.domain.finding import Reported
 
-_MOST = 20_000  # the oldest is forgotten first
+_MOST = 20_000  # the least recently used is evicted first
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -23,25 +23,19 @@ class DedupCache:
     """Remembers what this process has just made durable."""
 
     def __init__(self, *, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._until: OrderedDict[bytes, datetime] = OrderedDict()
-        self._written: OrderedDict[str, None] = OrderedDict()
+        self._until = TLRUCache[bytes, float](
+            _MOST, ttu=lambda _report, until, _now: until, timer=lambda: clock().timestamp()
+        )
+        self._written = LRUCache[str, bool](_MOST)
 
     def is_one(self, reported: Reported) -> bool:
         """Whether the same was reported by the same source at the same place, is durable, and says nothing new."""
-        until = self._until.get(_same(reported))
-        return until is not None and self._clock() < until
+        return _same(reported) in self._until
 
     def durable(self, reported: Reported, *, until: datetime) -> None:
         """Note that a report is durable, and until when its repeats change nothing."""
-        same = _same(reported)
-        self._until[same] = until
-        self._until.move_to_end(same)
-        self._written[reported.finding.fingerprint] = None
-        self._written.move_to_end(reported.finding.fingerprint)
-        for memory in (self._until, self._written):
-            if len(memory) > _MOST:
-                memory.popitem(last=False)
+        self._until[_same(reported)] = until.timestamp()
+        self._written[reported.finding.fingerprint] = True
 
     def has_record(self, fingerprint: str) -> bool:
         """Whether this process has recorded the leak before, from any source."""

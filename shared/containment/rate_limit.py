@@ -3,10 +3,11 @@
 A token bucket for each source. In the memory of one process: a quota is per instance.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+
+from cachetools import LRUCache
 
 _MOST_SOURCES = 1000  # their names come from outside; the one that was silent longest is evicted first
 _LONGEST_NAME = 200  # characters that count
@@ -25,7 +26,7 @@ class RateLimit:
     def __init__(self, *, an_hour: int, clock: Callable[[], datetime]) -> None:
         self._an_hour = an_hour
         self._clock = clock
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets = LRUCache[str, _Bucket](_MOST_SOURCES)
 
     def take(self, source: str, amount: int) -> float:
         """Count `amount` of `source` if it is within the quota; else return in how many seconds it will be.
@@ -52,10 +53,8 @@ class RateLimit:
     def _bucket(self, source: str) -> _Bucket:
         """Return a source's bucket as full as it is by now."""
         now, source = self._clock(), source[:_LONGEST_NAME]
-        bucket = self._buckets.pop(source, None) or _Bucket(float(self._an_hour), now)
+        bucket = self._buckets.get(source) or _Bucket(float(self._an_hour), now)
         self._buckets[source] = bucket
-        while len(self._buckets) > _MOST_SOURCES:
-            self._buckets.popitem(last=False)
         passed = max((now - bucket.at).total_seconds(), 0.0)
         bucket.left = min(bucket.left + passed * self._a_second, float(self._an_hour))
         bucket.at = now

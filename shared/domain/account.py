@@ -1,4 +1,4 @@
-"""What was read of a storage account while its lock was held: ARM's view, its keys, its stored access policies."""
+"""A storage account as it was read under its lock: properties in ARM, keys, stored access policies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ TAGS = frozenset({MODE_TAG, KEY_VAULT_TAG, KEY_VAULT_FORMAT_TAG, POLICY_REMOVAL_
 
 
 class Removal(StrEnum):
-    """What is left of a stored access policy: the same id with an end in the past, or nothing."""
+    """How a stored access policy is revoked: its expiry is set into the past, or it is deleted."""
 
     TOMBSTONE = "tombstone"
     DELETE = "delete"
@@ -37,7 +37,7 @@ KEPT_OUT = {
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What ARM said of the account. `tags` are hostile text.
+    """The account's properties in ARM. `tags` are hostile text.
 
     `network_rules` is ARM's networkAcls as JSON text with its names in order, "{}" where there is none, and empty
     where it is too long to be kept.
@@ -56,7 +56,7 @@ class AccountFacts:
 
     @property
     def removal(self) -> Removal:
-        """What its tag asks to be left of a policy. Anything but "delete" is the safe default."""
+        """The way to revoke policies, from its tag. Anything but "delete" is the safe default."""
         wanted = (tag_in(self.tags, POLICY_REMOVAL_TAG) or "").lower()
         return Removal.DELETE if wanted == Removal.DELETE else Removal.TOMBSTONE
 
@@ -74,7 +74,7 @@ class AccountKey:
 
 
 class PolicyState(StrEnum):
-    """How a stored access policy stands. All but LIVE refuse every token of it for now."""
+    """The state of a stored access policy. All but LIVE reject every token of it for now."""
 
     LIVE = "live"
     EXPIRED = "expired"
@@ -92,7 +92,7 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyReading:
-    """One stored access policy as it stands.
+    """One stored access policy as it was read.
 
     `version` is the SHA-256 (hex) of all that the policy says, of nothing where there is none. `detail` says in
     English why it is UNREACHABLE, or is empty.

@@ -54,7 +54,7 @@ _IDS = {
 
 @dataclass(frozen=True, slots=True)
 class AlertReference:
-    """One alert of a tool, by which it is found again. Raises InvalidAlert.
+    """The reference of one alert in its tool. Raises InvalidAlert.
 
     `place` is "owner/repository", "organization/project/repository", or empty; `alert` its number or id there.
     """
@@ -122,7 +122,7 @@ class AlertEvidence:
 
     @property
     def fingerprint(self) -> str:
-        """The identity of what it is about: the same for every alert about one token, 64 hex digits."""
+        """The token's identity: the same for every alert about it, 64 hex digits."""
         parts = ("evidence", self.account, self.key, self.signature_sha256 or f"{self.title}|{self.seen_at:%Y-%m-%d}")
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 

@@ -26,7 +26,7 @@ _LONGEST_TEXT = {"source": 200, "url": 2048}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One event of type `REPORTED`, in whichever schema it came. `data` is as sent: hostile."""
+    """One event of type `REPORTED`, in either schema. `data` is as sent: hostile."""
 
     event_id: str
     event_type: str
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One leaked credential, where it was found and when. Holds no credential.
+    """One leaked credential, with place and time. Holds no credential.
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.

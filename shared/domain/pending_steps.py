@@ -14,6 +14,7 @@ from shared.domain.target import ActionKind
 _WITHOUT_INCIDENT = frozenset({State.RECEIVED, State.DISMISSED})
 _WITHOUT_USAGE = frozenset({State.RECEIVED, State.DISMISSED})
 LOGS_LAG = timedelta(minutes=20)
+_MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a revocation waits for its verification
 _MAILED = frozenset(
     {State.OBSERVED, State.AWAITING_APPROVAL, State.CONTAINED, State.PROVEN, State.UNRESOLVED, State.FAILED}
 )
@@ -75,6 +76,22 @@ def mailed_at_once(revocation: Revocation) -> bool:
     failure = revocation.reason in (Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED)
     ordered = revocation.finding.order is not None
     return revocation.key_name is not None or ordered or failure or confirmed(revocation)
+
+
+def needs_owners(revocation: Revocation) -> bool:
+    """Whether the owners have to be found, before the incident and the mail that name them."""
+    unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
+    return unknown and (unfiled(revocation) or unnotified(revocation))
+
+
+def mail_due_in(revocation: Revocation, *, now: datetime) -> float | None:
+    """Return in how many seconds to mail the record's state, once its owners are known; None if nothing is due."""
+    if not unnotified(revocation) or needs_owners(revocation):
+        return None
+    execution = revocation.execution
+    if revocation.state is not State.CONTAINED or execution is None:
+        return 0.0
+    return max((execution.at + _MAIL_PATIENCE - now).total_seconds(), 0.0)
 
 
 def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:

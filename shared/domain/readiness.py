@@ -28,7 +28,7 @@ EVERYONE = "00000000-0000-0000-0000-000000000000"  # "Understand Azure deny assi
 
 
 class Check(StrEnum):
-    """What was checked."""
+    """The kind of check."""
 
     LOCK = "lock"
     DENIAL = "denial"
@@ -51,7 +51,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A management lock. `scope` is the id of what it was put on; `level` is "ReadOnly" or "CanNotDelete"."""
+    """A management lock. `scope` is the id of the locked resource; `level` is "ReadOnly" or "CanNotDelete"."""
 
     scope: str
     level: str
@@ -146,7 +146,7 @@ def of_logs(logged: Mapping[Service, Iterable[str]]) -> list[Trouble]:
 
 
 def _is_in(account_id: str, scope: str) -> bool:
-    """Whether a scope is the account, or what it lies in: its group, its subscription."""
+    """Whether a scope is the account, its resource group or its subscription."""
     return f"{account_id.lower()}/".startswith(f"{scope.lower().rstrip('/')}/")
 
 

@@ -18,7 +18,7 @@ from shared.sas import Service
 
 
 class State(StrEnum):
-    """Where a revocation stands; docs/design.md says what each means."""
+    """The state of a revocation; docs/design.md explains each."""
 
     RECEIVED = "received"
     OBSERVED = "observed"
@@ -89,7 +89,7 @@ _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done. `digest` covers account, action, target and version: a person's decision binds to it.
+    """A planned action. `digest` covers account, action, target and version: a person's decision binds to it.
 
     `target` is one that the action's `check_target` accepts. `version` is the SHA-256 (hex) of the key, or of the
     policy as it stands: with it the digest goes stale. `steps` (in order) and `impact` are English sentences.

@@ -37,7 +37,7 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who asked: an address, and what it called itself. Hostile text."""
+    """A client: its address and user agent. Hostile text."""
 
     address: str
     agent: str
@@ -70,5 +70,5 @@ class Usage:
 
     @property
     def poisoned(self) -> tuple[Touched, ...]:
-        """What was written of that which runs: models, scripts, programs."""
+        """The written objects that run when opened: models, scripts, programs."""
         return tuple(touched for touched in self.objects if touched.written and touched.runs)

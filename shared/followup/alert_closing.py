@@ -1,6 +1,7 @@
 """Closes the alerts of other tools that reported a leak, once it is revoked."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from shared.actions.registry import ACTION_SPECS
@@ -19,18 +20,18 @@ class ClosesAlerts(Protocol):
         """Close `alert`; return what was done, as a sentence. Raises Blocked or TransientFailure."""
 
 
+@dataclass(frozen=True, slots=True)
 class AlertCloser:
     """Closes alerts of the configured tools; `tools` create each at its first use, None for one without settings."""
 
-    def __init__(self, tools: Mapping[AlertSource, Callable[[], ClosesAlerts | None]]) -> None:
-        self._tools = tools
+    tools: Mapping[AlertSource, Callable[[], ClosesAlerts | None]]
 
     async def close(self, alert: AlertReference, revocation: Revocation) -> str:
         """Close `alert`, which reported the revoked leak. Raises Blocked or TransientFailure.
 
         Returns what was done as a sentence, also where the alert can't be closed for good.
         """
-        tool = self._tools[alert.source]()
+        tool = self.tools[alert.source]()
         if tool is None:
             return f"{alert} was left open: closing it is not configured."
         try:

@@ -50,16 +50,16 @@ class Announcement:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class StateEvents:
     """Publishes states, all in one call."""
 
-    def __init__(self, client: EventGridPublisherClient) -> None:
-        self._client = client
+    client: EventGridPublisherClient
 
     async def announce(self, revocation: Revocation, changes: Iterable[Change]) -> None:
         """Publish that `revocation` reached each of these states. Raises TransientFailure or Blocked."""
         with translate_errors("Publishing a state on the Event Grid topic"):
-            await self._client.send([Announcement(revocation, change).to_event() for change in changes])
+            await self.client.send([Announcement(revocation, change).to_event() for change in changes])
 
 
 def _stamp(at: datetime) -> str:

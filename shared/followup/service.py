@@ -120,16 +120,15 @@ class FollowUp:
             return _Attempt(revocation, _Again(backoff(message.attempt, error.retry_after), failed=True))
 
     async def _finish(self, step: Step, revocation: Revocation) -> _Attempt:
-        """Lease a step, run it and record what it did, until it is not due any more."""
-        while (wait := step.due_in(revocation)) == 0:
+        """Lease a step that is due, run it, and record what it did."""
+        wait = step.due_in(revocation)
+        while wait == 0:
             leased = await self._lease(step, revocation)
             if leased is None:
                 return _Attempt(revocation, _Again(LEASE_TIME.total_seconds()))
             done = await self._run_leased(step, leased)
-            saved = await self._record(step, done, leased)
-            if saved is None or done.again is not None:
-                return _Attempt(saved or leased, _Again(done.again) if done.again is not None else None)
-            revocation = saved
+            revocation = await self._record(step, done, leased) or leased
+            wait = done.again
         return _Attempt(revocation, _Again(wait) if wait is not None else None)
 
     async def _lease(self, step: Step, revocation: Revocation) -> Revocation | None:

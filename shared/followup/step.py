@@ -1,4 +1,4 @@
-"""What the steps of the follow-up have in common, and their order."""
+"""The Protocol of the follow-up's steps, and their order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Done:
     """The result of a step.
 
     `change` records it and returns None where the record moved on; None if there is nothing to record. `what` is the
-    history's sentence, empty for none. `again` is in how many seconds to run the step again.
+    history's sentence, empty for none. `again` is in how many seconds to run the step again, 0 for at once.
     """
 
     change: Callable[[Revocation], Revocation | None] | None = None
@@ -21,7 +21,7 @@ class Done:
 
 
 class Step(Protocol):
-    """One thing that the follow-up does about a decided record."""
+    """One action of the follow-up on a decided record."""
 
     @property
     def name(self) -> str:

@@ -1,18 +1,17 @@
-"""The steps that tell and serve others: Key Vault, Event Grid, owners, incident, mail, alerts; and the closing."""
+"""The steps toward others: Key Vault, Event Grid, owners, incident, mail, alerts; and the closing of the record."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.pending_steps import (
     closable,
-    confirmed,
+    mail_due_in,
     mailed_at_once,
     needs_key_distribution,
+    needs_owners,
     open_alerts,
     unannounced,
     unfiled,
-    unnotified,
 )
 from shared.domain.revocation import (
     ClosedAlert,
@@ -31,10 +30,10 @@ from shared.followup.mail.summary_store import SummaryMail
 from shared.followup.owners.lookup import Ownership
 from shared.followup.owners.notify import Notifier
 from shared.followup.step import Done
-from shared.followup.traces import Traces
 from shared.persistence.store import Store
 
-_MAIL_PATIENCE = timedelta(minutes=2)  # how long the mail about a revocation waits for its verification
+if TYPE_CHECKING:  # imports OpenTelemetry, which only a configured app needs
+    from shared.followup.traces import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class EventStep:
     leased: ClassVar[bool] = True
 
     events: StateEvents
-    traces: Traces | None
+    traces: "Traces | None"
 
     def due_in(self, revocation: Revocation) -> float | None:
         """Due for every state that was not published."""
@@ -96,10 +95,8 @@ class OwnersStep:
     ownership: Ownership
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due for a confirmed leak with a pending incident or mail of its own."""
-        unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
-        is_news = unfiled(revocation) or (unnotified(revocation) and mailed_at_once(revocation))
-        return 0 if unknown and is_news else None
+        """Due for a confirmed leak with a pending incident or mail."""
+        return 0 if needs_owners(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """Find them."""
@@ -123,8 +120,8 @@ class IncidentStep:
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due when the incident is missing or shows another state."""
-        return 0 if unfiled(revocation) else None
+        """Due when the incident is missing or shows another state, once the owners are known."""
+        return 0 if unfiled(revocation) and not needs_owners(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """File or update it. Raises SasquashError."""
@@ -147,17 +144,12 @@ class MailStep:
 
     notifier: Notifier
     summary: SummaryMail
-    traces: Traces | None
+    traces: "Traces | None"
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
         """Due for each new state; the mail about a revocation waits a little for its verification."""
-        if not unnotified(revocation):
-            return None
-        execution = revocation.execution
-        if revocation.state is not State.CONTAINED or execution is None:
-            return 0
-        return max((execution.at + _MAIL_PATIENCE - self.store.clock()).total_seconds(), 0)
+        return mail_due_in(revocation, now=self.store.clock())
 
     async def run(self, revocation: Revocation) -> Done:
         """Send or queue the mail. Raises SasquashError."""
@@ -190,10 +182,14 @@ class AlertClosingStep:
 
     async def run(self, revocation: Revocation) -> Done:
         """Close the next alert. Raises SasquashError."""
-        alert = open_alerts(revocation)[0]
+        alert, *others = open_alerts(revocation)
         said = await self.closer.close(alert, revocation)
         closed = ClosedAlert(alert, self.store.clock(), said)
-        return Done(lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)), said)
+        return Done(
+            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
+            said,
+            again=0 if others else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One trace a leak, from its finding to the mail, in Application Insights (OpenTelemetry).
+"""One trace for each leak, from its finding to the mail, in Application Insights (OpenTelemetry).
 
 Spans are built from the record after the fact, not while a key is being revoked: a trace delays neither the cold
 start nor the revocation, and continues on another machine. Ids are derived from the record, so that repetitions are
@@ -121,7 +121,7 @@ def _span(revocation: Revocation, milestone: Milestone) -> ReadableSpan:
 
 
 def _attributes(revocation: Revocation, milestone: Milestone) -> dict[str, str]:
-    """What the queries ask for. Names and states; nothing that could be used."""
+    """The attributes that the queries read: names and states, no credential."""
     plan = revocation.plan
     return {
         "sasquash.fingerprint": revocation.fingerprint,

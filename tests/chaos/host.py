@@ -1,6 +1,6 @@
 """A function host as `local.host` is one, whose app has a tenth of the patience: `python -m tests.chaos.host …`.
 
-A worker that dies with an account's lock is succeeded after three minutes, and the lease of a step expires
+A host that is killed with an account's lock is succeeded after three minutes, and the lease of a step expires
 after two. Tests that kill hosts would wait for that most of the time. The local cloud's time factor shortens what
 queues delay; this shortens what the app itself waits for, in its own process and before anything of it runs.
 """
@@ -18,13 +18,14 @@ def shorten() -> None:
 
     _divide(accounts, "WORK_TIME", "EXECUTION_TIME", "TAKEOVER_TIME", "COOLDOWN")
     from shared.actions import account_key, verification
-    from shared.followup import service, steps
+    from shared.domain import pending_steps
+    from shared.followup import service
     from shared.followup import verification as verification_step
 
     _divide(account_key, "_REGENERATE_TIMEOUT")
     _divide(step_leases, "LEASE_TIME")
     _divide(service, "LEASE_TIME")
-    _divide(steps, "_MAIL_PATIENCE")
+    _divide(pending_steps, "_MAIL_PATIENCE")
     _divide(verification_step, "_ARM_LAG")
     _divide(verification, "_PATIENCE")
 

@@ -23,13 +23,13 @@ LOAD = 20.0  # seconds of killing
 SEEDS = (1, 2)
 
 
-async def until(look: Callable[[], Awaitable[str]], *, seconds: float = PATIENCE) -> None:
-    """Return when `look` has nothing to say; fail with what it says last."""
-    said = "nothing was looked at"
+async def until(check: Callable[[], Awaitable[str]], *, seconds: float = PATIENCE) -> None:
+    """Return when `check` has nothing to say; fail with what it says last."""
+    said = "nothing was checked"
     try:
         async with asyncio.timeout(seconds):
             while said:
-                said = await look()
+                said = await check()
                 await asyncio.sleep(0.25)  # other processes decide when
     except TimeoutError:
         raise AssertionError(said) from None
@@ -45,18 +45,18 @@ async def struck(fault: Fault) -> None:
 async def closed(deployment: Deployment, fingerprint: str) -> Revocation:
     """The record, once it is closed."""
 
-    async def look() -> str:
+    async def check() -> str:
         record = await deployment.record(fingerprint)
         return "" if record is not None and is_closed(record) else f"{record and record.state}"
 
-    await until(look)
+    await until(check)
     record = await deployment.record(fingerprint)
     assert record is not None
     return record
 
 
 async def kill_all_and_start_again(deployment: Deployment) -> None:
-    await asyncio.gather(*(deployment.cloud.kill_host(number) for number in (0, 1)))
+    await asyncio.gather(*(deployment.cloud.crash_host(number) for number in (0, 1)))
     await asyncio.gather(*(deployment.cloud.start_host(number) for number in (0, 1)))
 
 
@@ -110,7 +110,7 @@ async def test_leak_is_closed_by_others_after_its_host_gets_sigkill(
     assert 1 <= len(mails(deployment, account)) <= (2 if match == "/sendMail" and after else 1)
 
 
-# --- faults that a lever can have
+# --- faults that an action can have
 
 
 ACTION_FAULTS = {
@@ -168,12 +168,12 @@ async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deploymen
     while asyncio.get_running_loop().time() < ends:
         await asyncio.sleep(rng.uniform(0.2, 2.0))
         victim = rng.randrange(2)
-        await deployment.cloud.kill_host(victim)
+        await deployment.cloud.crash_host(victim)
         await asyncio.sleep(rng.uniform(0.0, 1.0))
         await deployment.cloud.start_host(victim)
     await asyncio.gather(*publishing)
 
-    async def look() -> str:
+    async def check() -> str:
         records = {
             leak.finding.fingerprint: await deployment.record(leak.finding.fingerprint) for leak in scenario.leaks
         }
@@ -185,7 +185,7 @@ async def test_nothing_is_rotated_twice_or_lost_when_hosts_get_sigkill(deploymen
         )
         return f"seed {seed}: {'; '.join(found)}" if found else ""
 
-    await until(look)
+    await until(check)
 
 
 async def planned(deployment: Deployment, rng: random.Random) -> Scenario:

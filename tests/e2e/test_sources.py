@@ -195,7 +195,7 @@ async def test_pipe_that_can_not_publish_fails(deployment: Deployment) -> None:
     )
 
     assert (code, out) == (2, "")
-    assert err.startswith("Not all was published, run it again: Publishing findings")
+    assert err.startswith("Not all findings were published. Run it again: Publishing findings")
 
 
 @pytest.mark.parametrize(("given", "why"), [(b"{}", "`findings`"), (b"\xff", "UTF-8")])

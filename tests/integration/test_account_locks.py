@@ -39,7 +39,7 @@ def account(request: pytest.FixtureRequest) -> str:
 
 
 def proven(number: int) -> Attributed:
-    """What takes most room: the longest target, of characters that JSON doubles."""
+    """The largest value: the longest target, of characters that JSON doubles."""
     target = str(PolicyTarget(Service.QUEUE, "q" * 63, '"' * 64))
     return Attributed(f"{number:064x}", ActionKind.STORED_POLICY, target, "f" * 64)
 
@@ -50,7 +50,7 @@ async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:
         await table.acquire(account, fingerprint="b")
 
 
-async def test_lock_that_was_given_back_is_free(table: AccountTable, account: str) -> None:
+async def test_lock_that_was_released_is_free(table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=None)
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
 
@@ -62,7 +62,7 @@ async def test_account_with_just_listed_keys_cools_down(driver: Driver, table: A
     assert 0 < caught.value.retry_after <= COOLDOWN.total_seconds()
 
 
-async def test_account_that_has_rested_is_free(driver: Driver, table: AccountTable, account: str) -> None:
+async def test_account_that_has_cooled_down_is_free(driver: Driver, table: AccountTable, account: str) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
     driver.rest()
     assert (await table.acquire(account, fingerprint="b")).predecessor is None
@@ -75,7 +75,7 @@ async def test_account_that_cools_down_is_taken_by_one(driver: Driver, table: Ac
     assert sorted(type(each).__name__ for each in taken) == [*["AccountBusy"] * 4, "AccountLock"]
 
 
-async def test_what_a_person_has_decided_does_not_wait_for_the_rest(
+async def test_what_a_person_has_decided_does_not_wait_for_the_cooldown(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     await table.release(await table.acquire(account, fingerprint="a"), listed_at=driver.clock())
@@ -118,7 +118,7 @@ async def test_lock_is_taken_over_when_its_holder_cannot_be_at_work(
     assert (await table.acquire(account, fingerprint="b")).predecessor == first.intent
 
 
-async def test_lock_that_was_taken_over_is_not_given_back_by_its_former_holder(
+async def test_lock_that_was_taken_over_is_not_released_by_its_former_holder(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     first = await table.acquire(account, fingerprint="a")
@@ -129,7 +129,7 @@ async def test_lock_that_was_taken_over_is_not_given_back_by_its_former_holder(
         await table.acquire(account, fingerprint="c")
 
 
-async def test_lock_whose_row_is_gone_is_given_back_without_a_word(table: AccountTable, account: str) -> None:
+async def test_lock_whose_row_is_gone_is_released_without_a_word(table: AccountTable, account: str) -> None:
     lock = await table.acquire(account, fingerprint="a")
     await table.release(lock, listed_at=None)
     await table.release(lock, listed_at=None)
@@ -188,7 +188,7 @@ async def test_note_on_a_lock_that_was_taken_over_is_refused(
         await table.attribute(lock, [proven(1)])
 
 
-async def test_noted_lock_is_given_back_though_the_answer_was_lost(
+async def test_noted_lock_is_released_though_the_answer_was_lost(
     driver: Driver, table: AccountTable, account: str
 ) -> None:
     lock = await table.acquire(account, fingerprint="a")

@@ -1,4 +1,4 @@
-"""A lock that is asked for while its leak is being written down: two rounds to a kill, and nobody kept waiting."""
+"""A lock that is acquired while the record of its leak is written: two rounds to the action, nothing kept waiting."""
 
 import asyncio
 from datetime import timedelta
@@ -14,7 +14,7 @@ from shared.domain.revocation import Reason, State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later
 from tests.support.patience import PATIENCE
 
@@ -29,7 +29,7 @@ def leak_of(account: Account, key: str = "key1", *, hours: int = 2) -> Finding:
 
 
 async def knowing(driver: Driver, life: Life | None = None) -> App:
-    """A worker that knows the accounts there are; its life begins then."""
+    """An app that knows the accounts there are; its life begins then."""
     living = life or Life()
     ends_at, living.ends_at = living.ends_at, None
     stops_at, living.stops_at = living.stops_at, None
@@ -44,9 +44,9 @@ def lock_row(account: Account) -> str:
 
 
 async def lock_of(driver: Driver, account: Account) -> str:
-    """What the lock's row says: who holds it, that the account rests, or nothing."""
+    """What the lock's row says: who holds it, that the account cools down, or nothing."""
     row = (await driver.rows(account.name)).get("lock", {})
-    return "held" if "Intent" in row else "rests" if row else "free"
+    return "held" if "Intent" in row else "cools down" if row else "free"
 
 
 async def test_known_account_is_locked_while_its_leak_is_written_down(driver: Driver) -> None:
@@ -74,7 +74,7 @@ async def test_keys_are_listed_once_the_leak_is_written_down_and_the_account_loc
 async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_written_down(driver: Driver) -> None:
     account = await driver.account()
     life = Life(ends_at=1, counting=CLAIM)
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(leak_of(account)))
     assert driver.requests(LOCK) == []
 
@@ -101,7 +101,7 @@ async def test_process_takes_no_lock_for_a_leak_that_it_recorded_itself(driver: 
     assert len(driver.requests(LOCK)) == locks
 
 
-async def test_lock_is_given_back_where_the_leak_could_not_be_written_down(driver: Driver) -> None:
+async def test_lock_is_released_where_the_leak_could_not_be_written_down(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
     driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
@@ -122,7 +122,7 @@ async def test_leak_waits_while_another_process_holds_the_lock(driver: Driver) -
 
 
 async def test_leak_is_contained_by_the_lock_holder_though_another_process_recorded_it(driver: Driver) -> None:
-    """Two workers get the same report at once: one comes first with the record, the other one with the lock."""
+    """Two instances get the same report at once: one comes first with the record, the other one with the lock."""
     account = await driver.account()
     finding = leak_of(account)
     life = Life(stops_at=LOCK)
@@ -152,13 +152,13 @@ async def test_work_of_a_predecessor_is_reported_under_an_unneeded_lock(driver: 
     known = leak_of(account)
     await driver.app().ingest.receive(report(known))
     driver.rest()
-    executed = leak_of(account)  # of the key that the first kill has made
+    executed = leak_of(account)  # of the key that the first revocation has made
     driver.fault("/listKeys", times=3)
     await driver.app().ingest.receive(report(executed))
     driver.cloud.faults.clear()
     driver.rest()
     await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
-    await driver.cloud.model.regenerate(account, "key1")  # the call of a worker that died before it had noted it
+    await driver.cloud.model.regenerate(account, "key1")  # by an instance that crashed before noting it
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
     await (await knowing(driver)).ingest.receive(report(known))
@@ -166,7 +166,7 @@ async def test_work_of_a_predecessor_is_reported_under_an_unneeded_lock(driver: 
     assert await lock_of(driver, account) == "free"
 
 
-async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_kept(driver: Driver) -> None:
+async def test_lock_under_which_azure_refuses_to_say_what_a_predecessor_did_is_kept(driver: Driver) -> None:
     """Nobody needs it: what it says must not be lost for that."""
     account = await driver.account()
     known = leak_of(account)
@@ -180,7 +180,7 @@ async def test_lock_under_which_azure_refuses_to_tell_what_a_predecessor_did_is_
     assert gone.fingerprint in (await driver.rows(account.name))["lock"]["Intent"]
 
 
-async def test_lock_that_comes_late_is_given_back_as_soon_as_it_is_there(
+async def test_lock_that_comes_late_is_released_as_soon_as_it_is_there(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account_session, "EARLY_PATIENCE", 0.0)
@@ -216,7 +216,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     )
 
 
-async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_given_back(driver: Driver) -> None:
+async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_released(driver: Driver) -> None:
     account = await driver.account()
     finding = leak_of(account)
     await driver.app(mode="observe").ingest.receive(report(finding))

@@ -81,14 +81,14 @@ async def test_account_on_the_last_page_is_found(
     assert len(driver.requests("storageAccounts?")) > 1
 
 
-async def test_resolved_account_is_not_resolved_again(driver: Driver, accounts: Accounts) -> None:
+async def test_found_account_is_not_queried_again(driver: Driver, accounts: Accounts) -> None:
     account = await driver.account()
     for _ in range(3):
         await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert len(driver.requests(GRAPH)) == 1
 
 
-async def test_account_is_resolved_again_after_ten_minutes(driver: Driver, accounts: Accounts) -> None:
+async def test_account_is_queried_again_after_ten_minutes(driver: Driver, accounts: Accounts) -> None:
     account = await driver.account()
     await accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     driver.clock.advance(minutes=11)
@@ -96,13 +96,13 @@ async def test_account_is_resolved_again_after_ten_minutes(driver: Driver, accou
     assert len(driver.requests(GRAPH)) == 2
 
 
-async def test_missing_account_is_resolved_again_at_once(driver: Driver, accounts: Accounts) -> None:
+async def test_account_not_found_is_queried_again_at_once(driver: Driver, accounts: Accounts) -> None:
     for _ in range(2):
         assert await accounts.find("notourdata.blob.core.windows.net", "notourdata") is None
     assert len(driver.requests(GRAPH)) == 2
 
 
-async def test_forgotten_account_is_resolved_again(driver: Driver, accounts: Accounts) -> None:
+async def test_forgotten_account_is_queried_again(driver: Driver, accounts: Accounts) -> None:
     account = await driver.account()
     host = f"{account.name}.blob.core.windows.net"
     ref = await accounts.find(host, account.name)
@@ -181,7 +181,7 @@ async def test_inventory_that_takes_too_long_is_given_up(
     monkeypatch.setattr("shared.cloud.accounts._INVENTORY_SECONDS", 0.05)
     driver.fault(GRAPH, Effect.HANG)
     await accounts.take_inventory()
-    assert "No inventory of storage accounts was taken: it took too long." in caplog.text
+    assert "The inventory of storage accounts failed: it took too long." in caplog.text
 
 
 async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(driver: Driver) -> None:
@@ -196,7 +196,7 @@ async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(d
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-async def test_account_missing_since_the_inventory_is_resolved_once_more_later(driver: Driver) -> None:
+async def test_account_deleted_since_the_inventory_is_queried_once_more_later(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()

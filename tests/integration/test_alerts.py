@@ -1,4 +1,4 @@
-"""Alerts of other tools, driven in process: from their reports to their closing, whatever fails and whoever dies."""
+"""Alerts of other tools, driven in process: from report to closing, through failures and crashes."""
 
 import base64
 from dataclasses import replace
@@ -21,7 +21,7 @@ from shared.persistence import alert_queue, step_leases
 from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from tests.support.asgi import Credential
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas
 from tests.support.samples import NOW
 
@@ -34,7 +34,7 @@ async def account(driver: Driver) -> Account:
 
 
 def made(driver: Driver, account: Account, *, source: str = "github", key: str = "key1") -> Posted:
-    """A report about a leak, and the alert that it tells of."""
+    """A report about a leak, and its alert."""
     model, entra = driver.cloud.model, driver.cloud.entra
     return reports.make(model, entra, source=source, text=account_sas(account.name, account.keys[key]))
 
@@ -61,7 +61,7 @@ def published(driver: Driver, account: Account) -> list[str]:
 
 
 async def proven(driver: Driver, account: Account) -> tuple[Finding, GitHubAlert]:
-    """A leak that an alert tells of, killed; the follow-up is still to run."""
+    """A leak with an alert, revoked; the follow-up has not run yet."""
     made(driver, account)
     reference, kept = alert_of(driver)
     finding = replace(found(account_sas(account.name, account.keys["key1"]), source="github"), alert=reference)
@@ -101,9 +101,7 @@ async def test_whatever_call_fails_the_queue_reads_it_again(driver: Driver, acco
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_intake_that_crashes_at_any_call_loses_nothing(
-    driver: Driver, account: Account, *, carried_out: bool
-) -> None:
+async def test_intake_crash_at_any_call_loses_nothing(driver: Driver, account: Account, *, carried_out: bool) -> None:
     posted = made(driver, account)
     reference, _ = alert_of(driver)
     for number in range(1, 30):
@@ -111,11 +109,11 @@ async def test_intake_that_crashes_at_any_call_loses_nothing(
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).intake.receive(request(posted))
-        except Killed:
+        except Crashed:
             durable = driver.requests("POST https://sasquashstate.queue.core.windows.net/intake/messages")
             if durable or len(published(driver, account)) > before:
                 continue  # the queue has it, or the topic
-            assert number <= 2  # nothing is lost by then: whoever reports gets no answer
+            assert number <= 2  # nothing is lost by then: the reporter gets no response
         else:
             assert number > 5
             break
@@ -294,16 +292,16 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_follow_up_that_crashes_at_any_call_closes_the_alert_in_the_end(
+async def test_follow_up_crash_at_any_call_still_closes_the_alert(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch, *, carried_out: bool
 ) -> None:
-    monkeypatch.setattr(step_leases, "LEASE_TIME", timedelta(0))  # that of the one that died is over at once
+    monkeypatch.setattr(step_leases, "LEASE_TIME", timedelta(0))  # that of the crashed instance expires at once
     finding, kept = await proven(driver, account)
     for number in range(1, 80):
         life = Life(ends_at=number, carried_out=carried_out, counting="api.github.com")
         try:
             await driver.app(life).follow_up.run(Message(finding.fingerprint))
-        except Killed:
+        except Crashed:
             continue
         break
     record = await driver.record(finding.fingerprint)

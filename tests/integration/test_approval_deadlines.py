@@ -11,7 +11,7 @@ from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
@@ -20,7 +20,7 @@ TAGS = {"sasquash-owner": OWNER}
 
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
-    """Nothing but what the test makes is for the sweep to look at."""
+    """The sweep checks nothing but what the test makes."""
     await driver.nothing_open()
 
 
@@ -183,23 +183,23 @@ async def test_undecided_plan_is_asked_about_anew_after_a_retry(driver: Driver) 
 async def test_crash_at_any_call_leaves_the_rest_to_others(
     driver: Driver, at_deadline: str, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         account = await driver.account(tags=TAGS)
         record = await waiting(driver, account, at_deadline=at_deadline, approval_hours="1")
         driver.clock.advance(hours=1.1)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life, at_deadline=at_deadline).sweeper.run()
-        except Killed:
-            died = True
+        except Crashed:
+            crashed = True
         driver.clock.advance(minutes=21)
         app = driver.app(mode="approve", at_deadline=at_deadline)
         await app.sweeper.run()
         await app.containment.resume(Message(record.fingerprint))
         after = await driver.record(record.fingerprint)
         expected = (State.CONTAINED, ["key1"]) if at_deadline == "revoke" else (State.UNRESOLVED, [])
-        assert (after.state, rotated(account)) == expected, f"killed at call {number}"
+        assert (after.state, rotated(account)) == expected, f"crashed at call {number}"
         await app.follow_up.run(Message(record.fingerprint))
     assert number > 3

@@ -1,4 +1,4 @@
-"""What is decided while the lock is held, and what a worker that took a lock over makes of its predecessor."""
+"""What is decided while the lock is held, and what an instance that took a lock over makes of its predecessor."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
 from tests.support.patience import PATIENCE
 
@@ -37,7 +37,7 @@ async def left_waiting(driver: Driver, finding: Finding) -> None:
     driver.rest()
 
 
-# --- nothing is pulled that no record tells of
+# --- nothing is run without a record
 
 
 async def test_waiting_row_of_a_decided_leak_runs_no_action(driver: Driver) -> None:
@@ -106,13 +106,13 @@ async def test_leak_of_the_other_key_stays_in_the_batch_when_the_first_action_is
     assert (await driver.record(other.fingerprint)).state is State.RECEIVED
 
 
-# --- the lock of a worker that died
+# --- the lock of an instance that crashed
 
 
 async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE))
+    await crashes(driver, finding, Life(stops_at=REGENERATE))
     await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
@@ -123,7 +123,7 @@ async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Dr
 async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     await driver.app().containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
@@ -135,7 +135,7 @@ async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
 async def test_lock_of_a_crashed_process_is_not_taken_early(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE), minutes=2)
+    await crashes(driver, finding, Life(stops_at=REGENERATE), minutes=2)
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert rotated(account) == []
     [*_, (delay, _)] = driver.messages("contain", finding.fingerprint)
@@ -147,7 +147,7 @@ async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Dri
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     await driver.app().containment.resume(Message(waits.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
@@ -156,16 +156,16 @@ async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Dri
 async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
-    number, died = 0, True
-    while died:
+    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    number, crashed = 0, True
+    while crashed:
         number += 1
         life = Life(ends_at=number)
         try:
             await driver.app(life).containment.resume(Message(finding.fingerprint))
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=4)
-        died = life.ended
+        crashed = life.ended
     assert number > 8
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
@@ -174,7 +174,7 @@ async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> No
 async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     driver.fault("/$batch", times=None)
     await driver.app().containment.resume(Message(finding.fingerprint))
     driver.cloud.faults.clear()
@@ -188,9 +188,9 @@ async def test_rotation_is_counted_once_and_reported_by_one_record(driver: Drive
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    # The record of the pull stands, the covered one's does not.
+    # The record of the execution stands, the covered one's does not.
     life = Life(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
-    await dies(driver, finding, life)
+    await crashes(driver, finding, life)
     await driver.app().containment.resume(Message(waits.fingerprint))
     records = [await driver.record(f.fingerprint) for f in (finding, waits)]
     assert [r.execution is not None for r in records] == [True, False]
@@ -206,7 +206,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     row = f"accounts(PartitionKey='{account.name}',RowKey='lock')"
     # The first writing of the lock's row is its note, the second gives it back.
     life = Life(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(finding))
     driver.clock.advance(days=30)
     again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
@@ -217,7 +217,7 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
 async def test_new_leak_is_decided_after_the_predecessors_execution_is_reconciled(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await dies(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
+    await crashes(driver, finding, Life(stops_at=REGENERATE, carried_out=True))
     again = found(account_sas(account.name, account.keys["key2"]))
     await driver.app().ingest.receive(report(again))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -225,15 +225,15 @@ async def test_new_leak_is_decided_after_the_predecessors_execution_is_reconcile
     assert rotated(account) == ["key1"]
 
 
-# --- a worker that died before it had noted what it had proven
+# --- an instance that crashed before it had noted what it had proven
 
 
 async def test_key_created_under_an_unnoted_lock_is_evidence_of_the_execution(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
-    await locked_and_dead(driver, account, finding)
-    await driver.cloud.model.regenerate(account, "key1")  # the dead worker's call
+    await locked_and_crashed(driver, account, finding)
+    await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(finding.fingerprint))
@@ -246,7 +246,7 @@ async def test_key_created_after_the_time_of_an_unnoted_lock_is_no_evidence(driv
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
-    await locked_and_dead(driver, account, finding)
+    await locked_and_crashed(driver, account, finding)
     await driver.cloud.model.regenerate(account, "key1")
     account.key_created["key1"] += timedelta(minutes=10)
     driver.clock.advance(minutes=20)
@@ -255,14 +255,14 @@ async def test_key_created_after_the_time_of_an_unnoted_lock_is_no_evidence(driv
 
 
 async def test_reported_rotation_is_not_reported_again_for_the_next_crash(driver: Driver) -> None:
-    """The next takes the lock a moment after the account was rotated for another leak, and dies at once."""
+    """The next takes the lock a moment after the account was rotated for another leak, and crashes at once."""
     account = await driver.account()
-    told = found(account_sas(account.name, account.keys["key1"]))
+    recorded = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(told))
+    await driver.app().ingest.receive(report(recorded))
     await left_waiting(driver, late)
     account.key_created["key1"] = driver.clock()  # as if regenerating it had taken all of its time
-    await locked_and_dead(driver, account, late)
+    await locked_and_crashed(driver, account, late)
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(late.fingerprint))
     record = await driver.record(late.fingerprint)
@@ -275,12 +275,12 @@ async def test_unnoted_execution_is_reported_though_the_successor_crashed_too(dr
     second = found(blob_sas(account.name, account.keys["key1"]))
     for finding in (first, second):
         await left_waiting(driver, finding)
-    await locked_and_dead(driver, account, first)
-    await driver.cloud.model.regenerate(account, "key1")  # the dead worker's call
+    await locked_and_crashed(driver, account, first)
+    await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
     account.key_created["key1"] = driver.clock()
-    for _ in range(2):  # who died before they had settled anything
+    for _ in range(2):  # each crashed before it had settled anything
         driver.clock.advance(minutes=4)
-        await locked_and_dead(driver, account, second)
+        await locked_and_crashed(driver, account, second)
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(second.fingerprint))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
@@ -290,16 +290,16 @@ async def test_unnoted_execution_is_reported_though_the_successor_crashed_too(dr
 async def test_unnoted_execution_is_reported_under_a_lock_with_the_predecessors_attribution(
     driver: Driver,
 ) -> None:
-    """The second worker died at its own pull, two days later, once it had settled the first one's."""
+    """The second instance crashed at its own action, two days later, once it had settled the first one's."""
     account = await driver.account()
     first, second = (found(account_sas(account.name, account.keys[key])) for key in ("key1", "key2"))
-    await dies(driver, first, Life(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
+    await crashes(driver, first, Life(stops_at=REGENERATE, carried_out=True), minutes=2 * 24 * 60)
     # The first writing of the lock's row takes it over, the second would have been its note.
     life = Life(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
-    await driver.cloud.model.regenerate(account, "key2")  # the second worker's call
+    await driver.cloud.model.regenerate(account, "key2")  # the second instance's call
     account.key_created["key2"] = driver.clock()
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(second.fingerprint))
@@ -314,7 +314,7 @@ async def test_unnoted_execution_for_a_waiting_leak_is_reported_by_its_own_recor
     await left_waiting(driver, waits)
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
     life = Life(ends_at=2, counting=f"POST {TABLES}/$batch")  # the first is the claim of what it holds the lock for
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await driver.app(life).ingest.receive(report(forged))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
@@ -329,7 +329,7 @@ async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contai
     account.key_created = dict.fromkeys(account.keys, datetime.now(UTC))
     finding = found(unusual_leaks.forged(account.name, ""))
     await left_waiting(driver, finding)
-    await locked_and_dead(driver, account, finding)
+    await locked_and_crashed(driver, account, finding)
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
@@ -339,7 +339,7 @@ async def test_live_leak_under_an_unnoted_lock_is_revoked(driver: Driver) -> Non
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
-    await locked_and_dead(driver, account, finding)
+    await locked_and_crashed(driver, account, finding)
     driver.clock.advance(minutes=4)
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
@@ -356,7 +356,7 @@ async def test_action_runs_though_the_lock_could_not_be_updated(driver: Driver) 
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
-async def test_lock_is_given_back_though_the_answer_to_its_note_was_lost(driver: Driver) -> None:
+async def test_lock_is_released_though_the_answer_to_its_note_was_lost(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=3, after=True)
@@ -365,30 +365,30 @@ async def test_lock_is_given_back_though_the_answer_to_its_note_was_lost(driver:
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
-async def dies(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
-    """Have a worker take `finding` and die where `life` stops it; then let its lock's time pass."""
+async def crashes(driver: Driver, finding: Finding, life: Life, *, minutes: float = 4) -> None:
+    """Have an instance take `finding` and crash where `life` stops it; then let its lock's time pass."""
     task = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
     stopped = asyncio.create_task(life.stopped.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    assert stopped.done(), "the worker never came to where it should die"
+    assert stopped.done(), "the instance never came to where it should crash"
     await noted_if_it_executes(driver, finding)
     life.ended = True
     life.go.set()
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await task
     driver.clock.advance(minutes=minutes)
 
 
 async def noted_if_it_executes(driver: Driver, finding: Finding) -> None:
-    """Wait until the lock says what its holder proved: it is written while the lever is being pulled."""
+    """Wait until the lock says what its holder proved: it is written while the action runs."""
     account = finding.credential.account if finding.credential else None
     async with asyncio.timeout(PATIENCE):
         while 'attributed":[{' not in (await driver.rows(account or ""))["lock"]["Intent"]:
             pass
 
 
-async def locked_and_dead(driver: Driver, account: Account, finding: Finding) -> None:
-    """The lock as a worker leaves it that died between its call to ARM and its note."""
+async def locked_and_crashed(driver: Driver, account: Account, finding: Finding) -> None:
+    """The lock as an instance leaves it that crashed between its call to ARM and its note."""
     await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
 
 

@@ -18,7 +18,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
-from tests.support.driver import Driver, Killed, Life, found, raw_report, report
+from tests.support.driver import Crashed, Driver, Life, found, raw_report, report
 from tests.support.leaks import LEAKS, Leak, account_sas, blob_sas, later, raw_key, small_sas
 
 VERIFICATION = "sasquashproof"
@@ -50,7 +50,7 @@ async def ended(driver: Driver, fingerprint: str, *, tries: int = 12) -> Revocat
     raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
 
 
-# --- what is killed
+# --- what is revoked
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
@@ -509,7 +509,7 @@ async def test_failed_record_is_tried_again_when_it_is_reported_again(driver: Dr
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-# --- faults of the lever
+# --- faults of the action
 
 
 async def test_throttled_action_runs_when_arm_permits(driver: Driver) -> None:
@@ -523,7 +523,7 @@ async def test_throttled_action_runs_when_arm_permits(driver: Driver) -> None:
 
 
 async def waiting_for_arm(driver: Driver, account: Account, *, seconds: float = 3600) -> tuple[App, Finding]:
-    """A leak of key1 whose lever ARM refused, and the worker whose ARM takes no change for so long."""
+    """A leak of key1 whose action ARM refused, and the app whose ARM takes no change for so long."""
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
@@ -722,7 +722,7 @@ async def test_unrecorded_execution_is_recorded_later(driver: Driver, effect: Ef
 
 
 async def test_revocation_is_reported_though_the_record_ended_meanwhile(driver: Driver) -> None:
-    """Another worker was refused by Azure and gave up on the record, while this one's lever was on its way."""
+    """Another instance was refused by Azure and ended the record, while this one's action was on its way."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Life(stops_at=REGENERATE)
@@ -743,12 +743,12 @@ async def test_saved_record_with_a_lost_response_is_enqueued(driver: Driver) -> 
     driver.fault(LIST_KEYS, times=3)
     await driver.app().ingest.receive(report(finding))
     driver.rest()
-    driver.fault(BATCH, status=503, after=True)  # the client tries again, and is told that the record changed
+    driver.fault(BATCH, status=503, after=True)  # the client tries again, and gets the answer that the record changed
     await driver.app().containment.resume(Message(finding.fingerprint))
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
 
 
-async def test_ledger_that_is_down_puts_the_message_back(driver: Driver) -> None:
+async def test_table_that_is_down_puts_the_message_back(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
@@ -786,7 +786,7 @@ async def test_message_of_a_decided_record_enqueues_it_unless_the_follow_up_star
 
 
 async def test_record_says_what_it_waits_for(driver: Driver) -> None:
-    """Whoever looks at three in the morning must not have to read logs."""
+    """A responder at three in the morning must not have to read logs."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
@@ -807,7 +807,7 @@ async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
-# --- killed at any remote call
+# --- crashed at any remote call
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
@@ -820,15 +820,15 @@ async def test_crash_at_any_call_leaves_one_rotation_and_its_record(driver: Driv
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).ingest.receive(one)
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=1)
             await driver.app().ingest.receive(one)  # it was not acknowledged
         if not life.ended:
             break
         record = await ended(driver, fingerprint_of(one))
-        assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"killed at call {number}"
+        assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"crashed at call {number}"
         assert record.execution is not None
         driver.clock.advance(minutes=4)
         await driver.app().containment.resume(Message(record.fingerprint))
-        assert driver.messages("follow-up", record.fingerprint), f"killed at call {number}"
+        assert driver.messages("follow-up", record.fingerprint), f"crashed at call {number}"
     assert number > 12

@@ -1,4 +1,4 @@
-"""What the platform gave up on: dead letters are taken in late, poison is told of, and nothing of it twice."""
+"""What the platform gave up on: dead letters are ingested late, poison is recorded, and none of it twice."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import WrongState
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 NUMBERS = itertools.count(1)
@@ -61,7 +61,7 @@ async def names(container: ContainerClient) -> list[str]:
 
 
 async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
-    """The records of our own trouble that are told of just now."""
+    """The records of the app's own trouble that were just made."""
     fingerprints = dict.fromkeys(s.message.fingerprint for s in driver.sent if s.queue == "follow-up")
     records = [await driver.record(fingerprint) for fingerprint in fingerprints]
     return [record for record in records if record.reason is reason]
@@ -70,7 +70,7 @@ async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
 # --- dead letters
 
 
-async def test_leak_in_a_dead_letter_is_killed(driver: Driver, account: Account, container: ContainerClient) -> None:
+async def test_leak_in_a_dead_letter_is_revoked(driver: Driver, account: Account, container: ContainerClient) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding))
     await driver.app().dead_letters.collect()
@@ -127,7 +127,7 @@ async def test_dead_letter_that_was_taken_in_is_deleted(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1, 2]", b'"x"', b"[" * 100_000, b"\xff\xfe"])
-async def test_dead_letter_that_can_t_be_read_is_kept_and_told_of_once(
+async def test_dead_letter_that_can_t_be_read_is_kept_and_recorded_once(
     driver: Driver, container: ContainerClient, content: bytes
 ) -> None:
     await container.upload_blob(f"odd/{len(content)}-{content[:1].hex()}.json", content)
@@ -178,25 +178,25 @@ async def test_event_grid_s_own_words_are_not_trusted(
 async def test_collector_that_crashes_at_any_call_loses_nothing(
     driver: Driver, account: Account, container: ContainerClient, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         other = await driver.account()
         finding = found(account_sas(other.name, other.keys["key1"]))
         await put(container, letter(finding), name=f"{number}.json")
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         driver.sent.clear()
         try:
             await driver.app(life).dead_letters.collect()
-        except Killed:
-            died = True
+        except Crashed:
+            crashed = True
             driver.clock.advance(minutes=5)
             await driver.app().dead_letters.collect()
         driver.clock.advance(minutes=5)
         await driver.app().containment.resume(Message(finding.fingerprint))
-        assert [key for key, _ in other.rotations] == ["key1"], f"killed at call {number}"
-        assert await names(container) == [], f"killed at call {number}"
-        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"killed at call {number}"
+        assert [key for key, _ in other.rotations] == ["key1"], f"crashed at call {number}"
+        assert await names(container) == [], f"crashed at call {number}"
+        assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"crashed at call {number}"
     assert number > 10
 
 

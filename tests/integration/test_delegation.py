@@ -13,7 +13,7 @@ from shared.domain.revocation import Approval, Outcome, Reason, Revocation, Stat
 from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks, user_delegation
-from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas
 
 REVOKE = "/revokeUserDelegationKeys"
@@ -219,7 +219,7 @@ async def stopped(driver: Driver, message: Message, life: Life) -> bool:
     """Go on with a message in a life that may end; return whether it did."""
     try:
         await driver.app(life).containment.resume(message)
-    except Killed:
+    except Crashed:
         driver.clock.advance(minutes=1)
     return life.ended
 
@@ -263,7 +263,7 @@ async def test_crash_at_any_call_leaves_the_leak_queued_and_recorded(driver: Dri
         life, one, interrupted = Life(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
             await driver.app(life).ingest.receive(one)
-        except Killed:
+        except Crashed:
             interrupted = True
             driver.clock.advance(minutes=1)
             await driver.app().ingest.receive(one)  # it was not acknowledged
@@ -303,7 +303,7 @@ async def test_other_leaks_are_covered_after_a_crash_before_their_records(driver
     await life.stopped.wait()
     life.ended = True
     life.go.set()
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await stopping
     record = await ended(driver, waits.fingerprint)
     assert (record.state, record.reason, revoked(driver, account)) == (State.DISMISSED, Reason.COVERED, 1)

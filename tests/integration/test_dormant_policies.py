@@ -1,4 +1,4 @@
-"""The daily look at leaks whose stored access policy is missing or over."""
+"""The daily check of leaks whose stored access policy is missing or expired."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
 from tests.support.cloud_clients import options
-from tests.support.driver import Driver, Killed, Life, found, report
+from tests.support.driver import Crashed, Driver, Life, found, report
 
 LIST_KEYS = "/listKeys"
 GET_ACL = "comp=acl"
@@ -74,7 +74,7 @@ def under_a_policy(account: Account, **fields: datetime) -> str:
 
 @pytest.fixture(autouse=True)
 async def none_left(driver: Driver) -> None:
-    """Records of other tests are not looked at: their accounts' keys are what the tests made of them."""
+    """Records of other tests are not checked: their accounts' keys are what the tests made of them."""
     async for record in driver.app().store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
         await dismiss(driver, record)
 
@@ -225,11 +225,11 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     life = Life(stops_at="/contain/messages")
-    looking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
+    checking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
     await life.stopped.wait()
     await dismiss(driver, record)
     life.go.set()
-    await looking
+    await checking
     assert (await driver.record(record.fingerprint)).reason is Reason.REJECTED
     await driver.app().containment.resume(Message(record.fingerprint))  # what was sent before
     assert list(await driver.rows(account.name)) == ["lock"]
@@ -245,14 +245,14 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         record = await dormant(driver, account)
         await container(account, live())
         life = Life(ends_at=number, carried_out=after)
-        with contextlib.suppress(Killed):
+        with contextlib.suppress(Crashed):
             await driver.app(life).dormant_policies.recheck()
         stands = await driver.record(record.fingerprint)
         if stands.state is State.UNRESOLVED:
             await driver.app().dormant_policies.recheck()  # the next day
             stands = await driver.record(record.fingerprint)
-        assert stands.state is State.RECEIVED, f"killed at call {number}"
-        assert driver.messages("contain", record.fingerprint), f"killed at call {number}"
+        assert stands.state is State.RECEIVED, f"crashed at call {number}"
+        assert driver.messages("contain", record.fingerprint), f"crashed at call {number}"
         await dismiss(driver, record)
         if not life.ended:
             break

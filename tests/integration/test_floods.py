@@ -10,7 +10,7 @@ from shared.domain.revocation import State
 from shared.errors import SasquashError
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, raw_report, report
 from tests.support.leaks import account_sas
 
 SEND_MAIL = "/sendMail"
@@ -50,7 +50,7 @@ async def test_forged_findings_by_the_hundred_are_one_mail(driver: Driver) -> No
     await asyncio.gather(*(app.follow_up.run(Message(fingerprint)) for fingerprint in fingerprints))
     await app.summary_mail.send()
     [mail] = driver.mails(account.name)
-    assert (mail.to, "60 x no_key_matches" in mail.body) == ((SECURITY_MAILBOX,), True)
+    assert (mail.to, "60 x no key matches" in mail.body) == ((SECURITY_MAILBOX,), True)
 
 
 async def test_summary_mail_reports_once(driver: Driver) -> None:
@@ -78,19 +78,19 @@ async def test_no_news_is_no_mail(driver: Driver) -> None:
 async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
     driver: Driver, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         account = await driver.account()
         await unconfirmed(driver, account)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).summary_mail.send()
-        except Killed:
-            died = True
+        except Crashed:
+            crashed = True
         driver.clock.advance(minutes=5)
         await driver.app().summary_mail.send()
-        assert 1 <= len(digests(driver, account)) <= 2, f"killed at call {number}"
+        assert 1 <= len(digests(driver, account)) <= 2, f"crashed at call {number}"
     assert number > 3
 
 

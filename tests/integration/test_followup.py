@@ -1,4 +1,4 @@
-"""The slow path, driven in process: the proof, and telling people once whatever fails."""
+"""The slow path, driven in process: verification, and one notification for each state, through failures."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
-from tests.support.driver import OWNER, Driver, Killed, Life, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, raw_report, report
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key, small_sas
 
 SEND_MAIL = "/sendMail"
@@ -32,7 +32,7 @@ async def account(driver: Driver) -> Account:
 
 
 async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
-    """A leak on `account` that the fast path is done with, killed or not."""
+    """A leak on `account` after the fast path, revoked or not."""
     finding = found(leak or blob_sas(account.name, account.keys["key1"]))
     await driver.app(**settings).ingest.receive(report(finding))
     return finding
@@ -199,7 +199,7 @@ async def test_closed_data_plane_is_proven_by_arm_alone_and_only_after_a_while(
     assert "by ARM only" in driver.mails(account.name)[-1].body
 
 
-async def test_refusal_by_a_firewall_is_not_taken_for_a_revoked_key(driver: Driver, account: Account) -> None:
+async def test_firewall_refusal_does_not_verify_a_revoked_key(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     account.properties |= DENY
     record = await followed(driver, finding)
@@ -218,7 +218,7 @@ async def test_mail_about_a_revocation_waits_briefly_for_its_verification(driver
     assert len(driver.mails(account.name)) == 1
 
 
-async def test_failing_verification_does_not_delay_the_incident_and_delays_the_mail_briefly(
+async def test_failing_verification_delays_neither_incident_nor_mail_for_long(
     driver: Driver, account: Account
 ) -> None:
     finding = await contained(driver, account)
@@ -233,7 +233,7 @@ async def test_failing_verification_does_not_delay_the_incident_and_delays_the_m
 # --- people and incidents, once
 
 
-async def test_two_concurrent_processes_file_mail_and_publish_once(driver: Driver, account: Account) -> None:
+async def test_two_instances_at_once_file_mail_and_publish_once(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     apps = [driver.app() for _ in range(3)]
     await asyncio.gather(*(each.follow_up.run(Message(finding.fingerprint)) for each in apps))
@@ -245,10 +245,10 @@ async def test_two_concurrent_processes_file_mail_and_publish_once(driver: Drive
     assert sorted(driver.announced(finding.fingerprint)) == ["Closed", "Contained", "Proven"]
 
 
-async def test_process_that_read_the_record_before_the_mail_sends_no_second_one(
+async def test_instance_with_a_record_from_before_the_mail_sends_no_second_one(
     driver: Driver, account: Account
 ) -> None:
-    """The race without luck: this one has just read that nobody was told, and stands still."""
+    """The race without luck: this one read the record before the mail, and then paused."""
     finding = await contained(driver, account, small_sas(account.name, account.keys["key1"]))
     slow = driver.app()
     stale = await driver.record(finding.fingerprint)
@@ -269,7 +269,7 @@ async def test_incident_is_filed_once_though_its_answer_is_lost(
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def test_graph_outage_delays_notifications_but_not_verification(driver: Driver, account: Account) -> None:
+async def test_graph_outage_delays_notifications_but_not_the_verification(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     driver.fault("graph.microsoft.com", times=None)
     assert (await followed(driver, finding)).state is State.PROVEN
@@ -344,7 +344,7 @@ async def test_announcement_is_repeated_until_it_is_taken(driver: Driver, accoun
 
 
 async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: Driver) -> None:
-    """A worker that dies between a mail's sending and its recording makes for a second mail: followup.py says so.
+    """A crash between sending a mail and recording it causes a second mail, as followup/service.py says.
 
     Every third call, in turn before and after it is carried out: each is a whole follow-up.
     """
@@ -355,34 +355,34 @@ async def test_crash_at_any_call_leaves_one_incident_and_misses_no_mail(driver: 
         account = await driver.account(tags=TAGS)
         finding = await contained(driver, account, mode="observe")
         life = Life(ends_at=number, carried_out=number % 2 == 0)
-        await dies_or_not(driver, finding, life)
-        assert len(driver.incidents(finding.fingerprint)) == 1, f"killed at call {number}"
-        assert 1 <= len(driver.mails(account.name)) <= 2, f"killed at call {number}"
-        assert set(driver.announced(finding.fingerprint)) == {"Observed"}, f"killed at call {number}"
+        await crashes_or_not(driver, finding, life)
+        assert len(driver.incidents(finding.fingerprint)) == 1, f"crashed at call {number}"
+        assert 1 <= len(driver.mails(account.name)) <= 2, f"crashed at call {number}"
+        assert set(driver.announced(finding.fingerprint)) == {"Observed"}, f"crashed at call {number}"
     assert number > 15
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
-async def test_crash_after_a_change_of_the_record_leaves_it_to_be_closed(driver: Driver, number: int) -> None:
+async def test_crash_after_a_change_of_the_record_does_not_prevent_its_closing(driver: Driver, number: int) -> None:
     account = await driver.account(tags=TAGS)
     finding = await contained(driver, account)
     life = Life(ends_at=number, carried_out=True, counting="$batch")
-    await dies_or_not(driver, finding, life)
+    await crashes_or_not(driver, finding, life)
     assert life.ended
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert len(driver.incidents(finding.fingerprint)) == 1
 
 
-async def dies_or_not(driver: Driver, finding: Finding, life: Life) -> None:
-    """Follow up with a worker of this life, and have its message come again to others."""
-    with contextlib.suppress(Killed):
+async def crashes_or_not(driver: Driver, finding: Finding, life: Life) -> None:
+    """Follow up with an instance of this life, and deliver its message again to others."""
+    with contextlib.suppress(Crashed):
         await driver.app(life).follow_up.run(Message(finding.fingerprint))
     for _ in range(2):
         driver.clock.advance(minutes=3)
         await followed(driver, finding)
 
 
-# --- who is told
+# --- who is notified
 
 
 async def test_address_in_a_foreign_domain_is_not_notified(driver: Driver) -> None:
@@ -392,7 +392,7 @@ async def test_address_in_a_foreign_domain_is_not_notified(driver: Driver) -> No
     assert record.owners_rejected
 
 
-async def test_leak_of_an_account_without_owners_is_mailed_to_the_security_mailbox(driver: Driver) -> None:
+async def test_account_without_owners_notifies_the_security_mailbox(driver: Driver) -> None:
     account = await driver.account()
     await followed(driver, await contained(driver, account))
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
@@ -407,7 +407,9 @@ async def test_leak_of_an_account_without_owners_is_mailed_to_the_security_mailb
         unusual_leaks.of_unknown_version,
     ],
 )
-async def test_owners_are_not_notified_of_unverified_leaks(driver: Driver, account: Account, leak: Leak) -> None:
+async def test_owners_are_not_notified_without_a_verified_signature(
+    driver: Driver, account: Account, leak: Leak
+) -> None:
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
     await followed(driver, finding)
     assert driver.mails(account.name) == []
@@ -435,7 +437,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
         ({"mode": "approve"}, State.AWAITING_APPROVAL, "AwaitingApproval"),
     ],
 )
-async def test_leak_that_requires_approval_is_filed_mailed_and_left_open(
+async def test_leak_that_awaits_approval_is_filed_mailed_and_left_open(
     driver: Driver, account: Account, settings: dict[str, str], state: State, announced: str
 ) -> None:
     finding = await contained(driver, account, **settings)
@@ -459,7 +461,7 @@ async def test_unresolved_leak_never_closes_itself(driver: Driver, account: Acco
     assert (await followed(driver, finding)).state is State.UNRESOLVED
 
 
-async def test_revoked_reopened_leak_updates_its_incident(driver: Driver, account: Account) -> None:
+async def test_reopened_leak_that_is_revoked_updates_its_incident(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
@@ -467,7 +469,7 @@ async def test_revoked_reopened_leak_updates_its_incident(driver: Driver, accoun
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
     assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
-    assert [told.state for told in record.notifications] == [State.OBSERVED, State.PROVEN]
+    assert [sent.state for sent in record.notifications] == [State.OBSERVED, State.PROVEN]
 
 
 # --- nothing that is written down could be used
@@ -528,10 +530,10 @@ def forms(secret: str) -> tuple[str, ...]:
     )
 
 
-async def test_notification_modules_are_not_imported_on_the_event_loop(
+async def test_notification_clients_are_not_imported_on_the_event_loop(
     driver: Driver, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes seconds, and the loop has other leaks to kill."""
+    """It takes seconds, and the loop has other leaks to revoke."""
     finding = await contained(driver, account)
     importing: list[threading.Thread] = []
     monkeypatch.setattr(app, "_import_for_people", lambda: importing.append(threading.current_thread()))

@@ -1,4 +1,4 @@
-"""The report room against the local cloud's Graph: two readings of one documentation agree."""
+"""The Graph client against the local cloud's Graph: two readings of one documentation agree."""
 
 from collections.abc import AsyncIterator
 from typing import Any

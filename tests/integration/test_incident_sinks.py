@@ -114,7 +114,7 @@ async def test_defenders_alert_is_about_the_account_and_its_comments_tell_the_re
 
 
 @every
-async def test_refusal_is_reported_and_does_not_delay_the_mail(driver: Driver, account: Account, sink: str) -> None:
+async def test_refusal_is_recorded_and_does_not_delay_the_mail(driver: Driver, account: Account, sink: str) -> None:
     driver.fault(CREATES[sink], Effect.STATUS, status=403, times=99)
 
     record = await followed(driver, account, sink)

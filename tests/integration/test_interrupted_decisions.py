@@ -11,7 +11,7 @@ from shared.errors import (
 )
 from shared.persistence.queues import Message
 from tests.support.decisions import BOB, EVE, carried_out, digest_of, locked_down, ordered, rotated, shared_key_of
-from tests.support.driver import Driver, Killed, Life
+from tests.support.driver import Crashed, Driver, Life
 
 
 async def interrupted_everywhere(
@@ -32,7 +32,7 @@ async def interrupted_everywhere(
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await act(driver, life, record)
-        except (Killed, SasquashError):
+        except (Crashed, SasquashError):
             assert life.ended
         if not life.ended:
             return number - 1

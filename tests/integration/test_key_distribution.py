@@ -1,4 +1,4 @@
-"""The key hand-over against the local cloud: real sockets, the challenge, lost answers, and deaths in between."""
+"""Key distribution against the local cloud: real sockets, the challenge, lost answers, and crashes in between."""
 
 import asyncio
 import itertools
@@ -15,7 +15,7 @@ from shared.domain.revocation import Execution, KeyDistribution, KeyDistribution
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, TransientFailure
 from shared.sas import key_sha256
-from tests.support.driver import Driver, Killed, Life
+from tests.support.driver import Crashed, Driver, Life
 
 _NUMBERS = itertools.count(1)
 
@@ -73,7 +73,7 @@ class Rotated:
 
 
 async def rotate(driver: Driver) -> Rotated:
-    name = f"handed-over-{next(_NUMBERS)}"
+    name = f"distributed-{next(_NUMBERS)}"
     account = await driver.account(tags={"sasquash-key-vault": f"https://{KEY_VAULT}.vault.azure.net/secrets/{name}"})
     rotated = Rotated(driver, account, name, account.keys["key1"])
     driver.cloud.model.vaults[KEY_VAULT].add(name, SecretVersion(rotated.old))
@@ -101,9 +101,7 @@ async def test_client_that_knows_no_challenge_yet_is_challenged(driver: Driver, 
 
 
 @pytest.mark.parametrize("carried_out", [False, True])
-async def test_host_crash_at_any_call_leaves_work_that_the_next_host_finishes(
-    driver: Driver, carried_out: bool
-) -> None:
+async def test_crash_at_any_call_is_completed_by_the_next_run(driver: Driver, carried_out: bool) -> None:
     number = 0
     while True:
         number += 1
@@ -111,11 +109,11 @@ async def test_host_crash_at_any_call_leaves_work_that_the_next_host_finishes(
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await rotated.key_distribution(life)
-        except Killed:
+        except Crashed:
             done = await rotated.key_distribution()
-            assert done.outcome is KeyDistributionOutcome.DONE, f"killed at call {number}"
-        assert rotated.shown == rotated.replaced, f"killed at call {number}"
-        assert rotated.writes() == 1, f"killed at call {number}"
+            assert done.outcome is KeyDistributionOutcome.DONE, f"crashed at call {number}"
+        assert rotated.shown == rotated.replaced, f"crashed at call {number}"
+        assert rotated.writes() == 1, f"crashed at call {number}"
         if not life.ended:
             break
     assert number > 5
@@ -154,7 +152,7 @@ async def test_second_host_finds_the_work_done(rotated: Rotated) -> None:
     assert (rotated.shown, rotated.writes()) == (rotated.replaced, 1)
 
 
-async def test_host_that_was_overtaken_before_its_recheck_writes_nothing(rotated: Rotated) -> None:
+async def test_host_overtaken_before_its_second_read_writes_nothing(rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
     slow = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()
@@ -171,7 +169,7 @@ async def test_closed_vault_needs_a_person(driver: Driver, rotated: Rotated, mon
     assert rotated.shown == [(rotated.old, True)]
 
 
-async def test_key_that_was_rotated_again_is_not_distributed(driver: Driver, rotated: Rotated) -> None:
+async def test_key_rotated_again_is_not_distributed(driver: Driver, rotated: Rotated) -> None:
     life = Life(stops_at="/listKeys")
     running = asyncio.create_task(rotated.key_distribution(life))
     await life.stopped.wait()

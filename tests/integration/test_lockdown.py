@@ -15,7 +15,7 @@ from shared.domain.revocation import Outcome, Reason, Revocation, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, report
 from tests.support.leaks import account_sas
 
 PATCH = "PATCH https://management.azure.com"
@@ -225,7 +225,7 @@ async def test_crash_at_any_call_never_loses_the_way_back(
         life, one = Life(ends_at=number, carried_out=carried_out), report(finding)
         try:
             await driver.app(life, rules=by_rule(kind)).ingest.receive(one)
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=1)
             await driver.app(rules=by_rule(kind)).ingest.receive(one)
         interrupted = life.ended
@@ -278,7 +278,7 @@ async def test_approved_lockdown_interrupted_at_any_call_is_executed_and_recorde
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await approved(driver, record, life)
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=1)
         except SasquashError as error:
             raise AssertionError(f"at call {number}") from error

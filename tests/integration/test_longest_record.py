@@ -73,7 +73,7 @@ def account() -> AccountFacts:
 
 
 def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
-    """A target of the lever, and its pull with all that may stand in it."""
+    """A target of the action, and an execution with the longest texts."""
     target = {
         ActionKind.ACCOUNT_KEY: KEY_NAMES[0],
         ActionKind.STORED_POLICY: str(PolicyTarget(Service.BLOB, "c" * 63, '"' * 64)),
@@ -81,7 +81,7 @@ def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
         ActionKind.LOCKDOWN: Lockdown.NETWORK.value,
     }[action]
     tokens = () if action is ActionKind.LOCKDOWN else tuple(samples.execution().verification_tokens) * 4
-    notes = ("It was changed, and this tells what a person should know of that." * 3,) * 3
+    notes = ("It was changed, and this is what a person should know about that." * 3,) * 3
     return target, Execution(action, target, LATER, DIGEST, DIGEST, "listing", GUID, tokens, notes)
 
 
@@ -154,8 +154,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 async def test_longest_record_is_saved_and_read_back(driver: Driver, action: ActionKind) -> None:
     app = driver.app()
     finding = replace(samples.revocation().finding, fingerprint=f"{list(ActionKind).index(action):064x}")
-    claimed, _ = await app.store.revocations.claim(finding)
-    record = longest(app.actions, action, claimed)
+    received, _ = await app.store.revocations.claim(finding)
+    record = longest(app.actions, action, received)
     empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
     assert empty == []
     saved = await app.store.revocations.save(record, what="All that there is to tell.")

@@ -102,9 +102,7 @@ async def test_who_only_reads_or_administers_all_does_not(
     assert addresses(await owners(driver, account)) == []
 
 
-async def test_members_of_a_group_and_of_nested_groups_are_notified_even_in_a_loop(
-    driver: Driver, account: Account
-) -> None:
+async def test_members_of_nested_groups_are_notified_even_in_a_loop(driver: Driver, account: Account) -> None:
     groups = driver.cloud.model.groups
     groups[TEAM] = Group(TEAM, users=(user(driver, OWNER).object_id,), groups=(INNER,))
     groups[INNER] = Group(INNER, users=(user(driver, "storage-team@contoso.com").object_id,), groups=(TEAM,))
@@ -140,16 +138,16 @@ async def test_guests_and_people_without_a_mailbox_are_not_notified(driver: Driv
     assert any("fabrikam" in reason for reason in found.rejected)
 
 
-@pytest.mark.parametrize(("setting", "told"), [("on", [OWNER]), ("off", [])])
-async def test_owners_of_an_app_are_notified_if_configured(
-    driver: Driver, account: Account, setting: str, told: list[str]
+@pytest.mark.parametrize(("setting", "notified"), [("on", [OWNER]), ("off", [])])
+async def test_owners_of_an_app_are_notified_if_the_settings_say_so(
+    driver: Driver, account: Account, setting: str, notified: list[str]
 ) -> None:
     driver.cloud.model.app_owners[APP] = (user(driver, OWNER).object_id,)
     assign(driver, APP, GROUP, kind="ServicePrincipal")
 
     found = await owners(driver, account, owners_of_apps=setting)
 
-    assert [owner.address for owner in found.people] == told
+    assert [owner.address for owner in found.people] == notified
 
 
 async def test_the_security_contact_is_the_last_resort(driver: Driver, account: Account) -> None:

@@ -14,7 +14,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.queues import Message
 from tests.support import shares, unusual_leaks
 from tests.support.deployment import Deployment
-from tests.support.driver import OWNER, Driver, Killed, Life, ended, found, raw_report, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, ended, found, raw_report, report
 from tests.support.leaks import account_sas, blob_sas, share_sas
 from tests.support.patience import PATIENCE
 from tests.support.policy_resources import PLACES, REFUSED
@@ -175,7 +175,7 @@ async def test_crash_at_any_call_leaves_the_policy_revoked_and_recorded(driver: 
         life = Life(ends_at=number, carried_out=carried_out)
         try:
             await driver.app(life).ingest.receive(one)
-        except Killed:
+        except Crashed:
             driver.clock.advance(minutes=1)
             await driver.app().ingest.receive(one)  # it was not acknowledged
         if not life.ended:
@@ -524,7 +524,7 @@ async def interrupted(driver: Driver, account: Account, text: str, at: str, *, c
             pass
     life.ended = True
     life.go.set()
-    with pytest.raises(Killed):
+    with pytest.raises(Crashed):
         await task
     driver.clock.advance(minutes=4)
 

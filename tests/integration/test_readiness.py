@@ -1,4 +1,4 @@
-"""The daily look at each account, against the stand-ins for what Azure has of locks, denials, rights and logs."""
+"""The daily check of each account, against the stand-ins for what Azure has of locks, denials, rights and logs."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ EVERYONE = "00000000-0000-0000-0000-000000000000"
 
 @pytest.fixture(autouse=True)
 async def alone(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """No accounts but the test's own: what other tests have left would all be looked at."""
+    """No accounts but the test's own: what other tests have left would all be checked."""
     with monkeypatch.context() as patch:
         patch.setattr(cloud.model, "accounts", {STATE_ACCOUNT: cloud.model.accounts[STATE_ACCOUNT]})
         yield
@@ -34,21 +34,21 @@ async def account(driver: Driver) -> Account:
     return made
 
 
-async def looked(driver: Driver, account: Account) -> AccountCheck:
-    """What a look at all accounts found of this one."""
+async def checked(driver: Driver, account: Account) -> AccountCheck:
+    """What a check of all accounts found of this one."""
     await driver.app().readiness.run()
-    return {look.account: look for look in await driver.app().readiness_table.checks()}[account.name]
+    return {check.account: check for check in await driver.app().readiness_table.checks()}[account.name]
 
 
-def troubles(look: AccountCheck) -> list[tuple[Check, bool]]:
-    return [(trouble.check, trouble.blocking) for trouble in look.troubles]
+def troubles(check: AccountCheck) -> list[tuple[Check, bool]]:
+    return [(trouble.check, trouble.blocking) for trouble in check.troubles]
 
 
 async def test_an_account_with_nothing_in_the_way_is_ready(driver: Driver, account: Account) -> None:
-    look = await looked(driver, account)
+    check = await checked(driver, account)
 
-    assert (look.ready, look.troubles) == (True, ())
-    assert (look.account_id, look.subscription) == (account.id, SUBSCRIPTION_ID)
+    assert (check.ready, check.troubles) == (True, ())
+    assert (check.account_id, check.subscription) == (account.id, SUBSCRIPTION_ID)
 
 
 async def test_lock_is_logged_in_the_form_that_the_alert_rule_expects(
@@ -57,9 +57,9 @@ async def test_lock_is_logged_in_the_form_that_the_alert_rule_expects(
     account.locks.append("ReadOnly")
 
     with caplog.at_level(logging.WARNING):
-        look = await looked(driver, account)
+        check = await checked(driver, account)
 
-    assert (look.ready, troubles(look)) == (False, [(Check.LOCK, True)])
+    assert (check.ready, troubles(check)) == (False, [(Check.LOCK, True)])
     assert any(line.startswith(f"Not ready: {account.name}: The ReadOnly lock") for line in caplog.messages)
 
 
@@ -73,7 +73,7 @@ def denied(cloud: LocalCloud, account: Account) -> Iterator[DenyAssignment]:
 
 
 async def test_a_deny_assignment_is_found(driver: Driver, account: Account, denied: DenyAssignment) -> None:
-    assert troubles(await looked(driver, account)) == [(Check.DENIAL, True)]
+    assert troubles(await checked(driver, account)) == [(Check.DENIAL, True)]
 
 
 async def test_a_right_that_is_missing_is_found(driver: Driver, cloud: LocalCloud, account: Account) -> None:
@@ -81,45 +81,45 @@ async def test_a_right_that_is_missing_is_found(driver: Driver, cloud: LocalClou
     without = {right for right in identity.rights if "regeneratekey" not in right}
     cloud.model.identities["responder"] = replace(identity, rights=frozenset(without))
     try:
-        look = await looked(driver, account)
+        check = await checked(driver, account)
     finally:
         cloud.model.identities["responder"] = identity
 
-    assert (look.ready, troubles(look)) == (False, [(Check.RIGHT, True)])
+    assert (check.ready, troubles(check)) == (False, [(Check.RIGHT, True)])
 
 
 async def test_closed_network_prevents_verification_and_not_the_revocation(driver: Driver, account: Account) -> None:
     account.properties["networkAcls"] = {"defaultAction": "Deny"}
 
-    look = await looked(driver, account)
+    check = await checked(driver, account)
 
-    assert (look.ready, troubles(look)) == (True, [(Check.REACH, False)])
+    assert (check.ready, troubles(check)) == (True, [(Check.REACH, False)])
 
 
 async def test_missing_logs_are_found(driver: Driver, account: Account) -> None:
     del account.logged["queue"]
 
-    look = await looked(driver, account)
+    check = await checked(driver, account)
 
-    assert troubles(look) == [(Check.LOG, False)]
-    assert "its queue service" in look.troubles[0].said
+    assert troubles(check) == [(Check.LOG, False)]
+    assert "its queue service" in check.troubles[0].said
 
 
 async def test_forbidden_logs_are_reported_and_the_rest_is_checked(driver: Driver, account: Account) -> None:
     account.locks.append("ReadOnly")
     driver.fault(f"{account.name}/blobServices/default/providers/Microsoft.Insights", status=403)
 
-    look = await looked(driver, account)
+    check = await checked(driver, account)
 
-    assert troubles(look) == [(Check.LOCK, True), (Check.LOG, False)]
+    assert troubles(check) == [(Check.LOCK, True), (Check.LOG, False)]
 
 
 async def test_account_is_checked_once_a_day(driver: Driver, account: Account) -> None:
-    first = await looked(driver, account)
+    first = await checked(driver, account)
     driver.clock.advance(hours=22)
-    same = await looked(driver, account)
+    same = await checked(driver, account)
     driver.clock.advance(hours=1)
-    next_day = await looked(driver, account)
+    next_day = await checked(driver, account)
 
     assert same == first
     assert next_day.at - first.at >= timedelta(hours=23)
@@ -130,11 +130,11 @@ async def test_unreadable_item_stops_no_other_and_is_checked_next_time(driver: D
     driver.fault(f"storageAccounts/{account.name}/providers/Microsoft.Authorization", status=500, times=9)
 
     await driver.app().readiness.run()
-    seen = {look.account for look in await driver.app().readiness_table.checks()}
+    seen = {check.account for check in await driver.app().readiness_table.checks()}
     driver.cloud.faults.clear()
 
     assert (account.name in seen, other.name in seen) == (False, True)
-    assert (await looked(driver, account)).ready
+    assert (await checked(driver, account)).ready
 
 
 async def test_a_subscription_that_can_not_be_listed_raises_nothing(
@@ -148,22 +148,22 @@ async def test_a_subscription_that_can_not_be_listed_raises_nothing(
 
 
 async def test_an_account_that_is_gone_is_forgotten(driver: Driver, account: Account) -> None:
-    await looked(driver, account)
+    await checked(driver, account)
     del driver.cloud.model.accounts[account.name]
 
     await driver.app().readiness.run()
 
-    assert account.name not in {look.account for look in await driver.app().readiness_table.checks()}
+    assert account.name not in {check.account for check in await driver.app().readiness_table.checks()}
 
 
 async def test_own_account_is_no_target_and_not_checked(driver: Driver, account: Account) -> None:
-    await looked(driver, account)
+    await checked(driver, account)
 
-    assert STATE_ACCOUNT not in {look.account for look in await driver.app().readiness_table.checks()}
+    assert STATE_ACCOUNT not in {check.account for check in await driver.app().readiness_table.checks()}
 
 
 async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None:
-    await looked(driver, account)
+    await checked(driver, account)
 
     assert driver.requests("/listKeys") == []
 
@@ -171,7 +171,7 @@ async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None
 async def test_unresponsive_service_is_reported(driver: Driver, account: Account) -> None:
     driver.fault(f"{account.name}.queue.core.windows.net", Effect.RESET, times=2)  # aiohttp asks once more
 
-    look = await looked(driver, account)
+    check = await checked(driver, account)
 
-    assert troubles(look) == [(Check.REACH, False)]
-    assert "its queue service" in look.troubles[0].said
+    assert troubles(check) == [(Check.REACH, False)]
+    assert "its queue service" in check.troubles[0].said

@@ -95,14 +95,14 @@ async def test_history_lists_events_in_order(ledger: Ledger, finding: Finding) -
     await ledger.save(replace(revocation, account_lookups=1), what="")
     await ledger.save(
         replace(revocation, etag=(await ledger.change(finding.fingerprint, lambda r: r, what="")).etag),  # type: ignore[union-attr]
-        what="Looked at.",
+        what="Checked.",
         who="ada@contoso.com",
     )
-    told = [(entry.state, entry.who, entry.what) for entry in await ledger.history(finding.fingerprint)]
-    assert told == [
+    recorded = [(entry.state, entry.who, entry.what) for entry in await ledger.history(finding.fingerprint)]
+    assert recorded == [
         (State.RECEIVED, "sasquash", "Reported by scanner."),
         (State.UNRESOLVED, "sasquash", "Nothing fits."),
-        (State.UNRESOLVED, "ada@contoso.com", "Looked at."),
+        (State.UNRESOLVED, "ada@contoso.com", "Checked."),
     ]
 
 
@@ -191,7 +191,7 @@ async def many(ledger: Ledger, account: str, count: int) -> list[str]:
     for _ in range(count):
         finding = found(account_sas(account, new_storage_key()))
         await ledger.claim(finding)
-        await ledger.change(finding.fingerprint, lambda current: current, what="Looked at.")
+        await ledger.change(finding.fingerprint, lambda current: current, what="Checked.")
         fingerprints.append(finding.fingerprint)
     return fingerprints
 

@@ -120,13 +120,13 @@ async def alerts(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().ingest.receive(report(finding))
-    killed = await driver.record(finding.fingerprint)
+    revoked = await driver.record(finding.fingerprint)
     for source in ("defender", "azure-devops"):
         posted = test_alerts.made(driver, account, source=source, key="key2")
         answer = await driver.app().intake.receive(test_alerts.request(posted))
         assert answer.status_code == 202
         alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
-        await driver.app()._alert_closer.close(alert, killed)
+        await driver.app()._alert_closer.close(alert, revoked)
 
 
 async def key_distribution(driver: Driver) -> None:

@@ -7,7 +7,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import TransientFailure
 from shared.persistence.revocations import Ledger
-from tests.support.driver import Driver, Killed, Life, found
+from tests.support.driver import Crashed, Driver, Life, found
 from tests.support.leaks import account_sas
 
 STATES = "/states("
@@ -56,7 +56,7 @@ async def test_record_that_moves_on_is_indexed_in_its_new_state_alone(
 async def test_saving_without_a_new_state_writes_no_index(driver: Driver, ledger: Ledger, finding: Finding) -> None:
     record, _ = await ledger.claim(finding)
     before = len(driver.requests(STATES))
-    await ledger.save(record, what="Looked at.")
+    await ledger.save(record, what="Checked.")
     assert len(driver.requests(STATES)) == before
 
 
@@ -111,18 +111,18 @@ async def test_row_without_a_record_is_kept_for_an_hour_and_then_removed(
 async def test_crash_at_any_call_leaves_a_record_that_is_found(
     driver: Driver, ledger: Ledger, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         finding = found(account_sas("contosodata", new_storage_key()))
         record, _ = await ledger.claim(finding)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
-        except Killed:
-            died = True
+        except Crashed:
+            crashed = True
         now = (await driver.record(finding.fingerprint)).state
-        for _ in range(2):  # the first look puts right what it finds
+        for _ in range(2):  # the first check corrects what it finds
             found_in = [state for state in (State.RECEIVED, State.UNRESOLVED) if await listed(ledger, state, finding)]
-        assert found_in == [now], f"killed at call {number}"
+        assert found_in == [now], f"crashed at call {number}"
     assert number > 3

@@ -9,7 +9,7 @@ from shared.domain.finding import Finding
 from shared.domain.revocation import State
 from shared.persistence.accounts import waiting_partition
 from shared.persistence.queues import Message
-from tests.support.driver import OWNER, Driver, Killed, Life, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Life, found, report
 from tests.support.leaks import account_sas
 
 TAGS = {"sasquash-owner": OWNER}
@@ -17,7 +17,7 @@ TAGS = {"sasquash-owner": OWNER}
 
 @pytest.fixture(autouse=True)
 async def quiet(driver: Driver) -> None:
-    """Nothing but what the test makes is for the sweep to look at."""
+    """The sweep checks nothing but what the test makes."""
     await driver.nothing_open()
 
 
@@ -28,7 +28,7 @@ async def account(driver: Driver) -> Account:
 
 @pytest.fixture
 async def stuck(driver: Driver, account: Account) -> Finding:
-    """A leak that was claimed by a worker that died before it had sent a message."""
+    """A leak that was recorded by an instance that crashed before it had sent a message."""
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app().store.revocations.claim(finding)
     return finding
@@ -121,7 +121,7 @@ async def test_waiting_plan_is_checked_at_its_deadline(driver: Driver, account: 
 
 
 async def test_deadline_without_a_notification_is_on_time(driver: Driver, account: Account) -> None:
-    """Its follow-up fails all the while, so that the sweep looks at it every twenty minutes."""
+    """Its follow-up fails all the while, so that the sweep checks it every twenty minutes."""
     finding = found(account_sas(account.name, account.keys["key1"]))
     await driver.app(mode="approve").ingest.receive(report(finding))
     for _ in range(11):
@@ -143,19 +143,19 @@ async def test_unreadable_record_stops_no_other(driver: Driver, stuck: Finding) 
 async def test_sweep_that_crashes_at_any_call_is_repeated(
     driver: Driver, account: Account, *, carried_out: bool
 ) -> None:
-    number, died = 0, True
-    while died:
+    number, crashed = 0, True
+    while crashed:
         number += 1
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
         await driver.app().store.revocations.claim(finding)
         driver.clock.advance(minutes=21)
-        life, died = Life(ends_at=number, carried_out=carried_out), False
+        life, crashed = Life(ends_at=number, carried_out=carried_out), False
         try:
             await driver.app(life).sweeper.run()
-        except Killed:
-            died = True
+        except Crashed:
+            crashed = True
         await swept(driver)
-        assert driver.messages("contain", finding.fingerprint), f"killed at call {number}"
+        assert driver.messages("contain", finding.fingerprint), f"crashed at call {number}"
         await driver.app().containment.resume(Message(finding.fingerprint))
         driver.rest()
     assert number > 4

@@ -60,7 +60,7 @@ async def attacked(account: Account, cloud: LocalCloud, client: httpx.AsyncClien
     assert (await client.get(f"{url}/models/nothing?{leaked}", headers=headers)).status_code == 404
 
 
-async def killed(driver: Driver, account: Account, leaked: str) -> Revocation:
+async def revoked(driver: Driver, account: Account, leaked: str) -> Revocation:
     finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
     await driver.app().ingest.receive(report(finding))
     await driver.app().follow_up.run(Message(finding.fingerprint))
@@ -73,7 +73,7 @@ async def test_numbers_are_what_the_attacker_really_did(
     leaked = token(account)
     await attacked(account, cloud, client, leaked)
 
-    record = await killed(driver, account, leaked)
+    record = await revoked(driver, account, leaked)
 
     usage = record.usage
     assert record.state is State.CLOSED
@@ -87,23 +87,23 @@ async def test_numbers_are_what_the_attacker_really_did(
     assert usage.first < usage.last
 
 
-async def test_mail_and_incident_report_the_use_and_highlight_executables(
+async def test_mail_and_incident_show_usage_and_highlight_files_that_run(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     leaked = token(account)
     await attacked(account, cloud, client, leaked)
 
-    record = await killed(driver, account, leaked)
+    record = await revoked(driver, account, leaked)
 
     [mail] = driver.mails(account.name)
     [incident] = driver.incidents(record.fingerprint)
     for text in (mail.body, incident.fields["Summary"]):
-        assert "It was used 4 times" in text
+        assert "Used 4 times" in text
         assert "evil/1.0" in text
         assert "FILES THAT RUN WHEN OPENED WERE WRITTEN" in text
 
 
-async def test_other_clients_of_the_key_are_reported_before_the_decision(
+async def test_other_clients_of_the_key_are_named_before_the_decision(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     url = f"https://{account.name}.blob.core.windows.net"
@@ -123,13 +123,13 @@ async def test_other_clients_of_the_key_are_reported_before_the_decision(
     assert record.usage is not None
     [other] = record.usage.others or ()
     assert (other.agent.split()[0], other.requests) == ("billing", 1)
-    assert "key1 is also used by" in mail.body
+    assert "Other clients of key1 in the last 90 days: " in mail.body
 
 
-async def test_account_without_logs_is_reported_with_the_command_to_enable_them(driver: Driver) -> None:
+async def test_account_without_logs_is_reported_with_how_to_turn_them_on(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
 
-    record = await killed(driver, account, token(account))
+    record = await revoked(driver, account, token(account))
 
     assert record.usage is not None
     assert "does not log requests to its" in record.usage.unknown
@@ -138,20 +138,20 @@ async def test_account_without_logs_is_reported_with_the_command_to_enable_them(
     assert driver.requests(LOGS) == []
 
 
-async def test_unused_leak_is_described_as_unused(driver: Driver, account: Account) -> None:
-    record = await killed(driver, account, token(account))
+async def test_unused_leak_is_reported_as_unused(driver: Driver, account: Account) -> None:
+    record = await revoked(driver, account, token(account))
 
     assert record.usage is not None
     assert (record.usage.requests, record.usage.unknown) == (0, "")
     [mail] = driver.mails(account.name)
-    assert "Nobody used it in the last 90 days" in mail.body
+    assert "No use in the last 90 days" in mail.body
 
 
-async def test_logs_are_queried_once_more_after_they_caught_up_and_nobody_is_mailed_again(
+async def test_logs_are_queried_again_after_their_lag_without_another_mail(
     driver: Driver, account: Account, cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     leaked = token(account)
-    record = await killed(driver, account, leaked)
+    record = await revoked(driver, account, leaked)
     await attacked(account, cloud, client, token(account))  # by a new key: not this leak's
     first = record.usage
     assert first is not None
@@ -171,19 +171,21 @@ async def test_logs_are_queried_once_more_after_they_caught_up_and_nobody_is_mai
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
-async def test_unresponsive_logs_prevent_no_notification(driver: Driver, account: Account, effect: Effect) -> None:
+async def test_unreachable_logs_do_not_prevent_notifications(
+    driver: Driver, account: Account, effect: Effect
+) -> None:
     driver.fault(LOGS, effect, times=99)
 
-    record = await killed(driver, account, token(account))
+    record = await revoked(driver, account, token(account))
 
     assert (record.usage, record.filed is not None) == (None, True)
     assert len(driver.mails(account.name)) == 1
 
 
-async def test_missing_right_is_reported_and_not_retried_forever(driver: Driver, account: Account) -> None:
+async def test_missing_permission_is_reported_and_not_retried_forever(driver: Driver, account: Account) -> None:
     driver.fault(LOGS, status=403, times=99)
 
-    record = await killed(driver, account, token(account))
+    record = await revoked(driver, account, token(account))
 
     assert record.usage is not None
     assert "docs/rights.md" in record.usage.unknown

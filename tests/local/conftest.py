@@ -1,4 +1,4 @@
-"""What tests against a running local cloud share: SDK clients, and a storage account of a test's own."""
+"""Fixtures for tests against a running local cloud: SDK clients, and a new storage account per test."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

@@ -28,14 +28,14 @@ async def test_child_that_is_ready_has_an_address(tmp_path: Path) -> None:
     assert not started.is_running
 
 
-async def test_child_that_ends_early_is_reported_with_its_last_words(tmp_path: Path) -> None:
+async def test_child_that_ends_early_is_reported_with_its_last_log_lines(tmp_path: Path) -> None:
     with pytest.raises(ChildError, match=r"(?s)host 1 ended with exit code 3.*SASQUASH_MODE is missing"):
         await child("import sys; print('SASQUASH_MODE is missing', file=sys.stderr); sys.exit(3)", tmp_path).start(
             cwd=tmp_path, seconds=20
         )
 
 
-async def test_child_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+async def test_silent_child_is_ended_after_the_timeout(tmp_path: Path) -> None:
     started = child("import time; time.sleep(60)", tmp_path)
     with pytest.raises(ChildError, match="not ready"):
         await started.start(cwd=tmp_path, seconds=0.2)
@@ -78,12 +78,12 @@ def test_child_sees_no_azure_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
 def test_child_ends_with_its_parent() -> None:
-    # The grandchild holds the pipe: it reaches its end when the grandchild, too, is gone.
+    # The grandchild holds the pipe, which closes when it ends, too.
     parent = textwrap.dedent("""
         import subprocess, sys, time
-        from local.child_processes import die_with_parent
+        from local.child_processes import end_with_parent
         script = "import time; print('up', flush=True); time.sleep(600)"
-        subprocess.Popen([sys.executable, "-c", script], preexec_fn=die_with_parent(), start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", script], preexec_fn=end_with_parent(), start_new_session=True)
         time.sleep(600)
     """)
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, cwd=ROOT, text=True)

@@ -1,6 +1,6 @@
 """How many of our own calls lie between the trigger and the SDK's call that regenerates a leaked key.
 
-Whoever reads how a key is revoked has to hold all of them in mind. Counted as it runs: the real function app against
+A reader of the revocation has to keep all of them in mind. Counted as it runs: the real function app against
 the simulator's services, the stack taken when the request is sent.
 """
 

@@ -94,7 +94,7 @@ def main() -> int:
     summary = simulate(options.first, options.seeds)
     faults = ", ".join(f"{count} {name}" for name, count in summary.injected.most_common())
     print(f"{summary.seeds} seeds in {time.monotonic() - started:.0f} s, {summary.calls} remote calls")
-    print(f"faults injected: {faults}; {summary.kills} workers killed")
+    print(f"faults injected: {faults}; {summary.kills} hosts killed")
     for invariant, count in summary.checked.items():
         print(f"checked {count} times: {invariant}")
     print(f"{summary.records} records, {summary.rotations} rotations, {len(summary.failed)} seeds with violations")

@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from shared.actions.account_key import AccountKeyAction
+from shared.containment import service
 from shared.containment.execution import PlanExecutor
 from shared.containment.service import Containment
 from shared.domain.account import AccountKey
@@ -21,7 +22,7 @@ type Build = Callable[[], Any]
 
 @contextmanager
 def without_a_lock() -> Iterator[None]:
-    """Whoever wants an account's lock has it."""
+    """Each instance that asks for an account's lock gets it."""
 
     async def acquire(self: Any, account: str, *, fingerprint: str, urgent: bool = False) -> AccountLock:
         now: datetime = self._clock()
@@ -39,7 +40,7 @@ def without_a_lock() -> Iterator[None]:
 
 @contextmanager
 def without_verifying_again() -> Iterator[None]:
-    """A worker lists the keys of an account once, and believes them ever after."""
+    """An instance lists the keys of an account once, and relies on that list from then on."""
     real = AccountKeyAction.keys
 
     async def keys(self: Any, account: Any) -> dict[str, AccountKey]:
@@ -54,19 +55,20 @@ def without_verifying_again() -> Iterator[None]:
 
 @contextmanager
 def recording_before_executing() -> Iterator[None]:
-    """A record says that its lever was pulled before it is."""
-    real = PlanExecutor.execution
+    """A record says that its action was run before it is."""
+    real = PlanExecutor.execute
 
-    async def execution(self: Any, held: Any, snapshot: Any, chosen: Any, record: Revocation, *, ends: Any) -> Any:
-        plan, now = chosen.plan, self._clock()
+    async def execute(self: Any, held: Any, snapshot: Any, chosen: Any, record: Revocation, *, ends: Any) -> Any:
+        plan, now = chosen.plan, self.store.clock()
         if plan is None or plan.action is not ActionKind.ACCOUNT_KEY:
             return await real(self, held, snapshot, chosen, record, ends=ends)
-        told = Execution(plan.action, plan.target, now, plan.version, "", "answer", None)
-        early = replace(record, execution=told, account=snapshot.account, plan=plan)
-        await self._ledger.save(early.reach(State.CONTAINED, now=now, detail="Pulled."), what="Pulled.")
+        recorded = Execution(plan.action, plan.target, now, plan.version, "", "answer", None)
+        early = replace(record, execution=recorded, account=snapshot.account, plan=plan)
+        contained = early.reach(State.CONTAINED, now=now, detail="Regenerated.")
+        await self.store.revocations.save(contained, what="Regenerated.")
         return await real(self, held, snapshot, chosen, record, ends=ends)
 
-    with patch.object(PlanExecutor, "execution", execution):
+    with patch.object(PlanExecutor, "execute", execute):
         yield
 
 
@@ -83,16 +85,16 @@ def swallowing_duplicates() -> Iterator[None]:
 
 @contextmanager
 def giving_up_at_the_first_failure() -> Iterator[None]:
-    """What fails in passing is not tried again, and nothing looks for what is stuck."""
+    """What fails transiently is not tried again, and nothing searches for what is stuck."""
     from shared.operations.sweeper import Sweeper
 
-    async def again(self: Any, revocation: Revocation, message: Any, error: SasquashError) -> None:
+    async def try_again(store: Any, revocation: Revocation, message: Any, error: SasquashError) -> None:
         return
 
     async def run(self: Any) -> None:
         return
 
-    with patch.object(Containment, "_again", again), patch.object(Sweeper, "run", run):
+    with patch.object(service, "try_again", try_again), patch.object(Sweeper, "run", run):
         yield
 
 

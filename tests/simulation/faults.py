@@ -1,6 +1,6 @@
-"""What goes wrong, and when: decided by a seed, for every remote call of every worker.
+"""What goes wrong, and when: decided by a seed, for every remote call of every host.
 
-A worker that is killed is never answered again; it is not cancelled, so that none of its `finally` blocks runs.
+A host that is killed is never answered again; it is not cancelled, so that none of its `finally` blocks runs.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _LISTING = "/listKeys"
 _ACTION = "/regenerateKey"
 _MOST_KILLS = 4
 
-# A call to ARM that was lost may be carried out this much later. A successor looks three minutes after the lock was
+# A call to ARM that was lost may be carried out this much later. A successor checks three minutes after the lock was
 # taken; a list lags a minute behind, and the call is sent 35 s after the lock was taken at the latest. What is later
 # than this is the risk that design decision 9 states.
 LATEST_ACTION = 80.0
@@ -46,7 +46,7 @@ LONGEST_LAG = 60.0
 
 @dataclass
 class Life:
-    """A worker's life. Who waits for `over` is told of its end."""
+    """A host's life. `over` is set when it ends."""
 
     name: str
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,7 +96,7 @@ class Schedule:
     def _drawn(self, line: str) -> Fate:
         if self.lag and _LISTING in line and self.rng.random() < 0.3:
             return Fate.STALE
-        # The lever is where a fault hurts most.
+        # The containment action is where a fault hurts most.
         rate = min(1.0, self.rate * 5) if _ACTION in line else self.rate
         return self.rng.choice(self.kinds) if self.rng.random() < rate else Fate.DONE
 

@@ -36,7 +36,7 @@ def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocatio
         times = Counter(key for key, _ in cloud.accounts[planned.name].rotations)
         for key, count in times.items():
             if (planned.name, key) not in leaked:
-                yield f"{key} of {planned.name} was rotated, and no leak is behind it"
+                yield f"{key} of {planned.name} was rotated, and it had signed no leak"
             if count > 1:
                 yield f"{key} of {planned.name} was rotated {count} times"
             executions = [
@@ -45,15 +45,15 @@ def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocatio
                 if r.execution is not None and r.account_name == planned.name and r.execution.target == key
             ]
             if count and len(executions) != 1:
-                yield f"{len(executions)} records tell of the rotation of {key} of {planned.name}"
+                yield f"{len(executions)} records hold the rotation of {key} of {planned.name}"
         for record in records.values():
-            told = record.execution is not None and record.account_name == planned.name
-            if told and record.execution is not None and record.execution.target not in times:
-                yield f"record {record.fingerprint[:12]} tells of a rotation that never was"
+            recorded = record.execution is not None and record.account_name == planned.name
+            if recorded and record.execution is not None and record.execution.target not in times:
+                yield f"record {record.fingerprint[:12]} holds a rotation that never happened"
 
 
 def _second_keys(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
-    """The second key of an account within a day takes a person, whatever else has happened."""
+    """The second key of an account within a day requires approval, whatever else has happened."""
     for planned in scenario.accounts:
         if len({key for key, _ in cloud.accounts[planned.name].rotations}) < 2:
             continue
@@ -116,25 +116,24 @@ def _mails(cloud: Cloud, records: Mapping[str, Revocation], excused: int) -> Ite
         again = max(asked[subject.rpartition("[")[2].rstrip("]")], 1)
         repeated += max(count - again, 0)
     if repeated > excused:
-        yield f"{repeated} mails told what had been told, of which {excused} are excused: {dict(subjects)}"
+        yield f"{repeated} mails repeated another, of which {excused} are excused: {dict(subjects)}"
     for record in records.values():
         if record.execution is None or record.finding.credential is None:
             continue
         c3id = record.finding.credential.c3id
-        if not any(
-            c3id in mail.subject and "verified revoked" in mail.subject and len(mail.to) for mail in cloud.mails
-        ):
-            yield f"nobody was told that the leak of record {record.fingerprint[:12]} is dead"
+        verified = (mail for mail in cloud.mails if "verified revoked" in mail.subject and len(mail.to))
+        if not any(c3id in mail.subject for mail in verified):
+            yield f"nobody was notified that the leak of record {record.fingerprint[:12]} is verified revoked"
 
 
 def checked(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Counter[str]:
-    """Return how often each invariant was looked at."""
+    """Return how often each invariant was checked."""
     return Counter(
         {
             "no key rotated twice, none but the leaked, the second by a person": len(scenario.accounts),
-            "no leak lost, none left alive": len(scenario.leaks),
+            "no leak lost, none left valid": len(scenario.leaks),
             "one incident a record": len(records),
-            "each state told, and once": len(cloud.mails),
+            "each state notified, and once": len(cloud.mails),
             "no credential written down": len(scenario.leaks) + 2 * len(scenario.accounts),
         }
     )

@@ -1,4 +1,4 @@
-"""The wires of one simulated cloud: every remote call of every worker goes through here, and meets its fate."""
+"""The wires of one simulated cloud: every remote call of every host goes through here, and meets its fate."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ class Network:
     _keys: dict[str, list[tuple[datetime, dict[str, str], dict[str, datetime]]]] = field(default_factory=dict)
 
     def service(self, life: Life) -> Service:
-        """Return the network as the worker with this life sees it."""
+        """Return the network as the host with this life sees it."""
 
         async def carry(request: Request) -> Answer:
             return await self._carry(request, life)

@@ -76,7 +76,7 @@ def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: fl
         scenario = replace(scenario, graph_down_until=graph_down_until)
     schedule = Schedule.of(rng, until=scenario.faults_until, latest_action=latest_action)
     loop = JumpingLoop()
-    loop.set_exception_handler(lambda _loop, _context: None)  # killed workers leave tasks behind
+    loop.set_exception_handler(lambda _loop, _context: None)  # killed hosts leave tasks behind
     keys = random.Random(f"{seed}/new keys")
     real_key = storage.new_storage_key
     storage.new_storage_key = lambda: new_key(keys)
@@ -92,7 +92,7 @@ def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: fl
 
 
 def bury(loop: JumpingLoop) -> None:
-    """Close a loop with what runs on it: hosts, and what killed workers left behind."""
+    """Close a loop with what runs on it: hosts, and what killed hosts left behind."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -176,9 +176,9 @@ async def _tick(world: World) -> None:
     for name in ("sweep", "collect_dead_letters", "send_digest"):
         host = await world.any_host()
         running = asyncio.create_task(host.run(name, None))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({running, dying}, return_when=asyncio.FIRST_COMPLETED)
-        dying.cancel()
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
 
 
 async def _decide(world: World, scenario: Scenario) -> None:
@@ -188,9 +188,9 @@ async def _decide(world: World, scenario: Scenario) -> None:
     for leak in scenario.leaks:
         host = await world.any_host()
         deciding = asyncio.create_task(_decide_on(host.app, leak.finding.fingerprint, scenario.decision))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({deciding, dying}, return_when=asyncio.FIRST_COMPLETED)
-        dying.cancel()
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
 
 
 async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
@@ -207,7 +207,7 @@ async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
             acts.append(app.revocations.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
         await asyncio.gather(*acts, return_exceptions=True)
     except SasquashError:
-        return  # a person who is told that it failed: the plan waits on
+        return  # the person gets an error: the plan still waits
 
 
 async def _settle(world: World, scenario: Scenario) -> None:
@@ -249,6 +249,6 @@ def rotated_twice(result: Result) -> bool:
     return any("was rotated" in violation and "times" in violation for violation in result.violations)
 
 
-def levers_sent(result: Result) -> int:
+def regenerations_sent(result: Result) -> int:
     """How often regenerateKey was sent."""
     return sum(REGENERATE in line for line in result.story)

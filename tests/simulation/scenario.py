@@ -113,7 +113,7 @@ def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount
     text = _text(kind, account.name, key, number)
     [reported] = in_text(text, source="github", url="https://github.com/contoso/x/README.md", detected_at=EPOCH)
     times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 1, 2, 3)))]
-    if account.locked_until:  # who is told that Azure refused reports it again once the lock is gone
+    if account.locked_until:  # the leak is reported again once the lock is gone
         times.append(account.locked_until + 75.0)
     return PlannedLeak(
         kind=kind,

@@ -88,5 +88,5 @@ def test_graph_outage_of_two_hours_delays_no_revocation_and_all_is_notified_once
 
 
 def test_the_risk_that_remains_can_be_shown() -> None:
-    """ARM carries a lost call out minutes after a successor has looked (design decision 9)."""
+    """ARM carries a lost call out minutes after a successor has checked (design decision 9)."""
     assert python("-c", RISK).stdout.strip()

@@ -98,7 +98,7 @@ class Tokens:
 
 
 def load_app() -> dict[str, Callable[[Any], Any]]:
-    """Import the function app once, and return its functions by name; the worker is the caller's own."""
+    """Import the function app once, and return its functions by name; the app is the caller's own."""
     cloud = Cloud(identities=identities.directory())
     kept = dict(os.environ)
     os.environ.update(app_settings(cloud, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES)
@@ -130,7 +130,7 @@ def _bound(function: Function, payload: Datum) -> Any:
 
 
 class SimulatedHost:
-    """A function host with a worker of its own. `kill` ends it as SIGKILL would."""
+    """A function host with an app of its own. `kill` ends it as SIGKILL would."""
 
     def __init__(self, world: "World", number: int) -> None:
         self.world = world
@@ -288,7 +288,7 @@ class World:
 
     @staticmethod
     async def _until(condition: Callable[[], bool], *, every: float) -> None:
-        """Look every so many seconds of the loop's clock, which cost nothing."""
+        """Check every so many seconds of the loop's clock, which cost nothing."""
         while not condition():  # noqa: ASYNC110 -- what is waited for has no event
             await asyncio.sleep(every)
 
@@ -305,11 +305,11 @@ class World:
         host = self._rng.choice(self.hosts)
         url = f"https://host/runtime/webhooks/eventgrid?functionName=on_finding&code={_SYSTEM_KEY}"
         answering = asyncio.ensure_future(host.webhook(Request.of(method, url, headers, body)))
-        dying = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({answering, dying}, return_when=asyncio.FIRST_COMPLETED)
+        ending = asyncio.create_task(host.life.over.wait())
+        await asyncio.wait({answering, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done():
             raise OSError("the host was killed")
-        dying.cancel()
+        ending.cancel()
         answer = answering.result()
         return DeliveryAnswer(answer.status, answer.headers, answer.body)
 

@@ -1,7 +1,7 @@
-"""Azure Storage and ARM as far as stored access policies go: strict, in memory, with a clock of its own.
+"""A fake of Azure Storage and ARM for stored access policies: strict, in memory, with a simulated clock.
 
-A request that is not of the documented shape, or not signed by a key of the account, fails as it would at Azure. What
-`meanwhile` holds happens at the next request of its method: before it, or in its stead.
+A request that is not of the documented shape, or not signed by a key of the account, fails as in Azure. The events in
+`meanwhile` happen at the next request of their method: before it, or instead of it.
 """
 
 import json
@@ -33,7 +33,7 @@ _ACL_TYPES = {"fileServices": Service.FILE, "tableServices": Service.TABLE}
 
 @dataclass
 class Resource:
-    """A container, queue, table or share. `acl` are its identifiers as XML texts, in order."""
+    """A container, queue, table or share. `acl`: its identifiers as XML texts, in order."""
 
     acl: list[str]
     changed: datetime = samples.NOW - timedelta(days=1)
@@ -51,7 +51,7 @@ class Resource:
 
 @dataclass
 class Happening:
-    """`instead` is answered, or raised; with `after`, once the request was carried out. `do` is done before it."""
+    """An event at a request. `do` runs first; `instead` is returned or raised, with `after` after the execution."""
 
     method: str
     instead: Answer | AzureError | None = None
@@ -61,19 +61,19 @@ class Happening:
 
 @dataclass
 class AclPlane:
-    """`pause` moves the clock on. `kept_out` is the code with which every request to the data plane is refused."""
+    """The services. `pause` advances the clock. `kept_out`: the code of every refusal of the data plane."""
 
     resources: dict[str, Resource]  # "blob/models"
     now: datetime = samples.NOW
     keys: dict[str, str] = field(default_factory=lambda: dict(samples.KEYS))
     public_access_allowed: bool = True
     kept_out: str = ""
-    copy: dict[str, list[str]] = field(default_factory=dict)  # of resources whose copy lags: the identifiers there
+    copy: dict[str, list[str]] = field(default_factory=dict)  # identifiers of resources on a lagging secondary
     meanwhile: list[Happening] = field(default_factory=list)
     requests: list[HttpRequest] = field(default_factory=list)
     arm_rights: bool = True
     arm_says: dict[str, Any] | None = None
-    says_when: bool = True  # whether the headers tell the times
+    says_when: bool = True  # whether the headers have the times
 
     def connect(self) -> "_Connection":
         return _Connection(self)
@@ -174,7 +174,7 @@ class AclPlane:
         return (200 if service in _RESTYPE else 204), ""
 
     def _token(self, request: HttpRequest, service: Service, *, secondary: bool) -> Answer:
-        """What a SAS is answered: if it is good, 404 for an object, 200 for a queue's metadata."""
+        """Answer a request with a SAS: if it is valid, 404 for an object, 200 for the metadata of a queue."""
         assert request.method == "GET"
         leak = samples.leak(request.url)
         parameters = dict(leak.parameters)
@@ -193,7 +193,7 @@ class AclPlane:
                 return 403, "AuthenticationFailed"
             said = {"expiry": policy.expiry, "permissions": policy.permissions}
             if any((own[name] is None) == (said[name] is None) for name in own):
-                return 403, "AuthenticationFailed"  # said twice, or not at all
+                return 403, "AuthenticationFailed"  # set twice, or not at all
             own = {name: own[name] or said[name] for name in own}
         if "r" not in (own["permissions"] or ""):
             return 403, "AuthorizationPermissionMismatch"
@@ -223,7 +223,7 @@ class AclPlane:
 
 
 def replaced(policy: Any) -> Any:
-    """A policy to be written anew, from XML to JSON or back."""
+    """Return a policy to be serialized again, from XML to JSON or back."""
     return type(policy)(policy.id, policy.start, policy.expiry, policy.permissions)
 
 

@@ -1,4 +1,4 @@
-"""Requests as the host hands them over, and a desk that keeps its records in memory."""
+"""Requests as the Functions host passes them to the app, and a revocation service in memory."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,7 @@ def request(
     roles: tuple[str, ...] = ("Sasquash.Approver",),
     headers: dict[str, str] | None = None,
 ) -> func.HttpRequest:
-    """A request with a good token of these roles, unless `headers` say otherwise; `raw` is a body as it is sent."""
+    """Return a request with a valid token of these roles, unless `headers` override it. `raw` is a body as sent."""
     sent = {"content-type": "application/json", "authorization": f"Bearer {token(roles=list(roles))}"}
     return func.HttpRequest(
         method=method,
@@ -42,20 +42,20 @@ def request(
 
 
 def said(response: func.HttpResponse) -> Any:
-    """The JSON of an answer."""
+    """Return the JSON of a response."""
     return json.loads(response.get_body())
 
 
 @dataclass
 class MemoryRevocations:
-    """Does what a desk does, on `records` and at once. With `fails`, every act comes to that.
+    """The revocation service on `records`, without delays. With `fails`, every call raises that.
 
-    What is reported is `contained`, and comes to rest when it is waited for and `rests`.
+    A report is `contained`; it settles when it is waited for, if `settles`.
     """
 
     records: dict[str, Revocation] = field(default_factory=dict)
     fails: SasquashError | None = None
-    rests: bool = True
+    settles: bool = True
     asked: list[object] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class MemoryRevocations:
     async def wait(self, fingerprints: tuple[str, ...], *, seconds: float) -> tuple[Revocation, ...]:
         self.asked.append(seconds)
         records = tuple(self.records[fingerprint] for fingerprint in fingerprints)
-        if not self.rests:
+        if not self.settles:
             return records
         return tuple(record.reach(State.PROVEN, now=NOW, detail="It is refused.") for record in records)
 

@@ -1,4 +1,4 @@
-"""The way to an ARM in process, on which a test can have things go wrong."""
+"""A transport to ARM in process, with failures that a test injects."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ NO_CONNECTION = ClientConnectorError(
 
 
 class Wire(Transport):
-    """What `instead` holds happens to requests whose "METHOD url" contains `on`, in their stead or `after` them."""
+    """Requests whose "METHOD url" contains `on` meet `instead` in place of ARM, or `after` ARM has executed them."""
 
     def __init__(self, app: ASGIApp, *, on: str) -> None:
         super().__init__(app)
@@ -30,7 +30,7 @@ class Wire(Transport):
 
     @property
     def calls(self) -> list[HttpRequest]:
-        """The requests that it is about."""
+        """The requests that contain `on`."""
         return [request for request in self.requests if self.on in f"{request.method} {request.url}"]
 
     async def send(self, request: HttpRequest, **options: Any) -> AsyncHttpResponse:
@@ -48,7 +48,7 @@ class Wire(Transport):
 
 
 def answering(status: int, body: object = None, **headers: str) -> ASGIApp:
-    """An ARM that answers everything with this."""
+    """Return an app that answers every request with this status and body."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await Request(scope, receive).body()

@@ -1,4 +1,4 @@
-"""Drives the stand-ins in process: an azure-core transport and an httpx client that call an ASGI app."""
+"""Calls stand-ins in process: an azure-core transport and an httpx client for an ASGI app."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,20 +16,20 @@ from local.tenant.model import Identity
 
 
 def client(app: ASGIApp, host: str, *, token: str | None = None) -> httpx.AsyncClient:
-    """An httpx client of `app` under its real host name, with a bearer token where one is given."""
+    """Return an httpx client of `app` under its real host name, with a bearer token if one is given."""
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"https://{host}", headers=headers)
 
 
 class _Received:
-    """What azure-core closes once it has read an answer: nothing is left open here."""
+    """The internal response that azure-core closes."""
 
     async def close(self) -> None:
         """Nothing to close."""
 
 
 class Transport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
-    """An azure-core transport without sockets; keeps every request as (method, url, body)."""
+    """An azure-core transport without sockets. Records every request as (method, url, body)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
@@ -70,7 +70,7 @@ class Transport(AsyncHttpTransport[HttpRequest, AsyncHttpResponse]):
 
 
 class Credential(AsyncTokenCredential):
-    """Mints a token for one identity and whatever scope an SDK client asks for."""
+    """A credential with tokens of one identity for the requested scopes."""
 
     def __init__(self, entra: Entra, identity: Identity) -> None:
         self._entra = entra

@@ -1,4 +1,4 @@
-"""infra/ as pycep parses it, for tests that hold it against the code."""
+"""The Bicep files of infra/, parsed by pycep, for tests that compare them with the code."""
 
 import json
 from collections.abc import Iterator

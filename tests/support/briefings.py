@@ -1,4 +1,4 @@
-"""A briefing as the 38 TB leak would give, to be varied by the tests."""
+"""A sample briefing, which tests vary."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ _BRIEFING = Briefing(
     proven="A token of our own was accepted before and refused 6 times after.",
     used=(),
     impact=("Every SAS and connection string made with key2.",),
-    open_points=("Who used it is not known: the account has no logs.",),
+    open_points=("Usage is unknown: the account has no logs.",),
     next_steps=("Remove it from the README: `git rm README.md`",),
     deadline=None,
     timeline=(
@@ -66,5 +66,5 @@ _BRIEFING = Briefing(
 
 
 def briefing(**changes: Any) -> Briefing:
-    """The sample with some fields changed."""
+    """Return the sample with some fields changed."""
     return replace(_BRIEFING, **changes)

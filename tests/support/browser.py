@@ -1,4 +1,4 @@
-"""A real Chromium at the desk of the deployed app; the proxy of the local cloud leads it to Entra ID's stand-in."""
+"""Chromium with the console of the deployed app; the local cloud's proxy leads it to the stand-in for Entra ID."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -17,9 +17,9 @@ expect.set_options(timeout=PATIENCE * 1000)  # Playwright's own 5 s are not enou
 
 
 async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
-    """Chromium; fails where there is none."""
+    """Start Chromium; fails if it is not installed."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is needed for the tests of the desk: `make setup` installs it where it may (apt-get)."
+    assert path, "Chromium is needed for the tests of the console: `make setup` installs it if it can (apt-get)."
     return await playwright.chromium.launch(
         executable_path=path,
         args=["--no-sandbox"],
@@ -29,20 +29,20 @@ async def launched(playwright: Playwright, cloud: LocalCloud) -> Browser:
 
 @dataclass
 class ConsolePage:
-    """One person's tab. `troubles` are errors of the console, of the page, and violations of its policy."""
+    """A tab of one person. `troubles`: errors of the JavaScript console and the page, and CSP violations."""
 
     page: Page
     url: str
     troubles: list[str] = field(default_factory=list)
 
     async def open(self, address: str = "#/", *, as_: str) -> None:
-        """Open the desk at an address, and sign in as the person of that identity."""
+        """Open the console at an address, and sign in as the person of that identity."""
         await self.page.goto(f"{self.url}{address}")
         await self.page.locator(f"button[value='{as_}']").click()
         await self.page.wait_for_selector("main h1")
 
     async def violations(self) -> list[str]:
-        """What axe finds that is serious or critical."""
+        """Return the serious and critical violations that axe finds."""
         await self.page.evaluate(AXE.read_text())
         found: dict[str, Any] = await self.page.evaluate("axe.run()")
         return [each["id"] for each in found["violations"] if each["impact"] in ("serious", "critical")]
@@ -50,7 +50,7 @@ class ConsolePage:
 
 @asynccontextmanager
 async def console_page(browser: Browser, host: str, **options: Any) -> AsyncIterator[ConsolePage]:
-    """A tab of its own, with no memory of others."""
+    """Open a tab in a new browser context."""
     context = await browser.new_context(ignore_https_errors=True, **options)
     page = await context.new_page()
     page.set_default_timeout(PATIENCE * 1000)

@@ -1,4 +1,4 @@
-"""Azure Storage as far as a proof token can see: it checks signatures, and everything else is not there."""
+"""A fake of Azure Storage for verification tokens: it checks signatures, and has no resources."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ class _Received:
 
 @dataclass
 class DataPlane:
-    """Accepts what one of `keys` signed. `says` overrules the answer of a host.
+    """Accepts what one of `keys` signed. `says` overrides the response of a host.
 
-    With `in_body`, the table service says its codes in the body alone, as Azure's does.
+    With `in_body`, the table service has its codes only in the body, as in Azure.
     """
 
     keys: list[str] = field(default_factory=lambda: [samples.KEYS["key1"], NEW_KEY])

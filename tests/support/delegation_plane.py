@@ -1,4 +1,7 @@
-"""Azure Storage as far as user delegation goes: it hands out keys, knows what they signed, and shows nothing else."""
+"""A fake of Azure Storage for user delegation: it issues keys and verifies what they signed, and has no resources.
+
+Independent of the product's parser, which the stand-in of local/ uses.
+"""
 
 import base64
 import hashlib
@@ -31,7 +34,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True)
 class Issued:
-    """A key that was handed out."""
+    """An issued key."""
 
     start: str
     expiry: str
@@ -41,9 +44,9 @@ class Issued:
 
 @dataclass
 class DelegationPlane:
-    """Of what its keys signed, it says that whoever had them may not read: the app's identity may not.
+    """Refuses requests that its keys signed for lack of permission: the app's identity may not read.
 
-    `says` overrules the answers of a kind of request: "key", or the name of a host.
+    `says` overrides the responses to a kind of request: "key", or the name of a host.
     """
 
     account: Account
@@ -64,7 +67,7 @@ class DelegationPlane:
         await answer(scope, receive, send)
 
     async def _key(self, request: Request) -> Response:
-        """Get User Delegation Key, as REST has it."""
+        """Answer Get User Delegation Key, as REST documents it."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or str(request.url.query) != "restype=service&comp=userdelegationkey":
             return refusal(400, "InvalidQueryParameterValue")
@@ -95,7 +98,7 @@ class DelegationPlane:
     def _read(self, request: Request) -> Response:
         query = {name: values[0] for name, values in parse_qs(request.url.query).items()}
         if "sig" not in query:
-            return refusal(404, "ResourceNotFound")  # what an anonymous reader is told
+            return refusal(404, "ResourceNotFound")  # the response to an anonymous request
         revoked = self.account.delegation_keys_revoked_at
         for key in self.issued:
             text = _string_to_sign(query, f"/blob/{self.account.name}{request.url.path}")

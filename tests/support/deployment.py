@@ -1,4 +1,4 @@
-"""What the tests of whole roads do: make an account, leak from it, publish, and wait for what comes of it."""
+"""A deployed app for tests: create an account, leak its tokens, publish findings, wait for the outcome."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Developer:
-    """The token of whoever is at the keyboard, as a credential of the SDKs."""
+    """A credential of the SDKs with tokens of the developer."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
@@ -50,13 +50,13 @@ class Developer:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployed Sasquash and the ways to it."""
+    """One deployed Sasquash, and the calls that tests make on it."""
 
     cloud: LocalCloud
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of an aio SDK client that make it go through the proxy."""
+        """Keyword arguments of an aio SDK client that uses the proxy."""
         return {
             "transport": AioHttpTransport(connection_verify=str(self.cloud.authority_file)),
             "proxies": {"https": f"http://127.0.0.1:{self.cloud.proxy_port}"},
@@ -64,14 +64,14 @@ class Deployment:
         }
 
     async def account(self, *, called: str = "", **tags: str) -> Account:
-        """A storage account of a test's own, with an owner in its tags."""
-        account = Account(called or f"road{next(_NUMBERS)}", "roads", {"sasquash-owner": OWNER, **tags})
+        """Create a storage account for a test, with an owner in its tags."""
+        account = Account(called or f"deployed{next(_NUMBERS)}", "deployed", {"sasquash-owner": OWNER, **tags})
         self.cloud.model.accounts[account.name] = account
         await self.cloud.model.keys_changed()
         return account
 
     async def publish(self, *events: CloudEvent[Any] | EventGridEvent) -> None:
-        """Publish with the real client, all in one request."""
+        """Publish with the SDK, all in one request."""
         endpoint = f"https://{TOPIC_HOST}/api/events"
         async with EventGridPublisherClient(endpoint, Developer(self.cloud), **self.options) as client:
             await client.send(list(events))
@@ -93,24 +93,24 @@ class Deployment:
             return await Ledger(table, index, clock=_now, new_id=lambda: "").read(fingerprint)
 
     async def settled(self, fingerprint: str, *, until: Callable[[Revocation], bool] | None = None) -> Revocation:
-        """Return the record once it has come to an end, or to what `until` says."""
+        """Wait until the record is settled, or until `until` holds; return it."""
         reached = until or (lambda record: record.state in SETTLED)
         async with asyncio.timeout(PATIENCE):
             while True:
                 record = await self.record(fingerprint)
                 if record is not None and reached(record):
                     return record
-                await asyncio.sleep(0.1)  # another process decides when
+                await asyncio.sleep(0.1)  # another process makes it happen
 
     def rotations(self, account: Account) -> list[str]:
-        """The keys of `account` that were regenerated, in order, as the requests show."""
+        """Return the regenerated keys of `account`, in order."""
         return [key for key, _ in account.rotations]
 
     def requests(self, part: str) -> list[str]:
         return [f"{r.method} {r.url}" for r in self.cloud.model.requests if part in r.url]
 
     def incident(self, fingerprint: str) -> dict[str, Any]:
-        """The one incident of a record; fails where there are more."""
+        """Return the only incident of a record."""
         [incident] = [i for i in self.cloud.model.incidents if i.fields["FindingId"] == fingerprint]
         return incident.fields
 
@@ -119,7 +119,7 @@ class Deployment:
 
 
 def is_closed(record: Revocation) -> bool:
-    """Whether a record has come to its end, and its incident says so."""
+    """Return whether a record and its incident are closed."""
     return record.state is State.CLOSED and record.filed is not None and record.filed.state is State.CLOSED
 
 
@@ -128,7 +128,7 @@ def _now() -> datetime:
 
 
 def forms(secret: str) -> set[bytes]:
-    """Every form in which a signature or key might be written down."""
+    """Return every form in which a signature or key can be written."""
     text = unquote(secret)
     raw = base64.b64decode(text)
     once = quote(text, safe="")

@@ -1,7 +1,7 @@
-"""Workers of the product in the test's own process, against the local cloud: real sockets, TLS, tables and queues.
+"""Instances of the app in the test process, against the local cloud: real sockets, TLS, tables and queues.
 
-What a test of whole roads can't do is done here: two workers side by side, a clock that jumps, and a worker that
-dies at any remote call that a test chooses.
+For what tests of a deployed app cannot do: two instances side by side, a clock that jumps, and an instance that
+crashes or pauses at a chosen remote call.
 """
 
 import asyncio
@@ -44,12 +44,12 @@ _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
 OWNER = "model-owner@contoso.com"
 
 
-class Killed(BaseException):
-    """The worker's process is gone: no remote call of it goes through any more."""
+class Crashed(BaseException):
+    """The instance has crashed: none of its remote calls is sent any more."""
 
 
 class Clock:
-    """The real time, and what a test has moved it on by."""
+    """The real time plus what a test has added."""
 
     def __init__(self) -> None:
         self._ahead = timedelta(0)
@@ -63,11 +63,11 @@ class Clock:
 
 @dataclass
 class Life:
-    """A worker's life: it ends at remote call number `ends_at`, before that is sent or once it is carried out.
+    """The lifetime of an instance. It crashes at remote call number `ends_at`, before or after its execution.
 
     With `counting`, only calls whose "METHOD url" contains that text count.
 
-    Or it stands still at the first call whose "METHOD url" contains `stops_at`, until the test lets it `go`.
+    Or it pauses at the first call whose "METHOD url" contains `stops_at`, until the test sets `go`.
     """
 
     ends_at: int | None = None
@@ -81,7 +81,7 @@ class Life:
 
     async def call(self, line: str, send: Callable[[], Awaitable[Any]]) -> Any:
         if self.ended:
-            raise Killed
+            raise Crashed
         counts = self.counting in line
         self.calls += counts
         ends = counts and self.calls == self.ends_at
@@ -92,23 +92,23 @@ class Life:
         if (ends or stops) and not self.carried_out:
             await self._pause(ends=ends)
             if self.ended:
-                raise Killed
+                raise Crashed
         answer = await send()
         if (ends or stops) and self.carried_out:
             await self._pause(ends=ends)
         if self.ended:
-            raise Killed
+            raise Crashed
         return answer
 
     async def _pause(self, *, ends: bool) -> None:
         if ends:
-            raise Killed
+            raise Crashed
         await self.go.wait()
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A message that the product sent to itself."""
+    """A message that the app put into a queue of its own."""
 
     queue: str
     delay: float
@@ -116,7 +116,7 @@ class Sent:
 
 
 class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
-    """A transport that ends with its worker's life and notes what goes into the queues."""
+    """A transport that fails once its instance has crashed, and records the queue messages."""
 
     def __init__(self, connector: aiohttp.BaseConnector, life: Life, sent: list[Sent]) -> None:
         session = aiohttp.ClientSession(
@@ -143,7 +143,7 @@ class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
 
 @dataclass
 class Driver:
-    """Makes workers and accounts, and looks at what they brought about since the test began."""
+    """Creates instances and accounts, and reads what they have done since the test began."""
 
     cloud: LocalCloud
     credential: ManagedIdentityCredential
@@ -161,9 +161,9 @@ class Driver:
     def app(
         self, life: Life | None = None, /, *, credential: AsyncTokenCredential | None = None, **settings: str
     ) -> App:
-        """A worker with the deployment's settings; `settings` are changed ones without prefix: `mode="observe"`.
+        """Create an instance of the app. `settings` are changed settings without prefix: `mode="observe"`.
 
-        It is the deployed app, unless it has a `credential` of its own.
+        It has the identity of the deployed app, unless a `credential` is given.
         """
         environment = app_settings(self.cloud.model, endpoint=_NO_ENDPOINT) | WITHOUT_TRACES
         changed = {f"SASQUASH_{name.upper()}": value for name, value in settings.items()}
@@ -173,11 +173,11 @@ class Driver:
             transport=lambda: self.transport(life or Life()),
             clock=self.clock,
         )
-        vars(app)["_graph"] = self.graph  # one for all: to make its client takes longer than a test
+        vars(app)["_graph"] = self.graph  # shared, since creating its client takes longer than a test
         return app
 
     def transport(self, life: Life) -> Transport:
-        """A transport into the local cloud that lives as long as `life`."""
+        """Return a transport into the local cloud with the lifetime `life`."""
         transport = _Watched(self.connector, life, self.sent)
         self._transports.append(transport)
         return transport
@@ -193,7 +193,7 @@ class Driver:
         name: str | None = None,
         properties: Mapping[str, object] | None = None,
     ) -> Account:
-        """A storage account of the test's own; its keys are old, so that their age tells nothing."""
+        """Create a storage account for the test. Its keys are old, so that their age is no evidence."""
         account = Account(name=name or f"driven{next(_NUMBERS)}", resource_group="driven", tags=tags or {})
         account.properties |= properties or {}
         account.created_at -= timedelta(days=400)
@@ -203,27 +203,27 @@ class Driver:
         return account
 
     def fault(self, match: str, effect: Effect = Effect.STATUS, **options: Any) -> Fault:
-        """Have the next request that matches go wrong (`local.network.faults`)."""
+        """Inject a fault into the next matching request (`local.network.faults`)."""
         fault = Fault(match=match, effect=effect, **options)
         self.cloud.faults.add(fault)
         return fault
 
     def requests(self, match: str = "") -> list[RecordedRequest]:
-        """The requests since the test began whose "METHOD url" contains `match`."""
+        """Return the requests since the test began whose "METHOD url" contains `match`."""
         recorded = (r for r in self.cloud.model.requests if r.sequence > self._first_request)
         return [r for r in recorded if match in f"{r.method} {r.url}"]
 
     def messages(self, queue: str, fingerprint: str) -> list[tuple[float, int]]:
-        """Delay and attempt of each message that was sent about a record."""
+        """Return delay and attempt of each message about a record."""
         mine = (s for s in self.sent if s.queue == queue and s.message.fingerprint == fingerprint)
         return [(s.delay, s.message.attempt) for s in mine]
 
     def rest(self) -> None:
-        """Let the seconds pass in which the keys of an account are not listed again."""
+        """Advance the clock by the cooldown of an account."""
         self.clock.advance(seconds=COOLDOWN.total_seconds())
 
     async def record(self, fingerprint: str) -> Revocation:
-        """The ledger's record."""
+        """Return the stored record."""
         found = await self.app().store.revocations.read(fingerprint)
         assert found is not None, "no record"
         return found
@@ -232,26 +232,26 @@ class Driver:
         return await self.app().store.revocations.history(fingerprint)
 
     async def rows(self, partition: str) -> dict[str, dict[str, Any]]:
-        """The rows of one partition of table `accounts`, by row key."""
-        table = self.app().store.accounts._table  # the table as it is, not as the product reads it
+        """Return the rows of a partition of table `accounts`, by row key."""
+        table = self.app().store.accounts._table  # the table itself, not as the product reads it
         found = table.query_entities("PartitionKey eq @p", parameters={"p": partition})
         return {row["RowKey"]: dict(row) async for row in found}
 
     async def nothing_open(self) -> None:
-        """Take from the sweep what other tests have left to it."""
+        """Delete the open records of other tests from the state index."""
         table = self.app().state_index._table
         async for row in table.query_entities("PartitionKey eq 'open'"):
             await table.delete_entity("open", row["RowKey"])
 
     def mails(self, about: str) -> list[Mail]:
-        """The mails that name an account."""
+        """Return the mails that name an account."""
         return [mail for mail in self.cloud.model.mails if about in mail.body]
 
     def incidents(self, fingerprint: str) -> list[Incident]:
         return [i for i in self.cloud.model.incidents if i.fields.get("FindingId") == fingerprint]
 
     def announced(self, fingerprint: str) -> list[str]:
-        """The states that were announced of a record, as the last but one part of the event's type."""
+        """Return the published states of a record: the last but one part of the types of its events."""
         events = self.cloud.model.events
         types = (e["type"] for e in events if (e.get("data") or {}).get("fingerprint") == fingerprint)
         return [name.split(".")[-2] for name in types]
@@ -261,7 +261,7 @@ class Driver:
 async def driving(
     cloud: LocalCloud, credential: ManagedIdentityCredential, trust: ssl.SSLContext, graph: Graph
 ) -> AsyncIterator[Driver]:
-    # One pool of connections for all workers of a test: handshakes would be most of what it does.
+    # One connection pool for all instances of a test, since handshakes would dominate its time.
     async with aiohttp.TCPConnector(ssl=trust) as connector:
         driver = Driver(cloud, credential, connector, graph)
         try:
@@ -271,7 +271,7 @@ async def driving(
 
 
 async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings: str) -> Revocation:
-    """The record, once the queue's messages have brought it to a verdict; a worker with `settings` reads them."""
+    """Process the queue messages of a record, with `settings`; return the record with its verdict."""
     for _ in range(tries):
         record = await driver.record(fingerprint)
         if record.state is not State.RECEIVED:
@@ -282,16 +282,16 @@ async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings
 
 
 def found(text: str, *, source: str = "scanner", url: str | None = "https://github.com/contoso/x") -> Finding:
-    """The one finding in `text`."""
+    """Return the only finding in `text`."""
     [only] = findings.in_text(text, source=source, url=url, detected_at=datetime.now(UTC))
     return only.finding
 
 
 def report(finding: Finding) -> Report:
-    """The event that a publisher of secret-free findings sends."""
+    """Return the event with a secret-free finding."""
     return Report(f"event-{next(_NUMBERS)}", REPORTED, "/scanners/tests", finding.to_data())
 
 
 def raw_report(text: str) -> Report:
-    """The event that a publisher of raw tokens sends."""
+    """Return the event with a raw token."""
     return Report(f"event-{next(_NUMBERS)}", REPORTED, "/scanners/tests", {"secret": text, "source": "scanner"})

@@ -1,4 +1,4 @@
-"""Entra ID as far as the check of a token sees it: its keys, the tokens it signs, and where it publishes the keys."""
+"""Entra ID for tests of token validation: its keys, tokens signed by them with any claims, and its key server."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def signing_key(name: str) -> rsa.RSAPrivateKey:
 
 
 def published(*names: str) -> bytes:
-    """The key set that holds the public halves of these keys, as Entra ID writes it: without `alg`."""
+    """Return the key set of these public keys as Entra ID writes it: without `alg`."""
     entries = [
         {**json.loads(RSAAlgorithm.to_jwk(signing_key(name).public_key())), "kid": name, "use": "sig"}
         for name in names
@@ -60,7 +60,7 @@ def published(*names: str) -> bytes:
 
 
 def token(*, signed_by: str = "first", key_id: object = None, without: str = "", **changed: Any) -> str:
-    """An access token, good unless something is changed or left out."""
+    """Return an access token: valid unless claims are changed or left out."""
     claims = {name: value for name, value in (CLAIMS | changed).items() if name != without}
     return jwt.encode(
         claims, signing_key(signed_by), algorithm="RS256", headers={"kid": signed_by if key_id is None else key_id}
@@ -68,7 +68,7 @@ def token(*, signed_by: str = "first", key_id: object = None, without: str = "",
 
 
 class Clock:
-    """Stands still, until it is moved."""
+    """A clock that only `advance` moves."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -81,7 +81,7 @@ class Clock:
 
 
 class KeyServer:
-    """Publishes `body`; or raises `fails`; or is silent until `opened` is set, where there is that.
+    """Publishes `body`, raises `fails`, or does not respond until `opened` is set.
 
     `asked` is set by the first request.
     """
@@ -145,7 +145,7 @@ def signing_keys(server: KeyServer, clock: Callable[[], datetime]) -> SigningKey
 
 
 def access_tokens(server: KeyServer | None = None, **settings: str) -> AccessTokens:
-    """A check with the sample settings, some of them changed."""
+    """Return the validation of tokens with the sample settings, some of them changed."""
     clock = Clock()
     keys = signing_keys(server or KeyServer(), clock)
     return AccessTokens(keys, settings=samples.settings(**settings), clock=clock)

@@ -1,6 +1,6 @@
-"""A strict stand-in for the few Graph calls, over httpx.MockTransport; what is not exactly right gets a 4xx.
+"""A strict fake of the Graph calls of the product, over httpx.MockTransport: any deviation gets a 4xx.
 
-Written apart from the local cloud's, so that the two check each other's reading of the documentation.
+Written independently of the stand-in in local/, so that the two check each other's reading of the documentation.
 """
 
 import json
@@ -27,7 +27,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class Credential:
-    """Hands out TOKEN, or raises `error`; remembers the scopes asked for."""
+    """A credential that returns TOKEN or raises `error`, and records the requested scopes."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
@@ -51,7 +51,7 @@ class Credential:
 
 @dataclass
 class Fault:
-    """Answers the next request of `method` in the service's stead; `after` = once the service has done it."""
+    """Answers the next request of `method` instead of the service; with `after`, once the service has executed it."""
 
     method: str
     answer: Answer
@@ -151,6 +151,6 @@ class FakeGraph:
 
 
 def error(status: int, code: str, **headers: str) -> httpx.Response:
-    """Graph's error shape; the message must never be repeated by the product."""
+    """Return an error response of Graph. The product must never repeat its message."""
     body = {"error": {"code": code, "message": "the body of the answer"}}
     return httpx.Response(status, json=body, headers={name.replace("_", "-"): text for name, text in headers.items()})

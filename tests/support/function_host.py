@@ -1,4 +1,4 @@
-"""A host process, and an Azurite of its own, for the tests of the host."""
+"""A host process and an Azurite process, for the tests of the host."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ MASTER_KEY = "a-master-key"
 
 @dataclass
 class HostProcess:
-    """`python -m local.host`, ready. `log` is what it has written to standard error so far."""
+    """A running `python -m local.host`. `log` is its standard error so far."""
 
     process: asyncio.subprocess.Process
     url: str
@@ -76,7 +76,7 @@ async def running_host(app: Path, log_file: Path, settings: Mapping[str, str]) -
 
 @contextlib.asynccontextmanager
 async def running_azurite() -> AsyncGenerator[str]:
-    """Azurite in memory, on ports of its own; the value is a connection string."""
+    """Run Azurite in memory on free ports; the value is a connection string."""
     process = await asyncio.create_subprocess_exec(
         "node",
         str(AZURITE),

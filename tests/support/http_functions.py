@@ -1,4 +1,4 @@
-"""The function app's own HTTP functions as an ASGI app, called as the Functions worker calls them."""
+"""The HTTP functions of the function app as an ASGI app, called as by the Functions worker."""
 
 import importlib
 import sys
@@ -30,7 +30,7 @@ from tests.support.samples import ENVIRONMENT, NOW
 
 @dataclass
 class Ledger:
-    """Is reached, or fails."""
+    """The ledger of records: reachable, or failing."""
 
     fails: SasquashError | None = None
 
@@ -41,7 +41,7 @@ class Ledger:
 
 @dataclass
 class Readings:
-    """An account in trouble and one that is well, and a drill that passed."""
+    """Readiness with one account in trouble, one without, and a drill that passed."""
 
     fails: SasquashError | None = None
 
@@ -62,10 +62,10 @@ class Readings:
 
 
 class App:
-    """As much of a worker as HTTP calls need, with the sample settings and a clock that stands still."""
+    """The part of the app that HTTP calls need, with the sample settings and a fixed clock."""
 
-    def __init__(self, desk: MemoryRevocations, ledger: Ledger | None = None) -> None:
-        self.revocation_api = Responder(desk, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
+    def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
+        self.revocation_api = Responder(revocations, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
         self.intake = Place().intake()
         self.console = ConsoleFiles(samples.settings())
         self.readiness_api = ReadinessApi(Readings(), access_tokens())  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ class App:
 
 @contextmanager
 def hosting(app: App) -> Iterator[Starlette]:
-    """Every function with an HTTP trigger, under the host's route prefix, with `app` behind it."""
+    """Every function with an HTTP trigger, under the host's route prefix, served by `app`."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)

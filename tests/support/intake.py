@@ -1,4 +1,4 @@
-"""An intake in memory: the real rooms of it, a topic and a queue that only note, tools whose alerts are given."""
+"""An intake in memory: its real modules, with a topic and a queue that record, and sources with given alerts."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 
 @dataclass
 class Topic:
-    """Takes events, or fails."""
+    """A topic that records events, or fails."""
 
     fails: Exception | None = None
     sent: list[list[CloudEvent[Any]]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Topic:
 
 @dataclass
 class Queue:
-    """Notes what is done with messages; what `fails` names fails with it."""
+    """A queue that records calls. A call that `fails` names raises that error."""
 
     fails: dict[str, SasquashError] = field(default_factory=dict)
     sent: list[tuple[AlertMessage, float]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Queue:
 
 @dataclass
 class Tool:
-    """Reads alerts: `answers` with findings, or what is raised, or waits for ever."""
+    """A reader of alerts: returns or raises what `answers` returns, or awaits it."""
 
     answers: Callable[[AlertReference], Any] = lambda alert: ()
     read_alerts: list[AlertReference] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Clock:
 
 @dataclass
 class Place:
-    """An intake and what is around it."""
+    """An intake with its topic, queue, reader and clock."""
 
     topic: Topic = field(default_factory=Topic)
     queue: Queue = field(default_factory=Queue)
@@ -140,7 +140,7 @@ class Place:
 
 
 def request(source: str, body: bytes, **headers: str) -> func.HttpRequest:
-    """A request as the host hands it over."""
+    """Return a request as the Functions host passes it to the app."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return func.HttpRequest(
         method="POST",
@@ -154,7 +154,7 @@ def request(source: str, body: bytes, **headers: str) -> func.HttpRequest:
 def signed(
     source: str, body: bytes, *, name: str = "msg_1", at: datetime = NOW, key: bytes = KEY
 ) -> func.HttpRequest:
-    """A request that a sender has signed as Standard Webhooks says."""
+    """Return a request signed by Standard Webhooks."""
     time = str(int(at.timestamp()))
     digest = hmac.new(key, b".".join((name.encode(), time.encode(), body)), hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
@@ -162,7 +162,7 @@ def signed(
 
 
 def by_github(payload: object, *, event: str = "secret_scanning_alert", delivery: str = "d1") -> func.HttpRequest:
-    """A delivery of GitHub's webhook."""
+    """Return a delivery of GitHub's webhook."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     signature = hmac.new(GITHUB_SECRET.encode(), body, hashlib.sha256).hexdigest()
     return request(
@@ -175,12 +175,12 @@ def by_github(payload: object, *, event: str = "secret_scanning_alert", delivery
 
 
 def generic(*texts: object) -> bytes:
-    """A report in the form for tools without one of their own."""
+    """Return a report in the generic format."""
     return json.dumps({"findings": [{"text": text} for text in texts]}).encode()
 
 
 def github_payload(**changed: object) -> dict[str, Any]:
-    """The webhook about ALERT."""
+    """Return the payload of a webhook about ALERT."""
     alert = {"number": 42, "secret_type": "azure_sas_token", "created_at": "2026-11-21T09:00:00Z"}
     return {"action": "created", "alert": alert, "repository": {"full_name": "contoso/x"}} | changed
 
@@ -190,12 +190,12 @@ def said(response: func.HttpResponse) -> Any:
 
 
 def results(response: func.HttpResponse) -> list[tuple[str, str | None]]:
-    """What became of each item, and why."""
+    """Return result and reason of each item."""
     return [(item["result"], item.get("reason")) for item in said(response)["items"]]
 
 
 def leaked(findings: Iterable[str]) -> tuple[Finding, ...]:
-    """Findings of an alert about these texts."""
+    """Return the findings of an alert about these texts."""
     from shared.domain.finding import in_text
 
     return tuple(

@@ -1,4 +1,4 @@
-"""Leaks as real clients make them: one function a kind, from (account, key) to the text that leaks."""
+"""Leaks made with the SDKs: a function per kind, from (account, key) to the leaked text."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -48,7 +48,7 @@ def blob_sas(account: str, key: str) -> str:
 
 
 def small_sas(account: str, key: str) -> str:
-    """A token that only reads one blob for two hours: the default rules ask a person."""
+    """A token that only reads one blob for two hours: the default rules require approval."""
     query = generate_blob_sas(
         account,
         "models",

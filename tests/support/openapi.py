@@ -1,4 +1,4 @@
-"""docs/openapi.yaml, and whether something is as it says."""
+"""docs/openapi.yaml, and validation of values against it."""
 
 from functools import cache
 from typing import Any

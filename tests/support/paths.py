@@ -1,4 +1,4 @@
-"""Where the checkout is, so that no test counts folders upwards."""
+"""The root of the checkout."""
 
 from pathlib import Path
 

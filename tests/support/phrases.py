@@ -63,6 +63,26 @@ STAYS: dict[str, str] = {
 }
 """Pattern of what keeps an old word → why."""
 
+ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    r"kill(s|ed|ing)?|die(s|d)?": (
+        "processes that get SIGKILL",
+        (
+            "local/child_processes.py",
+            "local/cloud/",
+            "local/storage/azurite.py",
+            "tests/chaos/",
+            "tests/local/cloud/",
+            "tests/local/test_child_processes.py",
+            "tests/simulation/",
+        ),
+    ),
+    r"workers?": (
+        "Microsoft's Functions worker, and samples of foreign logs",
+        ("local/host/", "tests/local/host/", "bench/throughput.py"),
+    ),
+}
+"""Pattern of a phrase → why it has another meaning in some files, and their paths."""
+
 VENDORED = {"shared/api/console/msal-browser.min.js"}
 
 _PHRASES = [
@@ -70,6 +90,7 @@ _PHRASES = [
 ]
 _ANY = re.compile("|".join(pattern.pattern for pattern, _ in _PHRASES), re.IGNORECASE)
 _STAYS = re.compile("|".join(f"(?:{pattern})" for pattern in STAYS))
+_ELSEWHERE = [(re.compile(pattern, re.IGNORECASE), paths) for pattern, (_, paths) in ELSEWHERE.items()]
 _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_+")
 
 
@@ -110,8 +131,11 @@ def _hits(text: Text) -> Iterator[Hit]:
         return
     for pattern, say in _PHRASES:
         for found in pattern.finditer(content):
+            phrase = " ".join(found.group().split())
+            if any(text.path.startswith(paths) and meant.fullmatch(phrase) for meant, paths in _ELSEWHERE):
+                continue
             line = text.line + content.count("\n", 0, found.start())
-            yield Hit(text.path, line, text.kind, " ".join(found.group().split()), say)
+            yield Hit(text.path, line, text.kind, phrase, say)
 
 
 def texts_of(*patterns: str) -> Iterator[Text]:

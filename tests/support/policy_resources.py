@@ -1,4 +1,4 @@
-"""A container, a queue, a table and a file share with stored access policies, made and used with the real clients."""
+"""A container, a queue, a table and a file share with stored access policies, created and used with the SDKs."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def _end() -> datetime:
 
 @dataclass(frozen=True)
 class Place(ABC):
-    """One resource of an account, with the policies POLICIES on it."""
+    """One resource of an account, with the policies POLICIES."""
 
     deployment: Deployment
     account: Account
@@ -42,17 +42,17 @@ class Place(ABC):
 
     @abstractmethod
     def url(self, *, policy: str | None, key: str = "key1") -> str:
-        """A URL with a SAS under a policy; with none, an ad hoc one."""
+        """Return a URL with a SAS of a policy; without one, with an ad hoc SAS."""
 
     @abstractmethod
     async def use(self, url: str) -> None: ...
 
     @abstractmethod
     async def policies(self) -> dict[str, datetime | None]:
-        """The ends of the policies, by id."""
+        """Return the expiry of each policy, by id."""
 
     async def answer(self, url: str) -> tuple[int | None, str | None]:
-        """Status and code of what using `url` brings; (None, None) if it works."""
+        """Use `url`; return status and code of the error, (None, None) if it succeeds."""
         try:
             await self.use(url)
         except HttpResponseError as error:
@@ -143,7 +143,7 @@ class Table(Place):
 
 
 class Share(Place):
-    """There are no files in the local cloud: a file that does not exist is what a good token finds."""
+    """A file share. The local cloud has no files: a valid token gets 404 for a file."""
 
     def _client(self) -> ShareClient:
         endpoint = f"https://{self.account.name}.file.core.windows.net"

@@ -62,12 +62,12 @@ KEYS = {"key1": key("key1"), "key2": key("key2")}
 
 
 def settings(**changed: str) -> Settings:
-    """A complete set; `changed` are settings without their prefix, `mode="observe"` for instance."""
+    """Return complete settings; `changed` are settings without prefix, such as `mode="observe"`."""
     return Settings.read(ENVIRONMENT | {f"SASQUASH_{name.upper()}": text for name, text in changed.items()})
 
 
 def account(*, tags: Mapping[str, str] | None = None, secondary: bool = False) -> AccountFacts:
-    """The account as ARM would tell of it; with `secondary`, the endpoints of its read-only copy too."""
+    """Return the account as in ARM; with `secondary`, also with the endpoints of its read-only copy."""
     suffixes = {service: f"{service}.core.windows.net/" for service in SERVICES}
     copies = {service: end for service, end in suffixes.items() if service is not Service.FILE}
     return AccountFacts(
@@ -189,7 +189,7 @@ def delegation_sas(
 
 
 def connection_string(*, key_name: str = "key1") -> str:
-    """What leaks a whole key."""
+    """Return a connection string, which leaks a whole key."""
     return (
         f"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={KEYS[key_name]};"
         "EndpointSuffix=core.windows.net"
@@ -197,7 +197,7 @@ def connection_string(*, key_name: str = "key1") -> str:
 
 
 def plan(*, target: str = "key2") -> Plan:
-    """A plan to regenerate `target` as it is in KEYS."""
+    """Return a plan to regenerate `target` as it is in KEYS."""
     return Plan(
         action=ActionKind.ACCOUNT_KEY,
         account_id=ACCOUNT_ID,
@@ -213,7 +213,7 @@ def plan(*, target: str = "key2") -> Plan:
 def verification_token(
     service: Service = Service.BLOB, *, life: timedelta = timedelta(minutes=30), accepted_before: bool | None = None
 ) -> VerificationToken:
-    """A proof token as the prover would mint it, for one object that does not exist."""
+    """Return a verification token as minted by the product, for an object that does not exist."""
     path = {
         Service.BLOB: "sasquashproof1/none",
         Service.FILE: "sasquashproof1/none",
@@ -226,7 +226,7 @@ def verification_token(
 
 
 def execution(*tokens: VerificationToken, at: datetime = NOW, confirmed_by: str = "answer") -> Execution:
-    """key2 was regenerated."""
+    """Return an execution that regenerated key2."""
     return Execution(
         action=ActionKind.ACCOUNT_KEY,
         target="key2",
@@ -240,7 +240,7 @@ def execution(*tokens: VerificationToken, at: datetime = NOW, confirmed_by: str 
 
 
 def finding(text: str | None = None) -> Finding:
-    """A finding on GitHub, of an account SAS unless `text` says otherwise."""
+    """Return a finding on GitHub, of an account SAS or of the credential in `text`."""
     credential = leak(text or account_sas())
     detected_at = NOW - timedelta(seconds=20)
     return Finding(
@@ -249,7 +249,7 @@ def finding(text: str | None = None) -> Finding:
 
 
 def revocation(**changed: Any) -> Revocation:
-    """A record as containment makes it, with some fields changed."""
+    """Return a new record, with some fields changed."""
     return replace(Revocation(finding(), NOW), **changed)
 
 
@@ -267,19 +267,19 @@ def reading(
     permissions: str | None = None,
     expires: datetime | None = None,
 ) -> PolicyReading:
-    """A stored access policy as it stands."""
+    """Return the state of a stored access policy."""
     detail = "The account's firewall lets nobody in." if state is PolicyState.UNREACHABLE else ""
     return PolicyReading(target, state, version, Via.DATA_PLANE, permissions, expires, detail)
 
 
 def liveness(alive: bool | None = True) -> Liveness:
-    """What Azure said to the leaked token."""
+    """Return Azure's response to the leaked token."""
     said = {True: "Azure accepted it.", False: "Azure refused it.", None: "Nobody answered."}[alive]
     return Liveness(NOW, alive, said)
 
 
 def approval(digest: str) -> Approval:
-    """A person's yes to the plan with this digest."""
+    """Return an approval of the plan with this digest."""
     return Approval(PERSON, NOW, digest, "It is ours.")
 
 
@@ -287,7 +287,7 @@ ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 
 
 def evidence(*, key: str = "key2", seen_at: datetime = NOW, **changed: Any) -> AlertEvidence:
-    """What an alert says of a token that was signed with `key`."""
+    """Return the evidence in an alert about a token signed by `key`."""
     given: dict[str, Any] = {
         "account": ACCOUNT,
         "key": key,
@@ -300,13 +300,13 @@ def evidence(*, key: str = "key2", seen_at: datetime = NOW, **changed: Any) -> A
 
 
 def alerted(**changed: Any) -> Finding:
-    """The finding that such an alert makes."""
+    """Return the finding of such an alert."""
     alert = AlertReference(AlertSource.DEFENDER, "", "dc1")
     return Finding.of_evidence(evidence(**changed), source="defender", url=None, detected_at=NOW, alert=alert)
 
 
 def ordered(action: ActionKind, target: str) -> Finding:
-    """A person's order, without a leak."""
+    """Return the finding of an order, without a leak."""
     order = Order(ACCOUNT, action, target)
     return Finding(
         "0" * 64, None, "responder", None, NOW, order=order, reported_by=PERSON, reason="The laptop is gone"

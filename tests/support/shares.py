@@ -1,4 +1,4 @@
-"""File shares under stored access policies, and leaks of them."""
+"""File shares with stored access policies, and leaked SAS of them."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,13 @@ NAME = "homes"
 
 
 def policies(account: Account, share: str = NAME) -> dict[str, str | None]:
-    """The ends of the share's policies as they are written, by id."""
+    """Return the expiry of the policies of the share as written, by id."""
     identifiers = account.policies.get(("file", share), ())
     return {identifier.id: identifier.policy and identifier.policy.expiry for identifier in identifiers}
 
 
 async def under_policies(driver: Driver, account: Account, *ids: str, share: str = NAME, days: int = 30) -> None:
-    """Make the share, or give it other policies, which end in so many days."""
+    """Create the share or replace its policies, which expire after `days`."""
     end = datetime.now(UTC) + timedelta(days=days)
     endpoint = f"https://{account.name}.file.core.windows.net"
     transport = driver.transport(Life())

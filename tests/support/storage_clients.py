@@ -1,9 +1,12 @@
-"""Azure's storage clients on a running local cloud, and credentials for them."""
+"""Storage clients of the SDKs for a running local cloud, and credentials for them."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
+import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.fileshare.aio import ShareServiceClient
@@ -15,7 +18,7 @@ from tests.support.cloud_clients import options
 
 
 class Token:
-    """A credential of one of the tenant's identities."""
+    """A credential of an identity of the tenant."""
 
     def __init__(self, cloud: LocalCloud, identity: str, audience: str = "https://storage.azure.com") -> None:
         self._cloud = cloud
@@ -35,7 +38,7 @@ class Token:
 
 
 class Clients:
-    """Makes SDK clients that are closed at the end of a test."""
+    """Creates SDK clients, which are closed at the end of a test."""
 
     def __init__(self, cloud: LocalCloud, stack: AsyncExitStack) -> None:
         self._cloud = cloud
@@ -63,3 +66,12 @@ class Clients:
         return await self._stack.enter_async_context(
             ShareServiceClient(url, credential=credential, **intent, **options(self._cloud))
         )
+
+
+async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
+    """Return status and code with which Azure refuses the call; fails if it succeeds."""
+    with pytest.raises(HttpResponseError) as caught:
+        await call()
+    code = caught.value.error_code  # type: ignore[attr-defined]
+    assert caught.value.status_code is not None
+    return caught.value.status_code, str(getattr(code, "value", code))

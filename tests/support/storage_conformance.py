@@ -1,4 +1,4 @@
-"""One storage account behind real clients: Azurite's, through the local cloud, or the one in memory."""
+"""A storage account for the SDKs: in Azurite through the local cloud, or in memory."""
 
 import itertools
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _NUMBERS = itertools.count(1)
 
 
 class Token:
-    """What an identity's token is, as a credential of the SDKs."""
+    """A credential of the SDKs with tokens of an identity."""
 
     def __init__(self, entra: Entra, identity: Identity) -> None:
         self._entra = entra
@@ -39,7 +39,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the clients go. `options` are their keyword arguments."""
+    """Creates clients. `options` are their keyword arguments."""
 
     options: Callable[[], dict[str, Any]]
 
@@ -57,7 +57,7 @@ class Place:
 
 
 def azurite(cloud: LocalCloud) -> Place:
-    """Azurite, behind the local cloud's front."""
+    """Return Azurite, through the local cloud."""
 
     def options() -> dict[str, Any]:
         return {
@@ -71,7 +71,7 @@ def azurite(cloud: LocalCloud) -> Place:
 
 
 def memory() -> Place:
-    """An account in memory."""
+    """Return an account in memory."""
     cloud = Cloud(identities=identities.directory(), users=identities.users())
     cloud.accounts[STATE_ACCOUNT] = state_account()
     entra = Entra(cloud)

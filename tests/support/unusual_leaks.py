@@ -1,4 +1,4 @@
-"""Leaks that no key can be proven behind, and leaks with another lever than a key. Text as it would be found."""
+"""Leaks that cannot be attributed to a key, and leaks with another action than a key regeneration. Text as found."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ def expired(account: str, key: str) -> str:
 
 
 def altered(account: str, key: str) -> str:
-    """A token whose end somebody moved: its signature covers another one."""
+    """A token with a changed expiry, which its signature does not cover."""
     return re.sub(r"\bse=20", "se=21", account_sas(account, key))
 
 

@@ -1,4 +1,4 @@
-"""User delegation SAS as an app issues them that signs in as the developer, and what Azure says to them."""
+"""User delegation SAS of the developer, and whether Azure accepts them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ PATHS = {
 
 
 async def url(driver: Driver, account: Account, kind: str = "container", **fields: Any) -> str:
-    """A URL with a new SAS by a new key; `fields` are of the token."""
+    """Return a URL with a new SAS of a new key; `fields` are set in the SAS."""
     key = await _key(driver, account, kind)
     options = {"permission": "r", "expiry": datetime.now(UTC) + timedelta(days=2), **fields}
     match kind:
@@ -68,7 +68,7 @@ def _endpoint(account: Account, kind: str) -> str:
 
 
 async def accepted(cloud: LocalCloud, leaked: str) -> bool:
-    """Whether Azure finds the token's signature good, as whoever holds the URL sees it."""
+    """Return whether Azure accepts the signature of the token in the URL."""
     path, _, query = leaked.partition("?")
     is_queue = ".queue." in path
     async with browser(cloud) as client:

@@ -203,7 +203,7 @@ asyncio.run(main())
         ({"AzureWebJobs.on_finding.Disabled": "true"}, "False"),
         ({"AzureWebJobs_on_finding_Disabled": "1"}, "False"),
     ],
-    ids=["where leaks are killed", "where that is not switched off", "where it is", "and there is no dot"],
+    ids=["where leaks are revoked", "where that is not switched off", "where it is", "and there is no dot"],
 )
 def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[str, str], begun: str) -> None:
     finished = run(BEGUN, ENVIRONMENT | settings)
@@ -221,8 +221,8 @@ def test_an_import_that_nobody_calls_functions_after_begins_nothing() -> None:
 
 
 @dataclass
-class Rooms:
-    """A worker whose rooms only note what they were given."""
+class NotingApp:
+    """An app whose services only note what they were given."""
 
     reports: list[Report] = field(default_factory=list)
     contained: list[Message] = field(default_factory=list)
@@ -234,15 +234,15 @@ class Rooms:
     inventories: int = 0
 
     @property
-    def accounts(self) -> "Rooms":
+    def accounts(self) -> "NotingApp":
         return self
 
     @property
-    def store(self) -> "Rooms":
+    def store(self) -> "NotingApp":
         return self
 
     @property
-    def revocations(self) -> "Rooms":
+    def revocations(self) -> "NotingApp":
         return self
 
     async def take_inventory(self) -> None:
@@ -250,15 +250,15 @@ class Rooms:
         self.inventories += 1
 
     @property
-    def ingest(self) -> "Rooms":
+    def ingest(self) -> "NotingApp":
         return self
 
     @property
-    def containment(self) -> "Rooms":
+    def containment(self) -> "NotingApp":
         return self
 
     @property
-    def follow_up(self) -> "Rooms":
+    def follow_up(self) -> "NotingApp":
         return self
 
     async def receive(self, report: Report) -> None:
@@ -275,28 +275,28 @@ class Rooms:
 
 
 @pytest.fixture
-def rooms() -> Rooms:
-    return Rooms()
+def services() -> NotingApp:
+    return NotingApp()
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, rooms: Rooms) -> Iterator[ModuleType]:
+def app(monkeypatch: pytest.MonkeyPatch, services: NotingApp) -> Iterator[ModuleType]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     module = importlib.import_module("function_app")
-    monkeypatch.setattr(module, "sasquash", lambda: rooms)
+    monkeypatch.setattr(module, "sasquash", lambda: services)
     yield module
     del sys.modules["function_app"]
 
 
 async def call(app: ModuleType, name: str, **arguments: object) -> Any:
-    """Call the function as the host's worker would."""
+    """Call the function as the Functions worker would."""
     [function] = [f for f in app.app.get_functions() if f.get_function_name() == name]
     return await function.get_user_function()(**arguments)
 
 
 def decoded(envelope: Mapping[str, object]) -> object:
-    """What the worker makes of an event that the host hands over."""
+    """What the Functions worker makes of an event that the host sends."""
     return EventGridEventInConverter.decode(Datum(json.dumps(envelope), "json"), trigger_metadata=None)
 
 
@@ -332,37 +332,37 @@ GRID_EVENT = {
     ids=["CloudEvent", "Event Grid", "without a topic"],
 )
 async def test_a_finding_is_the_same_report_in_either_schema(
-    app: ModuleType, rooms: Rooms, envelope: dict[str, object], source: str
+    app: ModuleType, services: NotingApp, envelope: dict[str, object], source: str
 ) -> None:
     await call(app, "on_finding", event=decoded(envelope))
 
-    assert rooms.reports == [Report("e1", REPORTED, source, DATA)]
-    assert read(rooms.reports[0], raw_allowed=False, now=NOW) == (Reported(samples.finding()),)
+    assert services.reports == [Report("e1", REPORTED, source, DATA)]
+    assert read(services.reports[0], raw_allowed=False, now=NOW) == (Reported(samples.finding()),)
 
 
-async def test_an_inventory_is_taken_once_the_finding_is_dealt_with(app: ModuleType, rooms: Rooms) -> None:
+async def test_an_inventory_is_taken_once_the_finding_is_dealt_with(app: ModuleType, services: NotingApp) -> None:
     await call(app, "on_finding", event=decoded(CLOUD_EVENT))
 
-    assert rooms.inventories == 1
+    assert services.inventories == 1
 
 
 @pytest.mark.parametrize("envelope", [CLOUD_EVENT, GRID_EVENT], ids=["CloudEvent", "Event Grid"])
 @pytest.mark.parametrize("data", [None, "text", [1], 7])
 async def test_data_of_any_shape_is_handed_on(
-    app: ModuleType, rooms: Rooms, envelope: dict[str, object], data: object
+    app: ModuleType, services: NotingApp, envelope: dict[str, object], data: object
 ) -> None:
     await call(app, "on_finding", event=decoded(envelope | {"data": data}))
 
-    assert rooms.reports[0].data == data
+    assert services.reports[0].data == data
 
 
 @pytest.mark.parametrize(("name", "notes"), [("contain", "contained"), ("follow_up", "followed_up")])
-async def test_a_queue_message_is_handed_on(app: ModuleType, rooms: Rooms, name: str, notes: str) -> None:
+async def test_a_queue_message_is_handed_on(app: ModuleType, services: NotingApp, name: str, notes: str) -> None:
     body = json.dumps({"fingerprint": "ab" * 32, "attempt": 3}).encode()
 
     await call(app, name, message=func.QueueMessage(body=body))
 
-    assert getattr(rooms, notes) == [Message("ab" * 32, 3)]
+    assert getattr(services, notes) == [Message("ab" * 32, 3)]
 
 
 @pytest.mark.parametrize("name", ["contain", "follow_up"])
@@ -373,36 +373,36 @@ async def test_a_foreign_queue_message_is_left_to_the_poison_queue(app: ModuleTy
 
 @pytest.mark.parametrize(("name", "method", "answers"), [(name, method, act) for name, method, _, act in API])
 async def test_a_call_of_the_api_is_answered_by_the_responder(
-    app: ModuleType, rooms: Rooms, name: str, method: str, answers: str
+    app: ModuleType, services: NotingApp, name: str, method: str, answers: str
 ) -> None:
     request = func.HttpRequest(method=method, url="/api/revocations", body=b"")
 
     answer = await call(app, name, req=request)
 
-    assert answer is getattr(rooms.revocation_api, answers).return_value
-    getattr(rooms.revocation_api, answers).assert_awaited_once_with(request)
+    assert answer is getattr(services.revocation_api, answers).return_value
+    getattr(services.revocation_api, answers).assert_awaited_once_with(request)
 
 
-async def test_a_report_is_answered_by_the_intake(app: ModuleType, rooms: Rooms) -> None:
+async def test_a_report_is_answered_by_the_intake(app: ModuleType, services: NotingApp) -> None:
     request = func.HttpRequest(method="POST", url="/api/intake/github", body=b"{}")
 
-    assert await call(app, "take_report", req=request) is rooms.intake.receive.return_value
-    rooms.intake.receive.assert_awaited_once_with(request)
+    assert await call(app, "take_report", req=request) is services.intake.receive.return_value
+    services.intake.receive.assert_awaited_once_with(request)
 
 
-async def test_an_alert_in_the_queue_is_read(app: ModuleType, rooms: Rooms) -> None:
+async def test_an_alert_in_the_queue_is_read(app: ModuleType, services: NotingApp) -> None:
     alert = AlertReference(AlertSource.GITHUB, "contoso/x", "7")
     waiting = AlertMessage(alert, NOW, 2)
 
     await call(app, "read_alert", message=func.QueueMessage(body=msgspec.json.encode(waiting)))
 
-    rooms.alert_reader.resume.assert_awaited_once_with(waiting)
+    services.alert_reader.resume.assert_awaited_once_with(waiting)
 
 
-async def test_unreadable_alert_is_reported_regardless_of_its_content(app: ModuleType, rooms: Rooms) -> None:
+async def test_unreadable_alert_is_reported_regardless_of_its_content(app: ModuleType, services: NotingApp) -> None:
     await call(app, "intake_poison", message=func.QueueMessage(body=b"\xffhello"))
 
-    rooms.dead_letters.unread.assert_awaited_once_with("\ufffdhello")
+    services.dead_letters.unread.assert_awaited_once_with("\ufffdhello")
 
 
 async def test_health_asks_the_revocations_table(app: ModuleType) -> None:

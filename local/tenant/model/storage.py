@@ -11,7 +11,7 @@ from local.tenant.model.names import SUBSCRIPTION_ID
 
 
 def new_storage_key() -> str:
-    """Return an account key: 64 random bytes in base64, 88 characters, with the marker that scanners look for."""
+    """Return an account key: 64 random bytes in base64, 88 characters, with the marker that scanners search."""
     key = base64.b64encode(os.urandom(64)).decode()
     return f"{key[:76]}+ASt{key[80:]}"
 

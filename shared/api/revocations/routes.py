@@ -9,7 +9,7 @@ import azure.functions as func
 
 from shared.api import problems
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
-from shared.api.auth.authorize import Handler, answer_call, require
+from shared.api.auth.authorize import require, requires
 from shared.api.responses import as_json
 from shared.api.revocations import rendering, requests
 from shared.api.revocations.requests import OrderRequest
@@ -40,38 +40,9 @@ class Responder:
     tokens: AccessTokens
     clock: Callable[[], datetime]
 
-    async def submit(self, request: func.HttpRequest) -> func.HttpResponse:
+    @requires(_RESPONDERS)
+    async def submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         """POST /api/revocations: a report of a leak, or an order."""
-        return await self._answer(request, _RESPONDERS, self._submit)
-
-    async def list_revocations(self, request: func.HttpRequest) -> func.HttpResponse:
-        """GET /api/revocations."""
-        return await self._answer(request, _ANYONE, self._list)
-
-    async def read(self, request: func.HttpRequest) -> func.HttpResponse:
-        """GET /api/revocations/{id}."""
-        return await self._answer(request, _ANYONE, self._read)
-
-    async def approve(self, request: func.HttpRequest) -> func.HttpResponse:
-        """POST /api/revocations/{id}/approve."""
-        return await self._answer(request, _APPROVERS, self._approve)
-
-    async def reject(self, request: func.HttpRequest) -> func.HttpResponse:
-        """POST /api/revocations/{id}/reject."""
-        return await self._answer(request, _APPROVERS, self._reject)
-
-    async def retry(self, request: func.HttpRequest) -> func.HttpResponse:
-        """POST /api/revocations/{id}/retry."""
-        return await self._answer(request, _RESPONDERS, self._retry)
-
-    async def undo_lockdown(self, request: func.HttpRequest) -> func.HttpResponse:
-        """POST /api/revocations/{id}/undo-lockdown."""
-        return await self._answer(request, _APPROVERS, self._undo_lockdown)
-
-    async def _answer(self, request: func.HttpRequest, roles: frozenset[Role], handle: Handler) -> func.HttpResponse:
-        return await answer_call(self.tokens, request, roles, handle)
-
-    async def _submit(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
         asked = requests.read_submission(_body(request))
         if isinstance(asked, OrderRequest):
             require(who, _APPROVERS)
@@ -87,17 +58,23 @@ class Responder:
                 return self._several(records, status=200)
         return self._several(records, status=202)
 
-    async def _list(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
+    @requires(_ANYONE)
+    async def list_revocations(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
+        """GET /api/revocations."""
         page = await self.revocations.page(requests.read_page_query(request.url))
         now = self.clock()
         summaries = tuple(rendering.summary(record, now=now) for record in page.revocations)
         return as_json(Page(revocations=summaries, next=page.next))
 
-    async def _read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
+    @requires(_ANYONE)
+    async def read(self, request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
+        """GET /api/revocations/{id}."""
         record, history = await self.revocations.read(_id(request))
         return as_json(rendering.whole(record, now=self.clock(), history=history))
 
-    async def _approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+    @requires(_APPROVERS)
+    async def approve(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+        """POST /api/revocations/{id}/approve."""
         fingerprint, approval = _id(request), requests.read_approval(_body(request))
         return self._one(
             await self.revocations.approve(
@@ -105,13 +82,19 @@ class Responder:
             )
         )
 
-    async def _reject(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+    @requires(_APPROVERS)
+    async def reject(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+        """POST /api/revocations/{id}/reject."""
         return await self._decide(self.revocations.reject, request, who)
 
-    async def _retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+    @requires(_RESPONDERS)
+    async def retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+        """POST /api/revocations/{id}/retry."""
         return await self._decide(self.revocations.retry, request, who)
 
-    async def _undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+    @requires(_APPROVERS)
+    async def undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
+        """POST /api/revocations/{id}/undo-lockdown."""
         return await self._decide(self.revocations.undo_lockdown, request, who)
 
     async def _decide(self, decide: _Decide, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:

@@ -242,7 +242,7 @@ def _how_to_decide(revocation: Revocation) -> list[str]:
     steps.append(f"To reject: `{path}/reject`.")
     if revocation.deadline is not None:
         steps.append(
-            f"If nobody decides by {revocation.deadline:%Y-%m-%d %H:%M} UTC, {_AT_DEADLINE[revocation.at_deadline]}"
+            f"Without a decision by {revocation.deadline:%Y-%m-%d %H:%M} UTC, {_AT_DEADLINE[revocation.at_deadline]}"
         )
     return steps
 

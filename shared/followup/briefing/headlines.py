@@ -66,7 +66,7 @@ def why(briefing: Briefing) -> str | None:
 
 
 def command(briefing: Briefing) -> str | None:
-    """Return the command a person may need: after an execution what it calls for, else what revokes by hand."""
+    """Return the command that people may need: for recovery after an execution, else for a manual revocation."""
     words = headline(briefing)
     spec = _spec(briefing)
     if spec is None:
@@ -127,9 +127,7 @@ _STATES: Mapping[str, StateText] = MappingProxyType(
         ),
         "proven": StateText("verified revoked", Tone.DONE, "The {what} is verified revoked.{others}"),
         "closed": StateText("closed", Tone.DONE, "The {what} is verified revoked. No open items."),
-        "dismissed": StateText(
-            "dismissed, no action needed", Tone.DONE, "The {what} needs no action. The reason is certain."
-        ),
+        "dismissed": StateText("dismissed, no action needed", Tone.DONE, "No action is needed for the {what}."),
         "unresolved": StateText(
             "UNRESOLVED, review required",
             Tone.LIVE,

@@ -1,1 +1,1 @@
-"""Where incidents are filed, one module a service, behind one registry."""
+"""Incident sinks, one module each, behind one registry."""

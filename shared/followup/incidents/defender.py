@@ -6,6 +6,7 @@ was lost.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,11 +25,11 @@ _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "l
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
+@dataclass(frozen=True, slots=True)
 class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
 
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
+    rest: Rest
 
     async def file(self, briefing: Briefing) -> str:
         """See Incidents: the id is the incident's. Raises Blocked where no account is known."""
@@ -48,12 +49,12 @@ class DefenderIncidents:
             "customTags": ["sasquash", clean(briefing.state, limit=40)],
             **({"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}),
         }
-        await self._rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
+        await self.rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
         comment = {
             "@odata.type": "microsoft.graph.security.alertComment",
             "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
         }
-        await self._rest.call(
+        await self.rest.call(
             "POST", f"{path}/comments", doing="Updating the incident", right=_MAY_WRITE, body=comment
         )
 
@@ -64,7 +65,7 @@ class DefenderIncidents:
             )
         body = {"createAlertInput": _alert(briefing, briefing.account_id)}
         try:
-            made = await self._rest.call("POST", _CREATE, doing="Filing the incident", right=_MAY_CREATE, body=body)
+            made = await self.rest.call("POST", _CREATE, doing="Filing the incident", right=_MAY_CREATE, body=body)
         except SasquashError:
             found = await self._find(briefing)  # it may have been created, and the answer lost
             if found is None:
@@ -79,7 +80,7 @@ class DefenderIncidents:
         """Return the incident whose name has our mark. Graph filters by time, not by name."""
         since = briefing.received_at - _EARLIER
         query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": "50"}
-        page = await self._rest.call("GET", _INCIDENTS, doing="Finding the incident", right=_MAY_WRITE, query=query)
+        page = await self.rest.call("GET", _INCIDENTS, doing="Finding the incident", right=_MAY_WRITE, query=query)
         rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
         mark = _mark(briefing)
         ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))

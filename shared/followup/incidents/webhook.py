@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 
 from shared.cloud.http import Rest
@@ -23,17 +24,18 @@ _RIGHT = "a secret that the receiver knows (SASQUASH_INCIDENT_WEBHOOK_SECRET)"
 _LONGEST = 8000
 
 
+@dataclass(frozen=True, slots=True)
 class WebhookIncidents:
-    """Posts each incident and each update to one URL."""
+    """Posts each incident and each update to one URL.
 
-    def __init__(
-        self, rest: Rest, path: str, *, secret: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
-    ) -> None:
-        """`rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`."""
-        self._rest = rest
-        self._path = path
-        self._secret = secret
-        self._clock = clock
+    `rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`.
+    """
+
+    rest: Rest
+    path: str
+    _: KW_ONLY
+    secret: Callable[[], Awaitable[str]]
+    clock: Callable[[], datetime]
 
     async def file(self, briefing: Briefing) -> str:
         """See Incidents: the id is the fingerprint."""
@@ -49,11 +51,11 @@ class WebhookIncidents:
         # Derived from the content: a repetition after a lost answer has the same id.
         content = json.dumps(body, separators=(",", ":")).encode()
         name = f"msg_{hashlib.sha256(content).hexdigest()[:32]}"
-        at = int(self._clock().timestamp())
-        signature = _signature(await self._secret(), name, at, content)
+        at = int(self.clock().timestamp())
+        signature = _signature(await self.secret(), name, at, content)
         headers = {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signature}
-        await self._rest.content(
-            "POST", self._path, doing="Posting the incident", right=_RIGHT, headers=headers, content=content
+        await self.rest.content(
+            "POST", self.path, doing="Posting the incident", right=_RIGHT, headers=headers, content=content
         )
 
 

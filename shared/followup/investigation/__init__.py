@@ -1,1 +1,1 @@
-"""What follow-up finds out for people: who used the credential, and what stays exposed."""
+"""Investigation after a revocation: usage of the credential, and residual exposure."""

@@ -3,6 +3,8 @@
 Source: REST, "Get Container ACL", and the like for queues, tables and shares.
 """
 
+from dataclasses import dataclass
+
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
 from shared.actions.action import signer
@@ -14,11 +16,11 @@ from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget, PolicyTar
 from shared.domain.text import clean, utc
 
 
+@dataclass(frozen=True, slots=True)
 class OtherPolicies:
     """Reads the policies of the leaked container, queue, table or share."""
 
-    def __init__(self, actions: Actions) -> None:
-        self._actions = actions
+    actions: Actions
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return at most one sentence, none if no other policy grants access. Raises TransientFailure or Blocked."""
@@ -27,9 +29,9 @@ class OtherPolicies:
         unrevoked = execution is not None and not ACTION_SPECS[execution.action].revokes
         if target is None or target.service not in account.endpoints or unrevoked or not account.shared_key_access:
             return ()
-        keys = await self._actions.account_key.keys(account)
+        keys = await self.actions.account_key.keys(account)
         try:
-            policies = await self._actions.stored_policy.in_force(account, target, key=signer(keys, None))
+            policies = await self.actions.stored_policy.in_force(account, target, key=signer(keys, None))
         except Unreachable as error:
             return (f"Not checked: other stored access policies of {target.place}. {error}",)
         ended = _ended(revocation)

@@ -9,6 +9,7 @@ REST: Blob Containers - List, Blob Services - Get Service Properties (Microsoft.
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,21 +36,15 @@ _OPENS = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
 class ResidualExposure:
     """Checks an account after its leak was revoked."""
 
-    def __init__(
-        self,
-        arm: ArmReader,
-        other_policies: OtherPolicies,
-        new_transport: Callable[[], Transport],
-        *,
-        clock: Callable[[], datetime],
-    ) -> None:
-        self._arm = arm
-        self._other_policies = other_policies
-        self._new_transport = new_transport
-        self._clock = clock
+    arm: ArmReader
+    other_policies: OtherPolicies
+    new_transport: Callable[[], Transport]
+    _: KW_ONLY
+    clock: Callable[[], datetime]
 
     async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return what stays exposed, in one or two English sentences each, and what could not be checked.
@@ -57,9 +52,9 @@ class ResidualExposure:
         Raises TransientFailure.
         """
         found = await asyncio.gather(
-            anonymous_access(self._new_transport, revocation, account),
+            anonymous_access(self.new_transport, revocation, account),
             self._guarded(self._public(revocation, account), "public containers"),
-            self._guarded(self._other_policies.of(revocation, account), "other stored access policies"),
+            self._guarded(self.other_policies.of(revocation, account), "other stored access policies"),
             self._guarded(self._blob_service(account), "restore options"),
             self._guarded(self._opened(revocation, account), "changes to the account"),
         )
@@ -78,9 +73,7 @@ class ResidualExposure:
         path = f"{account.id}/blobServices/default/containers?{_STORAGE}"
         public: dict[str, str] = {}
         has_website = False
-        async for row in self._arm.rows(
-            account.subscription, path, doing=f"Listing the containers of {account.name}"
-        ):
+        async for row in self.arm.rows(account.subscription, path, doing=f"Listing the containers of {account.name}"):
             level = str((row.get("properties") or {}).get("publicAccess") or "None")
             name = str(row.get("name") or "")
             has_website = has_website or name == "$web"
@@ -105,7 +98,7 @@ class ResidualExposure:
         if Service.BLOB not in account.endpoints:
             return ()
         path = f"{account.id}/blobServices/default?{_STORAGE}"
-        service = await self._arm.one(account.subscription, path, doing=f"Reading the blob service of {account.name}")
+        service = await self.arm.one(account.subscription, path, doing=f"Reading the blob service of {account.name}")
         properties: Mapping[str, Any] = service.get("properties") or {}
         lines = [_restoring(account, properties)]
         rules = (properties.get("cors") or {}).get("corsRules") or []
@@ -118,14 +111,14 @@ class ResidualExposure:
 
     async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
         """Return who changed the account or its containers since shortly before the leak was found."""
-        since = max(revocation.finding.detected_at - _EARLIER, self._clock() - _KEPT).astimezone(UTC)
+        since = max(revocation.finding.detected_at - _EARLIER, self.clock() - _KEPT).astimezone(UTC)
         where = f"eventTimestamp ge '{since:%Y-%m-%dT%H:%M:%SZ}' and resourceUri eq '{account.id}'"
         path = (
             f"/subscriptions/{account.subscription}/providers/Microsoft.Insights/eventtypes/management/values"
             f"?{_ACTIVITY}&$filter={where}"
         )
         changes: list[str] = []
-        async for row in self._arm.rows(
+        async for row in self.arm.rows(
             account.subscription, path, doing=f"Reading the activity log of {account.name}"
         ):
             operation = str((row.get("operationName") or {}).get("value") or "")

@@ -100,7 +100,7 @@ def _allowed(briefing: Briefing) -> str:
 
 
 def _outcome(briefing: Briefing) -> list[tuple[str, str]]:
-    rows = [("State", clean(briefing.state))]
+    rows = [("State", clean(briefing.state.replace("_", " ")))]
     reason = why(briefing)
     if reason:
         rows.append(("Reason", reason))

@@ -1,4 +1,4 @@
-"""The parts that mails are made of: tables and inline styles, since Outlook for Windows renders with Word's engine.
+"""HTML building blocks of mails: tables and inline styles, since Outlook for Windows renders with Word's engine.
 
 Stripped of its tags a mail still reads as text: each block is on lines of its own and each label ends with a colon.
 Texts are escaped here, and are `clean` before.
@@ -68,7 +68,7 @@ def page(title: str, *rows: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        # Asks phones to make no links of what looks like an address, a date or a number.
+        # Prevents phones from linking addresses, dates and numbers.
         '<meta name="format-detection" content="telephone=no,date=no,address=no,email=no,url=no">\n'
         f"<title>{escape(title)}</title>\n</head>\n"
         '<body style="margin:0;padding:0;background-color:#f3f4f6">\n'

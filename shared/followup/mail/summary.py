@@ -91,8 +91,13 @@ def _headline(lines: Sequence[SummaryLine]) -> str:
 
 
 def _counted(lines: Sequence[SummaryLine]) -> list[tuple[str, str]]:
-    counts = Counter((_where(line), line.reason or line.state) for line in lines)
+    counts = Counter((_where(line), _outcome(line)) for line in lines)
     return [(f"{count} x {why}", where) for (where, why), count in counts.most_common(20)]
+
+
+def _outcome(line: SummaryLine) -> str:
+    """Return the reason, or the state without one, as people read it."""
+    return "unattributed" if line.reason is Reason.LOOSE else (line.reason or line.state).replace("_", " ")
 
 
 def _where(line: SummaryLine) -> str:
@@ -113,7 +118,7 @@ def _line(line: SummaryLine) -> str:
     found = f", found at {defang(line.url, limit=200)}" if line.url else ""
     until = f", decide by {utc(line.deadline)}" if line.deadline else ""
     who = defang(line.source, limit=80)
-    what = f"{clean(line.c3id, limit=40)}: {line.reason or line.state}, {_where(line)}"
+    what = f"{clean(line.c3id, limit=40)}: {_outcome(line)}, {_where(line)}"
     return f"{what}, reported by {who}{found}{until}; record {line.fingerprint[:12]}"
 
 

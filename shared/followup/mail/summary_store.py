@@ -7,6 +7,7 @@ An instance that crashes between sending and removing the lines sends them a sec
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,31 +34,26 @@ _BATCH = 100  # changes in one transaction
 _HEADER = "digest"
 
 
+@dataclass(frozen=True, slots=True)
 class SummaryMail:
-    """The only reader and writer of table `digest`."""
+    """The only reader and writer of table `digest`.
 
-    def __init__(
-        self,
-        table: TableClient,
-        *,
-        graph: Callable[[], Graph],
-        warm_up: Callable[[], None],
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
-        """`graph` is called when there is something to send, after `warm_up`, which imports it on a thread."""
-        self._table = table
-        self._graph = graph
-        self._warm_up = warm_up
-        self._settings = settings
-        self._clock = clock
+    `graph` is called when there is something to send, after `warm_up`, which imports it on a thread.
+    """
+
+    table: TableClient
+    _: KW_ONLY
+    graph: Callable[[], Graph]
+    warm_up: Callable[[], None]
+    settings: Settings
+    clock: Callable[[], datetime]
 
     async def add(self, revocation: Revocation) -> None:
         """Add the record's state to the next summary mail. Idempotent. Raises TransientFailure or Blocked."""
         line = SummaryLine.of(revocation)
         row = {"PartitionKey": _LINE, "RowKey": line.key, "Line": msgspec.json.encode(line).decode()}
         with translate_errors("Adding a line to the summary mail"):
-            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+            await self.table.upsert_entity(row, mode=UpdateMode.REPLACE)
 
     async def send(self) -> None:
         """Send the pending lines, unless another instance is sending. Raises TransientFailure or Blocked."""
@@ -65,9 +61,9 @@ class SummaryMail:
         if not lines or not await self._locked():
             return
         try:
-            await asyncio.to_thread(self._warm_up)
-            message = compose_summary(lines, security_mailbox=self._settings.security_mailbox)
-            await self._graph().send_mail(self._settings.mail_sender, message, finding_id=_HEADER)
+            await asyncio.to_thread(self.warm_up)
+            message = compose_summary(lines, security_mailbox=self.settings.security_mailbox)
+            await self.graph().send_mail(self.settings.mail_sender, message, finding_id=_HEADER)
             await self._remove(line.key for line in lines)
         finally:
             await self._unlock()
@@ -75,29 +71,29 @@ class SummaryMail:
     async def _lines(self) -> list[SummaryLine]:
         found: list[SummaryLine] = []
         with translate_errors("Reading the summary mail"):
-            async for row in self._table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
+            async for row in self.table.query_entities("PartitionKey eq @line", parameters={"line": _LINE}):
                 found.append(msgspec.json.decode(row["Line"], type=SummaryLine))
                 if len(found) == _MOST:
                     break
         return sorted(found, key=lambda line: line.at)
 
     async def _locked(self) -> bool:
-        now = self._clock()
+        now = self.clock()
         lock = {"PartitionKey": _LOCK, "RowKey": _LOCK, "Until": now + _SENDING}
         with (
             translate_errors("Locking the summary mail"),
             suppress(ResourceModifiedError, ResourceNotFoundError),
         ):
             with suppress(ResourceExistsError):
-                await self._table.create_entity(lock)
+                await self.table.create_entity(lock)
                 return True
-            held = await self._table.get_entity(_LOCK, _LOCK)
+            held = await self.table.get_entity(_LOCK, _LOCK)
             if held["Until"] <= now:
                 unchanged: dict[str, Any] = {
                     "etag": held.metadata["etag"],
                     "match_condition": MatchConditions.IfNotModified,
                 }
-                await self._table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
+                await self.table.update_entity(lock, mode=UpdateMode.REPLACE, **unchanged)
                 return True
         return False
 
@@ -106,8 +102,8 @@ class SummaryMail:
         with translate_errors("Removing sent lines of the summary mail"):
             for start in range(0, len(gone), _BATCH):
                 rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
-                await self._table.submit_transaction([("delete", row, {}) for row in rows])
+                await self.table.submit_transaction([("delete", row, {}) for row in rows])
 
     async def _unlock(self) -> None:
         with translate_errors("Unlocking the summary mail"):
-            await self._table.delete_entity(_LOCK, _LOCK)
+            await self.table.delete_entity(_LOCK, _LOCK)

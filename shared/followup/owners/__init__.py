@@ -1,1 +1,1 @@
-"""Who owns an account, and whom to notify."""
+"""Owners of an account, and their notification."""

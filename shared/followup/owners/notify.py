@@ -26,7 +26,7 @@ class Notifier:
             to=tuple(owner.address for owner in revocation.owners or ()),
             security_mailbox=self.settings.security_mailbox,
             copies=(escalation,) if escalation is not None else (),
-            console=self.settings.desk,
+            console=self.settings.console,
         )
         await self.graph.send_mail(self.settings.mail_sender, message, finding_id=briefing.c3id)
         return message.recipients

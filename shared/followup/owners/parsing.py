@@ -35,7 +35,7 @@ class Owners:
 
 class Directory(Protocol):
     async def user(self, address: str) -> Person | None:
-        """Return who has this address, or this object id; None for a group, a shared mailbox or nobody.
+        """Return the user with this address or object id; None if there is none (e.g. a group or a shared mailbox).
 
         Raises SasquashError.
         """
@@ -53,7 +53,7 @@ class Directory(Protocol):
 def from_tags(
     tags: Mapping[str, str], *, tag_names: Sequence[str], domains: Collection[str], on: str = "the account"
 ) -> Owners:
-    """Return the owners that the `tags` on the account name, or `on` what it lies in.
+    """Return the owners that the `tags` on the account name, or on its parent, which `on` names.
 
     `tag_names` are the tags that count, best first; case does not matter, as in ARM. A value holds addresses,
     separated by ";" or ",". `domains` are lower case; a subdomain of one is another domain.

@@ -1,4 +1,4 @@
-"""What ARM's stand-in says of locks, denials, permissions and logs, and that it keeps to what it says."""
+"""Locks, deny assignments, permissions and diagnostic settings in ARM: listed and applied."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -44,7 +44,7 @@ async def listed(api: httpx.AsyncClient, path: str, version: str) -> list[dict[s
     return rows
 
 
-async def test_a_lock_is_listed_with_what_it_is_on(api: httpx.AsyncClient, account: Account) -> None:
+async def test_lock_is_listed_with_its_scope(api: httpx.AsyncClient, account: Account) -> None:
     account.locks.append("ReadOnly")
 
     [lock] = await listed(api, f"{SUBSCRIPTION}/{AUTHORIZATION}/locks", "2020-05-01")
@@ -53,7 +53,7 @@ async def test_a_lock_is_listed_with_what_it_is_on(api: httpx.AsyncClient, accou
     assert lock["properties"] == {"level": "ReadOnly"}
 
 
-async def test_a_denial_is_listed_and_kept(api: httpx.AsyncClient, cloud: Cloud, account: Account) -> None:
+async def test_deny_assignment_is_listed_and_applied(api: httpx.AsyncClient, cloud: Cloud, account: Account) -> None:
     cloud.deny_assignments.append(
         DenyAssignment("d1", "stack", account.id, ("Microsoft.Storage/storageAccounts/listKeys/action",), EVERYONE)
     )
@@ -65,7 +65,7 @@ async def test_a_denial_is_listed_and_kept(api: httpx.AsyncClient, cloud: Cloud,
     assert (keys.status_code, keys.json()["error"]["code"]) == (403, "DenyAssignmentAuthorizationFailed")
 
 
-async def test_whom_a_denial_excludes_it_does_not_keep(
+async def test_deny_assignment_does_not_apply_to_excluded_principals(
     api: httpx.AsyncClient, cloud: Cloud, account: Account
 ) -> None:
     us = cloud.identities["responder"].object_id
@@ -95,7 +95,7 @@ async def test_diagnostic_settings_are_those_of_the_service(api: httpx.AsyncClie
 
 
 @pytest.mark.parametrize("path", ["locks", "denyAssignments"])
-async def test_nothing_is_listed_without_the_right(cloud: Cloud, path: str) -> None:
+async def test_listing_requires_the_right(cloud: Cloud, path: str) -> None:
     entra = Entra(cloud)
     async with client(service.app(cloud, entra), "management.azure.com") as api:
         api.headers["Authorization"] = f"Bearer {entra.mint(cloud.identities['intake'], audience=ARM)}"

@@ -1,4 +1,4 @@
-"""The shape of `networkAcls`."""
+"""Validation of `networkAcls`."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_rules_are_shown_in_full() -> None:
     }
 
 
-def test_what_is_shown_can_be_sent_again() -> None:
+def test_shown_rules_can_be_sent_again() -> None:
     shown = valid(
         {"defaultAction": "Allow", "ipRules": [{"value": "203.0.113.1"}], "virtualNetworkRules": [{"id": SUBNET}]}
     )

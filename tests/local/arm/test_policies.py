@@ -1,4 +1,4 @@
-"""File shares and tables in ARM: the real management client, in process and beside the data plane."""
+"""File shares and tables in ARM: the management client, in process and together with the data plane."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -83,7 +83,7 @@ async def refused(call: Any) -> tuple[int, str]:
 # Shares
 
 
-async def test_a_share_is_made_changed_and_shown(storage: StorageManagementClient) -> None:
+async def test_share_is_created_updated_and_shown(storage: StorageManagementClient) -> None:
     made = await storage.file_shares.create(*WHERE, "tools", FileShare())
     assert (made.name, made.signed_identifiers) == ("tools", [])
     policy = AccessPolicy(permission="rl", start_time=ENDS - IN_AN_HOUR, expiry_time=ENDS)
@@ -95,9 +95,7 @@ async def test_a_share_is_made_changed_and_shown(storage: StorageManagementClien
     assert (second.id, second.access_policy) == ("b", None)
 
 
-async def test_no_identifiers_and_an_empty_list_are_two_things(
-    storage: StorageManagementClient, account: Account
-) -> None:
+async def test_missing_and_empty_identifiers_differ(storage: StorageManagementClient, account: Account) -> None:
     await storage.file_shares.create(*WHERE, "tools", FileShare(signed_identifiers=[SignedIdentifier(id="a")]))
     await storage.file_shares.update(*WHERE, "tools", FileShare(metadata={"team": "web"}))
     assert account.policies
@@ -106,13 +104,13 @@ async def test_no_identifiers_and_an_empty_list_are_two_things(
     assert (cleared.signed_identifiers, cleared.metadata) == ([], {"team": "web"})
 
 
-async def test_a_share_that_is_there_is_not_made_again(storage: StorageManagementClient, account: Account) -> None:
+async def test_existing_share_is_not_created_again(storage: StorageManagementClient, account: Account) -> None:
     await storage.file_shares.create(*WHERE, "tools", FileShare(signed_identifiers=[SignedIdentifier(id="a")]))
     await storage.file_shares.create(*WHERE, "tools", FileShare(signed_identifiers=[]))
     assert account.policies["file", "tools"]
 
 
-async def test_what_is_not_there_is_not_found(storage: StorageManagementClient) -> None:
+async def test_missing_item_is_not_found(storage: StorageManagementClient) -> None:
     assert await refused(storage.file_shares.get(*WHERE, "none")) == (404, "ShareNotFound")
     assert await refused(storage.file_shares.update(*WHERE, "none", FileShare())) == (404, "ShareNotFound")
     assert await refused(storage.table.get(*WHERE, "none")) == (404, "TableNotFound")
@@ -128,7 +126,7 @@ async def test_what_is_not_there_is_not_found(storage: StorageManagementClient) 
         [SignedIdentifier(id="a", access_policy=AccessPolicy(permission="z"))],
     ],
 )
-async def test_policies_that_a_share_cannot_have_are_refused(
+async def test_invalid_policies_of_a_share_are_refused(
     storage: StorageManagementClient, account: Account, identifiers: list[SignedIdentifier]
 ) -> None:
     await storage.file_shares.create(*WHERE, "tools", FileShare())
@@ -141,7 +139,7 @@ async def test_policies_that_a_share_cannot_have_are_refused(
 # Tables
 
 
-async def test_a_table_is_made_changed_and_shown(storage: StorageManagementClient) -> None:
+async def test_table_is_created_updated_and_shown(storage: StorageManagementClient) -> None:
     await storage.table.create(*WHERE, "Rows")
     policy = TableAccessPolicy(permission="raud", expiry_time=ENDS)
     identifiers = [TableSignedIdentifier(id="a", access_policy=policy)]
@@ -152,7 +150,7 @@ async def test_a_table_is_made_changed_and_shown(storage: StorageManagementClien
     assert (identifier.access_policy.permission, identifier.access_policy.expiry_time) == ("raud", ENDS)
 
 
-async def test_a_tables_policy_needs_its_permission(tenant: Cloud) -> None:
+async def test_policy_of_a_table_requires_permission(tenant: Cloud) -> None:
     entra = Entra(tenant)
     assert tenant.tables is not None
     await tenant.tables.create_table("robustmodels", "Rows")
@@ -164,7 +162,7 @@ async def test_a_tables_policy_needs_its_permission(tenant: Cloud) -> None:
     assert answer.status_code == 400
 
 
-async def test_a_deleted_table_takes_its_policies_along(tenant: Cloud, account: Account) -> None:
+async def test_deleting_a_table_deletes_its_policies(tenant: Cloud, account: Account) -> None:
     tenant.identities["responder"] = tenant.identities["developer"]
     entra = Entra(tenant)
     transport = Transport(service.app(tenant, entra))
@@ -177,7 +175,7 @@ async def test_a_deleted_table_takes_its_policies_along(tenant: Cloud, account: 
     assert not account.policies
 
 
-# Who may, and when
+# Rights and locks
 
 
 @pytest.mark.parametrize(
@@ -195,7 +193,7 @@ async def test_reading_and_writing_are_two_rights(tenant: Cloud, account: Accoun
     assert f"'{right}/write'" in written.json()["error"]["message"]
 
 
-async def test_a_read_only_lock_blocks_every_change(storage: StorageManagementClient, account: Account) -> None:
+async def test_read_only_lock_blocks_every_change(storage: StorageManagementClient, account: Account) -> None:
     await storage.file_shares.create(*WHERE, "tools", FileShare())
     account.locks.append("ReadOnly")
     share = FileShare(signed_identifiers=[])
@@ -206,14 +204,14 @@ async def test_a_read_only_lock_blocks_every_change(storage: StorageManagementCl
     assert (await storage.file_shares.get(*WHERE, "tools")).name == "tools"
 
 
-async def test_revoking_delegation_keys_says_when(storage: StorageManagementClient, account: Account) -> None:
+async def test_revoking_delegation_keys_records_the_time(storage: StorageManagementClient, account: Account) -> None:
     before = model.now()
     await storage.storage_accounts.revoke_user_delegation_keys(*WHERE)
     assert account.delegation_keys_revoked_at is not None
     assert before <= account.delegation_keys_revoked_at <= model.now()
 
 
-# Beside the data plane
+# Together with the data plane
 
 
 @pytest.fixture
@@ -230,7 +228,7 @@ async def made(cloud: LocalCloud, name: str) -> Account:
     return account
 
 
-async def test_a_share_is_the_same_in_both_planes(
+async def test_share_is_the_same_in_both_planes(
     cloud: LocalCloud, clients: Clients, management: StorageManagementClient
 ) -> None:
     account = await made(cloud, "sharedplanes")
@@ -251,7 +249,7 @@ async def test_a_share_is_the_same_in_both_planes(
     assert identifier.access_policy.expiry == "2051-10-06T01:02:03.0000000Z"
 
 
-async def test_a_table_is_the_same_in_both_planes(
+async def test_table_is_the_same_in_both_planes(
     cloud: LocalCloud, clients: Clients, management: StorageManagementClient
 ) -> None:
     account = await made(cloud, "tableplanes")

@@ -29,7 +29,7 @@ from tests.support.asgi import client
         ("PATCH", "", {"tags": {}}),
     ],
 )
-async def test_a_read_only_lock_blocks_all_but_reading(
+async def test_read_only_lock_blocks_all_but_reading(
     *, tenant: Cloud, entra: Entra, account: Account, method: str, path: str, body: object
 ) -> None:
     account.locks.append("ReadOnly")
@@ -41,7 +41,7 @@ async def test_a_read_only_lock_blocks_all_but_reading(
     assert account.keys == before
 
 
-async def test_a_lock_against_deleting_does_not_block_regenerating(
+async def test_lock_against_deleting_does_not_block_regenerating(
     storage: StorageManagementClient, account: Account
 ) -> None:
     account.locks.append("CanNotDelete")
@@ -49,7 +49,7 @@ async def test_a_lock_against_deleting_does_not_block_regenerating(
     assert len(account.rotations) == 1
 
 
-async def test_a_missing_right_is_named_with_its_scope(tenant: Cloud, entra: Entra, account: Account) -> None:
+async def test_missing_right_is_named_with_its_scope(tenant: Cloud, entra: Entra, account: Account) -> None:
     async with arm_client(tenant, entra, "reader") as http:
         response = await http.post(f"{ACCOUNT}/regenerateKey?{API}", json={"keyName": "key1"})
     message = response.json()["error"]["message"]
@@ -72,13 +72,13 @@ async def test_reading_does_not_give_the_right_to_list_keys(tenant: Cloud, entra
     assert (read.status_code, keys.status_code) == (200, 403)
 
 
-async def test_identity_without_write_permission_may_not_change_an_account(tenant: Cloud, entra: Entra) -> None:
+async def test_update_requires_the_right_to_write(tenant: Cloud, entra: Entra) -> None:
     async with arm_client(tenant, entra, "reader") as http:
         response = await http.patch(f"{ACCOUNT}?{API}", json={"tags": {}})
     assert response.status_code == 403
 
 
-async def test_without_a_token_nothing_is_answered(tenant: Cloud, entra: Entra) -> None:
+async def test_request_without_a_token_is_refused(tenant: Cloud, entra: Entra) -> None:
     async with client(service.app(tenant, entra), "management.azure.com") as http:
         response = await http.get(f"{ACCOUNT}?{API}")
     assert (response.status_code, error_code(response)) == (401, "AuthenticationFailed")
@@ -92,7 +92,7 @@ async def test_without_a_token_nothing_is_answered(tenant: Cloud, entra: Entra) 
         ("https://management.azure.com", timedelta(seconds=-1), "ExpiredAuthenticationToken"),
     ],
 )
-async def test_a_token_must_be_for_arm_and_alive(
+async def test_token_must_be_for_arm_and_unexpired(
     tenant: Cloud, entra: Entra, audience: str, lifetime: timedelta, expected: str
 ) -> None:
     token = entra.mint(tenant.identities["developer"], audience=audience, lifetime=lifetime)
@@ -123,7 +123,7 @@ async def test_a_token_must_be_for_arm_and_alive(
         ),
     ],
 )
-async def test_a_wrong_request_is_refused(
+async def test_invalid_request_is_refused(
     *, tenant: Cloud, entra: Entra, method: str, url: str, status: int, expected: str
 ) -> None:
     async with arm_client(tenant, entra) as http:
@@ -147,7 +147,7 @@ async def test_a_wrong_request_is_refused(
         (b"{}", "application/json", 400, "InvalidValuesForRequestParameters"),
     ],
 )
-async def test_a_wrong_regenerate_body_regenerates_nothing(
+async def test_invalid_regenerate_body_regenerates_nothing(
     *,
     tenant: Cloud,
     entra: Entra,
@@ -185,12 +185,12 @@ async def test_a_wrong_regenerate_body_regenerates_nothing(
         {"sku": {"name": "Standard_LRS"}},
     ],
 )
-async def test_a_wrong_update_changes_nothing(
+async def test_invalid_update_changes_nothing(
     tenant: Cloud, entra: Entra, account: Account, body: dict[str, object]
 ) -> None:
     before = (dict(account.tags), dict(account.properties))
     async with arm_client(tenant, entra) as http:
-        # Not httpx's own encoding: it does not write half a surrogate pair, which json.dumps escapes.
+        # Encoded here, since httpx cannot encode a lone surrogate, which json.dumps escapes.
         content = json.dumps(body | {"tags": body.get("tags", {"new": "1"})})
         headers = {"content-type": "application/json"}
         response = await http.patch(f"{ACCOUNT}?{API}", content=content, headers=headers)
@@ -198,7 +198,7 @@ async def test_a_wrong_update_changes_nothing(
     assert (account.tags, account.properties) == before
 
 
-async def test_the_network_can_be_closed(tenant: Cloud, entra: Entra, account: Account) -> None:
+async def test_network_access_can_be_disabled(tenant: Cloud, entra: Entra, account: Account) -> None:
     body = {"properties": {"publicNetworkAccess": "Disabled", "networkAcls": {"defaultAction": "Deny"}}}
     async with arm_client(tenant, entra) as http:
         response = await http.patch(f"{ACCOUNT}?{API}", json=body)

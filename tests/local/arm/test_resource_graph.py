@@ -27,7 +27,7 @@ def request(query: str = QUERY, subscriptions: list[str] | None = None) -> Query
     )
 
 
-async def test_the_products_query_finds_an_account_by_name(graph: ResourceGraphClient, account: Account) -> None:
+async def test_products_query_finds_an_account_by_name(graph: ResourceGraphClient, account: Account) -> None:
     result = await graph.resources(request())
     assert (result.total_records, result.result_truncated) == (1, "false")
     (row,) = result.data
@@ -36,7 +36,7 @@ async def test_the_products_query_finds_an_account_by_name(graph: ResourceGraphC
     assert row["secondaryEndpoints"]["queue"] == "https://robustmodels-secondary.queue.core.windows.net/"
 
 
-async def test_a_query_finds_an_account_by_its_custom_domain(graph: ResourceGraphClient, account: Account) -> None:
+async def test_query_finds_an_account_by_its_custom_domain(graph: ResourceGraphClient, account: Account) -> None:
     account.properties["customDomain"] = {"name": "Models.Contoso.com"}
     found = await graph.resources(
         request(QUERY_BY_DOMAIN.replace("robustmodels.blob.core.windows.net", "models.contoso.com"))
@@ -44,14 +44,12 @@ async def test_a_query_finds_an_account_by_its_custom_domain(graph: ResourceGrap
     assert [row["customDomain"] for row in found.data] == ["Models.Contoso.com"]
 
 
-async def test_a_query_for_an_unknown_name_finds_nothing(graph: ResourceGraphClient) -> None:
+async def test_query_for_an_unknown_name_finds_nothing(graph: ResourceGraphClient) -> None:
     result = await graph.resources(request(QUERY.replace("robustmodels", "nosuchaccount")))
     assert (result.count, result.data) == (0, [])
 
 
-async def test_a_query_for_all_accounts_goes_on_where_its_token_says(
-    graph: ResourceGraphClient, tenant: Cloud
-) -> None:
+async def test_query_for_all_accounts_continues_at_its_skip_token(graph: ResourceGraphClient, tenant: Cloud) -> None:
     for number in range(4):
         tenant.accounts[f"more{number}"] = Account(f"more{number}", "research")
     whole = request(re.sub(r"\| where (name|tostring).*\n", "", QUERY))
@@ -67,7 +65,7 @@ async def test_a_query_for_all_accounts_goes_on_where_its_token_says(
     assert sorted(names) == sorted(tenant.accounts)
 
 
-async def test_a_place_that_no_answer_gave_is_invalid(graph: ResourceGraphClient) -> None:
+async def test_unknown_skip_token_is_invalid(graph: ResourceGraphClient) -> None:
     elsewhere = request()
     elsewhere.options.skip_token = "bm90aGluZw=="
     with pytest.raises(HttpResponseError) as caught:
@@ -75,7 +73,7 @@ async def test_a_place_that_no_answer_gave_is_invalid(graph: ResourceGraphClient
     assert [detail.code for detail in caught.value.error.details] == ["InvalidQueryOptions"]
 
 
-async def test_white_space_in_the_query_does_not_matter(graph: ResourceGraphClient) -> None:
+async def test_white_space_in_the_query_is_ignored(graph: ResourceGraphClient) -> None:
     result = await graph.resources(request(" ".join(QUERY.split())))
     assert result.count == 1
 
@@ -145,13 +143,13 @@ async def test_searching_needs_its_own_right(tenant: Cloud, entra: Entra) -> Non
         {"query": QUERY, "subscriptions": SUBSCRIPTION_ID},
     ],
 )
-async def test_a_wrong_search_request_is_refused(tenant: Cloud, entra: Entra, body: dict[str, object]) -> None:
+async def test_invalid_search_request_is_refused(tenant: Cloud, entra: Entra, body: dict[str, object]) -> None:
     async with arm_client(tenant, entra) as http:
         response = await http.post(RESOURCES, json=body)
     assert (response.status_code, error_code(response)) == (400, "BadRequest")
 
 
-async def test_a_query_that_is_nested_without_end_is_refused(tenant: Cloud, entra: Entra) -> None:
+async def test_query_nested_too_deeply_is_refused(tenant: Cloud, entra: Entra) -> None:
     headers = {"content-type": "application/json"}
     async with arm_client(tenant, entra) as http:
         response = await http.post(RESOURCES, content=b'{"query":' * 20_000, headers=headers)

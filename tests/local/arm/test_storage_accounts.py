@@ -13,7 +13,7 @@ from local.tenant.model import SUBSCRIPTION_ID, Account, Cloud
 from tests.support.asgi import Credential, Transport
 
 
-async def test_an_account_shows_tags_access_settings_and_the_ages_of_its_keys(
+async def test_account_shows_tags_access_settings_and_the_ages_of_its_keys(
     storage: StorageManagementClient, account: Account
 ) -> None:
     found = await storage.storage_accounts.get_properties("models", "robustmodels")
@@ -24,7 +24,7 @@ async def test_an_account_shows_tags_access_settings_and_the_ages_of_its_keys(
     assert abs(found.key_creation_time.key2 - account.key_created["key2"]) < timedelta(milliseconds=1)
 
 
-async def test_an_account_has_the_endpoints_of_read_access_geo_redundancy(
+async def test_account_has_the_endpoints_of_read_access_geo_redundancy(
     storage: StorageManagementClient,
 ) -> None:
     found = await storage.storage_accounts.get_properties("models", "robustmodels")
@@ -85,7 +85,7 @@ async def test_regenerating_a_key_changes_that_key_alone(storage: StorageManagem
     assert [name for name, _ in account.rotations] == ["key2"]
 
 
-async def test_a_regenerated_key_is_published_before_the_answer(
+async def test_regenerated_key_is_published_before_the_answer(
     storage: StorageManagementClient, tenant: Cloud, account: Account
 ) -> None:
     published: list[dict[str, str]] = []
@@ -98,16 +98,14 @@ async def test_a_regenerated_key_is_published_before_the_answer(
     assert published == [account.keys]
 
 
-async def test_a_regenerated_kerberos_key_is_no_storage_key(
-    storage: StorageManagementClient, account: Account
-) -> None:
+async def test_kerberos_key_is_not_accepted_by_storage(storage: StorageManagementClient, account: Account) -> None:
     before = dict(account.keys)
     await storage.storage_accounts.regenerate_key("models", "robustmodels", {"keyName": "kerb1"})
     assert account.keys == before
     assert set(account.kerberos_keys) == {"kerb1"}
 
 
-async def test_a_person_can_change_tags_and_access(tenant: Cloud, entra: Entra, account: Account) -> None:
+async def test_person_can_change_tags_and_access(tenant: Cloud, entra: Entra, account: Account) -> None:
     credential = Credential(entra, tenant.identities["developer"])
     update = StorageAccountUpdateParameters(tags={"a": "b"}, allow_shared_key_access=False)
     async with StorageManagementClient(
@@ -119,20 +117,20 @@ async def test_a_person_can_change_tags_and_access(tenant: Cloud, entra: Entra, 
     assert account.properties["allowBlobPublicAccess"] is True
 
 
-async def test_an_unknown_account_is_not_found(storage: StorageManagementClient) -> None:
+async def test_unknown_account_is_not_found(storage: StorageManagementClient) -> None:
     with pytest.raises(ResourceNotFoundError) as caught:
         await storage.storage_accounts.get_properties("models", "nosuch")
     assert caught.value.error.code == "ResourceNotFound"
 
 
-async def test_an_account_is_not_found_in_another_group(storage: StorageManagementClient, tenant: Cloud) -> None:
+async def test_account_is_not_found_in_another_group(storage: StorageManagementClient, tenant: Cloud) -> None:
     tenant.accounts["elsewhere"] = Account(name="elsewhere", resource_group="other")
     with pytest.raises(ResourceNotFoundError) as caught:
         await storage.storage_accounts.get_properties("other", "robustmodels")
     assert caught.value.error.code == "ResourceNotFound"
 
 
-async def test_an_unknown_group_is_not_found(storage: StorageManagementClient) -> None:
+async def test_unknown_group_is_not_found(storage: StorageManagementClient) -> None:
     with pytest.raises(ResourceNotFoundError) as caught:
         await storage.storage_accounts.list_keys("nosuch", "robustmodels")
     assert caught.value.error.code == "ResourceGroupNotFound"

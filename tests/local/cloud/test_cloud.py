@@ -66,16 +66,14 @@ async def test_two_hosts_serve_the_app_and_a_finding_reaches_one(tmp_path: Path)
                 pass
 
 
-async def test_app_that_does_not_load_is_reported_with_its_own_words(tmp_path: Path) -> None:
+async def test_app_that_does_not_load_is_reported_with_its_error(tmp_path: Path) -> None:
     broken = app(tmp_path / "app", "raise RuntimeError('SASQUASH_MODE is missing')")
     with pytest.raises(ChildError, match="SASQUASH_MODE is missing"):
         async with running(folder=tmp_path / "cloud", app_folder=broken):
             pass
 
 
-async def test_hosts_of_a_start_that_failed_are_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_hosts_of_a_failed_start_are_ended_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     stop = Child.stop
 
@@ -94,20 +92,20 @@ async def test_hosts_of_a_start_that_failed_are_not_waited_for(
     assert waited == [0]
 
 
-async def test_taken_control_port_is_reported(cloud: LocalCloud, tmp_path: Path) -> None:
+async def test_used_control_port_is_reported(cloud: LocalCloud, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in use"):
         async with running(folder=tmp_path / "cloud", hosts=0, control_port=cloud.control_port):
             pass
 
 
-async def test_state_account_takes_no_keys_and_has_what_the_app_needs(cloud: LocalCloud) -> None:
+async def test_state_account_refuses_keys_and_has_tables_and_queues(cloud: LocalCloud) -> None:
     assert cloud.model.accounts[STATE_ACCOUNT].properties["allowSharedKeyAccess"] is False
     url = f"https://{STATE_ACCOUNT}.table.core.windows.net"
     async with TableServiceClient(url, credential=Token(cloud, "responder"), **options(cloud)) as tables:
         assert {table.name async for table in tables.list_tables()} >= {"revocations", "accounts"}
 
 
-async def test_reset_forgets_all_but_the_app_s_own_account(tmp_path: Path) -> None:
+async def test_reset_deletes_everything_but_the_state_account(tmp_path: Path) -> None:
     async with running(folder=tmp_path, hosts=0) as cloud, control(cloud) as port:
         account = (await port.post("/accounts", json={"name": "models"})).json()
         blob_url = "https://models.blob.core.windows.net"

@@ -1,4 +1,4 @@
-"""The command as a person runs it: processes, files and exit codes."""
+"""The command: processes, files and exit codes."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process still does something; a dead one that nobody has waited for does not."""
+    """Return whether a process is running. A zombie is not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
@@ -64,7 +64,7 @@ def test_cloud_stays_up_until_it_is_stopped(folder: Path) -> None:
     assert not (folder / "env").exists()
 
 
-def test_second_up_says_that_it_runs(folder: Path) -> None:
+def test_second_up_reports_the_running_cloud(folder: Path) -> None:
     up(folder)
     pid = (folder / "pid").read_text()
     again = up(folder)
@@ -73,7 +73,7 @@ def test_second_up_says_that_it_runs(folder: Path) -> None:
     assert "ignored" not in again.stdout
 
 
-def test_second_up_says_what_of_it_was_ignored(folder: Path) -> None:
+def test_second_up_names_the_ignored_options(folder: Path) -> None:
     up(folder)
     port = json.loads((folder / "ports.json").read_text())["control"]
     again = command("up", folder, "--port", "1", "--hosts", "2")
@@ -81,12 +81,12 @@ def test_second_up_says_what_of_it_was_ignored(folder: Path) -> None:
     assert f"it runs with HOSTS=0 PORT={port} TIME_FACTOR=1" in again.stdout
 
 
-def test_taken_port_is_named_and_nothing_is_left(folder: Path) -> None:
+def test_used_port_is_named_and_nothing_remains(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         folder.mkdir()
         for left in ("env", "pid", "ports.json"):
-            (folder / left).write_text("of a cloud that was killed")
+            (folder / left).write_text("of a cloud that crashed")
         failed = up(folder, "--port", str(port))
     assert failed.returncode == 1
     assert f"port {port} is in use" in failed.stderr
@@ -94,15 +94,15 @@ def test_taken_port_is_named_and_nothing_is_left(folder: Path) -> None:
     assert not any((folder / left).exists() for left in ("env", "pid", "ports.json"))
 
 
-def test_start_that_gets_nowhere_leaves_no_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_start_leaves_no_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
-    (folder / "env").write_text("of a cloud that was killed")
+    (folder / "env").write_text("of a cloud that crashed")
     monkeypatch.setattr("local.cloud.background.sys.executable", "/bin/false")
     assert main(["up", "--folder", str(folder), "--no-app", "--port", "0"]) == 1
     assert not (folder / "env").exists()
 
 
-def test_stop_without_a_cloud_is_fine(folder: Path) -> None:
+def test_stop_without_a_cloud_succeeds(folder: Path) -> None:
     assert command("stop", folder).returncode == 0
 
 

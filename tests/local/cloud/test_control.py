@@ -17,7 +17,7 @@ from tests.support import samples
 
 
 class Watched:
-    """A control port over a cloud with no data plane; it notes what it was asked to do."""
+    """A control port of a cloud without data plane. It records its calls."""
 
     def __init__(self) -> None:
         self.cloud = Cloud(publish_keys=self._publish)
@@ -71,7 +71,7 @@ async def test_second_account_of_a_name_conflicts(watched: Watched, client: http
     assert (await client.post("/accounts", json={"name": "models"})).status_code == 409
 
 
-async def test_account_that_can_not_be_published_is_not_left(
+async def test_account_that_cannot_be_published_is_removed(
     watched: Watched, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail() -> None:
@@ -107,14 +107,14 @@ async def test_account_that_can_not_be_published_is_not_left(
     ],
 )
 async def test_malformed_account_is_refused(watched: Watched, client: httpx.AsyncClient, body: Any) -> None:
-    # Not httpx's own encoding: it does not write half a surrogate pair, which json.dumps escapes.
+    # Encoded here, since httpx cannot encode a lone surrogate, which json.dumps escapes.
     answer = await client.post("/accounts", content=json.dumps(body))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadRequest")
     assert watched.cloud.accounts == {}
 
 
 @pytest.mark.parametrize("body", [b"\xff{", b"[" * 100_000, b'{"name":' + b"[" * 5_000 + b"]" * 5_000 + b"}"])
-async def test_body_that_is_no_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_body_that_is_not_json_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
     answer = await client.post("/accounts", content=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadRequest")
 
@@ -176,7 +176,7 @@ async def test_requests_since_a_time_are_those_from_then_on(watched: Watched, cl
     assert [recorded["sequence"] for recorded in answer] == [2, 3]
 
 
-async def test_since_that_is_neither_is_refused(client: httpx.AsyncClient) -> None:
+async def test_invalid_since_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.get("/requests?since=yesterday")).status_code == 400
 
 
@@ -218,7 +218,7 @@ async def test_malformed_fault_is_refused(watched: Watched, client: httpx.AsyncC
     assert watched.faults.all() == ()
 
 
-async def test_reset_is_asked_for(watched: Watched, client: httpx.AsyncClient) -> None:
+async def test_reset_is_called(watched: Watched, client: httpx.AsyncClient) -> None:
     assert (await client.post("/reset")).status_code == 204
     assert watched.resets == 1
 
@@ -234,17 +234,15 @@ async def test_health_is_good_while_all_runs(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", "/faults", 405)])
-async def test_what_is_not_there_is_answered_in_json(
-    client: httpx.AsyncClient, method: str, path: str, status: int
-) -> None:
+async def test_unknown_path_gets_a_json_error(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     answer = await client.request(method, path)
     assert (answer.status_code, "error" in answer.json()) == (status, True)
 
 
-# Reports of other tools
+# Reports of sources
 
 
-async def test_a_report_is_made_ready_to_be_posted_and_its_alert_is_shown(
+async def test_report_is_returned_ready_to_post_and_its_alert_is_shown(
     client: httpx.AsyncClient, watched: Watched
 ) -> None:
     made = await client.post("/reports", json={"source": "github", "text": samples.account_sas()})
@@ -267,13 +265,11 @@ async def test_a_report_is_made_ready_to_be_posted_and_its_alert_is_shown(
         {"source": "wiz", "text": "x"},
     ],
 )
-async def test_a_report_that_can_not_be_made_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_report_about_nothing_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await client.post("/reports", json=body)).status_code == 400
 
 
-async def test_state_lists_the_spans_that_application_insights_received(
-    watched: Watched, client: httpx.AsyncClient
-) -> None:
+async def test_state_shows_the_spans_of_application_insights(watched: Watched, client: httpx.AsyncClient) -> None:
     data = {"id": "00f067aa0ba902b7", "name": "contained", "duration": "0.00:00:02.000000", "properties": {"x": "y"}}
     watched.cloud.telemetry.append(
         {
@@ -288,7 +284,7 @@ async def test_state_lists_the_spans_that_application_insights_received(
     assert (span["trace"], span["name"], span["parent"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "contained", None)
 
 
-async def test_an_account_may_be_made_with_logs(watched: Watched, client: httpx.AsyncClient) -> None:
+async def test_account_can_be_created_with_logs(watched: Watched, client: httpx.AsyncClient) -> None:
     made = await client.post("/accounts", json={"name": "logging", "logged": ["blob"]})
     wrong = await client.post("/accounts", json={"name": "other", "logged": ["everything"]})
 

@@ -33,7 +33,7 @@ def test_file_replaces_an_older_one(tmp_path: Path) -> None:
     assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
 
 
-async def test_values_survive_the_shell(tmp_path: Path) -> None:
+async def test_values_are_quoted_for_the_shell(tmp_path: Path) -> None:
     value = 'it\'s "$HOME" `x` \\ ; & ü'
     environment.write(tmp_path / "env", {"A": value})
     assert await shell(f'. {tmp_path}/env; printf %s "$A"') == value

@@ -12,7 +12,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """The test run's own signal handlers, given back afterwards."""
+    """Restore the signal handlers of the test run afterwards."""
     kept = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in kept.items():

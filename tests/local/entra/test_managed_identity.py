@@ -1,4 +1,4 @@
-"""The managed-identity endpoint, as azure-identity uses it and as it refuses others."""
+"""The managed identity endpoint: used by azure-identity, and invalid requests."""
 
 import asyncio
 import time
@@ -55,13 +55,13 @@ async def served(cloud: Cloud, entra: Entra, monkeypatch: pytest.MonkeyPatch) ->
     await server.shutdown()
 
 
-async def test_the_async_credential_gets_a_token_of_the_default_identity(served: None, entra: Entra) -> None:
+async def test_async_credential_gets_a_token_of_the_default_identity(served: None, entra: Entra) -> None:
     async with AsyncManagedIdentityCredential() as credential:
         token = await credential.get_token(f"{ARM}/.default")
     assert entra.verify(token.token, audiences=[ARM]).name == "developer"
 
 
-async def test_the_async_credential_gets_a_token_of_the_identity_it_names(
+async def test_async_credential_gets_a_token_of_the_identity_it_names(
     served: None, entra: Entra, cloud: Cloud
 ) -> None:
     client_id = cloud.identities["responder"].client_id
@@ -71,7 +71,7 @@ async def test_the_async_credential_gets_a_token_of_the_identity_it_names(
     assert token.expires_on - time.time() > 23 * 3600
 
 
-async def test_the_sync_credential_works_too(served: None, entra: Entra, cloud: Cloud) -> None:
+async def test_sync_credential_works_too(served: None, entra: Entra, cloud: Cloud) -> None:
     client_id = cloud.identities["responder"].client_id
 
     def get() -> str:
@@ -81,13 +81,13 @@ async def test_the_sync_credential_works_too(served: None, entra: Entra, cloud: 
     assert entra.verify(await asyncio.to_thread(get), audiences=[ARM]).name == "responder"
 
 
-async def test_the_credential_reports_an_unknown_identity(served: None) -> None:
+async def test_credential_reports_an_unknown_identity(served: None) -> None:
     async with AsyncManagedIdentityCredential(client_id="00000000-0000-0000-0000-000000000000") as credential:
         with pytest.raises(ClientAuthenticationError):
             await credential.get_token(f"{ARM}/.default")
 
 
-async def test_an_answer_has_the_documented_members(endpoint: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_answer_has_the_documented_members(endpoint: httpx.AsyncClient, cloud: Cloud) -> None:
     response = await endpoint.get(managed_identity.PATH, params={"resource": ARM, "api-version": "2019-08-01"})
     body = response.json()
     assert set(body) == {"access_token", "client_id", "expires_on", "resource", "token_type"}
@@ -115,13 +115,13 @@ async def test_every_known_resource_has_tokens(endpoint: httpx.AsyncClient, entr
         {"resource": ARM, "api-version": "2019-08-01", "mi_res_id": "/subscriptions/x"},
     ],
 )
-async def test_a_wrong_request_gets_no_token(endpoint: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_invalid_request_gets_no_token(endpoint: httpx.AsyncClient, query: dict[str, str]) -> None:
     response = await endpoint.get(managed_identity.PATH, params=query)
     assert (response.status_code, response.json()["statusCode"]) == (400, 400)
 
 
 @pytest.mark.parametrize("header", [None, "", "wrong", "ünicode"])
-async def test_without_the_header_there_is_no_token(cloud: Cloud, entra: Entra, header: str | None) -> None:
+async def test_header_is_required_for_a_token(cloud: Cloud, entra: Entra, header: str | None) -> None:
     headers: dict[bytes, bytes] = {} if header is None else {b"x-identity-header": header.encode()}
     query = {"resource": ARM, "api-version": "2019-08-01"}
     async with client(managed_identity.app(cloud, entra, secret=SECRET), "127.0.0.1") as http:

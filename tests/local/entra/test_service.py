@@ -1,4 +1,4 @@
-"""Tokens: what they say, which are refused; and the discovery documents that clients need to check them."""
+"""Tokens: their claims, which are refused, and the discovery documents with which clients verify them."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -48,10 +48,10 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-# Minting and checking
+# Minting and verifying
 
 
-def test_a_token_names_its_issuer_audience_and_principal(entra: Entra, responder: Identity) -> None:
+def test_token_names_its_issuer_audience_and_principal(entra: Entra, responder: Identity) -> None:
     claims = claims_of(entra.mint(responder, audience=ARM))
     assert claims["iss"] == f"https://sts.windows.net/{TENANT_ID}/"
     assert (claims["aud"], claims["tid"], claims["ver"]) == (ARM, TENANT_ID, "1.0")
@@ -62,19 +62,19 @@ def test_a_token_names_its_issuer_audience_and_principal(entra: Entra, responder
     )
 
 
-def test_a_token_lives_as_long_as_asked(entra: Entra, responder: Identity) -> None:
+def test_token_has_the_requested_lifetime(entra: Entra, responder: Identity) -> None:
     claims = claims_of(entra.mint(responder, audience=ARM, lifetime=timedelta(days=30)))
     assert claims["exp"] - claims["iat"] == timedelta(days=30).total_seconds()
     assert claims["nbf"] <= datetime.now(UTC).timestamp()
 
 
-def test_an_app_token_has_no_user(entra: Entra, responder: Identity) -> None:
+def test_app_token_has_no_user(entra: Entra, responder: Identity) -> None:
     claims = claims_of(entra.mint(responder, audience=ARM))
     assert claims["idtyp"] == "app"
     assert "upn" not in claims
 
 
-def test_a_persons_token_names_the_person_and_the_role(entra: Entra, cloud: Cloud) -> None:
+def test_token_of_a_person_has_name_and_role(entra: Entra, cloud: Cloud) -> None:
     claims = claims_of(entra.mint(cloud.identities["approver"], audience="api://sasquash"))
     assert (claims["upn"], claims["roles"]) == (f"approver@{TENANT_DOMAIN}", ["Sasquash.Approver"])
     assert "idtyp" not in claims
@@ -101,18 +101,18 @@ def test_a_persons_token_names_the_person_and_the_role(entra: Entra, cloud: Clou
         (ARM, []),
     ],
 )
-def test_a_token_holds_the_roles_of_its_audience_alone(
+def test_token_holds_the_roles_of_its_audience_alone(
     entra: Entra, responder: Identity, audience: str, roles: list[str]
 ) -> None:
     assert claims_of(entra.mint(responder, audience=audience))["roles"] == roles
 
 
-def test_a_minted_token_is_verified_to_its_identity(entra: Entra, responder: Identity) -> None:
+def test_minted_token_is_verified_to_its_identity(entra: Entra, responder: Identity) -> None:
     assert entra.verify(entra.mint(responder, audience=ARM), audiences=[ARM]) is responder
 
 
 @pytest.mark.parametrize(("minted", "asked"), [(ARM + "/", ARM), (ARM, ARM + "/")])
-def test_a_trailing_slash_of_the_audience_does_not_matter(
+def test_trailing_slash_of_the_audience_is_ignored(
     entra: Entra, responder: Identity, minted: str, asked: str
 ) -> None:
     assert entra.verify(entra.mint(responder, audience=minted), audiences=[asked]) is responder
@@ -124,20 +124,20 @@ def reason_for(entra: Entra, token: str) -> Reason:
     return caught.value.reason
 
 
-def test_a_token_for_another_audience_is_refused(entra: Entra, responder: Identity) -> None:
+def test_token_for_another_audience_is_refused(entra: Entra, responder: Identity) -> None:
     assert reason_for(entra, entra.mint(responder, audience=ARM + ".evil")) is Reason.AUDIENCE
 
 
-def test_an_expired_token_is_refused(entra: Entra, responder: Identity) -> None:
+def test_expired_token_is_refused(entra: Entra, responder: Identity) -> None:
     token = entra.mint(responder, audience=ARM, lifetime=timedelta(seconds=-1))
     assert reason_for(entra, token) is Reason.EXPIRED
 
 
-def test_a_token_of_another_key_is_refused(entra: Entra, cloud: Cloud, responder: Identity) -> None:
+def test_token_of_another_key_is_refused(entra: Entra, cloud: Cloud, responder: Identity) -> None:
     assert reason_for(entra, Entra(cloud).mint(responder, audience=ARM)) is Reason.MALFORMED
 
 
-def test_a_token_of_another_issuer_is_refused(cloud: Cloud, responder: Identity) -> None:
+def test_token_of_another_issuer_is_refused(cloud: Cloud, responder: Identity) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     entra = Entra(cloud, key=key)
     claims = claims_of(entra.mint(responder, audience=ARM)) | {"iss": "https://sts.windows.net/other/"}
@@ -145,7 +145,7 @@ def test_a_token_of_another_issuer_is_refused(cloud: Cloud, responder: Identity)
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat", "iss", "aud", "oid"])
-def test_a_token_that_lacks_a_claim_is_refused(cloud: Cloud, responder: Identity, claim: str) -> None:
+def test_token_that_lacks_a_claim_is_refused(cloud: Cloud, responder: Identity, claim: str) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     entra = Entra(cloud, key=key)
     claims = claims_of(entra.mint(responder, audience=ARM))
@@ -154,23 +154,23 @@ def test_a_token_that_lacks_a_claim_is_refused(cloud: Cloud, responder: Identity
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "none"])
-def test_a_token_of_another_algorithm_is_refused(entra: Entra, responder: Identity, algorithm: str) -> None:
+def test_token_of_another_algorithm_is_refused(entra: Entra, responder: Identity, algorithm: str) -> None:
     claims = claims_of(entra.mint(responder, audience=ARM))
     key = "0123456789abcdef0123456789abcdef" if algorithm == "HS256" else None
     assert reason_for(entra, jwt.encode(claims, key, algorithm=algorithm)) is Reason.MALFORMED
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c"])
-def test_what_is_no_token_is_refused(entra: Entra, token: str) -> None:
+def test_malformed_token_is_refused(entra: Entra, token: str) -> None:
     assert reason_for(entra, token) is Reason.MALFORMED
 
 
-def test_a_token_of_a_stranger_is_refused(entra: Entra) -> None:
+def test_token_of_an_unknown_principal_is_refused(entra: Entra) -> None:
     stranger = Identity(name="stranger", object_id="nobody", client_id="nobody", rights=frozenset({"Mail.Send"}))
     assert reason_for(entra, entra.mint(stranger, audience=ARM)) is Reason.UNKNOWN_IDENTITY
 
 
-def test_a_refusal_does_not_quote_the_token(
+def test_refusal_does_not_quote_the_token(
     entra: Entra, responder: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -181,7 +181,7 @@ def test_a_refusal_does_not_quote_the_token(
     assert not any(part in str(caught.value) + caplog.text for part in token.split("."))
 
 
-# Checking a request, as the stand-ins do
+# Authorizing a request, as the stand-ins do
 
 
 @pytest.fixture
@@ -209,24 +209,24 @@ async def ask(app: Starlette, authorization: str | None) -> httpx.Response:
         return await http.get("/", headers=headers)
 
 
-async def test_a_bearer_token_with_the_right_passes(guarded: Starlette, entra: Entra, responder: Identity) -> None:
+async def test_bearer_token_with_the_right_passes(guarded: Starlette, entra: Entra, responder: Identity) -> None:
     response = await ask(guarded, f"bearer {entra.mint(responder, audience=ARM)}")
     assert response.json() == {"name": "responder"}
 
 
-async def test_a_bearer_token_without_the_right_is_forbidden(guarded: Starlette, entra: Entra, cloud: Cloud) -> None:
+async def test_bearer_token_without_the_right_is_forbidden(guarded: Starlette, entra: Entra, cloud: Cloud) -> None:
     response = await ask(guarded, f"Bearer {entra.mint(cloud.identities['reader'], audience=ARM)}")
     assert (response.status_code, response.json()) == (403, {"right": "EventGrid/events/send"})
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer  ", "Basic dTpw"])
-async def test_a_request_without_a_bearer_token_is_challenged(guarded: Starlette, authorization: str | None) -> None:
+async def test_request_without_a_bearer_token_is_challenged(guarded: Starlette, authorization: str | None) -> None:
     response = await ask(guarded, authorization)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == f'Bearer authorization_uri="https://{LOGIN}/{TENANT_ID}"'
 
 
-async def test_the_challenge_to_a_bad_token_says_why(guarded: Starlette) -> None:
+async def test_challenge_names_the_reason(guarded: Starlette) -> None:
     response = await ask(guarded, "Bearer a.b.c")
     assert 'error="invalid_token"' in response.headers["www-authenticate"]
 
@@ -248,13 +248,13 @@ async def test_discovery_names_the_issuer(login: httpx.AsyncClient, tenant: str,
 
 
 @pytest.mark.parametrize("version", ["", "v2.0/"])
-async def test_an_authority_for_any_tenant_leaves_the_issuer_open(login: httpx.AsyncClient, version: str) -> None:
+async def test_multi_tenant_authority_has_a_placeholder_issuer(login: httpx.AsyncClient, version: str) -> None:
     response = await login.get(f"/common/{version}.well-known/openid-configuration")
     assert "{tenantid}" in response.json()["issuer"]
 
 
 @pytest.mark.parametrize("document", [".well-known/openid-configuration", "v2.0/.well-known/openid-configuration"])
-async def test_a_token_can_be_checked_with_nothing_but_discovery(
+async def test_token_can_be_verified_with_discovery_alone(
     login: httpx.AsyncClient, entra: Entra, responder: Identity, document: str
 ) -> None:
     token = entra.mint(responder, audience=ARM)
@@ -264,7 +264,7 @@ async def test_a_token_can_be_checked_with_nothing_but_discovery(
     assert jwt.decode(token, key, algorithms=["RS256"], audience=ARM)["oid"] == responder.object_id
 
 
-async def test_the_published_keys_are_public(login: httpx.AsyncClient) -> None:
+async def test_published_keys_are_public(login: httpx.AsyncClient) -> None:
     (key,) = (await login.get(f"/{TENANT_ID}/discovery/v2.0/keys")).json()["keys"]
     assert set(key) == {"kty", "n", "e", "kid", "x5t", "use", "alg"}
 
@@ -272,12 +272,12 @@ async def test_the_published_keys_are_public(login: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "path", [".well-known/openid-configuration", "v2.0/.well-known/openid-configuration", "discovery/keys"]
 )
-async def test_an_unknown_tenant_has_no_discovery(login: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_tenant_has_no_discovery(login: httpx.AsyncClient, path: str) -> None:
     response = await login.get(f"/fabrikam.com/{path}")
     assert (response.status_code, response.json()["error"]) == (400, "invalid_tenant")
 
 
-async def test_instance_discovery_trusts_our_authority(login: httpx.AsyncClient) -> None:
+async def test_instance_discovery_accepts_the_authority(login: httpx.AsyncClient) -> None:
     authorize = f"https://{LOGIN}/{TENANT_ID}/oauth2/v2.0/authorize"
     query = {"api-version": "1.1", "authorization_endpoint": authorize}
     response = await login.get("/common/discovery/instance", params=query)
@@ -296,7 +296,7 @@ async def test_instance_discovery_trusts_our_authority(login: httpx.AsyncClient)
         ),
     ],
 )
-async def test_instance_discovery_refuses_what_is_not_ours(
+async def test_instance_discovery_refuses_other_authorities(
     login: httpx.AsyncClient, query: dict[str, str], expected: str
 ) -> None:
     response = await login.get("/common/discovery/instance", params=query)
@@ -331,7 +331,7 @@ def test_every_identity_is_found_by_its_own_name() -> None:
     assert len(ids) == 2 * len(directory)
 
 
-def test_the_developer_reads_data_of_every_account_and_nothing_of_graph() -> None:
+def test_developer_reads_data_of_every_account_and_nothing_of_graph() -> None:
     developer = identities.directory()["developer"]
     assert developer.may("Storage Blob Data Contributor@anyaccount")
     assert developer.may("Microsoft.Storage/storageAccounts/regenerateKey/action")
@@ -339,7 +339,7 @@ def test_the_developer_reads_data_of_every_account_and_nothing_of_graph() -> Non
     assert not developer.may("Microsoft.Authorization/roleAssignments/write")
 
 
-def test_the_responder_reaches_no_data_but_its_own() -> None:
+def test_responder_reaches_no_data_but_its_own() -> None:
     responder = identities.directory()["responder"]
     assert responder.may("Storage Table Data Contributor@sasquashstate")
     assert not responder.may("Storage Table Data Contributor@robustmodels")

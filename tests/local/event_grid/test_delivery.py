@@ -30,7 +30,7 @@ async def test_each_host_passes_both_handshakes_first(subscribed_topic: TopicUnd
 
 
 @pytest.mark.parametrize("refusal", ["echo_code", "allow_origin"])
-async def test_a_host_that_does_not_prove_its_will_gets_no_events(topic: TopicUnderTest, refusal: str) -> None:
+async def test_host_that_fails_the_handshake_gets_no_events(topic: TopicUnderTest, refusal: str) -> None:
     setattr(topic.hosts, refusal, False)
     with pytest.raises(HandshakeFailed) as failed:
         await topic.grid.deliver_to(HOSTS, SYSTEM_KEY)
@@ -39,7 +39,7 @@ async def test_a_host_that_does_not_prove_its_will_gets_no_events(topic: TopicUn
     assert topic.cloud.events[0]["state"] == "not-subscribed"
 
 
-async def test_a_cloud_event_is_delivered_as_it_came(subscribed_topic: TopicUnderTest) -> None:
+async def test_cloud_event_is_delivered_unchanged(subscribed_topic: TopicUnderTest) -> None:
     await subscribed_topic.publish(CLOUD_EVENT | {"data": {"secret": "raw"}})
     events = await subscribed_topic.settle()
     url, headers, body = subscribed_topic.hosts.deliveries[0]
@@ -54,7 +54,7 @@ async def test_a_cloud_event_is_delivered_as_it_came(subscribed_topic: TopicUnde
     assert events[0]["deliveries"] == [{"at": "2026-11-21T10:00:00+00:00", "host": "127.0.0.1:7001", "status": 202}]
 
 
-async def test_an_event_grid_event_is_delivered_in_an_array_with_its_topic(subscribed_topic: TopicUnderTest) -> None:
+async def test_event_grid_event_is_delivered_in_an_array_with_its_topic(subscribed_topic: TopicUnderTest) -> None:
     await subscribed_topic.publish([GRID_EVENT], "application/json")
     await subscribed_topic.settle()
     _, headers, body = subscribed_topic.hosts.deliveries[0]
@@ -77,7 +77,7 @@ async def test_other_types_are_recorded_and_not_delivered(subscribed_topic: Topi
 
 
 @pytest.mark.parametrize("failure", [500, 404, 301, 205, TimeoutError()])
-async def test_a_failed_delivery_is_tried_again(subscribed_topic: TopicUnderTest, failure: int | Exception) -> None:
+async def test_failed_delivery_is_retried(subscribed_topic: TopicUnderTest, failure: int | Exception) -> None:
     subscribed_topic.hosts.statuses = [failure, 200]
     await subscribed_topic.publish(CLOUD_EVENT)
     (event,) = await subscribed_topic.settle()
@@ -89,9 +89,7 @@ async def test_a_failed_delivery_is_tried_again(subscribed_topic: TopicUnderTest
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError("refused"), OSError("ClientOSError")])
-async def test_a_host_that_can_not_be_reached_is_passed_by(
-    subscribed_topic: TopicUnderTest, error: Exception
-) -> None:
+async def test_unreachable_host_is_skipped(subscribed_topic: TopicUnderTest, error: Exception) -> None:
     subscribed_topic.hosts.statuses = [error, 202]
     await subscribed_topic.publish(CLOUD_EVENT)
     (event,) = await subscribed_topic.settle()
@@ -101,7 +99,7 @@ async def test_a_host_that_can_not_be_reached_is_passed_by(
     assert [headers["aeg-delivery-count"] for _, headers, _ in subscribed_topic.hosts.deliveries] == ["0", "0"]
 
 
-async def test_an_attempt_has_failed_when_no_host_can_be_reached(subscribed_topic: TopicUnderTest) -> None:
+async def test_attempt_fails_when_no_host_is_reachable(subscribed_topic: TopicUnderTest) -> None:
     subscribed_topic.hosts.statuses = [OSError("refused"), OSError("refused"), 202]
     await subscribed_topic.publish(CLOUD_EVENT)
     (event,) = await subscribed_topic.settle()
@@ -110,7 +108,7 @@ async def test_an_attempt_has_failed_when_no_host_can_be_reached(subscribed_topi
     assert subscribed_topic.hosts.deliveries[2][1]["aeg-delivery-count"] == "1"
 
 
-async def test_the_schedule_is_the_documented_one_for_thirty_attempts(subscribed_topic: TopicUnderTest) -> None:
+async def test_schedule_is_the_documented_one_for_thirty_attempts(subscribed_topic: TopicUnderTest) -> None:
     subscribed_topic.hosts.statuses = [500]
     await subscribed_topic.publish(CLOUD_EVENT)
     (event,) = await subscribed_topic.settle()
@@ -121,7 +119,7 @@ async def test_the_schedule_is_the_documented_one_for_thirty_attempts(subscribed
     assert subscribed_topic.cloud.dead_letters[0]["deadLetterReason"] == "MaxDeliveryAttemptsExceeded"
 
 
-async def test_an_event_is_given_up_after_a_day(
+async def test_event_is_dead_lettered_after_a_day(
     subscribed_topic: TopicUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slow_to_fail(*_: Any) -> Answer:
@@ -135,7 +133,7 @@ async def test_an_event_is_given_up_after_a_day(
     assert subscribed_topic.cloud.dead_letters[0]["deadLetterReason"] == "TimeToLiveExceeded"
 
 
-async def test_the_time_factor_shortens_the_schedule(subscribed_topic: TopicUnderTest) -> None:
+async def test_time_factor_shortens_the_schedule(subscribed_topic: TopicUnderTest) -> None:
     subscribed_topic.cloud.time_factor = 60
     subscribed_topic.hosts.statuses = [500, 500, 200]
     await subscribed_topic.publish(CLOUD_EVENT)
@@ -143,7 +141,7 @@ async def test_the_time_factor_shortens_the_schedule(subscribed_topic: TopicUnde
     assert subscribed_topic.clock.slept == [10 / 60, 30 / 60]
 
 
-async def test_a_dead_letter_is_written_as_a_blob_five_minutes_after_the_last_attempt(topic: TopicUnderTest) -> None:
+async def test_dead_letter_is_written_as_a_blob_five_minutes_after_the_last_attempt(topic: TopicUnderTest) -> None:
     written: dict[str, Any] = {}
 
     async def write(name: str, content: bytes) -> None:
@@ -168,7 +166,7 @@ async def test_a_dead_letter_is_written_as_a_blob_five_minutes_after_the_last_at
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 413])
-async def test_some_failures_are_final(subscribed_topic: TopicUnderTest, status: int) -> None:
+async def test_some_failures_are_not_retried(subscribed_topic: TopicUnderTest, status: int) -> None:
     subscribed_topic.hosts.statuses = [status]
     await subscribed_topic.publish(CLOUD_EVENT)
     (event,) = await subscribed_topic.settle()
@@ -178,7 +176,7 @@ async def test_some_failures_are_final(subscribed_topic: TopicUnderTest, status:
     assert (letter["deliveryAttempts"], letter["lastHttpStatusCode"]) == (1, status)
 
 
-async def test_a_dead_letter_holds_no_secret_where_people_look(subscribed_topic: TopicUnderTest) -> None:
+async def test_shown_dead_letter_contains_no_secret(subscribed_topic: TopicUnderTest) -> None:
     subscribed_topic.hosts.statuses = [400]
     await subscribed_topic.publish(CLOUD_EVENT | {"data": {"secret": "a-secret"}})
     await subscribed_topic.settle()
@@ -186,7 +184,7 @@ async def test_a_dead_letter_holds_no_secret_where_people_look(subscribed_topic:
     assert subscribed_topic.grid.raw_dead_letters[0]["data"] == {"secret": "a-secret"}
 
 
-async def test_a_dead_letter_is_redacted_where_people_look(subscribed_topic: TopicUnderTest) -> None:
+async def test_shown_dead_letter_is_redacted(subscribed_topic: TopicUnderTest) -> None:
     subscribed_topic.hosts.statuses = [400]
     leak = {"url": f"https://x/y?sig={'A' * 43}%3D"}
     await subscribed_topic.publish(CLOUD_EVENT | {"data": leak})
@@ -196,9 +194,7 @@ async def test_a_dead_letter_is_redacted_where_people_look(subscribed_topic: Top
 
 
 @pytest.mark.parametrize("version", ["a\nb", "\ud800", "ü"])
-async def test_a_data_version_that_fits_no_header_is_delivered(
-    subscribed_topic: TopicUnderTest, version: str
-) -> None:
+async def test_data_version_invalid_in_a_header_is_encoded(subscribed_topic: TopicUnderTest, version: str) -> None:
     await subscribed_topic.publish([GRID_EVENT | {"dataVersion": version}], "application/json")
     await subscribed_topic.settle()
     _, headers, body = subscribed_topic.hosts.deliveries[0]
@@ -207,7 +203,7 @@ async def test_a_data_version_that_fits_no_header_is_delivered(
     assert json.loads(body)[0]["dataVersion"] == version
 
 
-async def test_an_answer_after_thirty_seconds_counts_as_none(
+async def test_response_after_thirty_seconds_counts_as_timeout(
     subscribed_topic: TopicUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float | None] = []
@@ -236,7 +232,7 @@ async def test_an_answer_after_thirty_seconds_counts_as_none(
     assert limits[0] == 30
 
 
-async def test_forgetting_gives_up_on_what_is_under_way(subscribed_topic: TopicUnderTest) -> None:
+async def test_forget_cancels_deliveries_in_progress(subscribed_topic: TopicUnderTest) -> None:
     asked = asyncio.Event()
 
     async def hang(*_: Any) -> Answer:
@@ -252,7 +248,7 @@ async def test_forgetting_gives_up_on_what_is_under_way(subscribed_topic: TopicU
     assert subscribed_topic.cloud.events[0]["deliveries"] == []
 
 
-async def test_deliveries_go_over_plain_http_where_nothing_else_is_given(topic: TopicUnderTest) -> None:
+async def test_deliveries_use_plain_http_by_default(topic: TopicUnderTest) -> None:
     async def host(scope: Any, receive: Any, send: Any) -> None:
         body = b""
         while True:
@@ -283,7 +279,7 @@ async def test_deliveries_go_over_plain_http_where_nothing_else_is_given(topic: 
         await listener.stop()
 
 
-async def test_a_host_that_is_not_there_fails_the_handshake(topic: TopicUnderTest) -> None:
+async def test_missing_host_fails_the_handshake(topic: TopicUnderTest) -> None:
     grid = EventGrid(topic.cloud, topic.entra)
     await grid.start()
     try:

@@ -26,7 +26,7 @@ from tests.support.event_grid import (
 
 
 class PublisherTransport(Transport):
-    """The publisher client still makes requests of azure-core's older kind."""
+    """Accepts the older requests of azure-core, which the publisher client sends."""
 
     async def send(self, request: Any, **kwargs: Any) -> AsyncHttpResponse:
         modern = HttpRequest(request.method, request.url, headers=dict(request.headers), content=request.body)
@@ -44,21 +44,19 @@ async def publisher(topic: TopicUnderTest) -> AsyncIterator[EventGridPublisherCl
         yield real
 
 
-async def test_the_real_client_publishes_cloud_events(
-    topic: TopicUnderTest, publisher: EventGridPublisherClient
-) -> None:
+async def test_real_client_publishes_cloud_events(topic: TopicUnderTest, publisher: EventGridPublisherClient) -> None:
     await publisher.send([CloudEvent(source="/s", type="a", data={"n": 1}), CloudEvent(source="/s", type="b")])
     assert [(event["type"], event["data"]) for event in topic.cloud.events] == [("a", {"n": 1}), ("b", None)]
 
 
-async def test_the_real_client_publishes_event_grid_events(
+async def test_real_client_publishes_event_grid_events(
     topic: TopicUnderTest, publisher: EventGridPublisherClient
 ) -> None:
     await publisher.send(EventGridEvent(subject="s", event_type="t", data={"n": 1}, data_version="1"))
     assert [(event["type"], event["subject"]) for event in topic.cloud.events] == [("t", "s")]
 
 
-async def test_the_real_client_may_not_publish_without_the_right(topic: TopicUnderTest) -> None:
+async def test_real_client_may_not_publish_without_the_right(topic: TopicUnderTest) -> None:
     async with EventGridPublisherClient(
         f"https://{TOPIC_HOST}/api/events",
         Credential(topic.entra, NOBODY),
@@ -70,7 +68,7 @@ async def test_the_real_client_may_not_publish_without_the_right(topic: TopicUnd
     assert refused.value.status_code == 403
 
 
-async def test_a_token_for_another_service_is_refused(topic: TopicUnderTest) -> None:
+async def test_token_for_another_service_is_refused(topic: TopicUnderTest) -> None:
     answer = await topic.http(audience="https://storage.azure.com").post(PUBLISH, json=[])
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "Unauthorized"
@@ -97,7 +95,7 @@ async def test_another_api_version_is_refused(topic: TopicUnderTest) -> None:
         ([GRID_EVENT | {"topic": "", "metadataVersion": "1", "dataVersion": ""}], "application/json"),
     ],
 )
-async def test_a_good_request_is_accepted(topic: TopicUnderTest, body: object, content_type: str) -> None:
+async def test_valid_request_is_accepted(topic: TopicUnderTest, body: object, content_type: str) -> None:
     assert (await topic.publish(body, content_type)).status_code == 200
 
 
@@ -127,31 +125,31 @@ async def test_a_good_request_is_accepted(topic: TopicUnderTest, body: object, c
         (["text"], "application/json"),
     ],
 )
-async def test_a_bad_request_is_refused_as_a_whole(topic: TopicUnderTest, body: object, content_type: str) -> None:
+async def test_invalid_request_is_refused_as_a_whole(topic: TopicUnderTest, body: object, content_type: str) -> None:
     answer = await topic.publish(body, content_type)
     assert (answer.status_code, topic.cloud.events) == (400, [])
     assert answer.json()["error"]["details"][0]["code"] == "InputJsonInvalid"
 
 
-async def test_an_unknown_content_type_is_refused(topic: TopicUnderTest) -> None:
+async def test_unknown_content_type_is_refused(topic: TopicUnderTest) -> None:
     assert (await topic.publish(CLOUD_EVENT, "text/plain")).status_code == 415
 
 
 async def test_more_than_a_megabyte_is_too_large(topic: TopicUnderTest) -> None:
     fits = CLOUD_EVENT | {"data": ""}
-    room = 1024 * 1024 - len(json.dumps(fits))
-    assert (await topic.publish(fits | {"data": "x" * room})).status_code == 200
-    assert (await topic.publish(fits | {"data": "x" * (room + 1)})).status_code == 413
+    available = 1024 * 1024 - len(json.dumps(fits))
+    assert (await topic.publish(fits | {"data": "x" * available})).status_code == 200
+    assert (await topic.publish(fits | {"data": "x" * (available + 1)})).status_code == 413
 
 
-async def test_what_is_recorded_holds_no_secret(topic: TopicUnderTest) -> None:
+async def test_recorded_event_contains_no_secret(topic: TopicUnderTest) -> None:
     leak = {"secret": "a-secret", "url": "https://github.com/x", "deeper": [{"secret": "a-secret"}]}
     await topic.publish(CLOUD_EVENT | {"data": leak})
     assert "a-secret" not in repr(topic.cloud.events)
     assert topic.cloud.events[0]["data"]["url"] == "https://github.com/x"
 
 
-async def test_what_is_recorded_is_redacted(topic: TopicUnderTest) -> None:
+async def test_recorded_event_is_redacted(topic: TopicUnderTest) -> None:
     signature = "A" * 43 + "="
     texts = [f"https://x/y?sv=1&sig={signature}", {f"sig={signature}": 1}, {"parameters": {"Sig": "short"}}]
     await topic.publish(CLOUD_EVENT | {"subject": f"sig={signature}", "data": texts})

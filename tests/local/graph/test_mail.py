@@ -16,7 +16,7 @@ from msgraph.generated.users.item.send_mail.send_mail_post_request_body import S
 from local.tenant.model import MAIL_SENDER, Cloud
 from tests.support.graph_requests import SEND, error_code
 
-# msgraph-sdk defines deprecated classes in every request builder; so these are imported inside the tests.
+# Every request builder of msgraph-sdk defines deprecated classes.
 pytestmark = pytest.mark.filterwarnings("ignore:(This class|GetQueryParameters) is deprecated:DeprecationWarning")
 
 
@@ -33,7 +33,7 @@ def mail(**changes: Any) -> dict[str, Any]:
     return {"message": message | changes, "saveToSentItems": True}
 
 
-async def test_a_mail_sent_by_the_sdk_is_recorded(sdk: GraphServiceClient, cloud: Cloud) -> None:
+async def test_mail_sent_by_the_sdk_is_recorded(sdk: GraphServiceClient, cloud: Cloud) -> None:
     body = SendMailPostRequestBody(
         message=Message(
             subject="Revoked: robustmodels/key2",
@@ -58,12 +58,12 @@ async def test_a_mail_sent_by_the_sdk_is_recorded(sdk: GraphServiceClient, cloud
     )
 
 
-async def test_an_accepted_mail_has_an_empty_answer(raw: httpx.AsyncClient) -> None:
+async def test_accepted_mail_has_an_empty_answer(raw: httpx.AsyncClient) -> None:
     response = await raw.post(SEND, json=mail())
     assert (response.status_code, response.content) == (202, b"")
 
 
-async def test_the_sender_may_be_named_by_object_id(raw: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_sender_may_be_named_by_object_id(raw: httpx.AsyncClient, cloud: Cloud) -> None:
     response = await raw.post(f"/v1.0/users/{cloud.users[MAIL_SENDER].object_id}/sendMail", json=mail())
     assert (response.status_code, cloud.mails[0].sender) == (202, MAIL_SENDER)
 
@@ -110,7 +110,7 @@ async def test_only_the_products_own_mailbox_may_be_sent_from(
         ),
     ],
 )
-async def test_a_wrong_mail_is_refused_and_not_recorded(
+async def test_invalid_mail_is_refused_and_not_recorded(
     raw: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any], expected: str
 ) -> None:
     response = await raw.post(SEND, json=body)

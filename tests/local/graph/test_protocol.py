@@ -9,7 +9,7 @@ from local.tenant.model import Cloud
 from tests.support.asgi import client
 from tests.support.graph_requests import ITEMS, RESPONDER, SEND, as_identity, error_code
 
-# msgraph-sdk defines deprecated classes in every request builder; so these are imported inside the tests.
+# Every request builder of msgraph-sdk defines deprecated classes.
 pytestmark = pytest.mark.filterwarnings("ignore:(This class|GetQueryParameters) is deprecated:DeprecationWarning")
 
 
@@ -31,14 +31,14 @@ async def test_each_operation_needs_its_role(
 
 
 @pytest.mark.parametrize("path", ["/v1.0/users/model-owner@contoso.com", ITEMS, "/v1.0/nosuch"])
-async def test_a_token_is_asked_for_before_anything_is_said(cloud: Cloud, entra: Entra, path: str) -> None:
+async def test_request_without_a_token_learns_nothing(cloud: Cloud, entra: Entra, path: str) -> None:
     async with client(service.app(cloud, entra), "graph.microsoft.com") as http:
         response = await http.get(path)
     assert (response.status_code, error_code(response)) == (401, "InvalidAuthenticationToken")
     assert "www-authenticate" in response.headers
 
 
-async def test_a_token_for_another_audience_is_refused(cloud: Cloud, entra: Entra) -> None:
+async def test_token_for_another_audience_is_refused(cloud: Cloud, entra: Entra) -> None:
     token = entra.mint(cloud.identities["responder"], audience="https://management.azure.com")
     async with client(service.app(cloud, entra), "graph.microsoft.com", token=token) as http:
         response = await http.get("/v1.0/users/model-owner@contoso.com")
@@ -56,9 +56,7 @@ async def test_a_token_for_another_audience_is_refused(cloud: Cloud, entra: Entr
         ("PUT", ITEMS, 405),
     ],
 )
-async def test_what_is_not_stood_in_for_is_refused(
-    raw: httpx.AsyncClient, method: str, path: str, status: int
-) -> None:
+async def test_unsupported_operation_is_refused(raw: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     response = await raw.request(method, path)
     assert response.status_code == status
 
@@ -83,7 +81,7 @@ async def test_answers_carry_request_ids(raw: httpx.AsyncClient) -> None:
         (b'{"fields": {"Title": "\\ud800"}}', "application/json", 400),
     ],
 )
-async def test_a_body_must_be_a_json_object(
+async def test_body_must_be_a_json_object(
     raw: httpx.AsyncClient, path: str, content: bytes, content_type: str | None, status: int
 ) -> None:
     headers = {} if content_type is None else {"content-type": content_type}

@@ -12,7 +12,7 @@ from msgraph.generated.models.list_item import ListItem
 from local.tenant.model import SHAREPOINT_LIST, SHAREPOINT_SITE, Cloud, Incident
 from tests.support.graph_requests import FIELDS, ITEMS, error_code
 
-# msgraph-sdk defines deprecated classes in every request builder; so these are imported inside the tests.
+# Every request builder of msgraph-sdk defines deprecated classes.
 pytestmark = pytest.mark.filterwarnings("ignore:(This class|GetQueryParameters) is deprecated:DeprecationWarning")
 
 
@@ -26,7 +26,7 @@ def by_finding(finding_id: str) -> RequestConfiguration[Any]:
     )
 
 
-async def test_the_sdk_files_finds_and_updates_an_item(sdk: GraphServiceClient, cloud: Cloud) -> None:
+async def test_sdk_files_finds_and_updates_an_item(sdk: GraphServiceClient, cloud: Cloud) -> None:
     items = sdk.sites.by_site_id(SHAREPOINT_SITE).lists.by_list_id(SHAREPOINT_LIST).items
     created = await items.post(ListItem(fields=FieldValueSet(additional_data=dict(FIELDS))))
     assert created is not None
@@ -40,14 +40,14 @@ async def test_the_sdk_files_finds_and_updates_an_item(sdk: GraphServiceClient, 
     assert cloud.incidents[0].fields == FIELDS | {"Status": "Proven"}
 
 
-async def test_the_sdk_finds_nothing_where_nothing_was_filed(sdk: GraphServiceClient) -> None:
+async def test_sdk_finds_nothing_where_nothing_was_filed(sdk: GraphServiceClient) -> None:
     items = sdk.sites.by_site_id(SHAREPOINT_SITE).lists.by_list_id(SHAREPOINT_LIST).items
     found = await items.get(by_finding("f1"))
     assert found is not None
     assert found.value == []
 
 
-async def test_a_finding_id_is_unique_without_regard_to_case(raw: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_finding_id_is_unique_without_regard_to_case(raw: httpx.AsyncClient, cloud: Cloud) -> None:
     await raw.post(ITEMS, json={"fields": FIELDS})
     response = await raw.post(ITEMS, json={"fields": FIELDS | {"FindingId": "F1"}})
     assert (response.status_code, error_code(response)) == (400, "invalidRequest")
@@ -55,7 +55,7 @@ async def test_a_finding_id_is_unique_without_regard_to_case(raw: httpx.AsyncCli
     assert len(cloud.incidents) == 1
 
 
-async def test_an_update_cannot_take_anothers_finding_id(raw: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_update_cannot_take_anothers_finding_id(raw: httpx.AsyncClient, cloud: Cloud) -> None:
     await raw.post(ITEMS, json={"fields": FIELDS})
     await raw.post(ITEMS, json={"fields": {"FindingId": "f2"}})
     taken = await raw.patch(f"{ITEMS}/2/fields", json={"FindingId": "f1"})
@@ -76,7 +76,7 @@ async def test_an_update_cannot_take_anothers_finding_id(raw: httpx.AsyncClient,
         {"DetectedAt": "2026-11-21T10:00:00"},
     ],
 )
-async def test_a_wrong_field_is_refused_and_nothing_is_filed(
+async def test_invalid_field_is_refused_and_nothing_is_filed(
     raw: httpx.AsyncClient, cloud: Cloud, fields: dict[str, object]
 ) -> None:
     response = await raw.post(ITEMS, json={"fields": FIELDS | fields})
@@ -101,7 +101,7 @@ async def test_every_known_column_can_be_filled(raw: httpx.AsyncClient, cloud: C
 
 
 @pytest.mark.parametrize("body", [{}, {"fields": "x"}, {"fields": {}, "name": "x"}])
-async def test_a_new_item_is_nothing_but_fields(raw: httpx.AsyncClient, body: dict[str, object]) -> None:
+async def test_new_item_accepts_only_fields(raw: httpx.AsyncClient, body: dict[str, object]) -> None:
     response = await raw.post(ITEMS, json=body)
     assert (response.status_code, error_code(response)) == (400, "invalidRequest")
 
@@ -120,18 +120,18 @@ async def test_a_new_item_is_nothing_but_fields(raw: httpx.AsyncClient, body: di
         ("$top=many", "BadRequest"),
     ],
 )
-async def test_a_wrong_list_query_is_refused(raw: httpx.AsyncClient, query: str, expected: str) -> None:
+async def test_invalid_list_query_is_refused(raw: httpx.AsyncClient, query: str, expected: str) -> None:
     await raw.post(ITEMS, json={"fields": FIELDS})
     response = await raw.get(f"{ITEMS}?{query}")
     assert (response.status_code, error_code(response)) == (400, expected)
 
 
-async def test_a_column_that_is_not_indexed_is_named_in_the_refusal(raw: httpx.AsyncClient) -> None:
+async def test_refusal_names_the_column_without_index(raw: httpx.AsyncClient) -> None:
     response = await raw.get(f"{ITEMS}?$filter=fields/Status eq 'Contained'")
     assert "'Status' cannot be referenced in filter or orderby as it is not indexed" in response.text
 
 
-async def test_a_quote_in_a_filter_is_doubled(raw: httpx.AsyncClient) -> None:
+async def test_quote_in_a_filter_is_doubled(raw: httpx.AsyncClient) -> None:
     await raw.post(ITEMS, json={"fields": {"FindingId": "it's"}})
     found = await raw.get(f"{ITEMS}?$filter=fields/FindingId eq 'it''s'")
     assert len(found.json()["value"]) == 1
@@ -145,7 +145,7 @@ async def test_fields_are_shown_only_when_expanded(raw: httpx.AsyncClient) -> No
     assert {n for n in expanded["fields"] if not n.startswith("@")} == {"Title"}
 
 
-async def test_a_long_list_has_pages(raw: httpx.AsyncClient) -> None:
+async def test_long_list_has_pages(raw: httpx.AsyncClient) -> None:
     for number in range(5):
         await raw.post(ITEMS, json={"fields": {"FindingId": f"f{number}"}})
     seen: list[str] = []
@@ -171,7 +171,7 @@ async def test_null_clears_a_field(raw: httpx.AsyncClient) -> None:
     assert "Severity" not in response.json()
 
 
-async def test_an_update_with_an_old_etag_is_refused(raw: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_update_with_an_old_etag_is_refused(raw: httpx.AsyncClient, cloud: Cloud) -> None:
     etag = (await raw.post(ITEMS, json={"fields": FIELDS})).json()["eTag"]
     url, headers = f"{ITEMS}/1/fields", {"if-match": etag}
     first = await raw.patch(url, json={"Status": "Proven"}, headers=headers)

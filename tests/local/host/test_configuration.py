@@ -1,4 +1,4 @@
-"""host.json, app settings, bindings and connections: what the host takes, and what it refuses."""
+"""host.json, app settings, bindings and connections: what the host accepts and what it refuses."""
 
 import json
 from datetime import timedelta
@@ -19,7 +19,7 @@ def write_host_json(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-def test_the_apps_own_host_json_is_supported() -> None:
+def test_apps_own_host_json_is_supported() -> None:
     configuration = read_host_json(ROOT)
     assert configuration.function_timeout == timedelta(minutes=5)
     assert configuration.route_prefix == "api"
@@ -30,7 +30,7 @@ def test_the_apps_own_host_json_is_supported() -> None:
     assert queues.message_encoding is MessageEncoding.BASE64
 
 
-def test_what_host_json_leaves_out_has_the_extensions_defaults(tmp_path: Path) -> None:
+def test_missing_options_have_the_extensions_defaults(tmp_path: Path) -> None:
     configuration = read_host_json(write_host_json(tmp_path))
     assert configuration.function_timeout == timedelta(minutes=30)
     assert configuration.queues.batch_size == 16
@@ -38,7 +38,7 @@ def test_what_host_json_leaves_out_has_the_extensions_defaults(tmp_path: Path) -
     assert configuration.queues.max_polling_interval == timedelta(minutes=1)
 
 
-def test_a_function_timeout_of_minus_one_is_none(tmp_path: Path) -> None:
+def test_function_timeout_of_minus_one_is_none(tmp_path: Path) -> None:
     assert read_host_json(write_host_json(tmp_path, functionTimeout="-1")).function_timeout is None
 
 
@@ -63,16 +63,16 @@ def test_host_json_with_anything_else_is_refused_by_name(tmp_path: Path, changes
         read_host_json(write_host_json(tmp_path, **changes))
 
 
-def test_an_app_without_host_json_is_refused(tmp_path: Path) -> None:
+def test_app_without_host_json_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"host\.json is missing"):
         read_host_json(tmp_path)
 
 
-def test_the_case_of_a_setting_does_not_matter() -> None:
+def test_settings_are_case_insensitive() -> None:
     assert AppSettings({"Nightly": "x"}).expand("a %NIGHTLY% b", of="function f") == "a x b"
 
 
-def test_a_placeholder_without_a_setting_is_refused() -> None:
+def test_placeholder_without_a_setting_is_refused() -> None:
     with pytest.raises(StartError, match="function f: '%NIGHTLY%'"):
         AppSettings({}).expand("%NIGHTLY%", of="function f")
 
@@ -86,7 +86,7 @@ def test_a_placeholder_without_a_setting_is_refused() -> None:
         ("AzureWebJobs.g.Disabled", "true", False),
     ],
 )
-def test_a_setting_switches_one_function_off(setting: str, value: str, disabled: bool) -> None:
+def test_setting_disables_one_function(setting: str, value: str, disabled: bool) -> None:
     assert AppSettings({setting: value}).is_disabled("f") is disabled
 
 
@@ -116,7 +116,7 @@ HTTP_OUT = {"type": "http", "name": "$return", "direction": "OUT"}
         ),
     ],
 )
-def test_a_trigger_is_read_from_its_binding(bindings: tuple[dict[str, Any], ...], trigger: object) -> None:
+def test_trigger_is_read_from_its_binding(bindings: tuple[dict[str, Any], ...], trigger: object) -> None:
     assert function_of(metadata(*bindings)).trigger == trigger
 
 
@@ -134,19 +134,19 @@ def test_a_trigger_is_read_from_its_binding(bindings: tuple[dict[str, Any], ...]
         (metadata({"type": "httpTrigger", "authLevel": "SYSTEM"}), "auth level 'SYSTEM'"),
     ],
 )
-def test_a_binding_that_the_host_does_not_have_is_refused_by_name(described: SimpleNamespace, named: str) -> None:
+def test_binding_that_the_host_does_not_have_is_refused_by_name(described: SimpleNamespace, named: str) -> None:
     with pytest.raises(StartError, match=f"function f: .*{named}"):
         function_of(described)
 
 
-def test_a_connection_may_be_a_connection_string() -> None:
+def test_connection_may_be_a_connection_string() -> None:
     settings = AppSettings({"WORK": "UseDevelopmentStorage=true"})
     assert storage_connection(settings, "WORK") == StorageConnection(
         "WORK", connection_string="UseDevelopmentStorage=true"
     )
 
 
-def test_a_connection_may_be_an_identity() -> None:
+def test_connection_may_be_an_identity() -> None:
     settings = AppSettings(
         {
             "STATE__queueServiceUri": "https://a.queue.core.windows.net",
@@ -160,13 +160,13 @@ def test_a_connection_may_be_an_identity() -> None:
     )
 
 
-def test_a_connection_without_a_name_is_the_hosts_storage() -> None:
+def test_connection_without_a_name_is_the_hosts_storage() -> None:
     connection = storage_connection(AppSettings({"AzureWebJobsStorage": "x"}), "")
     assert connection is not None
     assert connection.name == "AzureWebJobsStorage"
 
 
-def test_a_connection_that_no_setting_makes_is_none() -> None:
+def test_connection_without_settings_is_none() -> None:
     assert storage_connection(AppSettings({"OTHER": "x"}), "WORK") is None
 
 
@@ -177,12 +177,12 @@ def test_a_connection_that_no_setting_makes_is_none() -> None:
         ("managedIdentityResourceId", "/x", "S__managedidentityresourceid is not supported"),
     ],
 )
-def test_another_form_of_connection_is_refused(part: str, value: str, named: str) -> None:
+def test_unsupported_connection_is_refused(part: str, value: str, named: str) -> None:
     with pytest.raises(StartError, match=named):
         storage_connection(AppSettings({"S__queueServiceUri": "https://x", f"S__{part}": value}), "S")
 
 
-def test_a_malformed_connection_string_is_named_and_not_shown() -> None:
+def test_malformed_connection_string_is_named_without_its_value() -> None:
     connection = StorageConnection("WORK", connection_string="AccountKey=a-secret")
     with pytest.raises(StartError) as refused:
         StorageClients().queue(connection, "q")

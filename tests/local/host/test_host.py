@@ -1,4 +1,4 @@
-"""A whole app, hosted in a process of its own on Microsoft's worker, with queues and blobs in Azurite."""
+"""A whole app in a host process with Microsoft's Functions worker, with queues and blobs in Azurite."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def http(host: HostProcess) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def recorded(http: httpx.AsyncClient, kind: str, count: int = 0) -> list[Any]:
-    """What the app remembers of that kind, once there are `count` of it."""
+    """Return the calls of that kind that the app recorded, once there are `count`."""
     calls: list[Any] = (await http.get(f"/api/calls/{kind}", params={"count": count})).json()
     return calls
 
@@ -82,7 +82,7 @@ async def recorded(http: httpx.AsyncClient, kind: str, count: int = 0) -> list[A
 # HTTP triggers
 
 
-async def test_a_function_gets_the_request_as_it_was_sent(http: httpx.AsyncClient) -> None:
+async def test_function_gets_the_request_as_it_was_sent(http: httpx.AsyncClient) -> None:
     answer = await http.post(
         "/api/Echo/-7/a%20b?q=1&q=2&empty=", content=b"body", headers=[("x-many", "1"), ("x-many", "2")]
     )
@@ -94,7 +94,7 @@ async def test_a_function_gets_the_request_as_it_was_sent(http: httpx.AsyncClien
     assert seen["url"].endswith("/api/Echo/-7/a%20b?q=1&q=2&empty=")
 
 
-async def test_an_optional_route_parameter_may_be_left_out(http: httpx.AsyncClient) -> None:
+async def test_optional_route_parameter_may_be_left_out(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/echo/7")).json()["route"] == {"id": "7"}
 
 
@@ -109,31 +109,31 @@ async def test_an_optional_route_parameter_may_be_left_out(http: httpx.AsyncClie
         ("GET", "/"),
     ],
 )
-async def test_what_no_function_takes_is_not_found(http: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_request_without_a_function_is_not_found(http: httpx.AsyncClient, method: str, path: str) -> None:
     assert (await http.request(method, path)).status_code == 404
 
 
-async def test_nobody_can_send_the_headers_of_a_signed_in_caller(http: httpx.AsyncClient) -> None:
+async def test_headers_of_a_signed_in_caller_are_removed(http: httpx.AsyncClient) -> None:
     forged = {"X-MS-CLIENT-PRINCIPAL": "x", "x-ms-client-principal-name": "root", "x-other": "y"}
     headers = (await http.get("/api/echo/1", headers=forged)).json()["headers"]
     assert [name for name in headers if name.startswith("x-")] == ["x-other"]
 
 
-async def test_a_function_may_return_text(http: httpx.AsyncClient) -> None:
+async def test_function_may_return_text(http: httpx.AsyncClient) -> None:
     answer = await http.get("/api/text")
     assert (answer.text, answer.headers["content-type"]) == ("just text", "text/plain; charset=utf-8")
 
 
-async def test_a_function_may_set_several_cookies(http: httpx.AsyncClient) -> None:
+async def test_function_may_set_several_cookies(http: httpx.AsyncClient) -> None:
     cookies = (await http.get("/api/cookies")).headers.get_list("set-cookie")
     assert [cookie.partition(";")[0] for cookie in cookies] == ["a=1", "b=2"]
 
 
-async def test_a_function_that_is_not_async_runs(http: httpx.AsyncClient) -> None:
+async def test_function_that_is_not_async_runs(http: httpx.AsyncClient) -> None:
     assert (await http.get("/api/blocking")).text == "from a thread"
 
 
-async def test_a_failed_function_is_an_empty_500(http: httpx.AsyncClient) -> None:
+async def test_failed_function_is_an_empty_500(http: httpx.AsyncClient) -> None:
     answer = await http.get("/api/broken")
     assert (answer.status_code, answer.content) == (500, b"")
 
@@ -150,7 +150,7 @@ async def test_a_failed_function_is_an_empty_500(http: httpx.AsyncClient) -> Non
         ("/api/master-key", MASTER_KEY, 200),
     ],
 )
-async def test_a_key_opens_what_its_level_allows(
+async def test_key_authorizes_its_auth_level(
     http: httpx.AsyncClient, path: str, key: str | None, status: int
 ) -> None:
     by_header = await http.get(path, headers={"x-functions-key": key} if key else {})
@@ -177,7 +177,7 @@ async def deliver(
     return answer.status_code
 
 
-async def test_a_cloud_event_reaches_its_function(http: httpx.AsyncClient) -> None:
+async def test_cloud_event_reaches_its_function(http: httpx.AsyncClient) -> None:
     before = len(await recorded(http, "event"))
     assert await deliver(http, event(n=1)) == 202
     assert (await recorded(http, "event", before + 1))[-1] == {
@@ -208,7 +208,7 @@ async def test_one_failed_event_fails_the_delivery(http: httpx.AsyncClient) -> N
     assert await deliver(http, [event(n=1), event(fail=True)]) == 500
 
 
-async def test_a_wrong_system_key_is_refused_before_anything_else(http: httpx.AsyncClient) -> None:
+async def test_wrong_system_key_is_refused_before_anything_else(http: httpx.AsyncClient) -> None:
     assert await deliver(http, event(), code="wrong") == 401
     assert await deliver(http, event(), code="wrong", function="nothing") == 401
 
@@ -217,18 +217,18 @@ async def test_events_for_an_unknown_function_are_not_found(http: httpx.AsyncCli
     assert await deliver(http, event(), function="echo") == 404
 
 
-async def test_what_is_no_event_is_a_bad_request(http: httpx.AsyncClient) -> None:
+async def test_body_without_events_is_a_bad_request(http: httpx.AsyncClient) -> None:
     assert await deliver(http, "text") == 400
 
 
-async def test_what_is_nested_without_end_is_a_bad_request(http: httpx.AsyncClient) -> None:
+async def test_body_nested_too_deeply_is_a_bad_request(http: httpx.AsyncClient) -> None:
     headers = {"aeg-event-type": "Notification"}
     params = {"functionName": "on_finding", "code": SYSTEM_KEY}
     answer = await http.post(WEBHOOK, params=params, headers=headers, content=b"[" * 100_000)
     assert answer.status_code == 400
 
 
-async def test_the_webhook_passes_both_handshakes_and_takes_deliveries(
+async def test_webhook_passes_both_handshakes_and_accepts_deliveries(
     host: HostProcess, http: httpx.AsyncClient
 ) -> None:
     async def send(method: str, url: str, headers: Any, body: bytes) -> Answer:
@@ -247,14 +247,14 @@ async def test_the_webhook_passes_both_handshakes_and_takes_deliveries(
 # Queues
 
 
-async def test_a_message_is_decoded_and_deleted(http: httpx.AsyncClient, work: QueueClient) -> None:
+async def test_message_is_decoded_and_deleted(http: httpx.AsyncClient, work: QueueClient) -> None:
     before = len(await recorded(http, "message"))
     sent = await work.send_message("hällo")
     call = (await recorded(http, "message", before + 1))[-1]
     assert call == {"text": "hällo", "attempt": 1, "id": sent.id}
 
 
-async def test_a_message_that_keeps_failing_ends_in_the_poison_queue(
+async def test_message_that_keeps_failing_ends_in_the_poison_queue(
     http: httpx.AsyncClient, work: QueueClient
 ) -> None:
     before = len(await recorded(http, "message"))
@@ -266,7 +266,7 @@ async def test_a_message_that_keeps_failing_ends_in_the_poison_queue(
 # Timers
 
 
-async def test_a_timer_runs_on_startup_and_keeps_its_status(http: httpx.AsyncClient, connection_string: str) -> None:
+async def test_timer_runs_on_startup_and_keeps_its_status(http: httpx.AsyncClient, connection_string: str) -> None:
     first = (await recorded(http, "tick", 1))[0]
     assert first["past_due"] is False
     async with BlobServiceClient.from_connection_string(connection_string) as service:
@@ -283,7 +283,7 @@ async def test_only_one_of_two_hosts_runs_a_timer(
         running_host(APP, tmp_path / "log", settings(connection_string)) as second,
         httpx.AsyncClient(base_url=second.url, trust_env=False) as other,
     ):
-        # Stopping waits for whatever began to run; a timer that has the lock runs at start.
+        # Stopping waits for running functions; a timer that has the lock runs at start.
         await deliver(other, event(n=2))
         await recorded(other, "event", 1)
     assert "Executing 'on_finding'" in second.log
@@ -293,7 +293,7 @@ async def test_only_one_of_two_hosts_runs_a_timer(
 # The log, starting and stopping
 
 
-async def test_the_log_names_failures_without_what_they_say(host: HostProcess, http: httpx.AsyncClient) -> None:
+async def test_log_names_failures_without_their_messages(host: HostProcess, http: httpx.AsyncClient) -> None:
     await http.get("/api/broken?sig=a-secret-in-a-query")
     await deliver(http, event(fail="a-secret-in-an-event"))
     log = host.log
@@ -305,7 +305,7 @@ async def test_the_log_names_failures_without_what_they_say(host: HostProcess, h
     assert SYSTEM_KEY not in log
 
 
-async def test_a_stopped_host_lets_running_functions_end(connection_string: str, tmp_path: Path) -> None:
+async def test_stopped_host_waits_for_running_functions(connection_string: str, tmp_path: Path) -> None:
     async with (
         running_host(APP, tmp_path / "log", settings(connection_string)) as process,
         httpx.AsyncClient(base_url=process.url, trust_env=False) as client,
@@ -321,7 +321,7 @@ HOST_JSON = json.dumps({"version": "2.0", "functionTimeout": "00:00:00.2"})
 HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"
 
 
-async def test_a_function_is_stopped_after_the_function_timeout(tmp_path: Path) -> None:
+async def test_function_is_stopped_after_the_function_timeout(tmp_path: Path) -> None:
     (tmp_path / "host.json").write_text(HOST_JSON)
     (tmp_path / "function_app.py").write_text(
         f"{HEAD}import asyncio\n"
@@ -356,7 +356,7 @@ QUEUE = "def f(m: func.QueueMessage) -> None: ...\n"
         ),
     ],
 )
-async def test_a_host_that_cannot_start_says_why_in_one_line(tmp_path: Path, body: str, line: str) -> None:
+async def test_host_that_cannot_start_prints_the_reason_in_one_line(tmp_path: Path, body: str, line: str) -> None:
     (tmp_path / "host.json").write_text(HOST_JSON)
     (tmp_path / "function_app.py").write_text(HEAD + body)
     process, answered = await spawn(tmp_path, tmp_path / "log", {})

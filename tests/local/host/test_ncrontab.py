@@ -1,4 +1,4 @@
-"""NCRONTAB expressions against the examples of "Timer trigger for Azure Functions", and bad ones."""
+"""NCRONTAB expressions against the examples of "Timer trigger for Azure Functions", and invalid ones."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,11 +26,11 @@ def moment(text: str) -> datetime:
         ("5,8,10 * * * * *", "2026-11-21T10:00:08", "2026-11-21T10:00:10"),
         ("50/5 * * * * *", "2026-11-21T10:00:50", "2026-11-21T10:00:55"),
         ("0 0 0 29 2 *", "2026-11-21T00:00:00", "2028-02-29T00:00:00"),
-        ("0 0 0 13 * 5", "2026-11-21T00:00:00", "2027-08-13T00:00:00"),  # a Friday and the 13th, both
+        ("0 0 0 13 * 5", "2026-11-21T00:00:00", "2027-08-13T00:00:00"),  # both Friday and the 13th
         ("* * * * * *", "2026-12-31T23:59:59.5", "2027-01-01T00:00:00"),
     ],
 )
-def test_the_next_occurrence(expression: str, after: str, expected: str) -> None:
+def test_next_occurrence(expression: str, after: str, expected: str) -> None:
     assert ncrontab.parse(expression).next_after(moment(after)) == moment(expected)
 
 
@@ -38,7 +38,7 @@ def test_the_next_occurrence(expression: str, after: str, expected: str) -> None
     st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),  # noqa: DTZ001 - made aware below
     st.sampled_from(["*/7 * * * * *", "13 */11 * * * *", "0 0 3 * * 0", "1 2 3 4 5 *"]),
 )
-def test_the_next_occurrence_is_later_and_none_is_left_out(after: datetime, expression: str) -> None:
+def test_next_occurrence_is_later_and_none_is_left_out(after: datetime, expression: str) -> None:
     schedule = ncrontab.parse(expression)
     start = after.replace(tzinfo=UTC)
     following = schedule.next_after(start)
@@ -64,6 +64,6 @@ def test_the_next_occurrence_is_later_and_none_is_left_out(after: datetime, expr
         "",
     ],
 )
-def test_what_is_no_schedule_is_refused(expression: str) -> None:
+def test_invalid_schedule_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match=r"fields|is no|never occurs"):
         ncrontab.parse(expression)

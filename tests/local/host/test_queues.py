@@ -1,4 +1,4 @@
-"""The queue listener over a queue that is only in memory: settling, poison, leases, batches, polling."""
+"""The queue listener with a queue in memory: processing, poison messages, leases, batches, polling."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ def encoded(text: str) -> str:
 
 
 class Queue:
-    """What the listener uses of a QueueClient. `calls` is what it did, in order."""
+    """The part of a QueueClient that the listener uses. `calls` are its calls, in order."""
 
     def __init__(self, *batches: list[QueueMessage]) -> None:
         self.queue_name = "work"
@@ -86,7 +86,7 @@ def waiting(
 
 
 class Calls:
-    """Stands for the invoker: does what `function` does, and keeps the payloads."""
+    """Stands in for the invoker: calls `function`, and keeps the payloads."""
 
     def __init__(self, function: Callable[[], Awaitable[bool]]) -> None:
         self.function = function
@@ -121,12 +121,12 @@ def listener(
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Makes the listener's pauses take no time; the value is how long they would have been."""
+    """Skip the pauses of the listener; the value is their lengths."""
     taken: list[float] = []
     real = queues.pause
 
     async def pause(stopping: asyncio.Event, seconds: float) -> bool:
-        if stopping.is_set() or seconds > 100:  # a lease's half time, which nothing here waits out
+        if stopping.is_set() or seconds > 100:  # half of a lease, which no test waits for
             return await real(stopping, seconds)
         taken.append(seconds)
         await asyncio.sleep(0)
@@ -147,14 +147,14 @@ def settled(queue: Queue) -> list[tuple[Any, ...]]:
     return [call for call in queue.calls if call[0] != "receive"]
 
 
-async def test_a_handled_message_is_deleted(pauses: list[float]) -> None:
+async def test_processed_message_is_deleted(pauses: list[float]) -> None:
     queue, calls = Queue([waiting("m", encoded("hällo"))]), Calls(succeed)
     await run(queue, calls)
     assert settled(queue) == [("delete", "m", "first")]
     assert calls.payloads == [Datum("hällo", "string")]
 
 
-async def test_a_message_comes_with_its_metadata(pauses: list[float]) -> None:
+async def test_message_has_its_metadata(pauses: list[float]) -> None:
     calls = Calls(succeed)
     await run(Queue([waiting("m", encoded("x"), attempt=2)]), calls)
     assert calls.metadata[0]["Id"] == Datum("m", "string")
@@ -167,13 +167,13 @@ async def test_messages_may_be_plain_text(pauses: list[float]) -> None:
     assert calls.payloads == [Datum("plain", "string")]
 
 
-async def test_a_failed_message_shows_up_again_after_the_visibility_timeout(pauses: list[float]) -> None:
+async def test_failed_message_becomes_visible_after_the_timeout(pauses: list[float]) -> None:
     queue = Queue([waiting("m", encoded("x"), attempt=2)])
     await run(queue, Calls(fail))
     assert settled(queue) == [("update", "m", "first", 30)]
 
 
-async def test_a_message_that_failed_for_the_last_time_moves_to_the_poison_queue_as_it_was(
+async def test_message_moves_unchanged_to_the_poison_queue_after_the_last_failure(
     pauses: list[float],
 ) -> None:
     queue, poison = Queue([waiting("m", encoded("x"), attempt=3)]), Queue()
@@ -183,19 +183,19 @@ async def test_a_message_that_failed_for_the_last_time_moves_to_the_poison_queue
     assert settled(queue) == [("delete", "m", "first")]
 
 
-async def test_a_message_that_was_taken_too_often_is_not_tried_again(pauses: list[float]) -> None:
+async def test_message_dequeued_too_often_is_not_retried(pauses: list[float]) -> None:
     queue, poison, calls = Queue([waiting("m", encoded("x"), attempt=4)]), Queue(), Calls(succeed)
     await run(queue, calls, poison=poison)
     assert (calls.payloads, poison.calls) == ([], [("send", encoded("x"))])
 
 
-async def test_a_message_that_is_not_base64_is_poison(pauses: list[float]) -> None:
+async def test_message_that_is_not_base64_is_poison(pauses: list[float]) -> None:
     queue, poison, calls = Queue([waiting("m", "no base64!")]), Queue(), Calls(succeed)
     await run(queue, calls, poison=poison)
     assert (calls.payloads, poison.calls) == ([], [("send", "no base64!")])
 
 
-async def test_the_lease_of_a_long_message_is_renewed() -> None:
+async def test_lease_of_a_long_message_is_renewed() -> None:
     queue = Queue([waiting("m", encoded("x"), lease=timedelta(seconds=1))])
     stopping = asyncio.Event()
 
@@ -209,18 +209,18 @@ async def test_the_lease_of_a_long_message_is_renewed() -> None:
     assert settled(queue) == [("update", "m", "first", 600), ("delete", "m", "renewed")]
 
 
-async def test_polling_slows_down_while_there_is_nothing(pauses: list[float]) -> None:
+async def test_polling_slows_down_while_the_queue_is_empty(pauses: list[float]) -> None:
     await run(Queue(), Calls(succeed), options=QueueOptions(max_polling_interval=timedelta(seconds=1)))
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1, 1]
 
 
-async def test_after_messages_polling_is_prompt_again(pauses: list[float]) -> None:
+async def test_polling_is_fast_again_after_messages(pauses: list[float]) -> None:
     queue = Queue([], [], [waiting("m", encoded("x"))], [])
     await run(queue, Calls(succeed))
     assert pauses[:3] == [0.1, 0.2, 0.1]
 
 
-async def test_a_queue_that_is_missing_or_away_is_polled_on(pauses: list[float]) -> None:
+async def test_missing_or_unavailable_queue_is_polled_again(pauses: list[float]) -> None:
     for broken in (ResourceNotFoundError(), HttpResponseError("a-secret")):
         pauses.clear()
         queue = Queue()
@@ -229,7 +229,7 @@ async def test_a_queue_that_is_missing_or_away_is_polled_on(pauses: list[float])
         assert len(pauses) == 6
 
 
-async def test_the_next_batch_is_fetched_when_few_enough_messages_are_left() -> None:
+async def test_next_batch_is_fetched_when_few_enough_messages_are_left() -> None:
     first = [waiting(name, encoded(name)) for name in ("a", "b", "c")]
     queue = Queue(first, [waiting("d", encoded("d"))])
     stopping, began, free = asyncio.Event(), asyncio.Semaphore(0), asyncio.Semaphore(0)
@@ -255,7 +255,7 @@ async def test_the_next_batch_is_fetched_when_few_enough_messages_are_left() -> 
         await running
 
 
-async def test_a_stopped_listener_settles_what_it_has_taken() -> None:
+async def test_stopped_listener_completes_received_messages() -> None:
     queue = Queue([waiting("m", encoded("x"))])
     stopping, go_on = asyncio.Event(), asyncio.Event()
 

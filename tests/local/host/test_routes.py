@@ -1,4 +1,4 @@
-"""Route templates: what they match, which comes first, what is refused."""
+"""Route templates: matching, precedence, and unsupported templates."""
 
 import pytest
 
@@ -36,11 +36,11 @@ GUID = "0b8f5a3e-8a52-4c30-9d9b-0f9d8f1c2a11"
         ("api/{id:max(5)}", "/api/5", {"id": "5"}),
     ],
 )
-def test_a_template_matches(template: str, path: str, parameters: dict[str, str] | None) -> None:
+def test_template_matches(template: str, path: str, parameters: dict[str, str] | None) -> None:
     assert routes.parse(template, function="f").match(path) == parameters
 
 
-def test_the_most_exact_route_comes_first() -> None:
+def test_most_specific_route_wins() -> None:
     templates = ["a/{*rest}", "a/{id}", "a/{id:int}", "a/b"]
     ranked = sorted(templates, key=lambda template: routes.parse(template, function="f").rank)
     assert ranked == ["a/b", "a/{id:int}", "a/{id}", "a/{*rest}"]
@@ -49,6 +49,6 @@ def test_the_most_exact_route_comes_first() -> None:
 @pytest.mark.parametrize(
     "template", ["a/{id:regex(^a$)}", "a/{id:float}", "a/{id=5}", "a/x-{id}", "a/{id?}/b", "{*all}/b"]
 )
-def test_what_is_not_supported_is_refused(template: str) -> None:
+def test_unsupported_feature_is_refused(template: str) -> None:
     with pytest.raises(StartError, match="function f: "):
         routes.parse(template, function="f")

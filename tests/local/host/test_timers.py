@@ -1,4 +1,4 @@
-"""The timer listener with a clock of its own: schedules, past due, start-up, the lock, the status."""
+"""The timer listener with a simulated clock: schedules, missed runs, startup, lock, status."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ EVERY_FIVE = ncrontab.parse("0 */5 * * * *")
 
 
 class World:
-    """A clock that pauses move on, a lock and a status in memory, and the runs that took place."""
+    """A clock that pauses advance, a lock and a status in memory, and the recorded runs."""
 
     def __init__(self, *, status: Status | None = None, hours: float = 0.25) -> None:
         self.now = START
@@ -76,28 +76,28 @@ class World:
         return [f"{at:%H:%M}" for at, _ in self.runs]
 
 
-async def test_a_timer_runs_when_its_schedule_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timer_runs_on_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await World().run(monkeypatch) == ["10:05", "10:10", "10:15"]
 
 
-async def test_a_timer_may_run_on_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timer_may_run_on_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await World().run(monkeypatch, run_on_startup=True) == ["10:02", "10:05", "10:10", "10:15"]
 
 
-async def test_a_missed_run_is_made_up_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missed_run_is_caught_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     yesterday = START - timedelta(days=1)
     world = World(status=Status(last=None, next=yesterday, updated=yesterday))
     assert (await world.run(monkeypatch))[:2] == ["10:02", "10:05"]
     assert [run["IsPastDue"] for _, run in world.runs[:2]] == [True, False]
 
 
-async def test_nothing_is_made_up_for_where_nothing_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_run_is_caught_up_if_none_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     recent = START - timedelta(minutes=1)
     world = World(status=Status(last=recent, next=START + timedelta(minutes=3), updated=recent))
     assert (await world.run(monkeypatch))[0] == "10:05"
 
 
-async def test_a_function_sees_when_it_ran_last(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timer_function_gets_its_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     await world.run(monkeypatch)
     seen = [run["ScheduleStatus"]["Last"] for _, run in world.runs]
@@ -105,44 +105,44 @@ async def test_a_function_sees_when_it_ran_last(monkeypatch: pytest.MonkeyPatch)
     assert seen[1] == world.runs[0][0].isoformat()
 
 
-async def test_the_status_says_when_the_timer_runs_next(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_status_has_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     await world.run(monkeypatch)
     assert world.status is not None
     assert world.status.next == datetime(2026, 11, 21, 10, 20, tzinfo=UTC)
 
 
-async def test_a_host_without_the_lock_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_host_without_the_lock_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.locked_until = START + timedelta(minutes=5)
     assert await world.run(monkeypatch) == ["10:10", "10:15"]
 
 
-async def test_a_host_that_lost_the_lock_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_host_that_lost_the_lock_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.lost_at = START + timedelta(minutes=4)
     assert "10:10" not in await world.run(monkeypatch, run_on_startup=True)
 
 
-async def test_next_lock_holder_completes_what_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_host_that_acquires_the_lock_catches_up_a_missed_run(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.lost_at = START + timedelta(minutes=1)
     assert await world.run(monkeypatch) == ["10:09", "10:10", "10:15"]
     assert [run["IsPastDue"] for _, run in world.runs] == [True, False, False]
 
 
-async def test_finding_the_lock_again_is_no_startup(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_acquiring_the_lock_again_is_not_a_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.lost_at, world.lost_for = START + timedelta(minutes=4), timedelta(minutes=2)
     assert await world.run(monkeypatch, run_on_startup=True) == ["10:02", "10:05", "10:10", "10:15"]
 
 
-async def test_a_stopped_host_lets_go_of_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stopped_host_releases_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     await world.run(monkeypatch)
     assert world.released
 
 
-def test_a_dense_schedule_is_not_monitored() -> None:
+def test_dense_schedule_is_not_monitored() -> None:
     assert not is_monitored(ncrontab.parse("*/30 * * * * *"))
     assert is_monitored(ncrontab.parse("0 * * * * *"))

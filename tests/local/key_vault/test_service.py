@@ -1,4 +1,4 @@
-"""The Key Vault stand-in, seen by azure-keyvault-secrets, by raw requests and through the control port."""
+"""The stand-in for Key Vault, with azure-keyvault-secrets, raw requests and the control port."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ def as_identity(cloud: Cloud, entra: Entra, name: str, *, url: str = URL) -> Sec
 
 
 def put(vault: Vault, **changed: Any) -> SecretVersion:
-    """A version of NAME, the current one from now on."""
+    """Add a version of NAME as the current one."""
     version = SecretVersion(**{"value": "v", **changed})
     vault.add(NAME, version)
     return version
@@ -79,7 +79,7 @@ def error(response: httpx.Response) -> tuple[int, str, str | None]:
     return response.status_code, said["code"], said.get("innererror", {}).get("code")
 
 
-# What may be done
+# Valid requests
 
 
 async def test_sdk_reads_what_it_set_with_all_its_properties(sdk: SecretClient) -> None:
@@ -140,7 +140,7 @@ async def test_secret_that_expired_can_be_read(sdk: SecretClient, vault: Vault) 
     assert (await sdk.get_secret(NAME)).value == "v"
 
 
-# What may not
+# Refused requests
 
 
 async def test_disabled_version_is_not_read(sdk: SecretClient, vault: Vault) -> None:
@@ -153,7 +153,7 @@ async def test_disabled_version_is_not_read(sdk: SecretClient, vault: Vault) -> 
     assert refused.value.model.error.inner_error.code == "SecretDisabled"
 
 
-async def test_secret_or_version_that_is_not_there_is_not_found(sdk: SecretClient, vault: Vault) -> None:
+async def test_missing_secret_or_version_is_not_found(sdk: SecretClient, vault: Vault) -> None:
     with pytest.raises(ResourceNotFoundError):
         await sdk.get_secret(NAME)
     put(vault)
@@ -171,7 +171,7 @@ async def test_deleted_secret_is_not_found_and_keeps_its_name(sdk: SecretClient,
     assert [each async for each in sdk.list_properties_of_secret_versions(NAME)] == []
 
 
-async def test_secret_of_a_certificate_is_not_set(sdk: SecretClient, vault: Vault) -> None:
+async def test_secret_of_a_certificate_cannot_be_set(sdk: SecretClient, vault: Vault) -> None:
     put(vault, managed=True)
     with pytest.raises(HttpResponseError):
         await sdk.set_secret(NAME, "value")
@@ -195,7 +195,7 @@ async def test_token_for_another_service_is_challenged(cloud: Cloud, entra: Entr
 
 
 @pytest.mark.parametrize("vault_name", [KEY_VAULT, "other-vault"])
-async def test_role_counts_on_its_vault_alone(cloud: Cloud, entra: Entra, vault_name: str) -> None:
+async def test_role_applies_only_to_its_vault(cloud: Cloud, entra: Entra, vault_name: str) -> None:
     cloud.vaults["other-vault"] = Vault("other-vault")
     put(cloud.vaults[vault_name])
     async with as_identity(cloud, entra, "responder", url=f"https://{vault_name}.vault.azure.net") as sdk:
@@ -206,14 +206,14 @@ async def test_role_counts_on_its_vault_alone(cloud: Cloud, entra: Entra, vault_
                 await sdk.get_secret(NAME)
 
 
-async def test_identity_without_the_role_gets_the_missing_action(cloud: Cloud, entra: Entra) -> None:
+async def test_refusal_names_the_action_without_the_role(cloud: Cloud, entra: Entra) -> None:
     token = entra.mint(cloud.identities["reader"], audience="https://vault.azure.net")
     answer = await client(service.app(cloud, entra), HOST, token=token).get(f"/secrets/{NAME}?{VERSION}")
     assert error(answer) == (403, "Forbidden", "ForbiddenByRbac")
     assert "Microsoft.KeyVault/vaults/secrets/getSecret/action" in answer.json()["error"]["message"]
 
 
-async def test_closed_vault_lets_nobody_in(raw: httpx.AsyncClient, vault: Vault) -> None:
+async def test_closed_vault_refuses_every_request(raw: httpx.AsyncClient, vault: Vault) -> None:
     vault.closed = True
     assert error(await raw.get(f"/secrets/{NAME}?{VERSION}")) == (403, "Forbidden", "ForbiddenByFirewall")
 
@@ -267,24 +267,24 @@ async def test_malformed_body_makes_no_version(raw: httpx.AsyncClient, vault: Va
     assert vault.secrets == {}
 
 
-async def test_update_takes_no_value(raw: httpx.AsyncClient, vault: Vault) -> None:
+async def test_update_accepts_no_value(raw: httpx.AsyncClient, vault: Vault) -> None:
     version = put(vault)
     answer = await raw.patch(f"/secrets/{NAME}/{version.version}?{VERSION}", json={"value": "other"})
     assert (answer.status_code, version.value) == (400, "v")
 
 
-async def test_operation_that_is_not_there_is_not_found(raw: httpx.AsyncClient) -> None:
+async def test_unknown_operation_is_not_found(raw: httpx.AsyncClient) -> None:
     assert error(await raw.get(f"/keys/{NAME}?{VERSION}"))[0] == 404
 
 
 class NoStorage:
-    """A storage backend with nothing in it."""
+    """An empty storage backend."""
 
     async def empty_tables_and_queues(self, account: str) -> None:
         """Nothing to empty."""
 
     async def empty_container(self, account: str, container: str) -> None:
-        """Nothing to empty here either."""
+        """Nothing to empty."""
 
 
 async def test_starting_over_empties_the_vault_and_keeps_it(cloud: Cloud, vault: Vault) -> None:
@@ -310,7 +310,7 @@ async def port(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-async def test_secret_is_made_through_the_control_port(port: httpx.AsyncClient, vault: Vault) -> None:
+async def test_secret_is_created_through_the_control_port(port: httpx.AsyncClient, vault: Vault) -> None:
     answer = await port.post("/secrets", json={"name": NAME, "value": "v", "contentType": "text/plain"})
     [version] = vault.secrets[NAME].versions
     assert answer.status_code == 201

@@ -1,4 +1,4 @@
-"""What the product and the functions host ask of Azure Storage: asked of Azurite, and of the storage in memory."""
+"""The operations that the product and the functions host use: tested with Azurite and with storage in memory."""
 
 import asyncio
 import uuid
@@ -82,12 +82,12 @@ async def test_created_entity_has_the_etag_that_it_is_read_with(table: TableClie
     assert (await table.get_entity("p", "r")).metadata["etag"] == created["etag"]
 
 
-async def test_entity_that_is_not_there_is_not_found(table: TableClient) -> None:
+async def test_missing_entity_is_not_found(table: TableClient) -> None:
     with pytest.raises(ResourceNotFoundError):
         await table.get_entity("p", "none")
 
 
-async def test_table_that_is_not_there_is_not_found(place: Place) -> None:
+async def test_missing_table_is_not_found(place: Place) -> None:
     async with place.table() as client:
         with pytest.raises(ResourceNotFoundError):
             await client.create_entity(ROW)
@@ -102,12 +102,12 @@ async def test_update_needs_the_current_etag(table: TableClient) -> None:
     assert sum(isinstance(answer, ResourceModifiedError) for answer in answers) == 4
 
 
-async def test_update_of_what_is_gone_is_not_found(table: TableClient) -> None:
+async def test_update_of_a_deleted_entity_is_not_found(table: TableClient) -> None:
     with pytest.raises(ResourceNotFoundError):
         await table.update_entity(ROW, mode=UpdateMode.REPLACE, etag='W/"x"', match_condition=UNMODIFIED)
 
 
-async def test_replacing_takes_away_and_merging_keeps(table: TableClient) -> None:
+async def test_replace_removes_and_merge_keeps_properties(table: TableClient) -> None:
     await table.upsert_entity(ROW, mode=UpdateMode.REPLACE)
     await table.upsert_entity({"PartitionKey": "p", "RowKey": "r", "Other": 1}, mode=UpdateMode.MERGE)
     merged = await table.get_entity("p", "r")
@@ -146,17 +146,17 @@ async def test_query_finds(table: TableClient, query: str, found: list[str]) -> 
     assert sorted(await rows(table, query)) == found
 
 
-async def test_query_s_parameters_are_quoted(table: TableClient) -> None:
+async def test_parameters_of_the_query_are_quoted(table: TableClient) -> None:
     await fill(table, "it's", "other")
     assert await rows(table, "PartitionKey eq @p and RowKey eq @r", p="p", r="it's") == ["it's"]
 
 
-async def test_rows_come_in_the_order_of_their_keys(table: TableClient) -> None:
+async def test_rows_are_ordered_by_key(table: TableClient) -> None:
     await fill(table, "2", "10", "1")
     assert await rows(table, "PartitionKey eq 'p'") == ["1", "10", "2"]
 
 
-async def test_pages_go_on_where_the_last_one_ended(table: TableClient) -> None:
+async def test_pages_continue_where_the_last_one_ended(table: TableClient) -> None:
     await fill(table, *(f"{n:02}" for n in range(7)))
     pages = table.query_entities("PartitionKey eq 'p'", results_per_page=3).by_page()
     first = [row["RowKey"] async for row in await anext(pages)]
@@ -165,7 +165,7 @@ async def test_pages_go_on_where_the_last_one_ended(table: TableClient) -> None:
     assert [first, *others] == [["00", "01", "02"], ["03", "04", "05"], ["06"]]
 
 
-async def test_transaction_is_carried_out_whole(table: TableClient) -> None:
+async def test_transaction_is_executed_whole(table: TableClient) -> None:
     etag = (await table.create_entity(ROW))["etag"]
     guard = {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": UNMODIFIED}
     history = {"PartitionKey": "p", "RowKey": "r~1", "Entry": "x"}
@@ -175,7 +175,7 @@ async def test_transaction_is_carried_out_whole(table: TableClient) -> None:
 
 
 @pytest.mark.parametrize(("operation", "status"), [("create", 409), ("update", 412)])
-async def test_transaction_of_which_one_is_refused_changes_nothing(
+async def test_transaction_with_a_refused_change_changes_nothing(
     table: TableClient, operation: str, status: int
 ) -> None:
     etag = (await table.create_entity(ROW))["etag"]
@@ -190,14 +190,14 @@ async def test_transaction_of_which_one_is_refused_changes_nothing(
 # --- queues
 
 
-async def test_message_is_got_as_it_was_put(queue: QueueClient) -> None:
+async def test_message_is_received_as_sent(queue: QueueClient) -> None:
     await queue.send_message("<a & b>")
     message = await queue.receive_message(visibility_timeout=30)
     assert message is not None
     assert (message.content, message.dequeue_count) == ("<a & b>", 1)
 
 
-async def test_message_that_was_got_is_hidden_from_others(queue: QueueClient) -> None:
+async def test_received_message_is_hidden_from_others(queue: QueueClient) -> None:
     await queue.send_message("one")
     await queue.receive_message(visibility_timeout=30)
     assert await queue.receive_message() is None
@@ -208,7 +208,7 @@ async def test_delayed_message_is_hidden(queue: QueueClient) -> None:
     assert await queue.receive_message() is None
 
 
-async def test_messages_are_got_in_a_batch(queue: QueueClient) -> None:
+async def test_messages_are_received_in_a_batch(queue: QueueClient) -> None:
     for number in range(5):
         await queue.send_message(str(number))
     pages = queue.receive_messages(messages_per_page=3, visibility_timeout=30).by_page()
@@ -234,7 +234,7 @@ async def test_renewed_message_has_a_new_receipt(queue: QueueClient) -> None:
     await queue.delete_message(message.id, renewed.pop_receipt)
 
 
-async def test_released_message_is_got_again(queue: QueueClient) -> None:
+async def test_released_message_is_received_again(queue: QueueClient) -> None:
     await queue.send_message("one")
     message = await queue.receive_message(visibility_timeout=30)
     assert message is not None
@@ -244,13 +244,13 @@ async def test_released_message_is_got_again(queue: QueueClient) -> None:
     assert (again.content, again.dequeue_count) == ("one", 2)
 
 
-async def test_peeking_takes_nothing(queue: QueueClient) -> None:
+async def test_peeking_does_not_hide_messages(queue: QueueClient) -> None:
     await queue.send_message("one")
     seen = await queue.peek_messages()
     assert ([message.content for message in seen], await queue.receive_message() is not None) == (["one"], True)
 
 
-async def test_queue_that_is_not_there_is_not_found(place: Place) -> None:
+async def test_missing_queue_is_not_found(place: Place) -> None:
     async with place.queue() as client:
         with pytest.raises(ResourceNotFoundError):
             await client.send_message("one")
@@ -270,7 +270,7 @@ async def test_empty_blob_is_read(container: ContainerClient) -> None:
     assert await (await container.download_blob("empty")).readall() == b""
 
 
-async def test_blob_is_replaced_only_on_purpose(container: ContainerClient) -> None:
+async def test_blob_is_replaced_only_with_overwrite(container: ContainerClient) -> None:
     await container.upload_blob("a", b"1")
     with pytest.raises(ResourceExistsError):
         await container.upload_blob("a", b"2")
@@ -285,7 +285,7 @@ async def test_blobs_are_listed_by_prefix_in_order(container: ContainerClient) -
     assert listed == [("x/1", 1), ("x/2", 1)]
 
 
-async def test_listing_goes_on_behind_a_full_page(container: ContainerClient) -> None:
+async def test_listing_continues_after_a_full_page(container: ContainerClient) -> None:
     for number in range(5):
         await container.upload_blob(str(number), b"x")
     assert [blob.name async for blob in container.list_blobs(results_per_page=2)] == list("01234")

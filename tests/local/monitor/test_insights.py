@@ -1,4 +1,4 @@
-"""The stand-in for Application Insights: what Microsoft's own exporter sends is taken, and nothing else is."""
+"""The stand-in for Application Insights: it accepts what Microsoft's exporter sends, and nothing else."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,7 +47,7 @@ def item(**base: Any) -> dict[str, Any]:
     }
 
 
-async def test_an_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
+async def test_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
     answer = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud))
 
     assert (answer.status_code, answer.json()["itemsAccepted"]) == (200, 1)
@@ -65,7 +65,7 @@ async def test_an_item_is_kept(api: httpx.AsyncClient, cloud: Cloud, entra: Entr
     ],
     ids=["of another resource", "without an id", "with a long name", "without a time", "no object"],
 )
-async def test_a_wrong_item_is_refused_and_the_others_are_kept(
+async def test_invalid_item_is_refused_and_the_others_are_kept(
     api: httpx.AsyncClient, cloud: Cloud, entra: Entra, broken: Any
 ) -> None:
     answer = await api.post(TRACK, json=[broken, item()], headers=bearer(entra, cloud))
@@ -75,13 +75,15 @@ async def test_a_wrong_item_is_refused_and_the_others_are_kept(
 
 
 @pytest.mark.parametrize("body", [b"{}", b"not JSON"])
-async def test_what_is_no_array_is_refused(api: httpx.AsyncClient, cloud: Cloud, entra: Entra, body: bytes) -> None:
+async def test_body_that_is_not_an_array_is_refused(
+    api: httpx.AsyncClient, cloud: Cloud, entra: Entra, body: bytes
+) -> None:
     answer = await api.post(TRACK, content=body, headers=bearer(entra, cloud))
 
     assert answer.status_code == 400
 
 
-async def test_nobody_writes_telemetry_without_the_right(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
+async def test_telemetry_requires_the_right(api: httpx.AsyncClient, cloud: Cloud, entra: Entra) -> None:
     without = await api.post(TRACK, json=[item()])
     elsewhere = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud, audience=ARM))
     reader = await api.post(TRACK, json=[item()], headers=bearer(entra, cloud, "reader"))

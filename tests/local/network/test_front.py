@@ -79,7 +79,7 @@ ENDLESS = base64.urlsafe_b64encode(b"[" * 40_000).decode()
 @pytest.mark.parametrize(
     "token", ["x", "a.b.c", "a.e30.c", "a.bnVsbA.c", pytest.param(f"a.{ENDLESS}.c", id="nested")]
 )
-async def test_token_that_is_none_has_no_identity(cloud: LocalCloud, client: httpx.AsyncClient, token: str) -> None:
+async def test_invalid_token_has_no_identity(cloud: LocalCloud, client: httpx.AsyncClient, token: str) -> None:
     answer = await client.get("https://graph.microsoft.com/v1.0/x", headers={"authorization": f"Bearer {token}"})
     assert (answer.status_code, last_request(cloud).identity) == (401, None)
 
@@ -95,7 +95,7 @@ async def test_record_keeps_the_newest_requests_only(
     assert sequences == list(range(sequences[0], sequences[0] + 3))
 
 
-async def test_status_fault_answers_instead_of_the_service(cloud: LocalCloud, client: httpx.AsyncClient) -> None:
+async def test_status_fault_replaces_the_response(cloud: LocalCloud, client: httpx.AsyncClient) -> None:
     cloud.faults.add(Fault(match="openid-configuration", effect=Effect.STATUS, status=429))
     assert (await client.get(DISCOVERY)).status_code == 429
 
@@ -135,7 +135,7 @@ async def test_fault_before_keeps_the_request_from_the_service(cloud: LocalCloud
     assert len(cloud.model.events) == before
 
 
-async def test_fault_after_carries_the_request_out_and_loses_the_answer(
+async def test_fault_after_executes_the_request_and_loses_the_response(
     cloud: LocalCloud, client: httpx.AsyncClient
 ) -> None:
     before = len(cloud.model.events)
@@ -145,7 +145,7 @@ async def test_fault_after_carries_the_request_out_and_loses_the_answer(
     assert len(cloud.model.events) == before + 1
 
 
-async def test_delay_passes_before_the_answer(
+async def test_delay_precedes_the_response(
     cloud: LocalCloud, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept = []

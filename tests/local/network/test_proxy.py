@@ -8,7 +8,7 @@ CONNECT = "CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"
 
 
 async def ask(cloud: LocalCloud, request: str) -> str:
-    """Send `request` to the proxy; return the head of its answer."""
+    """Send `request` to the proxy; return the head of its response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", cloud.proxy_port)
     try:
         writer.write(request.encode())

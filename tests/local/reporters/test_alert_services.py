@@ -1,4 +1,4 @@
-"""The stand-ins for Azure DevOps' alerts and Graph's: what a wrong request gets, and that rights count."""
+"""The stand-ins for alerts of Azure DevOps and Graph: errors of invalid requests, and required rights."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,7 +20,7 @@ VERSION = "api-version=7.2-preview.1"
 DEVOPS = f"/contoso/{AZURE_DEVOPS_PROJECT}/_apis/alert/repositories/{AZURE_DEVOPS_REPOSITORY}/alerts"
 GRAPH = "/v1.0/security/alerts_v2"
 SINCE = "serviceSource eq 'microsoftDefenderForCloud' and createdDateTime ge 2026-01-01T00:00:00Z"
-DISMISSED = {"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": "Dead."}
+DISMISSED = {"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": "Revoked."}
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def security(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClien
         yield opened
 
 
-async def test_the_secret_is_given_only_where_it_is_asked_for(devops: httpx.AsyncClient) -> None:
+async def test_secret_is_returned_only_if_requested(devops: httpx.AsyncClient) -> None:
     plain = await devops.get(f"{DEVOPS}/1?{VERSION}")
     whole = await devops.get(f"{DEVOPS}/1?{VERSION}&expand=ValidationFingerprint")
 
@@ -74,7 +74,7 @@ async def test_the_secret_is_given_only_where_it_is_asked_for(devops: httpx.Asyn
         (f"{DEVOPS.replace('contoso', 'fabrikam')}/1?{VERSION}", 404),
     ],
 )
-async def test_a_wrong_request_to_azure_devops_fails(devops: httpx.AsyncClient, path: str, status: int) -> None:
+async def test_invalid_request_to_azure_devops_fails(devops: httpx.AsyncClient, path: str, status: int) -> None:
     assert (await devops.get(path)).status_code == status
 
 
@@ -82,20 +82,20 @@ async def test_a_wrong_request_to_azure_devops_fails(devops: httpx.AsyncClient, 
     "body",
     [{}, {"state": "fixed"}, {"state": "dismissed"}, DISMISSED | {"dismissedReason": "bored"}, DISMISSED | {"x": 1}],
 )
-async def test_a_wrong_update_in_azure_devops_changes_nothing(
+async def test_invalid_update_in_azure_devops_changes_nothing(
     devops: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:
     assert (await devops.patch(f"{DEVOPS}/1?{VERSION}", json=body)).status_code == 400
     assert cloud.alerts.azure_devops[0].state == "active"
 
 
-async def test_an_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
+async def test_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
     answer = await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)
 
-    assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Dead."}
+    assert answer.json()["dismissal"] == {"dismissalType": "fixed", "message": "Revoked."}
 
 
-async def test_an_alert_of_graph_is_found_by_its_id_and_among_the_latest(security: httpx.AsyncClient) -> None:
+async def test_alert_of_graph_is_found_by_its_id_and_among_the_latest(security: httpx.AsyncClient) -> None:
     [listed] = (await security.get(GRAPH, params={"$filter": SINCE})).json()["value"]
     read = (await security.get(f"{GRAPH}/dc1")).json()
 
@@ -106,12 +106,12 @@ async def test_an_alert_of_graph_is_found_by_its_id_and_among_the_latest(securit
 @pytest.mark.parametrize(
     "query", [{}, {"$filter": "providerAlertId eq '2518_1'"}, {"$filter": SINCE, "$search": "x"}]
 )
-async def test_graph_filters_by_what_it_documents(security: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_graph_supports_only_documented_filters(security: httpx.AsyncClient, query: dict[str, str]) -> None:
     assert (await security.get(GRAPH, params=query)).status_code == 400
 
 
 @pytest.mark.parametrize("body", [{"status": "closed"}, {"classification": "bad"}, {"title": "x"}])
-async def test_a_wrong_update_in_graph_changes_nothing(
+async def test_invalid_update_in_graph_changes_nothing(
     security: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:
     assert (await security.patch(f"{GRAPH}/dc1", json=body)).status_code == 400
@@ -119,12 +119,12 @@ async def test_a_wrong_update_in_graph_changes_nothing(
 
 
 @pytest.mark.parametrize("body", [{}, {"comment": "x"}, {"@odata.type": "microsoft.graph.security.alertComment"}])
-async def test_a_comment_out_of_form_is_refused(security: httpx.AsyncClient, body: dict[str, Any]) -> None:
+async def test_invalid_comment_is_refused(security: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert (await security.post(f"{GRAPH}/dc1/comments", json=body)).status_code == 400
 
 
 @pytest.mark.parametrize(("service", "path"), [("devops", f"{DEVOPS}/1?{VERSION}"), ("graph", f"{GRAPH}/dc1")])
-async def test_who_has_no_right_sees_nothing(cloud: Cloud, entra: Entra, service: str, path: str) -> None:
+async def test_each_alert_service_requires_its_rights(cloud: Cloud, entra: Entra, service: str, path: str) -> None:
     async with as_identity(cloud, entra, "reader", service=service) as stranger:
         assert (await stranger.get(path)).status_code == 403
         stranger.headers.pop("authorization")

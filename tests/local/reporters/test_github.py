@@ -1,4 +1,4 @@
-"""The stand-in for GitHub's API: what a wrong request gets, and that nothing is given without the right to it."""
+"""The stand-in for GitHub's API: errors of invalid requests, and the permissions that each operation requires."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -47,9 +47,7 @@ async def token(api: httpx.AsyncClient, cloud: Cloud, **permissions: str) -> dic
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
-async def test_the_app_finds_its_installation_and_gets_a_token_that_reads(
-    api: httpx.AsyncClient, cloud: Cloud
-) -> None:
+async def test_app_finds_its_installation_and_gets_a_token_that_reads(api: httpx.AsyncClient, cloud: Cloud) -> None:
     installation = await api.get(f"/repos/{REPOSITORY}/installation", headers=app_token(cloud))
     alert = await api.get(ALERT, headers=await token(api, cloud))
 
@@ -61,7 +59,7 @@ async def test_the_app_finds_its_installation_and_gets_a_token_that_reads(
     "changed",
     [{"iss": "another"}, {"exp": 1}, {"exp": int(datetime.now(UTC).timestamp()) + 3600}],
 )
-async def test_a_token_that_the_app_did_not_sign_for_now_is_refused(
+async def test_jwt_not_signed_by_the_app_or_not_valid_now_is_refused(
     api: httpx.AsyncClient, cloud: Cloud, changed: dict[str, Any]
 ) -> None:
     answer = await api.post(TOKENS, headers=app_token(cloud, **changed), json={})
@@ -70,7 +68,7 @@ async def test_a_token_that_the_app_did_not_sign_for_now_is_refused(
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer ghs_made_up", "Bearer a.b.c"])
-async def test_without_a_token_nothing_is_shown(api: httpx.AsyncClient, authorization: str | None) -> None:
+async def test_request_without_a_token_shows_nothing(api: httpx.AsyncClient, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
 
     assert (await api.get(ALERT, headers=headers)).status_code == 401
@@ -87,7 +85,7 @@ async def test_without_a_token_nothing_is_shown(api: httpx.AsyncClient, authoriz
         {"repositories": "robust-models"},
     ],
 )
-async def test_a_token_for_more_than_the_app_has_is_refused(
+async def test_access_token_beyond_the_apps_permissions_is_refused(
     api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:
     assert (await api.post(TOKENS, headers=app_token(cloud), json=body)).status_code == 422
@@ -97,7 +95,7 @@ async def test_another_owner_has_not_installed_the_app(api: httpx.AsyncClient, c
     assert (await api.get("/repos/fabrikam/x/installation", headers=app_token(cloud))).status_code == 404
 
 
-async def test_what_a_token_was_not_made_for_is_refused(api: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_token_without_the_permission_is_refused(api: httpx.AsyncClient, cloud: Cloud) -> None:
     only_alerts = await token(api, cloud, secret_scanning_alerts="read")
     [place] = (await api.get(f"{ALERT}/locations", headers=only_alerts)).json()
     blob = f"/repos/{REPOSITORY}/git/blobs/{place['details']['blob_sha']}"
@@ -107,7 +105,7 @@ async def test_what_a_token_was_not_made_for_is_refused(api: httpx.AsyncClient, 
     assert (await api.get(blob, headers=await token(api, cloud, contents="read"))).status_code == 200
 
 
-async def test_a_blob_is_base64_or_raw(api: httpx.AsyncClient, cloud: Cloud) -> None:
+async def test_blob_is_returned_in_base64_or_raw(api: httpx.AsyncClient, cloud: Cloud) -> None:
     headers = await token(api, cloud)
     [place] = (await api.get(f"{ALERT}/locations", headers=headers)).json()
     blob = f"/repos/{REPOSITORY}/git/blobs/{place['details']['blob_sha']}"
@@ -128,9 +126,7 @@ async def test_a_blob_is_base64_or_raw(api: httpx.AsyncClient, cloud: Cloud) -> 
         {"state": "resolved", "resolution": "revoked", "more": 1},
     ],
 )
-async def test_an_update_out_of_form_changes_nothing(
-    api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
-) -> None:
+async def test_invalid_update_changes_nothing(api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]) -> None:
     headers = await token(api, cloud, secret_scanning_alerts="write")
 
     assert (await api.patch(ALERT, headers=headers, json=body)).status_code == 422

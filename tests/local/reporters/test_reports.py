@@ -1,4 +1,4 @@
-"""Reports as the sources post them: each is one that the product takes, and says what the tool itself would say."""
+"""Reports as the sources post them: the product accepts each, and it has what the source itself reports."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def cloud() -> Cloud:
 
 
 @pytest.mark.parametrize("source", ["github", "azure-devops", "defender"])
-def test_a_tool_that_keeps_alerts_posts_no_secret(cloud: Cloud, source: str) -> None:
+def test_source_with_alerts_posts_no_secret(cloud: Cloud, source: str) -> None:
     posted = reports.make(cloud, Entra(cloud), source=source, text=samples.account_sas())
 
     assert extract(posted.body.decode()) == ()
@@ -27,13 +27,13 @@ def test_a_tool_that_keeps_alerts_posts_no_secret(cloud: Cloud, source: str) -> 
 
 
 @pytest.mark.parametrize("source", [s for s in reports.SOURCES if s not in ("github", "azure-devops", "defender")])
-def test_another_posts_what_it_found(cloud: Cloud, source: str) -> None:
+def test_source_without_alerts_posts_the_finding(cloud: Cloud, source: str) -> None:
     posted = reports.make(cloud, Entra(cloud), source=source, text=samples.account_sas())
 
     assert b"sig=" in posted.body
 
 
-def test_github_keeps_of_a_token_its_query_alone_and_of_a_key_all(cloud: Cloud) -> None:
+def test_github_alert_has_the_query_of_a_sas_and_the_whole_of_a_key(cloud: Cloud) -> None:
     reports.make(cloud, Entra(cloud), source="github", text=samples.account_sas())
     reports.make(cloud, Entra(cloud), source="github", text=samples.connection_string())
 
@@ -56,6 +56,6 @@ def test_defender_names_the_key_that_signed(cloud: Cloud) -> None:
         ("defender", samples.account_sas().replace("robust", "other")),
     ],
 )
-def test_what_can_t_be_reported_is_said(cloud: Cloud, source: str, text: str) -> None:
+def test_text_without_a_credential_is_refused_with_the_reason(cloud: Cloud, source: str, text: str) -> None:
     with pytest.raises(NothingToReport):
         reports.make(cloud, Entra(cloud), source=source, text=text)

@@ -1,4 +1,4 @@
-"""The document of Get and Set ACL, and what a policy adds to a token."""
+"""The document of Get and Set ACL, and what a policy adds to a SAS."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ def identifier(inner: str, name: str = "p") -> str:
 
 
 @given(IDENTIFIERS)
-def test_identifiers_come_back_as_they_were_written(identifiers: list[SignedIdentifier]) -> None:
+def test_identifiers_are_returned_as_written(identifiers: list[SignedIdentifier]) -> None:
     table = [found for found in identifiers if set((found.policy or AccessPolicy()).permission or "") <= set("raud")]
     assert parse(render(table), "table") == tuple(table)
 
@@ -38,11 +38,11 @@ def test_identifiers_come_back_as_they_were_written(identifiers: list[SignedIden
 @pytest.mark.parametrize(
     "body", [b"", b"<SignedIdentifiers/>", b"\xef\xbb\xbf<SignedIdentifiers></SignedIdentifiers>"]
 )
-def test_a_document_may_hold_no_policy(body: bytes) -> None:
+def test_document_may_contain_no_policy(body: bytes) -> None:
     assert parse(body, "blob") == ()
 
 
-def test_a_missing_policy_an_empty_one_and_an_empty_field_are_three_things() -> None:
+def test_missing_policy_empty_policy_and_empty_field_differ() -> None:
     body = document(
         identifier("", "a"),
         identifier("<AccessPolicy/>", "b"),
@@ -72,14 +72,14 @@ def test_a_missing_policy_an_empty_one_and_an_empty_field_are_three_things() -> 
         (document(identifier("<AccessPolicy><Permission>z</Permission></AccessPolicy>")), "InvalidXmlNodeValue"),
     ],
 )
-def test_a_document_that_azure_would_not_take_is_refused(body: bytes, code: str) -> None:
+def test_document_that_azure_refuses_is_refused(body: bytes, code: str) -> None:
     with pytest.raises(Refusal) as caught:
         parse(body, "blob")
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize(("service", "letter"), [("queue", "w"), ("table", "l"), ("file", "a")])
-def test_a_permission_of_another_service_is_refused(service: str, letter: str) -> None:
+def test_permission_of_another_service_is_refused(service: str, letter: str) -> None:
     body = document(identifier(f"<AccessPolicy><Permission>{letter}</Permission></AccessPolicy>"))
     with pytest.raises(Refusal):
         parse(body, service)
@@ -108,7 +108,7 @@ def test_token_and_policy_complete_each_other(token: AccessPolicy, policy: Acces
         (AccessPolicy(expiry="2030-01-01"), AccessPolicy(), "Signed permission must be specified"),
     ],
 )
-def test_a_field_that_both_have_or_that_neither_has_is_refused(
+def test_field_that_both_have_or_that_neither_has_is_refused(
     token: AccessPolicy, policy: AccessPolicy, words: str
 ) -> None:
     with pytest.raises(Refusal) as caught:
@@ -117,7 +117,7 @@ def test_a_field_that_both_have_or_that_neither_has_is_refused(
     assert words in caught.value.detail
 
 
-def test_an_unknown_policy_is_refused() -> None:
+def test_unknown_policy_is_refused() -> None:
     with pytest.raises(Refusal) as caught:
         policy_of([SignedIdentifier("a", None)], "A")
     assert caught.value.code == "AuthenticationFailed"
@@ -127,7 +127,7 @@ def test_an_unknown_policy_is_refused() -> None:
     ("start", "expiry"),
     [(None, None), (None, "2026-11-24"), ("2026-11-23T12:00:00Z", "2026-11-23T12:00:01Z")],
 )
-def test_a_token_is_good_from_its_start_until_its_expiry(start: str | None, expiry: str | None) -> None:
+def test_sas_is_accepted_from_start_to_expiry(start: str | None, expiry: str | None) -> None:
     check_time(start, expiry, now=NOW)
 
 
@@ -141,11 +141,11 @@ def test_a_token_is_good_from_its_start_until_its_expiry(start: str | None, expi
         (None, "soon"),
     ],
 )
-def test_a_token_is_refused_outside_its_time(start: str | None, expiry: str | None) -> None:
+def test_sas_is_refused_outside_its_period(start: str | None, expiry: str | None) -> None:
     with pytest.raises(Refusal) as caught:
         check_time(start, expiry, now=NOW)
     assert caught.value.code == "AuthenticationFailed"
 
 
-def test_times_with_seven_digits_count_to_the_microsecond() -> None:
+def test_times_with_seven_digits_are_cut_to_microseconds() -> None:
     check_time(None, (NOW + timedelta(microseconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z", now=NOW)

@@ -1,4 +1,4 @@
-"""Get and Set ACL, with a backend that answers when the test says so."""
+"""Get and Set ACL, with a backend whose responses the test controls."""
 
 import asyncio
 from types import TracebackType
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Slow:
-    """A backend that has carried out a change before it says so."""
+    """A backend that executes a change before it responds."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -72,7 +72,7 @@ def ask(policies: AccessPolicies, account: Account, method: str, body: bytes = b
     return asyncio.create_task(policies.answer(request(account, method, body), account, "jobs", receive))
 
 
-async def test_nobody_sees_half_of_a_change() -> None:
+async def test_change_of_policies_is_atomic() -> None:
     account = Account("models", "tests")
     account.policies["queue", "jobs"] = (SignedIdentifier("old", None),)
     backend = Slow()

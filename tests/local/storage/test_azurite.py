@@ -11,7 +11,7 @@ from local.tenant.model import Account
 from tests.support.patience import PATIENCE
 
 
-async def test_missing_node_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_node_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(AzuriteError, match="make setup"):
         await Azurite(folder=tmp_path, certificates=Certificates.make(tmp_path)).start()
@@ -23,7 +23,7 @@ async def test_failed_start_names_the_log(tmp_path: Path, monkeypatch: pytest.Mo
         await Azurite(folder=tmp_path, certificates=Certificates.make(tmp_path)).start()
 
 
-async def test_stopped_azurite_takes_no_keys(tmp_path: Path) -> None:
+async def test_stopped_azurite_accepts_no_keys(tmp_path: Path) -> None:
     started = Azurite(folder=tmp_path, certificates=Certificates.make(tmp_path))
     await started.start()
     await started.stop()

@@ -1,4 +1,4 @@
-"""What the local cloud does in Azurite, without one: every answer is the test's own."""
+"""The local cloud's own operations in Azurite, with responses from the test."""
 
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Listed(StorageBackend):
-    """A backend whose account lists one container, one queue and one table, and answers all else with `status`."""
+    """A backend that lists one container, queue and table, and answers every other request with `status`."""
 
     def __init__(self, folder: Path, status: int) -> None:
         certificates = cast(Certificates, None)
@@ -60,7 +60,7 @@ class Listed(StorageBackend):
         return cast(aiohttp.ClientResponse, answer)
 
 
-async def test_what_is_gone_already_counts_as_deleted(tmp_path: Path) -> None:
+async def test_missing_resource_counts_as_deleted(tmp_path: Path) -> None:
     backend = Listed(tmp_path, 404)
     await backend.delete_everything("models")
     assert [target for method, target in backend.asked if method == "DELETE"] == [
@@ -70,6 +70,6 @@ async def test_what_is_gone_already_counts_as_deleted(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_refused_deletion_is_no_deletion(tmp_path: Path) -> None:
+async def test_refused_deletion_keeps_the_policies(tmp_path: Path) -> None:
     with pytest.raises(StorageBackendError, match="500"):
         await Listed(tmp_path, 500).delete_everything("models")

@@ -1,13 +1,12 @@
-"""User delegation keys and the tokens signed with them: the SDKs against the storage front."""
+"""User delegation keys and SAS: the SDKs against the stand-in for storage."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import (
     BlobSasPermissions,
     ContainerSasPermissions,
@@ -22,7 +21,7 @@ from azure.storage.queue import QueueSasPermissions, generate_queue_sas
 from local.cloud.cloud import LocalCloud
 from local.tenant.model import Account, now
 from shared.sas import DelegationKey, mint_delegation_token
-from tests.support.storage_clients import Clients, Token
+from tests.support.storage_clients import Clients, Token, refused
 
 IN_AN_HOUR = timedelta(hours=1)
 
@@ -49,7 +48,7 @@ async def key(developer: BlobServiceClient) -> UserDelegationKey:
 
 
 async def holder(clients: Clients, account: Account, key: UserDelegationKey, **fields: Any) -> ContainerClient:
-    """Whoever holds a token on the container, signed with `key`."""
+    """Return a client with a SAS of the container, signed by `key`."""
     chosen = {"permission": ContainerSasPermissions(read=True), "expiry": soon(), **fields}
     token = generate_container_sas(account.name, "models", user_delegation_key=key, **chosen)
     return (await clients.blob(account, token)).get_container_client("models")
@@ -59,18 +58,10 @@ async def read(container: ContainerClient, name: str = "a") -> bytes:
     return bytes(await (await container.download_blob(name)).readall())
 
 
-async def refused(call: Callable[[], Awaitable[Any]]) -> tuple[int, str]:
-    with pytest.raises(HttpResponseError) as caught:
-        await call()
-    code = caught.value.error_code  # type: ignore[attr-defined]
-    assert caught.value.status_code is not None
-    return caught.value.status_code, str(getattr(code, "value", code))
+# Issuing
 
 
-# Handing out
-
-
-async def test_a_key_says_whose_it_is_and_for_how_long(
+async def test_delegation_key_names_its_principal_and_period(
     cloud: LocalCloud, account: Account, key: UserDelegationKey
 ) -> None:
     assert key.signed_oid == cloud.model.identities["developer"].object_id
@@ -78,7 +69,7 @@ async def test_a_key_says_whose_it_is_and_for_how_long(
     assert key.signed_expiry == account.delegation_keys[0].expiry
 
 
-async def test_the_responder_gets_a_key_without_a_right_to_the_data(
+async def test_responder_gets_a_key_without_a_right_to_the_data(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
     responder = await clients.blob(account, Token(cloud, "responder"))
@@ -86,7 +77,7 @@ async def test_the_responder_gets_a_key_without_a_right_to_the_data(
     assert await refused(lambda: responder.create_container("models")) == (403, "AuthorizationPermissionMismatch")
 
 
-async def test_identity_without_a_role_gets_no_key(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_delegation_key_requires_a_role(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     reader = await clients.blob(account, Token(cloud, "reader"))
     expected = (403, "AuthorizationPermissionMismatch")
     assert await refused(lambda: reader.get_user_delegation_key(datetime.now(UTC), soon())) == expected
@@ -96,7 +87,7 @@ async def test_identity_without_a_role_gets_no_key(clients: Clients, cloud: Loca
     ("start", "lifetime"),
     [(timedelta(), timedelta(days=7, hours=1)), (timedelta(), -IN_AN_HOUR), (2 * IN_AN_HOUR, -IN_AN_HOUR)],
 )
-async def test_a_key_lives_for_seven_days_at_most(
+async def test_delegation_key_is_valid_for_seven_days_at_most(
     developer: BlobServiceClient, start: timedelta, lifetime: timedelta
 ) -> None:
     starts = datetime.now(UTC) + start
@@ -104,7 +95,7 @@ async def test_a_key_lives_for_seven_days_at_most(
     assert (status, code) == (400, "InvalidXmlNodeValue")
 
 
-async def test_an_account_key_gets_no_delegation_key(clients: Clients, account: Account) -> None:
+async def test_account_key_gets_no_delegation_key(clients: Clients, account: Account) -> None:
     owner = await clients.blob(account, account.keys["key1"])
     expected = (403, "AuthenticationFailed")
     assert await refused(lambda: owner.get_user_delegation_key(datetime.now(UTC), soon())) == expected
@@ -113,7 +104,7 @@ async def test_an_account_key_gets_no_delegation_key(clients: Clients, account: 
 # Tokens
 
 
-async def test_a_token_opens_what_it_grants_and_no_more(
+async def test_sas_allows_only_its_permissions(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     partner = await holder(clients, account, key)
@@ -122,7 +113,7 @@ async def test_a_token_opens_what_it_grants_and_no_more(
     assert await refused(lambda: read(partner, "none")) == (404, "BlobNotFound")
 
 
-async def test_a_token_that_the_product_mints_is_accepted(
+async def test_sas_minted_by_the_product_is_accepted(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     own = account.delegation_keys[0]
@@ -131,7 +122,7 @@ async def test_a_token_that_the_product_mints_is_accepted(
     assert await read((await clients.blob(account, token)).get_container_client("models")) == b"12345"
 
 
-async def test_a_token_of_a_directory_opens_what_is_in_it(
+async def test_sas_of_a_directory_covers_its_content(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     await container.upload_blob("in/side", b"1")
@@ -150,7 +141,7 @@ async def test_a_token_of_a_directory_opens_what_is_in_it(
     assert await refused(lambda: read(partner, "a")) == (403, "AuthenticationFailed")
 
 
-async def test_a_key_that_was_never_handed_out_signs_nothing(
+async def test_sas_of_a_key_that_was_not_issued_is_refused(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     key.value = "A" * 43 + "="
@@ -158,14 +149,14 @@ async def test_a_key_that_was_never_handed_out_signs_nothing(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_an_expired_token_is_refused(
+async def test_expired_token_is_refused(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     partner = await holder(clients, account, key, expiry=datetime.now(UTC) - timedelta(minutes=1))
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_outlives_its_key_in_vain(
+async def test_sas_is_refused_after_its_delegation_key_expired(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     own = account.delegation_keys[0]
@@ -176,7 +167,7 @@ async def test_a_token_outlives_its_key_in_vain(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_bound_to_a_user_is_refused_without_that_user(
+async def test_token_bound_to_a_user_is_refused_without_that_user(
     clients: Clients, cloud: LocalCloud, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     user = cloud.model.identities["reader"].object_id
@@ -184,7 +175,7 @@ async def test_a_token_bound_to_a_user_is_refused_without_that_user(
     assert await refused(lambda: read(partner)) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_reaches_no_further_than_who_signed_it(
+async def test_sas_allows_no_more_than_its_signer_may(
     clients: Clients, cloud: LocalCloud, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     partner = await holder(clients, account, key, permission=ContainerSasPermissions(read=True, write=True))
@@ -199,7 +190,7 @@ async def test_a_token_reaches_no_further_than_who_signed_it(
 
 @contextmanager
 def demoted(cloud: LocalCloud, role: str) -> Iterator[None]:
-    """Leave the developer this role alone for a while."""
+    """Leave only this role to the developer."""
     someone = cloud.model.identities["developer"]
     cloud.model.identities["developer"] = replace(someone, rights=frozenset({role}))
     try:
@@ -208,7 +199,7 @@ def demoted(cloud: LocalCloud, role: str) -> Iterator[None]:
         cloud.model.identities["developer"] = someone
 
 
-async def test_a_token_works_where_shared_keys_are_off(
+async def test_user_delegation_sas_works_without_shared_key_access(
     clients: Clients, account: Account, container: ContainerClient, key: UserDelegationKey
 ) -> None:
     partner = await holder(clients, account, key)
@@ -216,7 +207,7 @@ async def test_a_token_works_where_shared_keys_are_off(
     assert await read(partner) == b"12345"
 
 
-async def test_a_queue_has_such_tokens_too(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_queue_accepts_user_delegation_sas(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     queues = await clients.queue(account, Token(cloud, "developer"))
     await queues.create_queue("jobs")
     key = await queues.get_user_delegation_key(expiry=soon(), start=datetime.now(UTC))
@@ -229,7 +220,7 @@ async def test_a_queue_has_such_tokens_too(clients: Clients, cloud: LocalCloud, 
     assert await refused(jobs.peek_messages) == (403, "AuthenticationFailed")
 
 
-async def test_a_file_has_such_tokens_too(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_file_accepts_user_delegation_sas(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     await (await clients.file(account, account.keys["key1"])).create_share("tools")
     files = await clients.file(account, Token(cloud, "developer"), token_intent="backup")
     key = await files.get_user_delegation_key(expiry=soon(), start=datetime.now(UTC))
@@ -244,7 +235,7 @@ async def test_a_file_has_such_tokens_too(clients: Clients, cloud: LocalCloud, a
 # Revoking
 
 
-async def test_revocation_ends_the_keys_until_then_and_no_later_one(
+async def test_revocation_ends_only_keys_issued_before_it(
     clients: Clients, account: Account, container: ContainerClient, developer: BlobServiceClient
 ) -> None:
     start, expiry = datetime.now(UTC) - IN_AN_HOUR, soon()

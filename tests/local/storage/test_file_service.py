@@ -1,4 +1,4 @@
-"""File shares: the SDK against the stand-in for the service that Azurite lacks."""
+"""File shares: the SDK against the stand-in for the file service, which Azurite lacks."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,18 +44,18 @@ async def holder(clients: Clients, account: Account, token: str, name: str = "to
     return (await clients.file(account, token)).get_share_client(name)
 
 
-async def test_a_share_is_made_once(share: ShareClient) -> None:
+async def test_share_is_created_once(share: ShareClient) -> None:
     assert (await share.get_share_properties()).name == "tools"
     assert await refused(share.create_share()) == (409, "ShareAlreadyExists")
 
 
 @pytest.mark.parametrize("name", ["ab", "-ab", "a--b", "Upper"])
-async def test_a_share_has_a_name_of_its_kind(clients: Clients, account: Account, name: str) -> None:
+async def test_share_name_is_validated(clients: Clients, account: Account, name: str) -> None:
     service = await clients.file(account, account.keys["key1"])
     assert await refused(service.create_share(name)) == (400, "InvalidResourceName")
 
 
-async def test_a_deleted_share_takes_its_policies_along(share: ShareClient) -> None:
+async def test_deleting_a_share_deletes_its_policies(share: ShareClient) -> None:
     await share.set_share_access_policy({"partners": AccessPolicy(permission="r", expiry=soon())})
     await share.delete_share()
     assert await refused(share.get_share_properties()) == (404, "ShareNotFound")
@@ -63,7 +63,7 @@ async def test_a_deleted_share_takes_its_policies_along(share: ShareClient) -> N
     assert (await share.get_share_access_policy())["signed_identifiers"] == []
 
 
-async def test_policies_come_back(share: ShareClient) -> None:
+async def test_policies_are_returned(share: ShareClient) -> None:
     ends = datetime(2051, 10, 6, tzinfo=UTC)
     await share.set_share_access_policy({"a": AccessPolicy(permission="rwl", expiry=ends), "b": None})
     first, second = (await share.get_share_access_policy())["signed_identifiers"]
@@ -75,30 +75,30 @@ async def test_policies_come_back(share: ShareClient) -> None:
     assert second.id == "b"
 
 
-async def test_a_change_of_policies_moves_the_etag(share: ShareClient) -> None:
+async def test_change_of_policies_moves_the_etag(share: ShareClient) -> None:
     before = (await share.get_share_properties()).etag
     await share.set_share_access_policy({})
     assert (await share.get_share_properties()).etag != before
 
 
-async def test_a_missing_share_has_no_policies(clients: Clients, account: Account) -> None:
+async def test_missing_share_has_no_policies(clients: Clients, account: Account) -> None:
     none = await holder(clients, account, account.keys["key1"], "none")
     assert await refused(none.get_share_access_policy()) == (404, "ShareNotFound")
     assert await refused(none.set_share_access_policy({})) == (404, "ShareNotFound")
 
 
-async def test_a_file_is_never_found(share: ShareClient) -> None:
+async def test_file_is_never_found(share: ShareClient) -> None:
     assert await refused(share.get_file_client("a/b.txt").get_file_properties()) == (404, "ResourceNotFound")
 
 
-async def test_another_key_opens_nothing(clients: Clients, account: Account, share: ShareClient) -> None:
+async def test_unknown_key_authorizes_nothing(clients: Clients, account: Account, share: ShareClient) -> None:
     stranger = await holder(clients, account, new_storage_key())
     assert await refused(stranger.get_share_access_policy()) == (403, "AuthenticationFailed")
     assert await refused(stranger.create_share()) == (403, "AuthenticationFailed")
 
 
 @pytest.mark.parametrize("kind", ["share", "file"])
-async def test_token_is_revoked_with_its_policy(
+async def test_sas_is_refused_without_its_policy(
     clients: Clients, account: Account, share: ShareClient, kind: str
 ) -> None:
     key = account.keys["key2"]
@@ -117,7 +117,7 @@ async def test_token_is_revoked_with_its_policy(
     assert await refused(file.get_file_properties()) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_on_one_file_opens_no_other(clients: Clients, account: Account, share: ShareClient) -> None:
+async def test_sas_of_a_file_covers_no_other_file(clients: Clients, account: Account, share: ShareClient) -> None:
     token = generate_file_sas(
         account.name, "tools", ["a"], account.keys["key1"], permission=FileSasPermissions(read=True), expiry=soon()
     )
@@ -125,7 +125,7 @@ async def test_a_token_on_one_file_opens_no_other(clients: Clients, account: Acc
     assert await refused(file.get_file_properties()) == (403, "AuthenticationFailed")
 
 
-async def test_an_expired_token_is_refused(clients: Clients, account: Account, share: ShareClient) -> None:
+async def test_expired_token_is_refused(clients: Clients, account: Account, share: ShareClient) -> None:
     token = generate_share_sas(
         account.name,
         "tools",
@@ -137,9 +137,7 @@ async def test_an_expired_token_is_refused(clients: Clients, account: Account, s
     assert await refused(file.get_file_properties()) == (403, "AuthenticationFailed")
 
 
-async def test_a_token_of_a_share_leaves_the_share_alone(
-    clients: Clients, account: Account, share: ShareClient
-) -> None:
+async def test_sas_of_a_share_cannot_change_the_share(clients: Clients, account: Account, share: ShareClient) -> None:
     token = generate_share_sas(
         account.name,
         "tools",
@@ -160,7 +158,7 @@ async def test_a_token_of_a_share_leaves_the_share_alone(
         (ResourceTypes(object=True), AccountSasPermissions(write=True), (403, "AuthorizationPermissionMismatch")),
     ],
 )
-async def test_an_account_sas_opens_what_it_grants(
+async def test_account_sas_allows_its_permissions(
     clients: Clients,
     account: Account,
     levels: ResourceTypes,
@@ -173,6 +171,6 @@ async def test_an_account_sas_opens_what_it_grants(
     assert await refused(file.get_file_properties()) == expected
 
 
-async def test_shared_keys_can_be_switched_off(account: Account, share: ShareClient) -> None:
+async def test_shared_key_access_can_be_disabled(account: Account, share: ShareClient) -> None:
     account.properties["allowSharedKeyAccess"] = False
     assert await refused(share.get_share_properties()) == (403, "KeyBasedAuthenticationNotPermitted")

@@ -1,4 +1,4 @@
-"""Azure's clients against the storage front and a real Azurite."""
+"""Azure's clients against the stand-in for storage, with Azurite."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ def account_sas(account: Account, key: str = "key1", *, ends: timedelta = IN_AN_
 
 
 async def refused(client: BlobServiceClient) -> tuple[int, str | None]:
-    """Status and error code of what `client` gets when it creates a container."""
+    """Return status and error code of creating a container with `client`."""
     with pytest.raises(HttpResponseError) as caught:
         await client.get_container_client("models").create_container()
     error = caught.value
@@ -47,14 +47,14 @@ async def refused(client: BlobServiceClient) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("key", ["key1", "key2"])
-async def test_each_key_opens_the_account(clients: Clients, account: Account, key: str) -> None:
+async def test_each_key_authorizes_requests(clients: Clients, account: Account, key: str) -> None:
     blob = await clients.blob(account, account.keys[key])
     await blob.create_container("models")
     assert [container.name async for container in blob.list_containers()] == ["models"]
 
 
 @pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # the SDK does
-async def test_large_blob_comes_back_whole_and_in_ranges(clients: Clients, account: Account) -> None:
+async def test_large_blob_is_read_whole_and_in_ranges(clients: Clients, account: Account) -> None:
     blob = await clients.blob(account, account.keys["key1"])
     container = await blob.create_container("models")
     data = os.urandom(9 * 1024 * 1024)
@@ -64,7 +64,7 @@ async def test_large_blob_comes_back_whole_and_in_ranges(clients: Clients, accou
     assert await part.readall() == data[5_000_000:5_000_007]
 
 
-async def test_body_in_pieces_is_streamed(clients: Clients, cloud: LocalCloud, account: Account) -> None:
+async def test_chunked_body_is_streamed(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     container = await (await clients.blob(account, account.keys["key1"])).create_container("models")
     url = f"{container.url}/chunked?{account_sas(account)}"
 
@@ -87,24 +87,22 @@ async def test_head_says_the_length_and_sends_no_body(clients: Clients, cloud: L
     assert (answer.headers["content-length"], answer.content) == ("5", b"")
 
 
-async def test_account_sas_opens_what_it_grants(clients: Clients, account: Account) -> None:
+async def test_account_sas_allows_its_permissions(clients: Clients, account: Account) -> None:
     blob = await clients.blob(account, account_sas(account, "key2"))
     await blob.create_container("models")
     assert [container.name async for container in blob.list_containers()] == ["models"]
 
 
-async def test_wrong_shared_key_is_refused_in_azure_words(clients: Clients, account: Account) -> None:
+async def test_wrong_shared_key_gets_azures_error(clients: Clients, account: Account) -> None:
     assert await refused(await clients.blob(account, new_storage_key())) == (403, "AuthenticationFailed")
 
 
-async def test_forged_sas_is_refused_in_azure_words(clients: Clients, account: Account) -> None:
+async def test_forged_sas_gets_azures_error(clients: Clients, account: Account) -> None:
     forged = generate_account_sas(account.name, new_storage_key(), EVERYTHING, FULL, datetime.now(UTC) + IN_AN_HOUR)
     assert await refused(await clients.blob(account, forged)) == (403, "AuthenticationFailed")
 
 
-async def test_expired_sas_is_refused_with_its_time_frame(
-    clients: Clients, cloud: LocalCloud, account: Account
-) -> None:
+async def test_expired_sas_is_refused_with_its_period(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     token = account_sas(account, ends=-IN_AN_HOUR)
     async with browser(cloud) as client:
         answer = await client.get(f"https://{account.name}.blob.core.windows.net/?comp=list&{token}")
@@ -113,7 +111,7 @@ async def test_expired_sas_is_refused_with_its_time_frame(
     assert "Signature not valid in the specified time frame: Start [] - Expiry [" in answer.text
 
 
-async def test_missing_permission_is_distinguished_from_an_invalid_signature(
+async def test_missing_permission_and_invalid_signature_have_different_errors(
     clients: Clients, account: Account
 ) -> None:
     expiry = datetime.now(UTC) + IN_AN_HOUR
@@ -134,7 +132,7 @@ async def test_regenerated_key_is_refused_at_once_and_the_other_is_not(
     await other.create_container("after")
 
 
-async def test_verification_token_on_a_missing_blob_gets_404_until_its_key_is_regenerated(
+async def test_verification_token_gets_404_until_its_key_is_regenerated(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
     verification = generate_blob_sas(
@@ -166,7 +164,7 @@ async def test_secondary_endpoint_does_not_write(clients: Clients, account: Acco
 
 
 @pytest.mark.parametrize("kind", ["key", "account SAS", "service SAS"])
-async def test_keys_are_refused_where_shared_keys_are_off(
+async def test_keys_are_refused_without_shared_key_access(
     clients: Clients, cloud: LocalCloud, account: Account, kind: str
 ) -> None:
     expiry = datetime.now(UTC) + IN_AN_HOUR
@@ -185,7 +183,7 @@ async def test_keys_are_refused_where_shared_keys_are_off(
 @pytest.mark.parametrize(
     "properties", [{"publicNetworkAccess": "Disabled"}, {"networkAcls": {"defaultAction": "Deny"}}]
 )
-async def test_closed_network_is_refused_in_azure_words(
+async def test_closed_network_gets_azures_error(
     clients: Clients, account: Account, properties: dict[str, Any]
 ) -> None:
     account.properties |= properties
@@ -219,7 +217,7 @@ async def test_public_access_is_refused_where_the_account_forbids_it(
     ("version", "expected"),
     [("2021-12-02", (401, "NoAuthenticationInformation")), ("", (404, "ResourceNotFound"))],
 )
-async def test_anonymous_request_for_what_is_private(
+async def test_anonymous_request_to_a_private_container_is_refused(
     clients: Clients, cloud: LocalCloud, account: Account, version: str, expected: tuple[int, str]
 ) -> None:
     container = await (await clients.blob(account, account.keys["key1"])).create_container("models")
@@ -228,13 +226,13 @@ async def test_anonymous_request_for_what_is_private(
     assert (answer.status_code, answer.headers["x-ms-error-code"]) == expected
 
 
-async def test_token_with_the_role_is_let_in(clients: Clients, cloud: LocalCloud) -> None:
+async def test_token_with_the_role_is_accepted(clients: Clients, cloud: LocalCloud) -> None:
     state = cloud.model.accounts[STATE_ACCOUNT]
     queues = await clients.queue(state, Token(cloud, "responder"))
     assert {queue.name async for queue in queues.list_queues()} >= {"contain", "follow-up"}
 
 
-async def test_token_for_the_account_itself_is_let_in(clients: Clients, cloud: LocalCloud) -> None:
+async def test_token_for_the_account_itself_is_accepted(clients: Clients, cloud: LocalCloud) -> None:
     state = cloud.model.accounts[STATE_ACCOUNT]
     credential = Token(cloud, "responder", f"https://{STATE_ACCOUNT}.queue.core.windows.net")
     queues = await clients.queue(state, credential)
@@ -251,7 +249,7 @@ async def test_token_for_another_audience_is_refused(clients: Clients, cloud: Lo
     assert await refused(client) == (401, "InvalidAuthenticationInfo")
 
 
-async def test_delegation_sas_is_revoked_with_the_delegation_keys(
+async def test_delegation_sas_is_refused_after_revocation_of_the_keys(
     clients: Clients, cloud: LocalCloud, account: Account
 ) -> None:
     developer = await clients.blob(account, Token(cloud, "developer"))
@@ -275,9 +273,7 @@ async def test_delegation_sas_is_revoked_with_the_delegation_keys(
     assert caught.value.status_code == 403
 
 
-async def test_table_takes_a_transaction_and_rolls_it_back(
-    clients: Clients, cloud: LocalCloud, account: Account
-) -> None:
+async def test_table_rolls_back_a_failed_transaction(clients: Clients, cloud: LocalCloud, account: Account) -> None:
     tables = await clients.table(account, AzureNamedKeyCredential(account.name, account.keys["key1"]))
     table = await tables.create_table("rows")
     row = {"PartitionKey": "p", "RowKey": "1"}
@@ -287,7 +283,7 @@ async def test_table_takes_a_transaction_and_rolls_it_back(
     assert [entity["RowKey"] async for entity in table.list_entities()] == ["1", "2"]
 
 
-async def test_wrong_key_on_a_table_is_refused_in_odata(clients: Clients, account: Account) -> None:
+async def test_wrong_key_for_a_table_gets_an_odata_error(clients: Clients, account: Account) -> None:
     tables = await clients.table(account, AzureNamedKeyCredential(account.name, new_storage_key()))
     with pytest.raises(HttpResponseError) as caught:
         await tables.create_table("rows")
@@ -310,7 +306,7 @@ async def test_file_endpoint_refuses_another_key(clients: Clients, account: Acco
 
 
 @pytest.mark.parametrize("kind", ["account", "share"])
-async def test_file_endpoint_distinguishes_a_valid_sas_from_a_forged_one(
+async def test_file_endpoint_accepts_a_valid_sas_and_refuses_a_forged_one(
     clients: Clients, account: Account, kind: str
 ) -> None:
     expiry = datetime.now(UTC) + IN_AN_HOUR
@@ -329,13 +325,13 @@ async def test_file_endpoint_distinguishes_a_valid_sas_from_a_forged_one(
     assert statuses == [404, 403]
 
 
-async def test_service_without_stand_in_says_so(cloud: LocalCloud, account: Account) -> None:
+async def test_service_without_stand_in_is_not_implemented(cloud: LocalCloud, account: Account) -> None:
     async with browser(cloud) as client:
         assert (await client.get(f"https://{account.name}.dfs.core.windows.net/")).status_code == 501
 
 
 @pytest.mark.parametrize("credential", ["key", "token"])
-async def test_visibility_time_out_is_divided(
+async def test_visibility_timeout_is_divided(
     clients: Clients, cloud: LocalCloud, account: Account, monkeypatch: pytest.MonkeyPatch, credential: str
 ) -> None:
     monkeypatch.setattr(cloud.model, "time_factor", 1000)
@@ -375,7 +371,7 @@ async def test_closed_gate_keeps_requests_waiting() -> None:
     await waiting
 
 
-async def test_gate_closes_after_those_inside_have_left() -> None:
+async def test_gate_closes_after_requests_inside_have_left() -> None:
     gate = Gate()
     gate.open()
     async with gate.passage():

@@ -1,4 +1,4 @@
-"""Checked against the SDK's own signing: what it sends to the file endpoint carries a Shared Key signature."""
+"""Shared Key signatures, compared with those of the SDK."""
 
 import pytest
 from azure.core.credentials import AzureNamedKeyCredential
@@ -15,7 +15,7 @@ KEY = new_storage_key()
 
 
 def signed(method: str, url: str, headers: dict[str, str]) -> HttpRequest:
-    """The request as the SDK signs it."""
+    """Return the request as signed by the SDK."""
     request = HttpRequest(method, url, headers)
     policy = SharedKeyCredentialPolicy("models", KEY)  # type: ignore[no-untyped-call]
     policy.on_request(PipelineRequest(request, PipelineContext(None)))  # type: ignore[no-untyped-call]

@@ -4,7 +4,7 @@ from local.tenant import tags
 
 
 @pytest.mark.parametrize("good", [{}, {"sasquash-owner": ""}, {"a" * 128: "x" * 256}, {"größe": "Zürich"}])
-def test_good_tags_are_returned(good: dict[str, str]) -> None:
+def test_valid_tags_are_returned(good: dict[str, str]) -> None:
     assert tags.valid(good) == good
 
 
@@ -23,7 +23,7 @@ def test_good_tags_are_returned(good: dict[str, str]) -> None:
         ({"a": "\ud800"}, "InvalidTagValue"),
     ],
 )
-def test_bad_tags_are_refused_with_a_code(bad: object, code: str) -> None:
+def test_invalid_tags_are_refused_with_a_code(bad: object, code: str) -> None:
     with pytest.raises(tags.InvalidTags) as refused:
         tags.valid(bad)
     assert refused.value.code == code

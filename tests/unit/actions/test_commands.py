@@ -91,7 +91,7 @@ def test_no_command_for_a_policy_id_that_is_unsafe_in_a_shell(account_id: str | 
     [
         ("blob/models/partners", "az storage container policy list "),
         ("blob/models/partners", "--auth-mode key --container-name models"),
-        ("queue/jobs/workers", "--queue-name jobs"),
+        ("queue/jobs/senders", "--queue-name jobs"),
         ("table/People/readers", "--table-name People"),
         ("file/homes/ops", "az storage share policy list "),
     ],

@@ -39,12 +39,12 @@ async def test_roles_that_read_records_read_it(role: Role | None, status: int) -
 async def test_accounts_that_are_not_ready_come_first() -> None:
     class Accounts(Readings):
         async def checks(self) -> list[AccountCheck]:
-            [look, _] = await super().checks()
+            [check, _] = await super().checks()
             lock, log = Trouble(Check.LOCK, True, "Locked."), Trouble(Check.LOG, False, "Not logged.")
             return [
-                replace(look, account="well"),
-                replace(look, account="unlogged", troubles=(log,)),
-                replace(look, account="locked", troubles=(log, lock)),
+                replace(check, account="well"),
+                replace(check, account="unlogged", troubles=(log,)),
+                replace(check, account="locked", troubles=(log, lock)),
             ]
 
     answer = await answered(Accounts(), Role.READER)

@@ -39,14 +39,14 @@ def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashEr
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-def test_a_failing_service_passes_and_may_have_acted(status: int) -> None:
+def test_failing_service_is_transient_and_may_have_acted(status: int) -> None:
     error = translate(status)
 
     assert isinstance(error, TransientFailure)
     assert not error.had_no_effect
 
 
-def test_a_throttled_call_did_nothing_and_says_when_to_come_back() -> None:
+def test_throttled_call_had_no_effect_and_has_retry_after() -> None:
     error = translate(429, **{"Retry-After": "17"})
 
     assert isinstance(error, Throttled)
@@ -57,7 +57,7 @@ def test_a_throttled_call_did_nothing_and_says_when_to_come_back() -> None:
 @pytest.mark.parametrize(
     ("status", "code"), [(403, "AuthorizationFailed"), (409, "ScopeLocked"), (401, "Nope"), (400, "Bad")]
 )
-def test_a_refusal_needs_a_person(status: int, code: str) -> None:
+def test_refusal_is_blocked(status: int, code: str) -> None:
     error = translate(status, code)
 
     assert isinstance(error, Blocked)
@@ -73,14 +73,14 @@ def test_a_refusal_needs_a_person(status: int, code: str) -> None:
         (409, "ReadOnlyDisabledSubscription", "subscription is disabled"),
     ],
 )
-def test_what_stands_in_the_way_is_named_with_what_to_do(status: int, code: str, said: str) -> None:
+def test_cause_of_a_refusal_is_named_with_its_remedy(status: int, code: str, said: str) -> None:
     error = translate(status, code)
 
     assert isinstance(error, Blocked)
     assert said in str(error)
 
 
-def test_missing_item_is_distinguished() -> None:
+def test_404_is_not_found() -> None:
     assert isinstance(translate(404, "ResourceNotFound"), NotFound)
 
 
@@ -95,7 +95,7 @@ NO_CONNECTION = ClientConnectorError(MagicMock(spec=ConnectionKey), OSError("ref
     ],
     ids=["refused", "timed-out"],
 )
-def test_a_request_without_a_connection_did_nothing(cause: AzureError) -> None:
+def test_request_without_a_connection_had_no_effect(cause: AzureError) -> None:
     error = from_azure(cause, doing="Doing it")
 
     assert isinstance(error, TransientFailure)
@@ -103,7 +103,7 @@ def test_a_request_without_a_connection_did_nothing(cause: AzureError) -> None:
 
 
 @pytest.mark.parametrize("inside", [ServerDisconnectedError(), ClientOSError(104, "reset"), None])
-def test_a_connection_that_broke_leaves_open_what_happened(inside: Exception | None) -> None:
+def test_broken_connection_may_have_had_an_effect(inside: Exception | None) -> None:
     """azure-core calls it a ServiceRequestError, although the request may have been sent, and carried out."""
     error = from_azure(ServiceRequestError("reset", error=inside), doing="Doing it")
 
@@ -111,18 +111,18 @@ def test_a_connection_that_broke_leaves_open_what_happened(inside: Exception | N
     assert not error.had_no_effect
 
 
-def test_a_lost_answer_leaves_open_what_happened() -> None:
+def test_lost_answer_may_have_had_an_effect() -> None:
     error = from_azure(ServiceResponseError("reset"), doing="Doing it")
 
     assert isinstance(error, TransientFailure)
     assert not error.had_no_effect
 
 
-def test_a_missing_token_passes() -> None:
+def test_missing_token_is_transient() -> None:
     assert isinstance(from_azure(ClientAuthenticationError("no token"), doing="Doing it"), TransientFailure)
 
 
-def test_the_message_repeats_nothing_of_the_body() -> None:
+def test_message_contains_nothing_of_the_body() -> None:
     error = HttpResponseError("https://a/?sig=abc was refused", response=Answer(403, "Code", {}))
 
     assert "sig" not in str(from_azure(error, doing="Doing it"))

@@ -1,4 +1,4 @@
-"""The Graph adapter on the real msgraph-sdk: right requests, sent once, and failures told apart."""
+"""The Graph adapter on the real msgraph-sdk: right requests, sent once, and failures by kind."""
 
 import asyncio
 import subprocess

@@ -254,7 +254,7 @@ def test_nothing_was_detected_in_the_future() -> None:
     assert found.detected_at == NOW
 
 
-def test_now_may_be_in_any_time_zone() -> None:
+def test_now_can_be_in_any_time_zone() -> None:
     here = NOW.astimezone(timezone(timedelta(hours=9)))
     [reported] = findings.read(report({"credential": WIRE}), raw_allowed=False, now=here)
     found = reported.finding
@@ -340,7 +340,7 @@ def test_a_leak_is_not_spared_because_its_alert_can_not_be_closed(alert: object)
 
 
 @pytest.mark.parametrize("evidence", [None, 7, {}, samples.evidence().to_json() | {"key": "kerb1"}])
-def test_malformed_evidence_is_reported_without_being_repeated(evidence: object) -> None:
+def test_malformed_evidence_is_rejected_without_repeating_it(evidence: object) -> None:
     with pytest.raises(MalformedEvent, match=r"data\.evidence is not valid"):
         read(samples.alerted().to_data() | {"evidence": evidence})
 

@@ -1,4 +1,4 @@
-"""On what each change of a record rests, as its history says."""
+"""The evidence for each change of a record, in its history."""
 
 from dataclasses import replace
 
@@ -18,14 +18,14 @@ def reach(record: Revocation, state: State) -> Revocation:
     return record.reach(state, now=NOW, detail="")
 
 
-def test_execution_cites_signature_verification_and_azures_response() -> None:
+def test_execution_is_evidenced_by_signature_and_azure_s_response() -> None:
     said = history_evidence.of(reach(replace(KNOWN, execution=samples.execution()), State.CONTAINED))
 
     assert f"Signature verified: signed by key2 (SHA-256 {KEY_HASH[:12]}…)." in said
     assert "Confirmed by Azure's response" in said
 
 
-def test_execution_with_a_lost_response_cites_the_current_state() -> None:
+def test_execution_with_a_lost_response_is_evidenced_by_the_current_state() -> None:
     record = replace(KNOWN, execution=samples.execution(confirmed_by="listing"))
 
     assert "Confirmed by the current state" in history_evidence.of(reach(record, State.CONTAINED))
@@ -46,24 +46,24 @@ def test_approval_itself_names_the_plan() -> None:
 
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
-def test_verification_cites_the_responses_seen(state: State) -> None:
+def test_verification_has_its_evidence(state: State) -> None:
     record = replace(KNOWN, verification=Verification(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))
 
     assert history_evidence.of(reach(record, state)) == "blob: refused. queue: refused."
 
 
-def test_response_of_azure_to_a_token_is_reported() -> None:
+def test_azure_s_response_to_a_token_is_evidence() -> None:
     record = samples.revocation(liveness=samples.liveness())
 
     assert history_evidence.of(reach(record, State.AWAITING_APPROVAL)) == "Azure accepted it."
 
 
 @pytest.mark.parametrize("state", [State.RECEIVED, State.CLOSED, State.UNRESOLVED])
-def test_history_without_evidence_cites_none(state: State) -> None:
+def test_state_without_evidence_has_no_text(state: State) -> None:
     assert history_evidence.of(reach(samples.revocation(), state)) == ""
 
 
-def test_only_an_execution_has_azures_correlation_id() -> None:
+def test_only_an_execution_has_azure_s_correlation_id() -> None:
     record = replace(KNOWN, execution=samples.execution())
 
     assert history_evidence.correlation_id(reach(record, State.CONTAINED)) == "11111111-2222-4333-8444-555555555555"

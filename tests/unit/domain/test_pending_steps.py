@@ -56,9 +56,9 @@ def test_every_state_but_the_first_is_announced_in_order() -> None:
 
 def test_what_was_announced_is_not_due_again_when_it_comes_back_as_it_was() -> None:
     record = ended(Reason.NO_KEY_MATCHES)
-    told = replace(record, announced=record.changes)
+    published = replace(record, announced=record.changes)
 
-    assert unannounced(reopened(told, Reason.NO_KEY_MATCHES)) == []
+    assert unannounced(reopened(published, Reason.NO_KEY_MATCHES)) == []
 
 
 def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
@@ -77,7 +77,7 @@ def test_another_reason_is_news_to_announce_to_file_and_to_tell() -> None:
     assert unnotified(news)
 
 
-def test_same_outcome_is_neither_filed_nor_notified_again() -> None:
+def test_same_state_again_is_neither_filed_nor_mailed_again() -> None:
     known = replace(
         ended(Reason.NO_KEY_MATCHES),
         filed=Filed("7", State.UNRESOLVED, Reason.NO_KEY_MATCHES),
@@ -148,7 +148,7 @@ def test_late_verification_changes_nothing(state: State) -> None:
     assert with_verification(record, Verification(Outcome.PROVEN, LATER, ())) is None
 
 
-def test_active_lockdown_is_not_called_a_revocation() -> None:
+def test_lockdown_is_not_called_a_revocation() -> None:
     locked = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="shared_key")
     record = samples.revocation(state=State.CONTAINED, execution=locked)
 
@@ -164,8 +164,8 @@ def test_active_lockdown_is_not_called_a_revocation() -> None:
 def asked() -> Revocation:
     """A record whose plan awaits approval, and of whom everybody knows."""
     record = samples.revocation().reach(State.AWAITING_APPROVAL, now=NOW, detail="")
-    told = Notification(State.AWAITING_APPROVAL, (), NOW)
-    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), notifications=(told,))
+    sent = Notification(State.AWAITING_APPROVAL, (), NOW)
+    return replace(record, announced=record.changes, filed=Filed("7", State.AWAITING_APPROVAL), notifications=(sent,))
 
 
 def test_who_was_asked_once_is_not_asked_again() -> None:
@@ -203,9 +203,9 @@ def test_owners_hear_only_of_what_is_confirmed(facts: dict[str, Any], hear: bool
 def done(**changed: Any) -> Revocation:
     """A record about which nothing is left to do."""
     record = samples.revocation().reach(State.PROVEN, now=NOW, detail="")
-    told = (Notification(State.PROVEN, (), NOW),)
+    sent = (Notification(State.PROVEN, (), NOW),)
     return replace(
-        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), notifications=told),
+        replace(record, announced=record.changes, filed=Filed("7", State.PROVEN), notifications=sent),
         **changed,
     )
 
@@ -236,7 +236,7 @@ def test_a_lockdown_that_was_never_put_on_keeps_nothing_open() -> None:
 # What is left to do
 
 
-def all_told(record: Revocation) -> Revocation:
+def all_notified(record: Revocation) -> Revocation:
     return replace(
         record,
         announced=record.changes,
@@ -246,24 +246,24 @@ def all_told(record: Revocation) -> Revocation:
 
 
 @pytest.mark.parametrize("state", [State.RECEIVED, State.CONTAINED])
-def test_record_without_a_verdict_or_verification_is_outstanding(state: State) -> None:
-    assert outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+def test_record_that_waits_for_a_verdict_or_verification_is_outstanding(state: State) -> None:
+    assert outstanding(all_notified(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.UNRESOLVED, State.FAILED, State.CLOSED])
 def test_filed_mailed_and_published_record_is_not_outstanding(state: State) -> None:
-    assert not outstanding(all_told(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
+    assert not outstanding(all_notified(samples.revocation().reach(state, now=NOW, detail="")), now=NOW)
 
 
 @pytest.mark.parametrize("missing", [{"announced": ()}, {"filed": None}, {"notifications": ()}])
 def test_what_lacks_one_of_them_is_outstanding(missing: dict[str, Any]) -> None:
-    record = all_told(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
+    record = all_notified(samples.revocation().reach(State.FAILED, now=NOW, detail=""))
 
     assert outstanding(replace(record, **missing), now=NOW)
 
 
 def test_undistributed_key_is_outstanding() -> None:
-    record = all_told(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
+    record = all_notified(samples.revocation(execution=samples.execution()).reach(State.CLOSED, now=NOW, detail=""))
 
     assert outstanding(record, now=NOW)
 
@@ -271,14 +271,14 @@ def test_undistributed_key_is_outstanding() -> None:
 def test_plan_that_waits_is_outstanding_from_its_deadline_on() -> None:
     waiting = samples.revocation(deadline=LATER).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
 
-    assert [outstanding(all_told(waiting), now=at) for at in (NOW, LATER)] == [False, True]
+    assert [outstanding(all_notified(waiting), now=at) for at in (NOW, LATER)] == [False, True]
 
 
 # What is worth a mail of its own
 
 
 @pytest.mark.parametrize("reason", [Reason.UNDELIVERED, Reason.CRASHED])
-def test_own_failure_is_reported_at_once(reason: Reason) -> None:
+def test_failure_of_our_own_is_mailed_at_once(reason: Reason) -> None:
     assert mailed_at_once(ended(reason))
 
 
@@ -287,7 +287,7 @@ def test_what_nobody_confirmed_is_left_to_the_digest(reason: Reason) -> None:
     assert not mailed_at_once(ended(reason))
 
 
-def test_verified_leak_is_notified_at_once() -> None:
+def test_verified_signature_is_mailed_at_once() -> None:
     assert mailed_at_once(replace(ended(Reason.POLICY_EXPIRED), key_name="key1"))
 
 
@@ -306,7 +306,7 @@ def with_alerts(**changed: Any) -> Revocation:
 
 
 @pytest.mark.parametrize("state", [State.PROVEN, State.CLOSED])
-def test_every_alert_about_a_revoked_leak_is_to_be_closed_once(state: State) -> None:
+def test_every_alert_about_a_revoked_leak_is_closed_once(state: State) -> None:
     record = with_alerts(state=state)
 
     assert open_alerts(record) == record.alerts
@@ -322,11 +322,11 @@ def test_no_alert_is_closed_before_the_leak_is_verified_revoked(state: State) ->
     assert open_alerts(with_alerts(state=state)) == ()
 
 
-def test_leak_revoked_with_the_key_of_another_is_revoked_too() -> None:
+def test_covered_leak_closes_its_alert() -> None:
     covered = replace(with_alerts(execution=None), state=State.DISMISSED, reason=Reason.COVERED)
 
     assert len(open_alerts(covered)) == 2
-    assert outstanding(all_told(covered), now=NOW)
+    assert outstanding(all_notified(covered), now=NOW)
 
 
 @pytest.mark.parametrize("reason", [Reason.EXPIRED, Reason.NOT_OURS, Reason.REJECTED, Reason.INVALID])
@@ -334,7 +334,7 @@ def test_what_was_dismissed_for_another_reason_leaves_its_alert_to_people(reason
     assert open_alerts(replace(with_alerts(execution=None), state=State.DISMISSED, reason=reason)) == ()
 
 
-def test_lockdown_revokes_nothing_and_closes_no_alert() -> None:
+def test_lockdown_closes_no_alert() -> None:
     execution = replace(samples.execution(), action=ActionKind.LOCKDOWN, target="network")
 
     assert open_alerts(with_alerts(execution=execution)) == ()
@@ -344,7 +344,7 @@ def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
     record = with_alerts()
 
     assert not closable(record)
-    assert outstanding(all_told(replace(record, state=State.CLOSED)), now=NOW)
+    assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
 
 
 # What an alert alone says

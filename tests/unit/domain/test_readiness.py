@@ -1,4 +1,4 @@
-"""What would stand in the way of a kill, told of what Azure has about an account."""
+"""Whether a revocation on an account would succeed, from Azure's locks, permissions and settings."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_what_is_needed_is_what_the_roles_have_but_for_what_is_optional() -> Non
     ids=["its own", "in capitals", "its group's", "its subscription's", "against deletion", "a longer name's",
          "another group's", "of a part"],
 )  # fmt: skip
-def test_read_only_lock_on_the_account_or_above_blocks_a_revocation(scope: str, level: str, forbids: bool) -> None:
+def test_read_only_lock_on_it_or_above_forbids_a_revocation(scope: str, level: str, forbids: bool) -> None:
     troubles = of_locks(ACCOUNT, [Lock(scope, level, "keep")])
 
     assert [(trouble.check, trouble.blocking) for trouble in troubles] == [(Check.LOCK, True)] * forbids
@@ -103,7 +103,7 @@ def test_a_right_that_is_missing_is_named() -> None:
     assert NEEDED[0] not in trouble.said
 
 
-def test_unreachable_service_prevents_verification() -> None:
+def test_unreachable_service_prevents_its_verification() -> None:
     [trouble] = of_answers(
         {Service.BLOB: "AuthorizationFailure", Service.QUEUE: None, Service.TABLE: "NoAuthenticationInformation"}
     )

@@ -1,4 +1,4 @@
-"""A key that was regenerated lately still tells what it had signed."""
+"""A recently regenerated key still verifies what it signed."""
 
 from datetime import datetime, timedelta
 

@@ -38,10 +38,10 @@ def test_a_record_has_the_identity_of_its_finding() -> None:
 
 def test_a_record_keeps_every_state_that_it_reached_in_order() -> None:
     record = Revocation.of(samples.finding(), now=NOW)
-    moved = record.reach(State.CONTAINED, now=LATER, detail="done").reach(State.PROVEN, now=LATER, detail="dead")
+    moved = record.reach(State.CONTAINED, now=LATER, detail="done").reach(State.PROVEN, now=LATER, detail="verified")
 
     assert [change.state for change in moved.changes] == [State.RECEIVED, State.CONTAINED, State.PROVEN]
-    assert (moved.state, moved.detail) == (State.PROVEN, "dead")
+    assert (moved.state, moved.detail) == (State.PROVEN, "verified")
 
 
 def test_reaching_a_state_leaves_the_record_before_it_alone() -> None:
@@ -120,7 +120,7 @@ def test_a_record_survives_its_json() -> None:
         plan=samples.plan(),
         deadline=LATER,
         execution=execution,
-        verification=Verification(Outcome.PROVEN, LATER, ("dead",)),
+        verification=Verification(Outcome.PROVEN, LATER, ("refused",)),
         filed=Filed("7", State.FAILED, Reason.BLOCKED),
         notifications=(Notification(State.FAILED, ("a@contoso.com",), LATER, Reason.BLOCKED),),
         announced=(Change(State.FAILED, NOW, Reason.BLOCKED),),
@@ -132,7 +132,7 @@ def test_a_record_survives_its_json() -> None:
     assert msgspec.json.decode(msgspec.json.encode(record), type=Revocation) == record
 
 
-def test_verification_token_hides_its_query_in_its_repr() -> None:
+def test_verification_token_hides_its_query_in_repr() -> None:
     token = samples.verification_token()
     record = samples.revocation(execution=samples.execution(token))
 

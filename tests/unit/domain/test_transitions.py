@@ -114,7 +114,7 @@ def test_only_what_awaits_approval_is_rejected(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.UNRESOLVED, State.OBSERVED])
-def test_record_that_ended_without_a_revocation_is_evaluated_again(state: State) -> None:
+def test_record_without_a_revocation_is_processed_again(state: State) -> None:
     known = in_state(state, plan=samples.plan(), key_name="key2", approval=approval())
     record = transitions.retried(known, by="Bob", reason="The lock is gone.", now=LATER)
     assert (record.state, record.changes[-1].at) == (State.RECEIVED, LATER)
@@ -137,7 +137,7 @@ def test_plan_that_nobody_approved_in_time_is_weighed_anew(hours: int, possible:
             transitions.retried(awaiting(), by="Bob", reason="", now=now)
 
 
-def test_executed_action_is_not_repeated_by_a_retry() -> None:
+def test_retry_does_not_run_an_executed_action_again() -> None:
     with pytest.raises(WrongState, match="already ran"):
         transitions.retried(in_state(State.FAILED, execution=samples.execution()), by="Bob", reason="", now=LATER)
 

@@ -13,11 +13,11 @@ from tests.support.samples import NOW
 ALERT = AlertReference(AlertSource.GITHUB, "contoso/x", "42")
 
 
-def dead(outcome: Outcome = Outcome.PROVEN) -> Revocation:
+def revoked(outcome: Outcome = Outcome.PROVEN) -> Revocation:
     record = samples.revocation(
         account=samples.account(), execution=samples.execution(), verification=Verification(outcome, NOW, ("So.",))
     )
-    return record.reach(State.PROVEN, now=NOW, detail="Dead.")
+    return record.reach(State.PROVEN, now=NOW, detail="Verified revoked.")
 
 
 class Tool:
@@ -39,27 +39,27 @@ def closer(tool: Tool | None) -> AlertCloser:
 async def test_an_alert_is_closed_by_its_tool_with_what_was_done() -> None:
     tool = Tool()
 
-    assert await closer(tool).close(ALERT, dead()) == "It was closed."
-    assert tool.closed == [(ALERT, comment(dead()))]
+    assert await closer(tool).close(ALERT, revoked()) == "It was closed."
+    assert tool.closed == [(ALERT, comment(revoked()))]
 
 
 async def test_an_alert_of_a_tool_that_is_not_set_up_is_left_open_and_that_is_said() -> None:
-    said = await closer(None).close(ALERT, dead())
+    said = await closer(None).close(ALERT, revoked())
 
     assert said == "GitHub alert 42 of contoso/x was left open: closing it is not configured."
 
 
 async def test_an_alert_that_is_gone_is_done_with() -> None:
-    assert "no longer exists" in await closer(Tool(NotFound("404"))).close(ALERT, dead())
+    assert "no longer exists" in await closer(Tool(NotFound("404"))).close(ALERT, revoked())
 
 
-async def test_failure_that_a_person_can_fix_is_retried() -> None:
+async def test_fixable_failure_is_retried() -> None:
     with pytest.raises(Blocked):
-        await closer(Tool(Blocked("No right."))).close(ALERT, dead())
+        await closer(Tool(Blocked("No right."))).close(ALERT, revoked())
 
 
 def test_a_comment_says_what_was_done_how_it_is_known_and_which_record_it_is() -> None:
-    said = comment(dead())
+    said = comment(revoked())
 
     assert said.startswith("Revoked by Sasquash: ")
     assert "key2" in said
@@ -68,21 +68,21 @@ def test_a_comment_says_what_was_done_how_it_is_known_and_which_record_it_is() -
 
 
 def test_a_comment_does_not_overclaim() -> None:
-    assert "Verified by ARM only." in comment(dead(Outcome.ARM_ONLY))
+    assert "Verified by ARM only." in comment(revoked(Outcome.ARM_ONLY))
     covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="key2 was regenerated for another leak.")
     assert "key2 was regenerated for another leak." in comment(covered)
     assert "verification" not in comment(covered)
 
 
 def test_a_comment_is_as_short_as_github_wants_it_and_ends_with_its_ids() -> None:
-    long = replace(dead(), execution=replace(samples.execution(), notes=("x" * 500,)))
+    long = replace(revoked(), execution=replace(samples.execution(), notes=("x" * 500,)))
     covered = samples.revocation().end(Reason.COVERED, now=NOW, detail="y" * 500)
 
-    assert all(len(comment(record)) <= 280 for record in (dead(), long, covered))
+    assert all(len(comment(record)) <= 280 for record in (revoked(), long, covered))
     assert comment(covered).endswith(f"record {covered.fingerprint[:12]})")
 
 
 def test_a_comment_that_is_scanned_yields_nothing() -> None:
-    covered = samples.revocation().end(Reason.COVERED, now=NOW, detail=f"Look: {samples.account_sas()}")
+    covered = samples.revocation().end(Reason.COVERED, now=NOW, detail=f"See {samples.account_sas()}")
 
-    assert [extract(comment(record)) for record in (dead(), covered)] == [(), ()]
+    assert [extract(comment(record)) for record in (revoked(), covered)] == [(), ()]

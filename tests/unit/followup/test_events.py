@@ -164,7 +164,7 @@ async def test_all_states_go_out_in_one_call() -> None:
     ],
     ids=["429", "503", "reset", "401", "413"],
 )
-async def test_failure_is_described_in_our_words(error: Exception, raised: type[Exception]) -> None:
+async def test_failure_is_one_of_our_errors(error: Exception, raised: type[Exception]) -> None:
     with pytest.raises(raised, match="Publishing a state on the Event Grid topic"):
         await StateEvents(Publisher(error)).announce(record(), [Change(State.PROVEN, NOW)])
 

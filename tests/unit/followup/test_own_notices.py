@@ -46,7 +46,7 @@ MAILBOX = "security@contoso.com"
 
 
 def records(leak: str) -> Iterator[Revocation]:
-    """A leak in every state that people are told of, with the leak itself in every text that came from outside."""
+    """A leak in every state with a notice, with the leak itself in every text that came from outside."""
     finding = replace(
         samples.finding(leak),
         source=redaction.redact(leak),
@@ -60,7 +60,7 @@ def records(leak: str) -> Iterator[Revocation]:
         sightings=(Sighting(redaction.redact(leak), redaction.redact(leak), NOW),),
         owners_rejected=(cleaned(leak),),
     )
-    dead = replace(
+    revoked = replace(
         record,
         execution=samples.execution(),
         verification=Verification(Outcome.PROVEN, NOW, ("Refused.",)),
@@ -68,8 +68,8 @@ def records(leak: str) -> Iterator[Revocation]:
     )
     yield record.reach(State.OBSERVED, now=NOW, detail="Would have acted.")
     yield record.reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")
-    yield dead.reach(State.CONTAINED, now=NOW, detail="Done.")
-    yield dead.reach(State.PROVEN, now=NOW, detail="Done.")
+    yield revoked.reach(State.CONTAINED, now=NOW, detail="Done.")
+    yield revoked.reach(State.PROVEN, now=NOW, detail="Done.")
     for reason in (Reason.BLOCKED, Reason.NO_KEY_MATCHES, Reason.COVERED, Reason.UNREAD):
         yield record.end(reason, now=NOW, detail="So it is.")
 
@@ -101,8 +101,8 @@ def test_no_notice_holds_anything_that_can_be_found_in_it(leak: str) -> None:
 @pytest.mark.parametrize("leak", LEAKS, ids=range(len(LEAKS)))
 @pytest.mark.parametrize("source", [*TEXT_READERS, "generic"])
 def test_a_notice_that_a_scanner_reports_is_no_finding(leak: str, source: str) -> None:
-    [*_, dead, _, _, _, _] = records(leak)
-    for _, text in notices(dead):
+    [*_, revoked, _, _, _, _] = records(leak)
+    for _, text in notices(revoked):
         body = {
             "trufflehog": json.dumps({"Raw": text, "RawV2": text}),
             "gitleaks": json.dumps([{"Match": text, "Secret": text}]),

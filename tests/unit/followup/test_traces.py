@@ -1,4 +1,4 @@
-"""One trace a leak: what its spans say, and that what is told twice is one."""
+"""One trace a leak: its spans, and that repetitions are one span."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -49,10 +49,10 @@ def test_a_state_says_how_long_it_took_from_the_receipt() -> None:
 
 def test_what_waited_for_a_person_counts_from_their_yes() -> None:
     asked, yes = Change(State.AWAITING_APPROVAL, NOW + SECOND), NOW + timedelta(hours=3)
-    killed = Change(State.CONTAINED, yes + 2 * SECOND)
+    contained = Change(State.CONTAINED, yes + 2 * SECOND)
     approved = replace(samples.approval("digest"), at=yes)
 
-    spans = sent(record(asked, killed, approval=approved), asked, killed)
+    spans = sent(record(asked, contained, approval=approved), asked, contained)
 
     assert [(span.name, seconds(span)) for span in spans] == [
         ("finding", 1.0),
@@ -64,15 +64,15 @@ def test_what_waited_for_a_person_counts_from_their_yes() -> None:
 def test_a_record_that_was_opened_again_counts_from_then() -> None:
     ended = Change(State.UNRESOLVED, NOW + SECOND, Reason.POLICY_GONE)
     again = Change(State.RECEIVED, NOW + timedelta(days=3))
-    killed = Change(State.CONTAINED, again.at + 2 * SECOND)
+    contained = Change(State.CONTAINED, again.at + 2 * SECOND)
 
-    assert [seconds(span) for span in sent(record(ended, again, killed), killed)] == [2.0]
+    assert [seconds(span) for span in sent(record(ended, again, contained), contained)] == [2.0]
 
 
 def test_all_are_of_one_trace_below_the_finding() -> None:
-    told = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
+    mail_sent = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 
-    root, *others = sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN, mailed=told)
+    root, *others = sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN, mailed=mail_sent)
 
     assert root.parent is None
     assert root.kind is SpanKind.CONSUMER
@@ -85,15 +85,15 @@ def test_the_finding_is_sent_with_the_first_decision_only() -> None:
     assert [span.name for span in sent(record(CONTAINED, PROVEN), PROVEN)] == ["proven"]
 
 
-def test_mail_measures_its_delay_from_the_state_that_it_reports() -> None:
-    told = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
+def test_mail_span_lasts_from_the_state_to_the_mail() -> None:
+    mail_sent = Notification(State.PROVEN, ("owner@contoso.com",), NOW + 6 * SECOND)
 
-    [*_, mail] = sent(record(CONTAINED, PROVEN), mailed=told)
+    [*_, mail] = sent(record(CONTAINED, PROVEN), mailed=mail_sent)
 
     assert (mail.name, seconds(mail)) == ("mail", 1.0)
 
 
-def test_repeated_notification_is_one_span() -> None:
+def test_repetition_is_one_span() -> None:
     once, again = (sent(record(CONTAINED, PROVEN), CONTAINED, PROVEN) for _ in range(2))
 
     assert [span.context for span in once] == [span.context for span in again]

@@ -1,4 +1,4 @@
-"""An app with one function of every kind, for the tests of the host. It remembers how it was called."""
+"""An app with one function of every kind, for the tests of the host. It records its calls."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def remember(kind: str, what: Any) -> None:
 
 @app.route(route="calls/{kind}", methods=["GET"])
 async def recorded(req: func.HttpRequest) -> func.HttpResponse:
-    """Answers once there are `?count=` calls of that kind."""
+    """Respond once there are `?count=` calls of that kind."""
     kind = req.route_params["kind"]
     count = int(req.params.get("count", "0"))
     async with changed:

@@ -176,7 +176,7 @@ async def test_settled_report_is_200() -> None:
 
 
 async def test_unsettled_report_is_202() -> None:
-    answer = await responder(MemoryRevocations(rests=False)).submit(request(body=REPORT | {"wait": 2.5}))
+    answer = await responder(MemoryRevocations(settles=False)).submit(request(body=REPORT | {"wait": 2.5}))
 
     assert answer.status_code == 202
     assert said(answer)["revocations"][0]["state"] == "contained"

@@ -34,7 +34,7 @@ from tests.support.samples import ACCOUNT, ACCOUNT_ID, KEYS, NOW
 SECOND = timedelta(seconds=1)
 
 
-def told(**changed: Any) -> Briefing:
+def briefed(**changed: Any) -> Briefing:
     return brief(samples.revocation(**changed), now=NOW)
 
 
@@ -48,7 +48,7 @@ def contained(**changed: Any) -> Briefing:
         "plan": samples.plan(),
         "execution": samples.execution(at=NOW + 2 * SECOND),
     }
-    return told(**(facts | changed))
+    return briefed(**(facts | changed))
 
 
 def verification(outcome: Outcome) -> Verification:
@@ -68,7 +68,7 @@ def test_a_briefing_says_what_leaked_and_where() -> None:
 
 
 def test_before_the_account_is_known_its_name_is_the_one_that_leaked() -> None:
-    assert (told().account, told().account_id) == (ACCOUNT, None)
+    assert (briefed().account, briefed().account_id) == (ACCOUNT, None)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_before_the_account_is_known_its_name_is_the_one_that_leaked() -> None:
     ],
 )
 def test_every_kind_has_a_name(text: str, kind: str) -> None:
-    assert told(finding=samples.finding(text)).kind == kind
+    assert briefed(finding=samples.finding(text)).kind == kind
 
 
 def test_a_policy_is_named() -> None:
-    assert told(finding=samples.finding(samples.policy_sas())).policy == "partners"
+    assert briefed(finding=samples.finding(samples.policy_sas())).policy == "partners"
 
 
-def test_unreadable_report_is_described_without_guessing() -> None:
-    briefing = told(finding=UNREADABLE)
+def test_unreadable_report_is_shown_without_guessing() -> None:
+    briefing = briefed(finding=UNREADABLE)
 
     assert (briefing.kind, briefing.account, briefing.severity) == ("unreadable report", None, "high")
     assert briefing.grants == "Unknown: the report could not be read."
@@ -100,7 +100,7 @@ def test_unreadable_report_is_described_without_guessing() -> None:
 # what was done
 
 
-def test_rotation_is_described_with_what_is_untouched_and_its_id() -> None:
+def test_rotation_names_the_untouched_key_and_its_id() -> None:
     assert contained().done == (
         "key2 of robustmodels was regenerated (ARM correlation id 11111111-2222-4333-8444-555555555555); the other "
         "key was not touched."
@@ -116,7 +116,7 @@ def test_execution_without_a_response_says_how_it_is_known() -> None:
     assert "correlation id" not in done
 
 
-def test_rule_that_acted_without_approval_is_reported() -> None:
+def test_action_without_approval_says_so() -> None:
     assert contained(decided_by="rule account-wide: why").done.endswith(
         "No approval was required: rule account-wide: why."
     )
@@ -124,12 +124,12 @@ def test_rule_that_acted_without_approval_is_reported() -> None:
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL, State.UNRESOLVED, State.DISMISSED])
 def test_without_an_execution_nothing_was_changed(state: State) -> None:
-    assert told(state=state, detail="This is why.").done == "Nothing was changed. This is why."
+    assert briefed(state=state, detail="This is why.").done == "Nothing was changed. This is why."
 
 
-def test_leak_revoked_with_another_is_not_described_as_untouched() -> None:
+def test_covered_leak_is_not_shown_as_unchanged() -> None:
     detail = "key2 of robustmodels was regenerated for another leak that it had signed."
-    briefing = told(state=State.DISMISSED, reason=Reason.COVERED, detail=detail, key_name="key2")
+    briefing = briefed(state=State.DISMISSED, reason=Reason.COVERED, detail=detail, key_name="key2")
 
     assert briefing.done == detail
     assert briefing.proven == (
@@ -149,24 +149,24 @@ def test_leak_revoked_with_another_is_not_described_as_untouched() -> None:
         (Outcome.STILL_ALIVE, "STILL ACCEPTED: Azure accepts a test token of the same kind."),
     ],
 )
-def test_each_outcome_is_reported_with_its_evidence(outcome: Outcome, said: str) -> None:
+def test_each_outcome_has_its_evidence(outcome: Outcome, said: str) -> None:
     proven = contained(verification=verification(outcome)).proven
 
     assert proven == f"Signature verified: signed by key2. {said} blob: refused. queue: refused."
 
 
-def test_unverified_execution_is_not_taken_for_verified() -> None:
+def test_unverified_execution_is_not_shown_as_verified() -> None:
     assert contained().proven == "Signature verified: signed by key2. Not verified yet."
 
 
-def test_key_regenerated_by_a_crashed_process_is_not_taken_for_a_verified_signer() -> None:
+def test_key_regenerated_by_a_crashed_instance_is_not_shown_as_signer() -> None:
     unsigned = replace(samples.execution(confirmed_by="listing"), old_sha256="")
 
     assert contained(execution=unsigned).proven == "Not verified yet."
 
 
-def test_unexecuted_plan_is_not_taken_for_revoked() -> None:
-    assert told().proven == "Not revoked."
+def test_leak_without_an_execution_is_not_shown_as_revoked() -> None:
+    assert briefed().proven == "Not revoked."
 
 
 def test_arm_s_word_alone_leaves_something_open() -> None:
@@ -180,7 +180,7 @@ def test_arm_s_word_alone_leaves_something_open() -> None:
 # who, what next, when
 
 
-def test_people_not_notified_and_other_reporters_are_open_points() -> None:
+def test_rejected_owners_and_other_reporters_are_open_items() -> None:
     briefing = contained(
         owners_rejected=('tag "owner": evil[.]example is not an allowed domain',),
         sightings=(Sighting("gitlab", "https://gitlab.com/x", NOW), Sighting("mail", None, NOW)),
@@ -196,22 +196,22 @@ def test_people_not_notified_and_other_reporters_are_open_points() -> None:
 def test_owners_are_those_that_were_looked_up() -> None:
     owner = Owner("a@contoso.com", None, "tag owner")
 
-    assert (told().owners, told(owners=(owner,)).owners) == ((), (owner,))
+    assert (briefed().owners, briefed(owners=(owner,)).owners) == ((), (owner,))
 
 
 def test_a_deadline_is_of_a_decision_that_is_still_due() -> None:
-    assert told(state=State.AWAITING_APPROVAL, deadline=NOW).deadline == NOW
-    assert told(state=State.CONTAINED, deadline=NOW).deadline is None
+    assert briefed(state=State.AWAITING_APPROVAL, deadline=NOW).deadline == NOW
+    assert briefed(state=State.CONTAINED, deadline=NOW).deadline is None
 
 
 @pytest.mark.parametrize("state", [State.OBSERVED, State.AWAITING_APPROVAL])
-def test_live_leak_says_what_to_do_next(state: State) -> None:
-    assert told(state=state).next_steps
+def test_active_leak_has_next_steps(state: State) -> None:
+    assert briefed(state=state).next_steps
 
 
 @pytest.mark.parametrize("reason", [r for r, state in STATE_OF.items() if state in (State.UNRESOLVED, State.FAILED)])
-def test_every_state_that_needs_a_person_says_what_to_do_next(reason: Reason) -> None:
-    briefing = told(state=STATE_OF[reason], reason=reason, detail="Remove the lock.")
+def test_state_that_requires_a_person_has_next_steps(reason: Reason) -> None:
+    briefing = briefed(state=STATE_OF[reason], reason=reason, detail="Remove the lock.")
 
     assert briefing.next_steps == ("Remove the lock.",) or reason is Reason.STILL_ALIVE
     assert briefing.next_steps
@@ -233,7 +233,7 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
         (ActionKind.LOCKDOWN, "network", "who opened the account again"),
     ],
 )
-def test_leak_not_stopped_by_another_action_is_stopped_by_its_own(action: ActionKind, target: str, step: str) -> None:
+def test_each_action_that_did_not_work_has_its_own_next_step(action: ActionKind, target: str, step: str) -> None:
     """No switch of keys stops a user delegation SAS, and only production would notice."""
     briefing = executed(
         action,
@@ -249,19 +249,19 @@ def test_leak_not_stopped_by_another_action_is_stopped_by_its_own(action: Action
 
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
-def test_revoked_leak_says_how_clients_recover_and_where_to_check(state: State) -> None:
+def test_revoked_leak_has_recovery_steps_and_points_to_the_logs(state: State) -> None:
     assert len(contained(state=state).next_steps) == 4
 
 
 def test_what_is_over_asks_nothing_of_anybody() -> None:
-    assert told(state=State.DISMISSED, reason=Reason.EXPIRED).next_steps == ()
+    assert briefed(state=State.DISMISSED, reason=Reason.EXPIRED).next_steps == ()
 
 
-def test_impact_is_that_of_the_plan() -> None:
-    assert (told().impact, contained().impact) == ((), ("Every client that uses key2.",))
+def test_impact_is_the_plan_s() -> None:
+    assert (briefed().impact, contained().impact) == ((), ("Every client that uses key2.",))
 
 
-def test_timeline_lists_each_event_once() -> None:
+def test_timeline_has_each_event_once() -> None:
     changes = (
         Change(State.RECEIVED, NOW),
         Change(State.CONTAINED, NOW + 3 * SECOND),
@@ -280,19 +280,19 @@ def test_timeline_lists_each_event_once() -> None:
 def test_timeline_without_an_execution_consists_of_states() -> None:
     changes = (Change(State.RECEIVED, NOW), Change(State.AWAITING_APPROVAL, NOW + SECOND))
 
-    assert told(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
+    assert briefed(changes=changes).timeline[-1] == TimelineEntry(NOW + SECOND, "state: awaiting approval")
 
 
 def test_what_a_token_allowed_is_what_its_policy_gave_it() -> None:
     policy = samples.reading(permissions="rl", expires=NOW + timedelta(days=3))
-    briefing = told(finding=samples.finding(samples.policy_sas()), policy=policy)
+    briefing = briefed(finding=samples.finding(samples.policy_sas()), policy=policy)
 
     assert briefing.grants.startswith("Read and list ")
     assert briefing.expires == NOW + timedelta(days=3)
     assert not any("may include changing" in reason for reason in briefing.risk_reasons)
 
 
-# by lever
+# by action
 
 
 def executed(action: ActionKind, target: str, **changed: Any) -> Briefing:
@@ -342,12 +342,12 @@ def test_each_action_says_what_it_did_and_how_to_recover(
 
 
 def test_a_policy_that_is_gone_does_not_say_that_nothing_was_changed() -> None:
-    briefing = told(state=State.UNRESOLVED, reason=Reason.POLICY_GONE, detail="A tombstone was left.")
+    briefing = briefed(state=State.UNRESOLVED, reason=Reason.POLICY_GONE, detail="A tombstone was left.")
 
     assert briefing.done == "A tombstone was left."
 
 
-def test_approval_is_reported_with_name_and_reason() -> None:
+def test_approval_is_shown_with_name_and_reason() -> None:
     approval = Approval(Caller("Ada", "1"), NOW, "d" * 64, "seen in the logs")
 
     assert contained(approval=approval, decided_by="approved by Ada").done.endswith(
@@ -357,14 +357,14 @@ def test_approval_is_reported_with_name_and_reason() -> None:
 
 
 def test_a_plan_that_waits_says_how_to_decide() -> None:
-    steps = told(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
+    steps = briefed(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
 
     assert "signed by key2" in steps[0]
     assert f"/approve` with the plan digest `{'d' * 64}`" in steps[1]
     assert "/reject`" in steps[2]
 
 
-def test_distributed_key_is_reported_and_an_undistributed_one_is_open() -> None:
+def test_distributed_key_is_shown_and_an_undistributed_one_is_an_open_item() -> None:
     done = KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.")
     declined = replace(done, outcome=KeyDistributionOutcome.DECLINED, said="The secret holds another value.")
 
@@ -376,7 +376,7 @@ def test_distributed_key_is_reported_and_an_undistributed_one_is_open() -> None:
 
 @pytest.mark.parametrize(("alive", "open_points"), [(True, ()), (False, ("Asked.",)), (None, ("Asked.",))])
 def test_a_token_that_did_not_show_that_it_lives_is_open(alive: bool | None, open_points: tuple[str, ...]) -> None:
-    briefing = told(liveness=Liveness(NOW, alive, "Asked."))
+    briefing = briefed(liveness=Liveness(NOW, alive, "Asked."))
 
     assert briefing.open_points == open_points
     assert TimelineEntry(NOW, "Asked.") in briefing.timeline
@@ -397,22 +397,22 @@ def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
     assert not any("undo-lockdown" in step for step in steps)
 
 
-def test_verified_lockdown_is_no_revocation() -> None:
+def test_verified_lockdown_is_not_shown_as_a_revocation() -> None:
     proven = executed(ActionKind.LOCKDOWN, "shared_key", verification=verification(Outcome.ARM_ONLY)).proven
 
     assert proven == "blob: refused. queue: refused."
 
 
-def test_reporter_is_named_with_their_reason() -> None:
+def test_reporter_is_named_with_the_reason() -> None:
     found = replace(samples.finding(), reported_by=Caller("Ravn", "1"), reason="Found in a wiki")
-    briefing = told(finding=found)
+    briefing = briefed(finding=found)
 
     assert (briefing.reported_by, briefing.reported_because) == ("Ravn", "Found in a wiki")
 
 
-def test_order_is_described_as_an_order() -> None:
+def test_order_is_shown_as_an_order() -> None:
     ordered = Finding("cd" * 32, None, "responder", None, NOW, order=Order(ACCOUNT, ActionKind.ACCOUNT_KEY, "key1"))
-    briefing = told(finding=ordered)
+    briefing = briefed(finding=ordered)
 
     assert (briefing.kind, briefing.account, briefing.ordered) == ("order by a responder", ACCOUNT, True)
     assert "ordered this" in briefing.grants
@@ -454,9 +454,9 @@ def test_a_briefing_holds_nothing_usable(text: str) -> None:
         finding=found, detail=verdict.detail, execution=samples.execution(samples.verification_token())
     )
 
-    proof_signature = samples.verification_token().query.partition("sig=")[2]
+    token_signature = samples.verification_token().query.partition("sig=")[2]
     leaked = text.partition("sig=")[2].split("&")[0]
-    secrets = [proof_signature, leaked, *(key.rstrip("=") for key in KEYS.values())]
+    secrets = [token_signature, leaked, *(key.rstrip("=") for key in KEYS.values())]
     assert not any(secret in repr(briefing) for secret in secrets if secret)
 
 
@@ -469,7 +469,7 @@ def alerted(**changed: Any) -> Briefing:
         "account": samples.account(),
         "plan": samples.plan(),
     }
-    return told(**(facts | changed))
+    return briefed(**(facts | changed))
 
 
 def test_an_alerts_evidence_is_shown_as_such() -> None:
@@ -487,13 +487,13 @@ def test_an_alerts_evidence_is_shown_as_such() -> None:
 
 
 def test_an_alert_that_says_little_is_shown_with_that() -> None:
-    shown = told(finding=samples.alerted(permissions=(), signature_sha256=None))
+    shown = briefed(finding=samples.alerted(permissions=(), signature_sha256=None))
 
     assert shown.grants == "Unknown: the alert does not say."
     assert len(shown.notes) == 2
 
 
-def test_revocation_by_evidence_asks_people_to_find_the_leak() -> None:
+def test_next_step_after_a_revocation_by_evidence_is_to_find_the_leak() -> None:
     shown = alerted(state=State.PROVEN, execution=samples.execution())
 
     assert "Find out where the token leaked: the alert only shows that it was used." in shown.next_steps

@@ -30,11 +30,11 @@ def said(usage: Usage | None, **changed: object) -> str:
     return "\n".join(used(usage, samples.revocation(**changed)))
 
 
-def test_result_not_queried_yet_is_not_reported() -> None:
+def test_unchecked_usage_has_no_text() -> None:
     assert said(None) == ""
 
 
-def test_numbers_are_reported_with_clients_and_objects() -> None:
+def test_usage_has_numbers_clients_and_objects() -> None:
     text = said(USED)
 
     assert "Used 12 times, from " in text
@@ -62,7 +62,7 @@ def test_models_scripts_and_programs_run(name: str, runs: bool) -> None:
     ("served_after", "says"),
     [(0, "No request was served after the revocation."), (3, "3 requests SERVED after the revocation")],
 )
-def test_use_after_the_revocation_is_distinguished(served_after: int, says: str) -> None:
+def test_use_after_the_revocation_is_shown_separately(served_after: int, says: str) -> None:
     assert says in said(replace(USED, served_after=served_after), execution=samples.execution())
 
 

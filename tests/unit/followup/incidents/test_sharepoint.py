@@ -50,7 +50,7 @@ async def test_an_incident_holds_the_facts(service: FakeGraph, incidents: ShareP
             "Print the new key: az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
             "--resource-group research --account-name robustmodels "
             "--query \"[?keyName=='key2'].value\" --output tsv\n"
-            "Open item: Who used it is not known: the account has no logs."
+            "Open item: Usage is unknown: the account has no logs."
         ),
         "NextStep": "1. Remove it from the README: `git rm README.md`",
     }
@@ -85,7 +85,7 @@ async def test_an_incident_whose_answer_was_lost_is_found(
     assert (len(service.items), service.count("POST")) == (1, 1)
 
 
-async def test_another_process_that_was_first_leaves_one_incident(
+async def test_another_instance_that_was_first_leaves_one_incident(
     service: FakeGraph, incidents: SharePointIncidents
 ) -> None:
     await incidents.file(briefing())
@@ -101,7 +101,7 @@ async def test_a_create_that_did_not_happen_is_reported(service: FakeGraph, inci
     assert service.count("POST") == 1
 
 
-async def test_nothing_is_created_when_the_first_check_fails(
+async def test_nothing_is_created_when_the_first_search_fails(
     service: FakeGraph, incidents: SharePointIncidents
 ) -> None:
     service.faults.append(Fault("GET", lambda _: error(403, "accessDenied")))

@@ -33,7 +33,7 @@ from tests.support.samples import KEYS, NOW
 
 
 @pytest.mark.parametrize("action", [action for action in ActionKind if action is not ActionKind.ACCOUNT_KEY])
-async def test_execution_of_another_action_distributes_no_key(
+async def test_execution_of_another_action_distributes_nothing(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, action: ActionKind
 ) -> None:
     put(vault)
@@ -44,7 +44,7 @@ async def test_execution_of_another_action_distributes_no_key(
 
 
 @pytest.mark.parametrize("tags", [{}, {TAG: "  "}, {FORMAT: "key"}, {"sasquash-key-vaults": ID}])
-async def test_account_without_the_tag_distributes_no_key(
+async def test_account_without_the_tag_distributes_nothing(
     distributor: KeyDistributor, wire: FaultyTransport, arm: Arm, tags: dict[str, str]
 ) -> None:
     result = await distributor.run(execution(), samples.account(tags=tags))
@@ -198,7 +198,7 @@ async def test_secret_that_was_deleted_stays_deleted(distributor: KeyDistributor
     assert shown(vault) == [(OLD, True)]
 
 
-async def test_key_that_was_rotated_again_since_is_not_distributed(
+async def test_key_rotated_again_since_is_not_distributed(
     distributor: KeyDistributor, vault: Vault, arm: Arm
 ) -> None:
     put(vault)

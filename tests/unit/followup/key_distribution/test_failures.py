@@ -49,7 +49,7 @@ FAILURES: dict[str, tuple[ASGIApp | AzureError, type[SasquashError]]] = {
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_failure_is_reported_and_the_next_run_does_the_rest(
+async def test_failure_is_raised_and_the_next_run_does_the_rest(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, method: str, failure: str
 ) -> None:
     put(vault)
@@ -65,7 +65,7 @@ async def test_failure_is_reported_and_the_next_run_does_the_rest(
     assert shown(vault) == REPLACED
 
 
-async def test_temporarily_refused_write_is_not_searched_for(
+async def test_write_that_is_refused_for_now_is_not_read_back(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     put(vault)
@@ -168,7 +168,7 @@ async def test_missing_right_needs_a_person_and_is_named(cloud: Cloud, entra: En
 
 
 @pytest.mark.parametrize("code", ["ForbiddenByFirewall", "ForbiddenByConnection"])
-async def test_closed_vault_needs_a_person_and_is_distinguished(
+async def test_closed_vault_is_blocked_with_its_own_message(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport, code: str
 ) -> None:
     put(vault)
@@ -235,11 +235,11 @@ async def test_no_failure_repeats_a_key_or_what_key_vault_said(
     wire.instead, wire.method = answering(status, said), method
 
     try:
-        told = repr(await distributor.run(execution(), account()))
+        shown = repr(await distributor.run(execution(), account()))
     except SasquashError as failed:
-        told = f"{failed} {failed!r}"
+        shown = f"{failed} {failed!r}"
 
-    assert not any(key.rstrip("=") in told for key in (OLD, NEW))
+    assert not any(key.rstrip("=") in shown for key in (OLD, NEW))
 
 
 async def test_nothing_of_the_secret_is_logged_or_recorded(

@@ -72,7 +72,7 @@ async def test_of_the_older_versions_only_those_with_the_old_key_are_disabled(
     assert [version.enabled for version in versions(vault)] == [True, False, True, False, True]
 
 
-async def test_versions_newer_than_the_new_key_are_not_read(
+async def test_versions_newer_than_the_new_key_are_not_checked(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     put(vault, NEW)
@@ -87,7 +87,7 @@ async def test_versions_newer_than_the_new_key_are_not_read(
     assert shown(vault) == [(NEW, True), (OLD, True)]
 
 
-async def test_only_a_few_newest_versions_are_read(
+async def test_only_a_few_newest_versions_are_checked(
     distributor: KeyDistributor, vault: Vault, wire: FaultyTransport
 ) -> None:
     for age in range(100, 60, -1):

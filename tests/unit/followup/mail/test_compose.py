@@ -119,7 +119,7 @@ az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33
 What to do now
 Remove it from the README: git rm README.md
 Open items:
-Who used it is not known: the account has no logs.
+Usage is unknown: the account has no logs.
 Timeline (seconds since Sasquash received it)
 2026-11-21 02:58:03 UTC: event arrived (+0.0 s)
 2026-11-21 02:58:05 UTC: key2 regenerated (+2.1 s)
@@ -138,7 +138,7 @@ def test_what_to_do_comes_first_while_the_credential_works(state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["observed", "awaiting_approval", "failed"])
-def test_live_credential_comes_with_the_command_that_revokes_it(state: str) -> None:
+def test_active_credential_comes_with_the_command_that_revokes_it(state: str) -> None:
     text = _as_text(_mail(briefing(state=state)))
     assert "az storage account keys renew" in text
     assert "keys list" not in text
@@ -150,13 +150,13 @@ def test_no_key_command_is_given_for_a_token_of_a_stored_policy(state: str) -> N
     assert "az storage account keys" not in _as_text(_mail(policy))
 
 
-def test_ineffective_revocation_shows_the_new_key_and_no_command_for_another() -> None:
+def test_ineffective_revocation_shows_how_to_print_the_new_key_and_not_how_to_regenerate_it() -> None:
     text = _as_text(_mail(briefing(state="failed", reason="still_alive")))
     assert text.count("az storage account keys list") == 1
     assert "To revoke it manually" not in text
 
 
-def test_dismissed_report_mentions_no_impact() -> None:
+def test_dismissed_report_has_no_impact() -> None:
     assert "Impact" not in _as_text(_mail(briefing(state="dismissed", reason="expired")))
 
 
@@ -236,20 +236,20 @@ def test_a_secret_in_any_field_does_not_reach_the_mail(before: str, secret: str,
     assert secret not in message.subject
 
 
-def test_reporter_is_named_with_their_reason() -> None:
+def test_reporter_is_named_with_the_reason() -> None:
     text = _as_text(_mail(briefing(reported_by="Ravn <b>", reported_because="Found in a wiki, www.evil.example")))
     assert "Reported by: Ravn <b>, github" in text
     assert "Reason: Found in a wiki, www[.]evil.example" in text
 
 
-def test_order_is_not_described_as_a_leak() -> None:
+def test_order_is_not_shown_as_a_leak() -> None:
     text = _as_text(_mail(briefing(ordered=True, kind="order by a responder")))
     assert "What was ordered" in text
     assert "What leaked" not in text
     assert "Secret ID" not in text
 
 
-def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
+def test_usage_stands_between_permissions_and_action() -> None:
     text = _as_text(_mail(briefing(used=("WRITTEN to what runs.", "It was used 12 times."))))
 
     allowed, used, done = (
@@ -258,7 +258,7 @@ def test_who_used_it_stands_between_what_it_allowed_and_what_was_done() -> None:
     assert allowed < used < done
 
 
-def test_the_one_link_opens_the_record_in_the_configured_console() -> None:
+def test_only_link_leads_to_the_record_in_the_console_of_the_settings() -> None:
     mail = compose(briefing(), to=[_OWNER], security_mailbox=SECURITY, console="https://app.example/api/desk")
 
     links = re.findall(r'href="([^"]+)"', mail.html)

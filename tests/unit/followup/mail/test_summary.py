@@ -26,7 +26,7 @@ def test_it_goes_to_the_security_mailbox_alone() -> None:
     assert (message.to, message.cc) == ((MAILBOX,), ())
 
 
-def test_subject_states_the_count_and_what_is_urgent() -> None:
+def test_subject_has_the_number_and_what_is_urgent() -> None:
     several = [*lines(3), replace(LINE, state=State.FAILED), replace(LINE, state=State.AWAITING_APPROVAL)]
 
     subject = compose_summary(several, security_mailbox=MAILBOX).subject
@@ -35,42 +35,42 @@ def test_subject_states_the_count_and_what_is_urgent() -> None:
 
 
 def test_what_failed_comes_before_what_waits_before_the_rest() -> None:
-    told = body(
+    text = body(
         LINE,
         replace(LINE, state=State.AWAITING_APPROVAL, reason=None, deadline=NOW + timedelta(hours=4)),
         replace(LINE, state=State.FAILED, reason=Reason.BLOCKED),
     )
 
-    places = [told.index(word) for word in ("Failed: review", "Approval required", "Unresolved: treat")]
+    places = [text.index(word) for word in ("Failed: review", "Approval required", "Unresolved: treat")]
     assert places == sorted(places)
 
 
-def test_deadline_is_reported() -> None:
-    told = body(replace(LINE, state=State.AWAITING_APPROVAL, deadline=NOW))
+def test_deadline_is_shown() -> None:
+    text = body(replace(LINE, state=State.AWAITING_APPROVAL, deadline=NOW))
 
-    assert f"decide by {NOW:%Y-%m-%d %H:%M:%S} UTC" in told
+    assert f"decide by {NOW:%Y-%m-%d %H:%M:%S} UTC" in text
 
 
 def test_hundreds_are_counted_and_fifty_are_shown() -> None:
-    told = body(*lines(300))
+    text = body(*lines(300))
 
-    assert (told.count("<li "), "and 250 more" in told, "300 x no_key_matches" in told) == (50, True, True)
+    assert (text.count("<li "), "and 250 more" in text, "300 x no key matches" in text) == (50, True, True)
 
 
 def test_text_from_outside_is_no_markup_and_no_link() -> None:
-    told = body(replace(LINE, source="<script>alert(1)</script>", url="https://evil.example/?a=<b>"))
+    text = body(replace(LINE, source="<script>alert(1)</script>", url="https://evil.example/?a=<b>"))
 
-    assert "<script>" not in told
-    assert "https://evil" not in told
+    assert "<script>" not in text
+    assert "https://evil" not in text
 
 
 def test_nothing_in_it_is_a_secret() -> None:
-    told = body(replace(LINE, source=f"see {samples.account_sas()}", url=samples.account_sas()))
+    text = body(replace(LINE, source=f"see {samples.account_sas()}", url=samples.account_sas()))
 
-    assert "sig=" not in told.replace("sig=REDACTED", "")
+    assert "sig=" not in text.replace("sig=REDACTED", "")
 
 
-def test_record_is_notified_once_for_each_state_and_reason() -> None:
+def test_record_has_one_line_for_each_state_and_reason() -> None:
     record = samples.revocation().end(Reason.NO_KEY_MATCHES, now=NOW, detail="")
     again = record.end(Reason.PATH_LOST, now=NOW, detail="")
 

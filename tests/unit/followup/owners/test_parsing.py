@@ -13,7 +13,7 @@ from shared.followup.owners.parsing import Owners, from_tags, resolve
 
 _NAMES = ("sasquash-owner", "owner")
 _DOMAINS = frozenset({"contoso.com"})
-_LOOK_ALIKE = "ada@\u0441\u043entoso.com"  # Cyrillic es and o
+_HOMOGLYPH = "ada@\u0441\u043entoso.com"  # Cyrillic es and o
 _FOUND_BY = "tag owner on the account"
 
 
@@ -47,7 +47,7 @@ def test_addresses_are_read_from_a_tag(value: str, addresses: list[str]) -> None
         "ada@contoso.com.evil.example",
         "ada@evilcontoso.com",
         "ada@contoso.com.",
-        _LOOK_ALIKE,
+        _HOMOGLYPH,
         "ada@xn--ntoso-bye8j.com",
         "ada@\u212aontoso.com",
         "ada@contoso.com@evil.example",
@@ -96,7 +96,7 @@ def test_the_preferred_tag_comes_first_and_says_how_each_was_found() -> None:
     )
 
 
-def test_at_most_five_people_are_notified() -> None:
+def test_at_most_five_owners_are_notified() -> None:
     value = ";".join(f"user{number}@contoso.com" for number in range(7))
     owners = from_tags({"owner": value}, tag_names=_NAMES, domains=_DOMAINS)
     assert len(owners.people) == 5
@@ -108,8 +108,8 @@ def test_a_rejection_names_tag_and_domain() -> None:
     assert owners.rejected == ('tag "owner" on the account: evil[.]example is not an allowed domain',)
 
 
-def test_lookalike_is_quoted_so_that_it_cannot_be_taken_for_the_real_one() -> None:
-    owners = from_tags({"owner": _LOOK_ALIKE}, tag_names=_NAMES, domains=_DOMAINS)
+def test_homoglyph_is_quoted_so_that_it_differs_from_the_real_address() -> None:
+    owners = from_tags({"owner": _HOMOGLYPH}, tag_names=_NAMES, domains=_DOMAINS)
     assert "contoso" not in owners.rejected[0]
     assert owners.rejected[0].isascii()
 
@@ -177,7 +177,7 @@ async def test_earlier_rejections_are_kept() -> None:
     assert owners.rejected == ("tag …",)
 
 
-async def test_two_addresses_of_one_mailbox_are_notified_once() -> None:
+async def test_two_addresses_of_one_mailbox_count_once() -> None:
     person = Person("Ada", "ada@contoso.com")
     two = Owners((*_ADA.people, Owner("al@contoso.com", None, _FOUND_BY)), ())
     directory = _Directory({"ada@contoso.com": person, "al@contoso.com": person})
