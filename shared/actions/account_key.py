@@ -19,7 +19,7 @@ from shared.cloud.accounts import MAY_BE_REPEATED, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
-from shared.domain.decision.action_spec import NOTIFY, SHARED_KEY_IS_OFF, ActionSpec
+from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict, attribute
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
@@ -31,13 +31,6 @@ from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Rotation, Ten
 _REGENERATE_TIMEOUT = 25.0  # seconds; within persistence.accounts.EXECUTION_TIME
 _CLOCK_SKEW = timedelta(seconds=5)
 
-_IMPACT = (
-    "Every client that uses {key} of {account}: connection strings, Shared Key requests, SMB mounts.",
-    "Every SAS that {key} signed, including SAS tokens that did not leak.",
-    "Function apps, Logic Apps, linked services and mounts that were configured with {key} (AzureWebJobsStorage and "
-    "similar): they fail at their next request or restart.",
-)
-
 
 class AccountKeySpec(ActionSpec):
     """The texts and rules of regenerating a key."""
@@ -45,6 +38,21 @@ class AccountKeySpec(ActionSpec):
     kind = ActionKind.ACCOUNT_KEY
     may_run_at_deadline = True
     untouched = "; the other key was not touched"
+    impact_texts = (
+        "Every client that uses {target} of {account}: connection strings, Shared Key requests, SMB mounts.",
+        "Every SAS that {target} signed, including SAS tokens that did not leak.",
+        "Function apps, Logic Apps, linked services and mounts that were configured with {target} "
+        "(AzureWebJobsStorage and similar): they fail at their next request or restart.",
+    )
+    done_text = "{target} of {account} was regenerated."
+    recovery_texts = (
+        "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
+        "user delegation SAS, read-only, for the paths they need, and short-lived.",
+    )
+    still_accepted_text = (
+        "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then open "
+        "a support request: Azure must refuse a regenerated key within ten minutes."
+    )
 
     def check_target(self, target: str) -> None:
         """Return for key1 and key2. Raises InvalidTarget."""
@@ -54,10 +62,6 @@ class AccountKeySpec(ActionSpec):
     def version(self, snapshot: Snapshot, target: str) -> str:
         """Return the key's SHA-256 (hex)."""
         return snapshot.keys[target].sha256
-
-    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return who uses the key, or what it signed."""
-        return tuple(line.format(key=target, account=account.name) for line in _IMPACT)
 
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return the steps; key distribution is one where the account's tag asks for it."""
@@ -77,19 +81,6 @@ class AccountKeySpec(ActionSpec):
         """Whether the key signed it, under a stored access policy or not."""
         return (verdict.key_name, verdict.key_sha256) == (plan.target, plan.version)
 
-    def done(self, target: str, account: str) -> str:
-        """Return that the key was regenerated."""
-        return f"{target} of {account} was regenerated."
-
-    def used(self, target: str) -> str:
-        """Return the key's name."""
-        return target
-
-    @override
-    def if_shared_key_is_off(self, target: str) -> str:
-        """Return that the key is refused for now."""
-        return SHARED_KEY_IS_OFF
-
     def by_hand(self, account_id: str | None, target: str | None) -> str | None:
         """Return the command that regenerates the key."""
         account = CliAccount.of(account_id)
@@ -104,22 +95,6 @@ class AccountKeySpec(ActionSpec):
             return None
         query = f"[?keyName=='{target}'].value"
         return f'az storage account keys list {account.in_group()} --query "{query}" --output tsv'
-
-    @override
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
-        """Return where the clients get the new key from, and what is better."""
-        return (
-            "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
-            "user delegation SAS, read-only, for the paths they need, and short-lived.",
-        )
-
-    @override
-    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
-        """Return how to refuse every key."""
-        return (
-            "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then "
-            "open a support request: Azure must refuse a regenerated key within ten minutes."
-        )
 
 
 @dataclass(frozen=True)

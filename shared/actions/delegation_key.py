@@ -39,12 +39,6 @@ _MINT_TIMEOUT = 5.0  # seconds; the revocation waits for it
 _CLOCK_SKEW = timedelta(minutes=1)  # between us and Entra ID
 _WRITE_SKEW = timedelta(seconds=5)  # between our instances
 
-_IMPACT = (
-    "Every user delegation SAS of {account}, from every issuer: all of them are revoked, not only the leaked one.",
-    "Every app that issues such SAS and caches its user delegation key: it has to get a new key, and Azure refuses "
-    "the tokens that it issues until then.",
-    "Account keys, the SAS that they signed, and access with Entra ID are not affected.",
-)
 _SUBJECT = Subject(
     "a user delegation SAS of our own from before the revocation",
     "one by a user delegation key from after it",
@@ -60,6 +54,21 @@ class DelegationKeySpec(ActionSpec):
     """The texts and rules of revoking user delegation keys."""
 
     kind = ActionKind.DELEGATION_KEY
+    impact_texts = (
+        "Every user delegation SAS of {account}, from every issuer: all of them are revoked, not only the leaked "
+        "one.",
+        "Every app that issues such SAS and caches its user delegation key: it has to get a new key, and Azure "
+        "refuses the tokens that it issues until then.",
+        "Account keys, the SAS that they signed, and access with Entra ID are not affected.",
+    )
+    done_text = "All user delegation keys of {account} were revoked."
+    used_text = "a user delegation SAS of the account"
+    recovery_texts = ("Each issuer of user delegation SAS for the account has to get a new user delegation key.",)
+    still_accepted_text = (
+        "Remove the token's issuer from the data roles on the account: a user delegation SAS grants no more than its "
+        "issuer has. Then open a support request."
+    )
+    shared_key_text = ""
 
     def check_target(self, target: str) -> None:
         """Return for "all". Raises InvalidTarget."""
@@ -71,11 +80,6 @@ class DelegationKeySpec(ActionSpec):
         """Return what an order binds to: our latest revocation."""
         last = snapshot.last(self.kind)
         return version(None, last_execution=last.at if last is not None else None)
-
-    @override
-    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return who uses the keys, or what they signed."""
-        return tuple(line.format(account=account.name) for line in _IMPACT)
 
     @override
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
@@ -92,45 +96,12 @@ class DelegationKeySpec(ActionSpec):
         return verdict.action is self.kind
 
     @override
-    def done(self, target: str, account: str) -> str:
-        """Return that the keys were revoked."""
-        return f"All user delegation keys of {account} were revoked."
-
-    @override
-    def used(self, target: str) -> str:
-        """Return the tokens that the keys signed."""
-        return "a user delegation SAS of the account"
-
-    @override
-    def if_shared_key_is_off(self, target: str) -> str:
-        """Return nothing: shared key access does not matter to these keys."""
-        return ""
-
-    @override
     def by_hand(self, account_id: str | None, target: str | None) -> str | None:
         """Return the command that revokes the keys."""
         account = CliAccount.of(account_id)
         if account is None:
             return None
         return f"az storage account revoke-delegation-keys {account.in_group('--name')}"
-
-    @override
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
-        """Return None: issuers get a new key by themselves."""
-        return None
-
-    @override
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
-        """Return what issuers have to do."""
-        return ("Each issuer of user delegation SAS for the account has to get a new user delegation key.",)
-
-    @override
-    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
-        """Return how to leave the leaked token without rights."""
-        return (
-            "Remove the token's issuer from the data roles on the account: a user delegation SAS grants no more than "
-            "its issuer has. Then open a support request."
-        )
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ between our reading and our writing is lost; what changed before or after that i
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, override
+from typing import override
 
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import StorageAccount, StorageAccountUpdateParameters
 
+from shared.actions import lockdown_settings as settings
 from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, Recovered
+from shared.actions.lockdown_settings import Properties
 from shared.cloud.accounts import Access, AccountRef
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
@@ -92,9 +94,6 @@ _STATES = MappingProxyType(
     }
 )
 
-type _Properties = Mapping[str, Any]
-"""What of an account a lockdown is about, as ARM names it: in here only, and as JSON text in a `LockedDown`."""
-
 
 class LockdownSpec(ActionSpec):
     """The texts and rules of a lockdown."""
@@ -102,6 +101,7 @@ class LockdownSpec(ActionSpec):
     kind = ActionKind.LOCKDOWN
     revokes = False
     state_texts = _STATES
+    still_accepted_text = "Check in the activity log who opened the account again, and revoke the credential itself."
 
     def check_target(self, target: str) -> None:
         """Return for shared_key and network. Raises InvalidTarget."""
@@ -158,16 +158,6 @@ class LockdownSpec(ActionSpec):
         return "Shared key access to the account is off already." if target == Lockdown.SHARED_KEY else ""
 
     @override
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
-        """Return None: a lockdown revokes nothing, so nobody is advised to do it by hand."""
-        return None
-
-    @override
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
-        """Return None: the console undoes it."""
-        return None
-
-    @override
     def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
         """Return what to do before the lockdown is undone, and how to undo it."""
         if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
@@ -176,11 +166,6 @@ class LockdownSpec(ActionSpec):
             "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
             f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
         )
-
-    @override
-    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
-        """Return how to find out who opened the account."""
-        return "Check in the activity log who opened the account again, and revoke the credential itself."
 
 
 @dataclass(frozen=True)
@@ -198,7 +183,9 @@ class LockdownAction(ContainmentAction):
     def way_back(self, job: Job) -> LockedDown | None:
         """Return the present settings; an earlier attempt's stand. Raises Blocked where they can't be recorded."""
         kind = Lockdown(job.plan.target)
-        return job.record.lockdown or LockedDown(kind, self.clock(), _text(_current(job.account, kind)))
+        return job.record.lockdown or LockedDown(
+            kind, self.clock(), settings.text_of(settings.current(job.account, kind))
+        )
 
     @override
     async def execute(self, job: Job, tokens: tuple[VerificationToken, ...]) -> Executed:
@@ -211,42 +198,44 @@ class LockdownAction(ContainmentAction):
         standing = self._standing(account, locked)
         if standing is not None:
             return standing
-        current = _current(account, kind)
+        current = settings.current(account, kind)
         correlation_id = self.new_id()
         doing = f"Locking {account.name} down ({kind})"
-        wanted, confirmed_by = _change(_locked(kind, current)), "answer"
+        wanted, confirmed_by = settings.change(settings.locked(kind, current)), "answer"
         try:
-            after = _properties(kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing)))
+            after = settings.properties_of(
+                kind, Access.of(await self._update(account, wanted, correlation_id, doing=doing))
+            )
         except TransientFailure as error:
             if error.had_no_effect:
                 raise
             after, confirmed_by = await self._read_back(kind, account, error), "listing"
-        if not _is_locked(kind, after):
+        if not settings.is_locked(kind, after):
             raise Blocked(f"{doing}: ARM answered, but it is still open. Check for an Azure policy that opens it.")
         execution = self._execution(kind, confirmed_by=confirmed_by, correlation_id=correlation_id)
-        return Executed(execution, replace(locked, before=_text(current), after=_text(after)))
+        return Executed(execution, replace(locked, before=settings.text_of(current), after=settings.text_of(after)))
 
     def _standing(self, account: AccountFacts, locked: LockedDown) -> Executed | None:
         """Return the execution if `account` is locked already, perhaps by an earlier attempt. Raises Blocked."""
         kind = locked.kind
-        current = _current(account, kind)
-        if not _is_locked(kind, current):
+        current = settings.current(account, kind)
+        if not settings.is_locked(kind, current):
             return None
-        unchanged = not _differences(current, json.loads(locked.before))
+        unchanged = not settings.differences(current, json.loads(locked.before))
         notes = (f"{account.name} was locked already: nothing was changed.",) if unchanged else ()
         execution = self._execution(kind, confirmed_by="listing", correlation_id=None, notes=notes)
-        return Executed(execution, replace(locked, after=_text(current)))
+        return Executed(execution, replace(locked, after=settings.text_of(current)))
 
-    async def _read_back(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> _Properties:
+    async def _read_back(self, kind: Lockdown, account: AccountFacts, lost: TransientFailure) -> Properties:
         """Return the account's properties after an update whose answer was `lost`.
 
         Raises `lost` where they can't be read, and TransientFailure where the update had no effect.
         """
         try:
-            after = _properties(kind, Access.of(await self._read(account)))
+            after = settings.properties_of(kind, Access.of(await self._read(account)))
         except SasquashError:
             raise lost from None
-        if not _is_locked(kind, after):
+        if not settings.is_locked(kind, after):
             raise TransientFailure(f"{lost} It did not happen.", retry_after=lost.retry_after, sent=False) from None
         return after
 
@@ -271,11 +260,11 @@ class LockdownAction(ContainmentAction):
         if locked is None:
             raise Blocked("The record does not say how the account was before its lockdown. Check it in ARM.")
         kind = Lockdown(execution.target)
-        current = _properties(kind, Access.of(await self._read(account)))
+        current = settings.properties_of(kind, Access.of(await self._read(account)))
         shown, gone = (line.format(account=account.name) for line in _SHOWN[kind])
-        if not _is_locked(kind, current):
+        if not settings.is_locked(kind, current):
             return Verification(Outcome.STILL_ALIVE, self.clock(), (gone,))
-        changed = _differences(current, json.loads(locked.after)) if locked.after else ()
+        changed = settings.differences(current, json.loads(locked.after)) if locked.after else ()
         by_hand = (
             (f"{' and '.join(changed)} changed since: the lockdown can only be undone by hand.",) if changed else ()
         )
@@ -311,28 +300,32 @@ class LockdownAction(ContainmentAction):
         Raises WrongState where somebody changed the account since; TransientFailure or Blocked.
         """
         before = json.loads(locked.before)
-        after = json.loads(locked.after) if locked.after else _locked(locked.kind, before)
+        after = json.loads(locked.after) if locked.after else settings.locked(locked.kind, before)
         if locked.undone_at is not None:
             return locked
-        if _differences(before, after):
+        if settings.differences(before, after):
             await self._put_back(locked.kind, before, after, account)
         return replace(locked, undone_at=self.clock())
 
     async def _put_back(
-        self, kind: Lockdown, before: _Properties, after: _Properties, account: AccountRef | AccountFacts
+        self,
+        kind: Lockdown,
+        before: Properties,
+        after: Properties,
+        account: AccountRef | AccountFacts,
     ) -> None:
-        current = _properties(kind, Access.of(await self._read(account)))
-        if not _differences(current, before):
+        current = settings.properties_of(kind, Access.of(await self._read(account)))
+        if not settings.differences(current, before):
             return
-        changed = _differences(current, after)
+        changed = settings.differences(current, after)
         if changed:
             raise WrongState(
                 f"{' and '.join(changed)} of {account.name} changed since the lockdown, so it was not undone. "
                 "Check the account, and open it by hand if that is right (az storage account update)."
             )
         doing = f"Undoing the lockdown ({kind}) of {account.name}"
-        answer = await self._update(account, _change(before), self.new_id(), doing=doing)
-        left = _differences(_properties(kind, Access.of(answer)), before)
+        answer = await self._update(account, settings.change(before), self.new_id(), doing=doing)
+        left = settings.differences(settings.properties_of(kind, Access.of(answer)), before)
         if left:
             raise Blocked(
                 f"{doing}: ARM answered, but {' and '.join(left)} is not what it was. Check for an Azure policy."
@@ -344,7 +337,7 @@ class LockdownAction(ContainmentAction):
             return await client.storage_accounts.get_properties(account.resource_group, account.name)
 
     async def _update(
-        self, account: AccountRef | AccountFacts, properties: _Properties, correlation_id: str, *, doing: str
+        self, account: AccountRef | AccountFacts, properties: Properties, correlation_id: str, *, doing: str
     ) -> StorageAccount:
         client = self.client_for(account.subscription)
         async with answered(doing, within=_UPDATE_TIMEOUT, meaning=from_account):
@@ -354,69 +347,3 @@ class LockdownAction(ContainmentAction):
                 StorageAccountUpdateParameters({"properties": properties}),
                 **once(correlation_id),
             )
-
-
-def _current(account: AccountFacts, kind: Lockdown) -> _Properties:
-    if kind is Lockdown.NETWORK and not account.network_rules:
-        raise Blocked(
-            f"{account.name} has too many network rules to record how to undo the lockdown. Lock it down by hand "
-            "(az storage account update --default-action Deny)."
-        )
-    access = Access(account.shared_key_access, account.public_network_access, account.network_rules)
-    return _properties(kind, access)
-
-
-def _properties(kind: Lockdown, access: Access) -> _Properties:
-    if kind is Lockdown.SHARED_KEY:
-        return {"allowSharedKeyAccess": access.shared_key}
-    rules = {"defaultAction": "Allow"} | json.loads(access.network_rules)
-    if "virtualNetworkRules" in rules:  # whose `state` is Azure's to tell, and moves by itself
-        rules["virtualNetworkRules"] = [
-            {name: value for name, value in rule.items() if name != "state"} for rule in rules["virtualNetworkRules"]
-        ]
-    return {"networkAcls": rules, "publicNetworkAccess": access.public_network}
-
-
-def _is_locked(kind: Lockdown, properties: _Properties) -> bool:
-    if kind is Lockdown.SHARED_KEY:
-        return properties["allowSharedKeyAccess"] is False
-    default_action: str = properties["networkAcls"]["defaultAction"]
-    return default_action == "Deny" or properties["publicNetworkAccess"] == "Disabled"
-
-
-def _locked(kind: Lockdown, properties: _Properties) -> _Properties:
-    """Return `properties` locked, with every rule that lets somebody in as it is."""
-    if _is_locked(kind, properties):
-        return properties
-    if kind is Lockdown.SHARED_KEY:
-        return {"allowSharedKeyAccess": False}
-    return {**properties, "networkAcls": properties["networkAcls"] | {"defaultAction": "Deny"}}
-
-
-def _change(properties: _Properties) -> _Properties:
-    """Return what is sent: a lockdown never touches publicNetworkAccess."""
-    return {name: value for name, value in properties.items() if name != "publicNetworkAccess"}
-
-
-def _text(properties: _Properties) -> str:
-    return json.dumps(properties, sort_keys=True, separators=(",", ":"))
-
-
-def _differences(one: _Properties, other: _Properties) -> tuple[str, ...]:
-    """Return the names of what is not the same, as in "networkAcls.ipRules". The order of rules says nothing."""
-    left, right = _flat(one), _flat(other)
-    return tuple(name for name in sorted({*left, *right}) if left.get(name) != right.get(name))
-
-
-def _flat(properties: _Properties) -> dict[str, str]:
-    """Return each member as text; one that is null or an empty list is as good as missing."""
-    rules = properties.get("networkAcls", {})
-    members = {f"networkAcls.{name}": value for name, value in rules.items()}
-    members |= {name: value for name, value in properties.items() if name != "networkAcls"}
-    return {
-        name: json.dumps(sorted(json.dumps(rule, sort_keys=True) for rule in value))
-        if isinstance(value, list)
-        else json.dumps(value)
-        for name, value in members.items()
-        if value not in (None, [])
-    }

@@ -28,7 +28,7 @@ from shared.domain.account import (
     Removal,
     Via,
 )
-from shared.domain.decision.action_spec import NOTIFY, SHARED_KEY_IS_OFF, ActionSpec
+from shared.domain.decision.action_spec import NOTIFY, ActionSpec
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, Outcome, Plan, Revocation, Verification, VerificationToken
@@ -37,10 +37,6 @@ from shared.errors import NotFound, TransientFailure
 from shared.persistence.accounts import Attributed
 from shared.sas import Service
 
-_IMPACT = (
-    "Every client that uses a SAS of {policy} in account {account}, including SAS tokens that did not leak.",
-    "Nothing else: SAS of other policies and of other resources, account keys and Entra ID access work as before.",
-)
 _REVOKED_BEFORE = "The policy had been revoked before: nothing was changed."
 _DELETED = (
     f"The policy was deleted, as the account's tag {POLICY_REMOVAL_TAG} asks: re-creating its id would make the "
@@ -61,6 +57,20 @@ class StoredPolicySpec(ActionSpec):
     kind = ActionKind.STORED_POLICY
     may_run_at_deadline = True
     request_id_name = "request"
+    impact_texts = (
+        "Every client that uses a SAS of {target} in account {account}, including SAS tokens that did not leak.",
+        "Nothing else: SAS of other policies and of other resources, account keys and Entra ID access work as "
+        "before.",
+    )
+    done_text = "{target} of {account} was revoked."
+    recovery_texts = (
+        "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
+        "they need, and short-lived. Never re-create or extend {target}: the leaked token would work again.",
+    )
+    still_accepted_text = (
+        "Check {target}: revoke it again if somebody re-created it. If it is not in force and its tokens are still "
+        "accepted, regenerate {key}, which also revokes everything else that the key signed."
+    )
 
     def check_target(self, target: str) -> None:
         """Return for a policy on a resource, as `PolicyTarget.parse` reads it. Raises InvalidTarget."""
@@ -70,14 +80,13 @@ class StoredPolicySpec(ActionSpec):
         """Return the policy's version as it was read."""
         return snapshot.policies[target].version
 
-    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return who uses the policy's tokens, and that nobody else is affected."""
-        policy = PolicyTarget.parse(target).title
-        return tuple(line.format(policy=policy, account=account.name) for line in _IMPACT)
+    def title(self, target: str) -> str:
+        """Return what the policy is called: "the stored access policy 'partners' of container models"."""
+        return PolicyTarget.parse(target).title
 
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return the steps; the account's tag says what is left of the policy."""
-        policy = PolicyTarget.parse(target).title
+        policy = self.title(target)
         left = (
             f"Delete {policy}, as the account's tag asks; every other policy there stays as it is."
             if account.removal is Removal.DELETE
@@ -93,17 +102,12 @@ class StoredPolicySpec(ActionSpec):
 
     def done(self, target: str, account: str) -> str:
         """Return that the policy was revoked."""
-        name = PolicyTarget.parse(target).title
-        return f"{name[0].upper()}{name[1:]} of {account} was revoked."
+        text = super().done(target, account)
+        return f"{text[0].upper()}{text[1:]}"
 
     def used(self, target: str) -> str:
         """Return the policy's id."""
         return f"the stored access policy {PolicyTarget.parse(target).policy}"
-
-    @override
-    def if_shared_key_is_off(self, target: str) -> str:
-        """Return that the policy's tokens are refused for now."""
-        return SHARED_KEY_IS_OFF
 
     def by_hand(self, account_id: str | None, target: str | None) -> str | None:
         """Return the command that sets the policy's end into the past; None if it can't be written safely."""
@@ -116,29 +120,6 @@ class StoredPolicySpec(ActionSpec):
             return None
         named = f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
         return f"{_policies_command('update', account, policy)} {named}"
-
-    @override
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
-        """Return None: new tokens need a new policy, which its owner has to choose."""
-        return None
-
-    @override
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
-        """Return what to issue instead, and what would re-enable the leaked token."""
-        return (
-            "Issue new tokens under a policy of another id, or better: user delegation SAS, read-only, for the paths "
-            f"they need, and short-lived. Never re-create or extend {PolicyTarget.parse(execution.target).title}: "
-            "the leaked token would work again.",
-        )
-
-    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
-        """Return how to revoke the policy again, or the key that signed its tokens."""
-        return (
-            f"Check {PolicyTarget.parse(execution.target).title}: revoke it again if somebody re-created it. If "
-            "it is not in force and its tokens are still accepted, regenerate "
-            f"{revocation.key_name or 'the key that signed them'}, which also revokes everything else that the key "
-            "signed."
-        )
 
 
 def list_policies_command(account_id: str | None, place: PolicyTarget) -> str | None:

@@ -48,7 +48,10 @@ type StateTexts = Mapping[tuple[str, str | None], StateText]
 
 
 class ActionSpec(ABC):
-    """What is fixed about one action. Texts are English; a method's `target` is one that `check_target` accepts."""
+    """What is fixed about one action. A method's `target` is one that `check_target` accepts.
+
+    The texts are English. `{target}` in them is what `title` returns, `{account}` the account's name.
+    """
 
     kind: ClassVar[ActionKind]
     revokes: ClassVar[bool] = True
@@ -60,6 +63,12 @@ class ActionSpec(ABC):
     untouched: ClassVar[str] = ""
     """A clause after `done`: what the action left as it was."""
     state_texts: ClassVar[StateTexts] = MappingProxyType({})
+    impact_texts: ClassVar[tuple[str, ...]] = ()
+    done_text: ClassVar[str] = ""
+    used_text: ClassVar[str] = "{target}"
+    recovery_texts: ClassVar[tuple[str, ...]] = ()
+    still_accepted_text: ClassVar[str] = ""
+    shared_key_text: ClassVar[str] = SHARED_KEY_IS_OFF
 
     @abstractmethod
     def check_target(self, target: str) -> None:
@@ -70,10 +79,6 @@ class ActionSpec(ABC):
         """Return what a plan on `target` binds to, as SHA-256 (hex), by what was read of the account."""
 
     @abstractmethod
-    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
-        """Return which consumers stop working, one sentence each."""
-
-    @abstractmethod
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return the steps of a plan in their order, one sentence each."""
 
@@ -81,33 +86,45 @@ class ActionSpec(ABC):
     def ends(self, plan: Plan, verdict: Verdict, own_plan: Plan | None) -> bool:
         """Whether a leak with this verdict and plan of its own is revoked once `plan` of this action was executed."""
 
-    @abstractmethod
+    def title(self, target: str) -> str:
+        """Return how people call `target`. Holds text from outside."""
+        return target
+
+    def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
+        """Return which consumers stop working, one sentence each."""
+        return tuple(self._filled(text, target, account.name) for text in self.impact_texts)
+
     def done(self, target: str, account: str) -> str:
         """Return what an execution did to the account of this name, as one sentence. Holds text from outside."""
+        return self._filled(self.done_text, target, account)
 
-    @abstractmethod
     def used(self, target: str) -> str:
         """Return what affected consumers used, to complete "Anything else that used …". Holds text from outside."""
+        return self._filled(self.used_text, target)
 
-    @abstractmethod
-    def if_shared_key_is_off(self, target: str) -> str:
+    def if_shared_key_is_off(self, target: str) -> str:  # noqa: ARG002 -- a lockdown's depends on it
         """Return a sentence for a plan while the account's shared key access is off; empty if it is irrelevant."""
+        return self.shared_key_text
 
-    @abstractmethod
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
-        """Return the Azure CLI command that does the same; None if there is none, or it can't be written safely."""
-
-    @abstractmethod
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
-        """Return the Azure CLI command that a person needs after the execution; None as for `by_hand`."""
-
-    @abstractmethod
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:  # noqa: ARG002 -- a default
         """Return how affected consumers recover, and what would undo the execution, one sentence each."""
+        return tuple(self._filled(text, execution.target) for text in self.recovery_texts)
 
-    @abstractmethod
     def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
         """Return how to stop by hand what the execution did not stop."""
+        key = revocation.key_name or "the key that signed them"
+        return self.still_accepted_text.format(target=self.title(execution.target), key=key)
+
+    def by_hand(self, account_id: str | None, target: str | None) -> str | None:  # noqa: ARG002 -- a default
+        """Return the Azure CLI command that does the same; None if there is none, or it can't be written safely."""
+        return None
+
+    def afterwards(self, account_id: str | None, target: str | None) -> str | None:  # noqa: ARG002 -- a default
+        """Return the Azure CLI command that a person needs after the execution; None as for `by_hand`."""
+        return None
+
+    def _filled(self, text: str, target: str, account: str = "") -> str:
+        return text.format(target=self.title(target), account=account)
 
 
 type ActionSpecs = Mapping[ActionKind, ActionSpec]
