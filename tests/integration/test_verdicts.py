@@ -1,0 +1,159 @@
+"""Verdicts without a rotation, and reports that cannot be read."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from local.tenant.model import STATE_ACCOUNT, new_storage_key
+from shared.domain import finding as findings
+from shared.domain.finding import REPORTED, Report
+from shared.domain.revocation import Reason, State
+from shared.errors import TransientFailure
+from shared.persistence.queues import Message
+from tests.support import unusual_leaks
+from tests.support.containment import (
+    FOLLOW_UP_QUEUE,
+    LIST_KEYS,
+    rotated,
+)
+from tests.support.driver import Driver, found, raw_report, report
+from tests.support.leaks import Leak, account_sas, later
+
+# --- verdicts without a rotation
+
+
+@pytest.mark.parametrize(
+    ("leak", "state", "reason"),
+    [
+        (unusual_leaks.expired, State.DISMISSED, Reason.EXPIRED),
+        (unusual_leaks.altered, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (unusual_leaks.forged, State.UNRESOLVED, Reason.NO_KEY_MATCHES),
+        (unusual_leaks.of_unknown_version, State.UNRESOLVED, Reason.UNKNOWN_VERSION),
+        (unusual_leaks.without_path, State.UNRESOLVED, Reason.PATH_LOST),
+        (unusual_leaks.without_host, State.UNRESOLVED, Reason.LOOSE),
+        (unusual_leaks.under_a_policy, State.UNRESOLVED, Reason.POLICY_GONE),
+        (unusual_leaks.user_delegation_sas, State.AWAITING_APPROVAL, None),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+async def test_verdict_without_a_rotation(driver: Driver, leak: Leak, state: State, reason: Reason) -> None:
+    account = await driver.account()
+    finding = found(leak(account.name, account.keys["key1"]))
+    await driver.app().ingest.receive(report(finding))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason, rotated(account)) == (state, reason, [])
+    assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
+
+
+async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
+    await driver.app().ingest.receive(report(found(unusual_leaks.expired("contosodata", new_storage_key()))))
+    assert driver.requests("management.azure.com") == []
+
+
+async def test_unmonitored_account_is_dismissed_only_after_a_recheck(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key()))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
+    driver.clock.advance(seconds=301)
+    await app.containment.resume(Message(finding.fingerprint))
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, record.reason) == (State.DISMISSED, Reason.NOT_OURS)
+
+
+async def test_safety_net_is_not_the_recheck(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=later(77)))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    driver.clock.advance(seconds=46)
+    await app.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+
+
+async def test_unsent_recheck_follows_from_the_safety_net(driver: Driver) -> None:
+    finding = found(account_sas("notourdata", new_storage_key(), expiry=later(78)))
+    driver.fault("visibilitytimeout=300", times=None)
+    await driver.app().ingest.receive(report(finding))
+    driver.cloud.faults.clear()
+    driver.clock.advance(seconds=46)
+    await driver.app().containment.resume(Message(finding.fingerprint))
+    delay, _ = driver.messages("contain", finding.fingerprint)[-1]
+    assert 240 < delay <= 255
+
+
+async def test_arm_is_asked_only_when_resource_graph_does_not_know_the_account(driver: Driver) -> None:
+    await driver.app().ingest.receive(report(found(account_sas("notourdata", new_storage_key()))))
+    first, *lists = [r.url for r in driver.requests("management.azure.com")]  # a list has pages
+    assert ("ResourceGraph" in first, bool(lists)) == (True, True)
+    assert [url for url in lists if "/storageAccounts?" not in url] == []
+
+
+async def test_account_that_appears_before_the_recheck_is_contained(driver: Driver) -> None:
+    account = await driver.account()
+    del driver.cloud.model.accounts[account.name]
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.ingest.receive(report(finding))
+    driver.cloud.model.accounts[account.name] = account
+    await driver.cloud.model.keys_changed()
+    driver.clock.advance(seconds=301)
+    await app.containment.resume(Message(finding.fingerprint))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_account_that_vanishes_under_the_lock_is_rechecked(driver: Driver) -> None:
+    account = await driver.account()
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    driver.fault(LIST_KEYS, status=404, times=None)
+    await driver.app().ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
+    assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
+
+
+async def test_own_storage_is_never_touched(driver: Driver) -> None:
+    own = driver.cloud.model.accounts[STATE_ACCOUNT]
+    finding = found(account_sas(own.name, own.keys["key1"]))
+    await driver.app().ingest.receive(report(finding))
+    assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
+    assert driver.requests(LIST_KEYS) == []
+
+
+# --- reports that cannot be read
+
+
+def unread(event: Report) -> str:
+    return findings.unreadable(event, now=datetime.now(UTC)).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"credential": {"kind": "nonsense"}}, Reason.MALFORMED),
+        ("no object", Reason.MALFORMED),
+        ({"secret": "nothing to see here"}, Reason.INVALID),
+    ],
+)
+async def test_report_that_holds_no_finding_has_a_record_and_a_follow_up(
+    driver: Driver, data: object, reason: Reason
+) -> None:
+    event = Report(f"unread-{reason}-{data!r:.9}", REPORTED, "/tests", data)
+    await driver.app().ingest.receive(event)
+    assert (await driver.record(unread(event))).reason is reason
+    assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]
+
+
+async def test_raw_token_is_refused_where_raw_events_are_off(driver: Driver) -> None:
+    account = await driver.account()
+    event = raw_report(account_sas(account.name, account.keys["key1"]))
+    await driver.app(raw_events="off").ingest.receive(event)
+    assert ((await driver.record(unread(event))).reason, rotated(account)) == (Reason.MALFORMED, [])
+
+
+async def test_follow_up_of_an_unread_report_survives_a_failing_queue(driver: Driver) -> None:
+    event = Report("unread-queue", REPORTED, "/tests", "no object")
+    driver.fault(FOLLOW_UP_QUEUE, times=3)
+    with pytest.raises(TransientFailure):
+        await driver.app().ingest.receive(event)
+    await driver.app().ingest.receive(event)  # Event Grid tries again
+    assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]
