@@ -22,8 +22,8 @@ ORDER ?=
 # The processes of a run, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup tools browser demo cloud stop report unit test tools-test simulate bench conformance screenshots openapi \
-    lint format help
+.PHONY: setup tools browser demo cloud stop report unit unit-pure unit-other test tools-test simulate bench \
+    conformance screenshots openapi lint format help
 
 setup: tools browser ## install missing parts: .venv, node_modules, and Chromium for the tests of the console
 
@@ -54,11 +54,17 @@ report: tools ## have a source report a leak to the running local cloud (SOURCE=
 	@[ -e .local/env ] || { echo 'No local cloud is running: `make cloud` first.' >&2; exit 1; }
 	@. .local/env && .venv/bin/python -m local.reporters.send_report $(SOURCE)
 
+PURE := tests/unit/sas tests/unit/domain/decision
+
 unit: .venv/installed ## run the unit tests, without sockets; every branch of the pure packages is covered
-	@.venv/bin/python -m coverage erase
-	@.venv/bin/python -m coverage run -m pytest -q -n auto $(ORDER) tests/unit
-	@.venv/bin/python -m coverage combine --quiet
+	@$(MAKE) --no-print-directory --output-sync=target --jobs 2 unit-pure unit-other
+
+unit-pure: .venv/installed
+	@.venv/bin/python -m coverage run -m pytest -q $(ORDER) $(PURE)
 	@.venv/bin/python -m coverage report
+
+unit-other: .venv/installed
+	@.venv/bin/python -m pytest -q -n auto $(ORDER) tests/unit $(PURE:%=--ignore=%)
 
 test: setup unit ## run every test except those of tools-test
 	@.venv/bin/python -m pytest -q -n $(WORKERS) $(ORDER) --ignore=tests/unit --ignore=tests/tools
