@@ -211,7 +211,7 @@ async def test_documented_curl_command_works(deployment: Deployment, source: str
     code, out, err = await ran(deployment, "-m", "local.reporters.send_report", source)
 
     assert code == 0, err
-    assert f"as {source} posts it" in out
+    assert f"as {source} does" in out
     assert ("awaiting_approval" if source == "defender" else "closed: ") in out
     assert (f"Alert at the source ({source} alert" in out) is (source != "sarif")
 
