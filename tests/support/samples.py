@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from azure.data.tables import generate_table_sas
@@ -61,8 +62,12 @@ def key(seed: str) -> str:
 KEYS = {"key1": key("key1"), "key2": key("key2")}
 
 
+@cache
 def settings(**changed: str) -> Settings:
-    """Return complete settings; `changed` are settings without prefix, such as `mode="observe"`."""
+    """Return complete settings; `changed` are settings without prefix, such as `mode="observe"`.
+
+    They are frozen, so one object serves all tests.
+    """
     return Settings.read(ENVIRONMENT | {f"SASQUASH_{name.upper()}": text for name, text in changed.items()})
 
 
