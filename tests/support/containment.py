@@ -1,4 +1,4 @@
-"""What the integration tests of containment share: parts of the requests that they match, and what they look at."""
+"""What the integration tests of containment share: parts of the requests that they match, and what they read."""
 
 from datetime import UTC, datetime
 
