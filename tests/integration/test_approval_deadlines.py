@@ -11,6 +11,7 @@ from shared.domain.revocation import AtDeadline, Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
+from tests.support.containment import rotated
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
@@ -37,10 +38,6 @@ async def overdue(driver: Driver, record: Revocation, *, hours: float = 4.1) -> 
     driver.clock.advance(hours=hours)
     await driver.app().sweeper.run()
     return await driver.record(record.fingerprint)
-
-
-def rotated(account: Account) -> list[str]:
-    return [key for key, _ in account.rotations]
 
 
 async def test_undecided_plan_is_escalated(driver: Driver) -> None:

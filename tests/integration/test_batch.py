@@ -16,6 +16,7 @@ from shared.domain.target import ActionKind
 from shared.persistence.accounts import Rotation
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
+from tests.support.containment import rotated
 from tests.support.driver import Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas, blob_sas, later, small_sas
 from tests.support.patience import PATIENCE
@@ -23,10 +24,6 @@ from tests.support.patience import PATIENCE
 REGENERATE = "/regenerateKey"
 TABLES = "https://sasquashstate.table.core.windows.net"
 NOTE = f"PUT {TABLES}/accounts(PartitionKey"
-
-
-def rotated(account: Account) -> list[str]:
-    return [key for key, _ in account.rotations]
 
 
 async def left_waiting(driver: Driver, finding: Finding) -> None:
