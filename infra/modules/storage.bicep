@@ -21,7 +21,7 @@ param privateNetwork bool
 @description('Id of the workspace that gets the account\'s logs.')
 param workspaceId string
 
-// What the code uses: shared/app.py, shared/persistence/queues.py. Poison queues are those of the Functions host.
+// What the code uses: shared/factories/, shared/persistence/queues.py. Poison queues are those of the Functions host.
 var tables = [
   'revocations'
   'accounts'

@@ -100,11 +100,7 @@ def open_alerts(revocation: Revocation) -> tuple[AlertReference, ...]:
     A lockdown does not revoke; a leak that was covered by another finding's action is revoked.
     """
     execution = revocation.execution
-    revoked = (
-        revocation.state in (State.PROVEN, State.CLOSED)
-        and execution is not None
-        and execution.action is not ActionKind.LOCKDOWN
-    )
+    revoked = revocation.state in (State.PROVEN, State.CLOSED) and execution is not None and execution.revokes
     if not revoked and revocation.reason is not Reason.COVERED:
         return ()
     closed = {closed.alert for closed in revocation.closed_alerts}
@@ -167,7 +163,7 @@ def usage_due_in(revocation: Revocation, *, now: datetime) -> float | None:
 def needs_residual_check(revocation: Revocation) -> bool:
     """Whether to check what stays exposed after the revocation. A lockdown needs no check: it closes the account."""
     execution = revocation.execution
-    return execution is not None and execution.action is not ActionKind.LOCKDOWN and revocation.remains is None
+    return execution is not None and execution.revokes and revocation.remains is None
 
 
 def with_verification(revocation: Revocation, verification: Verification) -> Revocation | None:
@@ -189,7 +185,7 @@ def with_verification(revocation: Revocation, verification: Verification) -> Rev
 
 
 def _proven(execution: Execution, verification: Verification) -> str:
-    if execution.action is ActionKind.LOCKDOWN:
+    if not execution.revokes:
         return "The lockdown is in effect, according to ARM. The leaked credential is blocked, but not revoked."
     return (
         f"Verified revoked {'by ARM only' if verification.outcome is Outcome.ARM_ONLY else 'with tokens of our own'}."

@@ -12,7 +12,7 @@ from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
-from shared.domain.target import ActionKind, Lockdown
+from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
 from shared.domain.usage import Usage
 from shared.sas import Service
 
@@ -136,6 +136,11 @@ class Execution:
     correlation_id: str | None
     verification_tokens: tuple[VerificationToken, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def revokes(self) -> bool:
+        """Whether the credential is gone, not only blocked while the action is in effect."""
+        return self.action not in BLOCKS_WHILE_IN_EFFECT
 
 
 class Outcome(StrEnum):

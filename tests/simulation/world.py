@@ -146,14 +146,14 @@ class SimulatedHost:
             clock=world.loop.utc_now,
             new_id=lambda: str(uuid.UUID(int=rng.getrandbits(128))),
         )
-        vars(self.app)["_graph"] = Graph(
+        self.app.connections.graph = Graph(
             world.tokens, base_url="https://graph.microsoft.com", transport=InProcessHttpx(network)
         )
         functions = [Function("on_finding", "on_finding", "event", EventGridTrigger.INSTANCE)]
         invoker: Any = SimulatedInvoker(self)
         self.webhook = asgi(EventGridWebhook(functions, keys=Keys(system=_SYSTEM_KEY), invoker=invoker))
         if rng.random() < 0.5:  # it knows the accounts before the first leak, as most do
-            self.knowing = asyncio.create_task(self.app.accounts.take_inventory())
+            self.knowing = asyncio.create_task(self.app.fast_path.accounts.take_inventory())
         self.stopping = asyncio.Event()
         self.listeners = [self._listener(name, queue, network, invoker) for name, queue in world.app_queues]
         self.tasks = [asyncio.create_task(listener.run(self.stopping)) for listener in self.listeners]

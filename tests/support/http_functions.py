@@ -65,11 +65,13 @@ class App:
     """The part of the app that HTTP calls need, with the sample settings and a fixed clock."""
 
     def __init__(self, revocations: MemoryRevocations, ledger: Ledger | None = None) -> None:
-        self.revocation_api = Responder(revocations, access_tokens(), clock=lambda: NOW)  # type: ignore[arg-type]
-        self.intake = Place().intake()
-        self.console = ConsoleFiles(samples.settings())
-        self.readiness_api = ReadinessApi(Readings(), access_tokens())  # type: ignore[arg-type]
-        self.store = SimpleNamespace(revocations=ledger or Ledger())
+        self.http = SimpleNamespace(
+            revocation_api=Responder(revocations, access_tokens(), clock=lambda: NOW),  # type: ignore[arg-type]
+            intake=Place().intake(),
+            console=ConsoleFiles(samples.settings()),
+            readiness_api=ReadinessApi(Readings(), access_tokens()),  # type: ignore[arg-type]
+        )
+        self.fast_path = SimpleNamespace(store=SimpleNamespace(revocations=ledger or Ledger()))
 
 
 @contextmanager

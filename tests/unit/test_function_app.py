@@ -234,6 +234,18 @@ class NotingApp:
     inventories: int = 0
 
     @property
+    def fast_path(self) -> "NotingApp":
+        return self
+
+    @property
+    def background(self) -> "NotingApp":
+        return self
+
+    @property
+    def http(self) -> "NotingApp":
+        return self
+
+    @property
     def accounts(self) -> "NotingApp":
         return self
 

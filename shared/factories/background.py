@@ -1,0 +1,215 @@
+"""What runs after the action, and on timers. Each part is imported when it is first used."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shared.factories.connections import Connections, Process, import_for_people
+from shared.factories.fast_path import FastPath
+
+if TYPE_CHECKING:
+    from azure.storage.blob.aio import ContainerClient
+
+    from shared.followup.alert_closing import AlertCloser
+    from shared.followup.incidents.sharepoint import Incidents
+    from shared.followup.key_distribution import KeyDistributor
+    from shared.followup.mail.summary_store import SummaryMail
+    from shared.followup.owners.lookup import Ownership
+    from shared.followup.service import FollowUp
+    from shared.followup.step import Steps
+    from shared.followup.traces import Traces
+    from shared.operations.dead_letters import DeadLetters
+    from shared.operations.dormant_policies import DormantPolicies
+    from shared.operations.drill import Drill
+    from shared.operations.readiness import Readiness
+    from shared.operations.sweeper import Sweeper
+    from shared.persistence.readiness import ReadinessTable
+
+DIGEST_TABLE = "digest"
+READINESS_TABLE = "readiness"
+DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
+
+
+class Background:
+    """The follow-up of a record, and the timers."""
+
+    def __init__(self, process: Process, connections: Connections, fast_path: FastPath) -> None:
+        self._process = process
+        self._connections = connections
+        self._fast_path = fast_path
+
+    @cached_property
+    def sweeper(self) -> "Sweeper":
+        from shared.operations.sweeper import Sweeper
+
+        return Sweeper(self._fast_path.store, self._fast_path.state_index)
+
+    @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        from shared.operations.dead_letters import DeadLetters
+
+        return DeadLetters(
+            self._fast_path.store, self._fast_path.ingest, dead_letters=lambda: self.dead_letter_container
+        )
+
+    @cached_property
+    def dead_letter_container(self) -> "ContainerClient":
+        return self._process.clients.container(DEAD_LETTERS)
+
+    @cached_property
+    def summary_mail(self) -> "SummaryMail":
+        from shared.followup.mail.summary_store import SummaryMail
+
+        return SummaryMail(
+            self._process.clients.tables.get_table_client(DIGEST_TABLE),
+            graph=lambda: self._connections.graph,
+            warm_up=import_for_people,
+            settings=self._process.settings,
+            clock=self._process.clock,
+        )
+
+    @cached_property
+    def dormant_policies(self) -> "DormantPolicies":
+        from shared.operations.dormant_policies import DormantPolicies
+
+        actions = self._fast_path.actions
+        return DormantPolicies(self._fast_path.store, keys=actions.account_key.keys, policies=actions.stored_policy)
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        from shared.operations.readiness import Readiness
+
+        process = self._process
+        return Readiness(
+            settings=process.settings,
+            accounts=self._fast_path.accounts,
+            governance=self._connections.governance,
+            table=self.readiness_table,
+            transport=process.transport,
+            clock=process.clock,
+        )
+
+    @cached_property
+    def readiness_table(self) -> "ReadinessTable":
+        from shared.persistence.readiness import ReadinessTable
+
+        return ReadinessTable(self._process.clients.tables.get_table_client(READINESS_TABLE))
+
+    @cached_property
+    def drill(self) -> "Drill":
+        from shared.operations.drill import Drill
+
+        return Drill(
+            settings=self._process.settings,
+            accounts=self._fast_path.accounts,
+            keys=self._fast_path.actions.account_key.keys,
+            publisher=self._connections.publisher,
+            store=self._fast_path.store,
+            table=self.readiness_table,
+        )
+
+    @cached_property
+    def key_distribution(self) -> "KeyDistributor":
+        from shared.followup.key_distribution import KeyDistributor
+
+        settings = self._process.settings
+        return KeyDistributor(
+            self._process.clients.vault,
+            self._fast_path.actions.account_key.keys,
+            key_vaults=settings.key_vaults,
+            key_vault_suffix=settings.cloud.key_vault_suffix,
+            clock=self._process.clock,
+        )
+
+    @cached_property
+    def _incidents(self) -> "Incidents":
+        from shared.followup.incidents.registry import made
+
+        process, connections = self._process, self._connections
+        return made(
+            process.settings,
+            process.clients,
+            process.transport,
+            connections.secrets,
+            graph=lambda: connections.graph,
+            clock=process.clock,
+        )
+
+    @cached_property
+    def ownership(self) -> "Ownership":
+        from shared.followup.owners.lookup import Ownership
+
+        return Ownership(self._connections.arm_reader, self._connections.graph, settings=self._process.settings)
+
+    @cached_property
+    def alert_closer(self) -> "AlertCloser":
+        from shared.followup.alert_closing import AlertCloser
+
+        return AlertCloser(self._connections.tools.all)
+
+    @cached_property
+    def traces(self) -> "Traces | None":
+        """Where traces go, None where it is not set. The first access is slow: it imports."""
+        from shared.followup.traces import azure_monitor
+
+        settings = self._process.settings
+        if not settings.insights_connection:
+            return None
+        return azure_monitor(
+            settings.insights_connection, client_id=settings.client_id, authority=settings.cloud.authority
+        )
+
+    @cached_property
+    def follow_up(self) -> "FollowUp":
+        from shared.followup.service import FollowUp
+        from shared.followup.verification import VerificationStep
+
+        store = self._fast_path.store
+        return FollowUp(
+            store=store,
+            verification=VerificationStep(self._fast_path.actions, store),
+            steps=lambda: self._follow_up_steps,
+            warm_up=self._warm_up,
+        )
+
+    @cached_property
+    def _follow_up_steps(self) -> "Steps":
+        from shared.cloud.logs import UsageLogs
+        from shared.followup import steps
+        from shared.followup.events import StateEvents
+        from shared.followup.investigation.other_policies import OtherPolicies
+        from shared.followup.investigation.residual_exposure import ResidualExposure
+        from shared.followup.investigation.steps import ResidualExposureStep, UsageStep
+        from shared.followup.owners.notify import Notifier
+        from shared.followup.step import Steps
+
+        process, connections, incidents = self._process, self._connections, self._incidents
+        store, other_policies = self._fast_path.store, OtherPolicies(self._fast_path.actions)
+        logs = UsageLogs(process.clients.logs, logged=connections.governance.logged, clock=process.clock)
+        exposure = ResidualExposure(connections.arm_reader, other_policies, process.transport, clock=process.clock)
+        return Steps(
+            concurrent=(
+                steps.KeyDistributionStep(self.key_distribution),
+                steps.EventStep(StateEvents(process.clients.topic), self.traces),
+                UsageStep(logs=logs, incidents=incidents, store=store),
+                ResidualExposureStep(exposure),
+            ),
+            beside_verification=(steps.OwnersStep(self.ownership), steps.IncidentStep(incidents, store)),
+            after_verification=(
+                steps.MailStep(
+                    notifier=Notifier(connections.graph, process.settings),
+                    summary=self.summary_mail,
+                    traces=self.traces,
+                    store=store,
+                ),
+                steps.AlertClosingStep(self.alert_closer, store),
+                steps.ClosingStep(store),
+            ),
+        )
+
+    def _warm_up(self) -> None:
+        """Import what the follow-up needs: on a thread of its own."""
+        import shared.followup.investigation.steps
+        import shared.followup.steps  # noqa: F401 -- imported for the time that it takes
+
+        import_for_people()
+        _ = self.traces

@@ -1,0 +1,120 @@
+"""What the first revocation needs, and nothing else: a cold start pays for these imports alone."""
+
+from functools import cached_property
+
+from shared.actions.registry import ACTION_SPECS, Actions
+from shared.cloud.accounts import Accounts
+from shared.containment.account_reader import AccountReader
+from shared.containment.account_session import AccountSessions
+from shared.containment.dedup_cache import DedupCache
+from shared.containment.execution import PlanExecutor
+from shared.containment.ingest import Ingest
+from shared.containment.liveness import LivenessCheck
+from shared.containment.lookup import AccountLookup
+from shared.containment.rate_limit import RateLimit
+from shared.containment.recovery import Recovery
+from shared.containment.service import Containment
+from shared.domain.decision.batch import Decider
+from shared.domain.retired_keys import RetiredKeys
+from shared.factories.connections import Connections, Process
+from shared.operations.warmup import WarmUp
+from shared.persistence.accounts import AccountTable
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Queues
+from shared.persistence.revocations import Ledger
+from shared.persistence.state_index import StateIndex
+from shared.persistence.store import Store
+
+REVOCATIONS_TABLE = "revocations"
+ACCOUNTS_TABLE = "accounts"
+STATES_TABLE = "states"
+
+
+class FastPath:
+    """From a finding to the action that ends its credential."""
+
+    def __init__(self, process: Process, connections: Connections) -> None:
+        self._process = process
+        self._connections = connections
+
+    @cached_property
+    def store(self) -> Store:
+        clock, new_id, clients = self._process.clock, self._process.new_id, self._process.clients
+        table = clients.tables.get_table_client
+        return Store(
+            revocations=Ledger(table(REVOCATIONS_TABLE), self.state_index, clock=clock, new_id=new_id),
+            accounts=AccountTable(table(ACCOUNTS_TABLE), clock=clock, new_id=new_id),
+            queues=Queues(contain=clients.queue(CONTAIN_QUEUE), follow_up=clients.queue(FOLLOW_UP_QUEUE)),
+            clock=clock,
+            new_id=new_id,
+        )
+
+    @cached_property
+    def state_index(self) -> StateIndex:
+        return StateIndex(self._process.clients.tables.get_table_client(STATES_TABLE), clock=self._process.clock)
+
+    @cached_property
+    def actions(self) -> Actions:
+        process = self._process
+        return Actions.made(
+            process.clients.arm,
+            process.transport,
+            credential=process.clients.credential,
+            principal_exists=self._connections.principal_exists,
+            tenant_id=process.settings.tenant_id,
+            retired=self._retired_keys,
+            clock=process.clock,
+            new_id=process.new_id,
+        )
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        settings = self._process.settings
+        return Accounts(
+            self._process.clients.arm,
+            subscriptions=settings.subscriptions,
+            tag_names=settings.owner_tags,
+            clock=self._process.clock,
+        )
+
+    @cached_property
+    def _retired_keys(self) -> RetiredKeys:
+        return RetiredKeys(clock=self._process.clock)
+
+    @cached_property
+    def sessions(self) -> AccountSessions:
+        store, accounts, actions = self.store, self.accounts, self.actions
+        recovery = Recovery(store=store, accounts=accounts, actions=actions)
+        reader = AccountReader(store=store, accounts=accounts, actions=actions)
+        return AccountSessions(store=store, recovery=recovery, reader=reader, throttle=self._process.clients.pace)
+
+    @cached_property
+    def _dedup(self) -> DedupCache:
+        return DedupCache(clock=self._process.clock)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        settings = self._process.settings
+        return Ingest(
+            raw_allowed=settings.raw_events,
+            store=self.store,
+            containment=self.containment,
+            rate_limit=RateLimit(an_hour=settings.source_quota, clock=self._process.clock),
+            dedup=self._dedup,
+        )
+
+    @cached_property
+    def containment(self) -> Containment:
+        settings, store, accounts, actions = self._process.settings, self.store, self.accounts, self.actions
+        return Containment(
+            store=store,
+            lookup=AccountLookup(settings=settings, store=store, accounts=accounts),
+            liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
+            sessions=self.sessions,
+            decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),
+            executor=PlanExecutor(store=store, actions=actions),
+            dedup=self._dedup,
+        )
+
+    @cached_property
+    def warm_up(self) -> WarmUp:
+        return WarmUp(ledger=self.store.revocations, accounts=self.accounts)
