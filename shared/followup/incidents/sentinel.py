@@ -1,8 +1,8 @@
 """Incidents in Microsoft Sentinel, through Azure Resource Manager.
 
-Azure/azure-rest-api-specs, Microsoft.SecurityInsights stable/2025-09-01, Incidents_CreateOrUpdate. The incident's name
-is a GUID derived from the fingerprint, so filing is idempotent. A PUT replaces the incident. It is therefore read
-before it is written: what people set is sent back, together with the ETag of what was read.
+Azure/azure-rest-api-specs, Microsoft.SecurityInsights stable/2025-09-01, Incidents_CreateOrUpdate. The incident's
+name is a GUID derived from the fingerprint, so filing is idempotent. A PUT replaces the incident. It is therefore
+read before it is written: what people set is sent back, together with the ETag of what was read.
 """
 
 import uuid
@@ -65,7 +65,7 @@ class SentinelIncidents:
             return {}
 
     async def _put(self, path: str, body: object) -> bool:
-        """Return whether the incident was replaced. False: it changed since it was read (Azure/Azure-Sentinel#909)."""
+        """Return whether it was replaced. False: it changed since it was read (Azure/Azure-Sentinel#909)."""
         with translate_errors("Filing the incident"):
             response = await self._client.send_request(HttpRequest("PUT", path, json=body))
             await response.read()
