@@ -1,7 +1,8 @@
 """Incidents of the Defender portal in Graph.
 
-learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-update,
-security-incident-post-comments. A created alert gets its own incident with the same name.
+learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-get,
+security-incident-update, security-incident-post-comments. A created alert gets its own incident with the same name.
+An update leaves the properties that it does not name; `customTags` is replaced as a whole.
 """
 
 import re
@@ -30,7 +31,25 @@ _ALERT = {
 }
 _SEVERITIES = ("informational", "low", "medium", "high")
 _STATUSES = ("active", "resolved", "inProgress", "redirected", "awaitingAction")
-_UPDATABLE = frozenset({"status", "customTags", "classification", "determination", "assignedTo"})
+_CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
+_DETERMINATIONS = (
+    "unknown",
+    "apt",
+    "malware",
+    "securityPersonnel",
+    "securityTesting",
+    "unwantedSoftware",
+    "other",
+    "multiStagedAttack",
+    "compromisedAccount",
+    "phishing",
+    "maliciousUserActivity",
+    "notMalicious",
+    "notEnoughDataToValidate",
+    "confirmedUserActivity",
+    "lineOfBusinessApplication",
+)
+_ENUMS = {"status": _STATUSES, "classification": _CLASSIFICATIONS, "determination": _DETERMINATIONS}
 _COMMENT = "microsoft.graph.security.alertComment"
 _LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
 
@@ -67,11 +86,18 @@ async def list_incidents(call: Call) -> Response:
     return JSONResponse({"value": [_described(incident) for incident in found[: int(query.get("top", "50"))]]})
 
 
+async def get_incident(call: Call) -> Response:
+    """Get an incident."""
+    parameters(call.request)
+    return JSONResponse(_described(_incident(call)))
+
+
 async def update_incident(call: Call) -> Response:
     """Update status, tags, classification, determination or assignedTo."""
     incident, body = _incident(call), await read_json(call.request)
-    if set(body) - _UPDATABLE or body.get("status", "active") not in _STATUSES:
-        raise _bad("A property cannot be updated, or its value is not valid.")
+    for name, value in body.items():
+        if not _is_valid(name, value):
+            raise _bad(f"The property '{name}' cannot be updated, or its value is not valid.")
     incident.fields |= body
     incident.updated_at = now()
     return JSONResponse(_described(incident))
@@ -85,6 +111,14 @@ async def comment(call: Call) -> Response:
         raise _bad("The comment is not valid.")
     incident.fields["comments"].append(text)
     return JSONResponse({"value": [{"comment": known} for known in incident.fields["comments"]]})
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name in _ENUMS:
+        return value in _ENUMS[name]
+    if name == "customTags":
+        return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
+    return name == "assignedTo" and (value is None or isinstance(value, str))
 
 
 def _is_resource(entity: Any) -> bool:
@@ -111,6 +145,9 @@ def _described(incident: Incident) -> dict[str, Any]:
         "displayName": incident.fields["displayName"],
         "status": incident.fields["status"],
         "customTags": incident.fields["customTags"],
+        "classification": incident.fields.get("classification", "unknown"),
+        "determination": incident.fields.get("determination", "unknown"),
+        "assignedTo": incident.fields.get("assignedTo"),
         "createdDateTime": f"{incident.created_at:%Y-%m-%dT%H:%M:%SZ}",
     }
 

@@ -1,8 +1,9 @@
 """Incidents in the Microsoft Defender portal: creates an alert and updates its incident.
 
-Graph: `createAlert` (beta: alerts are created nowhere else), "Update incident" and "Create comment" (v1.0). The
-first one is not idempotent: the incident is searched for before, by the mark in its name, and again after an answer
-was lost.
+Graph: `createAlert` (beta: alerts are created nowhere else), "Get incident", "Update incident" and "Create comment"
+(v1.0). The first one is not idempotent: the incident is searched for before, by the mark in its name, and again after
+an answer was lost. An update leaves what it does not name, but replaces `customTags` as a whole, and Graph has no ETag
+of an incident. It is therefore read just before.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
+from shared.domain.revocation import State
 from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
@@ -22,6 +24,8 @@ _INCIDENTS = "/v1.0/security/incidents"
 _MAY_CREATE, _MAY_WRITE = "Graph SecurityAlert.Create.All", "Graph SecurityIncident.ReadWrite.All"
 _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
+_TAG = "sasquash"
+_OUR_TAGS = frozenset({_TAG, *State})
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
@@ -41,22 +45,15 @@ class DefenderIncidents:
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. The comment has what changed: an alert's text cannot be updated."""
-        path = f"{_INCIDENTS}/{int(item_id)}"
-        closed = briefing.state in CLOSED
-        status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
-        body: dict[str, object] = {
-            "status": status,
-            "customTags": ["sasquash", clean(briefing.state, limit=40)],
-            **({"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}),
-        }
-        await self.rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
+        path, doing = f"{_INCIDENTS}/{int(item_id)}", "Updating the incident"
+        existing = await self.rest.call("GET", path, doing=doing, right=_MAY_WRITE)
+        body = _changes(briefing, existing if isinstance(existing, Mapping) else {})
+        await self.rest.call("PATCH", path, doing=doing, right=_MAY_WRITE, body=body)
         comment = {
             "@odata.type": "microsoft.graph.security.alertComment",
             "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
         }
-        await self.rest.call(
-            "POST", f"{path}/comments", doing="Updating the incident", right=_MAY_WRITE, body=comment
-        )
+        await self.rest.call("POST", f"{path}/comments", doing=doing, right=_MAY_WRITE, body=comment)
 
     async def _create(self, briefing: Briefing) -> str:
         if briefing.account_id is None:
@@ -85,6 +82,20 @@ class DefenderIncidents:
         mark = _mark(briefing)
         ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
         return next((str(each) for each in ids if str(each).isdecimal()), None)
+
+
+def _changes(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
+    """Return what to change. Tags of people stay, and so does what a person resolved, unless it needs a person."""
+    tags = [str(tag) for tag in existing.get("customTags") or ()]
+    others = [tag for tag in tags if tag not in _OUR_TAGS]
+    changes: dict[str, object] = {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
+    resolved_by_a_person = existing.get("status") == "resolved" and not CLOSED.intersection(tags)
+    if resolved_by_a_person and briefing.state not in PAGES:
+        return changes
+    closed = briefing.state in CLOSED
+    status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
+    classified = {"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}
+    return changes | {"status": status} | classified
 
 
 def _mark(briefing: Briefing) -> str:
