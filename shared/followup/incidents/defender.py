@@ -2,8 +2,8 @@
 
 Graph: `createAlert` (beta: alerts are created nowhere else), "Get incident", "Update incident" and "Create comment"
 (v1.0). The first one is not idempotent: the incident is searched for before, by the mark in its name, and again after
-an answer was lost. An update leaves what it does not name, but replaces `customTags` as a whole, and Graph has no ETag
-of an incident. It is therefore read just before.
+an answer was lost. An update leaves what it does not name, but replaces `customTags` as a whole. An incident has no
+ETag in Graph, so it is read just before.
 """
 
 from collections.abc import Mapping
