@@ -31,8 +31,8 @@ _ALERT = {
 }
 _SEVERITIES = ("informational", "low", "medium", "high")
 _STATUSES = ("active", "resolved", "inProgress", "redirected", "awaitingAction")
-_CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
-_DETERMINATIONS = (
+CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
+DETERMINATIONS = (
     "unknown",
     "apt",
     "malware",
@@ -49,7 +49,7 @@ _DETERMINATIONS = (
     "confirmedUserActivity",
     "lineOfBusinessApplication",
 )
-_ENUMS = {"status": _STATUSES, "classification": _CLASSIFICATIONS, "determination": _DETERMINATIONS}
+_ENUMS = {"status": _STATUSES, "classification": CLASSIFICATIONS, "determination": DETERMINATIONS}
 _COMMENT = "microsoft.graph.security.alertComment"
 _LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
 

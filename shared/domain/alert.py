@@ -32,8 +32,9 @@ class AlertSource(StrEnum):
 
 
 # A project or repository of Azure DevOps: its id, or its name as people read it, not percent-encoded
-# (learn.microsoft.com "Naming restrictions and conventions"). Stricter than those in one point: no `%`.
-_DEVOPS_NAME = r"""(?![_.])[^\x00-\x1f\\/:*?"<>|;#$%{},+=\[\]]{1,64}(?<!\.)"""
+# (learn.microsoft.com "Naming restrictions and conventions"). Stricter than those: no `%`, and no backtick, between
+# which people find commands.
+_DEVOPS_NAME = r"""(?![_.])[^\x00-\x1f\\/:*?"<>|;#$%`{},+=\[\]]{1,64}(?<!\.)"""
 
 # Where an alert is, and which one it is there. GitHub: owner/repository and a number ("Get a secret scanning alert").
 # Azure DevOps: organization/project/repository, the last two by id or name, and a number (MicrosoftDocs/

@@ -131,7 +131,9 @@ async def test_graph_supports_only_documented_filters(security: httpx.AsyncClien
     assert (await security.get(GRAPH, params=query)).status_code == 400
 
 
-@pytest.mark.parametrize("body", [{"status": "closed"}, {"classification": "bad"}, {"title": "x"}])
+@pytest.mark.parametrize(
+    "body", [{"status": "closed"}, {"classification": "bad"}, {"determination": "leak"}, {"title": "x"}]
+)
 async def test_invalid_update_in_graph_changes_nothing(
     security: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:

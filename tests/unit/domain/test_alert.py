@@ -64,6 +64,7 @@ def test_a_reference_is_the_same_after_its_way_through_an_event(
         ("azure-devops", "contoso/shop/web.", "42"),
         ("azure-devops", "contoso/shop/a%2fb", "42"),
         ("azure-devops", "contoso/shop/a?b", "42"),
+        ("azure-devops", "contoso/shop/`id`", "42"),
         ("azure-devops", "contoso/shop/a\\b", "42"),
         ("azure-devops", "contoso/shop/a\nb", "42"),
         ("azure-devops", "contoso/shop/a\u202eb", "42"),
