@@ -2,7 +2,8 @@
 
 learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-get,
 security-incident-update, security-incident-post-comments. A created alert gets its own incident with the same name.
-An update leaves the properties that it does not name; `customTags` is replaced as a whole.
+An update leaves the properties that it does not name; `customTags` is replaced as a whole. Only Defender's own experts
+set `awaitingAction`, and only the service `redirected` (resources/security-incident, incidentStatus values).
 """
 
 import re
@@ -19,6 +20,7 @@ CREATE, WRITE = "SecurityAlert.Create.All", "SecurityIncident.ReadWrite.All"
 SINK = "defender"  # Incident.sink
 
 _FILTER = re.compile(r"createdDateTime ge (\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)")
+_REQUIRED = ("title", "severity", "description", "category", "entityDefinitions")  # createAlertInput
 _ALERT = {
     "title": str,
     "severity": str,
@@ -30,7 +32,7 @@ _ALERT = {
     "entityDefinitions": list,
 }
 _SEVERITIES = ("informational", "low", "medium", "high")
-_STATUSES = ("active", "resolved", "inProgress", "redirected", "awaitingAction")
+_STATUSES = ("active", "resolved", "inProgress")
 CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
 DETERMINATIONS = (
     "unknown",
@@ -63,10 +65,9 @@ async def create_alert(call: Call) -> Response:
     for name, value in given.items():
         if name not in _ALERT or not isinstance(value, _ALERT[name]):
             raise _bad(f"The property '{name}' is not valid.")
-    entities = given.get("entityDefinitions") or []
-    if not given.get("title") or given.get("severity") not in _SEVERITIES or not entities:
-        raise _bad("title, severity and entityDefinitions are required.")
-    if len(given.get("description", "")) > _LONGEST or not all(_is_resource(entity) for entity in entities):
+    if not all(given.get(name) for name in _REQUIRED) or given["severity"] not in _SEVERITIES:
+        raise _bad(f"{', '.join(_REQUIRED)} are required.")
+    if len(given["description"]) > _LONGEST or not all(_is_resource(entity) for entity in given["entityDefinitions"]):
         raise _bad("A property is too long, or an entity is of an unknown kind.")
     number = str(128 + sum(incident.sink == SINK for incident in call.cloud.incidents))
     fields = {"displayName": given["title"], "status": "active", "customTags": [], "comments": [], **given}
@@ -95,6 +96,8 @@ async def get_incident(call: Call) -> Response:
 async def update_incident(call: Call) -> Response:
     """Update status, tags, classification, determination or assignedTo."""
     incident, body = _incident(call), await read_json(call.request)
+    if incident.fields["status"] == "redirected":
+        raise _bad("The incident was merged with another one.")
     for name, value in body.items():
         if not _is_valid(name, value):
             raise _bad(f"The property '{name}' cannot be updated, or its value is not valid.")
@@ -148,6 +151,7 @@ def _described(incident: Incident) -> dict[str, Any]:
         "classification": incident.fields.get("classification", "unknown"),
         "determination": incident.fields.get("determination", "unknown"),
         "assignedTo": incident.fields.get("assignedTo"),
+        "redirectIncidentId": incident.fields.get("redirectIncidentId"),
         "createdDateTime": f"{incident.created_at:%Y-%m-%dT%H:%M:%SZ}",
     }
 

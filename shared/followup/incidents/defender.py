@@ -3,7 +3,8 @@
 Graph: `createAlert` (beta: alerts are created nowhere else), "Get incident", "Update incident" and "Create comment"
 (v1.0). The first one is not idempotent: the incident is searched for before, by the mark in its name, and again after
 an answer was lost. An update leaves what it does not name, but replaces `customTags` as a whole. An incident has no
-ETag in Graph, so it is read just before.
+ETag in Graph, so it is read just before. One that was merged with another stays as it is: that other one gets tag and
+comment, and keeps its status, since it is about more.
 """
 
 from collections.abc import Mapping
@@ -45,9 +46,15 @@ class DefenderIncidents:
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. The comment has what changed: an alert's text cannot be updated."""
-        path, doing = f"{_INCIDENTS}/{int(item_id)}", "Updating the incident"
-        existing = await self.rest.call("GET", path, doing=doing, right=_MAY_WRITE)
-        body = _changes(briefing, existing if isinstance(existing, Mapping) else {})
+        doing = "Updating the incident"
+        number, existing = int(item_id), await self._read(int(item_id))
+        merged_into = str(existing.get("redirectIncidentId") or "")
+        is_merged = _status(existing) == "redirected" and merged_into.isdecimal()
+        if is_merged:
+            number = int(merged_into)
+            existing = await self._read(number)
+        path = f"{_INCIDENTS}/{number}"
+        body = _tags(briefing, existing) | ({} if is_merged else _resolution(briefing, existing))
         await self.rest.call("PATCH", path, doing=doing, right=_MAY_WRITE, body=body)
         comment = {
             "@odata.type": "microsoft.graph.security.alertComment",
@@ -73,6 +80,10 @@ class DefenderIncidents:
             raise TransientFailure("Filing the incident failed: the response names no incident.")
         return incident
 
+    async def _read(self, number: int) -> Mapping[str, Any]:
+        read = await self.rest.call("GET", f"{_INCIDENTS}/{number}", doing="Reading the incident", right=_MAY_WRITE)
+        return read if isinstance(read, Mapping) else {}
+
     async def _find(self, briefing: Briefing) -> str | None:
         """Return the incident whose name has our mark. Graph filters by time, not by name."""
         since = briefing.received_at - _EARLIER
@@ -84,18 +95,33 @@ class DefenderIncidents:
         return next((str(each) for each in ids if str(each).isdecimal()), None)
 
 
-def _changes(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
-    """Return what to change. Tags of people stay, and so does what a person resolved, unless it needs a person."""
-    tags = [str(tag) for tag in existing.get("customTags") or ()]
-    others = [tag for tag in tags if tag not in _OUR_TAGS]
-    changes: dict[str, object] = {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
-    resolved_by_a_person = existing.get("status") == "resolved" and not CLOSED.intersection(tags)
-    if resolved_by_a_person and briefing.state not in PAGES:
-        return changes
-    closed = briefing.state in CLOSED
-    status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
+def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
+    """Return our two tags and those of people. The tag of an earlier state is removed."""
+    others = [str(tag) for tag in existing.get("customTags") or () if str(tag) not in _OUR_TAGS]
+    return {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
+
+
+def _resolution(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
+    """Return the status and classification to set. What a person resolved stays, unless it needs a person.
+
+    Only Defender's own experts set `awaitingAction` (resources/security-incident): the tag says what needs a person.
+    """
+    tags = {str(tag) for tag in existing.get("customTags") or ()}
+    resolved_by_a_person = _status(existing) == "resolved" and not CLOSED & tags
+    if briefing.state in PAGES:
+        return {"status": "active"}
+    if resolved_by_a_person:
+        return {}
+    if briefing.state not in CLOSED:
+        return {"status": "inProgress"}
     classified = {"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}
-    return changes | {"status": status} | classified
+    return {"status": "resolved", **classified}
+
+
+def _status(incident: Mapping[str, Any]) -> str:
+    """Return the status in one form: the examples of Graph capitalize it."""
+    text = str(incident.get("status") or "")
+    return text[:1].lower() + text[1:]
 
 
 def _mark(briefing: Briefing) -> str:

@@ -13,8 +13,9 @@ from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
 from local.entra.service import Entra
 from local.graph import service
+from local.graph.incidents import SINK
 from local.tenant import identities
-from local.tenant.model import Cloud
+from local.tenant.model import Cloud, Incident
 from shared.cloud.http import Rest
 from shared.followup.incidents.defender import DefenderIncidents
 from tests.support.asgi import Credential, Transport
@@ -85,11 +86,33 @@ async def test_resolution_of_a_person_stays(place: Place, state: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["failed", "awaiting_approval", "unresolved"])
-async def test_incident_that_a_person_resolved_awaits_action_when_it_needs_one(place: Place, state: str) -> None:
+async def test_incident_that_a_person_resolved_is_active_when_it_needs_one(place: Place, state: str) -> None:
+    """resources/security-incident: "Only Microsoft 365 Defender experts can set this status" (awaitingAction)."""
     place.fields.update(FALSE_POSITIVE)
     await place.follow(state)
 
-    assert place.fields["status"] == "awaitingAction"
+    assert (place.fields["status"], place.fields["customTags"][1]) == ("active", state)
+
+
+async def test_status_is_recognized_as_the_examples_of_graph_write_it(place: Place) -> None:
+    place.fields.update(FALSE_POSITIVE | {"status": "Resolved"})
+    await place.follow("proven")
+
+    assert place.fields["status"] == "Resolved"
+
+
+async def test_incident_that_ours_was_merged_into_gets_tag_and_comment_and_keeps_its_status(place: Place) -> None:
+    """resources/security-incident: "The target incident ID appears in the redirectIncidentId property"."""
+    other = {"displayName": "Ransomware", "status": "inProgress", "customTags": ["vip"], "comments": []}
+    place.cloud.incidents.append(Incident("999", SINK, other))
+    place.cloud.incidents[0].fields |= {"status": "redirected", "redirectIncidentId": "999"}
+    await place.follow("closed")
+
+    assert (other["status"], other["customTags"], len(other["comments"])) == (
+        "inProgress",
+        ["sasquash", "closed", "vip"],
+        1,
+    )
 
 
 async def test_incident_that_we_resolved_is_opened_again(place: Place) -> None:
