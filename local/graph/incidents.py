@@ -2,8 +2,8 @@
 
 learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-get,
 security-incident-update, security-incident-post-comments. A created alert gets its own incident with the same name.
-An update leaves the properties that it does not name; `customTags` is replaced as a whole. Only Defender's own experts
-set `awaitingAction`, and only the service `redirected` (resources/security-incident, incidentStatus values).
+An update leaves the properties that it does not name; `customTags` is replaced as a whole. Only Defender's own
+experts set `awaitingAction`, and only the service `redirected` (resources/security-incident, incidentStatus values).
 """
 
 import re

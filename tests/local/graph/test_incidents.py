@@ -1,7 +1,7 @@
 """The stand-in for incidents of the Defender portal: what an update replaces, and what is refused.
 
-microsoftgraph/microsoft-graph-docs-contrib: api/security-alert-createalert (beta), resources/security-createalertinput,
-api/security-incident-update, resources/security-incident.
+microsoftgraph/microsoft-graph-docs-contrib: api/security-alert-createalert (beta), api/security-incident-update,
+resources/security-createalertinput (beta), resources/security-incident.
 """
 
 from typing import Any
