@@ -251,13 +251,13 @@ async def test_command_locks_the_network(azure_cli: AzureCli, account: Account) 
     assert {part.strip() for part in after["bypass"].split(",")} == {"Logging", "Metrics"}
 
 
-# Of docs/responders.md
+# Of the docs
 
 
-def documented() -> list[str]:
-    """The commands of "By hand", each on one line."""
-    text = (ROOT / "docs" / "responders.md").read_text()
-    block = text.split("## By hand", 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
+def documented(page: str = "responders.md", section: str = "## By hand") -> list[str]:
+    """The commands of the first block of a section, each on one line."""
+    text = (ROOT / "docs" / page).read_text()
+    block = text.split(section, 1)[1].split("```sh\n", 1)[1].split("```", 1)[0]
     return block.replace("\\\n", " ").strip().splitlines()
 
 
@@ -289,3 +289,15 @@ async def test_documented_commands_revoke_each_kind_of_credential(
     assert (ends(account, Service.BLOB)["partners"] or "").startswith(ENDED[:10])
     assert account.delegation_keys_revoked_at is not None
     assert account.properties["allowSharedKeyAccess"] is False
+
+
+async def test_documented_command_turns_logging_on(azure_cli: AzureCli, cloud: LocalCloud, account: Account) -> None:
+    """The local cloud only reads diagnostic settings: that the request arrives there is checked."""
+    [command] = documented("operations.md", "| `log` |")
+    workspace = f"{account.id.partition('/providers/')[0]}/providers/Microsoft.OperationalInsights/workspaces/contoso"
+    named = command.replace("<workspace id>", f"'{workspace}'").replace("<account id>", f"'{account.id}'")
+    with pytest.raises(CliError, match="InvalidResourceType"):
+        await azure_cli.run(named)
+
+    path = f"/{account.name}/blobServices/default/providers/microsoft.insights/diagnosticSettings/usage"
+    assert any(path.lower() in request.url.lower() for request in cloud.model.requests if request.method == "PUT")
