@@ -64,6 +64,8 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
             raise AzureDevOpsError(400, "InvalidArgumentException", "The state update is not valid.")
         if body["state"] == "dismissed" and body.get("dismissedReason") not in _REASONS:
             raise AzureDevOpsError(400, "InvalidArgumentException", "dismissedReason is required.")
+        if alert.state not in _STATES:
+            raise AzureDevOpsError(400, "InvalidArgumentException", f"The alert is {alert.state}.")
         alert.state, alert.reason = body["state"], body.get("dismissedReason")
         alert.comment = body.get("dismissedComment")
         return JSONResponse(_described(alert, with_secret=False))

@@ -95,7 +95,10 @@ class GitHubAlert:
 
 @dataclass
 class AzureDevOpsAlert:
-    """A secret alert of GitHub Advanced Security for Azure DevOps. `state`: "active" | "dismissed"."""
+    """A secret alert of GitHub Advanced Security for Azure DevOps.
+
+    `state`: "active" | "dismissed" | "fixed" | "autoDismissed".
+    """
 
     number: int
     secret: str = field(repr=False)

@@ -122,11 +122,24 @@ class AzureDevOps:
         return tuple(each.finding for each in reported)
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure."""
+        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure.
+
+        One that is closed already is not changed: the service itself sets `fixed` and `autoDismissed`.
+        """
+        doing = f"Closing {alert}"
+        now = await self.rest.call(
+            "GET",
+            self._path(alert),
+            doing=doing,
+            right="the permission to read alerts of the repository",
+            query=_VERSION,
+        )
+        if isinstance(now, Mapping) and _is_closed(now):
+            return f"{alert} was already closed."
         await self.rest.call(
             "PATCH",
             self._path(alert),
-            doing=f"Closing {alert}",
+            doing=doing,
             right="the permission to dismiss alerts of the repository",
             query=_VERSION,
             body={"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": comment},
@@ -140,6 +153,12 @@ class AzureDevOps:
                 f"{alert} is not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION. Close it yourself."
             )
         return f"/{organization}/{project}/_apis/alert/repositories/{repository}/alerts/{alert.alert}"
+
+
+def _is_closed(alert: Mapping[str, Any]) -> bool:
+    """Whether it is fixed. An alert that a person dismissed for another reason is not: the leak was real."""
+    state, reason = (text_of(alert, "state") or "").lower(), text_of(object_of(alert, "dismissal"), "dismissalType")
+    return state in ("fixed", "autodismissed") or (state == "dismissed" and (reason or "").lower() == "fixed")
 
 
 def _encoded(alert: AlertReference) -> tuple[str, str, str]:

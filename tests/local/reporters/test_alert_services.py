@@ -110,6 +110,12 @@ async def test_invalid_update_in_azure_devops_changes_nothing(
     assert cloud.alerts.azure_devops[0].state == "active"
 
 
+async def test_alert_that_the_service_closed_cannot_be_dismissed(devops: httpx.AsyncClient, cloud: Cloud) -> None:
+    cloud.alerts.azure_devops[0].state = "fixed"
+
+    assert (await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)).status_code == 400
+
+
 async def test_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
     answer = await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)
 

@@ -260,13 +260,34 @@ async def test_missing_permission_is_blocked(place: Place) -> None:
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_alert_is_dismissed_as_fixed_idempotently(place: Place) -> None:
+async def test_alert_is_dismissed_as_fixed_once(place: Place) -> None:
     alert = place.alert(LEAK)
-    for _ in range(2):
-        said = await place.tool().close(ALERT, "Revoked.")
+    said = [await place.tool().close(ALERT, comment) for comment in ("Revoked.", "Revoked again.")]
 
     assert (alert.state, alert.reason, alert.comment) == ("dismissed", "fixed", "Revoked.")
-    assert said == f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed."
+    assert said == [
+        f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed.",
+        f"Azure DevOps alert 1 of {PLACE} was already closed.",
+    ]
+
+
+@pytest.mark.parametrize("state", ["fixed", "autoDismissed"])
+async def test_alert_that_the_service_closed_is_not_changed(place: Place, state: str) -> None:
+    """advancedSecurity 7.2, Alert.state: "This value is computed and returned by the service"."""
+    alert = place.alert(LEAK)
+    alert.state = state
+    said = await place.tool().close(ALERT, "Revoked.")
+
+    assert (alert.state, alert.comment) == (state, None)
+    assert said.endswith("was already closed.")
+
+
+async def test_alert_dismissed_for_another_reason_is_dismissed_as_fixed(place: Place) -> None:
+    alert = place.alert(LEAK)
+    alert.state, alert.reason = "dismissed", "falsePositive"
+    await place.tool().close(ALERT, "Revoked.")
+
+    assert alert.reason == "fixed"
 
 
 # What a fingerprint may say
