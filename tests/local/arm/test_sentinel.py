@@ -21,7 +21,7 @@ PATH = (
 )
 OPEN = {"title": "My incident", "severity": "High", "status": "Active"}
 CLOSED = OPEN | {"status": "Closed", "classification": "TruePositive", "classificationReason": "SuspiciousActivity"}
-OWNER = {"objectId": "2046feea-040d-4a46-9e2b-91c2941bfa70", "email": "john.doe@contoso.com"}
+OWNER = {"objectId": "2046feea-040d-4a46-9e2b-91c2941bfa70", "email": "analyst@contoso.com"}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_put_replaces_the_incident(arm: httpx.AsyncClient) -> None:
     replaced = (await put(arm, OPEN, etag=made["etag"])).json()["properties"]
 
     assert (made["properties"]["owner"]["email"], made["properties"]["labels"][0]["labelName"]) == (
-        "john.doe@contoso.com",
+        "analyst@contoso.com",
         "vip",
     )
     assert (replaced["owner"]["email"], replaced["labels"]) == (None, [])
@@ -100,8 +100,8 @@ async def test_incident_is_closed_with_its_classification(arm: httpx.AsyncClient
         OPEN | {"relatedAnalyticRuleIds": []},
         OPEN | {"labels": ["vip"]},
         OPEN | {"labels": [{"labelName": "vip", "labelType": "User"}]},
-        OPEN | {"owner": {"name": "John"}},
-        OPEN | {"owner": {"objectId": "john"}},
+        OPEN | {"owner": {"name": "analyst"}},
+        OPEN | {"owner": {"objectId": "analyst"}},
         OPEN | {"owner": {"ownerType": "Team"}},
         OPEN | {"firstActivityTimeUtc": "yesterday"},
         OPEN | {"description": "x" * 5001},

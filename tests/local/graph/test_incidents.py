@@ -50,13 +50,13 @@ async def test_alert_without_a_required_property_is_refused(
 async def test_update_replaces_the_tags_and_leaves_what_it_does_not_name(
     raw: httpx.AsyncClient, incident: Incident
 ) -> None:
-    await raw.patch(PATH, json={"status": "resolved", "assignedTo": "john@contoso.com"})
+    await raw.patch(PATH, json={"status": "resolved", "assignedTo": "analyst@contoso.com"})
     answer = (await raw.patch(PATH, json={"customTags": ["sasquash"]})).json()
 
     assert (answer["customTags"], answer["status"], answer["assignedTo"]) == (
         ["sasquash"],
         "resolved",
-        "john@contoso.com",
+        "analyst@contoso.com",
     )
 
 

@@ -61,10 +61,10 @@ async def test_tags_of_people_stay_and_ours_follow_the_state(place: Place) -> No
 
 
 async def test_assignment_stays(place: Place) -> None:
-    place.fields["assignedTo"] = "john@contoso.com"
+    place.fields["assignedTo"] = "analyst@contoso.com"
     await place.follow("proven", "closed")
 
-    assert place.fields["assignedTo"] == "john@contoso.com"
+    assert place.fields["assignedTo"] == "analyst@contoso.com"
 
 
 async def test_incident_is_resolved_as_a_true_positive(place: Place) -> None:

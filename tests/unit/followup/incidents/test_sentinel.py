@@ -22,9 +22,9 @@ WORKSPACE = (
 )
 OWNER = {
     "objectId": "2046feea-040d-4a46-9e2b-91c2941bfa70",
-    "email": "john.doe@contoso.com",
-    "assignedTo": "John Doe",
-    "userPrincipalName": "john@contoso.com",
+    "email": "analyst@contoso.com",
+    "assignedTo": "An analyst",
+    "userPrincipalName": "analyst@contoso.com",
     "ownerType": "User",
 }
 FALSE_POSITIVE = {
