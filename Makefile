@@ -69,7 +69,7 @@ unit-other: .venv/installed
 test: setup unit ## run every test except those of tools-test
 	@.venv/bin/python -m pytest -q -n $(WORKERS) $(ORDER) --ignore=tests/unit --ignore=tests/tools
 
-tools-test: .venv/installed ## run the tests that need Azure's own tools, if those are on the PATH (bicep, pwsh)
+tools-test: tools ## run the tests that need Azure's own tools: bicep and pwsh if they are on the PATH, the Azure CLI
 	@.venv/bin/python -m pytest -q tests/tools
 
 screenshots: setup ## create the pictures of the console in docs/images

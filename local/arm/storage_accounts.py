@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from local.arm import network_rules
+from local.arm import account_settings, network_rules
 from local.arm.protocol import (
     ArmError,
     Call,
@@ -151,23 +151,31 @@ async def revoke_user_delegation_keys(call: Call) -> Response:
 
 
 async def update_account(call: Call) -> Response:
-    """Update tags, shared key access, anonymous access or network rules: all of the request or nothing."""
+    """Update what the request names: all of it or nothing. What it leaves out stays."""
     body = await read_json(call.request)
-    reject_unknown(body, frozenset({"tags", "properties"}), of="StorageAccountUpdateParameters")
+    known = account_settings.MEMBERS | {"tags", "properties"}
+    reject_unknown(body, known, of="StorageAccountUpdateParameters")
+    members = {
+        name: account_settings.valid_member(name, body[name]) for name in account_settings.MEMBERS & body.keys()
+    }
     properties = body.get("properties", {})
     if not isinstance(properties, dict):
         raise invalid_content("The member 'properties' must be an object.")
-    reject_unknown(properties, _UPDATABLE, of="StorageAccountPropertiesUpdateParameters")
+    updatable = _UPDATABLE | account_settings.PROPERTIES
+    reject_unknown(properties, updatable, of="StorageAccountPropertiesUpdateParameters")
     changed = {name: _valid_property(name, value) for name, value in properties.items()}
     try:
         call.account.tags = tags.valid(body.get("tags", call.account.tags))
     except tags.InvalidTags as error:
         raise ArmError(400, error.code, str(error)) from None
     call.account.properties.update(changed)
+    call.account.members.update(members)
     return JSONResponse(describe(call.account))
 
 
 def _valid_property(name: str, value: object) -> object:
+    if name in account_settings.PROPERTIES:
+        return account_settings.valid_property(name, value)
     if name in ("allowSharedKeyAccess", "allowBlobPublicAccess"):
         valid = isinstance(value, bool)
     elif name == "publicNetworkAccess":
@@ -184,8 +192,8 @@ def describe(account: Account) -> dict[str, Any]:
     key_created = {name: timestamp(account.key_created[name]) for name in ("key1", "key2")}
     created = timestamp(account.created_at)
     network = network_rules.EMPTY | account.properties.get("networkAcls", {})
+    is_readable = account.members["sku"]["name"].startswith("Standard_RA")
     return {
-        "sku": {"name": "Standard_RAGRS", "tier": "Standard"},
         "kind": "StorageV2",
         "id": account.id,
         "name": account.name,
@@ -204,10 +212,11 @@ def describe(account: Account) -> dict[str, Any]:
             "primaryEndpoints": endpoints(account, secondary=False),
             "primaryLocation": LOCATION,
             "statusOfPrimary": "available",
-            "secondaryEndpoints": endpoints(account, secondary=True),
+            **({"secondaryEndpoints": endpoints(account, secondary=True)} if is_readable else {}),
             "secondaryLocation": _SECONDARY_LOCATION,
             "statusOfSecondary": "available",
         }
         | account.properties
         | {"networkAcls": network},
+        **account.members,
     }

@@ -1,7 +1,9 @@
 """Incidents of the Defender portal in Graph.
 
-learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-update,
-security-incident-post-comments. A created alert gets its own incident with the same name.
+learn.microsoft.com/graph/api: security-alert-createalert (beta), security-list-incidents, security-incident-get,
+security-incident-update, security-incident-post-comments. A created alert gets its own incident with the same name.
+An update leaves the properties that it does not name; `customTags` is replaced as a whole. Only Defender's own
+experts set `awaitingAction`, and only the service `redirected` (resources/security-incident, incidentStatus values).
 """
 
 import re
@@ -18,6 +20,7 @@ CREATE, WRITE = "SecurityAlert.Create.All", "SecurityIncident.ReadWrite.All"
 SINK = "defender"  # Incident.sink
 
 _FILTER = re.compile(r"createdDateTime ge (\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)")
+_REQUIRED = ("title", "severity", "description", "category", "entityDefinitions")  # createAlertInput
 _ALERT = {
     "title": str,
     "severity": str,
@@ -29,8 +32,26 @@ _ALERT = {
     "entityDefinitions": list,
 }
 _SEVERITIES = ("informational", "low", "medium", "high")
-_STATUSES = ("active", "resolved", "inProgress", "redirected", "awaitingAction")
-_UPDATABLE = frozenset({"status", "customTags", "classification", "determination", "assignedTo"})
+_STATUSES = ("active", "resolved", "inProgress")
+CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
+DETERMINATIONS = (
+    "unknown",
+    "apt",
+    "malware",
+    "securityPersonnel",
+    "securityTesting",
+    "unwantedSoftware",
+    "other",
+    "multiStagedAttack",
+    "compromisedAccount",
+    "phishing",
+    "maliciousUserActivity",
+    "notMalicious",
+    "notEnoughDataToValidate",
+    "confirmedUserActivity",
+    "lineOfBusinessApplication",
+)
+_ENUMS = {"status": _STATUSES, "classification": CLASSIFICATIONS, "determination": DETERMINATIONS}
 _COMMENT = "microsoft.graph.security.alertComment"
 _LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
 
@@ -44,10 +65,9 @@ async def create_alert(call: Call) -> Response:
     for name, value in given.items():
         if name not in _ALERT or not isinstance(value, _ALERT[name]):
             raise _bad(f"The property '{name}' is not valid.")
-    entities = given.get("entityDefinitions") or []
-    if not given.get("title") or given.get("severity") not in _SEVERITIES or not entities:
-        raise _bad("title, severity and entityDefinitions are required.")
-    if len(given.get("description", "")) > _LONGEST or not all(_is_resource(entity) for entity in entities):
+    if not all(given.get(name) for name in _REQUIRED) or given["severity"] not in _SEVERITIES:
+        raise _bad(f"{', '.join(_REQUIRED)} are required.")
+    if len(given["description"]) > _LONGEST or not all(_is_resource(entity) for entity in given["entityDefinitions"]):
         raise _bad("A property is too long, or an entity is of an unknown kind.")
     number = str(128 + sum(incident.sink == SINK for incident in call.cloud.incidents))
     fields = {"displayName": given["title"], "status": "active", "customTags": [], "comments": [], **given}
@@ -67,11 +87,20 @@ async def list_incidents(call: Call) -> Response:
     return JSONResponse({"value": [_described(incident) for incident in found[: int(query.get("top", "50"))]]})
 
 
+async def get_incident(call: Call) -> Response:
+    """Get an incident."""
+    parameters(call.request)
+    return JSONResponse(_described(_incident(call)))
+
+
 async def update_incident(call: Call) -> Response:
     """Update status, tags, classification, determination or assignedTo."""
     incident, body = _incident(call), await read_json(call.request)
-    if set(body) - _UPDATABLE or body.get("status", "active") not in _STATUSES:
-        raise _bad("A property cannot be updated, or its value is not valid.")
+    if incident.fields["status"] == "redirected":
+        raise _bad("The incident was merged with another one.")
+    for name, value in body.items():
+        if not _is_valid(name, value):
+            raise _bad(f"The property '{name}' cannot be updated, or its value is not valid.")
     incident.fields |= body
     incident.updated_at = now()
     return JSONResponse(_described(incident))
@@ -85,6 +114,14 @@ async def comment(call: Call) -> Response:
         raise _bad("The comment is not valid.")
     incident.fields["comments"].append(text)
     return JSONResponse({"value": [{"comment": known} for known in incident.fields["comments"]]})
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    if name in _ENUMS:
+        return value in _ENUMS[name]
+    if name == "customTags":
+        return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
+    return name == "assignedTo" and (value is None or isinstance(value, str))
 
 
 def _is_resource(entity: Any) -> bool:
@@ -111,6 +148,10 @@ def _described(incident: Incident) -> dict[str, Any]:
         "displayName": incident.fields["displayName"],
         "status": incident.fields["status"],
         "customTags": incident.fields["customTags"],
+        "classification": incident.fields.get("classification", "unknown"),
+        "determination": incident.fields.get("determination", "unknown"),
+        "assignedTo": incident.fields.get("assignedTo"),
+        "redirectIncidentId": incident.fields.get("redirectIncidentId"),
         "createdDateTime": f"{incident.created_at:%Y-%m-%dT%H:%M:%SZ}",
     }
 

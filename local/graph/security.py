@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from local.entra.tokens import GRAPH
+from local.graph.incidents import CLASSIFICATIONS, DETERMINATIONS
 from local.graph.protocol import Call, GraphError, parameters, read_json
 from local.tenant.senders import DefenderAlert
 
@@ -20,8 +21,11 @@ _FILTER = re.compile(
     r"serviceSource eq 'microsoftDefenderForCloud' and createdDateTime ge (\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z)"
 )
 _COMMENT = "microsoft.graph.security.alertComment"
-_STATUSES = ("new", "inProgress", "resolved")
-_CLASSIFICATIONS = ("unknown", "falsePositive", "truePositive", "informationalExpectedActivity")
+_ENUMS = {
+    "status": ("unknown", "new", "inProgress", "resolved"),
+    "classification": CLASSIFICATIONS,
+    "determination": DETERMINATIONS,
+}
 _LONGEST_COMMENT = 1000
 
 
@@ -47,9 +51,9 @@ async def list_alerts(call: Call) -> Response:
 async def update_alert(call: Call) -> Response:
     """Update status, classification, determination or assignedTo."""
     alert, body = _alert(call), await read_json(call.request)
-    if set(body) - {"status", "classification", "determination", "assignedTo"}:
+    if set(body) - {*_ENUMS, "assignedTo"}:
         raise GraphError(400, "BadRequest", "A property cannot be updated.")
-    if body.get("status", "new") not in _STATUSES or body.get("classification", "unknown") not in _CLASSIFICATIONS:
+    if any(body[name] not in known for name, known in _ENUMS.items() if name in body):
         raise GraphError(400, "BadRequest", "The value of a property is not valid.")
     alert.status = body.get("status", alert.status)
     alert.classification = body.get("classification", alert.classification)

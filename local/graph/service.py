@@ -92,6 +92,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         route("PATCH", _ITEMS + "/{item}/fields", sharepoint_list.ROLE, sharepoint_list.update_fields),
         route("POST", _CREATE_ALERT, incidents.CREATE, incidents.create_alert),
         route("GET", _INCIDENTS, incidents.WRITE, incidents.list_incidents),
+        route("GET", _INCIDENTS + "/{incident}", incidents.WRITE, incidents.get_incident),
         route("PATCH", _INCIDENTS + "/{incident}", incidents.WRITE, incidents.update_incident),
         route("POST", _INCIDENTS + "/{incident}/comments", incidents.WRITE, incidents.comment),
         route("GET", _ALERTS, security.READ, security.list_alerts),

@@ -1,10 +1,12 @@
 """The Advanced Security API of Azure DevOps: the stand-in for advsec.dev.azure.com.
 
-learn.microsoft.com, REST "Advanced Security - Alerts" 7.2-preview.1: Get, Update.
+MicrosoftDocs/vsts-rest-api-specs, advancedSecurity 7.2 (alert.json): Alerts_Get, Alerts_Update, 7.2-preview.1.
+Projects and repositories are found by id or by name, without regard to case.
 """
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,7 +19,9 @@ from local.tenant.model import Cloud
 from local.tenant.senders import (
     AZURE_DEVOPS_ORGANIZATION,
     AZURE_DEVOPS_PROJECT,
+    AZURE_DEVOPS_PROJECT_NAME,
     AZURE_DEVOPS_REPOSITORY,
+    AZURE_DEVOPS_REPOSITORY_NAME,
     AzureDevOpsAlert,
 )
 
@@ -25,8 +29,12 @@ READ, MANAGE = "Azure DevOps/advsec.read", "Azure DevOps/advsec.manage"
 
 _VERSION = "7.2-preview.1"
 _ALERT = "/{organization}/{project}/_apis/alert/repositories/{repository}/alerts/{number:int}"
-_REASONS = ("fixed", "acceptedRisk", "falsePositive")
-_PLACE = (AZURE_DEVOPS_ORGANIZATION, AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY)
+_EXPAND = ("none", "validationfingerprint")
+_STATES = ("active", "dismissed")  # the ones of State that a client sets: the service computes the others
+# DismissalType without `unknown`, which is no reason.
+_REASONS = ("fixed", "acceptedRisk", "falsePositive", "agreedToGuidance", "toolUpgrade", "notDistributed")
+_PROJECTS = (AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_PROJECT_NAME.lower())
+_REPOSITORIES = (AZURE_DEVOPS_REPOSITORY, AZURE_DEVOPS_REPOSITORY_NAME.lower())
 
 
 class AzureDevOpsError(Exception):
@@ -44,19 +52,20 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
     async def get(request: Request) -> Response:
         entra.authorize(request, audiences=[AZURE_DEVOPS], right=READ)
         alert = _alert(cloud, request, "expand")
-        with_secret = request.query_params.get("expand") == "ValidationFingerprint"
-        return JSONResponse(_described(alert, with_secret=with_secret))
+        expand = request.query_params.get("expand", "none").lower()
+        if expand not in _EXPAND:
+            raise AzureDevOpsError(400, "InvalidArgumentException", "The value of expand is not valid.")
+        return JSONResponse(_described(alert, with_secret=expand == "validationfingerprint"))
 
     async def update(request: Request) -> Response:
         entra.authorize(request, audiences=[AZURE_DEVOPS], right=MANAGE)
         alert, body = _alert(cloud, request), await _object(request)
-        if set(body) - {"state", "dismissedReason", "dismissedComment"} or body.get("state") not in (
-            "active",
-            "dismissed",
-        ):
+        if set(body) - {"state", "dismissedReason", "dismissedComment"} or body.get("state") not in _STATES:
             raise AzureDevOpsError(400, "InvalidArgumentException", "The state update is not valid.")
         if body["state"] == "dismissed" and body.get("dismissedReason") not in _REASONS:
             raise AzureDevOpsError(400, "InvalidArgumentException", "dismissedReason is required.")
+        if alert.state not in _STATES:
+            raise AzureDevOpsError(400, "InvalidArgumentException", f"The alert is {alert.state}.")
         alert.state, alert.reason = body["state"], body.get("dismissedReason")
         alert.comment = body.get("dismissedComment")
         return JSONResponse(_described(alert, with_secret=False))
@@ -73,11 +82,21 @@ def _alert(cloud: Cloud, request: Request, *parameters: str) -> AzureDevOpsAlert
     if set(request.query_params) - {"api-version", *parameters}:
         raise AzureDevOpsError(400, "InvalidArgumentException", "A query parameter is unknown.")
     path = request.path_params
-    if (path["organization"], path["project"], path["repository"]) == _PLACE:
+    if (
+        path["organization"].lower() == AZURE_DEVOPS_ORGANIZATION
+        and path["project"].lower() in _PROJECTS
+        and path["repository"].lower() in _REPOSITORIES
+    ):
         for alert in cloud.alerts.azure_devops:
             if alert.number == path["number"]:
                 return alert
     raise AzureDevOpsError(404, "AlertNotFoundException", "The alert was not found.")
+
+
+def repository_url() -> str:
+    """Return the URL of the repository as alerts and service hooks have it."""
+    project, repository = quote(AZURE_DEVOPS_PROJECT_NAME), quote(AZURE_DEVOPS_REPOSITORY_NAME)
+    return f"https://dev.azure.com/{AZURE_DEVOPS_ORGANIZATION}/{project}/_git/{repository}"
 
 
 def _described(alert: AzureDevOpsAlert, *, with_secret: bool) -> dict[str, Any]:
@@ -91,7 +110,9 @@ def _described(alert: AzureDevOpsAlert, *, with_secret: bool) -> dict[str, Any]:
         "firstSeenDate": alert.created_at.isoformat(),
         "lastSeenDate": alert.created_at.isoformat(),
         "gitRef": "refs/heads/main",
-        "repositoryUrl": f"https://dev.azure.com/{AZURE_DEVOPS_ORGANIZATION}/shop/_git/shop",
+        "projectId": AZURE_DEVOPS_PROJECT,
+        "repositoryId": AZURE_DEVOPS_REPOSITORY,
+        "repositoryUrl": repository_url(),
         "truncatedSecret": alert.secret[-6:],
         "physicalLocations": [{"filePath": "/README.md", "region": {"lineStart": 1, "lineEnd": 1}}],
         "logicalLocations": [],

@@ -117,8 +117,10 @@ class GitHub:
             raise GitHubError(422, "A resolution is required when the state is resolved.")
         if comment is not None and (not isinstance(comment, str) or len(comment) > _LONGEST_COMMENT):
             raise GitHubError(422, "resolution_comment is too long (maximum is 280 characters).")
-        alert.state, alert.resolution = state, resolution
-        alert.comment = comment
+        if state == "open" and comment is not None:
+            raise GitHubError(422, "resolution_comment must be null when the state is open.")
+        kept = alert.comment if alert.state == state == "resolved" else None  # "cannot be updated or deleted"
+        alert.state, alert.resolution, alert.comment = state, resolution, kept or comment
         return JSONResponse(_described(alert))
 
     async def _locations(self, request: Request) -> Response:

@@ -16,11 +16,10 @@ from typing import Any
 
 from local.entra.service import Entra
 from local.entra.tokens import SASQUASH
-from local.reporters import github
+from local.reporters import azure_devops, github
 from local.tenant.model import Cloud
 from local.tenant.senders import (
     AZURE_DEVOPS_PROJECT,
-    AZURE_DEVOPS_REPOSITORY,
     GITHUB_INSTALLATION,
     GITHUB_OWNER,
     SIGNING,
@@ -123,6 +122,7 @@ def signed(cloud: Cloud, source: str, body: bytes) -> Posted:
 
 
 def _of_azure_devops(cloud: Cloud, text: str) -> Posted:
+    """Return a service hook (hooks 7.2: Event). It names the repository by its URL, and capitalizes its enums."""
     alert = AzureDevOpsAlert(len(cloud.alerts.azure_devops) + 1, text)
     cloud.alerts.azure_devops.append(alert)
     payload = {
@@ -132,10 +132,11 @@ def _of_azure_devops(cloud: Cloud, text: str) -> Posted:
         "message": {"text": "A new secret alert was found."},
         "resource": {
             "alertId": alert.number,
-            "alertType": "secret",
-            "repositoryId": AZURE_DEVOPS_REPOSITORY,
-            "state": "active",
-            "severity": "critical",
+            "alertType": "Secret",
+            "repositoryUrl": azure_devops.repository_url(),
+            "gitRef": "refs/heads/main",
+            "state": "Active",
+            "severity": "Critical",
         },
         "resourceVersion": "1.0",
         "resourceContainers": {"project": {"id": AZURE_DEVOPS_PROJECT, "baseUrl": "https://dev.azure.com/contoso/"}},

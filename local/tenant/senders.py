@@ -14,6 +14,7 @@ GITHUB_APP = "Iv23liSasquashLocal"
 GITHUB_INSTALLATION = 4711
 GITHUB_OWNER = "contoso"
 AZURE_DEVOPS_ORGANIZATION = "contoso"
+AZURE_DEVOPS_PROJECT_NAME, AZURE_DEVOPS_REPOSITORY_NAME = "Web Shop", "storefront"
 AZURE_DEVOPS_PROJECT = "0d8e2a50-4a59-4f0e-8a4b-2f4d3f6f7a10"
 AZURE_DEVOPS_REPOSITORY = "a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"
 SIGNING = (
@@ -94,7 +95,10 @@ class GitHubAlert:
 
 @dataclass
 class AzureDevOpsAlert:
-    """A secret alert of GitHub Advanced Security for Azure DevOps. `state`: "active" | "dismissed"."""
+    """A secret alert of GitHub Advanced Security for Azure DevOps.
+
+    `state`: "active" | "dismissed" | "fixed" | "autoDismissed".
+    """
 
     number: int
     secret: str = field(repr=False)

@@ -43,8 +43,10 @@ _DELETED = (
     "leaked token valid again."
 )
 _PLAIN_POLICY = re.compile(r"[A-Za-z0-9][\w. +=-]{0,63}", re.ASCII)
+# The group of commands and the option for the name. All of them fetch the account's key. Only those of containers
+# know --auth-mode, and warn without it (Azure CLI 2.91, tests/tools/test_azure_cli.py).
 _POLICY_COMMANDS = {
-    Service.BLOB: ("container", "--container-name"),
+    Service.BLOB: ("container", "--auth-mode key --container-name"),
     Service.QUEUE: ("queue", "--queue-name"),
     Service.TABLE: ("table", "--table-name"),
     Service.FILE: ("share", "--share-name"),
@@ -131,7 +133,7 @@ def list_policies_command(account_id: str | None, place: PolicyTarget) -> str | 
 def _policies_command(verb: str, account: CliAccount, place: PolicyTarget) -> str:
     group, option = _POLICY_COMMANDS[place.service]
     resource = shlex.quote(place.resource)
-    return f"az storage {group} policy {verb} {account.by_name} --auth-mode key {option} {resource}"
+    return f"az storage {group} policy {verb} {account.by_name} {option} {resource}"
 
 
 class Revived(TransientFailure):

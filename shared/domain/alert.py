@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from shared.redaction import redact
 
-_GUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KEY_NAMES = ("key1", "key2")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -32,12 +31,18 @@ class AlertSource(StrEnum):
     DEFENDER = "defender"
 
 
+# A project or repository of Azure DevOps: its id, or its name as people read it, not percent-encoded
+# (learn.microsoft.com "Naming restrictions and conventions"). Stricter than those: no `%`, and no backtick, between
+# which people find commands.
+_DEVOPS_NAME = r"""(?![_.])[^\x00-\x1f\\/:*?"<>|;#$%`{},+=\[\]]{1,64}(?<!\.)"""
+
 # Where an alert is, and which one it is there. GitHub: owner/repository and a number ("Get a secret scanning alert").
-# Azure DevOps: organization/project/repository, the last two as GUIDs, and a number ("Alerts - Get"). Defender: an
-# alert's id in Microsoft Graph ("alert resource type"), which needs no place.
+# Azure DevOps: organization/project/repository, the last two by id or name, and a number (MicrosoftDocs/
+# vsts-rest-api-specs, advancedSecurity 7.2, Alerts_Get: "Project ID or project name", "Name or id of a repository").
+# Defender: an alert's id in Microsoft Graph ("alert resource type"), which needs no place.
 _PLACES = {
     AlertSource.GITHUB: re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}"),
-    AlertSource.AZURE_DEVOPS: re.compile(rf"[A-Za-z0-9][A-Za-z0-9-]{{0,49}}/{_GUID}/{_GUID}"),
+    AlertSource.AZURE_DEVOPS: re.compile(rf"[A-Za-z0-9][A-Za-z0-9-]{{0,49}}/{_DEVOPS_NAME}/{_DEVOPS_NAME}"),
     AlertSource.DEFENDER: re.compile(r""),
 }
 _LABELS = {
@@ -64,7 +69,7 @@ class AlertReference:
     alert: str
 
     def __post_init__(self) -> None:
-        if not _PLACES[self.source].fullmatch(self.place):
+        if not _PLACES[self.source].fullmatch(self.place) or not self.place.isprintable():
             raise InvalidAlert(f"place: not where {self.source} keeps an alert")
         if not _IDS[self.source].fullmatch(self.alert):
             raise InvalidAlert(f"alert: not the number or id of an alert of {self.source}")

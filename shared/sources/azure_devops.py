@@ -1,12 +1,16 @@
 """GitHub Advanced Security for Azure DevOps: a service hook names an alert, which is read and closed over its API.
 
-learn.microsoft.com: "Service hooks events" (advanced security), REST "Advanced Security - Alerts" (Get, Update).
+MicrosoftDocs/vsts-rest-api-specs: hooks 7.2 (Event, ResourceContainer), advancedSecurity 7.2 (Alert, Alerts_Get,
+Alerts_Update). An alert's `projectId` and `repositoryId` are new there (August 2025), and earlier hooks do not have
+them. Therefore a repository is also read from `repositoryUrl`.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
+from urllib.parse import quote, unquote
 
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
@@ -20,71 +24,147 @@ SCOPE = "499b84ac-1321-427f-aa17-267ca6975798/.default"  # Azure DevOps, in ever
 
 _EVENTS = ("ms.vss-alerts.alert-created-event", "ms.vss-alerts.alert-state-changed-event")
 _VERSION = {"api-version": "7.2-preview.1"}
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# learn.microsoft.com "Allowed IP addresses and domain URLs": an organization is at dev.azure.com/{organization}, an
+# older one also at {organization}.visualstudio.com. The repository that has its project's name is named alone.
+_REPOSITORY_URL = re.compile(
+    r"https://(?:[^@/?#\\]*@)?"
+    r"(?:dev\.azure\.com/(?P<new>[a-z0-9-]+)|(?P<old>[a-z0-9-]+)\.visualstudio\.com(?:/DefaultCollection)?)"
+    r"(?:/(?P<project>[^/?#\\]+))?/_git/(?P<repository>[^/?#\\]+)/?",
+    re.IGNORECASE | re.ASCII,
+)
 _DEEPEST = 4
 _NAMING = frozenset({"accountname", "account", "storageaccount", "accountkey"})
 
 
 def read(payload: object, *, organization: str) -> Entry:
-    """Return the entry of a service hook: an alert, if it is an active one about a secret."""
+    """Return the entry of a service hook: an alert, if it is an active one about a secret.
+
+    `organization` is the one that the settings name. An alert of another is invalid.
+    """
     if not isinstance(payload, Mapping):
         return Invalid("The payload is not an object.")
     resource = object_of(payload, "resource")
-    if payload.get("eventType") not in _EVENTS or resource.get("state", "active") != "active":
+    state, kind = resource.get("state", "active"), resource.get("alertType")
+    if payload.get("eventType") not in _EVENTS:
         return Skipped(Skip.OTHER_EVENT)
-    if resource.get("alertType") != "secret":
+    if not isinstance(state, str) or not isinstance(kind, str):
+        return Invalid("`resource.state` or `resource.alertType` is not a text.")
+    if state.lower() != "active":
+        return Skipped(Skip.OTHER_EVENT)
+    if kind.lower() != "secret":
         return Skipped(Skip.OTHER_SECRET)
-    project = text_of(object_of(object_of(payload, "resourceContainers"), "project"), "id")
-    repository = text_of(resource, "repositoryId") or text_of(object_of(resource, "repository"), "id")
     number = resource.get("alertId")
-    if not isinstance(number, int) or isinstance(number, bool) or project is None or repository is None:
-        return Invalid("`resource.alertId`, `resource.repositoryId` or `resourceContainers.project.id` is missing.")
+    if not isinstance(number, int) or isinstance(number, bool):
+        return Invalid("`resource.alertId` is missing, or not a number.")
     try:
-        place = f"{organization}/{project.lower()}/{repository.lower()}"
+        place = "/".join((organization, *_repository(payload, resource, organization=organization)))
         return Alert(AlertReference(AlertSource.AZURE_DEVOPS, place, str(number)))
     except InvalidAlert as error:
         return Invalid(f"`resource` or `resourceContainers` is malformed: {error}.")
 
 
+def _repository(payload: Mapping[str, Any], resource: Mapping[str, Any], *, organization: str) -> tuple[str, str]:
+    """Return project and repository: their ids where the hook has them, since a rename does not change those."""
+    project, repository = None, None
+    if (url := resource.get("repositoryUrl")) is not None:
+        project, repository = _names(url, organization=organization)
+    container = object_of(object_of(payload, "resourceContainers"), "project")
+    project = _id(container.get("id")) or _id(resource.get("projectId")) or project
+    repository = _id(resource.get("repositoryId")) or repository
+    if project is None or repository is None:
+        raise InvalidAlert("its repository is named by neither `repositoryUrl` nor ids")
+    return project, repository
+
+
+def _id(value: object) -> str | None:
+    return value.lower() if isinstance(value, str) and _GUID.fullmatch(value) else None
+
+
+def _names(url: object, *, organization: str) -> tuple[str, str]:
+    """Return project and repository of a repository's URL, as people read them. Raises InvalidAlert."""
+    match = _REPOSITORY_URL.fullmatch(url) if isinstance(url, str) else None
+    if match is None:
+        raise InvalidAlert("`repositoryUrl` is not the URL of a repository of Azure DevOps")
+    if (match["new"] or match["old"]).lower() != organization.lower():
+        raise InvalidAlert("`repositoryUrl` is not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION")
+    try:
+        repository = unquote(match["repository"], errors="strict")
+        return unquote(match["project"], errors="strict") if match["project"] else repository, repository
+    except ValueError:
+        raise InvalidAlert("`repositoryUrl` is not percent-encoded UTF-8") from None
+
+
 @dataclass(frozen=True, slots=True)
 class AzureDevOps:
-    """Reads and closes alerts as the app's identity."""
+    """Reads and closes alerts of one organization as the app's identity."""
 
     rest: Rest
+    _: KW_ONLY
+    organization: str
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return the findings of `alert`. Raises Blocked or TransientFailure."""
         read = await self.rest.call(
             "GET",
-            _path(alert),
+            self._path(alert),
             doing=f"Reading {alert}",
             right="the permission to read alerts of the repository, secrets included",
-            query=_VERSION | {"expand": "ValidationFingerprint"},
+            query=_VERSION | {"expand": "validationFingerprint"},
         )
         texts = list(_secrets(read)) if isinstance(read, Mapping) else []
         if not texts:
             raise Blocked(f"{alert} has no secret: its API returned only a part of it. Report the leak yourself.")
-        organization, project, repository = alert.place.split("/")
+        organization, project, repository = _encoded(alert)
         url = f"https://dev.azure.com/{organization}/{project}/_git/{repository}/alerts/{alert.alert}"
         detected_at = found.at(text_of(read, "firstSeenDate"))
         reported = in_text("\n".join(texts), source=alert.source, url=url, detected_at=detected_at, alert=alert)
         return tuple(each.finding for each in reported)
 
     async def close(self, alert: AlertReference, comment: str) -> str:
-        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure."""
+        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure.
+
+        One that is closed already is not changed: the service itself sets `fixed` and `autoDismissed`.
+        """
+        doing = f"Closing {alert}"
+        now = await self.rest.call(
+            "GET",
+            self._path(alert),
+            doing=doing,
+            right="the permission to read alerts of the repository",
+            query=_VERSION,
+        )
+        if isinstance(now, Mapping) and _is_closed(now):
+            return f"{alert} was already closed."
         await self.rest.call(
             "PATCH",
-            _path(alert),
-            doing=f"Closing {alert}",
+            self._path(alert),
+            doing=doing,
             right="the permission to dismiss alerts of the repository",
             query=_VERSION,
             body={"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": comment},
         )
         return f"{alert} was dismissed as fixed."
 
+    def _path(self, alert: AlertReference) -> str:
+        organization, project, repository = _encoded(alert)
+        if organization.lower() != self.organization.lower():  # an event may name any
+            raise Blocked(
+                f"{alert} is not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION. Close it yourself."
+            )
+        return f"/{organization}/{project}/_apis/alert/repositories/{repository}/alerts/{alert.alert}"
 
-def _path(alert: AlertReference) -> str:
-    organization, project, repository = alert.place.split("/")
-    return f"/{organization}/{project}/_apis/alert/repositories/{repository}/alerts/{alert.alert}"
+
+def _is_closed(alert: Mapping[str, Any]) -> bool:
+    """Whether it is fixed. An alert that a person dismissed for another reason is not: the leak was real."""
+    state, reason = (text_of(alert, "state") or "").lower(), text_of(object_of(alert, "dismissal"), "dismissalType")
+    return state in ("fixed", "autodismissed") or (state == "dismissed" and (reason or "").lower() == "fixed")
+
+
+def _encoded(alert: AlertReference) -> tuple[str, str, str]:
+    """Return organization, project and repository as segments of a path."""
+    organization, project, repository = (quote(name, safe="") for name in alert.place.split("/"))
+    return organization, project, repository
 
 
 def _secrets(alert: Mapping[str, Any]) -> Iterator[str]:

@@ -96,7 +96,7 @@ class Defender:
         """
         doing = f"Closing {alert}"
         now = await self.rest.call("GET", _path(alert), doing=doing, right=_READ)
-        if isinstance(now, Mapping) and now.get("status") == "resolved":
+        if isinstance(now, Mapping) and str(now.get("status")).lower() == "resolved":
             return f"{alert} was already resolved."
         body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
         await self.rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)

@@ -63,9 +63,11 @@ class Tools:
 
     @cached_property
     def _azure_devops(self) -> AzureDevOps | None:
-        if self.settings.azure_devops_organization is None:
+        organization = self.settings.azure_devops_organization
+        if organization is None:
             return None
-        return AzureDevOps(self._as_the_app(azure_devops.BASE_URL, azure_devops.SCOPE))
+        rest = self._as_the_app(azure_devops.BASE_URL, azure_devops.SCOPE)
+        return AzureDevOps(rest, organization=organization)
 
     @cached_property
     def _defender(self) -> Defender | None:

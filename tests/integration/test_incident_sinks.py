@@ -84,7 +84,7 @@ async def test_a_plan_that_waits_for_a_person_calls_one(driver: Driver, account:
     await followed(driver, account, sink, mode="approve")
 
     [incident] = mine(driver, account, sink)
-    waits = {"sharepoint": "awaiting_approval", "defender": "awaitingAction", "sentinel": "Active"}
+    waits = {"sharepoint": "awaiting_approval", "defender": "active", "sentinel": "Active"}
     assert status(incident) == waits.get(sink, "awaiting_approval")
     assert sink != "webhook" or incident.fields["page"] is True
 

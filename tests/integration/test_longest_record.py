@@ -43,7 +43,7 @@ from tests.support.samples import NOW
 
 NAME, GUID, DIGEST = "a" * 24, "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33", "f" * 64
 LATER = NOW + timedelta(microseconds=123456)
-ALERT = AlertReference(AlertSource.AZURE_DEVOPS, f"{'o' * 50}/{GUID}/{GUID}", "9" * 19)
+ALERT = AlertReference(AlertSource.AZURE_DEVOPS, f"{'o' * 50}/{'\U0001d5e3' * 64}/{'\U0001d5e5' * 64}", "9" * 19)
 PEOPLE = tuple(f"{number}{'o' * 60}@contoso.com" for number in range(6))
 STATES: tuple[tuple[State, Reason | None], ...] = (
     *((state, None) for state in State if state is not State.RECEIVED),

@@ -1,14 +1,28 @@
-"""Tools that `make` does not install. A test whose tool is absent is skipped, and the skip names the tool."""
+"""Tools that `make` does not install. A test whose tool is absent is skipped, and the skip names the tool.
 
+The Azure CLI is installed by the first test that needs it, into an environment of its own outside the checkout, since
+it pins what the product needs in other versions.
+"""
+
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.azure_cli import AzureCli
 from tests.support.paths import ROOT
+
+if TYPE_CHECKING:
+    from local.cloud.cloud import LocalCloud
+
+AZURE_CLI = "azure-cli==2.91.0"
+_INSTALLATION = 600  # seconds, on a slow network
 
 
 @dataclass(frozen=True)
@@ -38,3 +52,38 @@ def bicep() -> Tool:
 @pytest.fixture(scope="session")
 def pwsh() -> Tool:
     return _found("pwsh")
+
+
+@pytest.fixture(scope="session")
+def azure_cli_program() -> Path:
+    """The program `az`, installed by uv if it is not there yet."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sasquash-tools"
+    folder = cache / AZURE_CLI.replace("==", "-")
+    complete = folder / "installed"  # the last file that is written
+    if not complete.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        _run_uv("venv", "--clear", "--python", sys.executable, str(folder))
+        _run_uv("pip", "install", "--python", str(folder / "bin" / "python"), AZURE_CLI)
+        complete.touch()
+    return folder / "bin" / "az"
+
+
+def _run_uv(*arguments: str) -> None:
+    """Run uv, which requirements-dev.txt installs. Skips the test where it fails: there may be no network."""
+    command = (Path(sys.executable).with_name("uv"), *arguments, "--quiet")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALLATION, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"{AZURE_CLI} could not be installed: {type(error).__name__}")
+    if done.returncode != 0:
+        pytest.skip(f"{AZURE_CLI} could not be installed: {(done.stderr.strip() or 'uv failed').splitlines()[0]}")
+
+
+@pytest.fixture(scope="session")
+async def azure_cli(
+    azure_cli_program: Path, cloud: "LocalCloud", tmp_path_factory: pytest.TempPathFactory
+) -> AzureCli:
+    """The Azure CLI, signed in to the local cloud by the developer's managed identity."""
+    cli = AzureCli(azure_cli_program, cloud, folder=tmp_path_factory.mktemp("azure"))
+    await cli.run("az login --identity --output none")
+    return cli

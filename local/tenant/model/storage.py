@@ -78,6 +78,8 @@ class Account:
             "networkAcls": {"bypass": "AzureServices", "defaultAction": "Allow"},
         }
     )
+    # Of the resource in ARM, beside its properties: sku, and identity if one was set.
+    members: dict[str, Any] = field(default_factory=lambda: {"sku": {"name": "Standard_RAGRS", "tier": "Standard"}})
     delegation_keys: list[DelegationKey] = field(default_factory=list)
     delegation_keys_revoked_at: datetime | None = None  # keys issued until then are void
     # By service and resource: ("blob", container), ("queue", queue), ("table", table in lower case), ("file", share).

@@ -1,4 +1,7 @@
-"""The Azure CLI command that issues a safer token, to be pasted into a shell. It holds no secret."""
+"""Azure CLI commands of notifications, to be pasted into a shell. None of them holds a secret.
+
+The names of accounts and containers are Azure's, which need no quoting. tests/tools runs each command.
+"""
 
 import re
 import shlex
@@ -22,3 +25,22 @@ def issue_instead(account_id: str | None, container: str, blob: str) -> str | No
         f"--container-name {container} --name {shlex.quote(blob)} "
         "--permissions r --https-only --full-uri --expiry $(date -u -d '+1 hour' +%Y-%m-%dT%H:%MZ)"
     )
+
+
+def make_private(account: str, container: str) -> str:
+    """Return the command that ends anonymous access to a container."""
+    return f"az storage container set-permission {_by_key(account)} --name {container} --public-access off"
+
+
+def list_versions(account: str) -> str:
+    """Return the command that lists the versions of a blob, with placeholders for it."""
+    return f"az storage blob list --include v {_by_key(account)} --container-name <container> --prefix <blob>"
+
+
+def undelete(account: str) -> str:
+    """Return the command that restores a deleted blob, with placeholders for it."""
+    return f"az storage blob undelete {_by_key(account)} --container-name <container> --name <blob>"
+
+
+def _by_key(account: str) -> str:
+    return f"--account-name {account} --auth-mode key"

@@ -1,8 +1,10 @@
 """Incidents in the Microsoft Defender portal: creates an alert and updates its incident.
 
-Graph: `createAlert` (beta: alerts are created nowhere else), "Update incident" and "Create comment" (v1.0). The
-first one is not idempotent: the incident is searched for before, by the mark in its name, and again after an answer
-was lost.
+Graph: `createAlert` (beta: alerts are created nowhere else), "Get incident", "Update incident" and "Create comment"
+(v1.0). The first one is not idempotent: the incident is searched for before, by the mark in its name, and again after
+an answer was lost. An update leaves what it does not name, but replaces `customTags` as a whole. An incident has no
+ETag in Graph, so it is read just before. One that was merged with another stays as it is: that other one gets tag and
+comment, and keeps its status, since it is about more.
 """
 
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
+from shared.domain.revocation import State
 from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
@@ -22,6 +25,8 @@ _INCIDENTS = "/v1.0/security/incidents"
 _MAY_CREATE, _MAY_WRITE = "Graph SecurityAlert.Create.All", "Graph SecurityIncident.ReadWrite.All"
 _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
+_TAG = "sasquash"
+_OUR_TAGS = frozenset({_TAG, *State})
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
@@ -41,22 +46,21 @@ class DefenderIncidents:
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. The comment has what changed: an alert's text cannot be updated."""
-        path = f"{_INCIDENTS}/{int(item_id)}"
-        closed = briefing.state in CLOSED
-        status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
-        body: dict[str, object] = {
-            "status": status,
-            "customTags": ["sasquash", clean(briefing.state, limit=40)],
-            **({"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}),
-        }
-        await self.rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
+        doing = "Updating the incident"
+        number, existing = int(item_id), await self._read(int(item_id))
+        merged_into = str(existing.get("redirectIncidentId") or "")
+        is_merged = _status(existing) == "redirected" and merged_into.isdecimal()
+        if is_merged:
+            number = int(merged_into)
+            existing = await self._read(number)
+        path = f"{_INCIDENTS}/{number}"
+        body = _tags(briefing, existing) | ({} if is_merged else _resolution(briefing, existing))
+        await self.rest.call("PATCH", path, doing=doing, right=_MAY_WRITE, body=body)
         comment = {
             "@odata.type": "microsoft.graph.security.alertComment",
             "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
         }
-        await self.rest.call(
-            "POST", f"{path}/comments", doing="Updating the incident", right=_MAY_WRITE, body=comment
-        )
+        await self.rest.call("POST", f"{path}/comments", doing=doing, right=_MAY_WRITE, body=comment)
 
     async def _create(self, briefing: Briefing) -> str:
         if briefing.account_id is None:
@@ -76,6 +80,10 @@ class DefenderIncidents:
             raise TransientFailure("Filing the incident failed: the response names no incident.")
         return incident
 
+    async def _read(self, number: int) -> Mapping[str, Any]:
+        read = await self.rest.call("GET", f"{_INCIDENTS}/{number}", doing="Reading the incident", right=_MAY_WRITE)
+        return read if isinstance(read, Mapping) else {}
+
     async def _find(self, briefing: Briefing) -> str | None:
         """Return the incident whose name has our mark. Graph filters by time, not by name."""
         since = briefing.received_at - _EARLIER
@@ -85,6 +93,35 @@ class DefenderIncidents:
         mark = _mark(briefing)
         ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
         return next((str(each) for each in ids if str(each).isdecimal()), None)
+
+
+def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
+    """Return our two tags and those of people. The tag of an earlier state is removed."""
+    others = [str(tag) for tag in existing.get("customTags") or () if str(tag) not in _OUR_TAGS]
+    return {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
+
+
+def _resolution(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
+    """Return the status and classification to set. What a person resolved stays, unless it needs a person.
+
+    Only Defender's own experts set `awaitingAction` (resources/security-incident): the tag says what needs a person.
+    """
+    tags = {str(tag) for tag in existing.get("customTags") or ()}
+    resolved_by_a_person = _status(existing) == "resolved" and not CLOSED & tags
+    if briefing.state in PAGES:
+        return {"status": "active"}
+    if resolved_by_a_person:
+        return {}
+    if briefing.state not in CLOSED:
+        return {"status": "inProgress"}
+    classified = {"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}
+    return {"status": "resolved", **classified}
+
+
+def _status(incident: Mapping[str, Any]) -> str:
+    """Return the status in one form: the examples of Graph capitalize it."""
+    text = str(incident.get("status") or "")
+    return text[:1].lower() + text[1:]
 
 
 def _mark(briefing: Briefing) -> str:

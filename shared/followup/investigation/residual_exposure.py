@@ -19,6 +19,7 @@ from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
 from shared.domain.text import clean, utc
 from shared.errors import Blocked
+from shared.followup.briefing.commands import list_versions, make_private, undelete
 from shared.followup.investigation.anonymous_access import anonymous_access
 from shared.followup.investigation.other_policies import OtherPolicies
 from shared.sas import Service
@@ -84,8 +85,7 @@ class ResidualExposure:
         lines = [_WEBSITE] if has_website else []
         lines += [
             f"Container {name} is public: anyone can {_MAY[public[name]]} without a token. To make it private: "
-            f"`az storage container set-permission --account-name {account.name} --auth-mode key --name {name} "
-            "--public-access off`."
+            f"`{make_private(account.name, name)}`."
             for name in order[:_NAMED]
             if public[name] in _MAY
         ]
@@ -144,15 +144,12 @@ def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> str:
     ways: list[str] = []
     if properties.get("isVersioningEnabled") is True:
         ways.append(
-            "earlier versions are kept (`az storage blob list --include v --account-name "
-            f"{account.name} --auth-mode key --container-name <container> --prefix <blob>` lists them; copy an "
-            "earlier version over the current one)"
+            f"earlier versions are kept (`{list_versions(account.name)}` lists them; copy an earlier version over "
+            "the current one)"
         )
     if kept.get("enabled") is True:
-        ways.append(
-            f"deleted blobs are kept for {int(kept.get('days') or 0)} days (`az storage blob undelete --account-name "
-            f"{account.name} --auth-mode key --container-name <container> --name <blob>`)"
-        )
+        days = int(kept.get("days") or 0)
+        ways.append(f"deleted blobs are kept for {days} days (`{undelete(account.name)}`)")
     if not ways:
         return "Overwritten or deleted data cannot be restored: versioning and soft delete are off."
     return f"Overwritten or deleted data can be restored: {', and '.join(ways)}."

@@ -182,7 +182,6 @@ async def test_invalid_regenerate_body_regenerates_nothing(
         {"tags": {"a": "1", "A": "2"}},
         {"tags": {"a/b": "x"}},
         {"tags": {str(number): "x" for number in range(51)}},
-        {"sku": {"name": "Standard_LRS"}},
     ],
 )
 async def test_invalid_update_changes_nothing(

@@ -1,7 +1,10 @@
 """Storage accounts and their keys, with azure-mgmt-storage."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import httpx
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.storage.aio import StorageManagementClient
@@ -10,7 +13,7 @@ from azure.mgmt.storage.models import StorageAccountUpdateParameters
 from local.arm import service, storage_accounts
 from local.entra.service import Entra
 from local.tenant.model import SUBSCRIPTION_ID, Account, Cloud
-from tests.support.asgi import Credential, Transport
+from tests.support.asgi import Credential, Transport, client
 
 
 async def test_account_shows_tags_access_settings_and_the_ages_of_its_keys(
@@ -115,6 +118,92 @@ async def test_person_can_change_tags_and_access(tenant: Cloud, entra: Entra, ac
     assert (changed.tags, changed.allow_shared_key_access) == ({"a": "b"}, False)
     assert account.properties["allowSharedKeyAccess"] is False
     assert account.properties["allowBlobPublicAccess"] is True
+
+
+@pytest.fixture
+async def person(tenant: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClient]:
+    token = entra.mint(tenant.identities["developer"], audience="https://management.azure.com")
+    async with client(service.app(tenant, entra), "management.azure.com", token=token) as opened:
+        yield opened
+
+
+def path(account: Account) -> str:
+    return f"{account.id}?api-version=2025-08-01"
+
+
+async def test_update_accepts_what_the_azure_cli_sends_back(person: httpx.AsyncClient, account: Account) -> None:
+    """Azure CLI 2.91, `az storage account update --allow-shared-key-access false`: the body of its PATCH."""
+    read = (await person.get(path(account))).json()
+    body = {
+        "sku": {"name": "Standard_RAGRS"},
+        "tags": read["tags"],
+        "properties": {
+            "accessTier": "Hot",
+            "supportsHttpsTrafficOnly": True,
+            "encryption": {"keySource": "Microsoft.Storage"},
+            "networkAcls": read["properties"]["networkAcls"],
+            "allowSharedKeyAccess": False,
+        },
+    }
+    answer = await person.patch(path(account), json=body)
+
+    expected = read["properties"] | {"allowSharedKeyAccess": False}
+    assert (answer.status_code, answer.json()) == (200, read | {"properties": expected})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sku": {"name": "Standard_LRS"}, "kind": "StorageV2", "identity": {"type": "SystemAssigned"}},
+        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7.00:00:00", "expirationAction": "Log"}}},
+        {"properties": {"keyPolicy": {"keyExpirationPeriodInDays": 90}, "minimumTlsVersion": "TLS1_2"}},
+    ],
+)
+async def test_update_changes_what_it_names(
+    person: httpx.AsyncClient, account: Account, body: dict[str, Any]
+) -> None:
+    answer = (await person.patch(path(account), json=body)).json()
+
+    assert answer["properties"] == answer["properties"] | body.get("properties", {})
+    assert answer["sku"]["name"] == body.get("sku", {"name": "Standard_RAGRS"})["name"]
+
+
+async def test_secondary_endpoints_are_those_of_a_readable_secondary(
+    person: httpx.AsyncClient, account: Account
+) -> None:
+    answer = await person.patch(path(account), json={"sku": {"name": "Standard_GRS"}})
+
+    assert "secondaryEndpoints" not in answer.json()["properties"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"location": "westeurope"},
+        {"kind": "BlobStorage"},
+        {"sku": "Standard_LRS"},
+        {"sku": {}},
+        {"sku": {"name": "Standard_XXL"}},
+        {"sku": {"name": "Standard_ZRS"}},
+        {"sku": {"name": "Premium_LRS"}},
+        {"identity": {"type": "Managed"}},
+        {"properties": {"accessTier": "Lukewarm"}},
+        {"properties": {"supportsHttpsTrafficOnly": "true"}},
+        {"properties": {"minimumTlsVersion": "TLS1_3"}},
+        {"properties": {"encryption": {"keySource": "Microsoft.Keyvault"}}},
+        {"properties": {"keyPolicy": {"keyExpirationPeriodInDays": "90"}}},
+        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7.00:00:00"}}},
+        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7", "expirationAction": "Log"}}},
+        {"properties": {"provisioningState": "Succeeded"}},
+    ],
+)
+async def test_update_with_an_invalid_member_changes_nothing(
+    person: httpx.AsyncClient, account: Account, body: dict[str, Any]
+) -> None:
+    before = (await person.get(path(account))).json()
+
+    assert (await person.patch(path(account), json=body | {"tags": {"a": "b"}})).status_code == 400
+    assert (await person.get(path(account))).json() == before
 
 
 async def test_unknown_account_is_not_found(storage: StorageManagementClient) -> None:

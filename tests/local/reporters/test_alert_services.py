@@ -12,7 +12,12 @@ from local.graph import service as graph
 from local.reporters import azure_devops
 from local.tenant import identities
 from local.tenant.model import Cloud
-from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert, DefenderAlert
+from local.tenant.senders import (
+    AZURE_DEVOPS_PROJECT,
+    AZURE_DEVOPS_REPOSITORY,
+    AzureDevOpsAlert,
+    DefenderAlert,
+)
 from tests.support import samples
 from tests.support.asgi import client
 
@@ -58,7 +63,7 @@ async def security(cloud: Cloud, entra: Entra) -> AsyncIterator[httpx.AsyncClien
 
 async def test_secret_is_returned_only_if_requested(devops: httpx.AsyncClient) -> None:
     plain = await devops.get(f"{DEVOPS}/1?{VERSION}")
-    whole = await devops.get(f"{DEVOPS}/1?{VERSION}&expand=ValidationFingerprint")
+    whole = await devops.get(f"{DEVOPS}/1?{VERSION}&expand=validationFingerprint")
 
     assert "sig=" not in plain.text
     assert "sig=" in whole.text
@@ -70,6 +75,7 @@ async def test_secret_is_returned_only_if_requested(devops: httpx.AsyncClient) -
         (f"{DEVOPS}/1", 400),
         (f"{DEVOPS}/1?api-version=7.1", 400),
         (f"{DEVOPS}/1?{VERSION}&more=1", 400),
+        (f"{DEVOPS}/1?{VERSION}&expand=secret", 400),
         (f"{DEVOPS}/2?{VERSION}", 404),
         (f"{DEVOPS.replace('contoso', 'fabrikam')}/1?{VERSION}", 404),
     ],
@@ -78,15 +84,36 @@ async def test_invalid_request_to_azure_devops_fails(devops: httpx.AsyncClient, 
     assert (await devops.get(path)).status_code == status
 
 
+@pytest.mark.parametrize("project", [AZURE_DEVOPS_PROJECT.upper(), "Web%20Shop", "web%20shop"])
+@pytest.mark.parametrize("repository", [AZURE_DEVOPS_REPOSITORY.upper(), "Storefront"])
+async def test_alert_is_found_by_ids_and_by_names(devops: httpx.AsyncClient, project: str, repository: str) -> None:
+    """MicrosoftDocs/vsts-rest-api-specs, advancedSecurity 7.2, Alerts_Get: "Project ID or project name"."""
+    answer = await devops.get(f"/contoso/{project}/_apis/alert/repositories/{repository}/alerts/1?{VERSION}")
+
+    assert answer.json()["repositoryUrl"] == "https://dev.azure.com/contoso/Web%20Shop/_git/storefront"
+
+
 @pytest.mark.parametrize(
     "body",
-    [{}, {"state": "fixed"}, {"state": "dismissed"}, DISMISSED | {"dismissedReason": "bored"}, DISMISSED | {"x": 1}],
+    [
+        {},
+        {"state": "fixed"},
+        {"state": "dismissed"},
+        DISMISSED | {"dismissedReason": "unknown"},
+        DISMISSED | {"x": 1},
+    ],
 )
 async def test_invalid_update_in_azure_devops_changes_nothing(
     devops: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:
     assert (await devops.patch(f"{DEVOPS}/1?{VERSION}", json=body)).status_code == 400
     assert cloud.alerts.azure_devops[0].state == "active"
+
+
+async def test_alert_that_the_service_closed_cannot_be_dismissed(devops: httpx.AsyncClient, cloud: Cloud) -> None:
+    cloud.alerts.azure_devops[0].state = "fixed"
+
+    assert (await devops.patch(f"{DEVOPS}/1?{VERSION}", json=DISMISSED)).status_code == 400
 
 
 async def test_alert_of_azure_devops_is_dismissed(devops: httpx.AsyncClient) -> None:
@@ -110,7 +137,9 @@ async def test_graph_supports_only_documented_filters(security: httpx.AsyncClien
     assert (await security.get(GRAPH, params=query)).status_code == 400
 
 
-@pytest.mark.parametrize("body", [{"status": "closed"}, {"classification": "bad"}, {"title": "x"}])
+@pytest.mark.parametrize(
+    "body", [{"status": "closed"}, {"classification": "bad"}, {"determination": "leak"}, {"title": "x"}]
+)
 async def test_invalid_update_in_graph_changes_nothing(
     security: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:

@@ -124,6 +124,7 @@ async def test_blob_is_returned_in_base64_or_raw(api: httpx.AsyncClient, cloud: 
         {"state": "resolved", "resolution": "fixed"},
         {"state": "resolved", "resolution": "revoked", "resolution_comment": "x" * 281},
         {"state": "resolved", "resolution": "revoked", "more": 1},
+        {"state": "open", "resolution_comment": "x"},
     ],
 )
 async def test_invalid_update_changes_nothing(api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]) -> None:
@@ -131,6 +132,16 @@ async def test_invalid_update_changes_nothing(api: httpx.AsyncClient, cloud: Clo
 
     assert (await api.patch(ALERT, headers=headers, json=body)).status_code == 422
     assert cloud.alerts.github[0].state == "open"
+
+
+async def test_comment_of_a_resolved_alert_cannot_be_updated(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    """github/rest-api-description, secret-scanning/update-alert: "Cannot be updated or deleted"."""
+    headers = await token(api, cloud, secret_scanning_alerts="write")
+    for comment in ("First.", "Second."):
+        body = {"state": "resolved", "resolution": "revoked", "resolution_comment": comment}
+        await api.patch(ALERT, headers=headers, json=body)
+
+    assert cloud.alerts.github[0].comment == "First."
 
 
 async def test_every_error_has_githubs_shape(api: httpx.AsyncClient) -> None:

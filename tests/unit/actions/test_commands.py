@@ -100,6 +100,15 @@ def test_list_command_names_the_resource(target: str, said: str) -> None:
     assert said in (list_policies_command(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
 
 
+@pytest.mark.parametrize("target", ["queue/jobs/senders", "table/People/readers", "file/homes/ops"])
+def test_policy_commands_of_other_services_than_blob_have_no_authentication_mode(target: str) -> None:
+    """Azure CLI 2.91: "unrecognized arguments: --auth-mode key"."""
+    account = _ID.format(group="research")
+
+    assert "--auth-mode" not in (expire_policy(account, target) or "--auth-mode")
+    assert "--auth-mode" not in (list_policies_command(account, PolicyTarget.parse(target)) or "--auth-mode")
+
+
 def test_no_list_command_for_an_invalid_account_id() -> None:
     assert list_policies_command("/subscriptions/x; rm -rf ~", PolicyTarget.parse("blob/models/partners")) is None
 

@@ -13,7 +13,13 @@ from local.entra.service import Entra
 from local.reporters import azure_devops as local_azure_devops
 from local.tenant import identities
 from local.tenant.model import Cloud
-from local.tenant.senders import AZURE_DEVOPS_PROJECT, AZURE_DEVOPS_REPOSITORY, AzureDevOpsAlert
+from local.tenant.senders import (
+    AZURE_DEVOPS_PROJECT,
+    AZURE_DEVOPS_PROJECT_NAME,
+    AZURE_DEVOPS_REPOSITORY,
+    AZURE_DEVOPS_REPOSITORY_NAME,
+    AzureDevOpsAlert,
+)
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
 from shared.errors import Blocked, NotFound
@@ -25,13 +31,16 @@ from tests.support import samples
 from tests.support.asgi import Credential, Transport
 
 PLACE = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
+NAMED = f"contoso/{AZURE_DEVOPS_PROJECT_NAME}/{AZURE_DEVOPS_REPOSITORY_NAME}"
 ALERT = AlertReference(AlertSource.AZURE_DEVOPS, PLACE, "1")
 FOUND = Found(lambda: datetime.now(UTC))
 LEAK = samples.account_sas()
+URL = local_azure_devops.repository_url()
 
 
 def hook(event: str = "ms.vss-alerts.alert-created-event", **resource: object) -> dict[str, Any]:
-    alert = {"alertId": 1, "alertType": "secret", "repositoryId": AZURE_DEVOPS_REPOSITORY, "state": "active"}
+    """A hook as MicrosoftDocs/vsts-rest-api-specs has it: hooks 7.2 (Event), advancedSecurity 7.2 (Alert)."""
+    alert = {"alertId": 1, "alertType": "secret", "repositoryUrl": URL, "state": "active"}
     return {
         "eventType": event,
         "resource": alert | resource,
@@ -43,10 +52,103 @@ def read(payload: object) -> object:
     return azure_devops.read(payload, organization="contoso")
 
 
-def test_hook_names_an_alert() -> None:
-    assert read(hook()) == Alert(ALERT)
-    assert read(hook("ms.vss-alerts.alert-state-changed-event")) == Alert(ALERT)
-    assert read(hook(repositoryId=None, repository={"id": AZURE_DEVOPS_REPOSITORY})) == Alert(ALERT)
+def place_of(entry: object) -> str:
+    assert isinstance(entry, Alert), entry
+    return entry.reference.place
+
+
+@pytest.mark.parametrize("event", ["alert-created-event", "alert-state-changed-event"])
+def test_hook_names_an_alert(event: str) -> None:
+    expected = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY_NAME}"
+
+    assert read(hook(f"ms.vss-alerts.{event}")) == Alert(AlertReference(AlertSource.AZURE_DEVOPS, expected, "1"))
+
+
+def test_hook_with_ids_names_the_alert_by_ids() -> None:
+    """advancedSecurity 7.2, Alert: `projectId` and `repositoryId`, since August 2025."""
+    ids = {"projectId": AZURE_DEVOPS_PROJECT, "repositoryId": AZURE_DEVOPS_REPOSITORY.upper()}
+
+    assert read(hook(**ids)) == Alert(ALERT)
+    assert read(hook(**ids) | {"resourceContainers": {}}) == Alert(ALERT)
+    assert read(hook(**ids, repositoryUrl=None)) == Alert(ALERT)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (URL, NAMED),
+        ("https://dev.azure.com/contoso/shop/_git/web", "contoso/shop/web"),
+        ("https://dev.azure.com/Contoso/shop/_git/web/", "contoso/shop/web"),
+        ("https://contoso@dev.azure.com/contoso/shop/_git/web", "contoso/shop/web"),
+        ("https://dev.azure.com/contoso/_git/shop", "contoso/shop/shop"),
+        ("https://contoso.visualstudio.com/shop/_git/web", "contoso/shop/web"),
+        ("https://contoso.visualstudio.com/DefaultCollection/shop/_git/web", "contoso/shop/web"),
+        ("https://contoso.visualstudio.com/_git/shop", "contoso/shop/shop"),
+        ("https://dev.azure.com/contoso/caf%C3%A9/_git/R%26D%20(new)", "contoso/café/R&D (new)"),
+        (f"https://dev.azure.com/contoso/{AZURE_DEVOPS_PROJECT}/_git/{AZURE_DEVOPS_REPOSITORY}", PLACE),
+    ],
+)
+def test_repository_is_read_from_its_url(url: str, place: str) -> None:
+    assert place_of(read(hook(repositoryUrl=url) | {"resourceContainers": {}})) == place
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        7,
+        "",
+        "http://dev.azure.com/contoso/shop/_git/web",
+        "https://dev.azure.com/contoso/shop",
+        "https://dev.azure.com/contoso/shop/_git/",
+        "https://dev.azure.com/contoso/shop/_git/web?x=1",
+        "https://dev.azure.com/contoso/shop/_git/web#x",
+        "https://dev.azure.com/contoso/shop/more/_git/web",
+        "https://dev.azure.com/contoso/shop/_git/web\n",
+        "https://dev.azure.com/contoso/../_git/web",
+        "https://dev.azure.com/contoso/shop/_git/..",
+        "https://dev.azure.com/contoso/shop/_git/%2e%2e",
+        "https://dev.azure.com/contoso/shop/_git/a%2Fb",
+        "https://dev.azure.com/contoso/shop/_git/a%252Fb",
+        "https://dev.azure.com/contoso/shop/_git/a%00b",
+        "https://dev.azure.com/contoso/shop/_git/a%E2%80%AEb",
+        "https://dev.azure.com/contoso/shop/_git/%FF",
+        "https://dev.azure.com/contoso/shop/_git/" + "x" * 65,
+    ],
+)
+def test_malformed_url_of_a_repository_is_invalid(url: object) -> None:
+    assert isinstance(read(hook(repositoryUrl=url) | {"resourceContainers": {}}), Invalid)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://dev.azure.com/fabrikam/shop/_git/web",
+        "https://fabrikam.visualstudio.com/contoso/_git/web",
+        "https://dev.azure.com.evil.example/contoso/shop/_git/web",
+        "https://dev.azure.com@evil.example/contoso/shop/_git/web",
+        "https://evil.example/?x=https://dev.azure.com/contoso/shop/_git/web",
+        "https://evil.example\\@dev.azure.com/contoso/shop/_git/web",
+        "https://dev.azure.com:8443/contoso/shop/_git/web",
+        "https://contoso.visualstudio.com.evil.example/shop/_git/web",
+    ],
+)
+def test_repository_of_another_organization_or_host_is_invalid(url: str) -> None:
+    ids = {"projectId": AZURE_DEVOPS_PROJECT, "repositoryId": AZURE_DEVOPS_REPOSITORY}
+
+    assert isinstance(read(hook(repositoryUrl=url, **ids)), Invalid)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"state": "Active"},
+        {"alertType": "Secret"},
+        {"state": "ACTIVE", "alertType": "SECRET"},
+        {"repositoryId": "web"},
+    ],
+)
+def test_case_of_an_enum_and_an_id_of_another_form_do_not_matter(resource: dict[str, object]) -> None:
+    assert isinstance(read(hook(**resource)), Alert)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +158,10 @@ def test_hook_names_an_alert() -> None:
         (hook() | {"eventType": []}, Skip.OTHER_EVENT),
         (hook("ms.vss-alerts.alert-updated-event"), Skip.OTHER_EVENT),
         (hook(state="dismissed"), Skip.OTHER_EVENT),
-        (hook(state="fixed"), Skip.OTHER_EVENT),
+        (hook(state="Fixed"), Skip.OTHER_EVENT),
+        (hook(state="autoDismissed"), Skip.OTHER_EVENT),
         (hook(alertType="code"), Skip.OTHER_SECRET),
+        (hook(alertType="Dependency"), Skip.OTHER_SECRET),
     ],
 )
 def test_other_hooks_are_ignored(payload: object, why: Skip) -> None:
@@ -71,10 +175,14 @@ def test_other_hooks_are_ignored(payload: object, why: Skip) -> None:
         hook(alertId="1"),
         hook(alertId=True),
         hook(alertId=-1),
-        hook(repositoryId="../../x"),
-        hook(repositoryId=None),
-        hook() | {"resourceContainers": 7},
-        hook() | {"resourceContainers": {"project": {"id": "shop"}}},
+        hook(alertType=None),
+        hook(alertType=2),
+        hook(state=1),
+        hook(repositoryUrl=None),
+        hook(repositoryUrl=None, repositoryId="../../x"),
+        hook(repositoryUrl=None, repositoryId=AZURE_DEVOPS_REPOSITORY) | {"resourceContainers": 7},
+        hook(repositoryUrl=None, repositoryId=AZURE_DEVOPS_REPOSITORY)
+        | {"resourceContainers": {"project": {"id": "shop"}}},
     ],
 )
 def test_hook_without_an_alert_is_invalid(payload: object) -> None:
@@ -90,7 +198,7 @@ class Place:
     def tool(self) -> AzureDevOps:
         credential = Credential(Entra(self.cloud), self.cloud.identities[self.identity])
         policy = AsyncBearerTokenCredentialPolicy(credential, azure_devops.SCOPE)
-        return AzureDevOps(Rest(azure_devops.BASE_URL, self.wire, authentication=policy))
+        return AzureDevOps(Rest(azure_devops.BASE_URL, self.wire, authentication=policy), organization="contoso")
 
     def alert(self, secret: str) -> AzureDevOpsAlert:
         alert = AzureDevOpsAlert(1, secret)
@@ -120,6 +228,25 @@ async def test_alert_is_read_with_its_secret(place: Place, leak: str) -> None:
     )
 
 
+async def test_alert_named_by_names_is_read_and_closed(place: Place) -> None:
+    """advancedSecurity 7.2, Alerts_Get: "Project ID or project name", "Name or id of a repository"."""
+    alert, reference = place.alert(LEAK), AlertReference(AlertSource.AZURE_DEVOPS, NAMED, "1")
+    [finding] = await place.tool().read(reference, FOUND)
+    await place.tool().close(reference, "Revoked.")
+
+    assert (finding.url, alert.state) == (f"{URL}/alerts/1", "dismissed")
+
+
+async def test_alert_of_another_organization_is_not_asked_for(place: Place) -> None:
+    reference = AlertReference(AlertSource.AZURE_DEVOPS, PLACE.replace("contoso", "fabrikam"), "1")
+    tool = AzureDevOps(Answers(fingerprint(LEAK)), organization="contoso")  # type: ignore[arg-type]
+
+    with pytest.raises(Blocked, match="SASQUASH_AZURE_DEVOPS_ORGANIZATION"):
+        await tool.read(reference, FOUND)
+    with pytest.raises(Blocked, match="SASQUASH_AZURE_DEVOPS_ORGANIZATION"):
+        await tool.close(reference, "Revoked.")
+
+
 async def test_missing_alert_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound, match="Reading Azure DevOps alert 1"):
         await place.tool().read(ALERT, FOUND)
@@ -133,13 +260,34 @@ async def test_missing_permission_is_blocked(place: Place) -> None:
         await place.tool().read(ALERT, FOUND)
 
 
-async def test_alert_is_dismissed_as_fixed_idempotently(place: Place) -> None:
+async def test_alert_is_dismissed_as_fixed_once(place: Place) -> None:
     alert = place.alert(LEAK)
-    for _ in range(2):
-        said = await place.tool().close(ALERT, "Revoked.")
+    said = [await place.tool().close(ALERT, comment) for comment in ("Revoked.", "Revoked again.")]
 
     assert (alert.state, alert.reason, alert.comment) == ("dismissed", "fixed", "Revoked.")
-    assert said == f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed."
+    assert said == [
+        f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed.",
+        f"Azure DevOps alert 1 of {PLACE} was already closed.",
+    ]
+
+
+@pytest.mark.parametrize("state", ["fixed", "autoDismissed"])
+async def test_alert_that_the_service_closed_is_not_changed(place: Place, state: str) -> None:
+    """advancedSecurity 7.2, Alert.state: "This value is computed and returned by the service"."""
+    alert = place.alert(LEAK)
+    alert.state = state
+    said = await place.tool().close(ALERT, "Revoked.")
+
+    assert (alert.state, alert.comment) == (state, None)
+    assert said.endswith("was already closed.")
+
+
+async def test_alert_dismissed_for_another_reason_is_dismissed_as_fixed(place: Place) -> None:
+    alert = place.alert(LEAK)
+    alert.state, alert.reason = "dismissed", "falsePositive"
+    await place.tool().close(ALERT, "Revoked.")
+
+    assert alert.reason == "fixed"
 
 
 # What a fingerprint may say
@@ -171,7 +319,7 @@ class Answers:
     ],
 )
 async def test_secret_is_found_in_any_field_of_the_fingerprint(value: object) -> None:
-    tool = AzureDevOps(Answers(fingerprint(value)))  # type: ignore[arg-type]
+    tool = AzureDevOps(Answers(fingerprint(value)), organization="contoso")  # type: ignore[arg-type]
     [finding] = await tool.read(ALERT, FOUND)
 
     assert finding.credential is not None
@@ -181,4 +329,4 @@ async def test_secret_is_found_in_any_field_of_the_fingerprint(value: object) ->
 @pytest.mark.parametrize("alert", [None, 7, [], {}, {"validationFingerprints": []}, {"truncatedSecret": "abc"}])
 async def test_alert_without_its_secret_is_blocked(alert: object) -> None:
     with pytest.raises(Blocked, match="Report the leak yourself"):
-        await AzureDevOps(Answers(alert)).read(ALERT, FOUND)  # type: ignore[arg-type]
+        await AzureDevOps(Answers(alert), organization="contoso").read(ALERT, FOUND)  # type: ignore[arg-type]

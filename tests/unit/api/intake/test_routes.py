@@ -35,7 +35,12 @@ FINGERPRINT = samples.leak(LEAK).fingerprint
 BASIC = "Basic c2FzcXVhc2g6YSBwYXNzd29yZA=="  # sasquash:a password
 HOOK = {
     "eventType": "ms.vss-alerts.alert-created-event",
-    "resource": {"alertId": 7, "alertType": "secret", "repositoryId": "a3f1c9d4-57b2-4f7e-9f31-6f3d2f0b8c55"},
+    "resource": {
+        "alertId": 7,
+        "alertType": "Secret",
+        "repositoryUrl": "https://dev.azure.com/contoso/shop/_git/web",
+        "state": "Active",
+    },
     "resourceContainers": {"project": {"id": "0d8e2a50-4a59-4f0e-8a4b-2f4d3f6f7a10"}},
 }
 
