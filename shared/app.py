@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from shared.operations.drill import Drill
     from shared.operations.readiness import Readiness
     from shared.operations.sweeper import Sweeper
+    from shared.persistence.alert_queue import AlertQueue
     from shared.persistence.readiness import ReadinessTable
     from shared.sources.alert_reader import AlertReader
     from shared.sources.registry import Tools
@@ -341,11 +342,15 @@ class App:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.persistence.alert_queue import AlertQueue
         from shared.sources.alert_reader import AlertReader
 
-        queue = AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
-        return AlertReader(self._tools.all, queue, self._publisher, clock=self._clock)
+        return AlertReader(self._tools.all, self.alert_queue, self._publisher, clock=self._clock)
+
+    @cached_property
+    def alert_queue(self) -> "AlertQueue":
+        from shared.persistence.alert_queue import AlertQueue
+
+        return AlertQueue(self.clients.queue(INTAKE_QUEUE), self.clients.queue(INTAKE_QUEUE + POISON))
 
     @cached_property
     def _publisher(self) -> "Publisher":
