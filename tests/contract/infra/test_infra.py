@@ -12,7 +12,6 @@ from local.cloud import environment
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
 from local.tenant import identities
 from shared import app
-from shared.api.auth.access_tokens import Role
 from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
@@ -358,13 +357,6 @@ def test_sign_in_of_the_platform_expects_the_tokens_of_the_registration() -> Non
 
 
 # What an administrator runs
-
-
-def test_app_roles_of_the_script_are_those_of_the_code() -> None:
-    made = json.loads((ROOT / "scripts/app-roles.json").read_text())
-
-    assert [role["value"] for role in made] == list(Role)
-    assert len({role["id"] for role in made}) == len(made)
 
 
 def test_incident_list_of_the_script_has_the_columns_of_incidents() -> None:
