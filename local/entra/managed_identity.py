@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.entra.tokens import Entra, is_resource
+from local.entra.consent import unknown_resource
+from local.entra.tokens import Entra
 from local.tenant.model import Cloud, Identity
 
 PATH = "/msi/token"
@@ -45,8 +46,8 @@ def app(cloud: Cloud, entra: Entra, *, secret: str, default_identity: str = "dev
         resource = query.get("resource", "")
         if not resource:
             return _error(400, "The resource parameter is required.")
-        if not is_resource(resource):
-            return _error(400, f"AADSTS500011: The resource principal named {resource} was not found in the tenant.")
+        if not entra.knows(resource):
+            return _error(400, f"AADSTS500011: {unknown_resource(resource)}")
         identity = _find(cloud, query.get("client_id"), default_identity)
         if identity is None:
             return _error(

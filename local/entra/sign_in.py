@@ -1,7 +1,8 @@
-"""Sign-in to the console: authorization code with PKCE (RFC 7636), as in Entra ID for single-page apps.
+"""Sign-in of people to the console and to the Azure CLI: authorization code with PKCE (RFC 7636).
 
 learn.microsoft.com, "Microsoft identity platform and OAuth 2.0 authorization code flow". There are no passwords: the
-user picks a person. Only redirects to the console are allowed.
+user picks a person. The console is a single-page app, with redirects to itself only; the Azure CLI is a public
+client, with redirects to http://localhost ("Redirect URI (reply URL) best practices and limitations").
 """
 
 import base64
@@ -17,11 +18,19 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from local.entra.consent import grant as granted
+from local.entra.errors import OAuthError
 from local.entra.tokens import AUTHORITY, Entra
 from local.network.hostnames import APP_HOST
-from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
+from local.tenant.model import AZURE_CLI, CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
 
-_REDIRECT = re.compile(rf"(?:http://(?:127\.0\.0\.1|localhost):\d{{1,5}}|https://{re.escape(APP_HOST)})/api/desk")
+# The clients that people sign in to, and their redirect URIs.
+CLIENTS = {
+    CONSOLE_CLIENT_ID: re.compile(
+        rf"(?:http://(?:127\.0\.0\.1|localhost):\d{{1,5}}|https://{re.escape(APP_HOST)})/api/desk"
+    ),
+    AZURE_CLI: re.compile(r"http://localhost(?::\d{1,5})?/?"),
+}
 _LIFETIME = 3600
 _REQUIRED = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge")
 
@@ -30,6 +39,7 @@ _REQUIRED = ("client_id", "redirect_uri", "response_type", "scope", "state", "no
 class _Grant:
     """What a code or a refresh token grants."""
 
+    client: str
     identity: Identity
     redirect_uri: str
     challenge: str
@@ -54,17 +64,25 @@ class SignIn:
             return HTMLResponse(f"<!DOCTYPE html><title>Sign in</title><p>{escape(problem)}</p>", status_code=400)
         picked = self._cloud.identities.get(asked.pop("pick", ""))
         if picked is None:
-            return HTMLResponse(_page(self._people(), asked))
+            return HTMLResponse(_page(self._people(asked["client_id"]), asked))
         code = secrets.token_urlsafe(24)
         self._codes[code] = _Grant(
-            picked, asked["redirect_uri"], asked["code_challenge"], asked["nonce"], asked["scope"]
+            asked["client_id"],
+            picked,
+            asked["redirect_uri"],
+            asked["code_challenge"],
+            asked["nonce"],
+            asked["scope"],
         )
         answer = {"code": code, "client_info": _client_info(picked), "state": asked["state"]}
         separator = "#" if asked.get("response_mode", "fragment") == "fragment" else "?"
         return RedirectResponse(f"{asked['redirect_uri']}{separator}{urlencode(answer)}", status_code=302)
 
     def redeem(self, form: Mapping[str, str]) -> Response:
-        """Return tokens for a code, which is valid once, or for a refresh token."""
+        """Return tokens for a code, which is valid once, or for a refresh token. Raises OAuthError.
+
+        A refresh token serves every resource that the client may have: the request's `scope` names it.
+        """
         grant: _Grant | None = None
         match form.get("grant_type"):
             case "authorization_code":
@@ -73,32 +91,34 @@ class SignIn:
                     grant = None
             case "refresh_token":
                 grant = self._refresh_tokens.pop(form.get("refresh_token", ""), None)
-        if grant is None:
-            body = {"error": "invalid_grant", "error_description": "AADSTS70000: The grant is not valid."}
-            return JSONResponse(body, status_code=400)
+        if grant is None or grant.client != form["client_id"]:
+            raise OAuthError("invalid_grant", 70000, "The grant is not valid.")
+        of_code = form["grant_type"] == "authorization_code"
+        allowed = granted(self._entra, client=grant.client, scope=form.get("scope", grant.scope if of_code else ""))
         refresh_token = secrets.token_urlsafe(24)
         self._refresh_tokens[refresh_token] = grant
         return JSONResponse(
             {
                 "token_type": "Bearer",
-                "scope": grant.scope,
+                "scope": allowed.scope,
                 "expires_in": _LIFETIME,
                 "ext_expires_in": _LIFETIME,
-                "access_token": self._entra.mint(grant.identity, audience=CONSOLE_CLIENT_ID),
-                "id_token": self._entra.mint_id_token(grant.identity, client_id=CONSOLE_CLIENT_ID, nonce=grant.nonce),
+                "access_token": self._entra.mint(grant.identity, audience=allowed.resource, client=grant.client),
+                "id_token": self._entra.mint_id_token(grant.identity, client_id=grant.client, nonce=grant.nonce),
                 "refresh_token": refresh_token,
                 "client_info": _client_info(grant.identity),
             },
             headers={"cache-control": "no-store"},
         )
 
-    def _people(self) -> dict[str, str]:
-        """Return the people with a role in the console: display names by identity name."""
+    def _people(self, client: str) -> dict[str, str]:
+        """Return the people to pick from: display names by identity name. In the console, those with a role there."""
         people = {user.object_id: user.display_name for user in self._cloud.users.values()}
         return {
-            name: f"{people[identity.object_id]} ({', '.join(sorted(identity.rights))})"
+            name: f"{people[identity.object_id]} ({', '.join(r for r in sorted(identity.rights) if '/' not in r)})"
             for name, identity in self._cloud.identities.items()
-            if identity.object_id in people and any(right.startswith("Sasquash.") for right in identity.rights)
+            if identity.object_id in people
+            and (client == AZURE_CLI or any(right.startswith("Sasquash.") for right in identity.rights))
         }
 
 
@@ -107,9 +127,10 @@ def _problem(asked: Mapping[str, str]) -> str:
     missing = [name for name in _REQUIRED if not asked.get(name)]
     if missing:
         return f"AADSTS900144: The request must contain the following parameter: '{missing[0]}'."
-    if asked["client_id"] != CONSOLE_CLIENT_ID:
+    redirects = CLIENTS.get(asked["client_id"])
+    if redirects is None:
         return "AADSTS700016: Application was not found in the directory."
-    if not _REDIRECT.fullmatch(asked["redirect_uri"]):
+    if not redirects.fullmatch(asked["redirect_uri"]):
         return "AADSTS50011: The redirect URI does not match those of the application."
     if asked["response_type"] != "code" or asked.get("code_challenge_method") != "S256":
         return (

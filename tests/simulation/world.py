@@ -231,7 +231,7 @@ class World:
             self.storage.tables(STATE_ACCOUNT).create(table)
         self.app_queues = [("contain", "contain"), ("follow_up", "follow-up")]
         self.app_queues += [("contain_poison", "contain-poison"), ("follow_up_poison", "follow-up-poison")]
-        for queue in (*QUEUES, "contain-poison", "follow-up-poison"):
+        for queue in QUEUES:
             self.storage.queues(STATE_ACCOUNT).create(queue)
         for container in CONTAINERS:
             self.storage.blobs(STATE_ACCOUNT).create(container)
