@@ -232,47 +232,50 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
 }
 
 // The settings of docs/settings.md, the same for both apps. Each app adds its identity.
-var appSettings = union({
-  SASQUASH_MODE: mode
-  SASQUASH_SUBSCRIPTIONS: join(subscriptionIds, ',')
-  SASQUASH_TOPIC_ENDPOINT: topic.outputs.endpoint
-  SASQUASH_TENANT_ID: tenant().tenantId
-  SASQUASH_CLOUD: 'public'
-  SASQUASH_API_AUDIENCES: empty(apiClientId) ? '' : '${apiClientId},api://${apiClientId}'
-  SASQUASH_HOST_ACCOUNTS: separateIntake ? intakeStorage.outputs.name : ''
-  SASQUASH_KEY_VAULTS: ''
-  SASQUASH_SECURITY_MAILBOX: securityMailbox
-  SASQUASH_MAIL_SENDER: mailSender
-  SASQUASH_MAIL_DOMAINS: mailDomains
-  SASQUASH_OWNER_TAGS: 'sasquash-owner,owner'
-  SASQUASH_OWNERS_OF_APPS: 'off'
-  SASQUASH_INCIDENTS: 'sharepoint'
-  SASQUASH_SENTINEL_WORKSPACE: ''
-  SASQUASH_INCIDENT_WEBHOOK: ''
-  SASQUASH_INCIDENT_WEBHOOK_SECRET: ''
-  SASQUASH_INCIDENT_SITE: incidentSite
-  SASQUASH_INCIDENT_LIST: incidentList
-  SASQUASH_RAW_EVENTS: 'off'
-  SASQUASH_TAG_MODES: ''
-  SASQUASH_ACT_ALONE_HOURS: '24'
-  SASQUASH_RULES: ''
-  SASQUASH_ROTATIONS_A_DAY: '2'
-  SASQUASH_APPROVAL_HOURS: '4'
-  SASQUASH_AT_DEADLINE: 'escalate'
-  SASQUASH_ESCALATION_MAILBOX: ''
-  SASQUASH_SOURCE_QUOTA: '600'
-  SASQUASH_SECOND_PERSON: 'on'
-  SASQUASH_DRILL_ACCOUNT: withDrill ? drillAccount.outputs.name : ''
-  SASQUASH_INTAKE_SENDERS: ''
-  SASQUASH_INTAKE_QUOTA: '10000'
-  SASQUASH_GITHUB_WEBHOOK_SECRET: ''
-  SASQUASH_GITHUB_APP: ''
-  SASQUASH_GITHUB_PRIVATE_KEY: ''
-  SASQUASH_GITHUB_API: 'https://api.github.com'
-  SASQUASH_GITHUB_SECRET_TYPES: 'azure_sas_token,azure_storage_account_key'
-  SASQUASH_AZURE_DEVOPS_ORGANIZATION: ''
-  SASQUASH_AZURE_DEVOPS_PASSWORD: ''
-}, settings)
+var appSettings = union(
+  {
+    SASQUASH_MODE: mode
+    SASQUASH_SUBSCRIPTIONS: join(subscriptionIds, ',')
+    SASQUASH_TOPIC_ENDPOINT: topic.outputs.endpoint
+    SASQUASH_TENANT_ID: tenant().tenantId
+    SASQUASH_CLOUD: 'public'
+    SASQUASH_API_AUDIENCES: empty(apiClientId) ? '' : '${apiClientId},api://${apiClientId}'
+    SASQUASH_HOST_ACCOUNTS: separateIntake ? intakeStorage.outputs.name : ''
+    SASQUASH_KEY_VAULTS: ''
+    SASQUASH_SECURITY_MAILBOX: securityMailbox
+    SASQUASH_MAIL_SENDER: mailSender
+    SASQUASH_MAIL_DOMAINS: mailDomains
+    SASQUASH_OWNER_TAGS: 'sasquash-owner,owner'
+    SASQUASH_OWNERS_OF_APPS: 'off'
+    SASQUASH_INCIDENTS: 'sharepoint'
+    SASQUASH_SENTINEL_WORKSPACE: ''
+    SASQUASH_INCIDENT_WEBHOOK: ''
+    SASQUASH_INCIDENT_WEBHOOK_SECRET: ''
+    SASQUASH_INCIDENT_SITE: incidentSite
+    SASQUASH_INCIDENT_LIST: incidentList
+    SASQUASH_RAW_EVENTS: 'off'
+    SASQUASH_TAG_MODES: ''
+    SASQUASH_ACT_ALONE_HOURS: '24'
+    SASQUASH_RULES: ''
+    SASQUASH_ROTATIONS_A_DAY: '2'
+    SASQUASH_APPROVAL_HOURS: '4'
+    SASQUASH_AT_DEADLINE: 'escalate'
+    SASQUASH_ESCALATION_MAILBOX: ''
+    SASQUASH_SOURCE_QUOTA: '600'
+    SASQUASH_SECOND_PERSON: 'on'
+    SASQUASH_DRILL_ACCOUNT: withDrill ? drillAccount.outputs.name : ''
+    SASQUASH_INTAKE_SENDERS: ''
+    SASQUASH_INTAKE_QUOTA: '10000'
+    SASQUASH_GITHUB_WEBHOOK_SECRET: ''
+    SASQUASH_GITHUB_APP: ''
+    SASQUASH_GITHUB_PRIVATE_KEY: ''
+    SASQUASH_GITHUB_API: 'https://api.github.com'
+    SASQUASH_GITHUB_SECRET_TYPES: 'azure_sas_token,azure_storage_account_key'
+    SASQUASH_AZURE_DEVOPS_ORGANIZATION: ''
+    SASQUASH_AZURE_DEVOPS_PASSWORD: ''
+  },
+  settings
+)
 
 // The functions of each app are disabled in the other. Health is in both.
 var withoutIntake = {
@@ -319,14 +322,16 @@ module responder 'modules/app.bicep' = {
     insightsConnection: monitoring.outputs.insightsConnection
     settings: appSettings
     switchedOff: separateIntake ? withoutIntake : {}
-    alwaysReady: alwaysReady == 0 ? [] : [
-      {
-        // The host groups Event Grid triggers with HTTP (Azure/azure-functions-host,
-        // FunctionMetadataExtensions.GetFunctionGroup): an instance of 'function:on_finding' would serve no finding.
-        name: 'http'
-        instanceCount: alwaysReady
-      }
-    ]
+    alwaysReady: alwaysReady == 0
+      ? []
+      : [
+          {
+            // The host groups Event Grid triggers with HTTP (Azure/azure-functions-host,
+            // FunctionMetadataExtensions.GetFunctionGroup): an instance of 'function:on_finding' would serve no finding.
+            name: 'http'
+            instanceCount: alwaysReady
+          }
+        ]
     subnetId: privateNetwork ? network.outputs.appsSubnetId : ''
     apiClientId: apiClientId
     workspaceId: monitoring.outputs.workspaceId
@@ -356,25 +361,29 @@ module intake 'modules/app.bicep' = if (separateIntake) {
   }
 }
 
-module rights 'modules/rights.bicep' = [for id in (grantRights ? subscriptionIds : []): {
-  scope: subscription(id)
-  name: 'sasquash-rights-${environmentName}'
-  params: {
-    environmentName: environmentName
-    principalId: identities.outputs.responderPrincipalId
-    lockdown: lockdown
+module rights 'modules/rights.bicep' = [
+  for id in (grantRights ? subscriptionIds : []): {
+    scope: subscription(id)
+    name: 'sasquash-rights-${environmentName}'
+    params: {
+      environmentName: environmentName
+      principalId: identities.outputs.responderPrincipalId
+      lockdown: lockdown
+    }
   }
-}]
+]
 
-module accountLogs 'modules/account-logs.bicep' = [for id in loggedAccounts: {
-  scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
-  name: 'sasquash-logs-${environmentName}-${uniqueString(id)}'
-  params: {
-    accountName: last(split(id, '/'))
-    environmentName: environmentName
-    workspaceId: monitoring.outputs.workspaceId
+module accountLogs 'modules/account-logs.bicep' = [
+  for id in loggedAccounts: {
+    scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
+    name: 'sasquash-logs-${environmentName}-${uniqueString(id)}'
+    params: {
+      accountName: last(split(id, '/'))
+      environmentName: environmentName
+      workspaceId: monitoring.outputs.workspaceId
+    }
   }
-}]
+]
 
 @description('The resource group of event-subscription.bicep.')
 output AZURE_RESOURCE_GROUP string = group.name
@@ -395,7 +404,9 @@ output SASQUASH_RESPONDER_NAME string = responder.outputs.name
 output SASQUASH_API string = 'https://${responder.outputs.host}/api'
 
 @description('Prints an access token for the API, of the account that is signed in to the Azure CLI. Empty without apiClientId.')
-output SASQUASH_TOKEN_COMMAND string = empty(apiClientId) ? '' : 'az account get-access-token --resource api://${apiClientId} --query accessToken --output tsv'
+output SASQUASH_TOKEN_COMMAND string = empty(apiClientId)
+  ? ''
+  : 'az account get-access-token --resource api://${apiClientId} --query accessToken --output tsv'
 
 @description('Where reporters post.')
 output SASQUASH_INTAKE string = 'https://${separateIntake ? intake.outputs.host : responder.outputs.host}/api/intake'

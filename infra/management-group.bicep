@@ -15,31 +15,35 @@ param lockdown bool = false
 var roles = loadJsonContent('roles.json')
 var granted = lockdown ? length(roles) : length(roles) - 1
 
-resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [for i in range(0, length(roles)): {
-  name: guid(managementGroup().id, environmentName, roles[i].name)
-  properties: {
-    roleName: '${roles[i].name} (${environmentName}, ${managementGroup().name})'
-    description: roles[i].description
-    type: 'CustomRole'
-    assignableScopes: [
-      managementGroup().id
-    ]
-    permissions: [
-      {
-        actions: roles[i].actions
-        notActions: []
-        dataActions: []
-        notDataActions: []
-      }
-    ]
+resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
+  for i in range(0, length(roles)): {
+    name: guid(managementGroup().id, environmentName, roles[i].name)
+    properties: {
+      roleName: '${roles[i].name} (${environmentName}, ${managementGroup().name})'
+      description: roles[i].description
+      type: 'CustomRole'
+      assignableScopes: [
+        managementGroup().id
+      ]
+      permissions: [
+        {
+          actions: roles[i].actions
+          notActions: []
+          dataActions: []
+          notDataActions: []
+        }
+      ]
+    }
   }
-}]
+]
 
-resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for i in range(0, granted): {
-  name: guid(managementGroup().id, principalId, roles[i].name)
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: definition[i].id
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for i in range(0, granted): {
+    name: guid(managementGroup().id, principalId, roles[i].name)
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: definition[i].id
+    }
   }
-}]
+]

@@ -88,43 +88,45 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
-resource found 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in rules: {
-  name: 'alert-sasquash-${environmentName}-${rule.name}'
-  location: location
-  tags: tags
-  properties: {
-    displayName: '${rule.display} (${environmentName})'
-    description: rule.description
-    severity: rule.severity
-    enabled: true
-    autoMitigate: true
-    scopes: [
-      workspaceId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT1H'
-    overrideQueryTimeRange: rule.reach
-    criteria: {
-      allOf: [
-        {
-          query: rule.query
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          failingPeriods: {
-            numberOfEvaluationPeriods: 1
-            minFailingPeriodsToAlert: 1
+resource found 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for rule in rules: {
+    name: 'alert-sasquash-${environmentName}-${rule.name}'
+    location: location
+    tags: tags
+    properties: {
+      displayName: '${rule.display} (${environmentName})'
+      description: rule.description
+      severity: rule.severity
+      enabled: true
+      autoMitigate: true
+      scopes: [
+        workspaceId
+      ]
+      evaluationFrequency: 'PT5M'
+      windowSize: 'PT1H'
+      overrideQueryTimeRange: rule.reach
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
           }
-        }
-      ]
-    }
-    actions: {
-      actionGroups: [
-        people.id
-      ]
+        ]
+      }
+      actions: {
+        actionGroups: [
+          people.id
+        ]
+      }
     }
   }
-}]
+]
 
 resource stopped 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: 'alert-sasquash-${environmentName}-stopped'
@@ -163,41 +165,43 @@ resource stopped 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = [for metric in [
-  'DeadLetteredCount'
-  'DroppedEventCount'
-]: {
-  name: 'alert-sasquash-${environmentName}-${metric}'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'Event Grid could not deliver a finding. Dead letters are collected within five minutes. A dropped event is lost.'
-    severity: 1
-    enabled: true
-    autoMitigate: true
-    scopes: [
-      topicId
-    ]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT5M'
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
+resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+  for metric in [
+    'DeadLetteredCount'
+    'DroppedEventCount'
+  ]: {
+    name: 'alert-sasquash-${environmentName}-${metric}'
+    location: 'global'
+    tags: tags
+    properties: {
+      description: 'Event Grid could not deliver a finding. Dead letters are collected within five minutes. A dropped event is lost.'
+      severity: 1
+      enabled: true
+      autoMitigate: true
+      scopes: [
+        topicId
+      ]
+      evaluationFrequency: 'PT5M'
+      windowSize: 'PT5M'
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allOf: [
+          {
+            criterionType: 'StaticThresholdCriterion'
+            name: metric
+            metricNamespace: 'Microsoft.EventGrid/topics'
+            metricName: metric
+            timeAggregation: 'Total'
+            operator: 'GreaterThan'
+            threshold: 0
+          }
+        ]
+      }
+      actions: [
         {
-          criterionType: 'StaticThresholdCriterion'
-          name: metric
-          metricNamespace: 'Microsoft.EventGrid/topics'
-          metricName: metric
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 0
+          actionGroupId: people.id
         }
       ]
     }
-    actions: [
-      {
-        actionGroupId: people.id
-      }
-    ]
   }
-}]
+]

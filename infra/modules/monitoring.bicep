@@ -12,7 +12,10 @@ param tags object
 @description('Object ids of the identities that write telemetry.')
 param publishers array
 
-var metricsPublisher = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '3913510d-42f4-4e42-8a64-420c390055eb')
+var metricsPublisher = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  '3913510d-42f4-4e42-8a64-420c390055eb'
+)
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-sasquash-${environmentName}'
@@ -41,15 +44,17 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
   }
 }
 
-resource publishing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for publisher in publishers: {
-  name: guid(insights.id, publisher, metricsPublisher)
-  scope: insights
-  properties: {
-    principalId: publisher
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: metricsPublisher
+resource publishing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for publisher in publishers: {
+    name: guid(insights.id, publisher, metricsPublisher)
+    scope: insights
+    properties: {
+      principalId: publisher
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: metricsPublisher
+    }
   }
-}]
+]
 
 output workspaceId string = workspace.id
 output insightsId string = insights.id

@@ -70,55 +70,61 @@ var shared = [
   }
 ]
 // What the intake's host uses of its account: intake-storage.bicep.
-var ofIntake = empty(intakeStorageName) ? [] : [
-  {
-    name: 'intake-blob'
-    group: 'blob'
-    zone: 0
-    target: intakeAccount.id
-  }
-  {
-    name: 'intake-table'
-    group: 'table'
-    zone: 2
-    target: intakeAccount.id
-  }
-]
+var ofIntake = empty(intakeStorageName)
+  ? []
+  : [
+      {
+        name: 'intake-blob'
+        group: 'blob'
+        zone: 0
+        target: intakeAccount.id
+      }
+      {
+        name: 'intake-table'
+        group: 'table'
+        zone: 2
+        target: intakeAccount.id
+      }
+    ]
 var ways = concat(shared, ofIntake)
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [for way in ways: {
-  name: 'pep-${way.name}-${networkName}'
-  location: location
-  tags: tags
-  properties: {
-    subnet: {
-      id: subnet.id
+resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
+  for way in ways: {
+    name: 'pep-${way.name}-${networkName}'
+    location: location
+    tags: tags
+    properties: {
+      subnet: {
+        id: subnet.id
+      }
+      privateLinkServiceConnections: [
+        {
+          name: way.name
+          properties: {
+            privateLinkServiceId: way.target
+            groupIds: [
+              way.group
+            ]
+          }
+        }
+      ]
     }
-    privateLinkServiceConnections: [
-      {
-        name: way.name
-        properties: {
-          privateLinkServiceId: way.target
-          groupIds: [
-            way.group
-          ]
-        }
-      }
-    ]
   }
-}]
+]
 
-resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = [for i in range(0, empty(dnsZoneIds) ? 0 : length(ways)): {
-  parent: endpoint[i]
-  name: 'default'
-  properties: {
-    privateDnsZoneConfigs: [
-      {
-        name: ways[i].group
-        properties: {
-          privateDnsZoneId: dnsZoneIds[ways[i].zone]
+resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = [
+  for i in range(0, empty(dnsZoneIds) ? 0 : length(ways)): {
+    parent: endpoint[i]
+    name: 'default'
+    properties: {
+      privateDnsZoneConfigs: [
+        {
+          name: ways[i].group
+          properties: {
+            privateDnsZoneId: dnsZoneIds[ways[i].zone]
+          }
         }
-      }
-    ]
+      ]
+    }
   }
-}]
+]

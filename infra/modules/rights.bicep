@@ -14,31 +14,35 @@ param lockdown bool
 var roles = loadJsonContent('../roles.json')
 var granted = lockdown ? length(roles) : length(roles) - 1
 
-resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [for i in range(0, length(roles)): {
-  name: guid(subscription().id, environmentName, roles[i].name)
-  properties: {
-    roleName: '${roles[i].name} (${environmentName}, ${substring(subscription().subscriptionId, 0, 8)})'
-    description: roles[i].description
-    type: 'CustomRole'
-    assignableScopes: [
-      subscription().id
-    ]
-    permissions: [
-      {
-        actions: roles[i].actions
-        notActions: []
-        dataActions: []
-        notDataActions: []
-      }
-    ]
+resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
+  for i in range(0, length(roles)): {
+    name: guid(subscription().id, environmentName, roles[i].name)
+    properties: {
+      roleName: '${roles[i].name} (${environmentName}, ${substring(subscription().subscriptionId, 0, 8)})'
+      description: roles[i].description
+      type: 'CustomRole'
+      assignableScopes: [
+        subscription().id
+      ]
+      permissions: [
+        {
+          actions: roles[i].actions
+          notActions: []
+          dataActions: []
+          notDataActions: []
+        }
+      ]
+    }
   }
-}]
+]
 
-resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for i in range(0, granted): {
-  name: guid(subscription().id, principalId, roles[i].name)
-  properties: {
-    principalId: principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: definition[i].id
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for i in range(0, granted): {
+    name: guid(subscription().id, principalId, roles[i].name)
+    properties: {
+      principalId: principalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: definition[i].id
+    }
   }
-}]
+]

@@ -47,9 +47,18 @@ var containers = [
   'dead-letters'
 ]
 
-var blobDataOwner = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
-var queueDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '974c5e8b-45b9-4653-ba55-5f855dd0fb88')
-var tableDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3')
+var blobDataOwner = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+)
+var queueDataContributor = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+)
+var tableDataContributor = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
+)
 var responderRoles = [
   blobDataOwner
   queueDataContributor
@@ -94,13 +103,15 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   }
 }
 
-resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = [for item in containers: {
-  parent: blobs
-  name: item
-  properties: {
-    publicAccess: 'None'
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = [
+  for item in containers: {
+    parent: blobs
+    name: item
+    properties: {
+      publicAccess: 'None'
+    }
   }
-}]
+]
 
 // Dead letters may contain leaked credentials. The app deletes each once its record is written, and none is kept for long.
 resource life 'Microsoft.Storage/storageAccounts/managementPolicies@2025-01-01' = {
@@ -144,42 +155,50 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-01-0
   name: 'default'
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [for item in queues: {
-  parent: queueService
-  name: item
-}]
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = [
+  for item in queues: {
+    parent: queueService
+    name: item
+  }
+]
 
 resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-01-01' = {
   parent: account
   name: 'default'
 }
 
-resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = [for item in tables: {
-  parent: tableService
-  name: item
-}]
-
-resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in responderRoles: {
-  name: guid(account.id, responderPrincipalId, role)
-  scope: account
-  properties: {
-    principalId: responderPrincipalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: role
+resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-01' = [
+  for item in tables: {
+    parent: tableService
+    name: item
   }
-}]
+]
+
+resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for role in responderRoles: {
+    name: guid(account.id, responderPrincipalId, role)
+    scope: account
+    properties: {
+      principalId: responderPrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: role
+    }
+  }
+]
 
 // Its two queues are all that the intake may use here: nothing of the blobs, which hold the responder's keys in
 // azure-webjobs-secrets, and nothing of the tables.
-resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (item, i) in intakeQueues: {
-  name: guid(account.id, intakePrincipalId, item)
-  scope: queue[i + 4]
-  properties: {
-    principalId: intakePrincipalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: queueDataContributor
+resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for (item, i) in intakeQueues: {
+    name: guid(account.id, intakePrincipalId, item)
+    scope: queue[i + 4]
+    properties: {
+      principalId: intakePrincipalId
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: queueDataContributor
+    }
   }
-}]
+]
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

@@ -18,8 +18,14 @@ param senders array
 @description('Id of the workspace that gets the topic\'s failures.')
 param workspaceId string
 
-var dataSender = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'd5a91429-5739-47e2-a06b-3470a27159e7')
-var blobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
+var dataSender = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'd5a91429-5739-47e2-a06b-3470a27159e7'
+)
+var blobDataContributor = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+)
 
 resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
   name: name
@@ -36,15 +42,17 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
   }
 }
 
-resource sending 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for sender in senders: {
-  name: guid(topic.id, sender, dataSender)
-  scope: topic
-  properties: {
-    principalId: sender
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: dataSender
+resource sending 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for sender in senders: {
+    name: guid(topic.id, sender, dataSender)
+    scope: topic
+    properties: {
+      principalId: sender
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: dataSender
+    }
   }
-}]
+]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: storageName

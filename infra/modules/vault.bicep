@@ -18,7 +18,10 @@ param privateNetwork bool
 @description('Id of the workspace that gets the vault\'s audit log.')
 param workspaceId string
 
-var secretsUser = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '4633458b-17de-408a-b874-0445c86b69e6')
+var secretsUser = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  '4633458b-17de-408a-b874-0445c86b69e6'
+)
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   name: name
@@ -41,15 +44,17 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
-resource reading 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for reader in readers: {
-  name: guid(vault.id, reader, secretsUser)
-  scope: vault
-  properties: {
-    principalId: reader
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: secretsUser
+resource reading 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+  for reader in readers: {
+    name: guid(vault.id, reader, secretsUser)
+    scope: vault
+    properties: {
+      principalId: reader
+      principalType: 'ServicePrincipal'
+      roleDefinitionId: secretsUser
+    }
   }
-}]
+]
 
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

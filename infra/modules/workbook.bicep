@@ -84,21 +84,23 @@ var period = {
   }
 }
 
-var drawn = [for (chart, i) in charts: {
-  type: 3
-  name: 'chart-${i}'
-  content: {
-    version: 'KqlItem/1.0'
-    title: chart.title
-    query: chart.query
-    size: 0
-    timeContextFromParameter: 'Period'
-    queryType: 0
-    resourceType: 'microsoft.operationalinsights/workspaces'
-    visualization: chart.visualization
-    noDataMessage: 'No data in this period.'
+var drawn = [
+  for (chart, i) in charts: {
+    type: 3
+    name: 'chart-${i}'
+    content: {
+      version: 'KqlItem/1.0'
+      title: chart.title
+      query: chart.query
+      size: 0
+      timeContextFromParameter: 'Period'
+      queryType: 0
+      resourceType: 'microsoft.operationalinsights/workspaces'
+      visualization: chart.visualization
+      noDataMessage: 'No data in this period.'
+    }
   }
-}]
+]
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(resourceGroup().id, environmentName, 'workbook')
@@ -111,9 +113,12 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     sourceId: workspaceId
     serializedData: string({
       version: 'Notebook/1.0'
-      items: concat([
-        period
-      ], drawn)
+      items: concat(
+        [
+          period
+        ],
+        drawn
+      )
       fallbackResourceIds: [
         workspaceId
       ]
