@@ -340,6 +340,11 @@ class Settings:
         )
 
     @property
+    def may_act(self) -> bool:
+        """Whether anything may be changed: by the mode, or by the tag of an account."""
+        return any(mode is not Mode.OBSERVE for mode in (self.mode, *self.tag_modes))
+
+    @property
     def approval_time(self) -> timedelta:
         return timedelta(hours=self.approval_hours)
 

@@ -13,13 +13,17 @@ from shared.domain.usage import covers_reads
 from shared.sas import Service
 
 _STORAGE = "Microsoft.Storage/storageAccounts"
-NEEDED = (
+NEEDED_TO_DECIDE = (
     f"{_STORAGE}/listkeys/action",
+    f"{_STORAGE}/tableServices/tables/read",
+    f"{_STORAGE}/fileServices/shares/read",
+)
+"""The permissions to find out what a leak is, and what would revoke it. Mode `observe` has no others."""
+
+NEEDED_TO_ACT = (
     f"{_STORAGE}/regeneratekey/action",
     f"{_STORAGE}/revokeUserDelegationKeys/action",
-    f"{_STORAGE}/tableServices/tables/read",
     f"{_STORAGE}/tableServices/tables/write",
-    f"{_STORAGE}/fileServices/shares/read",
     f"{_STORAGE}/fileServices/shares/write",
 )
 """The permissions for every action on an account but the lockdown (infra/roles.json)."""
@@ -95,15 +99,23 @@ def of_locks(account_id: str, locks: Iterable[Lock]) -> list[Trouble]:
     ]
 
 
-def of_denials(account_id: str, denials: Iterable[Denial], *, principal: str) -> list[Trouble]:
-    """Return the deny assignments that keep `principal` (an object id) from an action."""
+def needed(*, acts: bool) -> tuple[str, ...]:
+    """Return the required permissions on an account; `acts` is whether Sasquash may change anything."""
+    return NEEDED_TO_DECIDE + NEEDED_TO_ACT if acts else NEEDED_TO_DECIDE
+
+
+def of_denials(
+    account_id: str, denials: Iterable[Denial], *, principal: str, required: Iterable[str]
+) -> list[Trouble]:
+    """Return the deny assignments that keep `principal` (an object id) from a required permission."""
+    required = tuple(required)
     found: list[Trouble] = []
     for denial in denials:
         concerns_us = not denial.principals.isdisjoint({EVERYONE, principal}) and principal not in denial.excluded
         is_here = _is_in(account_id, denial.scope) and not (
             denial.spares_children and denial.scope.lower() != account_id.lower()
         )
-        denied = [action for action in NEEDED if any(each.cover(action) for each in denial.denied)]
+        denied = [action for action in required if any(each.cover(action) for each in denial.denied)]
         if concerns_us and is_here and denied:
             what = ", ".join(denied)
             said = f"The deny assignment {denial.name!r} forbids {what}. Have its owner exclude the identity."
@@ -111,10 +123,10 @@ def of_denials(account_id: str, denials: Iterable[Denial], *, principal: str) ->
     return found
 
 
-def of_rights(granted: Iterable[Actions]) -> list[Trouble]:
-    """Return which permissions the identity lacks; `granted` are all that it has on the account."""
+def of_rights(granted: Iterable[Actions], *, required: Iterable[str]) -> list[Trouble]:
+    """Return which required permissions the identity lacks; `granted` are all that it has on the account."""
     roles = tuple(granted)
-    missing = [action for action in NEEDED if not any(role.cover(action) for role in roles)]
+    missing = [action for action in required if not any(role.cover(action) for role in roles)]
     if not missing:
         return []
     said = f"The identity lacks {', '.join(missing)}. Grant it the roles of infra/roles.json on the account."

@@ -110,7 +110,7 @@ class Readiness:
             )
             troubles = (
                 *readiness.of_locks(account.id, locks),
-                *readiness.of_denials(account.id, denials, principal=principal),
+                *readiness.of_denials(account.id, denials, principal=principal, required=self._required()),
                 *rights,
                 *answers,
                 *logged,
@@ -126,7 +126,11 @@ class Readiness:
                 _log.warning(NOT_READY, account.name, trouble.said)
 
     async def _rights(self, account: AccountFacts) -> list[Trouble]:
-        return readiness.of_rights(await self._governance.rights(account))
+        return readiness.of_rights(await self._governance.rights(account), required=self._required())
+
+    def _required(self) -> tuple[str, ...]:
+        """Where Sasquash only observes, infra/ grants no role that changes anything, and none is missed."""
+        return readiness.needed(acts=self._settings.may_act)
 
     async def _logs(self, account: AccountFacts) -> list[Trouble]:
         """Return what is logged. A missing right to ask is a trouble of its own, and stops no other check."""

@@ -34,9 +34,9 @@ async def account(driver: Driver) -> Account:
     return made
 
 
-async def checked(driver: Driver, account: Account) -> AccountCheck:
+async def checked(driver: Driver, account: Account, **settings: str) -> AccountCheck:
     """What a check of all accounts found of this one."""
-    await driver.app().background.readiness.run()
+    await driver.app(**settings).background.readiness.run()
     return {check.account: check for check in await driver.app().background.readiness_table.checks()}[account.name]
 
 
@@ -76,16 +76,31 @@ async def test_a_deny_assignment_is_found(driver: Driver, account: Account, deni
     assert troubles(await checked(driver, account)) == [(Check.DENIAL, True)]
 
 
-async def test_a_right_that_is_missing_is_found(driver: Driver, cloud: LocalCloud, account: Account) -> None:
+@pytest.fixture
+def cannot_regenerate(cloud: LocalCloud) -> Iterator[None]:
+    """The identity lacks the right of an action."""
     identity = cloud.model.identities["responder"]
     without = {right for right in identity.rights if "regeneratekey" not in right}
     cloud.model.identities["responder"] = replace(identity, rights=frozenset(without))
-    try:
-        check = await checked(driver, account)
-    finally:
-        cloud.model.identities["responder"] = identity
+    yield
+    cloud.model.identities["responder"] = identity
+
+
+@pytest.mark.usefixtures("cannot_regenerate")
+async def test_a_right_that_is_missing_is_found(driver: Driver, account: Account) -> None:
+    check = await checked(driver, account)
 
     assert (check.ready, troubles(check)) == (False, [(Check.RIGHT, True)])
+
+
+@pytest.mark.usefixtures("cannot_regenerate")
+@pytest.mark.parametrize(("tag_modes", "ready"), [("", True), ("observe", True), ("approve", False)])
+async def test_a_right_to_act_is_not_missed_where_nothing_may_be_changed(
+    driver: Driver, account: Account, tag_modes: str, ready: bool
+) -> None:
+    check = await checked(driver, account, mode="observe", tag_modes=tag_modes)
+
+    assert check.ready is ready
 
 
 async def test_closed_network_prevents_verification_and_not_the_revocation(driver: Driver, account: Account) -> None:

@@ -4,11 +4,13 @@ import pytest
 
 from shared.domain.readiness import (
     EVERYONE,
-    NEEDED,
+    NEEDED_TO_ACT,
+    NEEDED_TO_DECIDE,
     Actions,
     Check,
     Denial,
     Lock,
+    needed,
     of_answers,
     of_denials,
     of_locks,
@@ -22,18 +24,25 @@ GROUP = "/subscriptions/3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33/resourceGroups/mode
 ACCOUNT = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/robustmodels"
 US = "81ee9332-c35d-4c3e-9f21-3f7f99e80623"
 REGENERATE = "Microsoft.Storage/storageAccounts/regeneratekey/action"
+REQUIRED = needed(acts=True)
 
 
-def test_what_is_needed_is_what_the_roles_have_but_for_what_is_optional() -> None:
-    by_name = {role["name"]: set(role["actions"]) for role in roles()}
-    actions = set().union(
-        *(actions for name, actions in by_name.items() if "Action" in name and "Lockdown" not in name)
-    )
+def test_what_is_needed_to_act_is_what_the_roles_have_that_are_granted_for_it() -> None:
+    actions = {action for role in roles() if role["granted"] == "acting" for action in role["actions"]}
     optional = {"Microsoft.Storage/storageAccounts/blobServices/generateUserDelegationKey/action"}
-    list_keys = {"Microsoft.Storage/storageAccounts/listkeys/action"}
 
-    assert set(NEEDED) == actions - optional | list_keys
-    assert list_keys < by_name["Sasquash Attribution"]
+    assert set(NEEDED_TO_ACT) == actions - optional
+
+
+def test_what_is_needed_to_decide_is_always_granted() -> None:
+    always = {action for role in roles() if role["granted"] == "always" for action in role["actions"]}
+
+    assert always > set(NEEDED_TO_DECIDE)
+
+
+def test_where_sasquash_only_observes_no_permission_to_change_is_needed() -> None:
+    assert needed(acts=False) == NEEDED_TO_DECIDE
+    assert set(needed(acts=True)) == {*NEEDED_TO_DECIDE, *NEEDED_TO_ACT}
 
 
 @pytest.mark.parametrize(
@@ -86,21 +95,24 @@ def denial(**changed: object) -> Denial:
          "elsewhere"],
 )  # fmt: skip
 def test_a_deny_assignment_forbids_what_it_denies_us_there(changed: dict[str, object], forbids: bool) -> None:
-    troubles = of_denials(ACCOUNT, [denial(**changed)], principal=US)
+    troubles = of_denials(ACCOUNT, [denial(**changed)], principal=US, required=REQUIRED)
 
     assert [(trouble.check, trouble.blocking) for trouble in troubles] == [(Check.DENIAL, True)] * forbids
 
 
 def test_rights_may_come_from_several_roles_and_patterns() -> None:
-    assert of_rights([Actions((NEEDED[0],)), Actions(("Microsoft.Storage/*",), (NEEDED[0],))]) == []
+    first = REQUIRED[0]
+    granted = [Actions((first,)), Actions(("Microsoft.Storage/*",), (first,))]
+
+    assert of_rights(granted, required=REQUIRED) == []
 
 
 def test_a_right_that_is_missing_is_named() -> None:
-    [trouble] = of_rights([Actions(("*",), (REGENERATE.upper(),))])
+    [trouble] = of_rights([Actions(("*",), (REGENERATE.upper(),))], required=REQUIRED)
 
     assert (trouble.check, trouble.blocking) == (Check.RIGHT, True)
     assert REGENERATE in trouble.said
-    assert NEEDED[0] not in trouble.said
+    assert REQUIRED[0] not in trouble.said
 
 
 def test_unreachable_service_prevents_its_verification() -> None:
