@@ -1,5 +1,6 @@
 // Sasquash in a subscription: `azd up` deploys this, then the code, then event-subscription.bicep (docs/deploy.md).
 targetScope = 'subscription'
+import { actingMode, choices, redundancyKind } from 'modules/types.bicep'
 
 @description('Name of this environment, part of every resource\'s name and tags. A subscription may have several.')
 @minLength(2)
@@ -10,19 +11,12 @@ param environmentName string
 param location string
 
 @description('What Sasquash may do without approval: observe (nothing), approve (everything requires approval), auto (what the rule table permits). There is no default: start with a week of observe.')
-@allowed([
-  'observe'
-  'approve'
-  'auto'
-])
-param mode string
+param mode actingMode
 
-@description('Ids of the monitored subscriptions. The identity gets its rights there.')
-param subscriptionIds array = [
-  subscription().subscriptionId
-]
+@description('Ids of the monitored subscriptions, separated by commas; empty for the one that this is deployed to. The identity gets its rights there.')
+param subscriptionIds string = ''
 
-@description('Whether to grant the rights in each of those subscriptions. Turn off if an administrator grants them at a management group (infra/management-group.bicep).')
+@description('Whether to grant the rights in each of those subscriptions. Turn it off if an administrator grants them at a management group (infra/management-group.bicep).')
 param grantRights bool = true
 
 @description('Whether the identity may lock accounts down. It can then change any property of an account: leave it off if you do not use lockdowns.')
@@ -31,8 +25,8 @@ param lockdown bool = false
 @description('Whether to create a storage account without data for the weekly drill. Requires this subscription to be among subscriptionIds.')
 param drill bool = true
 
-@description('Ids of storage accounts whose use is logged to the workspace, so that mails and incidents can list what a leak touched. Each request is one billed line.')
-param loggedAccounts array = []
+@description('Ids of storage accounts, separated by commas, whose use is logged to the workspace, so that mails and incidents can list what a leak touched. Each request is one billed line.')
+param loggedAccounts string = ''
 
 @description('Whether the intake, which parses untrusted input, is a separate app without rights on any account.')
 param separateIntake bool = true
@@ -42,43 +36,73 @@ param separateIntake bool = true
 @maxValue(10)
 param alwaysReady int = 1
 
+@description('Whether the responder runs in several zones of the region. Two instances at least are always ready then.')
+param zoneRedundant bool = false
+
+@description('How Sasquash\'s own storage accounts keep their copies. Standard_LRS in a region without zones.')
+param redundancy redundancyKind = 'Standard_ZRS'
+
 @description('Whether the apps reach their storage and vault through private endpoints in a network of their own.')
 param privateNetwork bool = false
 
-@description('Ids of the private DNS zones for blob, queue, table and vault, in this order, linked to the networks that resolve the names. Empty if a policy of yours adds the names.')
-param dnsZoneIds array = []
+@description('Ids of the private DNS zones for blob, queue, table and vault, in this order, separated by commas, linked to the networks that resolve the names. Empty if a policy of yours adds the names.')
+param dnsZoneIds string = ''
 
 @description('The security team\'s mailbox: a copy of every mail, and the receiver of the alert rules.')
 param securityMailbox string
 
-@description('The mailbox that mails are sent from. scripts/grant-exchange.ps1 lets the identity send from it, and from no other.')
-param mailSender string
-
-@description('Domains that an owner\'s address may be in, separated by commas.')
-param mailDomains string
-
-@description('Id of the SharePoint site with the incident list: host,site-guid,web-guid. Empty if incidents are filed elsewhere (docs/incidents.md).')
-param incidentSite string
-
-@description('Id of the SharePoint list that incidents are filed in.')
-param incidentList string
-
 @description('Application id of the registration that people and reporters sign in to (scripts/create-registration.sh creates it). Empty: the API refuses every call but health.')
 param apiClientId string = ''
 
-@description('Further settings of the app by their names (docs/settings.md), such as SASQUASH_RULES. They override the values set here.')
-param settings object = {}
+@description('The other settings of the app, by their names (docs/settings.md). A secret is named by the id of a Key Vault secret: deployments keep their parameters.')
+param settings choices = {}
 
-@description('Tags of everything that is deployed.')
-param tags object = {}
+@description('Tags of everything that is deployed: name=value, separated by commas.')
+param tags string = ''
 
 var suffix = uniqueString(subscription().id, environmentName, location)
-var allTags = union(tags, {
+var givenTags = toObject(
+  empty(tags) ? [] : split(tags, ','),
+  tag => trim(first(split(tag, '='))),
+  tag => trim(substring(tag, indexOf(tag, '=') + 1))
+)
+var allTags = union(givenTags, {
   'azd-env-name': environmentName
   application: 'sasquash'
 })
 
-var withDrill = drill && contains(subscriptionIds, subscription().subscriptionId)
+var monitored = empty(subscriptionIds)
+  ? [subscription().subscriptionId]
+  : map(split(subscriptionIds, ','), id => trim(id))
+var withDrill = drill && contains(monitored, subscription().subscriptionId)
+
+// Whether anything may be changed anywhere: by the mode, or by the tag of an account.
+var tagModes = map(split(settings.?SASQUASH_TAG_MODES ?? '', ','), name => trim(name))
+var acts = mode != 'observe' || contains(tagModes, 'approve') || contains(tagModes, 'auto')
+
+// Names are computed here, not read from what is deployed: a preview shows only what is known before.
+var storageName = 'stsq${suffix}'
+var intakeStorageName = 'stsqin${suffix}'
+var vaultName = 'kvsq${suffix}'
+var drillName = 'stsqdrill${suffix}'
+var identityNames = {
+  responder: 'id-sasquash-${environmentName}-responder'
+  intake: 'id-sasquash-${environmentName}-intake'
+}
+var responderId = resourceId(
+  subscription().subscriptionId,
+  group.name,
+  'Microsoft.ManagedIdentity/userAssignedIdentities',
+  identityNames.responder
+)
+var intakeId = separateIntake
+  ? resourceId(
+      subscription().subscriptionId,
+      group.name,
+      'Microsoft.ManagedIdentity/userAssignedIdentities',
+      identityNames.intake
+    )
+  : ''
 
 resource group 'Microsoft.Resources/resourceGroups@2024-07-01' = {
   name: 'rg-sasquash-${environmentName}'
@@ -90,11 +114,27 @@ module identities 'modules/identities.bicep' = {
   scope: group
   name: 'identities'
   params: {
-    environmentName: environmentName
+    responderName: identityNames.responder
+    intakeName: separateIntake ? identityNames.intake : ''
     location: location
     tags: allTags
   }
 }
+
+// Both apps send telemetry and findings, and read the secrets of their settings.
+var responderPrincipal = {
+  id: responderId
+  principalId: identities.outputs.responderPrincipalId
+}
+var principals = separateIntake
+  ? [
+      responderPrincipal
+      {
+        id: intakeId
+        principalId: identities.outputs.intakePrincipalId
+      }
+    ]
+  : [responderPrincipal]
 
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
@@ -103,10 +143,7 @@ module monitoring 'modules/monitoring.bicep' = {
     environmentName: environmentName
     location: location
     tags: allTags
-    publishers: [
-      identities.outputs.responderPrincipalId
-      identities.outputs.intakePrincipalId
-    ]
+    publishers: principals
   }
 }
 
@@ -124,10 +161,13 @@ module storage 'modules/storage.bicep' = {
   scope: group
   name: 'storage'
   params: {
-    name: 'stsq${suffix}'
+    name: storageName
     location: location
     tags: allTags
+    redundancy: redundancy
+    responderId: responderId
     responderPrincipalId: identities.outputs.responderPrincipalId
+    intakeId: intakeId
     intakePrincipalId: identities.outputs.intakePrincipalId
     privateNetwork: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
@@ -138,9 +178,11 @@ module intakeStorage 'modules/intake-storage.bicep' = if (separateIntake) {
   scope: group
   name: 'intake-storage'
   params: {
-    name: 'stsqin${suffix}'
+    name: intakeStorageName
     location: location
     tags: allTags
+    redundancy: redundancy
+    identityId: intakeId
     principalId: identities.outputs.intakePrincipalId
     privateNetwork: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
@@ -151,13 +193,10 @@ module vault 'modules/vault.bicep' = {
   scope: group
   name: 'vault'
   params: {
-    name: 'kvsq${suffix}'
+    name: vaultName
     location: location
     tags: allTags
-    readers: [
-      identities.outputs.responderPrincipalId
-      identities.outputs.intakePrincipalId
-    ]
+    readers: principals
     privateNetwork: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -167,7 +206,7 @@ module drillAccount 'modules/drill.bicep' = if (withDrill) {
   scope: group
   name: 'drill'
   params: {
-    name: 'stsqdrill${suffix}'
+    name: drillName
     location: location
     tags: allTags
     workspaceId: monitoring.outputs.workspaceId
@@ -181,13 +220,13 @@ module topic 'modules/topic.bicep' = {
     name: 'egt-sasquash-${environmentName}-${suffix}'
     location: location
     tags: allTags
-    storageName: storage.outputs.name
-    senders: [
-      identities.outputs.responderPrincipalId
-      identities.outputs.intakePrincipalId
-    ]
+    storageName: storageName
+    senders: principals
     workspaceId: monitoring.outputs.workspaceId
   }
+  dependsOn: [
+    storage
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -221,90 +260,57 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
     location: location
     tags: allTags
     networkName: 'vnet-sasquash-${environmentName}'
-    storageName: storage.outputs.name
-    intakeStorageName: separateIntake ? intakeStorage.outputs.name : ''
-    vaultName: vault.outputs.name
-    dnsZoneIds: dnsZoneIds
+    storageName: storageName
+    intakeStorageName: separateIntake ? intakeStorageName : ''
+    vaultName: vaultName
+    dnsZoneIds: empty(dnsZoneIds) ? [] : map(split(dnsZoneIds, ','), id => trim(id))
   }
   dependsOn: [
     network
+    storage
+    intakeStorage
+    vault
   ]
 }
 
+// Secrets and, of senders, what follows each name. Each has to be an id.
+var secretSettings = concat(
+  [
+    settings.?SASQUASH_AZURE_DEVOPS_PASSWORD ?? ''
+    settings.?SASQUASH_GITHUB_PRIVATE_KEY ?? ''
+    settings.?SASQUASH_GITHUB_WEBHOOK_SECRET ?? ''
+    settings.?SASQUASH_INCIDENT_WEBHOOK_SECRET ?? ''
+  ],
+  map(split(settings.?SASQUASH_INTAKE_SENDERS ?? '', ','), sender => trim(last(split(sender, '='))))
+)
+var secretsAreIds = empty(filter(secretSettings, secret => !empty(secret) && !startsWith(secret, 'https://')))
+
+// As JSON or, since azd cannot pass quotation marks, as base64 of it.
+var givenRules = settings.?SASQUASH_RULES ?? ''
+var rules = empty(givenRules) || startsWith(givenRules, '[') ? givenRules : base64ToString(givenRules)
+
 // The settings of docs/settings.md, the same for both apps. Each app adds its identity.
 var appSettings = union(
+  secretsAreIds
+    ? settings
+    : fail('A setting has a secret as its value. Put the secret into the key vault, and set its id: docs/settings.md.'),
   {
     SASQUASH_MODE: mode
-    SASQUASH_SUBSCRIPTIONS: join(subscriptionIds, ',')
+    SASQUASH_SUBSCRIPTIONS: join(monitored, ',')
     SASQUASH_TOPIC_ENDPOINT: topic.outputs.endpoint
     SASQUASH_TENANT_ID: tenant().tenantId
-    SASQUASH_CLOUD: 'public'
     SASQUASH_API_AUDIENCES: empty(apiClientId) ? '' : '${apiClientId},api://${apiClientId}'
-    SASQUASH_HOST_ACCOUNTS: separateIntake ? intakeStorage.outputs.name : ''
-    SASQUASH_KEY_VAULTS: ''
+    SASQUASH_HOST_ACCOUNTS: separateIntake ? intakeStorageName : ''
     SASQUASH_SECURITY_MAILBOX: securityMailbox
-    SASQUASH_MAIL_SENDER: mailSender
-    SASQUASH_MAIL_DOMAINS: mailDomains
-    SASQUASH_OWNER_TAGS: 'sasquash-owner,owner'
-    SASQUASH_OWNERS_OF_APPS: 'off'
-    SASQUASH_INCIDENTS: 'sharepoint'
-    SASQUASH_SENTINEL_WORKSPACE: ''
-    SASQUASH_INCIDENT_WEBHOOK: ''
-    SASQUASH_INCIDENT_WEBHOOK_SECRET: ''
-    SASQUASH_INCIDENT_SITE: incidentSite
-    SASQUASH_INCIDENT_LIST: incidentList
-    SASQUASH_RAW_EVENTS: 'off'
-    SASQUASH_TAG_MODES: ''
-    SASQUASH_ACT_ALONE_HOURS: '24'
-    SASQUASH_RULES: ''
-    SASQUASH_ROTATIONS_A_DAY: '2'
-    SASQUASH_APPROVAL_HOURS: '4'
-    SASQUASH_AT_DEADLINE: 'escalate'
-    SASQUASH_ESCALATION_MAILBOX: ''
-    SASQUASH_SOURCE_QUOTA: '600'
-    SASQUASH_SECOND_PERSON: 'on'
-    SASQUASH_DRILL_ACCOUNT: withDrill ? drillAccount.outputs.name : ''
-    SASQUASH_INTAKE_SENDERS: ''
-    SASQUASH_INTAKE_QUOTA: '10000'
-    SASQUASH_GITHUB_WEBHOOK_SECRET: ''
-    SASQUASH_GITHUB_APP: ''
-    SASQUASH_GITHUB_PRIVATE_KEY: ''
-    SASQUASH_GITHUB_API: 'https://api.github.com'
-    SASQUASH_GITHUB_SECRET_TYPES: 'azure_sas_token,azure_storage_account_key'
-    SASQUASH_AZURE_DEVOPS_ORGANIZATION: ''
-    SASQUASH_AZURE_DEVOPS_PASSWORD: ''
-  },
-  settings
+    SASQUASH_DRILL_ACCOUNT: withDrill ? drillName : ''
+    SASQUASH_RULES: rules
+  }
 )
 
 // The functions of each app are disabled in the other. Health is in both.
-var withoutIntake = {
-  'AzureWebJobs.take_report.Disabled': 'true'
-  'AzureWebJobs.read_alert.Disabled': 'true'
-}
-var intakeAlone = {
-  'AzureWebJobs.on_finding.Disabled': 'true'
-  'AzureWebJobs.contain.Disabled': 'true'
-  'AzureWebJobs.follow_up.Disabled': 'true'
-  'AzureWebJobs.contain_poison.Disabled': 'true'
-  'AzureWebJobs.follow_up_poison.Disabled': 'true'
-  'AzureWebJobs.intake_poison.Disabled': 'true'
-  'AzureWebJobs.collect_dead_letters.Disabled': 'true'
-  'AzureWebJobs.sweep.Disabled': 'true'
-  'AzureWebJobs.send_digest.Disabled': 'true'
-  'AzureWebJobs.look_again.Disabled': 'true'
-  'AzureWebJobs.look_at_accounts.Disabled': 'true'
-  'AzureWebJobs.drill.Disabled': 'true'
-  'AzureWebJobs.read_readiness.Disabled': 'true'
-  'AzureWebJobs.serve_desk.Disabled': 'true'
-  'AzureWebJobs.submit_revocation.Disabled': 'true'
-  'AzureWebJobs.list_revocations.Disabled': 'true'
-  'AzureWebJobs.read_revocation.Disabled': 'true'
-  'AzureWebJobs.approve_revocation.Disabled': 'true'
-  'AzureWebJobs.reject_revocation.Disabled': 'true'
-  'AzureWebJobs.retry_revocation.Disabled': 'true'
-  'AzureWebJobs.undo_lockdown.Disabled': 'true'
-}
+var functions = loadJsonContent('functions.json')
+
+var ready = zoneRedundant ? max(alwaysReady, 2) : alwaysReady
 
 module responder 'modules/app.bicep' = {
   scope: group
@@ -314,28 +320,32 @@ module responder 'modules/app.bicep' = {
     service: 'responder'
     location: location
     tags: allTags
-    identityId: identities.outputs.responderId
+    identityId: responderId
     clientId: identities.outputs.responderClientId
-    storageName: storage.outputs.name
-    hostStorageName: storage.outputs.name
+    storageName: storageName
+    hostStorageName: storageName
     container: 'package-responder'
     insightsConnection: monitoring.outputs.insightsConnection
     settings: appSettings
-    switchedOff: separateIntake ? withoutIntake : {}
-    alwaysReady: alwaysReady == 0
+    disabled: separateIntake ? functions.intake : []
+    zoneRedundant: zoneRedundant
+    alwaysReady: ready == 0
       ? []
       : [
           {
             // The host groups Event Grid triggers with HTTP (Azure/azure-functions-host,
             // FunctionMetadataExtensions.GetFunctionGroup): an instance of 'function:on_finding' would serve no finding.
             name: 'http'
-            instanceCount: alwaysReady
+            instanceCount: ready
           }
         ]
-    subnetId: privateNetwork ? network.outputs.appsSubnetId : ''
+    subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     apiClientId: apiClientId
     workspaceId: monitoring.outputs.workspaceId
   }
+  dependsOn: [
+    storage
+  ]
 }
 
 module intake 'modules/app.bicep' = if (separateIntake) {
@@ -346,35 +356,43 @@ module intake 'modules/app.bicep' = if (separateIntake) {
     service: 'intake'
     location: location
     tags: allTags
-    identityId: identities.outputs.intakeId
+    identityId: intakeId
     clientId: identities.outputs.intakeClientId
-    storageName: storage.outputs.name
-    hostStorageName: separateIntake ? intakeStorage.outputs.name : ''
+    storageName: storageName
+    hostStorageName: intakeStorageName
     container: 'package-intake'
     insightsConnection: monitoring.outputs.insightsConnection
     settings: appSettings
-    switchedOff: intakeAlone
+    disabled: functions.responder
+    zoneRedundant: false
     alwaysReady: []
-    subnetId: privateNetwork ? network.outputs.appsSubnetId : ''
+    subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     apiClientId: apiClientId
     workspaceId: monitoring.outputs.workspaceId
   }
+  dependsOn: [
+    storage
+    intakeStorage
+  ]
 }
 
 module rights 'modules/rights.bicep' = [
-  for id in (grantRights ? subscriptionIds : []): {
+  for id in (grantRights ? monitored : []): {
     scope: subscription(id)
     name: 'sasquash-rights-${environmentName}'
     params: {
       environmentName: environmentName
+      // Named after it: an identity that is created again needs assignments of its own.
+      #disable-next-line what-if-short-circuiting
       principalId: identities.outputs.responderPrincipalId
+      acts: acts
       lockdown: lockdown
     }
   }
 ]
 
 module accountLogs 'modules/account-logs.bicep' = [
-  for id in loggedAccounts: {
+  for id in (empty(loggedAccounts) ? [] : map(split(loggedAccounts, ','), id => trim(id))): {
     scope: resourceGroup(split(id, '/')[2], split(id, '/')[4])
     name: 'sasquash-logs-${environmentName}-${uniqueString(id)}'
     params: {
@@ -395,7 +413,7 @@ output SASQUASH_TOPIC_NAME string = topic.outputs.name
 output SASQUASH_TOPIC_ENDPOINT string = topic.outputs.endpoint
 
 @description('The account with the dead letters.')
-output SASQUASH_STORAGE_NAME string = storage.outputs.name
+output SASQUASH_STORAGE_NAME string = storageName
 
 @description('The app with the function on_finding.')
 output SASQUASH_RESPONDER_NAME string = responder.outputs.name
@@ -409,7 +427,7 @@ output SASQUASH_TOKEN_COMMAND string = empty(apiClientId)
   : 'az account get-access-token --resource api://${apiClientId} --query accessToken --output tsv'
 
 @description('Where reporters post.')
-output SASQUASH_INTAKE string = 'https://${separateIntake ? intake.outputs.host : responder.outputs.host}/api/intake'
+output SASQUASH_INTAKE string = 'https://${separateIntake ? intake!.outputs.host : responder.outputs.host}/api/intake'
 
 @description('For scripts/grant-graph.sh and scripts/grant-exchange.ps1.')
 output SASQUASH_RESPONDER_PRINCIPAL_ID string = identities.outputs.responderPrincipalId
@@ -417,5 +435,5 @@ output SASQUASH_RESPONDER_PRINCIPAL_ID string = identities.outputs.responderPrin
 @description('For scripts/grant-graph.sh and scripts/grant-exchange.ps1.')
 output SASQUASH_RESPONDER_CLIENT_ID string = identities.outputs.responderClientId
 
-@description('For scripts/grant-graph.sh, where Defender reports.')
+@description('For scripts/grant-graph.sh, where Defender reports. Empty without a separate intake.')
 output SASQUASH_INTAKE_PRINCIPAL_ID string = identities.outputs.intakePrincipalId

@@ -1,6 +1,6 @@
 // The same rights for every subscription below a management group, granted by its administrator:
 //   az deployment mg create --management-group-id <id> --location <region> --template-file infra/management-group.bicep
-// with grantRights off in main.bicep.
+// with SASQUASH_GRANT_RIGHTS off in azd's environment.
 targetScope = 'managementGroup'
 
 @description('Name of the environment.')
@@ -9,25 +9,32 @@ param environmentName string
 @description('Object id of the responder\'s identity: output SASQUASH_RESPONDER_PRINCIPAL_ID of main.bicep.')
 param principalId string
 
-@description('Whether the identity may lock accounts down: the last of the roles.')
+@description('Whether Sasquash may act at all. If not, no role is assigned that changes anything.')
+param acts bool
+
+@description('Whether the identity may lock accounts down.')
 param lockdown bool = false
 
 var roles = loadJsonContent('roles.json')
-var granted = lockdown ? length(roles) : length(roles) - 1
+var granted = {
+  always: true
+  acting: acts
+  lockdown: acts && lockdown
+}
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
-  for i in range(0, length(roles)): {
-    name: guid(managementGroup().id, environmentName, roles[i].name)
+  for role in roles: {
+    name: guid(managementGroup().id, environmentName, role.name)
     properties: {
-      roleName: '${roles[i].name} (${environmentName}, ${managementGroup().name})'
-      description: roles[i].description
+      roleName: '${role.name} (${environmentName}, ${managementGroup().name})'
+      description: role.description
       type: 'CustomRole'
       assignableScopes: [
         managementGroup().id
       ]
       permissions: [
         {
-          actions: roles[i].actions
+          actions: role.actions
           notActions: []
           dataActions: []
           notDataActions: []
@@ -38,8 +45,8 @@ resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
 ]
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for i in range(0, granted): {
-    name: guid(managementGroup().id, principalId, roles[i].name)
+  for (role, i) in roles: if (granted[role.granted]) {
+    name: guid(managementGroup().id, principalId, role.name)
     properties: {
       principalId: principalId
       principalType: 'ServicePrincipal'

@@ -1,4 +1,5 @@
 // Alerts about the health of Sasquash itself. It reports leaks by its own mails and incidents.
+import { tagMap } from 'types.bicep'
 
 @description('Name of the environment.')
 param environmentName string
@@ -7,7 +8,7 @@ param environmentName string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('The mailbox that gets the alerts.')
 param mailbox string
@@ -105,6 +106,8 @@ resource found 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       evaluationFrequency: 'PT5M'
       windowSize: 'PT1H'
       overrideQueryTimeRange: rule.reach
+      // A new workspace has no table of Application Insights yet, and the query would be refused.
+      skipQueryValidation: true
       criteria: {
         allOf: [
           {
@@ -143,6 +146,7 @@ resource stopped 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     ]
     evaluationFrequency: 'PT5M'
     windowSize: 'PT15M'
+    skipQueryValidation: true
     criteria: {
       allOf: [
         {

@@ -1,5 +1,6 @@
 // One function app on Flex Consumption. Intake and responder have the same package. Each has the other's functions
 // disabled.
+import { readyGroup, settingMap, tagMap } from 'types.bicep'
 
 @description('Name of the app.')
 param name string
@@ -11,7 +12,7 @@ param service string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('Id of its user-assigned identity.')
 param identityId string
@@ -32,13 +33,16 @@ param container string
 param insightsConnection string
 
 @description('Settings of the code, by name.')
-param settings object
+param settings settingMap
 
-@description('Settings that disable functions, by name.')
-param switchedOff object
+@description('The functions that are disabled in this app.')
+param disabled string[]
+
+@description('Whether its plan has several zones.')
+param zoneRedundant bool
 
 @description('Always-ready instances, in the format of Flex Consumption.')
-param alwaysReady array
+param alwaysReady readyGroup[]
 
 @description('Id of the subnet that it reaches the network from; empty for none.')
 param subnetId string
@@ -77,6 +81,8 @@ var ownSettings = {
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
 }
 
+var switchedOff = toObject(disabled, name => 'AzureWebJobs.${name}.Disabled', name => 'true')
+
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   name: 'plan-${name}'
   location: location
@@ -88,6 +94,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 

@@ -1,4 +1,5 @@
 // The account of the weekly drill: Shared Key on, reachable, without data.
+import { tagMap } from 'types.bicep'
 
 @description('Name of the account.')
 param name string
@@ -7,7 +8,7 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('Id of the workspace that gets the account\'s logs.')
 param workspaceId string
@@ -27,6 +28,10 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     allowCrossTenantReplication: false
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: 'Allow'
+    }
   }
 }
 

@@ -1,29 +1,31 @@
 // The apps' identities. Two, so that the app that parses untrusted input has no right on any storage account.
+import { tagMap } from 'types.bicep'
 
-@description('Name of the environment.')
-param environmentName string
+@description('Name of the responder\'s identity.')
+param responderName string
+
+@description('Name of the identity of a separate intake; empty for none.')
+param intakeName string
 
 @description('Region.')
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 resource responder 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
-  name: 'id-sasquash-${environmentName}-responder'
+  name: responderName
   location: location
   tags: tags
 }
 
-resource intake 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
-  name: 'id-sasquash-${environmentName}-intake'
+resource intake 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (!empty(intakeName)) {
+  name: intakeName
   location: location
   tags: tags
 }
 
-output responderId string = responder.id
 output responderPrincipalId string = responder.properties.principalId
 output responderClientId string = responder.properties.clientId
-output intakeId string = intake.id
-output intakePrincipalId string = intake.properties.principalId
-output intakeClientId string = intake.properties.clientId
+output intakePrincipalId string = empty(intakeName) ? '' : intake!.properties.principalId
+output intakeClientId string = empty(intakeName) ? '' : intake!.properties.clientId

@@ -2,6 +2,7 @@
 //
 // The names of the host's containers are fixed (Azure/azure-functions-host: azure-webjobs-hosts, azure-webjobs-secrets), and
 // the host creates them itself. On an account shared with the responder, the intake could read the responder's keys.
+import { redundancyKind, tagMap } from 'types.bicep'
 
 @description('Name of the account.')
 param name string
@@ -10,9 +11,15 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
-@description('Object id of the intake\'s identity.')
+@description('How the account keeps its copies.')
+param redundancy redundancyKind
+
+@description('Id of the intake\'s identity.')
+param identityId string
+
+@description('Its object id.')
 param principalId string
 
 @description('Whether it is reachable through private endpoints only.')
@@ -25,8 +32,8 @@ param workspaceId string
 // AzureFunctionsDiagnosticEvents, by DiagnosticEventTableStorageRepository). No queues: the host keeps none, for no function
 // has a blob trigger.
 var roles = [
-  subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b')
-  subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3')
+  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 ]
 
 resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
@@ -35,7 +42,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_ZRS'
+    name: redundancy
   }
   properties: {
     allowSharedKeyAccess: false
@@ -76,12 +83,12 @@ resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2025
 
 resource rights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in roles: {
-    name: guid(account.id, principalId, role)
+    name: guid(account.id, identityId, role)
     scope: account
     properties: {
       principalId: principalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: role
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
     }
   }
 ]

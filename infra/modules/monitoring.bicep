@@ -1,4 +1,5 @@
 // The workspace and Application Insights for logs and traces. Only Entra ID can authenticate.
+import { principal, tagMap } from 'types.bicep'
 
 @description('Name of the environment.')
 param environmentName string
@@ -7,10 +8,10 @@ param environmentName string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
-@description('Object ids of the identities that write telemetry.')
-param publishers array
+@description('The identities that write telemetry.')
+param publishers principal[]
 
 var metricsPublisher = subscriptionResourceId(
   'Microsoft.Authorization/roleDefinitions',
@@ -46,10 +47,10 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 
 resource publishing 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for publisher in publishers: {
-    name: guid(insights.id, publisher, metricsPublisher)
+    name: guid(insights.id, publisher.id, metricsPublisher)
     scope: insights
     properties: {
-      principalId: publisher
+      principalId: publisher.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: metricsPublisher
     }

@@ -1,4 +1,5 @@
 // The apps' network, for private endpoints to their storage and vault.
+import { tagMap } from 'types.bicep'
 
 @description('Name of the environment.')
 param environmentName string
@@ -7,7 +8,7 @@ param environmentName string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 resource guard 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   name: 'nsg-sasquash-${environmentName}'

@@ -1,10 +1,11 @@
 // Private endpoints of Sasquash's storage accounts and vault.
+import { tagMap } from 'types.bicep'
 
 @description('Region.')
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('Name of the network.')
 param networkName string
@@ -19,7 +20,7 @@ param intakeStorageName string
 param vaultName string
 
 @description('Ids of the private DNS zones for blob, queue, table and vault, in this order; none where a policy adds the names.')
-param dnsZoneIds array
+param dnsZoneIds string[]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' existing = {
   name: networkName

@@ -1,5 +1,5 @@
 // The custom roles in one subscription and their assignments: one role per action, with exactly the permissions that
-// the code uses.
+// the code uses. `granted` of roles.json says when a role is assigned: always, if Sasquash may act, or for lockdowns.
 targetScope = 'subscription'
 
 @description('Name of the environment.')
@@ -8,25 +8,32 @@ param environmentName string
 @description('Object id of the responder\'s identity.')
 param principalId string
 
-@description('Whether the identity may lock accounts down: the last of the roles.')
+@description('Whether Sasquash may act at all. If not, no role is assigned that changes anything.')
+param acts bool
+
+@description('Whether the identity may lock accounts down.')
 param lockdown bool
 
 var roles = loadJsonContent('../roles.json')
-var granted = lockdown ? length(roles) : length(roles) - 1
+var granted = {
+  always: true
+  acting: acts
+  lockdown: acts && lockdown
+}
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
-  for i in range(0, length(roles)): {
-    name: guid(subscription().id, environmentName, roles[i].name)
+  for role in roles: {
+    name: guid(subscription().id, environmentName, role.name)
     properties: {
-      roleName: '${roles[i].name} (${environmentName}, ${substring(subscription().subscriptionId, 0, 8)})'
-      description: roles[i].description
+      roleName: '${role.name} (${environmentName}, ${substring(subscription().subscriptionId, 0, 8)})'
+      description: role.description
       type: 'CustomRole'
       assignableScopes: [
         subscription().id
       ]
       permissions: [
         {
-          actions: roles[i].actions
+          actions: role.actions
           notActions: []
           dataActions: []
           notDataActions: []
@@ -37,8 +44,8 @@ resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
 ]
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for i in range(0, granted): {
-    name: guid(subscription().id, principalId, roles[i].name)
+  for (role, i) in roles: if (granted[role.granted]) {
+    name: guid(subscription().id, principalId, role.name)
     properties: {
       principalId: principalId
       principalType: 'ServicePrincipal'

@@ -1,5 +1,6 @@
 // Sasquash's own storage account: records, queues, dead letters, and the storage of the responder's Functions host. Never a
 // target of an action. The intake's host has an account of its own (intake-storage.bicep).
+import { redundancyKind, tagMap } from 'types.bicep'
 
 @description('Name of the account.')
 param name string
@@ -8,12 +9,21 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
-@description('Object id of the responder\'s identity.')
+@description('How the account keeps its copies.')
+param redundancy redundancyKind
+
+@description('Id of the responder\'s identity.')
+param responderId string
+
+@description('Its object id.')
 param responderPrincipalId string
 
-@description('Object id of the intake\'s identity.')
+@description('Id of the identity of a separate intake; empty for none.')
+param intakeId string
+
+@description('Its object id.')
 param intakePrincipalId string
 
 @description('Whether it is reachable through private endpoints only.')
@@ -47,18 +57,9 @@ var containers = [
   'dead-letters'
 ]
 
-var blobDataOwner = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
-)
-var queueDataContributor = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
-)
-var tableDataContributor = subscriptionResourceId(
-  'Microsoft.Authorization/roleDefinitions',
-  '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
-)
+var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
+var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
+var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var responderRoles = [
   blobDataOwner
   queueDataContributor
@@ -71,7 +72,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_ZRS'
+    name: redundancy
   }
   properties: {
     allowSharedKeyAccess: false
@@ -176,12 +177,12 @@ resource table 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-0
 
 resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in responderRoles: {
-    name: guid(account.id, responderPrincipalId, role)
+    name: guid(account.id, responderId, role)
     scope: account
     properties: {
       principalId: responderPrincipalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: role
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
     }
   }
 ]
@@ -189,13 +190,13 @@ resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
 // Its two queues are all that the intake may use here: nothing of the blobs, which hold the responder's keys in
 // azure-webjobs-secrets, and nothing of the tables.
 resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (item, i) in intakeQueues: {
-    name: guid(account.id, intakePrincipalId, item)
+  for (item, i) in (empty(intakeId) ? [] : intakeQueues): {
+    name: guid(account.id, intakeId, item)
     scope: queue[i + 4]
     properties: {
       principalId: intakePrincipalId
       principalType: 'ServicePrincipal'
-      roleDefinitionId: queueDataContributor
+      roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', queueDataContributor)
     }
   }
 ]

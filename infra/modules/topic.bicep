@@ -1,4 +1,5 @@
 // The topic for findings and for states of records. Its subscription is deployed after the code.
+import { principal, tagMap } from 'types.bicep'
 
 @description('Name of the topic.')
 param name string
@@ -7,13 +8,13 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('Name of the account that gets the dead letters.')
 param storageName string
 
-@description('Object ids of the identities that publish.')
-param senders array
+@description('The identities that publish.')
+param senders principal[]
 
 @description('Id of the workspace that gets the topic\'s failures.')
 param workspaceId string
@@ -44,10 +45,10 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
 
 resource sending 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for sender in senders: {
-    name: guid(topic.id, sender, dataSender)
+    name: guid(topic.id, sender.id, dataSender)
     scope: topic
     properties: {
-      principalId: sender
+      principalId: sender.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: dataSender
     }

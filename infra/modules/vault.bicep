@@ -1,4 +1,5 @@
 // Secrets that settings name: webhook secrets, the GitHub App's key. Rights on secrets are roles. Access policies are off.
+import { principal, tagMap } from 'types.bicep'
 
 @description('Name of the vault.')
 param name string
@@ -7,10 +8,10 @@ param name string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
-@description('Object ids of the identities that read secrets.')
-param readers array
+@description('The identities that read secrets.')
+param readers principal[]
 
 @description('Whether it is reachable through private endpoints only.')
 param privateNetwork bool
@@ -46,10 +47,10 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
 
 resource reading 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for reader in readers: {
-    name: guid(vault.id, reader, secretsUser)
+    name: guid(vault.id, reader.id, secretsUser)
     scope: vault
     properties: {
-      principalId: reader
+      principalId: reader.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: secretsUser
     }

@@ -1,4 +1,5 @@
 // What Sasquash does and how fast. In Azure Monitor: Workbooks, "Sasquash (<environment>)".
+import { tagMap } from 'types.bicep'
 
 @description('Name of the environment.')
 param environmentName string
@@ -7,7 +8,7 @@ param environmentName string
 param location string
 
 @description('Tags.')
-param tags object
+param tags tagMap
 
 @description('Id of the workspace that is queried.')
 param workspaceId string

@@ -15,7 +15,7 @@ import pytest
 from local.cloud.cloud import LocalCloud, running
 from local.reporters import reports
 from shared.domain import finding
-from tests.support.bicep import ROOT, variable
+from tests.support.bicep import ROOT, functions
 from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import HostProcess, running_host
 from tests.support.leaks import account_sas
@@ -71,8 +71,7 @@ async def deployed_apart(package: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("apart")
     packages = {"PYTHONPATH": str(package / PACKAGES)}
     without_intake, alone = (
-        {name.strip("'"): value for name, value in variable("main.bicep", which).items()}
-        for which in ("withoutIntake", "intakeAlone")
+        {f"AzureWebJobs.{name}.Disabled": "true" for name in functions()[other]} for other in ("intake", "responder")
     )
     async with running(folder=folder, hosts=1, app_folder=package, settings=packages | without_intake) as cloud:
         variables = await cloud.add_intake()

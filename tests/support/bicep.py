@@ -1,44 +1,11 @@
-"""The Bicep files of infra/, parsed by pycep, for tests that compare them with the code."""
+"""What infra/ holds beside its Bicep files, which only the compiler reads (tests/support/snapshots.py)."""
 
 import json
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
-
-from pycep import BicepParser
 
 from tests.support.paths import ROOT
 
 INFRA = ROOT / "infra"
-
-
-@cache
-def parsed(file: str) -> dict[str, Any]:
-    """One file, by its path below infra/."""
-    read: dict[str, Any] = BicepParser().parse(text=(INFRA / file).read_text())
-    return read
-
-
-def files() -> list[str]:
-    """Every Bicep file, by its path below infra/."""
-    return sorted(str(file.relative_to(INFRA)) for file in INFRA.rglob("*.bicep"))
-
-
-def variable(file: str, name: str) -> Any:
-    """The value of a variable."""
-    return parsed(file)["variables"][name]["value"]
-
-
-def resource(file: str, name: str) -> dict[str, Any]:
-    """What a resource is made of, be it in a loop or not."""
-    return configured(parsed(file)["resources"][name]["config"])
-
-
-def configured(config: dict[str, Any]) -> dict[str, Any]:
-    """What is inside loops and conditions."""
-    while "name" not in config and "config" in config:
-        config = config["config"]
-    return config
 
 
 def roles() -> list[dict[str, Any]]:
@@ -47,7 +14,13 @@ def roles() -> list[dict[str, Any]]:
     return read
 
 
-def modules() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each module of main.bicep with its parameters."""
-    for name, module in parsed("main.bicep")["modules"].items():
-        yield name, configured(module["config"])["params"]
+def functions() -> dict[str, list[str]]:
+    """The functions of each app by its service's name. Of two apps each has the other's disabled."""
+    read: dict[str, list[str]] = json.loads((INFRA / "functions.json").read_text())
+    return read
+
+
+def parameters() -> dict[str, Any]:
+    """What azd gives main.bicep, with its variables unresolved."""
+    read: dict[str, dict[str, Any]] = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    return {name: parameter["value"] for name, parameter in read.items()}

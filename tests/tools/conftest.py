@@ -4,22 +4,28 @@ The Azure CLI is installed by the first test that needs it, into an environment 
 it pins what the product needs in other versions.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.azure_cli import AzureCli
+from tests.support.bicep import INFRA
 from tests.support.paths import ROOT
+from tests.support.snapshots import REQUIRED, Snapshot, predict
 
 if TYPE_CHECKING:
     from local.cloud.cloud import LocalCloud
+
+type Deploy = Callable[..., Snapshot]
 
 AZURE_CLI = "azure-cli==2.91.0"
 _INSTALLATION = 600  # seconds, on a slow network
@@ -55,6 +61,11 @@ def pwsh() -> Tool:
 
 
 @pytest.fixture(scope="session")
+def azd_program() -> Tool:
+    return _found("azd")
+
+
+@pytest.fixture(scope="session")
 def azure_cli_program() -> Path:
     """The program `az`, installed by uv if it is not there yet."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sasquash-tools"
@@ -87,3 +98,15 @@ async def azure_cli(
     cli = AzureCli(azure_cli_program, cloud, folder=tmp_path_factory.mktemp("azure"))
     await cli.run("az login --identity --output none")
     return cli
+
+
+@pytest.fixture(scope="session")
+def deploy(bicep: Tool, tmp_path_factory: pytest.TempPathFactory) -> Deploy:
+    """Predict the deployment of main.bicep; `choices` differ from its defaults. Each is predicted once."""
+
+    @cache
+    def predicted(choices: str) -> Snapshot:
+        given = REQUIRED | json.loads(choices)
+        return predict(bicep.path, INFRA / "main.bicep", tmp_path_factory.mktemp("snapshot"), given)
+
+    return lambda **choices: predicted(json.dumps(choices, sort_keys=True))

@@ -1,36 +1,57 @@
-"""infra/ by Azure's own compiler and linter."""
+"""infra/ by Azure's own compiler, linter and formatter. What it deploys: test_deployment.py."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.bicep import INFRA
+from tests.support.paths import ROOT
 from tests.tools.conftest import Tool
 
-TOP = sorted(path.name for path in INFRA.glob("*.bicep"))
+CHECK = ROOT / ".ci/check-bicep"
 
 
-@pytest.mark.parametrize("file", TOP)
-def test_the_compiler_builds_it(bicep: Tool, file: str) -> None:
-    built = bicep.run("build", INFRA / file, "--stdout")
-
-    assert built.returncode == 0, built.stderr
-    assert "resources" in json.loads(built.stdout)
+def checked(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the check of `make lint` over a folder."""
+    return subprocess.run([CHECK, folder], capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("file", TOP)
-def test_the_linter_finds_no_error(bicep: Tool, file: str) -> None:
-    linted = bicep.run("lint", INFRA / file)
+@pytest.mark.usefixtures("bicep")
+def test_compiler_linter_and_formatter_find_nothing() -> None:
+    done = checked(ROOT / "infra")
 
-    assert linted.returncode == 0, linted.stdout + linted.stderr
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_compiler_finds_what_is_wrong(bicep: Tool, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("bicep")
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("param name string\noutput twice int = name\n", "BCP033"),  # expected a value of type "int"
+        ("param unused string\n", "no-unused-params"),
+        ("param name   string\noutput same string = name\n", "bicep format"),
+    ],
+    ids=["error", "warning", "format"],
+)
+def test_finding_fails_the_check(tmp_path: Path, text: str, finding: str) -> None:
+    (tmp_path / "wrong.bicep").write_text(text)
+
+    done = checked(tmp_path)
+
+    assert done.returncode == 1
+    assert finding in done.stdout + done.stderr
+
+
+def test_formatter_agrees_with_what_it_wrote(bicep: Tool, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.bicep"
-    wrong.write_text("param name string\noutput twice int = name\n")
+    wrong.write_text("param name   string\noutput same string = name\n")
+    bicep.run("format", wrong)
 
-    built = bicep.run("build", wrong, "--stdout")
+    assert checked(tmp_path).returncode == 0
 
-    assert built.returncode == 1
-    assert "BCP033" in built.stderr  # expected a value of type "int"
+
+def test_compiler_writes_a_template(bicep: Tool) -> None:
+    built = bicep.run("build", ROOT / "infra/main.bicep", "--stdout")
+
+    assert "resources" in json.loads(built.stdout)
