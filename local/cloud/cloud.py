@@ -20,6 +20,9 @@ from local.arm import service as arm
 from local.child_processes import Child, plain_environment
 from local.cloud import control, environment
 from local.cloud.provisioning import DEAD_LETTERS, intake_account, provision, start_over, state_account
+from local.deployments import publishing
+from local.deployments.service import DeploymentService
+from local.deployments.state import Deployments
 from local.entra import managed_identity
 from local.entra import service as entra
 from local.event_grid.topic import EventGrid
@@ -58,6 +61,7 @@ class LocalCloud:
     entra: entra.Entra
     faults: Faults
     event_grid: EventGrid
+    deployments: Deployments
     proxy_port: int
     control_port: int
     authority_file: Path
@@ -151,6 +155,7 @@ async def running(
             entra=parts.entra,
             faults=parts.faults,
             event_grid=parts.event_grid,
+            deployments=parts.deployments,
             proxy_port=proxy.port,
             control_port=port,
             authority_file=parts.certificates.authority_file,
@@ -197,6 +202,7 @@ class _Parts:
         self.backend = StorageBackend(self.azurite, self.certificates)
         self.cloud.tables = self.backend
         self.event_grid = EventGrid(self.cloud, self.entra, dead_letter=self._dead_letter)
+        self.deployments = Deployments()
         self.hosts: list[Child] = []
         self._is_serving = False
         self._starting_over = asyncio.Lock()
@@ -204,7 +210,9 @@ class _Parts:
     def front(self) -> Front:
         services: dict[str, ASGIApp] = {
             hostnames.ENTRA_HOST: entra.app(self.cloud, self.entra),
-            hostnames.ARM_HOST: arm.app(self.cloud, self.entra),
+            hostnames.ARM_HOST: DeploymentService(
+                self.entra, self.deployments, otherwise=arm.app(self.cloud, self.entra)
+            ),
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
@@ -214,6 +222,7 @@ class _Parts:
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": key_vault.app(self.cloud, self.entra),
+            f"*.{hostnames.PUBLISHING_SUFFIX}": publishing.app(self.entra, self.deployments),
         }
         storage = Storage(self.cloud, self.entra, self.backend, self.gate)
         return Front(
@@ -253,6 +262,7 @@ class _Parts:
     async def start_over(self) -> None:
         async with self._starting_over:
             await self.event_grid.forget()
+            self.deployments.forget()
             await start_over(self.cloud, faults=self.faults, backend=self.backend, gate=self.gate)
 
     def report(self, source: str, text: str) -> reports.Posted:

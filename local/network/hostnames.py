@@ -16,6 +16,7 @@ INCIDENTS_HOST = "incidents.contoso.com"  # a receiver of webhooks
 LOGS_HOST = "api.loganalytics.io"
 INSIGHTS_HOST = "westeurope-5.in.applicationinsights.azure.com"
 KEY_VAULT_SUFFIX = "vault.azure.net"
+PUBLISHING_SUFFIX = "scm.azurewebsites.net"  # where packages of apps are published
 
 _EXACT = (
     APP_HOST,
@@ -28,7 +29,7 @@ _EXACT = (
     AZURE_DEVOPS_HOST,
     INSIGHTS_HOST,
 )
-_FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX)
+_FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX, PUBLISHING_SUFFIX)
 _EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")
 
 CERTIFICATE_NAMES = (
