@@ -1,0 +1,342 @@
+"""`azd up` as an operator runs it: the real azd against the local cloud.
+
+Its hooks run the real Azure CLI where a test takes `azd_with_cli`; elsewhere a program that answers at once, since
+each call of the real one takes many seconds.
+"""
+
+import base64
+import io
+import re
+import zipfile
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from local.cloud.cloud import LocalCloud, running
+from local.deployments.state import Deployments
+from local.reporters import reports
+from local.tenant.model import (
+    MAIL_SENDER,
+    SHAREPOINT_LIST,
+    SHAREPOINT_SITE,
+    SUBSCRIPTION_ID,
+    TENANT_DOMAIN,
+)
+from shared.domain import finding
+from tests.support.azd import Azd, Done, copy_project, signed_in
+from tests.support.azure_cli import AzureCli
+from tests.support.bicep import functions, parameters
+from tests.support.deployment import Deployment, is_closed
+from tests.support.function_host import running_host
+from tests.support.leaks import account_sas
+from tests.support.patience import PATIENCE
+from tests.tools.conftest import Tool
+
+NAMED = {"AZURE_ENV_NAME": "prod"}
+GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg-sasquash-prod"
+CHOSEN = {"SASQUASH_MODE": "observe", "SASQUASH_SECURITY_MAILBOX": "security@contoso.com"}
+AZ = """#!/bin/sh
+[ "$1 $2" != "storage sku" ] || echo Standard_ZRS
+"""
+
+
+@pytest.fixture(scope="session")
+async def azure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalCloud]:
+    """A cloud without an app."""
+    async with running(folder=tmp_path_factory.mktemp("azure"), hosts=0) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+async def az(azure_cli_program: Path, azure: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> AzureCli:
+    """The Azure CLI, signed in there."""
+    cli = AzureCli(azure_cli_program, azure, folder=tmp_path_factory.mktemp("az"))
+    await cli.run("az login --identity --output none")
+    return cli
+
+
+@pytest.fixture
+async def azd(azd_program: Tool, bicep: Tool, azure: LocalCloud, tmp_path: Path) -> AsyncIterator[Azd]:
+    """azd with a new project, in a subscription where nothing is deployed."""
+    azure.deployments.forget()
+    program = tmp_path / "bin" / "az"
+    program.parent.mkdir()
+    program.write_text(AZ)
+    program.chmod(0o755)
+    async with signed_in(azure) as port:
+        made = Azd(azd_program.path, azure, folder=tmp_path, sign_in=port, tools=(program.parent,))
+        copy_project(made.project)
+        yield made
+
+
+@pytest.fixture
+def azd_with_cli(azd: Azd, az: AzureCli) -> Azd:
+    """The same, with the real Azure CLI for its hooks."""
+    variables = {
+        "AZURE_CONFIG_DIR": str(az.folder),
+        "AZURE_BICEP_USE_BINARY_FROM_PATH": "true",
+        "AZURE_BICEP_CHECK_VERSION": "false",
+        "AZURE_CORE_COLLECT_TELEMETRY": "no",
+    } | {name: value for name, value in az.cloud.environment.items() if name.startswith("IDENTITY_")}
+    return replace(azd, tools=(az.program.parent,), variables=variables)
+
+
+async def new_environment(azd: Azd, values: Mapping[str, str]) -> None:
+    """As docs/deploy.md says: a new environment, and its values."""
+    assert (await azd.run("env", "new", "prod", "--no-prompt")).code == 0
+    for name, value in values.items():
+        assert (await azd.run("env", "set", name, value)).code == 0
+
+
+async def up(azd: Azd, **variables: str) -> Done:
+    """`variables` change those of CHOSEN. They are of the shell: each `azd env set` takes seconds."""
+    done = await azd.run("up", "--no-prompt", **NAMED | CHOSEN | variables)
+    assert done.code == 0, done.text
+    return done
+
+
+def deployed(azd: Azd) -> Deployments:
+    return azd.cloud.deployments
+
+
+def sites(azd: Azd) -> dict[str, dict[str, Any]]:
+    """The apps by the service's name."""
+    found = deployed(azd).resources.within(GROUP, "Microsoft.Web/sites")
+    return {each["tags"]["azd-service-name"]: each for each in found}
+
+
+def app_settings(azd: Azd, service: str) -> dict[str, str]:
+    config = deployed(azd).resources.find(f"{sites(azd)[service]['id']}/config/appsettings")
+    assert config is not None
+    settings: dict[str, str] = config["properties"]
+    return settings
+
+
+def package(azd: Azd, service: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(deployed(azd).packages[sites(azd)[service]["name"]]))
+
+
+def event_subscriptions(azd: Azd) -> list[dict[str, Any]]:
+    return list(deployed(azd).resources.within(GROUP, "Microsoft.EventGrid/topics/eventSubscriptions"))
+
+
+def take_hooks_of_windows(azd: Azd) -> None:
+    """Have azd run the hooks for Windows, whose shell is there elsewhere, too."""
+    file = azd.project / "azure.yaml"
+    read = yaml.safe_load(file.read_text())
+    for hook in read["hooks"].values():
+        hook["posix"] = hook["windows"]
+    file.write_text(yaml.safe_dump(read))
+
+
+# Two apps and one
+
+
+async def test_two_apps_with_values_of_the_environment(azd_with_cli: Azd) -> None:
+    azd = azd_with_cli
+    await new_environment(azd, CHOSEN)
+    done = await azd.run("up", "--no-prompt")
+
+    assert done.code == 0, done.text
+    assert set(sites(azd)) == set(functions())
+    assert package(azd, "intake").namelist() == package(azd, "responder").namelist()
+    assert app_settings(azd, "responder")["SASQUASH_MODE"] == "observe"
+    [findings] = event_subscriptions(azd)
+    assert findings["properties"]["destination"]["properties"]["resourceId"].startswith(sites(azd)["responder"]["id"])
+
+
+async def test_one_app_with_variables_of_the_shell_alone(azd: Azd) -> None:
+    """As .github/workflows/deploy.yml gives them."""
+    await up(azd, SASQUASH_SEPARATE_INTAKE="false")
+
+    assert set(sites(azd)) == {"responder"}
+    assert len(deployed(azd).packages) == 1
+
+
+async def test_every_choice_arrives_as_it_was_set(azd: Azd) -> None:
+    rules = '[{"name": "all", "when": {}, "then": "approve"}]'
+    choices = {
+        "SASQUASH_RULES": base64.b64encode(rules.encode()).decode(),
+        "SASQUASH_TAG_MODES": "observe,approve",
+        "SASQUASH_TAGS": "team=security,cost=42",
+        "SASQUASH_ALWAYS_READY": "0",
+        "SASQUASH_DRILL": "false",
+        "SASQUASH_INTAKE_SENDERS": "wiz=https://kv.vault.azure.net/secrets/wiz",
+    }
+    await up(azd, **choices)
+    settings = app_settings(azd, "responder")
+    scale = sites(azd)["responder"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+
+    assert settings["SASQUASH_RULES"] == rules
+    assert settings["SASQUASH_INTAKE_SENDERS"] == choices["SASQUASH_INTAKE_SENDERS"]
+    assert (scale["alwaysReady"], settings["SASQUASH_DRILL_ACCOUNT"]) == ([], "")
+    assert sites(azd)["responder"]["tags"]["cost"] == "42"
+
+
+async def test_second_deployment_changes_only_what_was_changed(azd: Azd) -> None:
+    await up(azd)
+    before = deployed(azd).resources.ids()
+    await up(azd, SASQUASH_MODE="approve")
+
+    added = {each.rpartition("/providers/")[2].partition("/")[0] for each in deployed(azd).resources.ids() - before}
+    assert added == {"Microsoft.Authorization"}  # the rights to act
+    assert app_settings(azd, "responder")["SASQUASH_MODE"] == "approve"
+
+
+# What azd asks for, and refuses
+
+
+@pytest.mark.parametrize("missing", CHOSEN)
+async def test_azd_asks_for_what_has_no_default(azd: Azd, missing: str) -> None:
+    done = await azd.run("up", "--no-prompt", **NAMED | {n: value for n, value in CHOSEN.items() if n != missing})
+
+    assert done.code != 0
+    assert {"SASQUASH_MODE": "mode", "SASQUASH_SECURITY_MAILBOX": "securityMailbox"}[missing] in done.text
+    assert deployed(azd).resources.ids() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("SASQUASH_MODE", "automatic", "not part of the allowed value"),
+        ("SASQUASH_AT_DEADLINE", "later", "not part of the allowed value"),
+        (
+            "SASQUASH_INCIDENT_WEBHOOK_SECRET",
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "Put the secret into the key vault",
+        ),
+    ],
+)
+async def test_wrong_value_is_refused_before_anything_is_deployed(azd: Azd, name: str, value: str, said: str) -> None:
+    done = await azd.run("up", "--no-prompt", **NAMED | CHOSEN | {name: value})
+
+    assert done.code != 0
+    assert said in " ".join(done.text.split())
+    assert deployed(azd).resources.ids() == frozenset()
+
+
+# Hooks
+
+
+@pytest.mark.parametrize("shell", ["sh", "pwsh"])
+async def test_region_without_zones_is_named_before_anything_is_deployed(
+    azd_with_cli: Azd, shell: str, request: pytest.FixtureRequest
+) -> None:
+    azd = azd_with_cli
+    if shell == "pwsh":
+        request.getfixturevalue("pwsh")
+        take_hooks_of_windows(azd)
+    done = await azd.run("up", "--no-prompt", **NAMED | CHOSEN | {"AZURE_LOCATION": "northcentralus"})
+
+    assert done.code != 0
+    assert "azd env set SASQUASH_STORAGE_REDUNDANCY Standard_LRS" in done.text
+    assert deployed(azd).resources.ids() == frozenset()
+
+
+async def test_region_without_zones_takes_locally_redundant_storage(azd_with_cli: Azd) -> None:
+    azd = azd_with_cli
+    await up(azd, SASQUASH_STORAGE_REDUNDANCY="Standard_LRS", AZURE_LOCATION="northcentralus")
+
+    assert set(sites(azd)) == set(functions())
+
+
+@pytest.mark.usefixtures("pwsh")
+async def test_hooks_of_windows_deploy_the_same(azd_with_cli: Azd) -> None:
+    azd = azd_with_cli
+    take_hooks_of_windows(azd)
+    await up(azd)
+
+    assert len(event_subscriptions(azd)) == 1
+
+
+@pytest.mark.parametrize("shell", ["sh", "pwsh"])
+async def test_failing_hook_fails_azd(azd_with_cli: Azd, shell: str, request: pytest.FixtureRequest) -> None:
+    """Azure refuses the event subscription of a function that is not there."""
+    azd = azd_with_cli
+    if shell == "pwsh":
+        request.getfixturevalue("pwsh")
+        take_hooks_of_windows(azd)
+    template = azd.project / "infra/event-subscription.bicep"
+    template.write_text(template.read_text().replace("functions/on_finding", "functions/on_findings"))
+    done = await azd.run("up", "--no-prompt", **NAMED | CHOSEN)
+
+    assert done.code != 0
+    assert "Destination endpoint not found" in done.text
+    assert event_subscriptions(azd) == []
+
+
+# Preview, package, removal
+
+
+async def test_preview_shows_what_would_be_created_and_creates_nothing(azd: Azd) -> None:
+    done = await azd.run("provision", "--preview", "--no-prompt", **NAMED | CHOSEN)
+
+    assert done.code == 0, done.text
+    assert re.search(r"Create\s*:\s*Function App", done.text) or "func-sasquash-prod-" in done.text
+    assert deployed(azd).resources.ids() == frozenset()
+
+
+async def test_package_has_nothing_of_a_used_checkout(azd: Azd) -> None:
+    """`azd restore` leaves an environment of Python, 90 MB, named after the folder."""
+    left = azd.project / "sasquash_env"
+    (left / "lib").mkdir(parents=True)
+    (left / "lib/big.py").write_text("x = 1\n")
+    for name in (".venv/lib/a.py", "node_modules/a/b.js", ".local/env", ".azure/test/.env", "__pycache__/a.pyc"):
+        (azd.project / name).parent.mkdir(parents=True, exist_ok=True)
+        (azd.project / name).write_text("secret")
+    await up(azd)
+
+    names = {name.partition("/")[0] for name in package(azd, "responder").namelist()}
+    assert names == {"function_app.py", "host.json", "requirements.txt", "shared", "LICENSE"}
+
+
+def started_with(azd: Azd, service: str) -> dict[str, str]:
+    """The settings of a deployed app that name nothing of the deployment, for a host in the local cloud."""
+    chosen = {"SASQUASH_MODE", *parameters()["settings"]}
+    settings = app_settings(azd, service)
+    return {
+        name: value
+        for name, value in settings.items()
+        if value and (name in chosen or name.startswith("AzureWebJobs."))
+    }
+
+
+async def test_uploaded_packages_start_and_revoke_a_leak(azd: Azd, tmp_path: Path) -> None:
+    mail = {"SASQUASH_MAIL_SENDER": MAIL_SENDER, "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN}
+    site = {"SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE, "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST}
+    await up(azd, SASQUASH_MODE="auto", **mail, **site)
+    for service in sites(azd):
+        package(azd, service).extractall(tmp_path / service)
+    of_responder, of_intake = started_with(azd, "responder"), started_with(azd, "intake")
+
+    async with running(
+        folder=tmp_path / "cloud", hosts=1, app_folder=tmp_path / "responder", settings=of_responder
+    ) as cloud:
+        variables = dict(await cloud.add_intake()) | of_intake
+        async with running_host(tmp_path / "intake", tmp_path / "intake.log", variables) as intake:
+            deployment = Deployment(cloud)
+            account = await deployment.account()
+            leak = account_sas(account.name, account.keys["key2"])
+            posted = reports.make(cloud.model, cloud.entra, source="github", text=leak)
+            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+                url = f"{intake.url}/api/intake/github"
+                answer = await client.post(url, content=posted.body, headers=posted.headers)
+            [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
+            await deployment.settled(reported.finding.fingerprint, until=is_closed)
+
+    assert answer.status_code == 202
+    assert deployment.rotations(account) == ["key2"]
+
+
+async def test_down_deletes_the_group(azd: Azd) -> None:
+    await up(azd)
+    done = await azd.run("down", "--force", "--purge", "--no-prompt", **NAMED | CHOSEN)
+
+    assert done.code == 0, done.text
+    assert list(deployed(azd).resources.within(GROUP)) == []
