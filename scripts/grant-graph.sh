@@ -39,8 +39,10 @@ if [ "${INCIDENTS:-sharepoint}" = defender ]; then
 fi
 if [ "${DEFENDER:-0}" = 1 ]; then
     grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.ReadWrite.All
-    echo "Graph rights of the intake:"
-    grant "${SASQUASH_INTAKE_PRINCIPAL_ID:?}" SecurityAlert.Read.All
+    if [ -n "${SASQUASH_INTAKE_PRINCIPAL_ID:-}" ]; then # of one app the responder reads them, by the right above
+        echo "Graph rights of the intake:"
+        grant "$SASQUASH_INTAKE_PRINCIPAL_ID" SecurityAlert.Read.All
+    fi
 fi
 
 if [ "${INCIDENTS:-sharepoint}" = sharepoint ]; then

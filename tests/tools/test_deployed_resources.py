@@ -2,17 +2,21 @@
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
+from local.deployments.resources import Resources
+from local.deployments.templates import Place
+from local.deployments.templates import deploy as arm_deploy
 from shared.domain.readiness import of_logs
 from shared.factories import background, fast_path
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
 from tests.support.bicep import INFRA, roles
-from tests.support.snapshots import ASSIGNMENT, OTHER_SUBSCRIPTION, SUBSCRIPTION, Snapshot, resources_of
+from tests.support.snapshots import ASSIGNMENT, OTHER_SUBSCRIPTION, REQUIRED, SUBSCRIPTION, Snapshot, resources_of
 from tests.tools.conftest import Deploy, Tool
 
 # learn.microsoft.com, "Azure built-in roles"
@@ -267,3 +271,30 @@ def test_management_group_grants_the_same_rights(bicep: Tool) -> None:
     ]
 
     assert conditions[0] == conditions[1]
+
+
+# The stand-in of Resource Manager
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [{}, {"mode": "observe", "separateIntake": False}, {"privateNetwork": True, "dnsZoneIds": "/b,/q,/t,/v"}],
+    ids=str,
+)
+def test_local_cloud_deploys_what_the_compiler_predicts(bicep: Tool, deploy: Deploy, choices: dict[str, Any]) -> None:
+    """`azd up` is tested against it: the same types, as often, with the same tags and app settings."""
+    template = json.loads(bicep.run("build", INFRA / "main.bicep", "--stdout").stdout)
+    resources = Resources()
+    place = Place(SUBSCRIPTION, "", "westeurope", "main")
+    made = arm_deploy(template, REQUIRED | choices, place=place, resources=resources)
+    found = [each for each in map(resources.find, made.resources) if each is not None]
+    predicted = deploy(**choices)
+
+    assert Counter(each["type"] for each in found) == Counter(each["type"] for each in predicted.resources)
+    assert sorted(str(each.get("tags")) for each in found) == sorted(
+        str(each.get("tags")) for each in predicted.resources
+    )
+    [settings] = [each["properties"] for each in found if each["id"].endswith("/appsettings")][-1:]
+    assert set(settings) - {"provisioningState"} == set(
+        predicted.app_settings(of_intake="separateIntake" not in choices)
+    )
