@@ -84,6 +84,7 @@ def test_placeholder_without_a_setting_is_refused() -> None:
         ("AzureWebJobs_f_Disabled", "1", True),
         ("AzureWebJobs.f.Disabled", "false", False),
         ("AzureWebJobs.g.Disabled", "true", False),
+        ("AzureWebJobs__f__Disabled", "true", False),  # azure-functions-host 4.1037, tried
     ],
 )
 def test_setting_disables_one_function(setting: str, value: str, disabled: bool) -> None:
