@@ -110,9 +110,9 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
     await sasquash().drill.run()
 
 
-@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
-    """Whether the app can do its work: 200, or 503 with what is wrong."""
+    """Whether the app can do its work: 200, or 503 with what is wrong. The host sends no body to a HEAD."""
     return await health.answer(sasquash().store.revocations)
 
 

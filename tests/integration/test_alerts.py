@@ -49,7 +49,8 @@ def request(posted: Posted) -> func.HttpRequest:
     return func.HttpRequest(
         method="POST",
         url=f"https://sasquash/api/intake/{posted.source}",
-        headers={name.lower(): value for name, value in posted.headers.items()},
+        headers={name.lower(): value for name, value in posted.headers.items()}
+        | {"content-length": str(len(posted.body))},
         route_params={"source": posted.source},
         body=posted.body,
     )

@@ -138,7 +138,10 @@ def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
             "take_report",
             {"type": "httpTrigger", "route": "intake/{source}", "methods": ["POST"], "authLevel": "ANONYMOUS"},
         ),
-        ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
+        (
+            "health_check",
+            {"type": "httpTrigger", "route": "health", "methods": ["GET", "HEAD"], "authLevel": "ANONYMOUS"},
+        ),
         *(
             (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})
             for name, method, route, _ in API

@@ -35,6 +35,7 @@ HOST = {  # what the Functions host reads
         for name in ("credential", "clientId")
     ),
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "AzureWebJobsDisableHomepage",
     *environment.QUIET,
 }
 # Never set on Flex Consumption (learn.microsoft.com, "App settings reference for Azure Functions").
@@ -52,6 +53,11 @@ def app_settings() -> dict[str, Any]:
 
 def test_every_setting_that_the_code_reads_is_set_and_no_other() -> None:
     assert set(app_settings()) == {setting.name for setting in declared().values()} | HOST
+
+
+def test_home_page_of_the_host_is_off() -> None:
+    """azure-functions-host, HomepageMiddleware.IsHomepageDisabled."""
+    assert variable(APP, "ownSettings")["AzureWebJobsDisableHomepage"] == "true"
 
 
 def test_no_setting_is_refused_by_flex_consumption() -> None:
