@@ -32,7 +32,7 @@ from shared.domain.decision.batch import Decider
 from shared.domain.retired_keys import RetiredKeys
 from shared.operations.warmup import WarmUp
 from shared.persistence.accounts import AccountTable
-from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, Queues
+from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, PoisonQueues, Queues
 from shared.persistence.revocations import Ledger
 from shared.persistence.state_index import StateIndex
 from shared.persistence.store import Store
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from shared.operations.dead_letters import DeadLetters
     from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
+    from shared.operations.failure_records import FailureRecords
+    from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
     from shared.operations.sweeper import Sweeper
     from shared.persistence.readiness import ReadinessTable
@@ -74,7 +76,7 @@ ACCOUNTS_TABLE = "accounts"
 STATES_TABLE = "states"
 DIGEST_TABLE = "digest"
 READINESS_TABLE = "readiness"
-DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
+DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in, and unreadable messages are kept in
 
 
 def utc_now() -> datetime:
@@ -210,7 +212,24 @@ class App:
     def dead_letters(self) -> "DeadLetters":
         from shared.operations.dead_letters import DeadLetters
 
-        return DeadLetters(self.store, self.ingest, dead_letters=lambda: self._dead_letters)
+        return DeadLetters(self.ingest, records=self._failure_records, dead_letters=lambda: self._dead_letters)
+
+    @cached_property
+    def poison_messages(self) -> "PoisonMessages":
+        from shared.operations.poison_messages import PoisonMessages
+
+        return PoisonMessages(
+            self.store,
+            poison=PoisonQueues(self.clients.queue),
+            records=self._failure_records,
+            kept=lambda: self._dead_letters,
+        )
+
+    @cached_property
+    def _failure_records(self) -> "FailureRecords":
+        from shared.operations.failure_records import FailureRecords
+
+        return FailureRecords(self.store)
 
     @cached_property
     def _dead_letters(self) -> "ContainerClient":

@@ -27,7 +27,7 @@ def test_apps_own_host_json_is_supported() -> None:
     assert (queues.batch_size, queues.new_batch_threshold, queues.max_dequeue_count) == (8, 4, 5)
     assert queues.visibility_timeout == timedelta(seconds=30)
     assert queues.max_polling_interval == timedelta(seconds=2)
-    assert queues.message_encoding is MessageEncoding.BASE64
+    assert queues.message_encoding is MessageEncoding.NONE
 
 
 def test_missing_options_have_the_extensions_defaults(tmp_path: Path) -> None:
