@@ -60,13 +60,10 @@ def encode(message: object) -> str:
 
 
 def _json_in(stored: bytes) -> bytes:
-    text = stored.strip()
-    if text.startswith(b"{"):  # which base64 has not
-        return text
     try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
-    except binascii.Error:
-        return text
+        return base64.b64decode(b"".join(stored.split()), validate=True)
+    except binascii.Error:  # as for every JSON object: base64 has no braces
+        return stored
 
 
 def backoff(attempt: int, retry_after: float | None = None, *, longest: float = LONGEST_DELAY) -> float:

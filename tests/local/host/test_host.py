@@ -25,6 +25,7 @@ from local.host.app_loader import (
 )
 from local.host.configuration import AppSettings, read_host_json
 from local.host.http import Keys
+from local.host.queues import QueueListener
 from local.host.service import Host
 from local.tenant.model import Cloud, now
 from tests.support.function_host import (
@@ -342,6 +343,15 @@ async def test_routes_and_the_webhook_answer_in_every_group(connection_string: s
 
 
 # Queues
+
+
+async def test_poison_queue_has_no_poison_queue(connection_string: str, tmp_path: Path) -> None:
+    """azure-functions-host 4.1037, tried; QueueListenerFactory.CreatePoisonQueueReference (Azure/azure-sdk-for-net)."""
+    host = loaded(settings(connection_string), tmp_path)
+    queues = [listener for listener in host._listeners if isinstance(listener, QueueListener)]
+    poison = {each._queue.queue_name: each._poison_queue and each._poison_queue.queue_name for each in queues}
+    assert poison == {"work": "work-poison", "work-poison": None}
+    await host.close()
 
 
 async def test_message_is_decoded_and_deleted(http: httpx.AsyncClient, work: QueueClient) -> None:
