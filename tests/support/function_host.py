@@ -80,9 +80,9 @@ async def running_host(app: Path, log_file: Path, settings: Mapping[str, str]) -
 
 
 @contextlib.asynccontextmanager
-async def running_core_tools(app: Path, folder: Path, settings: Mapping[str, str]) -> AsyncGenerator[HostProcess]:
+async def running_core_tools(app: Path, log_file: Path, settings: Mapping[str, str]) -> AsyncGenerator[HostProcess]:
     """Run a copy of the app on the Functions host itself, which Azure Functions Core Tools (`func`) bring."""
-    copy, log_file = folder / "app", folder / "log"
+    copy = log_file.parent / "core-tools-app"
     shutil.copytree(app, copy)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

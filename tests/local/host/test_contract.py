@@ -4,24 +4,28 @@ Source of every test, where it names no other: azure-functions-host 4.1037 (WebJ
 worker 4.34), tried.
 """
 
+import asyncio
 import base64
 import json
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.storage.queue.aio import QueueClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from tests.support.function_host import (
     APP,
-    MASTER_KEY,
     SYSTEM_KEY,
     running_azurite,
     running_core_tools,
     running_host,
 )
+from tests.support.patience import PATIENCE
 from tests.support.raw_http import RawAnswer, chunked, exchange
 
 WEBHOOK = f"/runtime/webhooks/eventgrid?functionName=on_finding&code={SYSTEM_KEY}"
@@ -40,9 +44,10 @@ GRID_EVENT = {
 
 @dataclass
 class Served:
-    """A running host."""
+    """A running host, and the queues that it reads."""
 
     url: str
+    queues: QueueServiceClient
 
     async def send(self, head: str, body: bytes = b"") -> RawAnswer:
         return await exchange(self.url, head, body)
@@ -61,19 +66,36 @@ class Served:
     async def deliver(self, events: object, *, header: str = NOTIFICATION) -> RawAnswer:
         return await self.post(WEBHOOK, json.dumps(events).encode(), header)
 
-    async def calls(self, kind: str) -> list[Any]:
-        found: list[Any] = json.loads((await self.send(f"GET /api/calls/{kind} HTTP/1.1")).body)
+    async def calls(self, kind: str, count: int = 0) -> list[Any]:
+        """Return the calls of that kind that the app recorded, once there are `count`."""
+        found: list[Any] = json.loads((await self.send(f"GET /api/calls/{kind}?count={count} HTTP/1.1")).body)
         return found
 
+    async def hidden(self, queue: str) -> None:
+        """Return once all messages of a queue, and at least one, were fetched and are hidden."""
+        client = self.queues.get_queue_client(queue)
+        async with asyncio.timeout(PATIENCE):
+            while not await self._is_hidden(client):  # noqa: ASYNC110 -- another process decides when
+                await asyncio.sleep(0.05)
 
-@pytest.fixture(scope="module", params=["stand-in", "Core Tools"])
-async def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    folder = tmp_path_factory.mktemp("host")
-    if request.param == "Core Tools" and shutil.which("func") is None:
+    async def _is_hidden(self, client: QueueClient) -> bool:
+        try:
+            stored = (await client.get_queue_properties()).approximate_message_count
+            return bool(stored) and not await client.peek_messages()
+        except ResourceNotFoundError:
+            return False
+
+
+@asynccontextmanager
+async def serving(kind: str, app: Path, folder: Path) -> AsyncIterator[Served]:
+    """Run the app on a host of that kind, with storage of its own."""
+    if kind == "Core Tools" and shutil.which("func") is None:
         pytest.skip("Azure Functions Core Tools (func) are not on the PATH")
-    async with running_azurite() as connection_string:
-        async with QueueClient.from_connection_string(connection_string, "work") as work:
-            await work.create_queue()
+    async with (
+        running_azurite() as connection_string,
+        QueueServiceClient.from_connection_string(connection_string) as queues,
+    ):
+        await queues.create_queue("work")
         settings = {
             "AzureWebJobsStorage": connection_string,
             "WORK": connection_string,
@@ -82,13 +104,30 @@ async def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             "AzureWebJobs.switched_off.Disabled": "true",
             "AzureWebJobs__either__Disabled": "true",
         }
-        if request.param == "Core Tools":
-            async with running_core_tools(APP, folder, settings) as process:
-                yield Served(process.url)
-        else:
-            keys = {"LOCAL_MASTER_KEY": MASTER_KEY}
-            async with running_host(APP, folder / "log", settings | keys) as process:
-                yield Served(process.url)
+        running = running_core_tools if kind == "Core Tools" else running_host
+        async with running(app, folder / "log", settings) as process:
+            yield Served(process.url, queues)
+
+
+@pytest.fixture(scope="module", params=["stand-in", "Core Tools"])
+async def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    async with serving(request.param, APP, tmp_path_factory.mktemp("host")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module", params=["stand-in", "Core Tools"])
+async def plain_host(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Served]:
+    """A host with `messageEncoding: none`."""
+    folder = tmp_path_factory.mktemp("plain")
+    app = folder / "plain-app"
+    shutil.copytree(APP, app)
+    configuration = json.loads((app / "host.json").read_text())
+    configuration["extensions"]["queues"]["messageEncoding"] = "none"
+    (app / "host.json").write_text(json.dumps(configuration))
+    async with serving(request.param, app, folder) as served:
+        yield served
 
 
 # The body of a request
@@ -321,3 +360,42 @@ async def test_name_of_another_function_is_not_found(host: Served, name: str) ->
 
 async def test_get_has_no_event(host: Served) -> None:
     assert (await host.send(f"GET {WEBHOOK} HTTP/1.1\n{NOTIFICATION}")).status == 500
+
+
+# Queues, with Storage.Queues 5.3.10
+
+
+@pytest.mark.parametrize("text", ["no base64!", base64.b64encode(b"\xff\xfe").decode()], ids=["text", "binary"])
+async def test_with_base64_another_message_reaches_no_function_not_even_of_the_poison_queue(
+    host: Served, text: str
+) -> None:
+    """The first goes to the poison queue at once, the second after every try. There both stay hidden."""
+    called = len(await host.calls("message"))
+    await host.queues.get_queue_client("work").send_message(text)
+    await host.hidden("work-poison")
+    assert (await host.calls("poison"), len(await host.calls("message"))) == ([], called)
+    assert {queue.name async for queue in host.queues.list_queues()} == {"work", "work-poison"}
+    await host.queues.get_queue_client("work-poison").clear_messages()
+
+
+async def test_with_base64_a_message_is_decoded(host: Served) -> None:
+    called = len(await host.calls("message"))
+    await host.queues.get_queue_client("work").send_message(base64.b64encode("hällo".encode()).decode())
+    assert (await host.calls("message", called + 1))[-1]["text"] == "hällo"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1}', base64.b64encode(b'{"a": 1}').decode(), base64.b64encode(b"\xff\xfe").decode(), "no base64! é <&>"],
+)
+async def test_without_an_encoding_a_message_arrives_as_it_is_stored(plain_host: Served, text: str) -> None:
+    called = len(await plain_host.calls("message"))
+    await plain_host.queues.get_queue_client("work").send_message(text)
+    assert (await plain_host.calls("message", called + 1))[-1]["text"] == text
+
+
+async def test_without_an_encoding_a_message_that_fails_reaches_the_function_of_the_poison_queue(
+    plain_host: Served,
+) -> None:
+    await plain_host.queues.get_queue_client("work").send_message("fail as it is")
+    assert await plain_host.calls("poison", 1) == ["fail as it is"]

@@ -346,7 +346,7 @@ async def test_routes_and_the_webhook_answer_in_every_group(connection_string: s
 
 
 async def test_poison_queue_has_no_poison_queue(connection_string: str, tmp_path: Path) -> None:
-    """azure-functions-host 4.1037, tried; QueueListenerFactory.CreatePoisonQueueReference (Azure/azure-sdk-for-net)."""
+    """azure-functions-host 4.1037, tried; QueueListenerFactory.CreatePoisonQueueReference, azure-sdk-for-net."""
     host = loaded(settings(connection_string), tmp_path)
     queues = [listener for listener in host._listeners if isinstance(listener, QueueListener)]
     poison = {each._queue.queue_name: each._poison_queue and each._poison_queue.queue_name for each in queues}
