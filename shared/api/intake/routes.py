@@ -86,11 +86,11 @@ class Intake:
             raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
         posted = Posted(request.headers, body)
         delivery = await reporter.authenticate(posted)
-        known = self._deliveries.answered(reporter.name, delivery)
+        known = self._deliveries.answered(reporter.name, delivery, body)
         if known is not None:
             return known
         answer = await self._take(reporter, posted)
-        self._deliveries.note(reporter.name, delivery, answer)
+        self._deliveries.note(reporter.name, delivery, body, answer)
         return answer
 
     async def _take(self, reporter: Reporter, posted: Posted) -> Reported:

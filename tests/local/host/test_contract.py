@@ -154,6 +154,7 @@ async def test_request_without_a_body_has_an_empty_one(host: Served) -> None:
         "Content-Type: text/plain; charset=utf-16",
         "Content-Type: no media type",
         "Content-Encoding: gzip",
+        "Expect: 100-continue",  # RFC 9110, section 10.1.1
         "X-Nothing: x",
     ],
 )

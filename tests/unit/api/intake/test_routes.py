@@ -163,6 +163,15 @@ async def test_repeated_delivery_is_not_processed_again() -> None:
     assert len(here.topic.events) == 1
 
 
+async def test_report_with_the_id_of_another_is_not_lost() -> None:
+    here = Place()
+    intake = here.intake()
+    await intake.receive(signed("wiz", generic("hello"), name="msg_1"))
+    answer = await intake.receive(signed("wiz", generic(LEAK), name="msg_1"))
+
+    assert (answer.status_code, len(here.topic.events)) == (202, 1)
+
+
 async def test_failed_delivery_is_processed_when_repeated() -> None:
     here = Place(topic=Topic(fails=ServiceRequestError("No network.")))
     intake = here.intake()
