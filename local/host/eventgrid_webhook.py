@@ -22,6 +22,15 @@ from local.host.http import Keys
 from local.host.invocation import Invoker
 
 PATH = "/runtime/webhooks/eventgrid"
+_DEEPEST = 64  # JsonReader.MaxDepth of Newtonsoft.Json 13.0.3, which the host reads events with
+_ORIGIN = "eventgrid.azure.net"
+_ORIGINS = (
+    _ORIGIN,
+    "eventgrid.azure.us",
+    "eventgrid.azure.eaglex.ic.gov",
+    "eventgrid.azure.microsoft.scloud",
+    "eventgrid.azure.cn",
+)
 
 _log = logging.getLogger("host")
 
@@ -57,7 +66,7 @@ class EventGridWebhook:
         if kind not in ("notification", "subscriptionvalidation"):
             return Response(status_code=400)
         try:
-            document = json_text.parse(await request.body(), any_text=True)
+            document = json_text.parse(await request.body(), any_text=True, deepest=_DEEPEST)
             if kind == "subscriptionvalidation":
                 return PlainTextResponse(json.dumps({"validationResponse": _validation_code(document)}))
             if isinstance(document, dict | list):
@@ -93,7 +102,6 @@ def _validation_code(document: Any) -> str:
 
 
 def _allow_origin(request: Request) -> Response:
-    origin = request.headers.get("webhook-request-origin")
-    if not origin:
-        return Response(status_code=400)
-    return Response(status_code=200, headers={"WebHook-Allowed-Origin": origin})
+    """Allow Event Grid's own origins (HttpRequestProcessor.GetAllowedOriginResponseHeader)."""
+    origin = request.headers.get("webhook-request-origin", "")
+    return Response(headers={"Webhook-Allowed-Origin": origin if origin in _ORIGINS else _ORIGIN})

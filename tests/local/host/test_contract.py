@@ -318,6 +318,11 @@ async def test_body_that_is_no_event_is_tried_again(host: Served, body: bytes) -
     assert (await host.post(WEBHOOK, body, NOTIFICATION)).status == 500
 
 
+async def test_event_nested_deeper_than_the_host_s_reader_fails(host: Served) -> None:
+    """Newtonsoft.Json 13.0.3, JsonReader.MaxDepth: 64 (azure-functions-host, WebJobs.Script.WebHost.csproj)."""
+    assert (await host.deliver(CLOUD_EVENT | {"data": json.loads("[" * 64 + "1" + "]" * 64)})).status == 500
+
+
 async def test_event_whose_id_is_a_number_fails(host: Served) -> None:
     assert (await host.deliver(CLOUD_EVENT | {"id": 7})).status == 500
 
@@ -346,9 +351,21 @@ async def test_subscription_is_validated_by_its_code(host: Served, events: objec
     assert (answer.status, json.loads(answer.body)) == (200, {"validationResponse": "c0de"})
 
 
-async def test_options_allows_the_origin_and_names_no_rate(host: Served) -> None:
-    answer = await host.send(f"OPTIONS {WEBHOOK} HTTP/1.1\nWebHook-Request-Origin: eventgrid.azure.net")
-    assert (answer.status, answer.headers["webhook-allowed-origin"]) == (200, "eventgrid.azure.net")
+@pytest.mark.parametrize(
+    ("header", "allowed"),
+    [
+        ("WebHook-Request-Origin: eventgrid.azure.net", "eventgrid.azure.net"),
+        ("WebHook-Request-Origin: eventgrid.azure.cn", "eventgrid.azure.cn"),
+        ("WebHook-Request-Origin: example.com", "eventgrid.azure.net"),
+        ("X-Nothing: x", "eventgrid.azure.net"),
+    ],
+)
+async def test_options_allows_origins_of_event_grid_and_names_no_rate(
+    host: Served, header: str, allowed: str
+) -> None:
+    """HttpRequestProcessor.GetAllowedOriginResponseHeader (Azure/azure-sdk-for-net)."""
+    answer = await host.send(f"OPTIONS {WEBHOOK} HTTP/1.1\n{header}")
+    assert (answer.status, answer.headers["webhook-allowed-origin"]) == (200, allowed)
     assert "webhook-allowed-rate" not in answer.headers
 
 
