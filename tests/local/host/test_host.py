@@ -67,7 +67,9 @@ def loaded(chosen: Mapping[str, str], folder: Path) -> Host:
     }
     functions = [Function(name, name, "given", trigger) for name, trigger in triggers.items()]
     configuration, app_settings = read_host_json(APP), AppSettings(chosen)
-    return Host(functions, configuration=configuration, settings=app_settings, keys=Keys(), folder=folder)
+    return Host(
+        functions, configuration=configuration, settings=app_settings, keys=Keys(master=MASTER_KEY), folder=folder
+    )
 
 
 @pytest.fixture(scope="module")
@@ -338,8 +340,28 @@ async def test_routes_and_the_webhook_answer_in_every_group(connection_string: s
     ):
         assert (await client.get("/api/text")).status_code == 200
         assert await deliver(client, event(n=1)) == 202
+        assert await run(client, "never_due") == 202
+        assert await recorded(client, "switched-off", 1) == ["ran"]
         home = await client.get("/")
         assert (home.status_code, home.content) == (204, b"")
+
+
+# Disabled functions
+
+
+async def test_disabled_function_has_no_listener_no_route_and_no_webhook(
+    connection_string: str, tmp_path: Path
+) -> None:
+    """azure-functions-host 4.1037, tried: HTTP and webhook answer 404, messages stay."""
+    names = ("text", "on_finding", "on_message", "tick")
+    chosen = settings(connection_string) | {f"AzureWebJobs_{name}_Disabled": "true" for name in names}
+    host = loaded(chosen | {"AzureWebJobs__on_poison__Disabled": "true"}, tmp_path)
+    transport = httpx.ASGITransport(app=host.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+        assert (await client.get("/api/text")).status_code == 404
+        assert await deliver(client, event(), code=MASTER_KEY) == 404
+    assert [listener._function.name for listener in host._listeners] == ["on_poison"]
+    await host.close()
 
 
 # Queues

@@ -259,6 +259,21 @@ async def test_polling_is_fast_again_after_messages(pauses: list[float]) -> None
     assert pauses[:3] == [0.1, 0.2, 0.1]
 
 
+async def test_message_is_hidden_for_ten_minutes_from_its_fetch(pauses: list[float]) -> None:
+    """azure-functions-host 4.1037, tried: the message of a host that crashed comes back after up to ten minutes."""
+    queue = Queue([waiting("m", encoded("x"))])
+    await run(queue, Calls(succeed))
+    assert queue.calls[0] == ("receive", 4, 600)
+
+
+async def test_queue_of_a_trigger_is_not_made_by_the_host(pauses: list[float]) -> None:
+    """azure-functions-host 4.1037, tried."""
+    queue = Queue()
+    queue.broken = ResourceNotFoundError()
+    await run(queue, Calls(succeed))
+    assert settled(queue) == []
+
+
 async def test_missing_or_unavailable_queue_is_polled_again(pauses: list[float]) -> None:
     for broken in (ResourceNotFoundError(), HttpResponseError("a-secret")):
         pauses.clear()
