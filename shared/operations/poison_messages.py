@@ -71,9 +71,12 @@ class PoisonMessages:
         try:
             await work
         except Exception as error:  # noqa: BLE001 -- whatever it is, the host has no other place for the message
-            said = str(error) if isinstance(error, SasquashError) else "unexpected"
+            expected = isinstance(error, SasquashError)
             _log.warning(
-                "A message in queue %s is tried again later (%s): %s", queue + POISON, type(error).__name__, said
+                "A message in queue %s is tried again later: %s",
+                queue + POISON,
+                error if expected else "unexpected error",
+                exc_info=not expected,
             )
             await self._poison.put_back(queue, stored)
 

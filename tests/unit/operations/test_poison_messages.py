@@ -10,9 +10,11 @@ from unittest.mock import AsyncMock, MagicMock
 import msgspec
 import pytest
 
+from shared import redaction
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.queues import Message
+from tests.support import samples
 
 STORED = msgspec.json.encode(Message("ab" * 32))
 
@@ -33,14 +35,19 @@ async def test_message_that_can_t_be_processed_is_put_back(error: Exception) -> 
     poison.put_back.assert_awaited_once_with("contain", STORED)
 
 
-async def test_unexpected_error_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
-    messages, _ = failing(ValueError("sig=secret"))
+async def test_unexpected_error_is_logged_with_its_place_and_without_secrets(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages, _ = failing(ValueError(samples.account_sas()))
+    monkeypatch.setattr(logging, "_logRecordFactory", logging.getLogRecordFactory())  # undone after the test
+    redaction.install()
 
     with caplog.at_level(logging.WARNING):
         await messages.failed("contain", STORED)
 
-    assert "A message in queue contain-poison is tried again later (ValueError)" in caplog.text
-    assert "secret" not in caplog.text
+    assert "A message in queue contain-poison is tried again later: unexpected error" in caplog.text
+    assert "poison_messages.py" in caplog.text
+    assert samples.account_sas().partition("sig=")[2] not in caplog.text
 
 
 async def test_failure_to_put_a_message_back_is_the_host_s() -> None:
