@@ -25,7 +25,7 @@ _log = logging.getLogger("host")
 
 
 class Admin:
-    """An ASGI app: 401 without the master key, 404 for an unknown function, else 202 before the function runs."""
+    """An ASGI app: 401 or 403 without the master key, 404 for an unknown function, else 202 at once."""
 
     def __init__(self, functions: Sequence[Function], *, keys: Keys, invoker: Invoker) -> None:
         self._functions = {function.name.lower(): function for function in functions}
@@ -42,7 +42,7 @@ class Admin:
         if not path.lower().startswith(_PREFIX) or request.method != "POST":
             return Response(status_code=404)
         if not self._keys.open(request):
-            return Response(status_code=401)
+            return Response(status_code=self._keys.refusal(request))
         try:
             document = json_text.parse(await body_of(request))
         except json_text.InvalidJson:

@@ -36,7 +36,7 @@ _log = logging.getLogger("host")
 
 
 class EventGridWebhook:
-    """An ASGI app: 401 for a wrong key, 404 for an unknown function, 202 if every event was processed, or 500.
+    """An ASGI app: 401 or 403 for a wrong key, 404 for an unknown function, 202 if every event was processed, or 500.
 
     A body that is no event is 500 too, so that Event Grid tries it again. The body may be chunked, unlike that of an
     HTTP trigger: the extension reads it itself.
@@ -53,7 +53,7 @@ class EventGridWebhook:
 
     async def _answer(self, request: Request) -> Response:
         if not self._keys.open(request, self._keys.system):
-            return Response(status_code=401)
+            return Response(status_code=self._keys.refusal(request))
         name = request.query_params.get("functionName", "")
         function = self._functions.get(name)  # case-sensitive, unlike elsewhere
         if function is None:

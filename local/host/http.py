@@ -46,6 +46,13 @@ class Keys:
         # Compares all keys, so that the time reveals nothing.
         return any([_same(given, key) for key in (self.master, *keys)])  # noqa: C419
 
+    def refusal(self, request: Request) -> int:
+        """Return the status for a key that opens nothing here: 403 for one of the host's keys, else 401.
+
+        azure-functions-host, SamplesEndToEndTests_CSharp.ExtensionWebHook_Succeeds. An HTTP trigger answers 401.
+        """
+        return 403 if self.open(request, self.system, self.function) else 401
+
 
 def _same(given: str, key: str | None) -> bool:
     return bool(key) and hmac.compare_digest(given.encode(), (key or "").encode())

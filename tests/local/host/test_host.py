@@ -236,6 +236,12 @@ async def test_wrong_system_key_is_refused_before_anything_else(http: httpx.Asyn
     assert await deliver(http, event(), code="wrong", function="nothing") == 401
 
 
+async def test_key_of_another_level_is_forbidden(http: httpx.AsyncClient) -> None:
+    """azure-functions-host, SamplesEndToEndTests_CSharp.ExtensionWebHook_Succeeds."""
+    assert await deliver(http, event(), code=FUNCTION_KEY) == 403
+    assert await deliver(http, event(), code=MASTER_KEY) == 202
+
+
 async def test_events_for_an_unknown_function_are_not_found(http: httpx.AsyncClient) -> None:
     assert await deliver(http, event(), function="echo") == 404
 
@@ -288,7 +294,8 @@ async def test_function_by_hand_gets_its_input(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("function", "key", "body", "status"),
     [
-        ("tick", FUNCTION_KEY, None, 401),
+        ("tick", FUNCTION_KEY, None, 403),
+        ("tick", "wrong", None, 401),
         ("tick", "", None, 401),
         ("nothing_of_this_name", MASTER_KEY, None, 404),
         ("tick", MASTER_KEY, "text", 400),
