@@ -56,6 +56,8 @@ var ownSettings = {
   AzureWebJobsStorage__tableServiceUri: tableUri
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
+  // Else "/" answers everyone with a page that says which host this is.
+  AzureWebJobsDisableHomepage: 'true'
   SASQUASH_STORAGE__blobServiceUri: blobUri
   SASQUASH_STORAGE__queueServiceUri: queueUri
   SASQUASH_STORAGE__tableServiceUri: tableUri

@@ -101,6 +101,7 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
         endpoint.variables()
         | {
             "FUNCTIONS_WORKER_RUNTIME": "python",
+            "AzureWebJobsDisableHomepage": "true",
             "SASQUASH_MODE": "auto",
             "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
             "SASQUASH_CLIENT_ID": client_id,

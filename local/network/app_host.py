@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-_METHODS = ["GET", "POST"]
+_METHODS = ["GET", "HEAD", "POST"]
 _PASSED_ON = ("authorization", "content-type", "accept")
 _TIMEOUT = 60.0  # seconds
 
@@ -26,9 +26,10 @@ def app(address: Callable[[], str | None]) -> Starlette:
         headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}
         query = f"?{request.url.query}" if request.url.query else ""
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=_TIMEOUT) as client:
-            answer = await client.request(
-                request.method, f"{request.scope['path']}{query}", headers=headers, content=await request.body()
-            )
+            # A body in chunks stays in chunks: no source says that Azure's front end gives it a Content-Length.
+            content = request.stream() if "transfer-encoding" in request.headers else await request.body()
+            path = request.scope["raw_path"].decode()
+            answer = await client.request(request.method, f"{path}{query}", headers=headers, content=content)
         dropped = ("content-length", "transfer-encoding", "content-encoding", "connection", "date", "server")
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in dropped}
         return Response(answer.content, answer.status_code, kept)

@@ -1,6 +1,5 @@
 """Alerts of other tools, driven in process: from report to closing, through failures and crashes."""
 
-import base64
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -49,7 +48,8 @@ def request(posted: Posted) -> func.HttpRequest:
     return func.HttpRequest(
         method="POST",
         url=f"https://sasquash/api/intake/{posted.source}",
-        headers={name.lower(): value for name, value in posted.headers.items()},
+        headers={name.lower(): value for name, value in posted.headers.items()}
+        | {"content-length": str(len(posted.body))},
         route_params={"source": posted.source},
         body=posted.body,
     )
@@ -130,7 +130,7 @@ async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Dri
 
     client = driver.app().clients.queue("intake")
     texts = [message.content async for message in client.receive_messages(visibility_timeout=1)]
-    messages = [alert_queue.read(base64.b64decode(text).decode()) for text in texts]
+    messages = [alert_queue.read(text.encode()) for text in texts]
     assert reference in [message.alert for message in messages]
     assert all("sig=" not in str(message) for message in messages)
 
@@ -144,9 +144,9 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     await driver.app().http.alert_reader.resume(AlertMessage(reference, driver.clock()))
 
     message = AlertMessage(reference, driver.clock(), 0, "GitHub hides it from this app.")
-    text = msgspec.json.encode(message).decode()
+    text = msgspec.json.encode(message)
     for _ in range(2):
-        await driver.app().background.dead_letters.unread(text)
+        await driver.app().background.poison_messages.unread(text)
     fingerprints = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
     [record] = [await driver.record(fingerprint) for fingerprint in fingerprints]
     before = len(driver.cloud.model.mails)
@@ -159,7 +159,7 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
 
 
 async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -> None:
-    await driver.app().background.dead_letters.unread("none of ours")
+    await driver.app().background.poison_messages.unread(b"none of ours")
     [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
 
     assert (await driver.record(fingerprint)).reason is Reason.CRASHED

@@ -54,7 +54,7 @@ from tests.support.samples import WITHOUT_TRACES
 _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
-_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.BASE64)
+_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.NONE)
 _current: ContextVar[App] = ContextVar("app")
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from shared.api import problems
 from shared.api.intake.delivery_cache import Deliveries
 from shared.api.intake.registry import Posted, Reporter, Reporters
+from shared.api.request_body import read_body
 from shared.api.responses import as_json
 from shared.cloud.event_grid import Publisher
 from shared.containment.rate_limit import RateLimit
@@ -80,16 +81,16 @@ class Intake:
 
     async def _receive(self, request: func.HttpRequest) -> Reported:
         reporter = self._reporters.find(str(request.route_params.get("source", "")))
-        body = request.get_body()
+        body = read_body(request)  # before authentication: no signature matches a body that did not arrive
         if len(body) > LONGEST:
             raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
         posted = Posted(request.headers, body)
         delivery = await reporter.authenticate(posted)
-        known = self._deliveries.answered(reporter.name, delivery)
+        known = self._deliveries.answered(reporter.name, delivery, body)
         if known is not None:
             return known
         answer = await self._take(reporter, posted)
-        self._deliveries.note(reporter.name, delivery, answer)
+        self._deliveries.note(reporter.name, delivery, body, answer)
         return answer
 
     async def _take(self, reporter: Reporter, posted: Posted) -> Reported:

@@ -11,11 +11,11 @@ import yaml
 from local.cloud import environment
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
 from local.tenant import identities
-from shared import app
 from shared.api.auth.access_tokens import Role
 from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
+from shared.factories import background, fast_path
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import _columns
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
@@ -35,6 +35,7 @@ HOST = {  # what the Functions host reads
         for name in ("credential", "clientId")
     ),
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "AzureWebJobsDisableHomepage",
     *environment.QUIET,
 }
 # Never set on Flex Consumption (learn.microsoft.com, "App settings reference for Azure Functions").
@@ -52,6 +53,11 @@ def app_settings() -> dict[str, Any]:
 
 def test_every_setting_that_the_code_reads_is_set_and_no_other() -> None:
     assert set(app_settings()) == {setting.name for setting in declared().values()} | HOST
+
+
+def test_home_page_of_the_host_is_off() -> None:
+    """azure-functions-host, HomepageMiddleware.IsHomepageDisabled."""
+    assert variable(APP, "ownSettings")["AzureWebJobsDisableHomepage"] == "true"
 
 
 def test_no_setting_is_refused_by_flex_consumption() -> None:
@@ -153,7 +159,7 @@ def test_dead_letters_are_written_to_the_container_that_the_code_reads() -> None
     properties = resource("event-subscription.bicep", "findings")["properties"]
     destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]
 
-    assert destination["properties"]["blobContainerName"] == app.DEAD_LETTERS
+    assert destination["properties"]["blobContainerName"] == background.DEAD_LETTERS
 
 
 def test_hook_of_azd_deploys_the_event_subscription_with_every_parameter() -> None:
@@ -190,18 +196,18 @@ def test_event_grid_and_reporters_are_excluded_from_platform_authentication() ->
 
 def test_every_table_queue_and_container_of_the_code_is_created() -> None:
     used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
-    tables = {value for name, value in vars(app).items() if name.endswith("_TABLE")}
+    tables = {value for name, value in (vars(background) | vars(fast_path)).items() if name.endswith("_TABLE")}
 
     assert set(variable(STORAGE, "tables")) == tables == set(TABLES)
     assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} >= set(QUEUES)
-    assert app.DEAD_LETTERS in variable(STORAGE, "containers")
-    assert app.DEAD_LETTERS in CONTAINERS
+    assert background.DEAD_LETTERS in variable(STORAGE, "containers")
+    assert background.DEAD_LETTERS in CONTAINERS
 
 
 def test_both_apps_have_a_container_for_their_package() -> None:
     packages = {params["container"] for _, params in modules() if "container" in params}
 
-    assert packages == set(variable(STORAGE, "containers")) - {app.DEAD_LETTERS}
+    assert packages == set(variable(STORAGE, "containers")) - {background.DEAD_LETTERS}
 
 
 def test_own_storage_topic_vault_and_logs_refuse_keys() -> None:

@@ -96,6 +96,27 @@ async def test_duplicate_leak_in_a_report_is_published_once() -> None:
     assert len(here.topic.events) == 1
 
 
+async def test_chunked_report_is_411_with_what_to_do_before_authentication() -> None:
+    """Its body does not reach the app, and no signature matches nothing (azure-functions-host 4.1037, tried)."""
+    here = Place()
+    sent = request("trufflehog", b"", content_length="", transfer_encoding="chunked")
+    answer = await here.intake().receive(sent)
+
+    assert (answer.status_code, said(answer)["code"]) == (411, "length_required")
+    assert "--data-binary" in said(answer)["detail"]
+
+
+async def test_empty_report_of_trufflehog_means_no_leaks() -> None:
+    answer = await Place().intake().receive(signed("trufflehog", b""))
+
+    assert (answer.status_code, said(answer)["items"]) == (200, [])
+
+
+@pytest.mark.parametrize("source", ["wiz", "gitleaks", "sarif", "cloudevents"])
+async def test_empty_report_of_another_source_is_invalid(source: str) -> None:
+    assert (await Place().intake().receive(signed(source, b""))).status_code == 400
+
+
 # Alerts
 
 
@@ -147,6 +168,15 @@ async def test_repeated_delivery_is_not_processed_again() -> None:
     assert len(here.topic.events) == 1
 
 
+async def test_report_with_the_id_of_another_is_not_lost() -> None:
+    here = Place()
+    intake = here.intake()
+    await intake.receive(signed("wiz", generic("hello"), name="msg_1"))
+    answer = await intake.receive(signed("wiz", generic(LEAK), name="msg_1"))
+
+    assert (answer.status_code, len(here.topic.events)) == (202, 1)
+
+
 async def test_failed_delivery_is_processed_when_repeated() -> None:
     here = Place(topic=Topic(fails=ServiceRequestError("No network.")))
     intake = here.intake()
@@ -196,7 +226,8 @@ async def test_sender_with_another_key_is_refused_before_parsing(source: str) ->
 async def test_changed_github_body_is_refused() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     good = by_github(github_payload())
-    altered = request("github", good.get_body() + b" ", **dict(good.headers))
+    body = good.get_body() + b" "
+    altered = request("github", body, **dict(good.headers) | {"content-length": str(len(body))})
 
     answer = await here.intake().receive(altered)
 
