@@ -99,7 +99,6 @@ class LockdownSpec(ActionSpec):
     """The texts and rules of a lockdown."""
 
     kind = ActionKind.LOCKDOWN
-    revokes = False
     state_texts = _STATES
     still_accepted_text = "Check in the activity log who opened the account again, and revoke the credential itself."
 

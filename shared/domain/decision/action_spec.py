@@ -54,8 +54,6 @@ class ActionSpec(ABC):
     """
 
     kind: ClassVar[ActionKind]
-    revokes: ClassVar[bool] = True
-    """Whether the credential is refused for good afterwards."""
     may_run_at_deadline: ClassVar[bool] = False
     """Whether it may run when nobody decided in time."""
     request_id_name: ClassVar[str] = "ARM correlation"

@@ -175,7 +175,7 @@ def _proven(revocation: Revocation) -> str:
     verification = revocation.verification
     if verification is None:
         return f"{signer}{'Not verified yet.' if revocation.execution is not None else 'Not revoked.'}"
-    is_revoked = execution is not None and ACTION_SPECS[execution.action].revokes
+    is_revoked = execution is not None and execution.revokes
     return " ".join(
         (*((f"{signer}{_VERIFICATION[verification.outcome]}",) if is_revoked else ()), *verification.evidence)
     )

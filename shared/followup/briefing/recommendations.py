@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
 from shared.followup.briefing.commands import issue_instead
@@ -14,7 +13,7 @@ _MOST = 3  # commands
 def instead(revocation: Revocation) -> tuple[str, ...]:
     """Return what to issue instead: read-only and short-lived, for the blobs that were read, or the leaked one."""
     account, execution = revocation.account, revocation.execution
-    if account is None or execution is None or not ACTION_SPECS[execution.action].revokes:
+    if account is None or execution is None or not execution.revokes:
         return ()
     commands = (issue_instead(account.id, container, blob) for container, blob in _blobs(revocation))
     shown = [command for command in commands if command is not None][:_MOST]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shared.actions.acl.data_plane import Unreachable
 from shared.actions.acl.policies import SignedIdentifier
 from shared.actions.action import signer
-from shared.actions.registry import ACTION_SPECS, Actions
+from shared.actions.registry import Actions
 from shared.actions.stored_policy import list_policies_command
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
@@ -26,7 +26,7 @@ class OtherPolicies:
         """Return at most one sentence, none if no other policy grants access. Raises TransientFailure or Blocked."""
         target = _target(revocation)
         execution = revocation.execution
-        unrevoked = execution is not None and not ACTION_SPECS[execution.action].revokes
+        unrevoked = execution is not None and not execution.revokes
         if target is None or target.service not in account.endpoints or unrevoked or not account.shared_key_access:
             return ()
         keys = await self.actions.account_key.keys(account)
