@@ -26,7 +26,8 @@ from local.storage.backend import StorageBackend
 from local.storage.errors import Refusal, server_name
 from local.storage.forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
 from local.storage.log import line, signed_by
-from local.storage.sas import admit
+from local.storage.sas.admission import Admitted, admit
+from local.storage.sas.token import SERVICE_LETTERS
 from local.tenant.model import Account, Cloud, Identity
 
 _logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Storage:
             path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
+            address=_address(scope),
         )
         async with self._gate.passage():
             account = self._cloud.accounts.get(host.account)
@@ -123,16 +125,16 @@ class Storage:
             size += len(message.get("body", b""))
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                client = scope.get("client") or ("127.0.0.1", 0)
+                _, port = scope.get("client") or ("", 0)
                 self._cloud.storage_log.append(
-                    line(request, account, signer, status=status, size=size, address=f"{client[0]}:{client[1]}")
+                    line(request, account, signer, status=status, size=size, address=f"{request.address}:{port}")
                 )
 
         return logged
 
     async def _answer(
         self,
-        request: StorageRequest,
+        admitted: Admitted,
         account: Account,
         identity: Identity | None,
         *,
@@ -141,10 +143,11 @@ class Storage:
         send: Send,
     ) -> None:
         """Dispatch the request to the module that answers it. Raises Refusal."""
+        request = admitted.request
         if request.gets_delegation_key:
             answer = await _delegation_key(request, account, identity, receive)
         elif request.host.service == "file":
-            answer = await file_service.answer(request, account, receive)
+            answer = await file_service.answer(request, account, admitted.grant, receive)
         elif request.host.service not in SERVICES:
             raise Refusal("NotImplemented")
         elif request.acl_of is not None:
@@ -202,6 +205,12 @@ def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> 
     return "&".join(shortened)
 
 
+def _address(scope: Scope) -> str:
+    """Return the address of the client."""
+    client = scope.get("client")
+    return str(client[0]) if client else "127.0.0.1"
+
+
 async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
     message = "There is no such storage account: its name does not resolve."
     await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
@@ -213,7 +222,7 @@ async def _delegation_key(
     """Answer Get User Delegation Key. Raises Refusal."""
     if identity is None:
         raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
-    if request.method != "POST" or request.host.service not in delegation.SERVICE_LETTERS:
+    if request.method != "POST" or request.host.service not in SERVICE_LETTERS:
         raise Refusal("NotImplemented")
     document = await whole_body_of(receive, most=_LARGEST_KEY_INFO)
     version = request.headers.get("x-ms-version", "")

@@ -54,6 +54,7 @@ class Cloud:
     senders: Senders = field(default_factory=Senders)
     time_factor: float = 1.0  # divides schedules and visibility timeouts, not the 30 s of an event delivery
     regenerate_seconds: float = 0.25  # how long ARM takes (about 0.6 s in Azure); the old key is accepted meanwhile
+    sas_policy_seconds: float = 0.0  # how long until the data plane enforces a changed SAS expiration policy
     publish_keys: Callable[[], Awaitable[None]] | None = None  # passes the keys of `accounts` to the data plane
     tables: Tables | None = None
 

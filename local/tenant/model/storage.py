@@ -78,6 +78,8 @@ class Account:
             "networkAcls": {"bypass": "AzureServices", "defaultAction": "Allow"},
         }
     )
+    # SAS expiration policies as in ARM, each with the time from which the data plane enforces it.
+    sas_policies: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     delegation_keys: list[DelegationKey] = field(default_factory=list)
     delegation_keys_revoked_at: datetime | None = None  # keys issued until then are void
     # By service and resource: ("blob", container), ("queue", queue), ("table", table in lower case), ("file", share).
@@ -94,6 +96,15 @@ class Account:
             f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.Storage/storageAccounts/{self.name}"
         )
+
+    def set_sas_policy(self, policy: dict[str, Any], *, enforced_from: datetime) -> None:
+        """Set the SAS expiration policy: in ARM at once, in the data plane from then on."""
+        self.properties["sasPolicy"] = policy
+        self.sas_policies.append((enforced_from, policy))
+
+    def sas_policy(self, at: datetime) -> dict[str, Any] | None:
+        """Return the SAS expiration policy that the data plane enforces at that time, if there is one."""
+        return next((policy for start, policy in reversed(self.sas_policies) if start <= at), None)
 
     def regenerate(self, key_name: str) -> None:
         """Replace the key with a new one and record when."""
