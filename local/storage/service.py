@@ -24,7 +24,7 @@ from local.storage.acl import AccessPolicies
 from local.storage.azurite import SERVICES
 from local.storage.backend import StorageBackend
 from local.storage.errors import Refusal, server_name
-from local.storage.forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
+from local.storage.forwarding import body_of, exchange, headers_of, key_of, pass_on, whole_body_of, with_key
 from local.storage.log import line, signed_by
 from local.storage.sas.admission import Admitted, admit
 from local.storage.sas.token import SERVICE_LETTERS
@@ -152,6 +152,8 @@ class Storage:
             raise Refusal("NotImplemented")
         elif request.acl_of is not None:
             answer = await self._policies.answer(request, account, request.acl_of, receive)
+        elif _gets_blob_metadata(request):
+            answer = await self._blob_metadata(_as_head(request, account))
         else:
             await self._forward(self._shorten(request, account), account, receive, send)
             return
@@ -163,6 +165,15 @@ class Storage:
             if response.status < 300:
                 await self._policies.deleted(request, account)
             await pass_on(response, request, send)
+
+    async def _blob_metadata(self, request: StorageRequest) -> Response:
+        """Answer Get Blob Metadata, which returns headers only. Azurite would return the blob. Raises Refusal."""
+        async with exchange(self._backend, request, None) as response:
+            answer = Response(status_code=response.status)
+            of_content = (b"content-length", b"content-type", b"content-md5")
+            headers = [pair for pair in headers_of(response, request) if pair[0].lower() not in of_content]
+            answer.raw_headers = [*headers, (b"content-length", b"0")]
+            return answer
 
     def _shorten(self, request: StorageRequest, account: Account) -> StorageRequest:
         """Divide the visibility timeout of a queue message by the time factor of the cloud."""
@@ -180,6 +191,22 @@ class Storage:
         if key_name is None:
             raise unauthenticated(request)
         return with_key(shortened, account, key_name, {})  # the query is part of the signature
+
+
+def _gets_blob_metadata(request: StorageRequest) -> bool:
+    is_blob = request.host.service == "blob" and request.parameter("restype") is None
+    return is_blob and request.method == "GET" and request.parameter("comp") == "metadata"
+
+
+def _as_head(request: StorageRequest, account: Account) -> StorageRequest:
+    """Return the request with the method HEAD, authorized likewise. Raises Refusal."""
+    asked = replace(request, method="HEAD")
+    if request.credentials is not Credentials.SHARED_KEY:
+        return asked
+    key_name = key_of(request, account)
+    if key_name is None:
+        raise unauthenticated(request)
+    return with_key(asked, account, key_name, {})
 
 
 def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> str:
