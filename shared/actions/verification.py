@@ -6,7 +6,7 @@ control, the same token by something that is in force (for a key, the new one), 
 firewall or a broken request is not taken for a revoked credential.
 Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
 
-A SAS expiration policy of the account refuses tokens under the same code, whoever signed them. Ours fit the policy,
+A SAS expiration policy of the account refuses tokens under the same code as a wrong signature. Ours fit the policy,
 and a refusal that may be the policy's shows nothing (docs/decisions/0027-tokens-of-ours-fit-the-sas-policy.md).
 """
 
@@ -36,7 +36,7 @@ _PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked ag
 # AzureStorageExplorer#8845 ("Policy violated by no signed start."), and the query of azure-docs,
 # sas-expiration-policy.md.
 _POLICY_VIOLATED = "policy violated"
-_BY_SAS_POLICY = "the account's SAS expiration policy refuses the token, whoever signed it"
+_BY_SAS_POLICY = "the account's SAS expiration policy refuses the token, whatever key signed it"
 
 # Refusals that are decided after the signature was found good.
 _SIGNATURE_WAS_GOOD = frozenset(

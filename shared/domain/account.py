@@ -50,7 +50,7 @@ class SasPolicy:
     blocks_unbound: bool = False
 
     def refuses(self, parameters: Mapping[str, str]) -> bool:
-        """Return whether Azure refuses a SAS with these decoded parameters, whoever signed it.
+        """Return whether Azure refuses a SAS with these decoded parameters, whatever key signed it.
 
         A SAS must have a start, and be valid no longer than the period. The action does not apply to a service SAS
         with a stored access policy.
