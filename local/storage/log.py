@@ -57,6 +57,6 @@ def _signer(request: StorageRequest, account: Account) -> str | None:
 
 
 def _key(account: Account, name: str | None) -> str:
-    if name not in account.keys:
+    if name not in account.accepted_keys:
         return ""
-    return f"{name}({hashlib.sha256(base64.b64decode(account.keys[name])).hexdigest().upper()})"
+    return f"{name}({hashlib.sha256(base64.b64decode(account.accepted_keys[name])).hexdigest().upper()})"

@@ -1,4 +1,4 @@
-"""Accounts whose SAS expiration policy has the action Block: Azure refuses a SAS that violates it, whatever key signed it.
+"""Accounts whose SAS expiration policy has the action Block: Azure refuses a SAS that violates it.
 
 Source: "Configure an expiration policy for shared access signatures" (MicrosoftDocs/azure-docs, 2025-07-30).
 """

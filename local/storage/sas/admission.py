@@ -148,7 +148,7 @@ def _signed_for_azurite(
         resource=token.container if token.get("sr") == "d" else token.resource,
         snapshot=decoded(request.query).get("snapshot", ""),  # which Azurite takes for signed in every token
     )
-    signature = sign(string_to_sign(own, account.name), account.keys[signer])
+    signature = sign(string_to_sign(own, account.name), account.accepted_keys[signer])
     kept = [pair for pair in request.query.split("&") if unquote_plus(pair.partition("=")[0]) not in FIELDS | {"sig"}]
     return replace(request, query=_query(kept, fields | {"sig": signature}))
 

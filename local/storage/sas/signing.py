@@ -103,7 +103,7 @@ def sign(text: str, key: str) -> str:
 def signing_key(token: Token, account: Account) -> str | None:
     """Return the name of the account key that signed the token; None if neither did."""
     text = string_to_sign(token, account.name)
-    return next((name for name, key in account.keys.items() if _fits(token, text, key)), None)
+    return next((name for name, key in account.accepted_keys.items() if _fits(token, text, key)), None)
 
 
 def delegation_key(token: Token, account: Account) -> DelegationKey | None:

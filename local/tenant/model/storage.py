@@ -67,6 +67,7 @@ class Account:
     keys: dict[str, str] = field(
         default_factory=lambda: {"key1": new_storage_key(), "key2": new_storage_key()}, repr=False
     )
+    published_keys: dict[str, str] | None = field(default=None, repr=False)  # as the data plane last received them
     kerberos_keys: dict[str, str] = field(default_factory=dict, repr=False)  # kerb1 and kerb2, where a test sets them
     key_created: dict[str, datetime] = field(default_factory=lambda: {"key1": now(), "key2": now()})
     rotations: list[tuple[str, datetime]] = field(default_factory=list)
@@ -96,6 +97,11 @@ class Account:
             f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.Storage/storageAccounts/{self.name}"
         )
+
+    @property
+    def accepted_keys(self) -> dict[str, str]:
+        """The keys that the data plane accepts, by name. A change in ARM reaches it a moment later."""
+        return self.keys if self.published_keys is None else self.published_keys
 
     def set_sas_policy(self, policy: dict[str, Any], *, enforced_from: datetime) -> None:
         """Set the SAS expiration policy: in ARM at once, in the data plane from then on."""

@@ -1,5 +1,6 @@
 """Storage accounts and their keys, with azure-mgmt-storage."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -134,3 +135,31 @@ async def test_unknown_group_is_not_found(storage: StorageManagementClient) -> N
     with pytest.raises(ResourceNotFoundError) as caught:
         await storage.storage_accounts.list_keys("nosuch", "robustmodels")
     assert caught.value.error.code == "ResourceGroupNotFound"
+
+
+async def test_keys_that_were_published_last_are_accepted(tenant: Cloud, account: Account) -> None:
+    waits = [asyncio.Event(), asyncio.Event()]
+    turns = iter(waits)
+
+    async def publish() -> None:
+        await next(turns).wait()
+
+    tenant.publish_keys = publish
+    first = asyncio.create_task(tenant.keys_changed())
+    await asyncio.sleep(0)
+    account.regenerate("key1")
+    second = asyncio.create_task(tenant.keys_changed())
+    await asyncio.sleep(0)
+    for wait, task in ((waits[1], second), (waits[0], first)):
+        wait.set()
+        await task
+    assert account.accepted_keys == account.keys
+
+
+async def test_key_is_accepted_until_the_new_one_is_published(tenant: Cloud, account: Account) -> None:
+    await tenant.keys_changed()
+    before = dict(account.keys)
+    account.regenerate("key1")
+    assert account.accepted_keys == before
+    await tenant.keys_changed()
+    assert account.accepted_keys == account.keys
