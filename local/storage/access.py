@@ -1,7 +1,7 @@
 """Access to a storage endpoint: what Azure checks and Azurite does not.
 
-Azurite checks Shared Key signatures, and what a SAS permits. What depends on the properties of the account or on Entra
-ID is checked here, before a request reaches Azurite; `sas` reads and verifies the SAS.
+Azurite checks Shared Key signatures, and what a SAS permits. What depends on the properties of the account or on
+Entra ID is checked here, before a request reaches Azurite. `sas` reads and verifies the SAS.
 """
 
 from dataclasses import dataclass

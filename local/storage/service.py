@@ -1,8 +1,8 @@
 """Azure Storage: the stand-in for every storage host name, in front of Azurite.
 
 `access` checks what depends on the account or on Entra ID, `sas` verifies every SAS and what it allows, `acl` keeps
-access policies, `file_service` is the service that Azurite lacks; Azurite does the rest. Bodies are streamed both ways,
-and headers are forwarded unchanged, because they are signed.
+access policies, `file_service` is the service that Azurite lacks; Azurite does the rest. Bodies are streamed both
+ways, and headers are forwarded unchanged, because they are signed.
 """
 
 import asyncio
