@@ -19,7 +19,7 @@ from azure.storage.queue import generate_queue_sas
 
 from shared.actions import liveness
 from shared.actions.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
-from shared.domain.account import AccountFacts
+from shared.domain.account import AccountFacts, SasPolicy
 from shared.domain.revocation import Liveness
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Leak, Service, extract_leaks
@@ -339,6 +339,26 @@ async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
     plane.says = (403, "AuthenticationFailed")
 
     assert "leaked without the path that it was signed for" in (await ask(plane, blob())).said
+
+
+@pytest.mark.parametrize(
+    ("policy", "alive"),
+    [
+        (SasPolicy(timedelta(hours=1), blocks=True), None),
+        (SasPolicy(timedelta(hours=1), blocks=False), False),
+        (SasPolicy(timedelta(hours=1), blocks=False, blocks_unbound=True), None),
+    ],
+)
+async def test_token_that_the_sas_expiration_policy_refuses_is_not_called_invalid(
+    plane: Plane, policy: SasPolicy, alive: bool | None
+) -> None:
+    """The token has no start, and the response, as one of the table service, no reason."""
+    plane.says = (403, "AuthenticationFailed")
+
+    answer = await ask(plane, blob(), account=replace(samples.account(), sas_policy=policy))
+
+    assert answer.alive is alive
+    assert ("SAS expiration policy" in answer.said) is (alive is None)
 
 
 # The issuer
