@@ -132,10 +132,12 @@ def _check_address(token: Token, request: StorageRequest) -> None:
 def _signed_for_azurite(
     token: Token, request: StorageRequest, account: Account, allowed: Grant, signer: str
 ) -> StorageRequest:
-    """Return the request with an ad hoc SAS that allows the same; each account key signs for its own tokens."""
+    """Return the request with an ad hoc SAS that allows the same, signed with the key `signer`. Raises Refusal."""
     permissions = allowed.permission
     if token.kind is Kind.ACCOUNT:
         permissions = "".join(letter for letter in permissions if letter in _AZURITE_ACCOUNT_PERMISSIONS)
+        if not permissions:
+            raise Refusal("AuthorizationPermissionMismatch")
     fields = {name: token.get(name) for name in _AZURITE_FIELDS if token.get(name)}
     fields |= {"sv": _AZURITE_VERSION, "sp": permissions, "se": an_hour_from(now())}
     if token.get("sr") and token.kind is not Kind.ACCOUNT:
