@@ -97,7 +97,7 @@ async def test_leak_is_attributed_to_the_key_under_which_storage_accepts_it(
     account = await driver.account()
     leaked = leak(account.name, account.keys[key])
     assert await refusal(driver, account, leaked) not in ("AuthenticationFailed", None)
-    await driver.app(mode="observe").ingest.receive(raw_report(leaked))
+    await driver.app(mode="observe").fast_path.ingest.receive(raw_report(leaked))
     assert (await driver.record(found(leaked).fingerprint)).key_name == key
     other = leak(account.name, driver.cloud.model.accounts["sasquashstate"].keys[key])
     assert await refusal(driver, account, other) == "AuthenticationFailed"

@@ -26,8 +26,8 @@ def block(account: Account, period: str, *, binding: bool = False) -> None:
 
 async def followed_up(driver: Driver, leaked: str) -> Revocation:
     """Return the record of a leak that was reported and revoked, after its follow-up."""
-    await driver.app().ingest.receive(raw_report(leaked))
-    await driver.app().follow_up.run(Message(found(leaked).fingerprint))
+    await driver.app().fast_path.ingest.receive(raw_report(leaked))
+    await driver.app().background.follow_up.run(Message(found(leaked).fingerprint))
     return await driver.record(found(leaked).fingerprint)
 
 
@@ -70,7 +70,7 @@ async def test_delegation_that_the_policy_refuses_is_not_called_revoked(driver: 
     account = await driver.account()
     leaked = await user_delegation.url(driver, account, kind)  # without a start
     block(account, "3.00:00:00")
-    await driver.app().ingest.receive(raw_report(leaked))
+    await driver.app().fast_path.ingest.receive(raw_report(leaked))
     record = await driver.record(found(leaked).fingerprint)
     assert record.liveness is not None
     assert (record.state, record.liveness.alive) == (State.AWAITING_APPROVAL, None)
@@ -82,7 +82,7 @@ async def test_refusal_by_a_policy_that_arm_does_not_show_yet_is_not_called_revo
     leaked = await user_delegation.url(driver, account)
     block(account, "3.00:00:00")
     del account.properties["sasPolicy"]
-    await driver.app().ingest.receive(raw_report(leaked))
+    await driver.app().fast_path.ingest.receive(raw_report(leaked))
     record = await driver.record(found(leaked).fingerprint)
     assert record.liveness is not None
     assert (record.state, record.liveness.alive) == (State.AWAITING_APPROVAL, None)
@@ -92,10 +92,10 @@ async def test_refusal_by_a_policy_that_arm_does_not_show_yet_is_not_called_revo
 async def test_verification_is_undecided_where_the_policy_refuses_our_own_delegation_tokens(driver: Driver) -> None:
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
-    await driver.app().ingest.receive(raw_report(leaked))
+    await driver.app().fast_path.ingest.receive(raw_report(leaked))
     block(account, "3.00:00:00", binding=True)
     driver.clock.advance(minutes=3)
-    await driver.app().follow_up.run(Message(found(leaked).fingerprint))
+    await driver.app().background.follow_up.run(Message(found(leaked).fingerprint))
     record = await driver.record(found(leaked).fingerprint)
     assert record.verification is not None
     assert record.verification.outcome is Outcome.ARM_ONLY
