@@ -1,9 +1,10 @@
 """Asks Azure whether it accepts a leaked user delegation SAS: the one use of a leaked token (design decision 5).
 
 The key that signed it can't be read, so its signature can't be verified. The token is sent once, over https, to the
-account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data:
-the properties of the signed blob, file or queue, or of an object with a random name where more than that is signed.
-REST: "Get Blob Properties", "Get File Properties", "Get Queue Metadata", "Query Entities".
+account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data: for
+the metadata of the signed blob, file or queue, which has no body, or for an object with a random name where more than
+that is signed. It is GET: a refusal says why in its body, which a response to HEAD has not.
+REST: "Get Blob Metadata", "Get File Metadata", "Get Queue Metadata", "Query Entities".
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.actions.verification import Answer, try_token
+from shared.actions.verification import Answer, try_token, unless_blocked
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
@@ -33,9 +34,8 @@ class CannotBeAsked(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request for a token to be sent with. `url` is without the token."""
+    """A GET request for a token to be sent with. `url` is without the token."""
 
-    method: str
     url: str
 
 
@@ -60,8 +60,9 @@ class LivenessCheck:
         except CannotBeAsked as reason:
             return Liveness(self.clock(), None, f"It was not tried: {reason}.")
         attempt, (issuer_known, issuer) = await asyncio.gather(
-            try_token(self.new_transport, question.method, question.url, token), self._issuer(credential)
+            try_token(self.new_transport, question.url, token), self._issuer(credential)
         )
+        attempt = unless_blocked(attempt, account.sas_policy, token)
         alive: bool | None = None
         if attempt.answer is Answer.REFUSED:
             alive = False
@@ -109,18 +110,19 @@ def question_for(credential: Credential, account: AccountFacts, *, name: str, no
         raise CannotBeAsked(f"{account.name} has no {service or 'such'} service")
     container = _quoted(credential.container)
     match credential.resource_kind:
-        case ResourceKind.QUEUE:
-            return Question("HEAD", f"{endpoint}{container}?comp=metadata")
         case ResourceKind.TABLE:
-            return Question("GET", f"{endpoint}{container}(PartitionKey='{name}',RowKey='{name}')")
+            return Question(f"{endpoint}{container}(PartitionKey='{name}',RowKey='{name}')")
+        case ResourceKind.QUEUE:
+            path = container
         case ResourceKind.CONTAINER | ResourceKind.SHARE:
-            return Question("HEAD", f"{endpoint}{container}/{name}")
+            path = f"{container}/{name}"
         case ResourceKind.DIRECTORY if credential.resource_path == "":
-            return Question("HEAD", f"{endpoint}{container}/{name}")
+            path = f"{container}/{name}"
         case ResourceKind.DIRECTORY:
-            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}/{name}")
+            path = f"{container}/{_quoted(credential.resource_path)}/{name}"
         case _:
-            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}")
+            path = f"{container}/{_quoted(credential.resource_path)}"
+    return Question(f"{endpoint}{path}?comp=metadata")
 
 
 def _require_whole(credential: Credential, *, now: datetime) -> None:

@@ -18,7 +18,7 @@ from shared.actions.acl.lists import PolicyLists
 from shared.actions.acl.policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
 from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, signer
 from shared.actions.az_cli import CliAccount
-from shared.actions.verification import LIFETIME, Verifier, object_name
+from shared.actions.verification import Verifier, object_name, token_period
 from shared.domain.account import (
     POLICY_REMOVAL_TAG,
     AccountFacts,
@@ -192,7 +192,7 @@ class StoredPolicyAction(ContainmentAction):
         account, reading = job.account, job.snapshot.policies[job.plan.target]
         if reading.target.service not in account.endpoints or reading.state is not PolicyState.LIVE:
             return ()
-        ends = (self.clock() + LIFETIME).replace(microsecond=0)
+        _, ends = token_period(account, self.clock())
         name = object_name(self.new_id())
         return (verification_tokens.mint(account, reading, name, key=job.signer.value, ends=ends),)
 

@@ -528,6 +528,6 @@ async def test_leaked_token_lives_until_the_keys_are_revoked(
     after = await action.check(leak.credential, leak.token, samples.account())
 
     assert (before.alive, after.alive) == (True, False)
-    sent = [request for request in plane.requests if request.startswith("HEAD ")]
-    assert [urlsplit(line.removeprefix("HEAD ")).path for line in sent] == [f"/{NAME}"] * 2
-    assert parse_qs(urlsplit(sent[0]).query) == parse_qs(leak.token)
+    sent = [urlsplit(request.removeprefix("GET ")) for request in plane.requests if request.startswith("GET ")]
+    assert [url.path for url in sent] == [f"/{NAME}"] * 2
+    assert parse_qs(sent[0].query) == parse_qs(leak.token) | {"comp": ["metadata"]}

@@ -8,8 +8,18 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
 
-from shared.actions.verification import LIFETIME, Answer, EndpointResult, Subject, Try, Verifier, judge, read_answer
-from shared.domain.account import AccountFacts
+from shared.actions.verification import (
+    LIFETIME,
+    Answer,
+    EndpointResult,
+    Subject,
+    Try,
+    Verifier,
+    judge,
+    read_answer,
+    unless_blocked,
+)
+from shared.domain.account import AccountFacts, SasPolicy
 from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
 from shared.sas import Service, verify
 from tests.support import samples
@@ -65,6 +75,11 @@ def endpoint(*tries: Try, control: Try = ACCEPTED, accepted_before: bool | None 
         (403, "AuthorizationFailure", Answer.UNDECIDED),
         (403, "KeyBasedAuthenticationNotPermitted", Answer.UNDECIDED),
         (403, "AccountIsDisabled", Answer.UNDECIDED),
+        (403, "InsufficientAccountPermissions", Answer.UNDECIDED),
+        (400, "AccountRequiresHttps", Answer.UNDECIDED),
+        (401, "InvalidAuthenticationInfo", Answer.UNDECIDED),
+        (401, "NoAuthenticationInformation", Answer.UNDECIDED),
+        (409, "FeatureVersionMismatch", Answer.UNDECIDED),
         (403, "", Answer.UNDECIDED),
         (401, "AuthenticationFailed", Answer.UNDECIDED),
         (400, "AuthenticationFailed", Answer.UNDECIDED),
@@ -76,6 +91,40 @@ def endpoint(*tries: Try, control: Try = ACCEPTED, accepted_before: bool | None 
 )
 def test_answer_says_what_it_says_about_the_signature(status: int, code: str, answer: Answer) -> None:
     assert read_answer(status, code).answer is answer
+
+
+# The first text is that of AzureStorageExplorer#8845. Its first words are in the query of azure-docs,
+# sas-expiration-policy.md.
+@pytest.mark.parametrize(
+    "detail", ["Policy violated by no signed start.", "Policy violated by 3.00:00:00", "policy violated"]
+)
+def test_refusal_by_the_sas_expiration_policy_shows_nothing_of_the_signature(detail: str) -> None:
+    answer = read_answer(403, "AuthenticationFailed", detail)
+
+    assert answer.answer is Answer.UNDECIDED
+    assert answer.said.startswith("403 AuthenticationFailed: the account's SAS expiration policy")
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "",
+        "Signature did not match. String to sign used was r\nPolicy violated",
+        "SAS identifier cannot be found for specified signed identifier",
+        "Signature not valid in the specified time frame",
+    ],
+)
+def test_other_details_leave_the_refusal_what_it_is(detail: str) -> None:
+    assert read_answer(403, "AuthenticationFailed", detail).answer is Answer.REFUSED
+
+
+def test_policy_that_refuses_a_token_makes_its_refusal_undecided_where_azure_gives_no_reason() -> None:
+    policy = SasPolicy(timedelta(hours=1), blocks=True)
+
+    assert unless_blocked(REFUSED, policy, "sr=b&se=2026-11-21T10%3A30%3A00Z").answer is Answer.UNDECIDED
+    assert unless_blocked(ACCEPTED, policy, "sr=b&se=2026-11-21T10%3A30%3A00Z") is ACCEPTED
+    assert unless_blocked(REFUSED, policy, "st=2026-11-21T10%3A00%3A00Z&se=2026-11-21T10%3A30%3A00Z") is REFUSED
+    assert unless_blocked(REFUSED, None, "se=2026-11-21T10%3A30%3A00Z") is REFUSED
 
 
 @pytest.mark.parametrize(
@@ -203,6 +252,67 @@ def test_verification_token_is_valid_for_half_an_hour_in_whole_seconds(plane: Da
     [token] = verifier(plane, now=odd).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
 
     assert token.expires == (odd + LIFETIME).replace(microsecond=0)
+
+
+def of_period(period: timedelta | None, *, blocks: bool = True) -> AccountFacts:
+    return replace(samples.account(), sas_policy=SasPolicy(period, blocks=blocks))
+
+
+def parameters(query: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(query).items()}
+
+
+def test_verification_token_began_five_minutes_ago(plane: DataPlane) -> None:
+    [token] = verifier(plane).mint(samples.account(), [Service.BLOB], key=KEYS["key2"])
+
+    assert parameters(token.query)["st"] == "2026-11-21T09:55:00Z"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("blocks", [True, False])
+@pytest.mark.parametrize("minutes", [1, 5, 20, 34, 35, 36, 60 * 24 * 7])
+def test_verification_token_fits_the_sas_policy_of_the_account(
+    plane: DataPlane, service: Service, blocks: bool, minutes: int
+) -> None:
+    odd = NOW.replace(microsecond=999_999)
+    period = timedelta(minutes=minutes)
+    account = of_period(period, blocks=blocks)
+    [token] = verifier(plane, now=odd).mint(account, [service], key=KEYS["key2"])
+
+    assert not SasPolicy(period, blocks=True).refuses(parameters(token.query))
+    assert odd < token.expires <= odd + LIFETIME
+
+
+@pytest.mark.parametrize("minutes", [20, 60])
+async def test_control_fits_the_sas_policy_and_ends_with_the_token(plane: DataPlane, minutes: int) -> None:
+    account = of_period(timedelta(minutes=minutes))
+    [token] = verifier(plane).mint(account, [Service.BLOB], key=KEYS["key2"])
+    await verified(plane, token, account=account)
+
+    sent = {request.url.partition("?")[2] for request in plane.requests}
+    [control] = sent - {token.query}
+    assert {name: parameters(control)[name] for name in ("st", "se")} == {
+        name: parameters(token.query)[name] for name in ("st", "se")
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_token_that_the_policy_refuses_is_not_taken_for_a_revoked_key(
+    plane: DataPlane, service: Service
+) -> None:
+    token = samples.verification_token(service, accepted_before=True)
+    account = of_period(timedelta(minutes=1))  # shorter than when the token was minted
+
+    verification = await verified(plane, token, account=account, after=timedelta(minutes=3))
+
+    assert verification.outcome is Outcome.ARM_ONLY
+    assert "SAS expiration policy" in " ".join(verification.evidence)
+
+
+def test_period_that_can_t_be_read_leaves_the_token_as_it_is_elsewhere(plane: DataPlane) -> None:
+    [token] = verifier(plane).mint(of_period(None), [Service.BLOB], key=KEYS["key2"])
+
+    assert token.expires == NOW + LIFETIME
 
 
 def test_verification_token_for_each_service_of_the_leak_and_the_account(plane: DataPlane) -> None:
