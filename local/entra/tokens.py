@@ -139,7 +139,7 @@ class Entra:
         is_azure = name in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(name) is not None
         return is_azure or self.registration(resource) is not None
 
-    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str) -> str:
+    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str | None) -> str:
         """Return an ID token (OpenID Connect Core 1.0 section 2, version 2.0 of Entra's) for a person."""
         issued = int(time.time())
         person = next(u for u in self._cloud.users.values() if u.object_id == identity.object_id)
@@ -151,12 +151,13 @@ class Entra:
             "exp": issued + 3600,
             "name": person.display_name,
             "preferred_username": person.user_principal_name,
-            "nonce": nonce,
             "oid": identity.object_id,
             "sub": identity.object_id,
             "tid": TENANT_ID,
             "ver": "2.0",
         }
+        if nonce is not None:
+            claims["nonce"] = nonce
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
     def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
