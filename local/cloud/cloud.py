@@ -22,6 +22,7 @@ from local.cloud import control, environment
 from local.cloud.provisioning import DEAD_LETTERS, intake_account, provision, start_over, state_account
 from local.entra import managed_identity
 from local.entra import service as entra
+from local.entra.platform_sign_in import PlatformSignIn
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
@@ -208,7 +209,9 @@ class _Parts:
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
-            hostnames.APP_HOST: app_host.app(lambda: self.hosts[0].address if self.hosts else None),
+            hostnames.APP_HOST: app_host.app(
+                lambda: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
+            ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),

@@ -160,9 +160,10 @@ class Entra:
             claims["nonce"] = nonce
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
-    def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
+    def verify(self, token: str, *, audiences: Iterable[str], issuer: str = ISSUER) -> Identity:
         """Return the identity of `token`. A trailing "/" of an audience is ignored.
 
+        `issuer`: that of version 1, as for Azure's own services, or of version 2.
         Raises Unauthorized: from another issuer, altered, expired, for another audience, or of an unknown principal.
         """
         try:
@@ -170,7 +171,7 @@ class Entra:
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
-                issuer=ISSUER,
+                issuer=issuer,
                 options={"verify_aud": False, "require": ["aud", "exp", "iat", "iss", "nbf", "oid"]},
             )
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):

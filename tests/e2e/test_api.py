@@ -2,8 +2,10 @@
 
 import pytest
 
+from local.network.hostnames import APP_HOST
 from local.tenant.model import Account
 from tests.support.api_calls import call
+from tests.support.cloud_clients import browser
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas
 from tests.support.openapi import document
@@ -34,6 +36,18 @@ async def test_health_is_public(deployment: Deployment) -> None:
     answer = await call(deployment, None, "GET", "/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+@pytest.mark.parametrize(("who", "status"), [("READER", 200), (None, 401)])
+async def test_token_of_the_registration_passes_the_sign_in_of_the_platform(
+    deployment: Deployment, who: str | None, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {deployment.cloud.environment[f'SASQUASH_TOKEN_{who}']}"} if who else {}
+    async with browser(deployment.cloud) as client:
+        answer = await client.get(f"https://{APP_HOST}/api/revocations", headers=headers)
+
+    assert answer.status_code == status
+    assert ("realm=" in answer.headers.get("www-authenticate", "")) == (status == 401)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ import yaml
 
 from local.cloud import environment
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
+from local.entra.platform_sign_in import PlatformSignIn
+from local.entra.tokens import Entra
 from local.tenant import identities
+from local.tenant.model import Cloud
 from shared import app
 from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
@@ -346,6 +349,18 @@ def test_always_ready_instances_serve_the_event_grid_trigger() -> None:
     groups = re.findall(r'"name": "([\w:]+)"', json.dumps(params["alwaysReady"]))
 
     assert groups == ["http"]
+
+
+def test_sign_in_of_the_local_cloud_is_configured_as_that_of_the_platform() -> None:
+    ours = PlatformSignIn(Entra(Cloud()))
+    properties = resource(APP, "authentication")["properties"]
+    provider = properties["identityProviders"]["azureActiveDirectory"]
+
+    assert list(ours.excluded_paths) == properties["globalValidation"]["excludedPaths"]
+    assert provider["validation"]["allowedAudiences"] == ["apiClientId"]
+    assert ours.audiences == (ours.client_id,)
+    assert ours.issuer.endswith("/v2.0")
+    assert "/v2.0" in json.dumps(provider["registration"]["openIdIssuer"])
 
 
 def test_sign_in_of_the_platform_expects_the_tokens_of_the_registration() -> None:
