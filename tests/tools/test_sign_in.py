@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from local.cloud.cloud import LocalCloud, running
-from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID
+from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_DOMAIN
 from tests.support.bicep import parsed
 from tests.support.cloud_clients import browser
 
@@ -41,7 +41,7 @@ async def signed_in(az: str, cloud: LocalCloud, tmp_path_factory: pytest.TempPat
         "login",
         "--use-device-code",
         "--tenant",
-        TENANT_ID,
+        TENANT_DOMAIN,
         "--allow-no-subscriptions",
         "--output",
         "none",
