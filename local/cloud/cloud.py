@@ -124,8 +124,8 @@ async def running(
         await _open(stack, proxy)
         # One endpoint for the developer and one for each app, each with its own secret.
         developer = await _identity_endpoint(stack, parts, "developer")
-        responder = await _identity_endpoint(stack, parts, "responder")
-        intake = await _identity_endpoint(stack, parts, "intake")
+        responder = await _identity_endpoint(stack, parts, "responder", assigned=frozenset({"responder"}))
+        intake = await _identity_endpoint(stack, parts, "intake", assigned=frozenset({"intake"}))
 
         client = environment.client(proxy_port=proxy.port, authority_file=parts.certificates.authority_file)
         system_key = secrets.token_urlsafe(32)
@@ -288,9 +288,12 @@ async def _open(stack: AsyncExitStack, service: _Service) -> None:
 
 
 async def _identity_endpoint(
-    stack: AsyncExitStack, parts: _Parts, identity_name: str
+    stack: AsyncExitStack, parts: _Parts, identity_name: str, *, assigned: frozenset[str] | None = None
 ) -> environment.IdentityEndpoint:
     secret = secrets.token_urlsafe(32)
-    listener = Listener(managed_identity.app(parts.cloud, parts.entra, secret=secret, default_identity=identity_name))
+    endpoint = managed_identity.app(
+        parts.cloud, parts.entra, secret=secret, default_identity=identity_name, assigned=assigned
+    )
+    listener = Listener(endpoint)
     await _open(stack, listener)
     return environment.IdentityEndpoint(port=listener.port, secret=secret)
