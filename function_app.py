@@ -25,7 +25,7 @@ def sasquash() -> App:
 
 
 async def _warm_up() -> None:
-    await sasquash().warm_up.run()
+    await sasquash().fast_path.warm_up.run()
 
 
 # Where `on_finding` is switched off, nothing is revoked: the app is a separate intake.
@@ -41,26 +41,26 @@ async def on_finding(event: func.EventGridEvent) -> None:
 
     The inventory is refreshed afterwards, if it is old: where accounts leak, accounts are made.
     """
-    await sasquash().ingest.receive(_report(event))
-    await sasquash().accounts.take_inventory()
+    await sasquash().fast_path.ingest.receive(_report(event))
+    await sasquash().fast_path.accounts.take_inventory()
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE, connection="SASQUASH_STORAGE")
 async def contain(message: func.QueueMessage) -> None:
     """A record whose containment did not finish when its event came."""
-    await sasquash().containment.resume(queues.read(message.get_body().decode()))
+    await sasquash().fast_path.containment.resume(queues.read(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE, connection="SASQUASH_STORAGE")
 async def follow_up(message: func.QueueMessage) -> None:
     """A decided record: verification, incident, notifications."""
-    await sasquash().follow_up.run(queues.read(message.get_body().decode()))
+    await sasquash().background.follow_up.run(queues.read(message.get_body().decode()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def contain_poison(message: func.QueueMessage) -> None:
     """A message on which `contain` failed each time."""
-    await sasquash().dead_letters.poisoned(queues.CONTAIN_QUEUE, _text(message))
+    await sasquash().background.dead_letters.poisoned(queues.CONTAIN_QUEUE, _text(message))
 
 
 @app.queue_trigger(
@@ -68,57 +68,57 @@ async def contain_poison(message: func.QueueMessage) -> None:
 )
 async def follow_up_poison(message: func.QueueMessage) -> None:
     """A message on which `follow_up` failed each time."""
-    await sasquash().dead_letters.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
+    await sasquash().background.dead_letters.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def intake_poison(message: func.QueueMessage) -> None:
     """An alert that could not be read at all."""
-    await sasquash().dead_letters.unread(_text(message))
+    await sasquash().background.dead_letters.unread(_text(message))
 
 
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
 async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Process what Event Grid gave up on."""
-    await sasquash().dead_letters.collect()
+    await sasquash().background.dead_letters.collect()
 
 
 @app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
 async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Each minute: records that are stuck, and approvals past their deadline."""
-    await sasquash().sweeper.run()
+    await sasquash().background.sweeper.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 async def send_digest(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """One mail about all findings that nobody confirmed."""
-    await sasquash().summary_mail.send()
+    await sasquash().background.summary_mail.send()
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 23 4 * * *")
 async def look_again(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Recheck leaks whose policy was missing: re-creating it re-enables the token."""
-    await sasquash().dormant_policies.recheck()
+    await sasquash().background.dormant_policies.recheck()
 
 
 @app.timer_trigger(arg_name="timer", schedule="50 41 * * * *")
 async def look_at_accounts(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Check each account once a day: what would prevent a revocation."""
-    await sasquash().readiness.run()
+    await sasquash().background.readiness.run()
 
 
 @app.timer_trigger(arg_name="timer", schedule="40 */15 * * * *")
 async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
     """Once a week: a leak on the drill account, and whether it was verified revoked."""
-    await sasquash().drill.run()
+    await sasquash().background.drill.run()
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong."""
     if INTAKE_ALONE:  # it has no right on the records
-        return await health.answer(sasquash().alert_queue, unreachable="queue unreachable")
-    return await health.answer(sasquash().store.revocations, unreachable="ledger unreachable")
+        return await health.answer(sasquash().http.alert_queue, unreachable="queue unreachable")
+    return await health.answer(sasquash().fast_path.store.revocations, unreachable="ledger unreachable")
 
 
 # The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.
@@ -127,55 +127,55 @@ async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG
 @app.route("revocations", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def submit_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """Submit a leak to revoke, or order a containment action."""
-    return await sasquash().revocation_api.submit(req)
+    return await sasquash().http.revocation_api.submit(req)
 
 
 @app.route("revocations", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def list_revocations(req: func.HttpRequest) -> func.HttpResponse:
     """The records, a page at a time."""
-    return await sasquash().revocation_api.list_revocations(req)
+    return await sasquash().http.revocation_api.list_revocations(req)
 
 
 @app.route("revocations/{id}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """One record, with its history."""
-    return await sasquash().revocation_api.read(req)
+    return await sasquash().http.revocation_api.read(req)
 
 
 @app.route("revocations/{id}/approve", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def approve_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """Approve a plan."""
-    return await sasquash().revocation_api.approve(req)
+    return await sasquash().http.revocation_api.approve(req)
 
 
 @app.route("revocations/{id}/reject", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def reject_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """Reject a plan."""
-    return await sasquash().revocation_api.reject(req)
+    return await sasquash().http.revocation_api.reject(req)
 
 
 @app.route("revocations/{id}/retry", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def retry_revocation(req: func.HttpRequest) -> func.HttpResponse:
     """Decide again on a record that ended without a revocation."""
-    return await sasquash().revocation_api.retry(req)
+    return await sasquash().http.revocation_api.retry(req)
 
 
 @app.route("revocations/{id}/undo-lockdown", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def undo_lockdown(req: func.HttpRequest) -> func.HttpResponse:
     """Restore what a lockdown changed on an account."""
-    return await sasquash().revocation_api.undo_lockdown(req)
+    return await sasquash().http.revocation_api.undo_lockdown(req)
 
 
 @app.route("readiness", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def read_readiness(req: func.HttpRequest) -> func.HttpResponse:
     """What would prevent a revocation, and the results of the drills."""
-    return await sasquash().readiness_api.read(req)
+    return await sasquash().http.readiness_api.read(req)
 
 
 @app.route("desk/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
     """The console in the browser. Its files hold no secret; the data comes from the API."""
-    return sasquash().console.answer(req)
+    return sasquash().http.console.answer(req)
 
 
 # The intake. It may be an app of its own, with these two functions and no others (docs/sources.md).
@@ -184,13 +184,13 @@ async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("intake/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def take_report(req: func.HttpRequest) -> func.HttpResponse:
     """A report of another tool, which authenticates its sender."""
-    return await sasquash().intake.receive(req)
+    return await sasquash().http.intake.receive(req)
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE, connection="SASQUASH_STORAGE")
 async def read_alert(message: func.QueueMessage) -> None:
     """An alert that could not be read when its report came."""
-    await sasquash().alert_reader.resume(alert_queue.read(message.get_body().decode()))
+    await sasquash().http.alert_reader.resume(alert_queue.read(message.get_body().decode()))
 
 
 def _text(message: func.QueueMessage) -> str:

@@ -29,7 +29,7 @@ DELETE = "DELETE https://sasquashstate.table.core.windows.net/accounts("
 
 @pytest.fixture
 async def table(driver: Driver) -> AccountTable:
-    return driver.app().store.accounts
+    return driver.app().fast_path.store.accounts
 
 
 @pytest.fixture

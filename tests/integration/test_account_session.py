@@ -35,7 +35,7 @@ async def knowing(driver: Driver, life: Lifetime | None = None) -> App:
     ends_at, living.ends_at = living.ends_at, None
     stops_at, living.stops_at = living.stops_at, None
     app = driver.app(living)
-    await app.accounts.take_inventory()
+    await app.fast_path.accounts.take_inventory()
     living.calls, living.ends_at, living.stops_at = 0, ends_at, stops_at
     return app
 
@@ -76,14 +76,14 @@ async def test_account_that_is_not_known_is_not_locked_before_its_leak_is_writte
     account = await driver.account()
     life = Lifetime(ends_at=1, counting=CLAIM)
     with pytest.raises(Crashed):
-        await driver.app(life).ingest.receive(report(leak_of(account)))
+        await driver.app(life).fast_path.ingest.receive(report(leak_of(account)))
     assert driver.requests(LOCK) == []
 
 
 async def test_lock_is_released_if_another_process_decided_on_the_leak(driver: Driver) -> None:
     account = await driver.account()
     finding = leak_of(account)
-    await driver.app(mode="observe").ingest.receive(report(finding))
+    await driver.app(mode="observe").fast_path.ingest.receive(report(finding))
     driver.cool_down()
     other = await knowing(driver)
     locks = len(driver.requests(LOCK))
@@ -95,10 +95,10 @@ async def test_process_takes_no_lock_for_a_leak_that_it_recorded_itself(driver: 
     account = await driver.account()
     app = await knowing(driver)
     finding = leak_of(account)
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     locks = len(driver.requests(LOCK))
     driver.clock.advance(seconds=45)  # it is no repeat any more
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert len(driver.requests(LOCK)) == locks
 
 
@@ -107,7 +107,7 @@ async def test_lock_is_released_where_the_leak_could_not_be_written_down(driver:
     app = await knowing(driver)
     driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
     with pytest.raises(SasquashError):
-        await app.ingest.receive(report(leak_of(account)))
+        await app.fast_path.ingest.receive(report(leak_of(account)))
     assert len(driver.requests(LOCK)) == 1
     assert await lock_of(driver, account) == "free"
 
@@ -115,9 +115,9 @@ async def test_lock_is_released_where_the_leak_could_not_be_written_down(driver:
 async def test_leak_waits_while_another_process_holds_the_lock(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
-    await app.store.accounts.acquire(account.name, fingerprint="f" * 64)
+    await app.fast_path.store.accounts.acquire(account.name, fingerprint="f" * 64)
     finding = leak_of(account)
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert (3.0, 0) in driver.messages("contain", finding.fingerprint)
     assert await lock_of(driver, account) == "held"
 
@@ -130,7 +130,7 @@ async def test_leak_is_contained_by_the_lock_holder_though_another_process_recor
     first = asyncio.create_task((await knowing(driver, life)).ingest.receive(report(finding)))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
-        while await driver.app().store.revocations.read(finding.fingerprint) is None:
+        while await driver.app().fast_path.store.revocations.read(finding.fingerprint) is None:
             pass
     await (await knowing(driver)).ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -144,21 +144,21 @@ async def test_lock_whose_first_answer_was_lost_is_used(driver: Driver) -> None:
     app = await knowing(driver)
     driver.fault(LOCK, status=503, after=True)
     finding = leak_of(account)
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_work_of_a_predecessor_is_reported_under_an_unneeded_lock(driver: Driver) -> None:
     account = await driver.account()
     known = leak_of(account)
-    await driver.app().ingest.receive(report(known))
+    await driver.app().fast_path.ingest.receive(report(known))
     driver.cool_down()
     executed = leak_of(account)  # of the key that the first revocation has made
     driver.fault("/listKeys", times=3)
-    await driver.app().ingest.receive(report(executed))
+    await driver.app().fast_path.ingest.receive(report(executed))
     driver.cloud.faults.clear()
     driver.cool_down()
-    await driver.app().store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=executed.fingerprint)
     await driver.cloud.model.regenerate(account, "key1")  # by an instance that crashed before noting it
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
@@ -171,10 +171,10 @@ async def test_lock_under_which_azure_refuses_to_say_what_a_predecessor_did_is_k
     """Nobody needs it: what it says must not be lost for that."""
     account = await driver.account()
     known = leak_of(account)
-    await driver.app().ingest.receive(report(known))
+    await driver.app().fast_path.ingest.receive(report(known))
     driver.cool_down()
     gone = leak_of(account)
-    await driver.app().store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=gone.fingerprint)
     driver.clock.advance(minutes=4)
     driver.fault("/listKeys", status=403, times=None)
     await (await knowing(driver)).ingest.receive(report(known))
@@ -187,14 +187,14 @@ async def test_lock_that_comes_late_is_released_as_soon_as_it_is_there(
     monkeypatch.setattr(account_session, "EARLY_PATIENCE", 0.0)
     account = await driver.account()
     finding = leak_of(account)
-    await driver.app(mode="observe").ingest.receive(report(finding))
+    await driver.app(mode="observe").fast_path.ingest.receive(report(finding))
     driver.cool_down()
     life = Lifetime(stops_at=LOCK)
     app = await knowing(driver, life)
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert life.stopped.is_set()
     life.go.set()
-    await asyncio.gather(*app._sessions._giving_back)
+    await asyncio.gather(*app.fast_path.sessions._giving_back)
     assert await lock_of(driver, account) == "free"
 
 
@@ -204,10 +204,10 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
     [reported] = read(report(finding), raw_allowed=False, now=driver.clock())
     life = Lifetime(stops_at=LOCK)
     app = await knowing(driver, life)
-    taking = asyncio.create_task(app.containment.take(reported, patience=0.05))
+    taking = asyncio.create_task(app.fast_path.containment.take(reported, patience=0.05))
     await life.stopped.wait()
     async with asyncio.timeout(PATIENCE):
-        while not app._sessions._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
+        while not app.fast_path.sessions._giving_back:  # noqa: ASYNC110 -- nothing says that the patience is over
             await asyncio.sleep(0.01)
     life.go.set()
     await taking
@@ -220,7 +220,7 @@ async def test_leak_whose_patience_ends_while_the_lock_is_awaited_leaves_none_be
 async def test_lock_that_was_not_needed_harms_nobody_where_it_cannot_be_released(driver: Driver) -> None:
     account = await driver.account()
     finding = leak_of(account)
-    await driver.app(mode="observe").ingest.receive(report(finding))
+    await driver.app(mode="observe").fast_path.ingest.receive(report(finding))
     driver.cool_down()
     refused = driver.fault(f"DELETE {lock_row(account)}", status=403, times=None)
     await (await knowing(driver)).ingest.receive(report(finding))
@@ -231,7 +231,7 @@ async def test_own_storage_is_never_locked(driver: Driver) -> None:
     own = driver.cloud.model.accounts[STATE_ACCOUNT]
     app = await knowing(driver)
     finding = leak_of(own)
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
     assert driver.requests(LOCK) == []
 
@@ -239,7 +239,7 @@ async def test_own_storage_is_never_locked(driver: Driver) -> None:
 async def test_token_that_expired_locks_nothing(driver: Driver) -> None:
     account = await driver.account()
     app = await knowing(driver)
-    await app.ingest.receive(report(found(unusual_leaks.expired(account.name, account.keys["key1"]))))
+    await app.fast_path.ingest.receive(report(found(unusual_leaks.expired(account.name, account.keys["key1"]))))
     assert driver.requests(LOCK) == []
 
 
@@ -249,7 +249,7 @@ async def test_account_is_not_locked_while_azure_is_asked_about_a_token(driver: 
     finding = found(await user_delegation.url(driver, account))
     life_of_claim = driver.fault(CLAIM, Effect.STATUS, status=500, times=None)
     with pytest.raises(SasquashError):
-        await app.ingest.receive(report(finding))
+        await app.fast_path.ingest.receive(report(finding))
     assert (life_of_claim.hits > 0, driver.requests(LOCK)) == (True, [])
 
 
@@ -257,10 +257,10 @@ async def test_sibling_of_a_leak_is_decided_by_the_lock_holder(driver: Driver) -
     account = await driver.account()
     first, second = leak_of(account), found(blob_sas(account.name, account.keys["key1"]))
     app = await knowing(driver)
-    await asyncio.gather(*(app.ingest.receive(report(finding)) for finding in (first, second)))
+    await asyncio.gather(*(app.fast_path.ingest.receive(report(finding)) for finding in (first, second)))
     for finding in (first, second):
         driver.cool_down()
-        await app.containment.resume(Message(finding.fingerprint))
+        await app.fast_path.containment.resume(Message(finding.fingerprint))
     states = {(await driver.record(finding.fingerprint)).state for finding in (first, second)}
     assert states == {State.CONTAINED, State.DISMISSED}
     assert rotated(account) == ["key1"]

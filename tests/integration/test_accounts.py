@@ -17,7 +17,7 @@ LISTS = "/providers/Microsoft.Storage/storageAccounts?"
 
 @pytest.fixture
 async def accounts(driver: Driver) -> Accounts:
-    return driver.app().accounts
+    return driver.app().fast_path.accounts
 
 
 @pytest.mark.parametrize("service", ["blob", "queue", "table", "file", "dfs"])
@@ -188,11 +188,11 @@ async def test_account_that_moved_since_the_inventory_is_contained_where_it_is(d
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.accounts.take_inventory()
+    await app.fast_path.accounts.take_inventory()
     account.resource_group = "elsewhere"
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.cool_down()
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -200,9 +200,9 @@ async def test_account_deleted_since_the_inventory_is_queried_once_more_later(dr
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.accounts.take_inventory()
+    await app.fast_path.accounts.take_inventory()
     del driver.cloud.model.accounts[account.name]
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.account_lookups) == (State.RECEIVED, 1)
 

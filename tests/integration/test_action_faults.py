@@ -27,7 +27,7 @@ async def test_throttled_action_runs_when_arm_permits(driver: Driver) -> None:
     account = await driver.account()
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (rotated(account), "Intent" in (await driver.rows(account.name))["lock"]) == ([], False)
     assert (await ended(driver, finding.fingerprint)).state is State.CONTAINED
     assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 2)
@@ -38,7 +38,7 @@ async def waiting_for_arm(driver: Driver, account: Account, *, seconds: float = 
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=seconds)
     return app, finding
@@ -49,11 +49,11 @@ async def test_what_waits_for_arm_lists_no_keys_meanwhile(driver: Driver) -> Non
     app, finding = await waiting_for_arm(driver, account, seconds=120)
     before = len(driver.requests())
     for message in (Message(finding.fingerprint), Message(finding.fingerprint, attempt=9)):
-        await app.containment.resume(message)
+        await app.fast_path.containment.resume(message)
     assert [r.method for r in driver.requests()[before:]] == ["GET", "POST"] * 2  # the record, and the queue
     assert driver.messages("contain", finding.fingerprint)[-1] == (240.0, 10)
     driver.clock.advance(minutes=4)
-    await app.containment.resume(Message(finding.fingerprint, attempt=10))
+    await app.fast_path.containment.resume(Message(finding.fingerprint, attempt=10))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -62,11 +62,11 @@ async def test_what_failed_otherwise_since_is_not_held_back_for_arm(driver: Driv
     driver.fault(REGENERATE, status=429)
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).waits_for_arm
     driver.clock.advance(minutes=1)
     driver.fault(LIST_KEYS, times=3)
-    await app.containment.resume(Message(finding.fingerprint, attempt=1))
+    await app.fast_path.containment.resume(Message(finding.fingerprint, attempt=1))
     assert not (await driver.record(finding.fingerprint)).waits_for_arm
 
 
@@ -80,7 +80,7 @@ async def test_leak_that_waits_for_arm_holds_up_no_other_of_its_account(driver: 
         "a person": (small_sas(account.name, account.keys["key2"]), State.AWAITING_APPROVAL),
         "nothing": (unusual_leaks.forged(account.name, ""), State.UNRESOLVED),
     }[what]
-    await app.ingest.receive(report(found(leak)))
+    await app.fast_path.ingest.receive(report(found(leak)))
     assert (await driver.record(found(leak).fingerprint)).state is state
     record = await driver.record(waits.fingerprint)
     assert (record.state, record.waits_for_arm, rotated(account)) == (State.RECEIVED, True, [])
@@ -90,7 +90,7 @@ async def test_leak_under_the_key_that_waits_for_arm_waits_for_it_too(driver: Dr
     account = await driver.account()
     app, _ = await waiting_for_arm(driver, account)
     second = found(account_sas(account.name, account.keys["key1"], expiry=later(3)))
-    await app.ingest.receive(report(second))
+    await app.fast_path.ingest.receive(report(second))
     assert (await driver.record(second.fingerprint)).waits_for_arm
 
 
@@ -99,10 +99,10 @@ async def test_leak_that_was_not_decided_on_asks_a_person_though_arm_wants_to_be
     driver.fault(LIST_KEYS, times=3)
     app = driver.app(mode="approve")
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
-    await app.containment.resume(Message(finding.fingerprint, attempt=1))
+    await app.fast_path.containment.resume(Message(finding.fingerprint, attempt=1))
     assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
 
 
@@ -112,10 +112,10 @@ async def test_stored_policy_is_ended_though_arm_wants_to_be_left_alone(driver: 
     finding = found(shares.leak(account))
     driver.fault(LIST_KEYS, times=3)
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.cool_down()
     app.clients.pace.throttled(SUBSCRIPTION_ID, ArmCall.WRITE, seconds=3600)
-    await app.containment.resume(Message(finding.fingerprint, attempt=1))
+    await app.fast_path.containment.resume(Message(finding.fingerprint, attempt=1))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -137,7 +137,7 @@ async def test_action_with_a_lost_response_runs_once(
     account = await driver.account()
     driver.fault(REGENERATE, effect, after=after)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     record = await ended(driver, finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert record.execution is not None
@@ -148,7 +148,7 @@ async def test_lost_answer_is_settled_at_once_when_the_keys_can_be_listed(driver
     account = await driver.account()
     driver.fault(REGENERATE, Effect.RESET, after=True)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.CONTAINED
     assert record.execution is not None
@@ -162,7 +162,7 @@ async def test_action_that_exceeds_the_inline_budget_is_recovered(
     account = await driver.account()
     driver.fault(REGENERATE, Effect.HANG, after=True)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert "lock" in await driver.rows(account.name)
     record = await ended(driver, finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])

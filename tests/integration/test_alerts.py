@@ -66,12 +66,12 @@ async def proven(driver: Driver, account: Account) -> tuple[Finding, GitHubAlert
     made(driver, account)
     reference, kept = alert_of(driver)
     finding = replace(found(account_sas(account.name, account.keys["key1"]), source="github"), alert=reference)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     return finding, kept
 
 
 async def followed(driver: Driver, finding: Finding) -> Revocation:
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -79,7 +79,7 @@ async def followed(driver: Driver, finding: Finding) -> Revocation:
 
 
 async def test_alert_is_read_at_once_and_nothing_is_left_in_the_queue(driver: Driver, account: Account) -> None:
-    answer = await driver.app().intake.receive(request(made(driver, account)))
+    answer = await driver.app().http.intake.receive(request(made(driver, account)))
 
     assert answer.status_code == 202
     assert len(published(driver, account)) == 1
@@ -91,12 +91,12 @@ async def test_alert_is_read_at_once_and_nothing_is_left_in_the_queue(driver: Dr
 )
 async def test_whatever_call_fails_the_queue_reads_it_again(driver: Driver, account: Account, call: str) -> None:
     driver.fault(call, status=502, times=3)
-    answer = await driver.app().intake.receive(request(made(driver, account)))
+    answer = await driver.app().http.intake.receive(request(made(driver, account)))
     assert (answer.status_code, published(driver, account)) == (202, [])
 
     driver.cloud.faults.clear()
     message = AlertMessage(alert_of(driver)[0], driver.clock())
-    await driver.app().alert_reader.resume(message)
+    await driver.app().http.alert_reader.resume(message)
 
     assert len(published(driver, account)) == 1
 
@@ -109,7 +109,7 @@ async def test_intake_crash_at_any_call_loses_nothing(driver: Driver, account: A
         before = len(published(driver, account))
         life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
-            await driver.app(life).intake.receive(request(posted))
+            await driver.app(life).http.intake.receive(request(posted))
         except Crashed:
             durable = driver.requests("POST https://sasquashstate.queue.core.windows.net/intake/messages")
             if durable or len(published(driver, account)) > before:
@@ -118,7 +118,7 @@ async def test_intake_crash_at_any_call_loses_nothing(driver: Driver, account: A
         else:
             assert number > 5
             break
-    await driver.app().alert_reader.resume(AlertMessage(reference, driver.clock()))
+    await driver.app().http.alert_reader.resume(AlertMessage(reference, driver.clock()))
     assert set(published(driver, account)) == {published(driver, account)[0]}
 
 
@@ -126,7 +126,7 @@ async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Dri
     driver.fault("api.github.com", status=503, times=None)
     made(driver, account)
     reference, _ = alert_of(driver)
-    await driver.app().alert_reader.take([reference])
+    await driver.app().http.alert_reader.take([reference])
 
     client = driver.app().clients.queue("intake")
     texts = [message.content async for message in client.receive_messages(visibility_timeout=1)]
@@ -141,16 +141,16 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     made(driver, account)
     reference, kept = alert_of(driver)
     kept.secret = ""  # GitHub hides it
-    await driver.app().alert_reader.resume(AlertMessage(reference, driver.clock()))
+    await driver.app().http.alert_reader.resume(AlertMessage(reference, driver.clock()))
 
     message = AlertMessage(reference, driver.clock(), 0, "GitHub hides it from this app.")
     text = msgspec.json.encode(message).decode()
     for _ in range(2):
-        await driver.app().dead_letters.unread(text)
+        await driver.app().background.dead_letters.unread(text)
     fingerprints = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
     [record] = [await driver.record(fingerprint) for fingerprint in fingerprints]
     before = len(driver.cloud.model.mails)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
 
     assert (record.state, record.reason) == (State.FAILED, Reason.UNREAD)
     assert f"{reference} was reported" in record.detail
@@ -159,7 +159,7 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
 
 
 async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -> None:
-    await driver.app().dead_letters.unread("none of ours")
+    await driver.app().background.dead_letters.unread("none of ours")
     [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
 
     assert (await driver.record(fingerprint)).reason is Reason.CRASHED
@@ -168,18 +168,20 @@ async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -
 async def test_report_while_event_grid_is_down_is_to_be_sent_again(driver: Driver, account: Account) -> None:
     driver.fault("eventgrid.azure.net", status=503, times=None)
     posted = made(driver, account, source="wiz")
-    answer = await driver.app().intake.receive(request(posted))
+    answer = await driver.app().http.intake.receive(request(posted))
     driver.cloud.faults.clear()
 
     assert (answer.status_code, published(driver, account)) == (503, [])
-    assert (await driver.app().intake.receive(request(posted))).status_code == 202
+    assert (await driver.app().http.intake.receive(request(posted))).status_code == 202
 
 
 @pytest.mark.parametrize("source", reports.SOURCES)
 async def test_intake_apart_needs_no_right_on_any_account_and_reaches_none(
     driver: Driver, account: Account, source: str
 ) -> None:
-    intake = driver.app(credential=Credential(driver.cloud.entra, driver.cloud.model.identities["intake"])).intake
+    intake = driver.app(
+        credential=Credential(driver.cloud.entra, driver.cloud.model.identities["intake"])
+    ).http.intake
     answer = await intake.receive(request(made(driver, account, source=source)))
 
     assert (answer.status_code, len(published(driver, account))) == (202, 1)
@@ -252,7 +254,7 @@ async def test_alert_that_is_gone_keeps_nothing_open(driver: Driver, account: Ac
 
 async def test_alert_of_a_tool_that_is_not_set_up_is_left_open(driver: Driver, account: Account) -> None:
     finding, kept = await proven(driver, account)
-    await driver.app(github_app="").follow_up.run(Message(finding.fingerprint))
+    await driver.app(github_app="").background.follow_up.run(Message(finding.fingerprint))
 
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert kept.state == "open"
@@ -266,7 +268,7 @@ async def test_second_alert_about_a_revoked_leak_is_closed_too(driver: Driver, a
     made(driver, account)
     reference, second = alert_of(driver)
     driver.sent.clear()
-    await driver.app().ingest.receive(report(replace(finding, alert=reference)))
+    await driver.app().fast_path.ingest.receive(report(replace(finding, alert=reference)))
     if late is State.CLOSED:
         assert driver.messages("follow-up", finding.fingerprint)
     record = await followed(driver, finding)
@@ -283,9 +285,9 @@ async def test_leak_that_ended_with_another_ones_key_is_closed_where_it_was_repo
     reference, kept = alert_of(driver)
     covered = replace(found(blob_sas(account.name, account.keys["key1"])), alert=reference)
     driver.fault("/listKeys", status=503, times=3)
-    await driver.app().ingest.receive(report(covered))  # it waits, and the next one's key ends it, too
+    await driver.app().fast_path.ingest.receive(report(covered))  # it waits, and the next one's key ends it, too
     driver.cool_down()
-    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     record = await followed(driver, covered)
 
     assert record.reason is Reason.COVERED
@@ -301,7 +303,7 @@ async def test_follow_up_crash_at_any_call_still_closes_the_alert(
     for number in range(1, 80):
         life = Lifetime(ends_at=number, carried_out=carried_out, counting="api.github.com")
         try:
-            await driver.app(life).follow_up.run(Message(finding.fingerprint))
+            await driver.app(life).background.follow_up.run(Message(finding.fingerprint))
         except Crashed:
             continue
         break
@@ -320,15 +322,15 @@ async def test_evidence_asks_a_person_and_a_key_made_since_the_token_was_seen_an
     made(driver, account, source="defender", key="key2")
     kept = driver.cloud.model.alerts.defender[-1]
     alert = AlertReference(AlertSource.DEFENDER, "", kept.id)
-    [finding] = (await driver.app().alert_reader.take([alert]))[alert] or ()
+    [finding] = (await driver.app().http.alert_reader.take([alert]))[alert] or ()
     assert finding.evidence is not None
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     asked = await driver.record(finding.fingerprint)
     account.key_created["key2"] = driver.clock() + timedelta(minutes=5)
     driver.clock.advance(minutes=10)
     another_token = replace(finding.evidence, signature_sha256="cd" * 32)
     later = Finding.of_evidence(another_token, source="defender", url=None, detected_at=NOW, alert=finding.alert)
-    await driver.app().ingest.receive(report(later))
+    await driver.app().fast_path.ingest.receive(report(later))
 
     assert (asked.state, account.rotations) == (State.AWAITING_APPROVAL, [])
     assert (await driver.record(later.fingerprint)).reason is Reason.COVERED

@@ -28,7 +28,7 @@ async def quiet(driver: Driver) -> None:
 async def waiting(driver: Driver, account: Account, **settings: str) -> Revocation:
     """The record of a leak whose plan waits for a person."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app(mode="approve", **settings).ingest.receive(report(finding))
+    await driver.app(mode="approve", **settings).fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.AWAITING_APPROVAL
     return record
@@ -36,7 +36,7 @@ async def waiting(driver: Driver, account: Account, **settings: str) -> Revocati
 
 async def overdue(driver: Driver, record: Revocation, *, hours: float = 4.1) -> Revocation:
     driver.clock.advance(hours=hours)
-    await driver.app().sweeper.run()
+    await driver.app().background.sweeper.run()
     return await driver.record(record.fingerprint)
 
 
@@ -51,7 +51,7 @@ async def test_escalation_is_mailed_to_whom_the_settings_name(driver: Driver) ->
     account = await driver.account(tags=TAGS)
     record = await waiting(driver, account)
     await overdue(driver, record)
-    await driver.app(escalation_mailbox="lead@contoso.com").follow_up.run(Message(record.fingerprint))
+    await driver.app(escalation_mailbox="lead@contoso.com").background.follow_up.run(Message(record.fingerprint))
     [mail] = driver.mails(account.name)
     assert ("lead@contoso.com" in mail.cc, mail.to, "NO DECISION BEFORE THE DEADLINE" in mail.subject) == (
         True,
@@ -71,7 +71,7 @@ async def test_proven_plan_is_revoked_where_the_settings_say_so(driver: Driver) 
     record = await waiting(driver, account, at_deadline="revoke")
     assert record.at_deadline is AtDeadline.REVOKE
     await overdue(driver, record)
-    await driver.app(mode="approve").containment.resume(Message(record.fingerprint))
+    await driver.app(mode="approve").fast_path.containment.resume(Message(record.fingerprint))
     after = await driver.record(record.fingerprint)
     assert (after.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert after.approval is not None
@@ -81,7 +81,7 @@ async def test_proven_plan_is_revoked_where_the_settings_say_so(driver: Driver) 
 async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver) -> None:
     account = await driver.account(tags=TAGS)
     record = await waiting(driver, account, at_deadline="revoke")
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     [mail] = driver.mails(account.name)
     assert "it is revoked without approval" in mail.body
 
@@ -89,7 +89,7 @@ async def test_mail_about_a_plan_says_what_comes_at_its_deadline(driver: Driver)
 async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver) -> None:
     account = await driver.account()
     finding = found(unusual_leaks.user_delegation_sas(account.name, ""))
-    await driver.app(at_deadline="revoke").ingest.receive(report(finding))
+    await driver.app(at_deadline="revoke").fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.at_deadline) == (State.AWAITING_APPROVAL, AtDeadline.ESCALATE)
 
@@ -97,10 +97,10 @@ async def test_user_delegation_sas_is_never_revoked_by_a_deadline(driver: Driver
 async def test_second_key_is_never_revoked_by_a_deadline(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app(at_deadline="revoke")
-    await app.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await app.fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.cool_down()
     second = found(account_sas(account.name, account.keys["key2"]))
-    await app.ingest.receive(report(second))
+    await app.fast_path.ingest.receive(report(second))
     record = await driver.record(second.fingerprint)
     assert (record.state, record.at_deadline) == (State.AWAITING_APPROVAL, AtDeadline.ESCALATE)
 
@@ -109,10 +109,10 @@ async def test_deadline_does_not_lift_a_limit_that_applies_by_then(driver: Drive
     account = await driver.account()
     record = await waiting(driver, account, at_deadline="revoke")
     driver.clock.advance(hours=3)
-    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key2"]))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key2"]))))
     assert rotated(account) == ["key2"]
     await overdue(driver, record, hours=1.1)
-    await driver.app(mode="approve", at_deadline="revoke").containment.resume(Message(record.fingerprint))
+    await driver.app(mode="approve", at_deadline="revoke").fast_path.containment.resume(Message(record.fingerprint))
     after = await driver.record(record.fingerprint)
     assert (after.state, after.at_deadline, rotated(account)) == (
         State.AWAITING_APPROVAL,
@@ -125,7 +125,7 @@ async def test_deadline_does_not_lift_the_mode_observe(driver: Driver) -> None:
     account = await driver.account()
     record = await waiting(driver, account, at_deadline="revoke")
     await overdue(driver, record)
-    await driver.app(mode="observe").containment.resume(Message(record.fingerprint))
+    await driver.app(mode="observe").fast_path.containment.resume(Message(record.fingerprint))
     assert ((await driver.record(record.fingerprint)).state, rotated(account)) == (State.OBSERVED, [])
 
 
@@ -135,7 +135,7 @@ async def test_approval_that_comes_after_the_deadline_is_refused(driver: Driver)
     await overdue(driver, record)
     assert record.plan is not None
     with pytest.raises(WrongState):
-        await driver.app().revocations.approve(
+        await driver.app().http.revocations.approve(
             record.fingerprint, digest=record.plan.digest, reason="Late.", caller=BOB
         )
 
@@ -143,7 +143,7 @@ async def test_approval_that_comes_after_the_deadline_is_refused(driver: Driver)
 async def test_decision_that_comes_first_counts(driver: Driver) -> None:
     account = await driver.account()
     record = await waiting(driver, account)
-    await driver.app().revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
+    await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
     after = await overdue(driver, record)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.REJECTED)
 
@@ -154,11 +154,11 @@ async def test_sweeps_and_people_at_once_decide_once(driver: Driver, at_deadline
     record = await waiting(driver, account, at_deadline=at_deadline)
     driver.clock.advance(hours=4.1)
     app = driver.app(mode="approve", at_deadline=at_deadline)
-    acts: list[Awaitable[object]] = [driver.app(at_deadline=at_deadline).sweeper.run() for _ in range(3)]
-    acts.append(app.revocations.reject(record.fingerprint, reason="A test.", caller=BOB))
+    acts: list[Awaitable[object]] = [driver.app(at_deadline=at_deadline).background.sweeper.run() for _ in range(3)]
+    acts.append(app.http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB))
     outcomes = await asyncio.gather(*acts, return_exceptions=True)
     assert all(outcome is None or isinstance(outcome, Revocation | SasquashError) for outcome in outcomes)
-    await app.containment.resume(Message(record.fingerprint))
+    await app.fast_path.containment.resume(Message(record.fingerprint))
     after = await driver.record(record.fingerprint)
     decisions = [change for change in after.changes if change.reason in (Reason.UNDECIDED, Reason.REJECTED)]
     decisions += [change for change in after.changes[1:] if change.state is State.RECEIVED]
@@ -169,7 +169,7 @@ async def test_undecided_plan_is_asked_about_anew_after_a_retry(driver: Driver) 
     account = await driver.account()
     record = await waiting(driver, account)
     await overdue(driver, record)
-    again = await driver.app(mode="approve").revocations.retry(record.fingerprint, reason="Now.", caller=BOB)
+    again = await driver.app(mode="approve").http.revocations.retry(record.fingerprint, reason="Now.", caller=BOB)
     assert again.state is State.AWAITING_APPROVAL
     assert again.deadline is not None
     assert again.deadline > driver.clock()
@@ -188,15 +188,15 @@ async def test_crash_at_any_call_leaves_the_rest_to_others(
         driver.clock.advance(hours=1.1)
         life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.app(life, at_deadline=at_deadline).sweeper.run()
+            await driver.app(life, at_deadline=at_deadline).background.sweeper.run()
         except Crashed:
             crashed = True
         driver.clock.advance(minutes=21)
         app = driver.app(mode="approve", at_deadline=at_deadline)
-        await app.sweeper.run()
-        await app.containment.resume(Message(record.fingerprint))
+        await app.background.sweeper.run()
+        await app.fast_path.containment.resume(Message(record.fingerprint))
         after = await driver.record(record.fingerprint)
         expected = (State.CONTAINED, ["key1"]) if at_deadline == "revoke" else (State.UNRESOLVED, [])
         assert (after.state, rotated(account)) == expected, f"crashed at call {number}"
-        await app.follow_up.run(Message(record.fingerprint))
+        await app.background.follow_up.run(Message(record.fingerprint))
     assert number > 3

@@ -29,7 +29,7 @@ NOTE = f"PUT {TABLES}/accounts(PartitionKey"
 async def left_waiting(driver: Driver, finding: Finding) -> None:
     """Have `finding` received and durable, and nothing done about it."""
     driver.fault("/listKeys", times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cloud.faults.clear()
     driver.cool_down()
 
@@ -41,9 +41,9 @@ async def test_waiting_row_of_a_decided_leak_runs_no_action(driver: Driver) -> N
     """It is there for a moment whenever a known leak is reported again."""
     account = await driver.account()
     decided = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app(mode="approve").ingest.receive(report(decided))
-    await driver.app().store.accounts.add_waiting(decided)
-    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app(mode="approve").fast_path.ingest.receive(report(decided))
+    await driver.app().fast_path.store.accounts.add_waiting(decided)
+    await driver.app().fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert (await driver.record(decided.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == []
 
@@ -51,8 +51,8 @@ async def test_waiting_row_of_a_decided_leak_runs_no_action(driver: Driver) -> N
 async def test_waiting_leak_without_a_record_runs_no_action(driver: Driver) -> None:
     account = await driver.account()
     unclaimed = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.accounts.add_waiting(unclaimed)
-    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app().fast_path.store.accounts.add_waiting(unclaimed)
+    await driver.app().fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert rotated(account) == []
 
 
@@ -60,7 +60,7 @@ async def test_another_waiting_leak_is_revoked_too(driver: Driver) -> None:
     account = await driver.account()
     waits = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
-    await driver.app().ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
+    await driver.app().fast_path.ingest.receive(report(found(unusual_leaks.forged(account.name, ""))))
     assert ((await driver.record(waits.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -69,9 +69,9 @@ async def test_leak_that_was_decided_while_the_lock_was_awaited_is_left_alone(dr
     finding = found(account_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, finding)
     late = Lifetime(stops_at="POST https://sasquashstate.table.core.windows.net/accounts")  # the lock
-    resuming = asyncio.create_task(driver.app(late).containment.resume(Message(finding.fingerprint)))
+    resuming = asyncio.create_task(driver.app(late).fast_path.containment.resume(Message(finding.fingerprint)))
     await late.stopped.wait()
-    await driver.app(mode="observe").containment.resume(Message(finding.fingerprint))
+    await driver.app(mode="observe").fast_path.containment.resume(Message(finding.fingerprint))
     late.go.set()
     await resuming
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.OBSERVED, [])
@@ -81,7 +81,7 @@ async def test_low_privilege_leak_of_a_key_rotated_for_another_is_covered(driver
     account = await driver.account()
     small = found(small_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, small)
-    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(small.fingerprint)).reason is Reason.COVERED
 
 
@@ -90,7 +90,7 @@ async def test_blocked_action_fails_every_leak_that_it_would_revoke(driver: Driv
     waits = found(blob_sas(account.name, account.keys["key1"]))
     await left_waiting(driver, waits)
     driver.fault(REGENERATE, status=403)
-    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(waits.fingerprint)).reason is Reason.BLOCKED
 
 
@@ -99,7 +99,7 @@ async def test_leak_of_the_other_key_stays_in_the_batch_when_the_first_action_is
     other = found(account_sas(account.name, account.keys["key2"]))
     await left_waiting(driver, other)
     driver.fault(REGENERATE, status=403)
-    await driver.app().ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     assert (await driver.record(other.fingerprint)).state is State.RECEIVED
 
 
@@ -110,7 +110,7 @@ async def test_crash_before_the_execution_is_followed_by_an_execution(driver: Dr
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE))
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert record.execution is not None
@@ -121,7 +121,7 @@ async def test_crash_after_the_execution_is_reported(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.key_name, rotated(account)) == (State.CONTAINED, "key1", ["key1"])
     assert record.execution is not None
@@ -133,7 +133,7 @@ async def test_lock_of_a_crashed_process_is_not_taken_early(driver: Driver) -> N
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE), minutes=2)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert rotated(account) == []
     [*_, (delay, _)] = driver.messages("contain", finding.fingerprint)
     assert 55 < delay <= 61
@@ -145,7 +145,7 @@ async def test_attribution_of_a_crashed_process_covers_all_its_leaks(driver: Dri
     await left_waiting(driver, waits)
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
-    await driver.app().containment.resume(Message(waits.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(waits.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(waits.fingerprint)).reason is Reason.COVERED
 
@@ -159,7 +159,7 @@ async def test_crash_of_the_successor_loses_no_information(driver: Driver) -> No
         number += 1
         life = Lifetime(ends_at=number)
         try:
-            await driver.app(life).containment.resume(Message(finding.fingerprint))
+            await driver.app(life).fast_path.containment.resume(Message(finding.fingerprint))
         except Crashed:
             driver.clock.advance(minutes=4)
         crashed = life.ended
@@ -173,10 +173,10 @@ async def test_what_was_settled_and_could_not_be_saved_is_settled_again(driver: 
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     driver.fault("/$batch", times=None)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -188,7 +188,7 @@ async def test_rotation_is_counted_once_and_reported_by_one_record(driver: Drive
     # The record of the execution stands, the covered one's does not.
     life = Lifetime(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
     await crashes(driver, finding, life)
-    await driver.app().containment.resume(Message(waits.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(waits.fingerprint))
     records = [await driver.record(f.fingerprint) for f in (finding, waits)]
     assert [r.execution is not None for r in records] == [True, False]
     assert records[1].reason is Reason.COVERED
@@ -204,10 +204,10 @@ async def test_lock_that_was_left_behind_does_not_hold_up_a_new_leak(driver: Dri
     # The first writing of the lock's row is its note, the second gives it back.
     life = Lifetime(ends_at=2, counting=f"PUT https://sasquashstate.table.core.windows.net/{row}")
     with pytest.raises(Crashed):
-        await driver.app(life).ingest.receive(report(finding))
+        await driver.app(life).fast_path.ingest.receive(report(finding))
     driver.clock.advance(days=30)
     again = found(account_sas(account.name, account.keys[key], expiry=later(300)))
-    await driver.app().ingest.receive(report(again))
+    await driver.app().fast_path.ingest.receive(report(again))
     assert ((await driver.record(again.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1", key])
 
 
@@ -216,7 +216,7 @@ async def test_new_leak_is_decided_after_the_predecessors_execution_is_reconcile
     finding = found(account_sas(account.name, account.keys["key1"]))
     await crashes(driver, finding, Lifetime(stops_at=REGENERATE, carried_out=True))
     again = found(account_sas(account.name, account.keys["key2"]))
-    await driver.app().ingest.receive(report(again))
+    await driver.app().fast_path.ingest.receive(report(again))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert (await driver.record(again.fingerprint)).state is State.AWAITING_APPROVAL
     assert rotated(account) == ["key1"]
@@ -233,7 +233,7 @@ async def test_key_created_under_an_unnoted_lock_is_evidence_of_the_execution(dr
     await driver.cloud.model.regenerate(account, "key1")  # the crashed instance's call
     account.key_created["key1"] = driver.clock()
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert record.attributed_at is None, "nobody can prove any more which key it was"
@@ -247,7 +247,7 @@ async def test_key_created_after_the_time_of_an_unnoted_lock_is_no_evidence(driv
     await driver.cloud.model.regenerate(account, "key1")
     account.key_created["key1"] += timedelta(minutes=10)
     driver.clock.advance(minutes=20)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -256,12 +256,12 @@ async def test_reported_rotation_is_not_reported_again_for_the_next_crash(driver
     account = await driver.account()
     recorded = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(recorded))
+    await driver.app().fast_path.ingest.receive(report(recorded))
     await left_waiting(driver, late)
     account.key_created["key1"] = driver.clock()  # as if regenerating it had taken all of its time
     await locked_and_crashed(driver, account, late)
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(late.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(late.fingerprint))
     record = await driver.record(late.fingerprint)
     assert (record.reason, record.execution) == (Reason.NO_KEY_MATCHES, None)
 
@@ -279,7 +279,7 @@ async def test_unnoted_execution_is_reported_though_the_successor_crashed_too(dr
         driver.clock.advance(minutes=4)
         await locked_and_crashed(driver, account, second)
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(second.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(second.fingerprint))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     assert (await driver.record(second.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
@@ -294,12 +294,12 @@ async def test_unnoted_execution_is_reported_under_a_lock_with_the_predecessors_
     # The first writing of the lock's row takes it over, the second would have been its note.
     life = Lifetime(ends_at=2, counting=f"{NOTE}='{account.name}',RowKey='lock')")
     with pytest.raises(Crashed):
-        await driver.app(life).ingest.receive(report(second))
+        await driver.app(life).fast_path.ingest.receive(report(second))
     assert (await driver.record(first.fingerprint)).state is State.CONTAINED
     await driver.cloud.model.regenerate(account, "key2")  # the second instance's call
     account.key_created["key2"] = driver.clock()
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(second.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(second.fingerprint))
     record = await driver.record(second.fingerprint)
     assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key2")
 
@@ -314,10 +314,10 @@ async def test_unnoted_execution_for_a_waiting_leak_is_reported_by_its_own_recor
         ends_at=2, counting=f"POST {TABLES}/$batch"
     )  # the first is the claim of what it holds the lock for
     with pytest.raises(Crashed):
-        await driver.app(life).ingest.receive(report(forged))
+        await driver.app(life).fast_path.ingest.receive(report(forged))
     driver.cloud.faults.clear()
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(forged.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(forged.fingerprint))
     record = await driver.record(waits.fingerprint)
     assert (record.state, record.execution and record.execution.target) == (State.CONTAINED, "key1")
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
@@ -330,7 +330,7 @@ async def test_forged_leak_on_an_account_that_was_just_made_is_not_called_contai
     await left_waiting(driver, finding)
     await locked_and_crashed(driver, account, finding)
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -340,7 +340,7 @@ async def test_live_leak_under_an_unnoted_lock_is_revoked(driver: Driver) -> Non
     await left_waiting(driver, finding)
     await locked_and_crashed(driver, account, finding)
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -351,7 +351,7 @@ async def test_action_runs_though_the_lock_could_not_be_updated(driver: Driver) 
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=None)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert ((await driver.record(finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
@@ -359,14 +359,14 @@ async def test_lock_is_released_though_the_answer_to_its_note_was_lost(driver: D
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(f"{NOTE}='{account.name}',RowKey='lock')", Effect.STATUS, status=500, times=3, after=True)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert "Intent" not in (await driver.rows(account.name))["lock"]
 
 
 async def crashes(driver: Driver, finding: Finding, life: Lifetime, *, minutes: float = 4) -> None:
     """Have an instance take `finding` and crash where `life` stops it; then let its lock's time pass."""
-    task = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
+    task = asyncio.create_task(driver.app(life).fast_path.ingest.receive(report(finding)))
     stopped = asyncio.create_task(life.stopped.wait())
     await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
     assert stopped.done(), "the instance never came to where it should crash"
@@ -388,7 +388,7 @@ async def noted_if_it_executes(driver: Driver, finding: Finding) -> None:
 
 async def locked_and_crashed(driver: Driver, account: Account, finding: Finding) -> None:
     """The lock as an instance leaves it that crashed between its call to ARM and its note."""
-    await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
 
 
 # --- a list of keys that lags
@@ -434,15 +434,15 @@ async def test_second_leak_under_a_lagging_list_does_not_rotate_again(driver: Dr
     first, second = (found(account_sas(account.name, account.keys["key1"], expiry=later(n))) for n in (2, 3))
     old = (dict(account.keys), dict(account.key_created))
     app = driver.app()
-    await app.ingest.receive(report(first))
+    await app.fast_path.ingest.receive(report(first))
     new = (dict(account.keys), dict(account.key_created))
     account.keys, account.key_created = old  # what ARM still lists
     driver.cool_down()
-    await app.ingest.receive(report(second))
+    await app.fast_path.ingest.receive(report(second))
     assert (await driver.record(second.fingerprint)).state is State.RECEIVED
     account.keys, account.key_created = new
     driver.cool_down()
-    await app.containment.resume(Message(second.fingerprint))
+    await app.fast_path.containment.resume(Message(second.fingerprint))
     assert (await driver.record(second.fingerprint)).reason is Reason.COVERED
     assert len(account.rotations) == 1
 
@@ -451,7 +451,7 @@ async def test_action_does_not_run_when_too_little_of_the_lock_is_left(driver: D
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Lifetime(stops_at="/listKeys", carried_out=True)
-    containing = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
+    containing = asyncio.create_task(driver.app(life).fast_path.ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.clock.advance(seconds=40)
     life.go.set()
@@ -468,9 +468,9 @@ async def test_leak_reported_after_the_rotation_is_covered_by_the_process_that_r
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(first))
+    await app.fast_path.ingest.receive(report(first))
     driver.cool_down()
-    await app.ingest.receive(report(late))
+    await app.fast_path.ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (State.DISMISSED, Reason.COVERED, ["key1"])
 
@@ -478,10 +478,10 @@ async def test_leak_reported_after_the_rotation_is_covered_by_the_process_that_r
 async def test_forged_leak_that_comes_after_the_rotation_is_not(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app()
-    await app.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
+    await app.fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
     driver.cool_down()
     forged = found(unusual_leaks.forged(account.name, ""))
-    await app.ingest.receive(report(forged))
+    await app.fast_path.ingest.receive(report(forged))
     assert (await driver.record(forged.fingerprint)).reason is Reason.NO_KEY_MATCHES
 
 
@@ -490,9 +490,9 @@ async def test_leak_reported_to_another_process_during_the_rotation_is_covered(d
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
     life = Lifetime(stops_at=REGENERATE)
-    rotating = asyncio.create_task(driver.app(life).ingest.receive(report(first)))
+    rotating = asyncio.create_task(driver.app(life).fast_path.ingest.receive(report(first)))
     await life.stopped.wait()
-    await driver.app().ingest.receive(report(late))
+    await driver.app().fast_path.ingest.receive(report(late))
     life.go.set()
     await rotating
     assert (await driver.record(late.fingerprint)).reason is Reason.COVERED
@@ -505,9 +505,9 @@ async def test_late_leak_in_another_process_names_the_rotation_as_a_possible_cau
     account = await driver.account()
     first = found(account_sas(account.name, account.keys["key1"]))
     late = found(blob_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(first))
+    await driver.app().fast_path.ingest.receive(report(first))
     driver.cool_down()
-    await driver.app().ingest.receive(report(late))
+    await driver.app().fast_path.ingest.receive(report(late))
     record = await driver.record(late.fingerprint)
     assert record.reason is Reason.NO_KEY_MATCHES
     assert "Sasquash itself regenerated key1" in record.detail

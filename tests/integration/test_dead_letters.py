@@ -34,7 +34,7 @@ async def account(driver: Driver) -> Account:
 @pytest.fixture
 async def container(driver: Driver) -> ContainerClient:
     """The dead letters, of which there are none but the test's."""
-    client = driver.app()._dead_letters
+    client = driver.app().background.dead_letter_container
     async for blob in client.list_blobs():
         await client.delete_blob(blob.name)
     return client
@@ -74,7 +74,7 @@ async def of_trouble(driver: Driver, reason: Reason) -> list[Revocation]:
 async def test_leak_in_a_dead_letter_is_revoked(driver: Driver, account: Account, container: ContainerClient) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding))
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     assert rotated(account) == ["key1"]
 
@@ -94,7 +94,7 @@ async def test_event_in_the_event_grid_schema_is_read(
         "deliveryAttempts": 12,
     }
     await put(container, event)
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -102,7 +102,7 @@ async def test_dead_letter_is_a_failed_record_that_says_why(
     driver: Driver, account: Account, container: ContainerClient
 ) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     assert (record.state, "MaxDeliveryAttemptsExceeded; attempts: 30" in record.detail) == (State.FAILED, True)
 
@@ -110,10 +110,10 @@ async def test_dead_letter_is_a_failed_record_that_says_why(
 async def test_dead_letter_is_filed_and_mailed(driver: Driver, account: Account, container: ContainerClient) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
     app = driver.app()
-    await app.dead_letters.collect()
+    await app.background.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     before = len(driver.cloud.model.mails)
-    await app.follow_up.run(Message(record.fingerprint))
+    await app.background.follow_up.run(Message(record.fingerprint))
     assert len(driver.incidents(record.fingerprint)) == 1
     [mail] = driver.cloud.model.mails[before:]
     assert "REPORT DELIVERY FAILED" in mail.subject
@@ -123,7 +123,7 @@ async def test_dead_letter_that_was_taken_in_is_deleted(
     driver: Driver, account: Account, container: ContainerClient
 ) -> None:
     await put(container, letter(found(account_sas(account.name, account.keys["key1"]))))
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     assert await names(container) == []
 
 
@@ -133,11 +133,11 @@ async def test_dead_letter_that_can_t_be_read_is_kept_and_recorded_once(
 ) -> None:
     await container.upload_blob(f"odd/{len(content)}-{content[:1].hex()}.json", content)
     app = driver.app()
-    await app.dead_letters.collect()
+    await app.background.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
-    await app.follow_up.run(Message(record.fingerprint))
+    await app.background.follow_up.run(Message(record.fingerprint))
     driver.sent.clear()
-    await app.dead_letters.collect()
+    await app.background.dead_letters.collect()
     [kept] = await names(container)
     assert (driver.sent, kept.startswith("kept/")) == ([], True)
     assert f"kept in container dead-letters as {kept}" in record.detail
@@ -148,7 +148,7 @@ async def test_blob_of_which_one_event_can_t_be_read_is_kept_and_the_others_are_
 ) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding), {"no": "event"})
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     [kept] = await names(container)
     assert kept.startswith("kept/")
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
@@ -161,7 +161,7 @@ async def test_one_that_fails_does_not_stop_the_others(
     await put(container, letter(finding), name="a.json")
     await put(container, letter(finding), name="b.json")
     driver.fault("/dead-letters/a.json", times=None)
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     assert await names(container) == ["a.json"]
 
 
@@ -170,7 +170,7 @@ async def test_event_grid_s_own_words_are_not_trusted(
 ) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     await put(container, letter(finding, deadletterreason="<b>x</b>" * 50))
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
     [record] = await of_trouble(driver, Reason.UNDELIVERED)
     assert "<" not in record.detail
 
@@ -188,13 +188,13 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
         life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         driver.sent.clear()
         try:
-            await driver.app(life).dead_letters.collect()
+            await driver.app(life).background.dead_letters.collect()
         except Crashed:
             crashed = True
             driver.clock.advance(minutes=5)
-            await driver.app().dead_letters.collect()
+            await driver.app().background.dead_letters.collect()
         driver.clock.advance(minutes=5)
-        await driver.app().containment.resume(Message(finding.fingerprint))
+        await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
         assert [key for key, _ in other.rotations] == ["key1"], f"crashed at call {number}"
         assert await names(container) == [], f"crashed at call {number}"
         assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"crashed at call {number}"
@@ -207,8 +207,8 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
 async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.store.revocations.claim(finding)
-    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    await app.fast_path.store.revocations.claim(finding)
+    await app.background.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)
     assert driver.messages("follow-up", finding.fingerprint)
@@ -217,39 +217,39 @@ async def test_record_that_containment_crashed_on_has_failed(driver: Driver, acc
 async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
-    await app.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
 async def test_crashed_follow_up_is_reported_by_its_own_record(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
-    await app.dead_letters.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.dead_letters.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
 
 
 async def test_foreign_message_is_reported_without_its_text(driver: Driver) -> None:
-    await driver.app().dead_letters.poisoned("contain", "sig=leaked")
+    await driver.app().background.dead_letters.poisoned("contain", "sig=leaked")
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert "leaked" not in record.detail
 
 
 async def test_message_that_arrives_twice_is_reported_once(driver: Driver) -> None:
     app = driver.app()
-    await app.dead_letters.poisoned("contain", "twice")
+    await app.background.dead_letters.poisoned("contain", "twice")
     [record] = await of_trouble(driver, Reason.CRASHED)
-    await app.follow_up.run(Message(record.fingerprint))
+    await app.background.follow_up.run(Message(record.fingerprint))
     driver.sent.clear()
-    await app.dead_letters.poisoned("contain", "twice")
+    await app.background.dead_letters.poisoned("contain", "twice")
     assert driver.sent == []
 
 
 async def test_retry_of_a_record_of_our_own_is_refused(driver: Driver) -> None:
-    await driver.app().dead_letters.poisoned("contain", "retried")
+    await driver.app().background.dead_letters.poisoned("contain", "retried")
     [record] = await of_trouble(driver, Reason.CRASHED)
     with pytest.raises(WrongState):
-        await driver.app().revocations.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))
+        await driver.app().http.revocations.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))

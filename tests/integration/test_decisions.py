@@ -36,7 +36,7 @@ from tests.support.leaks import account_sas
 async def test_approved_plan_is_executed_before_the_response(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    done = await driver.app().revocations.approve(
+    done = await driver.app().http.revocations.approve(
         record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
     )
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"])
@@ -49,7 +49,9 @@ async def test_approved_plan_is_executed_before_the_response(driver: Driver) -> 
 async def test_approval_leaves_no_waiting_row(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    await driver.app().revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
+    await driver.app().http.revocations.approve(
+        record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
+    )
     rows = await driver.rows(account.name)
     assert ([key.split("~")[0] for key in rows], "Intent" in rows["lock"]) == (["lock", "rotation"], False)
     assert driver.messages("follow-up", record.fingerprint)
@@ -59,7 +61,7 @@ async def test_approval_leaves_no_waiting_row(driver: Driver) -> None:
 async def test_reporter_of_a_leak_can_not_approve_it(driver: Driver, mode: str) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    service = driver.app(mode=mode).revocations
+    service = driver.app(mode=mode).http.revocations
     with pytest.raises(NotPermitted):
         await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert (await driver.record(record.fingerprint)).state is State.AWAITING_APPROVAL
@@ -68,7 +70,7 @@ async def test_reporter_of_a_leak_can_not_approve_it(driver: Driver, mode: str) 
 async def test_one_person_is_enough_without_second_person_setting(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    service = driver.app(second_person="off").revocations
+    service = driver.app(second_person="off").http.revocations
     done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Mine.", caller=ADA)
     assert done.state is State.CONTAINED
 
@@ -78,7 +80,7 @@ async def test_plan_is_stale_after_its_key_was_regenerated(driver: Driver) -> No
     record = await awaiting(driver, account)
     account.keys["key1"] = new_storage_key()
     await driver.cloud.model.keys_changed()
-    after = await driver.app().revocations.approve(
+    after = await driver.app().http.revocations.approve(
         record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
     )
     assert (after.reason, rotated(account)) == (Reason.NO_KEY_MATCHES, [])
@@ -88,7 +90,7 @@ async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None
     account = await driver.account()
     record = await ordered(driver, account)
     driver.clock.advance(hours=5)
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     with pytest.raises(WrongState, match="Retry"):
         await service.approve(record.fingerprint, digest=digest_of(record), reason="Late.", caller=BOB)
     planned = await service.retry(record.fingerprint, reason="We slept.", caller=ADA)
@@ -102,7 +104,7 @@ async def test_retry_makes_a_new_plan_after_the_deadline(driver: Driver) -> None
 async def test_first_of_two_decisions_counts(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    one, two = driver.app().revocations, driver.app().revocations
+    one, two = driver.app().http.revocations, driver.app().http.revocations
     outcomes = await asyncio.gather(
         one.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB),
         two.reject(record.fingerprint, reason="A test.", caller=EVE),
@@ -117,7 +119,7 @@ async def test_first_of_two_decisions_counts(driver: Driver) -> None:
 async def test_twenty_concurrent_approvals_count_once(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    services = [driver.app().revocations, driver.app().revocations]
+    services = [driver.app().http.revocations, driver.app().http.revocations]
     people = [replace(BOB, object_id=f"{n:032}") for n in range(20)]
     outcomes = await asyncio.gather(
         *(
@@ -137,10 +139,14 @@ async def test_decision_survives_a_concurrent_write_of_a_notification(driver: Dr
     record = await awaiting(driver, account)
     life = Lifetime(stops_at=f"POST https://sasquashstate{BATCH}")
     approving = asyncio.create_task(
-        driver.app(life).revocations.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
+        driver.app(life).http.revocations.approve(
+            record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
+        )
     )
     await life.stopped.wait()
-    await driver.app().store.revocations.change(record.fingerprint, lambda current: current, what="Mail sent.")
+    await driver.app().fast_path.store.revocations.change(
+        record.fingerprint, lambda current: current, what="Mail sent."
+    )
     life.go.set()
     assert (await approving).state is State.CONTAINED
 
@@ -150,7 +156,7 @@ async def test_decision_with_a_lost_response_is_made_once(driver: Driver, effect
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(BATCH, effect, status=503, after=True)
-    done = await driver.app().revocations.approve(
+    done = await driver.app().http.revocations.approve(
         record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
     )
     assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"])
@@ -162,7 +168,7 @@ async def test_approved_plan_that_can_not_run_yet_is_retried_from_the_queue(driv
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(LIST_KEYS, times=3)
-    after = await driver.app().revocations.approve(
+    after = await driver.app().http.revocations.approve(
         record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB
     )
     assert after.state is State.RECEIVED
@@ -177,7 +183,7 @@ async def test_approved_plan_that_can_not_run_yet_is_retried_from_the_queue(driv
 async def test_rejected_plan_is_dismissed_and_followed_up(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    after = await driver.app().revocations.reject(record.fingerprint, reason="A test account.", caller=BOB)
+    after = await driver.app().http.revocations.reject(record.fingerprint, reason="A test account.", caller=BOB)
     assert (after.state, after.reason, rotated(account)) == (State.DISMISSED, Reason.REJECTED, [])
     assert after.detail == f"Rejected by {BOB}. A test account."
     assert driver.messages("follow-up", record.fingerprint)[-1] == (0.0, 0)
@@ -187,18 +193,18 @@ async def test_rejection_is_kept_while_the_follow_up_queue_is_down(driver: Drive
     account = await driver.account()
     record = await awaiting(driver, account)
     driver.fault(FOLLOW_UP_QUEUE, times=3)
-    after = await driver.app().revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
+    after = await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
     driver.cloud.faults.clear()
     assert after.state is State.DISMISSED
     before = len(driver.messages("follow-up", record.fingerprint))
-    await driver.app().containment.resume(Message(record.fingerprint))  # the safety net
+    await driver.app().fast_path.containment.resume(Message(record.fingerprint))  # the safety net
     assert len(driver.messages("follow-up", record.fingerprint)) == before + 1
 
 
 async def test_retry_contains_a_failed_record_after_its_cause_is_removed(driver: Driver) -> None:
     account = await driver.account()
     account.locks.append("ReadOnly")
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     assert record.state is State.FAILED
     account.locks.clear()
@@ -209,7 +215,7 @@ async def test_retry_contains_a_failed_record_after_its_cause_is_removed(driver:
 
 async def test_retry_does_not_run_an_action_twice(driver: Driver) -> None:
     account = await driver.account()
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     with pytest.raises(WrongState):
         await service.retry(record.fingerprint, reason="Once more.", caller=ADA)
@@ -218,7 +224,7 @@ async def test_retry_does_not_run_an_action_twice(driver: Driver) -> None:
 
 async def test_refused_decision_writes_nothing(driver: Driver) -> None:
     account = await driver.account()
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     before, rows = (await driver.record(record.fingerprint)).etag, await driver.rows(account.name)
     sent = len(driver.sent)

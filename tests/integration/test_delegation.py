@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
     """The record after a raw report of the token, by an instance of its own."""
-    await driver.app(**settings).ingest.receive(raw_report(leaked))
+    await driver.app(**settings).fast_path.ingest.receive(raw_report(leaked))
     driver.cool_down()
     return await driver.record(found(leaked).fingerprint)
 
@@ -32,7 +32,7 @@ async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
 async def awaiting(driver: Driver, account: Account) -> Revocation:
     """The record of a token that nobody could ask about."""
     finding = found(await user_delegation.url(driver, account))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cool_down()
     return await driver.record(finding.fingerprint)
 
@@ -43,8 +43,8 @@ async def approve(driver: Driver, record: Revocation) -> Message:
     now = driver.clock()
     approval = Approval(ADA, now, record.plan.digest, "It is ours.")
     approved = replace(record, approval=approval).reach(State.RECEIVED, now=now, detail="Approved.")
-    await driver.app().store.accounts.add_waiting(record.finding)
-    await driver.app().store.revocations.save(approved, what="Approved.")
+    await driver.app().fast_path.store.accounts.add_waiting(record.finding)
+    await driver.app().fast_path.store.revocations.save(approved, what="Approved.")
     return Message(record.fingerprint)
 
 
@@ -173,7 +173,7 @@ async def test_key_that_is_dated_back_behind_our_last_revocation_makes_a_person_
 async def test_approved_revocation_is_carried_out(driver: Driver) -> None:
     account = await driver.account()
     message = await approve(driver, await awaiting(driver, account))
-    await driver.app().containment.resume(message)
+    await driver.app().fast_path.containment.resume(message)
     record = await driver.record(message.fingerprint)
     assert (record.state, revoked(driver, account)) == (State.CONTAINED, 1)
     assert record.decided_by == f"approved by {ADA}"
@@ -183,7 +183,7 @@ async def test_approval_of_before_another_revocation_is_void(driver: Driver) -> 
     account = await driver.account()
     record = await awaiting(driver, account)
     await reported(driver, await user_delegation.url(driver, account))
-    await driver.app().containment.resume(await approve(driver, record))
+    await driver.app().fast_path.containment.resume(await approve(driver, record))
     after = await driver.record(record.fingerprint)
     assert (after.state, revoked(driver, account)) == (State.AWAITING_APPROVAL, 1)
     assert "the plan has changed since" in after.detail
@@ -193,7 +193,7 @@ async def test_approved_revocation_whose_answer_was_lost_is_done_again(driver: D
     account = await driver.account()
     message = await approve(driver, await awaiting(driver, account))
     driver.fault(REVOKE, Effect.RESET, after=True)
-    await driver.app().containment.resume(message)
+    await driver.app().fast_path.containment.resume(message)
     assert (await ended(driver, message.fingerprint)).state is State.CONTAINED
     assert revoked(driver, account) == 1  # and one whose answer nobody saw
 
@@ -218,7 +218,7 @@ async def test_approved_action_is_executed_and_recorded_after_a_crash_at_any_cal
 async def stopped(driver: Driver, message: Message, life: Lifetime) -> bool:
     """Go on with a message in a life that may end; return whether it did."""
     try:
-        await driver.app(life).containment.resume(message)
+        await driver.app(life).fast_path.containment.resume(message)
     except Crashed:
         driver.clock.advance(minutes=1)
     return life.ended
@@ -230,7 +230,7 @@ async def stopped(driver: Driver, message: Message, life: Lifetime) -> bool:
 async def test_several_leaks_of_one_account_take_one_revocation(driver: Driver) -> None:
     account = await driver.account()
     several = [await user_delegation.url(driver, account, kind) for kind in user_delegation.KINDS]
-    await driver.app().ingest.receive(raw_report("\n".join(several)))
+    await driver.app().fast_path.ingest.receive(raw_report("\n".join(several)))
     records = [await ended(driver, found(one).fingerprint) for one in several]
     reasons = {record.reason for record in records if record.state is State.DISMISSED}
     assert sorted({record.state for record in records}) == [State.CONTAINED, State.DISMISSED]
@@ -243,10 +243,10 @@ async def test_leak_of_a_key_does_not_revoke_delegation_keys(driver: Driver) -> 
     leaked = await user_delegation.url(driver, account)
     waits = found(leaked)
     driver.fault("/listKeys", times=3)
-    await driver.app().ingest.receive(report(waits))
+    await driver.app().fast_path.ingest.receive(report(waits))
     driver.cloud.faults.clear()
     driver.cool_down()
-    await driver.app().ingest.receive(raw_report(account_sas(account.name, account.keys["key1"])))
+    await driver.app().fast_path.ingest.receive(raw_report(account_sas(account.name, account.keys["key1"])))
     assert (await driver.record(waits.fingerprint)).state is State.RECEIVED
     assert (await ended(driver, waits.fingerprint)).state is State.AWAITING_APPROVAL
     assert await user_delegation.accepted(driver.cloud, leaked)
@@ -262,11 +262,11 @@ async def test_crash_at_any_call_leaves_the_leak_queued_and_recorded(driver: Dri
         leaked = await user_delegation.url(driver, account)
         life, one, interrupted = Lifetime(ends_at=number, carried_out=carried_out), raw_report(leaked), False
         try:
-            await driver.app(life).ingest.receive(one)
+            await driver.app(life).fast_path.ingest.receive(one)
         except Crashed:
             interrupted = True
             driver.clock.advance(minutes=1)
-            await driver.app().ingest.receive(one)  # it was not acknowledged
+            await driver.app().fast_path.ingest.receive(one)  # it was not acknowledged
         record = await ended(driver, found(leaked).fingerprint)
         outcome = (record.state, record.execution is not None, revoked(driver, account) > 0)
         proven = record.liveness is not None and record.liveness.alive is True
@@ -281,7 +281,7 @@ async def test_record_not_saved_after_the_revocation_is_saved_by_the_next_holder
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
     life = Lifetime(stops_at=REVOKE, carried_out=True)
-    containing = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
+    containing = asyncio.create_task(driver.app(life).fast_path.ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     driver.fault(BATCH, times=None)
     life.go.set()
@@ -295,11 +295,11 @@ async def test_other_leaks_are_covered_after_a_crash_before_their_records(driver
     account = await driver.account()
     waits, leaked = found(await user_delegation.url(driver, account)), await user_delegation.url(driver, account)
     driver.fault("/listKeys", times=3)
-    await driver.app().ingest.receive(report(waits))
+    await driver.app().fast_path.ingest.receive(report(waits))
     driver.cloud.faults.clear()
     driver.cool_down()
     life = Lifetime(stops_at="POST https://sasquashstate.queue.core.windows.net/follow-up")
-    stopping = asyncio.create_task(driver.app(life).ingest.receive(raw_report(leaked)))
+    stopping = asyncio.create_task(driver.app(life).fast_path.ingest.receive(raw_report(leaked)))
     await life.stopped.wait()
     life.ended = True
     life.go.set()
@@ -324,7 +324,7 @@ async def test_missing_right_is_a_failure_that_names_it(driver: Driver) -> None:
 async def test_revocation_is_proven_by_a_token_of_our_own_and_the_case_closes(driver: Driver) -> None:
     account = await driver.account(tags={"sasquash-owner": OWNER})
     before = await reported(driver, await user_delegation.url(driver, account))
-    await driver.app().follow_up.run(Message(before.fingerprint))
+    await driver.app().background.follow_up.run(Message(before.fingerprint))
     record = await driver.record(before.fingerprint)
     assert before.execution is not None
     assert record.execution is not None
@@ -341,7 +341,7 @@ async def test_revocation_without_a_verification_token_is_verified_by_arm_alone(
     leaked = await user_delegation.url(driver, account)
     driver.fault("comp=userdelegationkey", status=403, code="AuthorizationPermissionMismatch", times=None)
     record = await reported(driver, leaked)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert record.verification is not None
     assert (record.state, record.verification.outcome) == (State.CLOSED, Outcome.ARM_ONLY)
@@ -353,10 +353,10 @@ async def test_revocation_that_azure_does_not_heed_is_a_failure_in_the_end(drive
     record = await reported(driver, await user_delegation.url(driver, account))
     account.delegation_keys_revoked_at = None  # a cache that forgets nothing
     driver.clock.advance(minutes=1)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     assert (await driver.record(record.fingerprint)).state is State.CONTAINED
     driver.clock.advance(minutes=27)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 

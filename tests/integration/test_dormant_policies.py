@@ -56,7 +56,7 @@ async def dormant(
 ) -> Revocation:
     """The record of a leak whose policy is over, or missing."""
     finding = found(text or unusual_leaks.under_a_policy(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cool_down()
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, record.key_name) == (State.UNRESOLVED, reason, "key1")
@@ -75,12 +75,12 @@ def under_a_policy(account: Account, **fields: datetime) -> str:
 @pytest.fixture(autouse=True)
 async def none_left(driver: Driver) -> None:
     """Records of other tests are not checked: their accounts' keys are what the tests made of them."""
-    async for record in driver.app().store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
+    async for record in driver.app().fast_path.store.revocations.ended_for(Reason.POLICY_GONE, Reason.POLICY_EXPIRED):
         await dismiss(driver, record)
 
 
 async def dismiss(driver: Driver, record: Revocation) -> None:
-    await driver.app().store.revocations.change(
+    await driver.app().fast_path.store.revocations.change(
         record.fingerprint,
         lambda current: current.end(Reason.REJECTED, now=driver.clock(), detail="By hand."),
         what="By hand.",
@@ -92,14 +92,14 @@ async def test_re_created_policy_is_ended(driver: Driver, container: Container) 
     await container(account, None)
     record = await dormant(driver, account, reason=Reason.POLICY_GONE)
     await container(account, live())
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.detail) == (
         State.RECEIVED,
         "Its policy was re-created: blob/models/partners accepts the leaked token again.",
     )
     assert driver.messages("contain", record.fingerprint) == [(45.0, 0), (0.0, 0)]
-    await driver.app().containment.resume(Message(record.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(record.fingerprint))
     done = await driver.record(record.fingerprint)
     assert (done.state, account.rotations) == (State.CONTAINED, [])
     assert [key for key in await driver.rows(account.name) if key.startswith("waiting")] == []
@@ -110,7 +110,7 @@ async def test_expired_policy_that_was_extended_is_evaluated_again(driver: Drive
     await container(account, over())
     record = await dormant(driver, account)
     await container(account, live())
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert (await driver.record(record.fingerprint)).state is State.RECEIVED
 
 
@@ -122,7 +122,7 @@ async def test_policy_that_refuses_the_token_still_leaves_the_record_alone(
     await container(account, over())
     record = await dormant(driver, account)
     await container(account, over() if still_there else None)
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert await driver.record(record.fingerprint) == record
     assert driver.sent == []
 
@@ -134,7 +134,7 @@ async def test_token_of_a_regenerated_key_is_revoked(driver: Driver, container: 
     account.keys["key1"] = new_storage_key()
     await driver.cloud.model.keys_changed()
     await container(account, live())
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.COVERED)
     assert f"key1 of {account.name}" in after.detail
@@ -148,7 +148,7 @@ async def test_key_that_signs_nothing_of_it_may_change(driver: Driver, container
     record = await dormant(driver, account)
     account.keys["key2"] = new_storage_key()
     await driver.cloud.model.keys_changed()
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert await driver.record(record.fingerprint) == record
 
 
@@ -159,7 +159,7 @@ async def test_expired_token_is_not_live_and_azure_is_not_asked(driver: Driver, 
     record = await dormant(driver, account, text)
     driver.clock.advance(hours=2)
     listed = len(driver.requests(LIST_KEYS))
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     after = await driver.record(record.fingerprint)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.EXPIRED)
     assert driver.messages("follow-up", record.fingerprint) == [(0.0, 0)]
@@ -177,12 +177,12 @@ async def test_unreadable_record_stops_no_other(
         await container(account, live())
     driver.fault(f"{accounts[1].name}{LIST_KEYS}", status=403, times=None)
     with caplog.at_level(logging.WARNING):
-        await driver.app().dormant_policies.recheck()
+        await driver.app().background.dormant_policies.recheck()
     states = [(await driver.record(record.fingerprint)).state for record in records]
     assert states == [State.RECEIVED, State.UNRESOLVED, State.RECEIVED]
     assert records[1].fingerprint[:12] in caplog.text
     driver.cloud.faults.clear()
-    await driver.app().dormant_policies.recheck()  # the next day
+    await driver.app().background.dormant_policies.recheck()  # the next day
     assert (await driver.record(records[1].fingerprint)).state is State.RECEIVED
 
 
@@ -192,7 +192,7 @@ async def test_account_that_can_t_be_reached_is_left_for_the_next_day(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     account.properties["networkAcls"] = {"defaultAction": "Deny"}
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert await driver.record(record.fingerprint) == record
 
 
@@ -202,7 +202,7 @@ async def test_keys_are_listed_once_for_all_dormant_leaks_of_an_account(driver: 
     for days in (1, 2, 3):
         await dormant(driver, account, under_a_policy(account, start=datetime.now(UTC) - timedelta(days=days)))
     listed = len(driver.requests(LIST_KEYS))
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert len(driver.requests(LIST_KEYS)) == listed + 1
 
 
@@ -211,11 +211,11 @@ async def test_order_for_a_missing_policy_is_left_to_people(driver: Driver, cont
     await container(account, over())
     record = await dormant(driver, account)
     finding = replace(record.finding, credential=None, fingerprint=record.fingerprint[::-1])
-    ledger = driver.app().store.revocations
+    ledger = driver.app().fast_path.store.revocations
     order, _ = await ledger.claim(finding)
     order = await ledger.save(replace(record, finding=finding, etag=order.etag), what="")
     await container(account, live())
-    await driver.app().dormant_policies.recheck()
+    await driver.app().background.dormant_policies.recheck()
     assert await driver.record(order.fingerprint) == order
 
 
@@ -225,13 +225,13 @@ async def test_record_that_moved_on_meanwhile_is_left_to_who_moved_it(driver: Dr
     record = await dormant(driver, account)
     await container(account, live())
     life = Lifetime(stops_at="/contain/messages")
-    checking = asyncio.create_task(driver.app(life).dormant_policies.recheck())
+    checking = asyncio.create_task(driver.app(life).background.dormant_policies.recheck())
     await life.stopped.wait()
     await dismiss(driver, record)
     life.go.set()
     await checking
     assert (await driver.record(record.fingerprint)).reason is Reason.REJECTED
-    await driver.app().containment.resume(Message(record.fingerprint))  # what was sent before
+    await driver.app().fast_path.containment.resume(Message(record.fingerprint))  # what was sent before
     assert list(await driver.rows(account.name)) == ["lock"]
 
 
@@ -246,10 +246,10 @@ async def test_check_after_a_crash_at_any_call_is_repeated(driver: Driver, conta
         await container(account, live())
         life = Lifetime(ends_at=number, carried_out=after)
         with contextlib.suppress(Crashed):
-            await driver.app(life).dormant_policies.recheck()
+            await driver.app(life).background.dormant_policies.recheck()
         stands = await driver.record(record.fingerprint)
         if stands.state is State.UNRESOLVED:
-            await driver.app().dormant_policies.recheck()  # the next day
+            await driver.app().background.dormant_policies.recheck()  # the next day
             stands = await driver.record(record.fingerprint)
         assert stands.state is State.RECEIVED, f"crashed at call {number}"
         assert driver.messages("contain", record.fingerprint), f"crashed at call {number}"

@@ -19,7 +19,7 @@ WEEK = 7 * 24
 
 @pytest.fixture(autouse=True)
 async def no_drill_yet(driver: Driver) -> None:
-    table = driver.app().readiness_table._table
+    table = driver.app().background.readiness_table._table
     async for row in table.query_entities("PartitionKey eq 'drill'"):
         await table.delete_entity("drill", row["RowKey"])
 
@@ -32,16 +32,16 @@ async def account(driver: Driver) -> Account:
 async def ran(driver: Driver, account: Account, **settings: str) -> list[DrillRun]:
     """Every drill, once the timer has come."""
     app = driver.app(drill_account=account.name, **settings)
-    await app.drill.run()
-    return await app.readiness_table.drills()
+    await app.background.drill.run()
+    return await app.background.readiness_table.drills()
 
 
 async def dealt_with(driver: Driver, run: DrillRun, **settings: str) -> None:
     """Do what the functions do with the event of a drill."""
     [event] = [e for e in driver.cloud.model.events if e.get("id") == run.revocation]
     report = Report(event["id"], event["type"], event["source"], event["data"])
-    await driver.app(**settings).ingest.receive(report)
-    await driver.app(**settings).follow_up.run(Message(run.revocation))
+    await driver.app(**settings).fast_path.ingest.receive(report)
+    await driver.app(**settings).background.follow_up.run(Message(run.revocation))
 
 
 async def test_it_publishes_a_finding_that_holds_nothing_to_be_used(driver: Driver, account: Account) -> None:
@@ -134,11 +134,11 @@ async def test_a_drill_whose_publishing_failed_is_not_begun_again(driver: Driver
 
 
 async def test_without_a_drill_account_there_is_none(driver: Driver) -> None:
-    await driver.app().drill.run()
+    await driver.app().background.drill.run()
 
-    assert await driver.app().readiness_table.drills() == []
+    assert await driver.app().background.readiness_table.drills() == []
 
 
 async def test_a_drill_account_out_of_scope_is_an_error(driver: Driver) -> None:
     with pytest.raises(NotFound, match="nosuchaccount is in none of the subscriptions"):
-        await driver.app(drill_account="nosuchaccount").drill.run()
+        await driver.app(drill_account="nosuchaccount").background.drill.run()

@@ -34,13 +34,13 @@ async def account(driver: Driver) -> Account:
 async def contained(driver: Driver, account: Account, leak: str | None = None, **settings: str) -> Finding:
     """A leak on `account` after the fast path, revoked or not."""
     finding = found(leak or blob_sas(account.name, account.keys["key1"]))
-    await driver.app(**settings).ingest.receive(report(finding))
+    await driver.app(**settings).fast_path.ingest.receive(report(finding))
     return finding
 
 
 async def followed(driver: Driver, finding: Finding) -> Revocation:
     """The record after one message of the follow-up."""
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -174,7 +174,7 @@ async def test_still_alive_leak_that_is_reported_again_keeps_its_record(driver: 
     driver.clock.advance(minutes=3)
     await followed(driver, finding)
     driver.clock.advance(minutes=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.STILL_ALIVE
 
 
@@ -310,7 +310,7 @@ async def test_message_of_the_sweep_that_fails_is_not_put_back(driver: Driver, a
     finding = await contained(driver, account)
     driver.fault(SEND_MAIL, times=None)
     before = len(left(driver, finding))
-    await driver.app().follow_up.run(Message(finding.fingerprint, swept=True))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint, swept=True))
     assert len(left(driver, finding)) == before
 
 
@@ -321,7 +321,7 @@ async def test_message_of_the_sweep_does_what_was_given_up_after_a_day(driver: D
     driver.clock.advance(hours=25)
     await followed(driver, finding)
     fault.times = 0
-    await driver.app().follow_up.run(Message(finding.fingerprint, swept=True))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint, swept=True))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     assert len(driver.mails(account.name)) == 1
 
@@ -329,7 +329,7 @@ async def test_message_of_the_sweep_does_what_was_given_up_after_a_day(driver: D
 async def test_ledger_that_is_down_puts_the_message_back(driver: Driver, account: Account) -> None:
     finding = await contained(driver, account)
     driver.fault("/revocations(", times=None)
-    await driver.app().follow_up.run(Message(finding.fingerprint, attempt=2))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint, attempt=2))
     assert left(driver, finding) == [(4.0, 3)]
 
 
@@ -376,7 +376,7 @@ async def test_crash_after_a_change_of_the_record_does_not_prevent_its_closing(d
 async def crashes_or_not(driver: Driver, finding: Finding, life: Lifetime) -> None:
     """Follow up with an instance of this life, and deliver its message again to others."""
     with contextlib.suppress(Crashed):
-        await driver.app(life).follow_up.run(Message(finding.fingerprint))
+        await driver.app(life).background.follow_up.run(Message(finding.fingerprint))
     for _ in range(2):
         driver.clock.advance(minutes=3)
         await followed(driver, finding)
@@ -413,7 +413,7 @@ async def test_owners_are_not_notified_without_a_verified_signature(
     finding = await contained(driver, account, leak(account.name, account.keys["key1"]))
     await followed(driver, finding)
     assert driver.mails(account.name) == []
-    await driver.app().summary_mail.send()
+    await driver.app().background.summary_mail.send()
     assert [(mail.to, mail.cc) for mail in driver.mails(account.name)] == [((SECURITY_MAILBOX,), ())]
 
 
@@ -424,7 +424,7 @@ async def test_owners_are_forgotten_when_a_reopened_leak_is_not_confirmed_again(
     await followed(driver, finding)
     await driver.cloud.model.regenerate(account, "key1")  # its owner did it
     driver.clock.advance(minutes=5)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     await followed(driver, finding)
     assert [mail.to for mail in driver.mails(account.name)] == [(OWNER,)]
     assert (await driver.record(finding.fingerprint)).owners is None
@@ -465,7 +465,7 @@ async def test_reopened_leak_that_is_revoked_updates_its_incident(driver: Driver
     finding = await contained(driver, account, mode="observe")
     await followed(driver, finding)
     driver.clock.advance(minutes=5)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     record = await followed(driver, finding)
     assert record.state is State.CLOSED
     assert [i.fields["Status"] for i in driver.incidents(finding.fingerprint)] == ["closed"]
@@ -485,7 +485,7 @@ async def test_nothing_that_is_written_holds_what_leaked(
     driver.fault("/regenerateKey", Effect.RESET, after=True)
     driver.fault("graph.microsoft.com", times=2)
     finding = found(text)
-    await driver.app().ingest.receive(raw_report(text))
+    await driver.app().fast_path.ingest.receive(raw_report(text))
     for _ in range(2):
         await followed(driver, finding)
     signature = parse_qs(text.partition("?")[2]).get("sig", [keys["key1"]])[0]

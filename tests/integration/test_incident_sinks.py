@@ -46,10 +46,10 @@ def mine(driver: Driver, account: Account, sink: str) -> list[Incident]:
 async def followed(driver: Driver, account: Account, sink: str, *, mode: str = "auto", times: int = 1) -> Revocation:
     finding = found(account_sas(account.name, account.keys["key1"]))
     chosen = settings(driver, sink) | {"mode": mode}
-    await driver.app(**chosen).ingest.receive(report(finding))
+    await driver.app(**chosen).fast_path.ingest.receive(report(finding))
     for _ in range(times):
         driver.clock.advance(seconds=40)  # Azure's, and a receiver's, stands still
-        await driver.app(**chosen).follow_up.run(Message(finding.fingerprint))
+        await driver.app(**chosen).background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 

@@ -45,7 +45,7 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
     given: list[int] = []
 
     async def approve(driver: Driver, life: Lifetime, record: Revocation) -> object:
-        service = driver.app(life).revocations
+        service = driver.app(life).http.revocations
         return await service.approve(record.fingerprint, digest=digest_of(record), reason="Ours.", caller=BOB)
 
     async def check(account: Account, record: Revocation, number: int) -> None:
@@ -59,7 +59,7 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
         done = await carried_out(driver, record.fingerprint)
         assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"interrupted at call {number}"
         driver.clock.advance(minutes=4)
-        await driver.app().containment.resume(Message(record.fingerprint))
+        await driver.app().fast_path.containment.resume(Message(record.fingerprint))
         assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
     calls = await interrupted_everywhere(
@@ -78,7 +78,7 @@ async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driv
     given: list[int] = []
 
     async def reject(driver: Driver, life: Lifetime, record: Revocation) -> object:
-        return await driver.app(life).revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
+        return await driver.app(life).http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
 
     async def check(account: Account, record: Revocation, number: int) -> None:
         stands = await driver.record(record.fingerprint)
@@ -88,7 +88,7 @@ async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driv
         assert stands.reason is Reason.REJECTED
         assert driver.messages("contain", record.fingerprint) == [(45.0, 0)], f"interrupted at call {number}"
         driver.sent.clear()
-        await driver.app().containment.resume(Message(record.fingerprint))
+        await driver.app().fast_path.containment.resume(Message(record.fingerprint))
         assert driver.messages("follow-up", record.fingerprint), f"interrupted at call {number}"
 
     calls = await interrupted_everywhere(
@@ -100,12 +100,14 @@ async def test_rejection_interrupted_at_any_call_is_not_made_or_followed_up(driv
 @pytest.mark.parametrize("after", [False, True])
 async def test_undo_of_a_lockdown_interrupted_at_any_call_can_be_repeated(driver: Driver, after: bool) -> None:
     async def undo(driver: Driver, life: Lifetime, record: Revocation) -> object:
-        return await driver.app(life).revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        return await driver.app(life).http.revocations.undo_lockdown(
+            record.fingerprint, reason="All moved.", caller=EVE
+        )
 
     async def check(account: Account, record: Revocation, number: int) -> None:
         stands = await driver.record(record.fingerprint)
         if stands.state is not State.CLOSED:
-            await driver.app().revocations.undo_lockdown(record.fingerprint, reason="Again.", caller=EVE)
+            await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="Again.", caller=EVE)
         stands = await driver.record(record.fingerprint)
         assert (stands.state, shared_key_of(account) is not False) == (State.CLOSED, True), f"call {number}"
 

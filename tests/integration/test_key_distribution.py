@@ -69,7 +69,7 @@ class Rotated:
             endpoints={},
             secondary_endpoints={},
         )
-        return await self.driver.app(life)._key_distribution.run(execution, facts)
+        return await self.driver.app(life).background.key_distribution.run(execution, facts)
 
 
 async def rotate(driver: Driver) -> Rotated:

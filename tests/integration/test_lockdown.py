@@ -63,7 +63,7 @@ def is_locked(account: Account, kind: Lockdown) -> bool:
 async def contained(driver: Driver, account: Account, kind: Lockdown, key: str = "key1") -> Revocation:
     """The record of a leak that a rule answers with a lockdown."""
     finding = found(account_sas(account.name, account.keys[key]))
-    await driver.app(rules=by_rule(kind)).ingest.receive(report(finding))
+    await driver.app(rules=by_rule(kind)).fast_path.ingest.receive(report(finding))
     return await driver.record(finding.fingerprint)
 
 
@@ -91,7 +91,9 @@ async def test_undoing_gives_back_exactly_what_there_was(driver: Driver, kind: L
     account = await open_account(driver)
     before = json.loads(json.dumps(account.properties))
     record = await contained(driver, account, kind)
-    undone = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    undone = await driver.app().http.revocations.undo_lockdown(
+        record.fingerprint, reason="It was revoked.", caller=ADA
+    )
     assert account.properties == before
     assert (undone.state, undone.reason) == (State.UNRESOLVED, Reason.LOCKDOWN_UNDONE)
 
@@ -102,7 +104,7 @@ async def test_lockdown_that_somebody_changed_since_is_not_undone(driver: Driver
     record = await contained(driver, account, kind)
     account.properties["networkAcls"]["ipRules"] = [{"value": "198.51.100.7", "action": "Allow"}]
     account.properties["allowSharedKeyAccess"] = kind is Lockdown.SHARED_KEY
-    console = driver.app().revocations
+    console = driver.app().http.revocations
     if kind is Lockdown.NETWORK:
         with pytest.raises(WrongState, match=r"networkAcls\.ipRules"):
             await console.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
@@ -122,14 +124,14 @@ async def test_account_that_is_locked_already_is_left_as_it_is_and_stays_so(driv
     record = await contained(driver, account, kind)
     assert (record.state, driver.requests(PATCH)) == (State.CONTAINED, [])
     assert "was locked already: nothing was changed" in record.detail
-    await driver.app().revocations.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
+    await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="It was revoked.", caller=ADA)
     assert is_locked(account, kind)
 
 
 async def test_lockdown_is_verified_by_arm_not_called_a_revocation_and_open_until_undone(driver: Driver) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, Lockdown.SHARED_KEY)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert record.verification is not None
     assert (record.state, record.verification.outcome) == (State.PROVEN, Outcome.ARM_ONLY)
@@ -142,7 +144,7 @@ async def test_lockdown_that_somebody_opened_is_a_failure_in_the_end(driver: Dri
     record = await contained(driver, account, Lockdown.SHARED_KEY)
     account.properties["allowSharedKeyAccess"] = True
     driver.clock.advance(minutes=5)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     record = await driver.record(record.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.STILL_ALIVE)
 
@@ -152,9 +154,9 @@ async def test_leak_reported_after_its_lockdown_was_undone_is_revoked_by_its_key
 ) -> None:
     account = await open_account(driver)
     record = await contained(driver, account, Lockdown.SHARED_KEY)
-    await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
+    await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=ADA)
     driver.clock.advance(minutes=5)
-    await driver.app().ingest.receive(report(record.finding))
+    await driver.app().fast_path.ingest.receive(report(record.finding))
     after = await driver.record(record.fingerprint)
     assert (after.state, after.lockdown) == (State.CONTAINED, None)
     assert rotated(account) == ["key1"]
@@ -225,15 +227,15 @@ async def test_crash_at_any_call_never_loses_the_way_back(
         finding = found(account_sas(account.name, account.keys["key1"]))
         life, one = Lifetime(ends_at=number, carried_out=carried_out), report(finding)
         try:
-            await driver.app(life, rules=by_rule(kind)).ingest.receive(one)
+            await driver.app(life, rules=by_rule(kind)).fast_path.ingest.receive(one)
         except Crashed:
             driver.clock.advance(minutes=1)
-            await driver.app(rules=by_rule(kind)).ingest.receive(one)
+            await driver.app(rules=by_rule(kind)).fast_path.ingest.receive(one)
         interrupted = life.ended
         record = await ended(driver, finding.fingerprint, rules=by_rule(kind))
         assert (record.state, is_locked(account, kind)) == (State.CONTAINED, True), f"at call {number}"
         driver.clock.advance(minutes=4)  # the lock of the interrupted instance may still be held
-        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
+        await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="A test.", caller=ADA)
         assert account.properties == before, f"at call {number}"
     assert number > 12
 
@@ -243,14 +245,14 @@ async def test_crash_at_any_call_never_loses_the_way_back(
 
 async def ordered(driver: Driver, account: Account, kind: Lockdown) -> Revocation:
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, kind, "We don't know which key.")
-    record = await driver.app().revocations.order(request, caller=ADA)
+    record = await driver.app().http.revocations.order(request, caller=ADA)
     assert (record.state, is_locked(account, kind)) == (State.AWAITING_APPROVAL, False)
     return record
 
 
 async def approved(driver: Driver, record: Revocation, life: Lifetime | None = None) -> None:
     assert record.plan is not None
-    console = driver.app(life).revocations
+    console = driver.app(life).http.revocations
     await console.approve(record.fingerprint, digest=record.plan.digest, reason="Yes.", caller=BOB)
 
 
@@ -301,9 +303,9 @@ async def test_follow_up_that_writes_at_the_same_moment_does_not_hold_up_an_appr
     await approved(driver, record)
     driver.cloud.faults.clear()
     life = Lifetime(stops_at="/$batch")  # the first is the way back
-    executor = asyncio.create_task(driver.app(life).containment.resume(Message(record.fingerprint)))
+    executor = asyncio.create_task(driver.app(life).fast_path.containment.resume(Message(record.fingerprint)))
     await life.stopped.wait()
-    await driver.app().store.revocations.change(
+    await driver.app().fast_path.store.revocations.change(
         record.fingerprint, lambda current: replace(current, notifications=()), what=""
     )
     life.go.set()

@@ -154,9 +154,9 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
 async def test_longest_record_is_saved_and_read_back(driver: Driver, action: ActionKind) -> None:
     app = driver.app()
     finding = replace(samples.revocation().finding, fingerprint=f"{list(ActionKind).index(action):064x}")
-    received, _ = await app.store.revocations.claim(finding)
-    record = longest(app.actions, action, received)
+    received, _ = await app.fast_path.store.revocations.claim(finding)
+    record = longest(app.fast_path.actions, action, received)
     empty = [field.name for field in fields(record) if getattr(record, field.name) in (None, (), "")]
     assert empty == []
-    saved = await app.store.revocations.save(record, what="All that there is to tell.")
-    assert await app.store.revocations.read(finding.fingerprint) == saved
+    saved = await app.fast_path.store.revocations.save(record, what="All that there is to tell.")
+    assert await app.fast_path.store.revocations.read(finding.fingerprint) == saved

@@ -19,7 +19,7 @@ from tests.support.driver import Driver
 
 async def test_order_runs_after_the_approval_of_a_second_person(driver: Driver) -> None:
     account = await driver.account()
-    service = driver.app(mode="auto", second_person="off").revocations
+    service = driver.app(mode="auto", second_person="off").http.revocations
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     record = await service.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
@@ -32,7 +32,7 @@ async def test_order_runs_after_the_approval_of_a_second_person(driver: Driver) 
 async def test_order_has_its_caller_and_reason(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     record, [first, *_] = await service.read((await service.order(request, caller=ADA)).fingerprint)
     assert (record.finding.reported_by, record.finding.credential) == (ADA, None)
     assert first.who == str(ADA)
@@ -43,7 +43,7 @@ async def test_order_has_its_caller_and_reason(driver: Driver) -> None:
 async def test_order_for_a_foreign_or_own_account_is_refused(driver: Driver, account: str) -> None:
     request = OrderRequest(account, ActionKind.ACCOUNT_KEY, "key1", "A typing error.")
     with pytest.raises(InvalidRequest, match="account: "):
-        await driver.app().revocations.order(request, caller=ADA)
+        await driver.app().http.revocations.order(request, caller=ADA)
     assert driver.sent == []
 
 
@@ -53,7 +53,7 @@ async def test_order_for_a_missing_or_expired_policy_is_refused(driver: Driver, 
     await shares.under_policies(driver, account, "ended", days=-1)
     request = OrderRequest(account.name, ActionKind.STORED_POLICY, f"file/homes/{policy}", "The contract is over.")
     with pytest.raises(InvalidRequest, match="target: "):
-        await driver.app().revocations.order(request, caller=ADA)
+        await driver.app().http.revocations.order(request, caller=ADA)
     assert driver.sent == []
 
 
@@ -63,14 +63,14 @@ async def test_order_that_times_out_is_a_transient_failure(driver: Driver, monke
     driver.fault(LIST_KEYS, Effect.HANG, times=None)
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
     with pytest.raises(TransientFailure, match="nothing was ordered"):
-        await driver.app().revocations.order(request, caller=ADA)
+        await driver.app().http.revocations.order(request, caller=ADA)
     assert driver.sent == []
 
 
 async def test_repeated_order_is_a_second_order(driver: Driver) -> None:
     account = await driver.account()
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key2", "A laptop was lost.")
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     one, two = [await service.order(request, caller=ADA) for _ in range(2)]
     assert one.fingerprint != two.fingerprint
 
@@ -78,4 +78,4 @@ async def test_repeated_order_is_a_second_order(driver: Driver) -> None:
 async def test_target_that_does_not_match_its_action_is_refused(driver: Driver) -> None:
     request = OrderRequest("contosodata", ActionKind.ACCOUNT_KEY, "kerb1", "A laptop was lost.")
     with pytest.raises(InvalidRequest, match="key1 or key2"):
-        await driver.app().revocations.order(request, caller=ADA)
+        await driver.app().http.revocations.order(request, caller=ADA)

@@ -39,9 +39,9 @@ async def account(driver: Driver) -> Account:
 
 async def owners(driver: Driver, account: Account, **settings: str) -> Owners:
     app = driver.app(**settings)
-    ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    ref = await app.fast_path.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
-    return await app._ownership.of(await app.accounts.facts(ref))
+    return await app.background.ownership.of(await app.fast_path.accounts.facts(ref))
 
 
 def addresses(found: Owners) -> list[tuple[str, str]]:

@@ -36,8 +36,8 @@ async def account(driver: Driver) -> Account:
 
 async def checked(driver: Driver, account: Account) -> AccountCheck:
     """What a check of all accounts found of this one."""
-    await driver.app().readiness.run()
-    return {check.account: check for check in await driver.app().readiness_table.checks()}[account.name]
+    await driver.app().background.readiness.run()
+    return {check.account: check for check in await driver.app().background.readiness_table.checks()}[account.name]
 
 
 def troubles(check: AccountCheck) -> list[tuple[Check, bool]]:
@@ -129,8 +129,8 @@ async def test_unreadable_item_stops_no_other_and_is_checked_next_time(driver: D
     other = await driver.account()
     driver.fault(f"storageAccounts/{account.name}/providers/Microsoft.Authorization", status=500, times=9)
 
-    await driver.app().readiness.run()
-    seen = {check.account for check in await driver.app().readiness_table.checks()}
+    await driver.app().background.readiness.run()
+    seen = {check.account for check in await driver.app().background.readiness_table.checks()}
     driver.cloud.faults.clear()
 
     assert (account.name in seen, other.name in seen) == (False, True)
@@ -142,7 +142,7 @@ async def test_a_subscription_that_can_not_be_listed_raises_nothing(
 ) -> None:
     driver.fault("Microsoft.Authorization/locks", status=403)
 
-    await driver.app().readiness.run()
+    await driver.app().background.readiness.run()
 
     assert f"Not checked: subscription {SUBSCRIPTION_ID} (blocked)" in caplog.text
 
@@ -151,15 +151,15 @@ async def test_an_account_that_is_gone_is_forgotten(driver: Driver, account: Acc
     await checked(driver, account)
     del driver.cloud.model.accounts[account.name]
 
-    await driver.app().readiness.run()
+    await driver.app().background.readiness.run()
 
-    assert account.name not in {check.account for check in await driver.app().readiness_table.checks()}
+    assert account.name not in {check.account for check in await driver.app().background.readiness_table.checks()}
 
 
 async def test_own_account_is_no_target_and_not_checked(driver: Driver, account: Account) -> None:
     await checked(driver, account)
 
-    assert STATE_ACCOUNT not in {check.account for check in await driver.app().readiness_table.checks()}
+    assert STATE_ACCOUNT not in {check.account for check in await driver.app().background.readiness_table.checks()}
 
 
 async def test_no_key_is_listed_for_it(driver: Driver, account: Account) -> None:

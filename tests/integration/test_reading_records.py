@@ -20,26 +20,26 @@ from tests.support.leaks import account_sas
 async def test_record_is_read_with_its_history(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    read, history = await driver.app().revocations.read(record.fingerprint)
+    read, history = await driver.app().http.revocations.read(record.fingerprint)
     assert (read, [entry.state for entry in history]) == (record, [State.RECEIVED, State.AWAITING_APPROVAL])
 
 
 async def test_record_is_read_by_its_id_only(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    table = driver.app().store.revocations._table
+    table = driver.app().fast_path.store.revocations._table
     query = table.query_entities("PartitionKey eq @p", parameters={"p": record.fingerprint[:2]})
     rows = [row["RowKey"] async for row in query if row["RowKey"].startswith(f"{record.fingerprint}~")]
     assert rows
     for fingerprint in ("0" * 64, "", record.fingerprint.upper(), f"{record.fingerprint}\n", *rows):
         with pytest.raises(NoSuchRecord):
-            await driver.app().revocations.read(fingerprint)
+            await driver.app().http.revocations.read(fingerprint)
 
 
 async def test_page_has_the_records_of_an_account(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     page = await service.page(PageQuery(state=State.AWAITING_APPROVAL, account=account.name, limit=10))
     assert ([one.fingerprint for one in page.revocations], page.next) == ([record.fingerprint], None)
     assert (await service.page(PageQuery(state=State.PROVEN, account=account.name, limit=10))).revocations == ()
@@ -48,17 +48,17 @@ async def test_page_has_the_records_of_an_account(driver: Driver) -> None:
 async def test_wait_ends_when_the_record_is_settled(driver: Driver) -> None:
     account = await driver.account()
     app = driver.app()
-    [record] = await app.revocations.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
+    [record] = await app.http.revocations.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     assert record.state is State.CONTAINED
-    waiting = asyncio.create_task(app.revocations.wait((record.fingerprint,), seconds=60))
-    await app.follow_up.run(Message(record.fingerprint))
+    waiting = asyncio.create_task(app.http.revocations.wait((record.fingerprint,), seconds=60))
+    await app.background.follow_up.run(Message(record.fingerprint))
     [after] = await asyncio.wait_for(waiting, 30)
     assert after.state in (State.PROVEN, State.CLOSED)
 
 
 async def test_wait_ends_after_its_time(driver: Driver) -> None:
     account = await driver.account()
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     [record] = await service.report(asked(account_sas(account.name, account.keys["key1"])), caller=ADA)
     pauses: list[float] = []
 
@@ -77,7 +77,7 @@ async def test_wait_ends_after_its_time(driver: Driver) -> None:
 async def test_settled_records_are_returned_immediately(driver: Driver) -> None:
     account = await driver.account()
     record = await awaiting(driver, account)
-    service = driver.app().revocations
+    service = driver.app().http.revocations
 
     async def never(seconds: float) -> None:
         raise AssertionError("there is nothing to wait for")
@@ -88,7 +88,7 @@ async def test_settled_records_are_returned_immediately(driver: Driver) -> None:
 
 
 async def test_wait_does_not_include_the_second_search_for_an_account(driver: Driver) -> None:
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     [record] = await service.report(asked(account_sas("nobodysaccount", new_storage_key())), caller=ADA)
 
     async def never(seconds: float) -> None:
@@ -101,4 +101,4 @@ async def test_wait_does_not_include_the_second_search_for_an_account(driver: Dr
 
 async def test_wait_for_a_missing_record_is_not_found(driver: Driver) -> None:
     with pytest.raises(NoSuchRecord):
-        await driver.app().revocations.wait(("0" * 64,), seconds=1)
+        await driver.app().http.revocations.wait(("0" * 64,), seconds=1)

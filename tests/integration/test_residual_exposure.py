@@ -29,8 +29,8 @@ async def account(driver: Driver) -> Account:
 
 async def followed(driver: Driver, account: Account, text: str | None = None, **settings: str) -> Revocation:
     finding = found(text or account_sas(account.name, account.keys["key1"]))
-    await driver.app(**settings).ingest.receive(report(finding))
-    await driver.app(**settings).follow_up.run(Message(finding.fingerprint))
+    await driver.app(**settings).fast_path.ingest.receive(report(finding))
+    await driver.app(**settings).background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -210,14 +210,14 @@ async def test_a_policy_that_was_not_ended_is_named_although_the_leak_was_under_
     await shares.under_policies(driver, account, "partners")
     finding = found(shares.leak(account))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.execution is not None
     assert record.account is not None
     await shares.under_policies(driver, account, "partners", "suppliers")
     rotated = replace(record, execution=replace(record.execution, action=ActionKind.ACCOUNT_KEY, target="key1"))
 
-    [said] = await OtherPolicies(app.actions).of(rotated, record.account)
+    [said] = await OtherPolicies(app.fast_path.actions).of(rotated, record.account)
 
     assert "partners" in said
     assert "signed by key2" in said

@@ -24,7 +24,7 @@ ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.app().store.revocations
+    return driver.app().fast_path.store.revocations
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_first_claim_is_new_and_later_ones_find_it(ledger: Ledger, finding
 
 
 async def test_one_of_many_leases_at_once_is_new(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.app().store.revocations for _ in range(4)]
+    ledgers = [driver.app().fast_path.store.revocations for _ in range(4)]
     claims = await asyncio.gather(*(ledger.claim(finding) for ledger in ledgers for _ in range(4)))
     assert [is_new for _, is_new in claims].count(True) == 1
 
@@ -70,7 +70,7 @@ async def test_record_that_others_changed_is_not_overwritten(ledger: Ledger, fin
 
 
 async def test_changes_at_once_are_all_kept(driver: Driver, finding: Finding) -> None:
-    ledgers = [driver.app().store.revocations for _ in range(2)]
+    ledgers = [driver.app().fast_path.store.revocations for _ in range(2)]
     await ledgers[0].claim(finding)
 
     def more(current: Revocation) -> Revocation:

@@ -45,8 +45,8 @@ async def key_of_an_account(driver: Driver) -> None:
     """A leak that ends with its key: revoked, proven, filed, mailed to its owner and announced."""
     account = await driver.account(tags={"sasquash-owner": OWNER})
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().fast_path.ingest.receive(report(finding))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
 
 
@@ -55,8 +55,8 @@ async def usage(driver: Driver) -> None:
     account = await driver.account()
     account.logged["blob"] = ("StorageRead",)
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().fast_path.ingest.receive(report(finding))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).usage is not None
 
 
@@ -72,13 +72,13 @@ async def owner_by_rights(driver: Driver) -> None:
     """Owners of an account whose tags say nothing: a group on it, and whom Defender is to tell."""
     account, model = await driver.account(), driver.cloud.model
     app = driver.app()
-    ref = await app.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    ref = await app.fast_path.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
     assert ref is not None
     group = Group("11111111-1111-4111-8111-111111111111")
     model.groups[group.object_id] = group
     assignment = RoleAssignment(group.object_id, "Group", "8e3af657-a8ff-443c-a75c-2fe8c4bcb635", account.id)
     model.role_assignments.append(assignment)
-    await app._ownership.of(await app.accounts.facts(ref))
+    await app.background.ownership.of(await app.fast_path.accounts.facts(ref))
     model.role_assignments.remove(assignment)
     del model.groups[group.object_id]
 
@@ -91,7 +91,7 @@ async def policies_behind_a_firewall(driver: Driver) -> None:
     await place.make()
     account.properties["publicNetworkAccess"] = "Disabled"
     for text in (shares.leak(account), place.url(policy="partners")):
-        await driver.app().ingest.receive(report(found(text)))
+        await driver.app().fast_path.ingest.receive(report(found(text)))
         driver.cool_down()
         assert (await driver.record(found(text).fingerprint)).state is State.CONTAINED
 
@@ -100,13 +100,13 @@ async def delegation_keys(driver: Driver) -> None:
     """A token of user delegation; its issuer may be a person or an app."""
     account = await driver.account()
     leaked = await user_delegation.url(driver, account)
-    await driver.app().ingest.receive(raw_report(leaked))
+    await driver.app().fast_path.ingest.receive(raw_report(leaked))
     driver.cool_down()
-    await driver.app().follow_up.run(Message(found(leaked).fingerprint))
+    await driver.app().background.follow_up.run(Message(found(leaked).fingerprint))
     record = await driver.record(found(leaked).fingerprint)
     assert record.state is State.CLOSED, record.verification
     app = driver.cloud.model.identities["reporter"]
-    assert await driver.app()._principal_exists(app.object_id)
+    assert await driver.app().connections.principal_exists(app.object_id)
 
 
 async def lockdown(driver: Driver) -> None:
@@ -119,14 +119,14 @@ async def alerts(driver: Driver) -> None:
     """Alerts of other tools: read, and closed in the end."""
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     revoked = await driver.record(finding.fingerprint)
     for source in ("defender", "azure-devops"):
         posted = test_alerts.made(driver, account, source=source, key="key2")
-        answer = await driver.app().intake.receive(test_alerts.request(posted))
+        answer = await driver.app().http.intake.receive(test_alerts.request(posted))
         assert answer.status_code == 202
         alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
-        await driver.app()._alert_closer.close(alert, revoked)
+        await driver.app().background.alert_closer.close(alert, revoked)
 
 
 async def key_distribution(driver: Driver) -> None:
@@ -135,12 +135,12 @@ async def key_distribution(driver: Driver) -> None:
 
 
 async def what_the_platform_gave_up_on(driver: Driver) -> None:
-    await driver.app().dead_letters.collect()
+    await driver.app().background.dead_letters.collect()
 
 
 async def readiness(driver: Driver) -> None:
     await driver.account()
-    await driver.app().readiness.run()
+    await driver.app().background.readiness.run()
 
 
 WAYS: tuple[Callable[[Driver], Awaitable[None]], ...] = (

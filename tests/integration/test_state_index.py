@@ -15,7 +15,7 @@ STATES = "/states("
 
 @pytest.fixture
 async def ledger(driver: Driver) -> Ledger:
-    return driver.app().store.revocations
+    return driver.app().fast_path.store.revocations
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def finding() -> Finding:
 
 async def index(driver: Driver, finding: Finding) -> list[tuple[str, str]]:
     """The rows of the index about a record: partition, and whether it is the record's own state."""
-    table = driver.app().state_index._table
+    table = driver.app().fast_path.state_index._table
     rows = [row async for row in table.list_entities()]
     return sorted(
         (row["PartitionKey"], row.get("Reason", "")) for row in rows if finding.fingerprint in row["RowKey"]
@@ -99,7 +99,7 @@ async def test_record_whose_new_state_could_not_be_indexed_is_found_by_its_old_o
 async def test_row_without_a_record_is_kept_for_an_hour_and_then_removed(
     driver: Driver, ledger: Ledger, finding: Finding
 ) -> None:
-    await driver.app().state_index.note(Revocation.of(finding, now=driver.clock()))
+    await driver.app().fast_path.state_index.note(Revocation.of(finding, now=driver.clock()))
     assert not await listed(ledger, State.RECEIVED, finding)
     assert ("received", "") in await index(driver, finding)
     driver.clock.advance(hours=2)
@@ -118,7 +118,7 @@ async def test_crash_at_any_call_leaves_a_record_that_is_found(
         record, _ = await ledger.claim(finding)
         life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.app(life).store.revocations.save(ended(driver, record), what="Ended.")
+            await driver.app(life).fast_path.store.revocations.save(ended(driver, record), what="Ended.")
         except Crashed:
             crashed = True
         now = (await driver.record(finding.fingerprint)).state

@@ -30,17 +30,17 @@ async def account(driver: Driver) -> Account:
 async def stuck(driver: Driver, account: Account) -> Finding:
     """A leak that was recorded by an instance that crashed before it had sent a message."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.revocations.claim(finding)
+    await driver.app().fast_path.store.revocations.claim(finding)
     return finding
 
 
 async def swept(driver: Driver, *, minutes: float = 21) -> None:
     driver.clock.advance(minutes=minutes)
-    await driver.app().sweeper.run()
+    await driver.app().background.sweeper.run()
 
 
 async def is_open(driver: Driver, finding: Finding) -> bool:
-    table = driver.app().state_index._table
+    table = driver.app().fast_path.state_index._table
     rows = table.query_entities("PartitionKey eq 'open' and RowKey eq @f", parameters={"f": finding.fingerprint})
     return bool([row async for row in rows])
 
@@ -76,22 +76,22 @@ async def test_record_is_swept_every_six_hours_after_a_day(driver: Driver, stuck
 
 async def test_message_of_the_sweep_that_fails_adds_no_other(driver: Driver, stuck: Finding) -> None:
     driver.fault("/listKeys", times=None)
-    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
+    await driver.app().fast_path.containment.resume(Message(stuck.fingerprint, swept=True))
     assert driver.messages("contain", stuck.fingerprint) == []
 
 
 async def test_message_of_the_sweep_that_finds_the_account_busy_is_put_back_as_its_own(
     driver: Driver, account: Account, stuck: Finding
 ) -> None:
-    await driver.app().store.accounts.acquire(account.name, fingerprint="another")
-    await driver.app().containment.resume(Message(stuck.fingerprint, swept=True))
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint="another")
+    await driver.app().fast_path.containment.resume(Message(stuck.fingerprint, swept=True))
     [sent] = [s.message for s in driver.sent if s.message.fingerprint == stuck.fingerprint]
     assert sent.swept
 
 
 async def test_revocation_with_a_lost_follow_up_is_followed_up(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.sent.clear()
     await swept(driver)
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
@@ -100,8 +100,8 @@ async def test_revocation_with_a_lost_follow_up_is_followed_up(driver: Driver, a
 async def test_closed_record_is_no_longer_checked(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
-    await app.follow_up.run(Message(finding.fingerprint))
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.follow_up.run(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CLOSED
     await swept(driver)
     assert not await is_open(driver, finding)
@@ -111,8 +111,8 @@ async def test_closed_record_is_no_longer_checked(driver: Driver, account: Accou
 async def test_waiting_plan_is_checked_at_its_deadline(driver: Driver, account: Account) -> None:
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app(mode="approve")
-    await app.ingest.receive(report(finding))
-    await app.follow_up.run(Message(finding.fingerprint))
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.follow_up.run(Message(finding.fingerprint))
     await swept(driver)
     assert await is_open(driver, finding)
     assert (await driver.record(finding.fingerprint)).state is State.AWAITING_APPROVAL
@@ -123,7 +123,7 @@ async def test_waiting_plan_is_checked_at_its_deadline(driver: Driver, account: 
 async def test_deadline_without_a_notification_is_on_time(driver: Driver, account: Account) -> None:
     """Its follow-up fails all the while, so that the sweep checks it every twenty minutes."""
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app(mode="approve").ingest.receive(report(finding))
+    await driver.app(mode="approve").fast_path.ingest.receive(report(finding))
     for _ in range(11):
         await swept(driver)
     await swept(driver, minutes=10)
@@ -133,7 +133,7 @@ async def test_deadline_without_a_notification_is_on_time(driver: Driver, accoun
 async def test_unreadable_record_stops_no_other(driver: Driver, stuck: Finding) -> None:
     account = await driver.account()
     other = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.revocations.claim(other)
+    await driver.app().fast_path.store.revocations.claim(other)
     driver.fault(f"RowKey='{stuck.fingerprint}'", times=None)
     await swept(driver)
     assert driver.messages("contain", other.fingerprint) == [(0.0, 0)]
@@ -147,15 +147,15 @@ async def test_sweep_that_crashes_at_any_call_is_repeated(
     while crashed:
         number += 1
         finding = found(account_sas(account.name, f"{account.keys['key1'][:-6]}{number:04}=="))
-        await driver.app().store.revocations.claim(finding)
+        await driver.app().fast_path.store.revocations.claim(finding)
         driver.clock.advance(minutes=21)
         life, crashed = Lifetime(ends_at=number, carried_out=carried_out), False
         try:
-            await driver.app(life).sweeper.run()
+            await driver.app(life).background.sweeper.run()
         except Crashed:
             crashed = True
         await swept(driver)
         assert driver.messages("contain", finding.fingerprint), f"crashed at call {number}"
-        await driver.app().containment.resume(Message(finding.fingerprint))
+        await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
         driver.cool_down()
     assert number > 4

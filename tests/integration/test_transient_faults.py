@@ -40,7 +40,7 @@ async def test_failing_call_only_delays_the_revocation(driver: Driver, match: st
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(match.strip(), effect, times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cloud.faults.clear()
     assert ((await ended(driver, finding.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
@@ -51,9 +51,9 @@ async def test_report_is_not_acknowledged_until_it_is_durable(driver: Driver, ma
     one = report(found(account_sas(account.name, account.keys["key1"])))
     driver.fault(match, times=3)
     with pytest.raises(SasquashError):
-        await driver.app().ingest.receive(one)
+        await driver.app().fast_path.ingest.receive(one)
     assert rotated(account) == []
-    await driver.app().ingest.receive(one)  # Event Grid tries again
+    await driver.app().fast_path.ingest.receive(one)  # Event Grid tries again
     assert (await ended(driver, fingerprint_of(one))).state is State.CONTAINED
 
 
@@ -63,7 +63,7 @@ async def test_failure_after_the_finding_is_durable_is_not_event_grid_s(driver: 
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault("visibilitytimeout=5", times=None)  # the message that would go on earlier
     driver.fault(LIST_KEYS, times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
 
 
@@ -73,7 +73,7 @@ async def test_unrecorded_execution_is_recorded_later(driver: Driver, effect: Ef
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Lifetime(stops_at="RowKey='rotation~")  # written right before the record
-    receiving = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
+    receiving = asyncio.create_task(driver.app(life).fast_path.ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.fault(BATCH, effect, times=3, after=after)
     life.go.set()
@@ -81,7 +81,7 @@ async def test_unrecorded_execution_is_recorded_later(driver: Driver, effect: Ef
     driver.cloud.faults.clear()
     record = await ended(driver, finding.fingerprint)
     driver.clock.advance(minutes=4)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
     assert driver.messages("follow-up", finding.fingerprint)
 
@@ -91,10 +91,10 @@ async def test_revocation_is_reported_though_the_record_ended_meanwhile(driver: 
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     life = Lifetime(stops_at=REGENERATE)
-    receiving = asyncio.create_task(driver.app(life).ingest.receive(report(finding)))
+    receiving = asyncio.create_task(driver.app(life).fast_path.ingest.receive(report(finding)))
     await life.stopped.wait()
     driver.fault(RESOURCE_GRAPH, status=403)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.FAILED
     life.go.set()
     await receiving
@@ -106,10 +106,10 @@ async def test_saved_record_with_a_lost_response_is_enqueued(driver: Driver) -> 
     account = await driver.account()
     finding = found(unusual_leaks.forged(account.name, ""))
     driver.fault(LIST_KEYS, times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cool_down()
     driver.fault(BATCH, status=503, after=True)  # the client tries again, and gets the answer that the record changed
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
 
 
@@ -117,9 +117,9 @@ async def test_table_that_is_down_puts_the_message_back(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.fault("/revocations(", times=3)
-    await driver.app().containment.resume(Message(finding.fingerprint, attempt=3))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint, attempt=3))
     assert driver.messages("contain", finding.fingerprint)[-1] == (8.0, 4)
 
 
@@ -127,13 +127,13 @@ async def test_backs_off_and_gives_up_after_a_day(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=None)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert driver.messages("contain", finding.fingerprint)[-1] == (1.0, 1)
     driver.cool_down()
-    await driver.app().containment.resume(Message(finding.fingerprint, attempt=20))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint, attempt=20))
     assert driver.messages("contain", finding.fingerprint)[-1] == (900.0, 21)
     driver.clock.advance(hours=25)
-    await driver.app().containment.resume(Message(finding.fingerprint, attempt=90))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint, attempt=90))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.FAILED, Reason.BLOCKED)
 
@@ -142,11 +142,11 @@ async def test_message_of_a_decided_record_enqueues_it_unless_the_follow_up_star
     account = await driver.account()
     finding = found(unusual_leaks.forged(account.name, ""))
     app = driver.app()
-    await app.ingest.receive(report(finding))
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.fast_path.ingest.receive(report(finding))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     assert len(driver.messages("follow-up", finding.fingerprint)) == 2
-    await app.follow_up.run(Message(finding.fingerprint))
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.background.follow_up.run(Message(finding.fingerprint))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     assert len(driver.messages("follow-up", finding.fingerprint)) == 2
 
 
@@ -155,7 +155,7 @@ async def test_record_says_what_it_waits_for(driver: Driver) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, times=3)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert record.state is State.RECEIVED
     assert record.detail.startswith("It is being tried again. Listing the keys of")
@@ -166,9 +166,9 @@ async def test_report_that_many_send_at_once_is_acknowledged_though_it_could_not
 ) -> None:
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     monkeypatch.setattr("shared.persistence.revocations._CHANGE_ATTEMPTS", 0)
-    await driver.app().ingest.receive(report(replace(finding, source="another")))
+    await driver.app().fast_path.ingest.receive(report(replace(finding, source="another")))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -184,16 +184,16 @@ async def test_crash_at_any_call_leaves_one_rotation_and_its_record(driver: Driv
         one = report(found(account_sas(account.name, account.keys["key1"])))
         life = Lifetime(ends_at=number, carried_out=carried_out)
         try:
-            await driver.app(life).ingest.receive(one)
+            await driver.app(life).fast_path.ingest.receive(one)
         except Crashed:
             driver.clock.advance(minutes=1)
-            await driver.app().ingest.receive(one)  # it was not acknowledged
+            await driver.app().fast_path.ingest.receive(one)  # it was not acknowledged
         if not life.ended:
             break
         record = await ended(driver, fingerprint_of(one))
         assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"crashed at call {number}"
         assert record.execution is not None
         driver.clock.advance(minutes=4)
-        await driver.app().containment.resume(Message(record.fingerprint))
+        await driver.app().fast_path.containment.resume(Message(record.fingerprint))
         assert driver.messages("follow-up", record.fingerprint), f"crashed at call {number}"
     assert number > 12

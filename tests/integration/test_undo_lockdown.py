@@ -21,7 +21,7 @@ from tests.support.leaks import account_sas
 async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    after = await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert shared_key_of(account) is not False
     assert after.lockdown is not None
     assert (after.state, after.lockdown.undone_at is not None) == (State.CLOSED, True)
@@ -32,7 +32,7 @@ async def test_undone_lockdown_restores_the_properties(driver: Driver) -> None:
 async def test_lockdown_is_undone_once(driver: Driver) -> None:
     account = await driver.account()
     record = await locked_down(driver, account)
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     with pytest.raises(WrongState, match="was undone"):
         await service.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
@@ -42,12 +42,12 @@ async def test_lockdown_is_not_undone_during_containment_of_the_account(driver: 
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.cool_down()
-    lock = await driver.app().store.accounts.acquire(account.name, fingerprint="another")
+    lock = await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint="another")
     with pytest.raises(AccountBusy):
-        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert shared_key_of(account) is False
-    await driver.app().store.accounts.release(lock, listed_at=None)
-    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    await driver.app().fast_path.store.accounts.release(lock, listed_at=None)
+    after = await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert after.state is State.CLOSED
 
 
@@ -56,16 +56,16 @@ async def test_lock_of_a_process_that_crashed_during_an_action_is_left_to_recove
     record = await locked_down(driver, account)
     driver.cool_down()
     finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().store.revocations.claim(finding)
-    await driver.app().store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
+    await driver.app().fast_path.store.revocations.claim(finding)
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=finding.fingerprint)
     predecessor = (await driver.rows(account.name))["lock"]["Intent"]
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
     with pytest.raises(AccountBusy):
-        await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+        await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (await driver.rows(account.name))["lock"]["Intent"] == predecessor
     assert (driver.messages("contain", finding.fingerprint), shared_key_of(account)) == ([(0.0, 0)], False)
-    await driver.app().containment.resume(Message(finding.fingerprint))
-    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
+    after = await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert after.state is State.CLOSED
 
 
@@ -73,15 +73,15 @@ async def test_lock_of_a_process_that_crashed_before_an_action_is_taken_over(dri
     account = await driver.account()
     record = await locked_down(driver, account)
     driver.cool_down()
-    await driver.app().store.accounts.acquire(account.name, fingerprint=record.fingerprint)
+    await driver.app().fast_path.store.accounts.acquire(account.name, fingerprint=record.fingerprint)
     driver.clock.advance(seconds=(WORK_TIME + TAKEOVER_TIME).total_seconds() + 1)
-    after = await driver.app().revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
+    after = await driver.app().http.revocations.undo_lockdown(record.fingerprint, reason="All moved.", caller=EVE)
     assert (after.state, "lock" in await driver.rows(account.name)) == (State.CLOSED, False)
 
 
 async def test_account_changed_since_the_lockdown_is_not_changed(driver: Driver) -> None:
     account = await driver.account()
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.NETWORK, "We don't know which key.")
     record = await service.order(request, caller=ADA)
     done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)

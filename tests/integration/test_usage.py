@@ -62,8 +62,8 @@ async def attacked(account: Account, cloud: LocalCloud, client: httpx.AsyncClien
 
 async def revoked(driver: Driver, account: Account, leaked: str) -> Revocation:
     finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
-    await driver.app().ingest.receive(report(finding))
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().fast_path.ingest.receive(report(finding))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
     return await driver.record(finding.fingerprint)
 
 
@@ -113,8 +113,8 @@ async def test_other_clients_of_the_key_are_named_before_the_decision(
     ) as service:
         await service.create_container("invoices")
     finding = found(f"{url}/?{leaked}")
-    await driver.app(mode="approve").ingest.receive(report(finding))
-    await driver.app(mode="approve").follow_up.run(Message(finding.fingerprint))
+    await driver.app(mode="approve").fast_path.ingest.receive(report(finding))
+    await driver.app(mode="approve").background.follow_up.run(Message(finding.fingerprint))
 
     record = await driver.record(finding.fingerprint)
     [mail] = driver.mails(account.name)
@@ -158,7 +158,7 @@ async def test_logs_are_queried_again_after_their_lag_without_another_mail(
     [*_, (delay, _)] = driver.messages("follow-up", record.fingerprint)
 
     driver.clock.advance(minutes=21)
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     again = await driver.record(record.fingerprint)
 
     assert 19 * 60 < delay <= 20 * 60
@@ -166,7 +166,7 @@ async def test_logs_are_queried_again_after_their_lag_without_another_mail(
     assert again.usage.at > first.at
     assert len(driver.mails(account.name)) == 1
     asked = len(driver.requests(LOGS))
-    await driver.app().follow_up.run(Message(record.fingerprint))
+    await driver.app().background.follow_up.run(Message(record.fingerprint))
     assert len(driver.requests(LOGS)) == asked
 
 
@@ -195,7 +195,7 @@ async def test_missing_permission_is_reported_and_not_retried_forever(driver: Dr
 async def test_a_leak_that_nobody_confirmed_is_not_asked_about(driver: Driver, account: Account) -> None:
     elsewhere = replace(account, keys={"key1": new_storage_key()})
     finding = found(f"https://{account.name}.blob.core.windows.net/?{token(elsewhere)}")
-    await driver.app().ingest.receive(report(finding))
-    await driver.app().follow_up.run(Message(finding.fingerprint))
+    await driver.app().fast_path.ingest.receive(report(finding))
+    await driver.app().background.follow_up.run(Message(finding.fingerprint))
 
     assert (await driver.record(finding.fingerprint)).usage is None

@@ -39,25 +39,27 @@ from tests.support.leaks import Leak, account_sas, later
 async def test_verdict_without_a_rotation(driver: Driver, leak: Leak, state: State, reason: Reason) -> None:
     account = await driver.account()
     finding = found(leak(account.name, account.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason, rotated(account)) == (state, reason, [])
     assert driver.messages("follow-up", finding.fingerprint) == [(0.0, 0)]
 
 
 async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
-    await driver.app().ingest.receive(report(found(unusual_leaks.expired("contosodata", new_storage_key()))))
+    await driver.app().fast_path.ingest.receive(
+        report(found(unusual_leaks.expired("contosodata", new_storage_key())))
+    )
     assert driver.requests("management.azure.com") == []
 
 
 async def test_unmonitored_account_is_dismissed_only_after_a_recheck(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key()))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
     driver.clock.advance(seconds=301)
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     record = await driver.record(finding.fingerprint)
     assert (record.state, record.reason) == (State.DISMISSED, Reason.NOT_OURS)
 
@@ -65,25 +67,25 @@ async def test_unmonitored_account_is_dismissed_only_after_a_recheck(driver: Dri
 async def test_safety_net_is_not_the_recheck(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key(), expiry=later(77)))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.clock.advance(seconds=46)
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
 
 
 async def test_unsent_recheck_follows_from_the_safety_net(driver: Driver) -> None:
     finding = found(account_sas("notourdata", new_storage_key(), expiry=later(78)))
     driver.fault("visibilitytimeout=300", times=None)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     driver.cloud.faults.clear()
     driver.clock.advance(seconds=46)
-    await driver.app().containment.resume(Message(finding.fingerprint))
+    await driver.app().fast_path.containment.resume(Message(finding.fingerprint))
     delay, _ = driver.messages("contain", finding.fingerprint)[-1]
     assert 240 < delay <= 255
 
 
 async def test_arm_is_asked_only_when_resource_graph_does_not_know_the_account(driver: Driver) -> None:
-    await driver.app().ingest.receive(report(found(account_sas("notourdata", new_storage_key()))))
+    await driver.app().fast_path.ingest.receive(report(found(account_sas("notourdata", new_storage_key()))))
     first, *lists = [r.url for r in driver.requests("management.azure.com")]  # a list has pages
     assert ("ResourceGraph" in first, bool(lists)) == (True, True)
     assert [url for url in lists if "/storageAccounts?" not in url] == []
@@ -94,11 +96,11 @@ async def test_account_that_appears_before_the_recheck_is_contained(driver: Driv
     del driver.cloud.model.accounts[account.name]
     finding = found(account_sas(account.name, account.keys["key1"]))
     app = driver.app()
-    await app.ingest.receive(report(finding))
+    await app.fast_path.ingest.receive(report(finding))
     driver.cloud.model.accounts[account.name] = account
     await driver.cloud.model.keys_changed()
     driver.clock.advance(seconds=301)
-    await app.containment.resume(Message(finding.fingerprint))
+    await app.fast_path.containment.resume(Message(finding.fingerprint))
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
 
 
@@ -106,7 +108,7 @@ async def test_account_that_vanishes_under_the_lock_is_rechecked(driver: Driver)
     account = await driver.account()
     finding = found(account_sas(account.name, account.keys["key1"]))
     driver.fault(LIST_KEYS, status=404, times=None)
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
     assert driver.messages("contain", finding.fingerprint)[-1] == (300.0, 0)
 
@@ -114,7 +116,7 @@ async def test_account_that_vanishes_under_the_lock_is_rechecked(driver: Driver)
 async def test_own_storage_is_never_touched(driver: Driver) -> None:
     own = driver.cloud.model.accounts[STATE_ACCOUNT]
     finding = found(account_sas(own.name, own.keys["key1"]))
-    await driver.app().ingest.receive(report(finding))
+    await driver.app().fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).reason is Reason.OWN_STORAGE
     assert driver.requests(LIST_KEYS) == []
 
@@ -138,7 +140,7 @@ async def test_report_that_holds_no_finding_has_a_record_and_a_follow_up(
     driver: Driver, data: object, reason: Reason
 ) -> None:
     event = Report(f"unread-{reason}-{data!r:.9}", REPORTED, "/tests", data)
-    await driver.app().ingest.receive(event)
+    await driver.app().fast_path.ingest.receive(event)
     assert (await driver.record(unread(event))).reason is reason
     assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]
 
@@ -146,7 +148,7 @@ async def test_report_that_holds_no_finding_has_a_record_and_a_follow_up(
 async def test_raw_token_is_refused_where_raw_events_are_off(driver: Driver) -> None:
     account = await driver.account()
     event = raw_report(account_sas(account.name, account.keys["key1"]))
-    await driver.app(raw_events="off").ingest.receive(event)
+    await driver.app(raw_events="off").fast_path.ingest.receive(event)
     assert ((await driver.record(unread(event))).reason, rotated(account)) == (Reason.MALFORMED, [])
 
 
@@ -154,6 +156,6 @@ async def test_follow_up_of_an_unread_report_survives_a_failing_queue(driver: Dr
     event = Report("unread-queue", REPORTED, "/tests", "no object")
     driver.fault(FOLLOW_UP_QUEUE, times=3)
     with pytest.raises(TransientFailure):
-        await driver.app().ingest.receive(event)
-    await driver.app().ingest.receive(event)  # Event Grid tries again
+        await driver.app().fast_path.ingest.receive(event)
+    await driver.app().fast_path.ingest.receive(event)  # Event Grid tries again
     assert driver.messages("follow-up", unread(event)) == [(0.0, 0)]

@@ -195,16 +195,18 @@ async def _decide(world: World, scenario: Scenario) -> None:
 
 async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
     try:
-        record = await app.store.revocations.read(fingerprint)
+        record = await app.fast_path.store.revocations.read(fingerprint)
         if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:
             return
         acts = []
         if decision is not Decision.REJECT:
             acts.append(
-                app.revocations.approve(fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0])
+                app.http.revocations.approve(
+                    fingerprint, digest=record.plan.digest, reason="Ours.", caller=_PEOPLE[0]
+                )
             )
         if decision is not Decision.APPROVE:
-            acts.append(app.revocations.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
+            acts.append(app.http.revocations.reject(fingerprint, reason="A test.", caller=_PEOPLE[1]))
         await asyncio.gather(*acts, return_exceptions=True)
     except SasquashError:
         return  # the person gets an error: the plan still waits
@@ -226,7 +228,7 @@ async def _records(world: World) -> dict[str, Revocation]:
     host = await world.any_host()
     rows = world.storage.tables(STATE_ACCOUNT).tables["revocations"]
     fingerprints = [key for held in rows.values() for key in held if "~" not in key]
-    found = [await host.app.store.revocations.read(fingerprint) for fingerprint in fingerprints]
+    found = [await host.app.fast_path.store.revocations.read(fingerprint) for fingerprint in fingerprints]
     return {record.fingerprint: record for record in found if record is not None}
 
 

@@ -153,7 +153,7 @@ class SimulatedHost:
         invoker: Any = SimulatedInvoker(self)
         self.webhook = asgi(EventGridWebhook(functions, keys=Keys(system=_SYSTEM_KEY), invoker=invoker))
         if rng.random() < 0.5:  # it knows the accounts before the first leak, as most do
-            self.knowing = asyncio.create_task(self.app.accounts.take_inventory())
+            self.knowing = asyncio.create_task(self.app.fast_path.accounts.take_inventory())
         self.stopping = asyncio.Event()
         self.listeners = [self._listener(name, queue, network, invoker) for name, queue in world.app_queues]
         self.tasks = [asyncio.create_task(listener.run(self.stopping)) for listener in self.listeners]

@@ -40,7 +40,7 @@ def shared_key_of(account: Account) -> object:
 async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocation:
     """The record of a leak that Ada reported, and that awaits the approval of a second person."""
     text = small_sas(account.name, account.keys["key1"])
-    [record] = await driver.app(**settings).revocations.report(asked(text), caller=ADA)
+    [record] = await driver.app(**settings).http.revocations.report(asked(text), caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     return record
 
@@ -48,7 +48,7 @@ async def awaiting(driver: Driver, account: Account, **settings: str) -> Revocat
 async def ordered(driver: Driver, account: Account) -> Revocation:
     """The record of an order of Ada, which awaits the approval of a second person."""
     request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key1", "A laptop was lost.")
-    record = await driver.app().revocations.order(request, caller=ADA)
+    record = await driver.app().http.revocations.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     return record
 
@@ -62,7 +62,7 @@ async def carried_out(driver: Driver, fingerprint: str, *, tries: int = 8) -> Re
     """The record after its messages were processed, at intervals of minutes."""
     for _ in range(tries):
         driver.clock.advance(minutes=4)
-        await driver.app().containment.resume(Message(fingerprint))
+        await driver.app().fast_path.containment.resume(Message(fingerprint))
         record = await driver.record(fingerprint)
         if record.state is not State.RECEIVED:
             return record
@@ -71,7 +71,7 @@ async def carried_out(driver: Driver, fingerprint: str, *, tries: int = 8) -> Re
 
 async def locked_down(driver: Driver, account: Account) -> Revocation:
     """The record of an executed order to disable shared keys."""
-    service = driver.app().revocations
+    service = driver.app().http.revocations
     request = OrderRequest(account.name, ActionKind.LOCKDOWN, Lockdown.SHARED_KEY, "We don't know which key.")
     record = await service.order(request, caller=ADA)
     done = await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=BOB)

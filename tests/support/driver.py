@@ -224,22 +224,22 @@ class Driver:
 
     async def record(self, fingerprint: str) -> Revocation:
         """Return the stored record."""
-        found = await self.app().store.revocations.read(fingerprint)
+        found = await self.app().fast_path.store.revocations.read(fingerprint)
         assert found is not None, "no record"
         return found
 
     async def history(self, fingerprint: str) -> tuple[HistoryEntry, ...]:
-        return await self.app().store.revocations.history(fingerprint)
+        return await self.app().fast_path.store.revocations.history(fingerprint)
 
     async def rows(self, partition: str) -> dict[str, dict[str, Any]]:
         """Return the rows of a partition of table `accounts`, by row key."""
-        table = self.app().store.accounts._table  # the table itself, not as the product reads it
+        table = self.app().fast_path.store.accounts._table  # the table itself, not as the product reads it
         found = table.query_entities("PartitionKey eq @p", parameters={"p": partition})
         return {row["RowKey"]: dict(row) async for row in found}
 
     async def nothing_open(self) -> None:
         """Delete the open records of other tests from the state index."""
-        table = self.app().state_index._table
+        table = self.app().fast_path.state_index._table
         async for row in table.query_entities("PartitionKey eq 'open'"):
             await table.delete_entity("open", row["RowKey"])
 
@@ -277,7 +277,7 @@ async def ended(driver: Driver, fingerprint: str, *, tries: int = 12, **settings
         if record.state is not State.RECEIVED:
             return record
         driver.clock.advance(minutes=4)
-        await driver.app(**settings).containment.resume(Message(fingerprint))
+        await driver.app(**settings).fast_path.containment.resume(Message(fingerprint))
     raise AssertionError(f"still received: {[entry.what for entry in await driver.history(fingerprint)]}")
 
 
