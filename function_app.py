@@ -28,8 +28,11 @@ async def _warm_up() -> None:
     await sasquash().fast_path.warm_up.run()
 
 
-# Kept, so that it is not collected. Where `on_finding` is switched off, nothing is revoked.
-WARMING_UP = None if is_switched_off(os.environ, "on_finding") else warmup.begin(_warm_up)
+# Where `on_finding` is switched off, nothing is revoked: the app is a separate intake.
+INTAKE_ALONE = is_switched_off(os.environ, "on_finding")
+
+# Kept, so that it is not collected.
+WARMING_UP = None if INTAKE_ALONE else warmup.begin(_warm_up)
 
 
 @app.event_grid_trigger(arg_name="event")
@@ -114,7 +117,9 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
 @app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong. The host sends no body to a HEAD."""
-    return await health.answer(sasquash().fast_path.store.revocations)
+    if INTAKE_ALONE:  # it has no right on the records
+        return await health.answer(sasquash().http.alert_queue, unreachable="queue unreachable")
+    return await health.answer(sasquash().fast_path.store.revocations, unreachable="ledger unreachable")
 
 
 # The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.

@@ -63,7 +63,7 @@ param incidentSite string
 @description('Id of the SharePoint list that incidents are filed in.')
 param incidentList string
 
-@description('Application id of the registration that people and reporters sign in to (scripts/grant-graph.sh creates it). Empty: the API refuses every call but health.')
+@description('Application id of the registration that people and reporters sign in to (scripts/create-registration.sh creates it). Empty: the API refuses every call but health.')
 param apiClientId string = ''
 
 @description('Further settings of the app by their names (docs/settings.md), such as SASQUASH_RULES. They override the values set here.')
@@ -129,6 +129,19 @@ module storage 'modules/storage.bicep' = {
     tags: allTags
     responderPrincipalId: identities.outputs.responderPrincipalId
     intakePrincipalId: identities.outputs.intakePrincipalId
+    privateNetwork: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+module intakeStorage 'modules/intake-storage.bicep' = if (separateIntake) {
+  scope: group
+  name: 'intake-storage'
+  params: {
+    name: 'stsqin${suffix}'
+    location: location
+    tags: allTags
+    principalId: identities.outputs.intakePrincipalId
     privateNetwork: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -209,6 +222,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
     tags: allTags
     networkName: 'vnet-sasquash-${environmentName}'
     storageName: storage.outputs.name
+    intakeStorageName: separateIntake ? intakeStorage.outputs.name : ''
     vaultName: vault.outputs.name
     dnsZoneIds: dnsZoneIds
   }
@@ -224,7 +238,8 @@ var appSettings = union({
   SASQUASH_TOPIC_ENDPOINT: topic.outputs.endpoint
   SASQUASH_TENANT_ID: tenant().tenantId
   SASQUASH_CLOUD: 'public'
-  SASQUASH_API_AUDIENCES: empty(apiClientId) ? '' : 'api://${apiClientId},${apiClientId}'
+  SASQUASH_API_AUDIENCES: empty(apiClientId) ? '' : '${apiClientId},api://${apiClientId}'
+  SASQUASH_HOST_ACCOUNTS: separateIntake ? intakeStorage.outputs.name : ''
   SASQUASH_KEY_VAULTS: ''
   SASQUASH_SECURITY_MAILBOX: securityMailbox
   SASQUASH_MAIL_SENDER: mailSender
@@ -299,13 +314,16 @@ module responder 'modules/app.bicep' = {
     identityId: identities.outputs.responderId
     clientId: identities.outputs.responderClientId
     storageName: storage.outputs.name
+    hostStorageName: storage.outputs.name
     container: 'package-responder'
     insightsConnection: monitoring.outputs.insightsConnection
     settings: appSettings
     switchedOff: separateIntake ? withoutIntake : {}
     alwaysReady: alwaysReady == 0 ? [] : [
       {
-        name: 'function:on_finding'
+        // The host groups Event Grid triggers with HTTP (Azure/azure-functions-host,
+        // FunctionMetadataExtensions.GetFunctionGroup): an instance of 'function:on_finding' would serve no finding.
+        name: 'http'
         instanceCount: alwaysReady
       }
     ]
@@ -326,6 +344,7 @@ module intake 'modules/app.bicep' = if (separateIntake) {
     identityId: identities.outputs.intakeId
     clientId: identities.outputs.intakeClientId
     storageName: storage.outputs.name
+    hostStorageName: separateIntake ? intakeStorage.outputs.name : ''
     container: 'package-intake'
     insightsConnection: monitoring.outputs.insightsConnection
     settings: appSettings
@@ -374,6 +393,9 @@ output SASQUASH_RESPONDER_NAME string = responder.outputs.name
 
 @description('The responders\' API.')
 output SASQUASH_API string = 'https://${responder.outputs.host}/api'
+
+@description('Prints an access token for the API, of the account that is signed in to the Azure CLI. Empty without apiClientId.')
+output SASQUASH_TOKEN_COMMAND string = empty(apiClientId) ? '' : 'az account get-access-token --resource api://${apiClientId} --query accessToken --output tsv'
 
 @description('Where reporters post.')
 output SASQUASH_INTAKE string = 'https://${separateIntake ? intake.outputs.host : responder.outputs.host}/api/intake'

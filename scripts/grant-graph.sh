@@ -4,11 +4,11 @@
 #   set -a; eval "$(azd env get-values)"; set +a
 #   scripts/grant-graph.sh                 # sign in before: az login
 #
-# - an app registration that people and reporters sign in to, with the app roles of docs/rights.md;
 # - Graph rights of the responder's identity: names of users, members of groups, and one SharePoint site;
 # - with INCIDENTS=defender, creating and updating incidents of the Defender portal;
 # - with DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
-# Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. Safe to run again.
+# Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. The registration that people sign in to is
+# scripts/create-registration.sh, which needs none of this. Safe to run again.
 set -euo pipefail
 
 : "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}"
@@ -51,20 +51,3 @@ if [ "${INCIDENTS:-sharepoint}" = sharepoint ]; then
             "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
     )"
 fi
-
-echo "The registration that people and reporters sign in to:"
-name="Sasquash $AZURE_ENV_NAME"
-app=$(az ad app list --display-name "$name" --query "[0].appId" --output tsv)
-if [ -z "$app" ]; then
-    app=$(az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --app-roles "@$(dirname "$0")/app-roles.json" \
-        --query appId --output tsv)
-    az ad app update --id "$app" --identifier-uris "api://$app"
-    az ad sp create --id "$app" --output none
-fi
-# The console signs people in from the browser (authorization code with PKCE). Only its own address is a redirect URI.
-az rest --method patch --url "$graph/applications(appId='$app')" --output none \
-    --body "$(printf '{"spa": {"redirectUris": ["%s/desk"]}}' "${SASQUASH_API:?}")"
-echo "  $app"
-echo
-echo "Next: azd env set SASQUASH_API_CLIENT_ID $app && azd provision"
-echo "Then assign the roles to people: Entra ID, Enterprise applications, $name, Users and groups."

@@ -112,7 +112,9 @@ def address(text: str) -> str:
 def audience(text: str) -> str:
     """An access token's audience."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9._~/-]{1,250}|[0-9A-Fa-f-]{36}", text):
-        raise ValueError("must be an application id URI such as api://sasquash, or a client id")
+        raise ValueError(
+            "must be a client id, or an application id URI such as api://d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"
+        )
     return text.rstrip("/")
 
 

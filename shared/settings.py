@@ -104,6 +104,12 @@ class Settings:
         "Blob endpoint of Sasquash's own storage account, where Event Grid stores dead letters.",
         name="SASQUASH_STORAGE__blobServiceUri",
     )
+    host_accounts: tuple[str, ...] = _setting(
+        listed(account_name),
+        "Names of further storage accounts of this deployment, separated by commas: that of the intake's Functions "
+        "host. Like Sasquash's own, they are never a target.",
+        default="",
+    )
     client_id: str | None = _optional(
         guid,
         "Client id of the app's user-assigned managed identity. Empty: the signed-in user of this machine "
@@ -132,8 +138,9 @@ class Settings:
     )
     api_audiences: tuple[str, ...] = _setting(
         listed(audience),
-        "Accepted audiences of access tokens, separated by commas: the app registration's id URI (`api://sasquash`) "
-        "and its client id. Empty: every call except health is refused.",
+        "Accepted audiences of access tokens, separated by commas: the app registration's client id, which tokens of "
+        "version 2 have, and its id URI (`api://<client id>`), which tokens of version 1 may have. Empty: every call "
+        "except health is refused.",
         default="",
     )
     console: str | None = _optional(
@@ -341,7 +348,7 @@ class Settings:
         """Names of Sasquash's own storage accounts, which are never a target."""
         endpoints = (self.table_endpoint, self.queue_endpoint, self.blob_endpoint)
         hosts = (urlsplit(endpoint).hostname or "" for endpoint in endpoints)
-        return frozenset(host.split(".")[0] for host in hosts)
+        return frozenset(host.split(".")[0] for host in hosts) | frozenset(self.host_accounts)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:

@@ -40,7 +40,7 @@ var rules = [
   {
     name: 'poison-message'
     display: 'Message failed repeatedly'
-    description: 'A function failed five times on one message. Its record is unresolved and says so. The leak may still be open.'
+    description: 'A function failed five times on one message. Its record is failed and says so. The leak may still be open.'
     severity: 1
     reach: 'PT1H'
     query: loadTextContent('../queries/poison-messages.kql')

@@ -22,6 +22,9 @@ param clientId string
 @description('Name of Sasquash\'s storage account.')
 param storageName string
 
+@description('Name of the storage account of its Functions host, which also holds its package.')
+param hostStorageName string
+
 @description('The container with its package.')
 param container string
 
@@ -46,21 +49,24 @@ param apiClientId string
 @description('Id of the workspace that gets its log.')
 param workspaceId string
 
-var blobUri = 'https://${storageName}.blob.${environment().suffixes.storage}/'
-var queueUri = 'https://${storageName}.queue.${environment().suffixes.storage}/'
-var tableUri = 'https://${storageName}.table.${environment().suffixes.storage}/'
+var suffix = environment().suffixes.storage
+var hostBlobUri = 'https://${hostStorageName}.blob.${suffix}/'
+
+// The host's storage by its URIs and by its name. The URIs alone failed at the start of Flex Consumption hosts
+// (Azure/azure-functions-host#11787: "in addition to" them, the name avoids it); the name alone means the public cloud.
 
 var ownSettings = {
-  AzureWebJobsStorage__blobServiceUri: blobUri
-  AzureWebJobsStorage__queueServiceUri: queueUri
-  AzureWebJobsStorage__tableServiceUri: tableUri
+  AzureWebJobsStorage__accountName: hostStorageName
+  AzureWebJobsStorage__blobServiceUri: hostBlobUri
+  AzureWebJobsStorage__queueServiceUri: 'https://${hostStorageName}.queue.${suffix}/'
+  AzureWebJobsStorage__tableServiceUri: 'https://${hostStorageName}.table.${suffix}/'
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
   // Else "/" answers everyone with a page that says which host this is.
   AzureWebJobsDisableHomepage: 'true'
-  SASQUASH_STORAGE__blobServiceUri: blobUri
-  SASQUASH_STORAGE__queueServiceUri: queueUri
-  SASQUASH_STORAGE__tableServiceUri: tableUri
+  SASQUASH_STORAGE__blobServiceUri: 'https://${storageName}.blob.${suffix}/'
+  SASQUASH_STORAGE__queueServiceUri: 'https://${storageName}.queue.${suffix}/'
+  SASQUASH_STORAGE__tableServiceUri: 'https://${storageName}.table.${suffix}/'
   SASQUASH_STORAGE__credential: 'managedidentity'
   SASQUASH_STORAGE__clientId: clientId
   SASQUASH_CLIENT_ID: clientId
@@ -109,7 +115,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       deployment: {
         storage: {
           type: 'blobContainer'
-          value: '${blobUri}${container}'
+          value: '${hostBlobUri}${container}'
           authentication: {
             type: 'UserAssignedIdentity'
             userAssignedIdentityResourceId: identityId
@@ -167,8 +173,9 @@ resource authentication 'Microsoft.Web/sites/config@2024-11-01' = if (length(api
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
         }
         validation: {
+          // Of version 2 tokens, which scripts/create-registration.sh asks for, the audience is always the client id
+          // ("Access token claims reference": aud).
           allowedAudiences: [
-            'api://${apiClientId}'
             apiClientId
           ]
         }

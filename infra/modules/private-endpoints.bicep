@@ -1,4 +1,4 @@
-// Private endpoints of Sasquash's storage account and vault.
+// Private endpoints of Sasquash's storage accounts and vault.
 
 @description('Region.')
 param location string
@@ -11,6 +11,9 @@ param networkName string
 
 @description('Name of the storage account.')
 param storageName string
+
+@description('Name of the storage account of the intake\'s host; empty for none.')
+param intakeStorageName string
 
 @description('Name of the vault.')
 param vaultName string
@@ -35,27 +38,56 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
   name: vaultName
 }
 
-var ways = [
+resource intakeAccount 'Microsoft.Storage/storageAccounts@2025-01-01' existing = if (!empty(intakeStorageName)) {
+  name: intakeStorageName
+}
+
+// `zone` is the index in dnsZoneIds.
+var shared = [
   {
+    name: 'blob'
     group: 'blob'
+    zone: 0
     target: account.id
   }
   {
+    name: 'queue'
     group: 'queue'
+    zone: 1
     target: account.id
   }
   {
+    name: 'table'
     group: 'table'
+    zone: 2
     target: account.id
   }
   {
+    name: 'vault'
     group: 'vault'
+    zone: 3
     target: vault.id
   }
 ]
+// What the intake's host uses of its account: intake-storage.bicep.
+var ofIntake = empty(intakeStorageName) ? [] : [
+  {
+    name: 'intake-blob'
+    group: 'blob'
+    zone: 0
+    target: intakeAccount.id
+  }
+  {
+    name: 'intake-table'
+    group: 'table'
+    zone: 2
+    target: intakeAccount.id
+  }
+]
+var ways = concat(shared, ofIntake)
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [for way in ways: {
-  name: 'pep-${way.group}-${networkName}'
+  name: 'pep-${way.name}-${networkName}'
   location: location
   tags: tags
   properties: {
@@ -64,7 +96,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [for way in 
     }
     privateLinkServiceConnections: [
       {
-        name: way.group
+        name: way.name
         properties: {
           privateLinkServiceId: way.target
           groupIds: [
@@ -76,7 +108,7 @@ resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [for way in 
   }
 }]
 
-resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = [for i in range(0, length(dnsZoneIds)): {
+resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = [for i in range(0, empty(dnsZoneIds) ? 0 : length(ways)): {
   parent: endpoint[i]
   name: 'default'
   properties: {
@@ -84,7 +116,7 @@ resource names 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-
       {
         name: ways[i].group
         properties: {
-          privateDnsZoneId: dnsZoneIds[i]
+          privateDnsZoneId: dnsZoneIds[ways[i].zone]
         }
       }
     ]

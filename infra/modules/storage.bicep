@@ -1,4 +1,5 @@
-// Sasquash's own storage account: records, queues, dead letters, the apps' packages. Never a target of an action.
+// Sasquash's own storage account: records, queues, dead letters, and the storage of the responder's Functions host. Never a
+// target of an action. The intake's host has an account of its own (intake-storage.bicep).
 
 @description('Name of the account.')
 param name string
@@ -43,7 +44,6 @@ var intakeQueues = [
 ]
 var containers = [
   'package-responder'
-  'package-intake'
   'dead-letters'
 ]
 
@@ -169,18 +169,8 @@ resource responderRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }]
 
-// The intake's host keeps its package and leases in its own container and reads its own two queues. It has no right on
-// tables.
-resource intakePackage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(account.id, intakePrincipalId, 'package')
-  scope: container[1]
-  properties: {
-    principalId: intakePrincipalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: blobDataOwner
-  }
-}
-
+// Its two queues are all that the intake may use here: nothing of the blobs, which hold the responder's keys in
+// azure-webjobs-secrets, and nothing of the tables.
 resource intakeRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for (item, i) in intakeQueues: {
   name: guid(account.id, intakePrincipalId, item)
   scope: queue[i + 4]

@@ -19,9 +19,10 @@ from starlette.types import ASGIApp
 from local.arm import service as arm
 from local.child_processes import Child, plain_environment
 from local.cloud import control, environment
-from local.cloud.provisioning import DEAD_LETTERS, provision, start_over, state_account
+from local.cloud.provisioning import DEAD_LETTERS, intake_account, provision, start_over, state_account
 from local.entra import managed_identity
 from local.entra import service as entra
+from local.entra.platform_sign_in import PlatformSignIn
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
@@ -38,7 +39,7 @@ from local.storage.azurite import Azurite
 from local.storage.backend import StorageBackend, StorageBackendError
 from local.storage.service import Gate, Storage
 from local.tenant import identities
-from local.tenant.model import STATE_ACCOUNT, TOPIC_HOST, Cloud
+from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, TOPIC_HOST, Cloud
 
 ROOT = Path(__file__).resolve().parents[2]
 _HOST_START_SECONDS = 60
@@ -64,7 +65,17 @@ class LocalCloud:
     hosts: tuple[str, ...]
     system_key: str
     environment: Mapping[str, str]
+    intake_variables: Mapping[str, str] = field(repr=False)
     parts: "_Parts" = field(repr=False)
+
+    async def add_intake(self) -> Mapping[str, str]:
+        """Deploy the storage of a separate intake app; return the environment of a host that runs it.
+
+        The responder's host and this one need the settings that disable the other's functions.
+        """
+        self.model.accounts[INTAKE_ACCOUNT] = intake_account()
+        await self.model.keys_changed()
+        return self.intake_variables
 
     async def crash_host(self, number: int) -> None:
         """End a host (numbered from 0) with SIGKILL; it gets no deliveries until it is started again."""
@@ -111,18 +122,22 @@ async def running(
         await _open(stack, front)
         proxy = Proxy(parts.cloud, front_port=front.port)
         await _open(stack, proxy)
-        # One endpoint for the developer and one for the app, each with its own secret.
+        # One endpoint for the developer and one for each app, each with its own secret.
         developer = await _identity_endpoint(stack, parts, "developer")
-        responder = await _identity_endpoint(stack, parts, "responder")
+        responder = await _identity_endpoint(stack, parts, "responder", assigned=frozenset({"responder"}))
+        intake = await _identity_endpoint(stack, parts, "intake", assigned=frozenset({"intake"}))
 
         client = environment.client(proxy_port=proxy.port, authority_file=parts.certificates.authority_file)
         system_key = secrets.token_urlsafe(32)
+        outside = plain_environment() | client | {"PYTHONUNBUFFERED": "1"}
         variables = (
-            plain_environment()
-            | client
+            outside
             | environment.app_settings(parts.cloud, endpoint=responder)
-            | {"LOCAL_SYSTEM_KEY": system_key, "PYTHONUNBUFFERED": "1"}
+            | {"LOCAL_SYSTEM_KEY": system_key}
             | dict(settings or {})
+        )
+        of_intake = environment.app_settings(
+            parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT
         )
         stack.push_async_callback(parts.stop_hosts)
         addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)
@@ -143,6 +158,7 @@ async def running(
             hosts=addresses,
             system_key=system_key,
             parts=parts,
+            intake_variables=outside | of_intake,
             environment=client
             | environment.developer(
                 parts.cloud,
@@ -193,7 +209,9 @@ class _Parts:
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
-            hostnames.APP_HOST: app_host.app(lambda: self.hosts[0].address if self.hosts else None),
+            hostnames.APP_HOST: app_host.app(
+                lambda: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
+            ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
@@ -270,9 +288,12 @@ async def _open(stack: AsyncExitStack, service: _Service) -> None:
 
 
 async def _identity_endpoint(
-    stack: AsyncExitStack, parts: _Parts, identity_name: str
+    stack: AsyncExitStack, parts: _Parts, identity_name: str, *, assigned: frozenset[str] | None = None
 ) -> environment.IdentityEndpoint:
     secret = secrets.token_urlsafe(32)
-    listener = Listener(managed_identity.app(parts.cloud, parts.entra, secret=secret, default_identity=identity_name))
+    endpoint = managed_identity.app(
+        parts.cloud, parts.entra, secret=secret, default_identity=identity_name, assigned=assigned
+    )
+    listener = Listener(endpoint)
     await _open(stack, listener)
     return environment.IdentityEndpoint(port=listener.port, secret=secret)

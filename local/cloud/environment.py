@@ -12,7 +12,10 @@ from local.entra.service import Entra
 from local.monitor import insights
 from local.network.hostnames import APP_HOST, INSIGHTS_HOST
 from local.tenant.model import (
+    API_ID_URI,
+    AZURE_CLI,
     CONSOLE_CLIENT_ID,
+    INTAKE_ACCOUNT,
     KEY_VAULT,
     MAIL_SENDER,
     SECURITY_MAILBOX,
@@ -27,7 +30,6 @@ from local.tenant.model import (
 )
 
 _LOOPBACK = "127.0.0.1,localhost,::1"
-_API_AUDIENCE = "api://sasquash"
 _TOKEN_LIFETIME = timedelta(days=30)
 _PEOPLE = {
     "SASQUASH_TOKEN_READER": "reader",
@@ -90,13 +92,20 @@ def developer(
         variables["SASQUASH_API"] = f"{api}/api"
     for variable, name in _PEOPLE.items():
         person = cloud.identities[name]
-        variables[variable] = entra.mint(person, audience=_API_AUDIENCE, lifetime=_TOKEN_LIFETIME)
+        is_person = any(user.object_id == person.object_id for user in cloud.users.values())
+        client = AZURE_CLI if is_person else None  # people get their tokens by the Azure CLI
+        variables[variable] = entra.mint(person, audience=API_ID_URI, client=client, lifetime=_TOKEN_LIFETIME)
     return variables
 
 
-def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
-    """Return the function app's settings as a deployment sets them, including the secrets of the report sources."""
-    client_id = cloud.identities["responder"].client_id
+def app_settings(
+    cloud: Cloud, *, endpoint: IdentityEndpoint, identity: str = "responder", host_account: str = STATE_ACCOUNT
+) -> dict[str, str]:
+    """Return a function app's settings as a deployment sets them, including the secrets of the report sources.
+
+    `identity`: the name of the app's managed identity. `host_account`: the storage account of its Functions host.
+    """
+    client_id = cloud.identities[identity].client_id
     settings = (
         endpoint.variables()
         | {
@@ -105,9 +114,11 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
             "SASQUASH_MODE": "auto",
             "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
             "SASQUASH_CLIENT_ID": client_id,
+            "SASQUASH_HOST_ACCOUNTS": INTAKE_ACCOUNT,
+            "AzureWebJobsStorage__accountName": host_account,
             "SASQUASH_TOPIC_ENDPOINT": f"https://{TOPIC_HOST}/api/events",
             "SASQUASH_TENANT_ID": TENANT_ID,
-            "SASQUASH_API_AUDIENCES": f"{_API_AUDIENCE},{CONSOLE_CLIENT_ID}",
+            "SASQUASH_API_AUDIENCES": f"{CONSOLE_CLIENT_ID},{API_ID_URI}",
             "SASQUASH_RAW_EVENTS": "on",
             "SASQUASH_KEY_VAULTS": KEY_VAULT,
             "SASQUASH_SECURITY_MAILBOX": SECURITY_MAILBOX,
@@ -121,9 +132,9 @@ def app_settings(cloud: Cloud, *, endpoint: IdentityEndpoint) -> dict[str, str]:
         | QUIET
     )
     settings |= cloud.senders.settings()
-    for connection in ("SASQUASH_STORAGE", "AzureWebJobsStorage"):
+    for connection, account in (("SASQUASH_STORAGE", STATE_ACCOUNT), ("AzureWebJobsStorage", host_account)):
         for service in _SERVICES:
-            settings[f"{connection}__{service}ServiceUri"] = f"https://{STATE_ACCOUNT}.{service}.core.windows.net/"
+            settings[f"{connection}__{service}ServiceUri"] = f"https://{account}.{service}.core.windows.net/"
         settings[f"{connection}__credential"] = "managedidentity"
         settings[f"{connection}__clientId"] = client_id
     return settings

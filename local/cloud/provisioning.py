@@ -1,20 +1,32 @@
-"""Creates what a deployment creates before the first finding: Sasquash's own storage. Resets the cloud to that."""
+"""Creates what a deployment creates before the first finding: Sasquash's own storage. Resets the cloud to that.
+
+The containers of a Functions host are not among them: infra/ creates none, and the host creates its own.
+"""
 
 from local.network.faults import Faults
 from local.storage.backend import StorageBackend
 from local.storage.service import Gate
-from local.tenant.model import STATE_ACCOUNT, Account, Cloud
+from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, Account, Cloud
 
 _RESOURCE_GROUP = "sasquash"
 TABLES = ("revocations", "accounts", "states", "digest", "readiness")
-QUEUES = ("contain", "follow-up", "intake", "intake-poison")
+QUEUES = ("contain", "contain-poison", "follow-up", "follow-up-poison", "intake", "intake-poison")
 DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
-CONTAINERS = ("azure-webjobs-hosts", DEAD_LETTERS)  # the first one holds the leases of timers
+CONTAINERS = (DEAD_LETTERS,)
 
 
 def state_account() -> Account:
     """Return Sasquash's own account as Bicep creates it: without shared key access and public access."""
-    account = Account(name=STATE_ACCOUNT, resource_group=_RESOURCE_GROUP)
+    return _closed_to_keys(STATE_ACCOUNT)
+
+
+def intake_account() -> Account:
+    """Return the account of the intake's Functions host (infra/modules/intake-storage.bicep)."""
+    return _closed_to_keys(INTAKE_ACCOUNT)
+
+
+def _closed_to_keys(name: str) -> Account:
+    account = Account(name=name, resource_group=_RESOURCE_GROUP)
     account.properties |= {"allowSharedKeyAccess": False, "allowBlobPublicAccess": False}
     return account
 

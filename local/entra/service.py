@@ -1,11 +1,10 @@
 """Entra ID: the stand-in for login.microsoftonline.com.
 
 Serves the OpenID Connect discovery documents, the signing keys and MSAL's instance discovery. People sign in to the
-console (`sign_in`); the token endpoint refuses every other client. `Entra` (`tokens`) mints and verifies tokens.
+console and to the Azure CLI (`sign_in`); the token endpoint refuses every other client. `Entra` (`tokens`) mints and
+verifies tokens.
 """
 
-import uuid
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.applications import Starlette
@@ -15,9 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.entra.sign_in import SignIn
+from local.entra import errors
+from local.entra.device_code import VERIFICATION_PATH
+from local.entra.errors import OAuthError
+from local.entra.sign_in import CLIENTS, SignIn
 from local.entra.tokens import AUTHORITY, ISSUER, Entra, Forbidden, Reason, Unauthorized
-from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, Cloud
+from local.tenant.model import TENANT_DOMAIN, TENANT_ID, Cloud
 
 __all__ = ["Entra", "Forbidden", "Reason", "Unauthorized", "app"]
 
@@ -30,7 +32,7 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 
     async def token(request: Request) -> Response:
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
-        if form.get("client_id") == [CONSOLE_CLIENT_ID]:
+        if form.get("client_id", [""])[0] in CLIENTS:
             return sign_in.redeem({name: values[0] for name, values in form.items()})
         return await _refuse_token(request)
 
@@ -47,35 +49,13 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
             Route("/{tenant}/discovery/v2.0/keys", keys),
             Route("/{tenant}/oauth2/token", _refuse_token, methods=["POST"]),
             Route("/{tenant}/oauth2/v2.0/authorize", sign_in.authorize),
+            Route("/{tenant}/oauth2/v2.0/devicecode", sign_in.start_device, methods=["POST"]),
+            Route(VERIFICATION_PATH, sign_in.approve_device),
             Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])],
-        exception_handlers={_OAuthError: _oauth_error},
+        exception_handlers={OAuthError: errors.answer},
     )
-
-
-class _OAuthError(Exception):
-    """A 400 response in the shape of RFC 6749 section 5.2, with Entra's AADSTS number."""
-
-    def __init__(self, error: str, number: int, text: str) -> None:
-        super().__init__(text)
-        self.error = error
-        self.number = number
-        self.text = text
-
-
-async def _oauth_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, _OAuthError)
-    body = {
-        "error": error.error,
-        "error_description": f"AADSTS{error.number}: {error.text}",
-        "error_codes": [error.number],
-        "timestamp": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}",
-        "trace_id": str(uuid.uuid4()),
-        "correlation_id": str(uuid.uuid4()),
-        "error_uri": f"{AUTHORITY}/error?code={error.number}",
-    }
-    return JSONResponse(body, status_code=400, headers={"cache-control": "no-store"})
 
 
 def _require_tenant(request: Request) -> str:
@@ -84,7 +64,7 @@ def _require_tenant(request: Request) -> str:
     if tenant in _ANY_TENANT:
         return tenant
     if tenant not in (TENANT_ID, TENANT_DOMAIN):
-        raise _OAuthError(
+        raise OAuthError(
             "invalid_tenant",
             90002,
             f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing "
@@ -142,10 +122,10 @@ async def _instance_discovery(request: Request) -> Response:
     endpoint = urlsplit(request.query_params.get("authorization_endpoint", ""))
     tenant = endpoint.path.strip("/").partition("/")[0]
     if request.query_params.get("api-version") not in ("1.0", "1.1") or endpoint.scheme != "https" or not tenant:
-        raise _OAuthError("invalid_request", 900144, "The request needs api-version and authorization_endpoint.")
+        raise OAuthError("invalid_request", 900144, "The request needs api-version and authorization_endpoint.")
     host = urlsplit(AUTHORITY).hostname
     if endpoint.hostname != host:
-        raise _OAuthError("invalid_instance", 50049, "Unknown or invalid instance.")
+        raise OAuthError("invalid_instance", 50049, "Unknown or invalid instance.")
     return JSONResponse(
         {
             "tenant_discovery_endpoint": f"{AUTHORITY}/{tenant}/v2.0/.well-known/openid-configuration",
@@ -159,16 +139,16 @@ async def _refuse_token(request: Request) -> Response:
     """Refuse: no app of this tenant has a secret or certificate. Tokens come from the identity endpoint."""
     _require_tenant(request)
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
-        raise _OAuthError("invalid_request", 900144, "The request body must be a form.")
+        raise OAuthError("invalid_request", 900144, "The request body must be a form.")
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     for required in ("grant_type", "client_id"):
         if required not in form:
-            raise _OAuthError(
+            raise OAuthError(
                 "invalid_request",
                 900144,
                 f"The request body must contain the following parameter: '{required}'.",
             )
-    raise _OAuthError(
+    raise OAuthError(
         "unauthorized_client",
         700016,
         f"Application with identifier '{form['client_id'][0]}' was not found in the directory '{TENANT_DOMAIN}'.",

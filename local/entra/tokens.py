@@ -1,8 +1,9 @@
 """Access tokens of the tenant: mints and verifies them.
 
-RS256 JSON Web Tokens (RFC 7519) in the v1.0 format, which managed identities get (learn.microsoft.com, "Access token
-claims reference"). The stand-ins call `Entra.authorize`, and turn its two exceptions into a 401 and a 403 of their
-own shape.
+RS256 JSON Web Tokens (RFC 7519). The resource decides on the version (learn.microsoft.com, "Access tokens in the
+Microsoft identity platform", token formats): Azure's own have 1.0, a registration that of its
+`requestedAccessTokenVersion`. The claims are those of "Access token claims reference". The stand-ins call
+`Entra.authorize`, and turn its two exceptions into a 401 and a 403 of their own shape.
 """
 
 import json
@@ -19,10 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 
-from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_ID, Cloud, Identity
+from local.tenant.model import TENANT_ID, Cloud, Identity, Registration, User
 
 AUTHORITY = "https://login.microsoftonline.com"
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
+ISSUER_V2 = f"{AUTHORITY}/{TENANT_ID}/v2.0"
 
 ARM = "https://management.azure.com"
 ARM_CLASSIC = "https://management.core.windows.net"  # requested by the Azure CLI; ARM accepts both
@@ -30,7 +32,6 @@ GRAPH = "https://graph.microsoft.com"
 STORAGE = "https://storage.azure.com"
 EVENT_GRID = "https://eventgrid.azure.net"
 MONITOR = "https://monitor.azure.com"
-SASQUASH = "api://sasquash"
 AZURE_DEVOPS = "499b84ac-1321-427f-aa17-267ca6975798"
 
 _RESOURCES = frozenset(
@@ -41,8 +42,6 @@ _RESOURCES = frozenset(
         STORAGE,
         EVENT_GRID,
         MONITOR,
-        SASQUASH,
-        CONSOLE_CLIENT_ID,
         AZURE_DEVOPS,
         "https://vault.azure.net",
         "https://api.loganalytics.io",
@@ -97,59 +96,74 @@ class Entra:
         self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._key_id = uuid.uuid4().hex
 
-    def mint(self, identity: Identity, *, audience: str, lifetime: timedelta = timedelta(hours=1)) -> str:
-        """Return an access token for `identity` and `audience` (a resource as the client sent it)."""
+    def mint(
+        self,
+        identity: Identity,
+        *,
+        audience: str,
+        client: str | None = None,
+        lifetime: timedelta = timedelta(hours=1),
+    ) -> str:
+        """Return an access token for `identity` and `audience` (a resource as the client sent it).
+
+        `client`: the client id of the application that asks; None: the identity itself.
+        """
+        registration = self.registration(audience)
         issued = int(time.time())
         claims: dict[str, Any] = {
-            "aud": audience,
-            "iss": ISSUER,
             "iat": issued,
             "nbf": issued,
             "exp": issued + int(lifetime.total_seconds()),
-            "appid": identity.client_id,
             "oid": identity.object_id,
             "sub": identity.object_id,
             "tid": TENANT_ID,
-            "roles": _roles(identity, audience),
-            "ver": "1.0",
+            "roles": _roles(identity, audience, of_sasquash=registration is not None),
             "uti": uuid.uuid4().hex,
         }
         person = next((u for u in self._cloud.users.values() if u.object_id == identity.object_id), None)
-        if person is None:
-            claims |= {"idtyp": "app", "appidacr": "2", "idp": ISSUER}
+        if registration is not None and registration.token_version == 2:
+            claims |= _version_2(registration, person, client=client or identity.client_id)
+            headers = {"kid": self._key_id}
         else:
-            claims |= {
-                "name": person.display_name,
-                "unique_name": person.user_principal_name,
-                "upn": person.user_principal_name,
-                "scp": "user_impersonation",
-                "appidacr": "0",
-            }
-        return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id, "x5t": self._key_id})
+            claims |= _version_1(audience, person, client=client or identity.client_id)
+            headers = {"kid": self._key_id, "x5t": self._key_id}
+        return jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
 
-    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str) -> str:
+    def registration(self, resource: str) -> Registration | None:
+        """Return the app registration that `resource` names, None if it names none."""
+        return next((each for each in self._cloud.registrations.values() if each.is_named(resource)), None)
+
+    def knows(self, resource: str) -> bool:
+        """Return whether the tenant issues tokens for this resource."""
+        name = resource.rstrip("/").lower()
+        is_azure = name in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(name) is not None
+        return is_azure or self.registration(resource) is not None
+
+    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str | None) -> str:
         """Return an ID token (OpenID Connect Core 1.0 section 2, version 2.0 of Entra's) for a person."""
         issued = int(time.time())
         person = next(u for u in self._cloud.users.values() if u.object_id == identity.object_id)
         claims = {
             "aud": client_id,
-            "iss": f"{AUTHORITY}/{TENANT_ID}/v2.0",
+            "iss": ISSUER_V2,
             "iat": issued,
             "nbf": issued,
             "exp": issued + 3600,
             "name": person.display_name,
             "preferred_username": person.user_principal_name,
-            "nonce": nonce,
             "oid": identity.object_id,
             "sub": identity.object_id,
             "tid": TENANT_ID,
             "ver": "2.0",
         }
+        if nonce is not None:
+            claims["nonce"] = nonce
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
-    def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
+    def verify(self, token: str, *, audiences: Iterable[str], issuer: str = ISSUER) -> Identity:
         """Return the identity of `token`. A trailing "/" of an audience is ignored.
 
+        `issuer`: that of version 1, as for Azure's own services, or of version 2.
         Raises Unauthorized: from another issuer, altered, expired, for another audience, or of an unknown principal.
         """
         try:
@@ -157,7 +171,7 @@ class Entra:
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
-                issuer=ISSUER,
+                issuer=issuer,
                 options={"verify_aud": False, "require": ["aud", "exp", "iat", "iss", "nbf", "oid"]},
             )
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):
@@ -196,17 +210,36 @@ class Entra:
         return {"keys": [key | {"kid": self._key_id, "x5t": self._key_id, "use": "sig", "alg": "RS256"}]}
 
 
-def is_resource(audience: str) -> bool:
-    """Return whether the tenant issues tokens for this resource."""
-    resource = audience.rstrip("/").lower()
-    return resource in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(resource) is not None
+def _version_1(audience: str, person: User | None, *, client: str) -> dict[str, Any]:
+    claims = {"aud": audience, "iss": ISSUER, "ver": "1.0", "appid": client}
+    if person is None:
+        return claims | {"idtyp": "app", "appidacr": "2", "idp": ISSUER}
+    return claims | {
+        "name": person.display_name,
+        "unique_name": person.user_principal_name,
+        "upn": person.user_principal_name,
+        "scp": "user_impersonation",
+        "appidacr": "0",
+    }
 
 
-def _roles(identity: Identity, audience: str) -> list[str]:
+def _version_2(registration: Registration, person: User | None, *, client: str) -> dict[str, Any]:
+    """ "In v2.0 tokens, this value [aud] is always the client ID of the API." azp replaces appid; upn is optional."""
+    claims = {"aud": registration.client_id, "iss": ISSUER_V2, "ver": "2.0", "azp": client}
+    if person is None:
+        return claims | {"azpacr": "2"}
+    return claims | {
+        "name": person.display_name,
+        "preferred_username": person.user_principal_name,
+        "scp": " ".join(registration.scopes),
+        "azpacr": "0",
+    }
+
+
+def _roles(identity: Identity, audience: str, *, of_sasquash: bool) -> list[str]:
     """Return the app roles of `audience` that `identity` holds. Rights with "/" or "@" are not app roles."""
-    resource = audience.rstrip("/").lower()
-    if resource in (SASQUASH, CONSOLE_CLIENT_ID):
+    if of_sasquash:
         return sorted(right for right in identity.rights if right.startswith("Sasquash."))
-    if resource == GRAPH:
+    if audience.rstrip("/").lower() == GRAPH:
         return sorted(r for r in identity.rights if not r.startswith("Sasquash.") and not set("/@") & set(r))
     return []

@@ -113,6 +113,7 @@ async def _serve(
     )
     stopped = asyncio.create_task(stopping.wait())
     work = [asyncio.create_task(coroutine) for coroutine in (server.serve([listening]), *host.listen(stopping))]
+    await host.tried_to_start()
     ready(f"http://127.0.0.1:{listening.getsockname()[1]}")
 
     done, _ = await asyncio.wait({stopped, *work}, return_when=asyncio.FIRST_COMPLETED)

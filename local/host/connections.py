@@ -1,8 +1,9 @@
 """Storage connections of bindings, and their clients.
 
 Source: "Azure Functions developer guide", section "Connections". A connection is either an app setting with a
-connection string, or `<NAME>__queueServiceUri` and `__blobServiceUri` with
-`__credential=managedidentity` and an optional `__clientId`.
+connection string, or `<NAME>__queueServiceUri` and `__blobServiceUri` with `__credential=managedidentity` and an
+optional `__clientId`. `<NAME>__accountName` stands for the URIs that are not set, in the public cloud
+(Azure/azure-functions-host, StorageServiceUriOptions).
 """
 
 from dataclasses import dataclass, field
@@ -26,7 +27,15 @@ _CLIENT_OPTIONS: dict[str, Any] = {
     "read_timeout": 30,
     "logging_enable": False,
 }
-_PARTS = ("queueserviceuri", "blobserviceuri", "tableserviceuri", "serviceuri", "credential", "clientid")
+_PARTS = (
+    "accountname",
+    "queueserviceuri",
+    "blobserviceuri",
+    "tableserviceuri",
+    "serviceuri",
+    "credential",
+    "clientid",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +74,15 @@ def _identity_based(name: str, parts: dict[str, str]) -> StorageConnection:
         raise StartError(f"app setting {name}__credential must be managedidentity")
     return StorageConnection(
         name=name,
-        queue_uri=parts.get("queueserviceuri") or parts.get("serviceuri"),
-        blob_uri=parts.get("blobserviceuri") or parts.get("serviceuri"),
+        queue_uri=parts.get("queueserviceuri") or parts.get("serviceuri") or _named(parts, "queue"),
+        blob_uri=parts.get("blobserviceuri") or parts.get("serviceuri") or _named(parts, "blob"),
         client_id=parts.get("clientid"),
     )
+
+
+def _named(parts: dict[str, str], service: str) -> str | None:
+    account = parts.get("accountname")
+    return f"https://{account}.{service}.core.windows.net" if account else None
 
 
 class StorageClients:

@@ -15,6 +15,7 @@ from local.host.app_loader import EventGridTrigger, Function, HttpTrigger, Queue
 from local.host.configuration import AppSettings, HostConfiguration, StartError
 from local.host.connections import DEFAULT_CONNECTION, StorageClients, storage_connection
 from local.host.eventgrid_webhook import EventGridWebhook
+from local.host.host_storage import HOSTS_CONTAINER, SECRETS_CONTAINER, HostSecrets, HostStart
 from local.host.http import HttpTriggers, Keys
 from local.host.invocation import Invoker
 from local.host.kestrel import Kestrel
@@ -24,7 +25,6 @@ from local.host.timers import BlobMonitor, Monitor, NoMonitor, TimerListener, is
 
 _log = logging.getLogger("host")
 
-_HOSTS_CONTAINER = "azure-webjobs-hosts"
 _POISON = "-poison"
 _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 
@@ -72,11 +72,17 @@ class Host:
             admin=Admin(functions, keys=keys, invoker=self._invoker),
             has_home_page=settings.get("AzureWebJobsDisableHomepage", "").lower() != "true",
         )
-        self.app: ASGIApp = Kestrel(triggers)
+        self._start = HostStart(self._secrets(keys), triggers)
+        self.app: ASGIApp = Kestrel(self._start)
 
     def listen(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """Return a coroutine per listener. Each ends after `stopping` is set and its work is done."""
-        return [listener.run(stopping) for listener in self._listeners]
+        listeners = (self._start.listen(listener.run(stopping), stopping) for listener in self._listeners)
+        return [self._start.run(stopping), *listeners]
+
+    async def tried_to_start(self) -> None:
+        """Return once the host has started, or its storage has refused it: then it answers 503 and tries again."""
+        await self._start.tried()
 
     async def drain(self) -> None:
         """Wait until no invocation is running."""
@@ -85,6 +91,12 @@ class Host:
     async def close(self) -> None:
         """Close the storage clients."""
         await self._storage.close()
+
+    def _secrets(self, keys: Keys) -> HostSecrets | None:
+        connection = storage_connection(self._settings, DEFAULT_CONNECTION)
+        if connection is None:
+            return None
+        return HostSecrets(self._storage.container(connection, SECRETS_CONTAINER), host_id=self._host_id, keys=keys)
 
     def _queue_listener(self, function: Function, trigger: QueueTrigger) -> QueueListener:
         name = self._settings.expand(trigger.queue, of=f"function {function.name}").lower()
@@ -111,7 +123,7 @@ class Host:
         monitor: Monitor = NoMonitor()
         connection = storage_connection(self._settings, DEFAULT_CONNECTION)
         if connection is not None:
-            container = self._storage.container(connection, _HOSTS_CONTAINER)
+            container = self._storage.container(connection, HOSTS_CONTAINER)
             lock = BlobLock(container, f"locks/{self._host_id}/{function.name}.Listener")
             if trigger.use_monitor and is_monitored(schedule):
                 monitor = BlobMonitor(container, f"timers/{self._host_id}/{function.name}/status")

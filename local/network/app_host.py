@@ -1,4 +1,4 @@
-"""The function app under its App Service host name: forwards requests to the first function host.
+"""The function app under its App Service host name: the platform's sign-in, then the first function host.
 
 So links in mails work over HTTPS, as in Azure.
 """
@@ -16,10 +16,17 @@ _PASSED_ON = ("authorization", "content-type", "accept")
 _TIMEOUT = 60.0  # seconds
 
 
-def app(address: Callable[[], str | None]) -> Starlette:
-    """Return the forwarding app. `address` returns the base address of the host; None while none runs."""
+def app(address: Callable[[], str | None], refusal: Callable[[Request], Response | None]) -> Starlette:
+    """Return the forwarding app.
+
+    `address` returns the base address of the host; None while none runs. `refusal` returns the platform's refusal of
+    a request; None for one that the app gets.
+    """
 
     async def pass_on(request: Request) -> Response:
+        refused = refusal(request)
+        if refused is not None:
+            return refused
         base = address()
         if base is None:
             return JSONResponse({"error": "The function app is not running."}, 503)

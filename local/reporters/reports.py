@@ -15,9 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from local.entra.service import Entra
-from local.entra.tokens import SASQUASH
 from local.reporters import azure_devops, github
-from local.tenant.model import Cloud
+from local.tenant.model import API_ID_URI, Cloud
 from local.tenant.senders import (
     AZURE_DEVOPS_PROJECT,
     GITHUB_INSTALLATION,
@@ -175,7 +174,7 @@ def _of_defender(cloud: Cloud, entra: Entra, leak: Leak) -> Posted:
         "Entities": [],
         "ExtendedProperties": {},
     }
-    token = entra.mint(cloud.identities["reporter"], audience=SASQUASH)
+    token = entra.mint(cloud.identities["reporter"], audience=API_ID_URI)
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     return Posted("defender", headers, json.dumps(payload).encode())
 

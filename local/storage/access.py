@@ -131,12 +131,17 @@ def unauthenticated(request: StorageRequest) -> Refusal:
 
 
 def may_use_data(identity: Identity, request: StorageRequest, account: Account) -> bool:
-    """Return whether a data role of the identity on the account allows the method of the request."""
+    """Return whether a data role of the identity allows the method of the request.
+
+    The role is assigned on the account, or on the container, queue or table of the request ("Assign an Azure role for
+    access to queue data", scopes).
+    """
     levels = ["Contributor", "Owner"]
     if request.method in _READ_METHODS or request.gets_delegation_key:
         levels.append("Reader")
     family = _ROLE_FAMILIES.get(request.host.service)
-    return family is not None and any(identity.may(f"{family} {level}@{account.name}") for level in levels)
+    scopes = (account.name, f"{account.name}/{request.decoded_path.strip('/').partition('/')[0]}")
+    return family is not None and any(identity.may(f"{family} {level}@{at}") for level in levels for at in scopes)
 
 
 def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Identity:

@@ -4,6 +4,7 @@ The ids are fixed, so that a recorded request or a token means the same principa
 """
 
 from local.tenant.model import (
+    INTAKE_ACCOUNT,
     KEY_VAULT,
     MAIL_SENDER,
     SECURITY_MAILBOX,
@@ -68,7 +69,11 @@ _INTAKE_RIGHTS = frozenset(
         "EventGrid/events/send",
         "SecurityAlert.Read.All",
         "Azure DevOps/advsec.read",
-        f"Storage Queue Data Contributor@{STATE_ACCOUNT}",  # its two queues, if it is a separate app
+        # If it is a separate app: its two queues, and the account of its host.
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}/intake",
+        f"Storage Queue Data Contributor@{STATE_ACCOUNT}/intake-poison",
+        f"Storage Blob Data Owner@{INTAKE_ACCOUNT}",
+        f"Storage Table Data Contributor@{INTAKE_ACCOUNT}",
     }
 )
 

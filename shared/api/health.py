@@ -2,32 +2,41 @@
 
 import asyncio
 import logging
-from typing import Literal
+from typing import Literal, Protocol
 
 import azure.functions as func
 import msgspec
 
 from shared.api.responses import as_json
 from shared.errors import SasquashError
-from shared.persistence.revocations import Ledger
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds
 
 
+type Unreachable = Literal["ledger unreachable", "queue unreachable"]
+
+
 class Health(msgspec.Struct, frozen=True):
-    """Whether the app works."""
+    """Whether the app works. A separate intake uses its queue, and the responder the table of records."""
 
-    status: Literal["ok", "ledger unreachable"]
+    status: Literal["ok", "ledger unreachable", "queue unreachable"]
 
 
-async def answer(ledger: Ledger) -> func.HttpResponse:
-    """Return 200, or 503 where the table of records is unreachable."""
+class OwnStorage(Protocol):
+    """What the app can't work without."""
+
+    async def ping(self) -> None:
+        """Raise SasquashError when it can't be reached."""
+
+
+async def answer(storage: OwnStorage, *, unreachable: Unreachable) -> func.HttpResponse:
+    """Return 200, or 503 with the status `unreachable` where `storage` can't be reached."""
     try:
         async with asyncio.timeout(_TIMEOUT):
-            await ledger.ping()
+            await storage.ping()
     except (SasquashError, TimeoutError) as error:
-        _log.warning("The ledger is unreachable: %s", error)
-        return as_json(Health("ledger unreachable"), status=503)
+        _log.warning("Health: %s: %s", unreachable, error)
+        return as_json(Health(unreachable), status=503)
     return as_json(Health("ok"))

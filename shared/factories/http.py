@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.api.readiness import ReadinessApi
     from shared.api.revocations.routes import Responder
     from shared.api.revocations.service import RevocationService
+    from shared.persistence.alert_queue import AlertQueue
     from shared.sources.alert_reader import AlertReader
 
 
@@ -85,16 +86,18 @@ class Http:
 
     @cached_property
     def alert_reader(self) -> "AlertReader":
-        from shared.persistence.alert_queue import AlertQueue
         from shared.sources.alert_reader import AlertReader
 
-        queue = self._process.clients.queue
         return AlertReader(
-            self._connections.tools.all,
-            AlertQueue(queue(INTAKE_QUEUE), queue(INTAKE_QUEUE + POISON)),
-            self._connections.publisher,
-            clock=self._process.clock,
+            self._connections.tools.all, self.alert_queue, self._connections.publisher, clock=self._process.clock
         )
+
+    @cached_property
+    def alert_queue(self) -> "AlertQueue":
+        from shared.persistence.alert_queue import AlertQueue
+
+        queue = self._process.clients.queue
+        return AlertQueue(queue(INTAKE_QUEUE), queue(INTAKE_QUEUE + POISON))
 
     @cached_property
     def _access_tokens(self) -> "AccessTokens":

@@ -55,6 +55,11 @@ class AlertQueue:
         with translate_errors(f"Hastening a message in queue {INTAKE_QUEUE}"):
             await self._queue.update_message(sent.id, sent.pop_receipt, visibility_timeout=0)
 
+    async def ping(self) -> None:
+        """Raise when the queue can't be reached."""
+        with translate_errors(f"Reaching queue {INTAKE_QUEUE}"):
+            await self._queue.get_queue_properties()
+
     async def _send(self, queue: QueueClient, message: AlertMessage, delay: float) -> QueueMessage:
         with translate_errors(f"Sending a message to queue {queue.queue_name}"):
             return await queue.send_message(encode(message), visibility_timeout=-int(-delay // 1))

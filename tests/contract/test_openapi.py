@@ -29,7 +29,11 @@ from tests.support.http_functions import App, Ledger, hosting
 from tests.support.openapi import FILE, described, document
 from tests.support.samples import NOW
 
-READER = {"upn": "reader@contoso.com", "oid": "f36c87e7-fca8-412c-8f70-575907292a83", "roles": ["Sasquash.Reader"]}
+READER = {
+    "preferred_username": "reader@contoso.com",
+    "oid": "f36c87e7-fca8-412c-8f70-575907292a83",
+    "roles": ["Sasquash.Reader"],
+}
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

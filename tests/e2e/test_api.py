@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from local.network.hostnames import APP_HOST
 from local.tenant.model import Account
 from tests.support.api_calls import call
+from tests.support.cloud_clients import browser
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas
 from tests.support.openapi import document
@@ -62,6 +64,18 @@ async def test_chunked_report_is_not_taken_for_an_empty_one(deployment: Deployme
     answer = await exchange(deployment.cloud.hosts[0], head, chunked(b'{"Raw": "a leak"}'))
 
     assert (answer.status, json.loads(answer.body)["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize(("who", "status"), [("READER", 200), (None, 401)])
+async def test_token_of_the_registration_passes_the_sign_in_of_the_platform(
+    deployment: Deployment, who: str | None, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {deployment.cloud.environment[f'SASQUASH_TOKEN_{who}']}"} if who else {}
+    async with browser(deployment.cloud) as client:
+        answer = await client.get(f"https://{APP_HOST}/api/revocations", headers=headers)
+
+    assert answer.status_code == status
+    assert ("realm=" in answer.headers.get("www-authenticate", "")) == (status == 401)
 
 
 @pytest.mark.parametrize(

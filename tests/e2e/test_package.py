@@ -74,17 +74,10 @@ async def deployed_apart(package: Path, tmp_path_factory: pytest.TempPathFactory
         {name.strip("'"): value for name, value in variable("main.bicep", which).items()}
         for which in ("withoutIntake", "intakeAlone")
     )
-    async with (
-        running(folder=folder, hosts=1, app_folder=package, settings=packages | without_intake) as cloud,
-        running_host(
-            package, folder / "intake.log", dict(cloud.parts._variables) | _on(without_intake) | alone
-        ) as intake,
-    ):
-        yield Deployed(cloud, cloud.hosts[0], intake)
-
-
-def _on(switched_off: dict[str, str]) -> dict[str, str]:
-    return dict.fromkeys(switched_off, "false")
+    async with running(folder=folder, hosts=1, app_folder=package, settings=packages | without_intake) as cloud:
+        variables = await cloud.add_intake()
+        async with running_host(package, folder / "intake.log", dict(variables) | packages | alone) as intake:
+            yield Deployed(cloud, cloud.hosts[0], intake)
 
 
 async def test_packages_of_the_two_apps_have_different_functions(deployed_apart: Deployed) -> None:

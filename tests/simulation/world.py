@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from local.arm import service as arm
 from local.cloud.environment import IdentityEndpoint, app_settings
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES, state_account
-from local.entra.tokens import Entra
+from local.entra.tokens import ISSUER, Entra
 from local.event_grid.delivery import Answer as DeliveryAnswer
 from local.event_grid.schemas import parse
 from local.event_grid.topic import EventGrid
@@ -65,10 +65,10 @@ class CachingEntra(Entra):
         super().__init__(cloud, key=key)
         self._checked: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def verify(self, token: str, *, audiences: Any) -> Identity:
-        key = (token, tuple(audiences))
+    def verify(self, token: str, *, audiences: Any, issuer: str = ISSUER) -> Identity:
+        key = (token, (issuer, *audiences))
         if key not in self._checked:
-            self._checked[key] = super().verify(token, audiences=audiences).object_id
+            self._checked[key] = super().verify(token, audiences=audiences, issuer=issuer).object_id
         identity = self._cloud.identity_of(self._checked[key])
         assert identity is not None
         return identity
@@ -231,7 +231,7 @@ class World:
             self.storage.tables(STATE_ACCOUNT).create(table)
         self.app_queues = [("contain", "contain"), ("follow_up", "follow-up")]
         self.app_queues += [("contain_poison", "contain-poison"), ("follow_up_poison", "follow-up-poison")]
-        for queue in (*QUEUES, "contain-poison", "follow-up-poison"):
+        for queue in QUEUES:
             self.storage.queues(STATE_ACCOUNT).create(queue)
         for container in CONTAINERS:
             self.storage.blobs(STATE_ACCOUNT).create(container)

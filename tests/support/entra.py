@@ -21,25 +21,26 @@ from tests.support import samples
 from tests.support.samples import NOW
 
 TENANT = samples.ENVIRONMENT["SASQUASH_TENANT_ID"]
-AUDIENCE = "api://sasquash"
+AUDIENCE = "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"
 KEYS_URL = f"https://login.microsoftonline.com/{TENANT}/discovery/v2.0/keys"
 OBJECT_ID = "f36c87e7-fca8-412c-8f70-575907292a83"
 APP_ID = "08bdef17-bc9a-4f6f-95bb-7e0446da6f1a"
 NAME = "ada@contoso.com"
 
-# A person's token of version 1.
+# A person's token of version 2 ("Access token claims reference").
 CLAIMS: dict[str, Any] = {
-    "iss": f"https://sts.windows.net/{TENANT}/",
+    "iss": f"https://login.microsoftonline.com/{TENANT}/v2.0",
     "aud": AUDIENCE,
     "tid": TENANT,
     "oid": OBJECT_ID,
-    "appid": APP_ID,
-    "upn": NAME,
+    "azp": APP_ID,
+    "scp": "user_impersonation",
+    "preferred_username": NAME,
     "roles": [Role.APPROVER],
     "iat": int(NOW.timestamp()) - 60,
     "nbf": int(NOW.timestamp()) - 60,
     "exp": int(NOW.timestamp()) + 3600,
-    "ver": "1.0",
+    "ver": "2.0",
 }
 
 

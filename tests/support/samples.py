@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "SASQUASH_STORAGE__blobServiceUri": "https://sasquashstate.blob.core.windows.net",
     "SASQUASH_TOPIC_ENDPOINT": "https://topic.westeurope-1.eventgrid.azure.net/api/events",
     "SASQUASH_TENANT_ID": TENANT,
-    "SASQUASH_API_AUDIENCES": "api://sasquash",
+    "SASQUASH_API_AUDIENCES": "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57,api://d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57",
     "SASQUASH_SECURITY_MAILBOX": "security@contoso.com",
     "SASQUASH_MAIL_SENDER": "sasquash@contoso.com",
     "SASQUASH_MAIL_DOMAINS": "contoso.com",

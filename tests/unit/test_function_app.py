@@ -21,10 +21,10 @@ from shared.api.intake.routes import Intake
 from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
-from shared.errors import MalformedEvent
+from shared.errors import MalformedEvent, TransientFailure
 from shared.operations.dead_letters import DeadLetters
 from shared.operations.poison_messages import PoisonMessages
-from shared.persistence.alert_queue import AlertMessage
+from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import Message
 from shared.sources.alert_reader import AlertReader
 from tests.support import samples
@@ -237,6 +237,7 @@ class NotingApp:
     alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
     dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
     poison_messages: AsyncMock = field(default_factory=lambda: AsyncMock(spec=PoisonMessages))
+    alert_queue: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertQueue))
     inventories: int = 0
 
     @property
@@ -447,6 +448,18 @@ async def test_health_asks_the_revocations_table(app: ModuleType) -> None:
     request = func.HttpRequest(method="GET", url="/api/health", body=b"")
 
     assert (await call(app, "health_check", req=request)).status_code == 200
+
+
+async def test_health_of_a_separate_intake_asks_its_queue(
+    app: ModuleType, services: NotingApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no right on the records: infra/modules/storage.bicep."""
+    monkeypatch.setattr(app, "INTAKE_ALONE", True)
+    services.alert_queue.ping.side_effect = TransientFailure("Reaching queue intake failed.")
+
+    answer = await call(app, "health_check", req=func.HttpRequest(method="GET", url="/api/health", body=b""))
+
+    assert (answer.status_code, answer.get_body()) == (503, b'{"status":"queue unreachable"}')
 
 
 def test_app_is_created_once_and_only_on_demand(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

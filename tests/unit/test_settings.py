@@ -40,6 +40,12 @@ def test_own_accounts_are_those_of_the_storage_endpoints() -> None:
     assert settings.own_accounts == {"sasquashstate", "sasquashqueues"}
 
 
+def test_account_of_the_intake_host_is_one_of_our_own() -> None:
+    settings = Settings.read(COMPLETE | {"SASQUASH_HOST_ACCOUNTS": "stsqin1, stsqin2"})
+
+    assert settings.own_accounts == {"sasquashstate", "stsqin1", "stsqin2"}
+
+
 def test_rules_replace_the_default_table() -> None:
     table = '[{"name": "rest", "then": "ask", "why": "so"}]'
 
@@ -78,6 +84,7 @@ def test_empty_required_setting_is_missing() -> None:
         ("SASQUASH_SUBSCRIPTIONS", ","),
         ("SASQUASH_STORAGE__tableServiceUri", "http://sasquashstate.table.core.windows.net"),
         ("SASQUASH_STORAGE__queueServiceUri", "https://host/?sv=2020-01-01"),
+        ("SASQUASH_HOST_ACCOUNTS", "Account_1"),
         ("SASQUASH_CLIENT_ID", "me"),
         ("SASQUASH_CLOUD", "germany"),
         ("APPLICATIONINSIGHTS_CONNECTION_STRING", "InstrumentationKey=x;IngestionEndpoint=https://h/"),

@@ -10,7 +10,9 @@ from local.tenant.model.governance import ActivityEvent, DenyAssignment, RoleAss
 from local.tenant.model.graph import Group, Incident, Mail, User
 from local.tenant.model.identity import Identity
 from local.tenant.model.names import (
+    API_ID_URI,
     CONSOLE_CLIENT_ID,
+    INTAKE_ACCOUNT,
     KEY_VAULT,
     LOCATION,
     MAIL_SENDER,
@@ -23,6 +25,7 @@ from local.tenant.model.names import (
     TENANT_ID,
     TOPIC_HOST,
 )
+from local.tenant.model.registration import AZURE_CLI, Registration
 from local.tenant.model.storage import (
     AccessPolicy,
     Account,
@@ -35,7 +38,10 @@ from local.tenant.model.storage import (
 )
 
 __all__ = [
+    "API_ID_URI",
+    "AZURE_CLI",
     "CONSOLE_CLIENT_ID",
+    "INTAKE_ACCOUNT",
     "KEY_VAULT",
     "LOCATION",
     "MAIL_SENDER",
@@ -58,6 +64,7 @@ __all__ = [
     "Incident",
     "Mail",
     "RecordedRequest",
+    "Registration",
     "RoleAssignment",
     "Share",
     "SignedIdentifier",

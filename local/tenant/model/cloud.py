@@ -9,7 +9,8 @@ from typing import Any
 from local.tenant.model.governance import ActivityEvent, DenyAssignment, RoleAssignment
 from local.tenant.model.graph import Group, Incident, Mail, User
 from local.tenant.model.identity import Identity
-from local.tenant.model.names import KEY_VAULT
+from local.tenant.model.names import CONSOLE_CLIENT_ID, KEY_VAULT
+from local.tenant.model.registration import Registration, sasquash
 from local.tenant.model.storage import Account, StorageLogLine, Tables
 from local.tenant.model.vault import Vault
 from local.tenant.senders import Alerts, Senders
@@ -34,6 +35,9 @@ class Cloud:
 
     accounts: dict[str, Account] = field(default_factory=dict)
     identities: dict[str, Identity] = field(default_factory=dict)  # by name
+    registrations: dict[str, Registration] = field(  # by client id
+        default_factory=lambda: {CONSOLE_CLIENT_ID: sasquash()}
+    )
     deny_assignments: list[DenyAssignment] = field(default_factory=list)
     activity: list[ActivityEvent] = field(default_factory=list)
     role_assignments: list[RoleAssignment] = field(default_factory=list)

@@ -8,9 +8,9 @@ class Identity:
     """A principal of the tenant and everything it is allowed to do.
 
     `rights` holds, in one flat set: ARM actions ("Microsoft.Storage/storageAccounts/listkeys/action"), Graph app
-    roles ("Mail.Send"), "EventGrid/events/send", storage data roles ("Storage Table Data Contributor@<account>"),
-    and the app roles of Sasquash's own API ("Sasquash.Reader"). A right that ends in "/*" or "@*" covers every
-    right with that prefix.
+    roles ("Mail.Send"), "EventGrid/events/send", storage data roles ("Storage Table Data Contributor@<account>", or
+    "…@<account>/<queue>" for one queue or container), and the app roles of Sasquash's own API ("Sasquash.Reader"). A
+    right that ends in "/*" or "@*" covers every right with that prefix.
     """
 
     name: str

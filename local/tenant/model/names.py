@@ -5,8 +5,11 @@ TENANT_DOMAIN = "contoso.com"
 SUBSCRIPTION_ID = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
 LOCATION = "westeurope"
 
-CONSOLE_CLIENT_ID = "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"  # the registration of the console, which people sign in to
-STATE_ACCOUNT = "sasquashstate"  # holds Sasquash's own tables, queues and host leases
+# The registration that people and reporters sign in to, and its identifier URI.
+CONSOLE_CLIENT_ID = "d3a1f6b8-5c2e-4f7a-9b0d-8e4c6a2f1d57"
+API_ID_URI = f"api://{CONSOLE_CLIENT_ID}"
+STATE_ACCOUNT = "sasquashstate"  # holds Sasquash's own tables and queues, and the storage of the responder's host
+INTAKE_ACCOUNT = "sasquashintake"  # the storage of the intake's host, where the intake is a separate app
 TOPIC_HOST = "sasquash.westeurope-1.eventgrid.azure.net"
 KEY_VAULT = "sasquash-vault"
 SHAREPOINT_SITE = "contoso.sharepoint.com,5f0c7a1e-52c5-4f3b-8d0a-2f6f1f0c9a77,1c9b2b7d-0c52-4a0c-9d3e-7b1a5d2c4e66"

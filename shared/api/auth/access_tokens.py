@@ -1,8 +1,10 @@
 """Validates the access token of a request, the only source of the caller's identity.
 
-Source: learn.microsoft.com, "Access tokens in the Microsoft identity platform" (validate tokens) and "Access token
-claims reference"; RFC 6750 for the header and the challenge; RFC 8725 for what must not be trusted. The headers
-x-ms-client-principal* are never read: a client that bypasses App Service's own authentication can set them.
+Source: learn.microsoft.com, "Access tokens in the Microsoft identity platform" (token formats, validate tokens) and
+"Access token claims reference" (MicrosoftDocs/entra-docs, access-token-claims-reference.md). The registration asks
+for version 2 (scripts/create-registration.sh); one that does not gets version 1, and both are read. RFC 6750 for the
+header and the challenge; RFC 8725 for what must not be trusted. The headers x-ms-client-principal* are never read: a
+client that bypasses App Service's own authentication can set them.
 """
 
 import re
@@ -25,13 +27,27 @@ _LONGEST_TOKEN = 16 * 1024
 _LONGEST_NAME = 200
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SKEW = timedelta(seconds=30)  # how far Entra ID's clock may be ahead of ours
-# Names of people; an app has none of these.
-_NAMES = ("upn", "preferred_username", "unique_name")
-_APPS = ("appid", "azp")  # version 1 and 2; an ID token has neither
 # The claims are checked here, with the clock that was passed in.
 _SIGNATURE_ONLY: Any = {
     f"verify_{claim}": claim == "signature"
     for claim in ("signature", "exp", "nbf", "iat", "aud", "iss", "sub", "jti")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """The claims of one version of tokens. `app`: the client that asked, which an ID token does not name.
+
+    `names`: names of people, the best first; an app has none of them.
+    """
+
+    app: str
+    names: tuple[str, ...]
+
+
+_FORMATS = {
+    "1.0": _Format("appid", ("upn", "unique_name")),
+    "2.0": _Format("azp", ("preferred_username", "upn")),  # upn only where the registration asks for it
 }
 
 
@@ -74,8 +90,11 @@ class AccessTokens:
         the signing keys can't be fetched.
         """
         claims = await self._signed(_bearer(authorization))
+        version = _FORMATS.get(str(claims.get("ver")))
+        if version is None:
+            raise Unauthenticated("The token is of an unknown version.")
         self._check_claims(claims)
-        return _signed_in(claims)
+        return _signed_in(claims, version)
 
     def challenge(self, error: Unauthenticated) -> str:
         """Return the WWW-Authenticate header for `error` (RFC 6750, section 3)."""
@@ -101,14 +120,21 @@ class AccessTokens:
     def _check_claims(self, claims: Mapping[str, Any]) -> None:
         now = self._clock().timestamp()
         audience = claims.get("aud")
-        if claims.get("iss") not in self._issuers or claims.get("tid") != self._tenant:
+        issuer = claims.get("iss")
+        if issuer not in self._issuers or claims.get("tid") != self._tenant:
             raise Unauthenticated("The token is from another tenant.")
-        if not isinstance(audience, str) or audience.rstrip("/") not in self._audiences:
+        if not isinstance(audience, str) or not self._is_for_us(audience, version=str(claims["ver"])):
             raise Unauthenticated("The token is for another audience: none of SASQUASH_API_AUDIENCES.")
+        if str(issuer).endswith("/v2.0") != (claims["ver"] == "2.0"):
+            raise Unauthenticated("The token's version is not that of its issuer.")
         if not _is_time(claims.get("exp")) or claims["exp"] <= now:
             raise Unauthenticated("The token has expired.")
         if not _is_time(claims.get("nbf")) or claims["nbf"] > now + _SKEW.total_seconds():
             raise Unauthenticated("The token is not valid yet.")
+
+    def _is_for_us(self, audience: str, *, version: str) -> bool:
+        """Whether the audience is one of ours. In version 2 it is always the client id, and never an id URI."""
+        return audience.rstrip("/") in self._audiences and (version == "1.0" or "://" not in audience)
 
 
 def _bearer(authorization: str | None) -> str:
@@ -129,14 +155,14 @@ def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _signed_in(claims: Mapping[str, Any]) -> SignedIn:
-    app = _first_text(claims, _APPS)
+def _signed_in(claims: Mapping[str, Any], version: _Format) -> SignedIn:
+    app = _first_text(claims, (version.app,))
     if app is None:
         raise Unauthenticated("The token is not an access token.")
     object_id = claims.get("oid")
     if not isinstance(object_id, str) or not _GUID.fullmatch(object_id.lower()):
         raise Unauthenticated("The token does not identify the caller: it has no oid.")
-    name = _first_text(claims, _NAMES) or app
+    name = _first_text(claims, version.names) or app
     readable = "".join(character for character in name if character.isprintable())[:_LONGEST_NAME]
     return SignedIn(Caller(readable, object_id.lower()), _roles(claims.get("roles")))
 

@@ -10,8 +10,10 @@ import yaml
 
 from local.cloud import environment
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES
+from local.entra.platform_sign_in import PlatformSignIn
+from local.entra.tokens import Entra
 from local.tenant import identities
-from shared.api.auth.access_tokens import Role
+from local.tenant.model import Cloud
 from shared.domain.decision.policy import Mode
 from shared.domain.finding import REPORTED
 from shared.domain.readiness import of_logs
@@ -27,8 +29,15 @@ from tests.support.samples import NOW
 from tests.unit.test_function_app import HTTP, OTHERS
 
 MAIN, APP, STORAGE = "main.bicep", "modules/app.bicep", "modules/storage.bicep"
+INTAKE_STORAGE = "modules/intake-storage.bicep"
+BLOB_DATA_OWNER = "b7e6dc6d-f1e8-4753-8033-0f276bb0955b"  # learn.microsoft.com, "Azure built-in roles"
+TABLE_DATA_CONTRIBUTOR = "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3"
+QUEUE_DATA_CONTRIBUTOR = "974c5e8b-45b9-4653-ba55-5f855dd0fb88"
 HOST = {  # what the Functions host reads
-    *(f"AzureWebJobsStorage__{name}" for name in ("blobServiceUri", "queueServiceUri", "tableServiceUri")),
+    *(
+        f"AzureWebJobsStorage__{name}"
+        for name in ("accountName", "blobServiceUri", "queueServiceUri", "tableServiceUri")
+    ),
     *(
         f"{connection}__{name}"
         for connection in ("AzureWebJobsStorage", "SASQUASH_STORAGE")
@@ -85,18 +94,22 @@ def test_code_accepts_the_settings_of_infra() -> None:
         "incidentSite": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
         "incidentList": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
         "clientId": "2a7f4bcd-f2a2-490b-8319-f17620580873",
-        **{f"{service}Uri": f"https://stsqx.{service}.core.windows.net/" for service in ("blob", "queue", "table")},
     }
     computed = {
         "SASQUASH_SUBSCRIPTIONS": "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33",
         "SASQUASH_TOPIC_ENDPOINT": "https://egt.westeurope-1.eventgrid.azure.net/api/events",
         "SASQUASH_TENANT_ID": "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11",
         "SASQUASH_API_AUDIENCES": "",
+        "SASQUASH_HOST_ACCOUNTS": "stsqinx7k2m4p6q8r0",
+        **{
+            f"SASQUASH_STORAGE__{service}ServiceUri": f"https://stsqx.{service}.core.windows.net/"
+            for service in ("blob", "queue", "table")
+        },
         "SASQUASH_DESK": "https://func-sasquash.azurewebsites.net/api/desk",
         "SASQUASH_DRILL_ACCOUNT": "stsqdrillx7k2m4p6q8r0",
     }
     environment = {
-        name: computed.get(name) or given.get(value, value) if isinstance(value, str) else computed[name]
+        name: computed.get(name) or (given.get(value, value) if isinstance(value, str) else computed[name])
         for name, value in app_settings().items()
         if name.startswith("SASQUASH_")
     }
@@ -199,21 +212,33 @@ def test_every_table_queue_and_container_of_the_code_is_created() -> None:
     tables = {value for name, value in (vars(background) | vars(fast_path)).items() if name.endswith("_TABLE")}
 
     assert set(variable(STORAGE, "tables")) == tables == set(TABLES)
-    assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} >= set(QUEUES)
+    assert set(variable(STORAGE, "queues")) == used | {name + POISON for name in used} == set(QUEUES)
     assert background.DEAD_LETTERS in variable(STORAGE, "containers")
     assert background.DEAD_LETTERS in CONTAINERS
 
 
-def test_both_apps_have_a_container_for_their_package() -> None:
-    packages = {params["container"] for _, params in modules() if "container" in params}
+def test_each_app_has_its_package_in_the_account_of_its_host() -> None:
+    packages = {name: params["container"] for name, params in modules() if "container" in params}
 
-    assert packages == set(variable(STORAGE, "containers")) - {background.DEAD_LETTERS}
+    assert packages["responder"] in variable(STORAGE, "containers")
+    assert resource(INTAKE_STORAGE, "package")["name"] == packages["intake"]
+    value = resource(APP, "app")["properties"]["functionAppConfig"]["deployment"]["storage"]["value"]
+    assert "hostBlobUri" in value
+
+
+def test_host_storage_is_set_by_name_and_by_uris() -> None:
+    """Azure/azure-functions-host#11787: the URIs alone fail; the name "in addition to" them avoids it."""
+    settings = variable(APP, "ownSettings")
+
+    assert settings["AzureWebJobsStorage__accountName"] == "hostStorageName"
+    assert all("hostStorageName" in settings[f"AzureWebJobsStorage__{each}ServiceUri"] for each in ("queue", "table"))
+    assert settings["AzureWebJobsStorage__blobServiceUri"] == "hostBlobUri"
 
 
 def test_own_storage_topic_vault_and_logs_refuse_keys() -> None:
-    account = resource(STORAGE, "account")["properties"]
-
-    assert (account["allowSharedKeyAccess"], account["allowBlobPublicAccess"]) == (False, False)
+    for file in (STORAGE, INTAKE_STORAGE):
+        account = resource(file, "account")["properties"]
+        assert (account["allowSharedKeyAccess"], account["allowBlobPublicAccess"]) == (False, False)
     assert resource("modules/topic.bicep", "topic")["properties"]["disableLocalAuth"] is True
     assert resource("modules/vault.bicep", "vault")["properties"]["enableRbacAuthorization"] is True
     assert resource("modules/monitoring.bicep", "insights")["properties"]["DisableLocalAuth"] is True
@@ -283,27 +308,76 @@ def test_only_the_responder_has_rights_on_monitored_storage_accounts(file: str) 
     assert "responderPrincipalId" in json.dumps(params["principalId"])
 
 
-def test_intake_has_rights_on_its_two_queues_and_its_package_only() -> None:
-    rights = {
-        name: resource(STORAGE, name)
-        for name, found in parsed(STORAGE)["resources"].items()
-        if found["type"] == "Microsoft.Authorization/roleAssignments" and "intake" in json.dumps(found)
+def assignments(file: str, principal: str) -> dict[str, dict[str, Any]]:
+    """The role assignments of a principal in a file."""
+    return {
+        name: resource(file, name)
+        for name, found in parsed(file)["resources"].items()
+        if found["type"] == "Microsoft.Authorization/roleAssignments" and principal in json.dumps(found)
     }
-    queues, containers = variable(STORAGE, "queues"), variable(STORAGE, "containers")
 
-    assert set(rights) == {"intakePackage", "intakeRights"}
+
+def test_intake_has_rights_on_its_two_queues_of_the_shared_account_only() -> None:
+    """None on its blobs: azure-webjobs-secrets holds the responder's master and system keys."""
+    rights = assignments(STORAGE, "intakePrincipalId")
+    queues = variable(STORAGE, "queues")
+
+    assert set(rights) == {"intakeRights"}
+    assert rights["intakeRights"]["properties"]["roleDefinitionId"] == "queueDataContributor"
     assert variable(STORAGE, "intakeQueues") == queues[4:] == [INTAKE_QUEUE, INTAKE_QUEUE + POISON]
-    assert containers[1] == "package-intake"
+
+
+def test_intake_host_has_an_account_of_its_own_with_the_rights_that_a_host_needs() -> None:
+    """Its containers have fixed names, and the host creates them itself.
+
+    Azure/azure-functions-host (4.1037): ScriptConstants.AzureWebJobsHostsContainerName, BlobStorageSecretsRepository,
+    DiagnosticEventTableStorageRepository (tables). Microsoft's sample grants queues too, which serve blob triggers.
+    """
+    [params] = [params for name, params in modules() if name == "intake"]
+    roles = json.dumps(variable(INTAKE_STORAGE, "roles"))
+
+    assert "intakeStorage" in json.dumps(params["hostStorageName"])
+    assert set(assignments(INTAKE_STORAGE, "principalId")) == {"rights"}
+    assert (BLOB_DATA_OWNER in roles, TABLE_DATA_CONTRIBUTOR in roles) == (True, True)
+    assert QUEUE_DATA_CONTRIBUTOR not in roles
+
+
+def test_intake_host_account_is_never_a_target() -> None:
+    assert "intakeStorage" in json.dumps(app_settings()["SASQUASH_HOST_ACCOUNTS"])
+
+
+def test_always_ready_instances_serve_the_event_grid_trigger() -> None:
+    """The host groups Event Grid triggers with HTTP; other instances get a listener that does nothing.
+
+    Azure/azure-functions-host (4.1037): FunctionMetadataExtensions.GetFunctionGroup, FunctionGroupListenerDecorator.
+    """
+    [params] = [params for name, params in modules() if name == "responder"]
+    groups = re.findall(r'"name": "([\w:]+)"', json.dumps(params["alwaysReady"]))
+
+    assert groups == ["http"]
+
+
+def test_sign_in_of_the_local_cloud_is_configured_as_that_of_the_platform() -> None:
+    ours = PlatformSignIn(Entra(Cloud()))
+    properties = resource(APP, "authentication")["properties"]
+    provider = properties["identityProviders"]["azureActiveDirectory"]
+
+    assert list(ours.excluded_paths) == properties["globalValidation"]["excludedPaths"]
+    assert provider["validation"]["allowedAudiences"] == ["apiClientId"]
+    assert ours.audiences == (ours.client_id,)
+    assert ours.issuer.endswith("/v2.0")
+    assert "/v2.0" in json.dumps(provider["registration"]["openIdIssuer"])
+
+
+def test_sign_in_of_the_platform_expects_the_tokens_of_the_registration() -> None:
+    """Version 2: issuer ".../v2.0", audience "always the client ID" (entra-docs, access-token-claims-reference)."""
+    provider = resource(APP, "authentication")["properties"]["identityProviders"]["azureActiveDirectory"]
+
+    assert "/v2.0" in json.dumps(provider["registration"]["openIdIssuer"])
+    assert provider["validation"]["allowedAudiences"] == ["apiClientId"]
 
 
 # What an administrator runs
-
-
-def test_app_roles_of_the_script_are_those_of_the_code() -> None:
-    made = json.loads((ROOT / "scripts/app-roles.json").read_text())
-
-    assert [role["value"] for role in made] == list(Role)
-    assert len({role["id"] for role in made}) == len(made)
 
 
 def test_incident_list_of_the_script_has_the_columns_of_incidents() -> None:

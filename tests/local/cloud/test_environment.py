@@ -10,7 +10,7 @@ from local.cloud import environment
 from local.cloud.cloud import LocalCloud
 from local.cloud.environment import IdentityEndpoint
 from local.tenant import identities
-from local.tenant.model import Cloud
+from local.tenant.model import CONSOLE_CLIENT_ID, Cloud
 from tests.support.cloud_clients import new_account
 
 
@@ -66,7 +66,7 @@ def test_app_has_no_setting_with_an_account_key(settings: dict[str, str]) -> Non
 )
 def test_people_have_tokens_with_their_role(cloud: LocalCloud, variable: str, role: str) -> None:
     claims = jwt.decode(cloud.environment[variable], options={"verify_signature": False})
-    assert (claims["aud"], claims["roles"]) == ("api://sasquash", [role])
+    assert (claims["aud"], claims["roles"]) == (CONSOLE_CLIENT_ID, [role])
     assert claims["exp"] - claims["iat"] == 30 * 24 * 3600
 
 

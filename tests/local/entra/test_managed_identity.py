@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import httpx
+import jwt
 import pytest
 import uvicorn
 from azure.core.exceptions import ClientAuthenticationError
@@ -14,7 +15,7 @@ from azure.identity.aio import ManagedIdentityCredential as AsyncManagedIdentity
 from local.entra import managed_identity
 from local.entra.service import Entra
 from local.tenant import identities
-from local.tenant.model import Cloud
+from local.tenant.model import API_ID_URI, CONSOLE_CLIENT_ID, TENANT_ID, Cloud
 from tests.support.asgi import client
 
 SECRET = "a-header-that-only-the-app-knows"
@@ -96,10 +97,29 @@ async def test_answer_has_the_documented_members(endpoint: httpx.AsyncClient, cl
     assert int(body["expires_on"]) > time.time()
 
 
-@pytest.mark.parametrize("resource", [ARM + "/", "https://robustmodels.blob.core.windows.net", "api://sasquash"])
+@pytest.mark.parametrize("resource", [ARM + "/", "https://robustmodels.blob.core.windows.net", API_ID_URI])
 async def test_every_known_resource_has_tokens(endpoint: httpx.AsyncClient, entra: Entra, resource: str) -> None:
     response = await endpoint.get(managed_identity.PATH, params={"resource": resource, "api-version": "2019-08-01"})
-    assert entra.verify(response.json()["access_token"], audiences=[resource]).name == "developer"
+    assert response.json()["resource"] == resource
+    assert jwt.decode(response.json()["access_token"], options={"verify_signature": False})["roles"] == []
+
+
+async def test_token_for_a_registration_has_the_version_that_it_asks_for(endpoint: httpx.AsyncClient) -> None:
+    """learn.microsoft.com, "Access tokens in the Microsoft identity platform", token formats: the API decides."""
+    query = {"resource": API_ID_URI, "api-version": "2019-08-01"}
+    response = await endpoint.get(managed_identity.PATH, params=query)
+    claims = jwt.decode(response.json()["access_token"], options={"verify_signature": False})
+
+    assert (claims["ver"], claims["aud"]) == ("2.0", CONSOLE_CLIENT_ID)
+    assert claims["iss"] == f"https://login.microsoftonline.com/{TENANT_ID}/v2.0"
+
+
+async def test_resource_that_no_registration_has_is_refused_as_by_entra(endpoint: httpx.AsyncClient) -> None:
+    query = {"resource": "api://sasquash", "api-version": "2019-08-01"}
+    response = await endpoint.get(managed_identity.PATH, params=query)
+
+    assert response.status_code == 400
+    assert "AADSTS500011: The resource principal named api://sasquash" in response.json()["message"]
 
 
 @pytest.mark.parametrize(
@@ -128,3 +148,15 @@ async def test_header_is_required_for_a_token(cloud: Cloud, entra: Entra, header
         response = await http.get(managed_identity.PATH, params=query, headers=headers)
     assert response.status_code == 401
     assert "access_token" not in response.json()
+
+
+@pytest.mark.parametrize(("name", "status"), [("intake", 200), ("responder", 400)])
+async def test_app_gets_tokens_of_its_assigned_identities_only(
+    cloud: Cloud, entra: Entra, name: str, status: int
+) -> None:
+    query = {"resource": ARM, "api-version": "2019-08-01", "client_id": cloud.identities[name].client_id}
+    served = managed_identity.app(cloud, entra, secret=SECRET, assigned=frozenset({"intake"}))
+    async with client(served, "127.0.0.1") as http:
+        response = await http.get(managed_identity.PATH, params=query, headers={"x-identity-header": SECRET})
+
+    assert response.status_code == status

@@ -16,11 +16,21 @@ from starlette.routing import Route
 from local.entra import service as entra_id
 from local.entra.service import Entra, Forbidden, Reason, Unauthorized
 from local.tenant import identities
-from local.tenant.model import TENANT_DOMAIN, TENANT_ID, Cloud, Identity
+from local.tenant.model import (
+    API_ID_URI,
+    AZURE_CLI,
+    CONSOLE_CLIENT_ID,
+    TENANT_DOMAIN,
+    TENANT_ID,
+    Cloud,
+    Identity,
+    Registration,
+)
 from tests.support.asgi import client
 
 ARM = "https://management.azure.com"
 LOGIN = "login.microsoftonline.com"
+CLIENT_ID = CONSOLE_CLIENT_ID
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +85,31 @@ def test_app_token_has_no_user(entra: Entra, responder: Identity) -> None:
 
 
 def test_token_of_a_person_has_name_and_role(entra: Entra, cloud: Cloud) -> None:
-    claims = claims_of(entra.mint(cloud.identities["approver"], audience="api://sasquash"))
-    assert (claims["upn"], claims["roles"]) == (f"approver@{TENANT_DOMAIN}", ["Sasquash.Approver"])
+    claims = claims_of(entra.mint(cloud.identities["approver"], audience=API_ID_URI))
+    assert (claims["preferred_username"], claims["roles"]) == (f"approver@{TENANT_DOMAIN}", ["Sasquash.Approver"])
     assert "idtyp" not in claims
+
+
+def test_version_2_token_is_for_the_client_id_whatever_name_was_asked_for(entra: Entra, cloud: Cloud) -> None:
+    """entra-docs, access-token-claims-reference: aud "is always the client ID of the API"; azp instead of appid."""
+    approver = cloud.identities["approver"]
+    tokens = [claims_of(entra.mint(approver, audience=each, client=AZURE_CLI)) for each in (API_ID_URI, CLIENT_ID)]
+
+    assert [(t["aud"], t["ver"], t["azp"]) for t in tokens] == [(CLIENT_ID, "2.0", AZURE_CLI)] * 2
+    assert all(t["iss"] == f"https://{LOGIN}/{TENANT_ID}/v2.0" for t in tokens)
+    assert tokens[0]["scp"] == "user_impersonation"
+    assert not {"appid", "upn", "unique_name", "appidacr"} & set(tokens[0])
+
+
+def test_registration_without_a_token_version_gets_version_1(entra: Entra, cloud: Cloud) -> None:
+    """Microsoft Graph, apiApplication: requestedAccessTokenVersion null means 1."""
+    other = Registration("11111111-2222-4333-8444-555555555555", identifier_uris=("api://other",))
+    cloud.registrations[other.client_id] = other
+    claims = claims_of(entra.mint(cloud.identities["approver"], audience="api://other", client=AZURE_CLI))
+    del cloud.registrations[other.client_id]
+
+    assert (claims["aud"], claims["ver"], claims["appid"]) == ("api://other", "1.0", AZURE_CLI)
+    assert claims["iss"] == f"https://sts.windows.net/{TENANT_ID}/"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +129,7 @@ def test_token_of_a_person_has_name_and_role(entra: Entra, cloud: Cloud) -> None
                 "User.ReadBasic.All",
             ],
         ),
-        ("api://sasquash", []),
+        (API_ID_URI, []),
         (ARM, []),
     ],
 )

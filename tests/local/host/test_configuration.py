@@ -161,6 +161,22 @@ def test_connection_may_be_an_identity() -> None:
     )
 
 
+def test_name_of_an_account_stands_for_the_uris_that_are_not_set() -> None:
+    """Azure/azure-functions-host, StorageServiceUriOptions: a URI "will be honored over the AccountName property"."""
+    settings = AppSettings(
+        {
+            "AzureWebJobsStorage__accountName": "stsqin",
+            "AzureWebJobsStorage__blobServiceUri": "https://a.blob.core.windows.net",
+            "AzureWebJobsStorage__credential": "managedidentity",
+        }
+    )
+    connection = storage_connection(settings, "")
+
+    assert connection is not None
+    assert connection.blob_uri == "https://a.blob.core.windows.net"
+    assert connection.queue_uri == "https://stsqin.queue.core.windows.net"
+
+
 def test_connection_without_a_name_is_the_hosts_storage() -> None:
     connection = storage_connection(AppSettings({"AzureWebJobsStorage": "x"}), "")
     assert connection is not None

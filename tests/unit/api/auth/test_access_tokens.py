@@ -17,6 +17,7 @@ from shared.domain.caller import Caller
 from shared.errors import TransientFailure, Unauthenticated
 from tests.support.entra import (
     APP_ID,
+    AUDIENCE,
     CLAIMS,
     NAME,
     OBJECT_ID,
@@ -45,9 +46,20 @@ async def test_valid_token_names_caller_and_roles() -> None:
     assert who.roles == {Role.READER, Role.APPROVER}
 
 
-async def test_token_of_version_2_is_valid() -> None:
-    issuer = f"https://login.microsoftonline.com/{TENANT}/v2.0"
-    text = token(without="appid", iss=issuer, ver="2.0", azp=APP_ID, upn=None, preferred_username=NAME)
+VERSION_1: dict[str, Any] = {
+    "iss": f"https://sts.windows.net/{TENANT}/",
+    "ver": "1.0",
+    "azp": None,
+    "appid": APP_ID,
+    "preferred_username": None,
+    "upn": NAME,
+}
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, f"api://{AUDIENCE}", f"api://{AUDIENCE}/"])
+async def test_token_of_version_1_is_valid_for_the_client_id_and_the_id_uri(audience: str) -> None:
+    """entra-docs, access-token-claims-reference: aud is "the client ID or the resource URI used in the request"."""
+    text = token(**VERSION_1, aud=audience)
 
     assert (await access_tokens().check(bearer(text))).caller == Caller(NAME, OBJECT_ID)
 
@@ -57,7 +69,8 @@ async def test_issuers_are_those_of_the_cloud(cloud: str) -> None:
     tokens = access_tokens(cloud=cloud)
 
     for issuer in CLOUDS[cloud].token_issuers:  # type: ignore[index]
-        await tokens.check(bearer(token(iss=issuer.format(tenant=TENANT))))
+        version = {} if issuer.endswith("/v2.0") else VERSION_1
+        await tokens.check(bearer(token(**version | {"iss": issuer.format(tenant=TENANT)})))
     foreign = {issuer for name, other in CLOUDS.items() if name != cloud for issuer in other.token_issuers}
     for issuer in foreign - set(CLOUDS[cloud].token_issuers):  # type: ignore[index]
         with pytest.raises(Unauthenticated):
@@ -67,13 +80,14 @@ async def test_issuers_are_those_of_the_cloud(cloud: str) -> None:
 @pytest.mark.parametrize(
     ("claims", "name"),
     [
-        ({"preferred_username": "second@contoso.com", "unique_name": "third@contoso.com"}, NAME),
-        ({"upn": None, "preferred_username": "second@contoso.com", "unique_name": "third"}, "second@contoso.com"),
-        ({"upn": "", "unique_name": "third@contoso.com"}, "third@contoso.com"),
-        ({"upn": ["a"]}, APP_ID),
-        ({"upn": None}, APP_ID),
-        ({"upn": "a\n\x1b[31m\u202eda"}, "a[31mda"),
-        ({"upn": "a" * 300}, "a" * 200),
+        ({"upn": "second@contoso.com", "unique_name": "third@contoso.com"}, NAME),
+        ({"preferred_username": None, "upn": "second@contoso.com"}, "second@contoso.com"),
+        ({"preferred_username": "", "unique_name": "third@contoso.com"}, APP_ID),  # a claim of version 1
+        (VERSION_1 | {"upn": "", "unique_name": "third@contoso.com"}, "third@contoso.com"),
+        ({"preferred_username": ["a"]}, APP_ID),
+        ({"preferred_username": None}, APP_ID),
+        ({"preferred_username": "a\n\x1b[31m\u202eda"}, "a[31mda"),
+        ({"preferred_username": "a" * 300}, "a" * 200),
     ],
 )
 async def test_caller_has_a_printable_name(claims: dict[str, object], name: str) -> None:
@@ -88,9 +102,9 @@ async def test_unknown_roles_are_ignored(roles: object) -> None:
     assert (await access_tokens().check(bearer(token(roles=roles)))).roles == frozenset()
 
 
-@pytest.mark.parametrize("audience", ["api://sasquash", "api://sasquash/", OTHER])
+@pytest.mark.parametrize("audience", [AUDIENCE, OTHER])
 async def test_token_for_any_configured_audience_is_valid(audience: str) -> None:
-    tokens = access_tokens(api_audiences=f"api://sasquash,{OTHER}")
+    tokens = access_tokens(api_audiences=f"{AUDIENCE},{OTHER}")
 
     await tokens.check(bearer(token(aud=audience)))
 
@@ -163,15 +177,20 @@ FORGED = {
     "two tokens": lambda: f"{token()},Bearer {token()}",
 }
 MISDIRECTED: dict[str, dict[str, Any]] = {
-    "another issuer": {"iss": f"https://sts.windows.net/{OTHER}/"},
+    "another issuer": {"iss": f"https://login.microsoftonline.com/{OTHER}/v2.0"},
+    "the issuer of version 1": {"iss": f"https://sts.windows.net/{TENANT}/"},
+    "an id URI, which no token of version 2 has": {"aud": f"api://{AUDIENCE}"},
+    "version 1 with the issuer of version 2": VERSION_1 | {"iss": CLAIMS["iss"]},
+    "an unknown version": {"ver": "3.0"},
+    "no version": {"without": "ver"},
     "an issuer of another cloud": {"iss": f"https://login.microsoftonline.us/{TENANT}/v2.0"},
-    "an issuer that only begins right": {"iss": f"https://sts.windows.net/{TENANT}/evil"},
+    "an issuer that only begins right": {"iss": f"https://login.microsoftonline.com/{TENANT}/v2.0/evil"},
     "no issuer": {"without": "iss"},
     "another tenant": {"tid": OTHER},
     "no tenant": {"without": "tid"},
     "another audience": {"aud": "https://graph.microsoft.com"},
-    "an audience that only begins right": {"aud": "api://sasquash-test"},
-    "several audiences": {"aud": ["api://sasquash", "https://graph.microsoft.com"]},
+    "an audience that only begins right": {"aud": f"{AUDIENCE}-test"},
+    "several audiences": {"aud": [AUDIENCE, "https://graph.microsoft.com"]},
     "no audience": {"without": "aud"},
     "expired": {"exp": int(NOW.timestamp()) - 1},
     "expired just now": {"exp": int(NOW.timestamp())},
@@ -184,7 +203,8 @@ MISDIRECTED: dict[str, dict[str, Any]] = {
     "no object id": {"without": "oid"},
     "an object id of another kind": {"oid": 7},
     "an object id that is none": {"oid": "admin"},
-    "an ID token": {"without": "appid"},
+    "an ID token": {"without": "azp"},
+    "an ID token of version 1": VERSION_1 | {"appid": None},
 }
 BAD = FORGED | {name: (lambda changed=changed: token(**changed)) for name, changed in MISDIRECTED.items()}
 
