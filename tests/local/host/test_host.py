@@ -363,10 +363,14 @@ async def test_disabled_function_has_no_listener_no_route_and_no_webhook(
     names = ("text", "on_finding", "on_message", "tick")
     chosen = settings(connection_string) | {f"AzureWebJobs_{name}_Disabled": "true" for name in names}
     host = loaded(chosen | {"AzureWebJobs__on_poison__Disabled": "true"}, tmp_path)
-    transport = httpx.ASGITransport(app=host.app)
+    transport, stopping = httpx.ASGITransport(app=host.app), asyncio.Event()
+    running = asyncio.gather(*host.listen(stopping))
+    await host.tried_to_start()
     async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
         assert (await client.get("/api/text")).status_code == 404
         assert await deliver(client, event(), code=MASTER_KEY) == 404
+    stopping.set()
+    await running
     assert [listener._function.name for listener in host._listeners] == ["on_poison"]
     await host.close()
 
