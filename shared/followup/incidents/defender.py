@@ -8,7 +8,7 @@ was lost.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.cloud.http import Rest
 from shared.domain.text import clean
@@ -28,6 +28,8 @@ _EARLIER = timedelta(minutes=10)  # clocks differ
 @dataclass(frozen=True, slots=True)
 class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
+
+    outside: ClassVar[bool] = True
 
     rest: Rest
 
@@ -50,13 +52,19 @@ class DefenderIncidents:
             **({"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}),
         }
         await self.rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
-        comment = {
+        await self._comment(item_id, f"{title(briefing)}: {briefing.done} {briefing.proven}")
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- only the news is new
+        """See Incidents: a comment."""
+        await self._comment(item_id, news)
+
+    async def _comment(self, item_id: str, text: str) -> None:
+        body = {
             "@odata.type": "microsoft.graph.security.alertComment",
-            "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
+            "comment": clean(text, limit=_LONGEST_COMMENT),
         }
-        await self.rest.call(
-            "POST", f"{path}/comments", doing="Updating the incident", right=_MAY_WRITE, body=comment
-        )
+        path = f"{_INCIDENTS}/{int(item_id)}/comments"
+        await self.rest.call("POST", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
 
     async def _create(self, briefing: Briefing) -> str:
         if briefing.account_id is None:
