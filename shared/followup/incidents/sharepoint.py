@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from shared.domain.text import clean, defang
 from shared.errors import SasquashError
@@ -19,7 +19,12 @@ _SEVERAL_LINES = 8000
 
 
 class Incidents(Protocol):
-    """An incident sink. Both methods may run twice and on two machines; both raise SasquashError."""
+    """An incident sink. Its methods may run twice and on two machines; all raise SasquashError.
+
+    `outside`: whether incidents are anything beside the mails.
+    """
+
+    outside: ClassVar[bool]
 
     async def file(self, briefing: Briefing) -> str:
         """File exactly one incident for `briefing.fingerprint`; return its id."""
@@ -27,12 +32,17 @@ class Incidents(Protocol):
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """Update the incident with `briefing`."""
 
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:
+        """Update the incident with what was found after its state was filed; `news` is one English sentence."""
+
 
 class SharePointIncidents:
     """Incidents as items of a SharePoint list, whose column FindingId is indexed and unique.
 
     https://learn.microsoft.com/graph/api/listitem-create
     """
+
+    outside: ClassVar[bool] = True
 
     def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:
         self._graph = graph
@@ -66,6 +76,10 @@ class SharePointIncidents:
         await self._graph.update_list_item(
             site=self._site, list_=self._list, item_id=item_id, fields=_columns(briefing)
         )
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the summary has it
+        """See Incidents."""
+        await self.update(item_id, briefing)
 
     async def _find(self, finding_id: str) -> str | None:
         return await self._graph.find_list_item(site=self._site, list_=self._list, finding_id=finding_id)

@@ -11,6 +11,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from shared.cloud.http import Rest
 from shared.domain.text import clean, defang
@@ -31,6 +32,8 @@ class WebhookIncidents:
     `rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`.
     """
 
+    outside: ClassVar[bool] = True
+
     rest: Rest
     path: str
     _: KW_ONLY
@@ -45,6 +48,10 @@ class WebhookIncidents:
     async def update(self, item_id: str, briefing: Briefing) -> None:  # noqa: ARG002 -- the briefing has it
         """See Incidents."""
         await self._post("incident.updated", briefing)
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the summary has it
+        """See Incidents."""
+        await self.update(item_id, briefing)
 
     async def _post(self, kind: str, briefing: Briefing) -> None:
         body = _body(kind, briefing)

@@ -27,10 +27,12 @@ def compose(
     security_mailbox: str,
     copies: tuple[str, ...] = (),
     console: str | None = None,
+    news: str = "",
 ) -> Message:
     """Return the mail about `briefing` to the addresses `to`, with copies to the security mailbox and `copies`.
 
-    `console` is the console's URL from the settings, the only link of a mail.
+    `console` is the console's URL from the settings, the only link of a mail. `news` is what was found since the last
+    mail about the same state.
     """
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
@@ -51,6 +53,7 @@ def compose(
             _subject(briefing),
             _banner(briefing, words),
             _console_link(briefing, console),
+            section("New since the last mail", paragraph(news)) if news else "",
             *sections,
             _footer(briefing),
         ),
