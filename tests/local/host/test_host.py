@@ -436,6 +436,7 @@ async def test_only_one_of_two_hosts_runs_a_timer(
 async def test_log_names_failures_without_their_messages(host: HostProcess, http: httpx.AsyncClient) -> None:
     await http.get("/api/broken?sig=a-secret-in-a-query")
     await deliver(http, event(fail="a-secret-in-an-event"))
+    await recorded(http, "tick", 1)
     log = host.log
     assert "Executed 'broken' (Failed" in log
     assert "ValueError at " in log
