@@ -21,6 +21,7 @@ from azure.core.rest import HttpRequest
 from shared.cloud.data_plane import Transport, send
 from shared.domain.account import KEPT_OUT, AccountFacts
 from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.domain.text import Foreign
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
@@ -222,7 +223,7 @@ async def try_token(new_transport: Callable[[], Transport], method: str, url: st
 
 def read_answer(status: int, code: str) -> Try:
     """Return what an answer of the data plane says of the signature. `code` is Azure's error code, or empty."""
-    said = f"{status} {code}".strip()
+    said = f"{status} {Foreign(code)}".strip()
     if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
         return Try(Answer.ACCEPTED, said)
     if status == 403 and code == "AuthenticationFailed":

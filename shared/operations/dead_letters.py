@@ -21,6 +21,7 @@ from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding, Report, report_of_event
 from shared.domain.pending_steps import unannounced
 from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.persistence import alert_queue, queues
 from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE
@@ -137,8 +138,8 @@ class DeadLetters:
             return
         why = message.failure or "Unexpected error: it stopped function read_alert each time."
         detail = (
-            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Once fixed, have "
-            "it delivered again, or report the leak by hand."
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {Foreign(why, limit=1000)} Once "
+            "fixed, have it delivered again, or report the leak by hand."
         )
         await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
 
@@ -193,7 +194,7 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     unread = len(found) - taken_in
     reasons = ". ".join(dict.fromkeys(letter.why for letter in found if letter.why)) or "it does not say why"
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
-    kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
+    kept = f" The blob is kept in container dead-letters as {Foreign(kept_as)}." if kept_as is not None else ""
     return (
         f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were ingested now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."

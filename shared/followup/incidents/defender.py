@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -46,13 +46,13 @@ class DefenderIncidents:
         status = "resolved" if closed else "awaitingAction" if briefing.state in PAGES else "inProgress"
         body: dict[str, object] = {
             "status": status,
-            "customTags": ["sasquash", clean(briefing.state, limit=40)],
+            "customTags": ["sasquash", inert(briefing.state, limit=40)],
             **({"classification": "truePositive", "determination": "other"} if briefing.state == "closed" else {}),
         }
         await self.rest.call("PATCH", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
         comment = {
             "@odata.type": "microsoft.graph.security.alertComment",
-            "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
+            "comment": inert(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
         }
         await self.rest.call(
             "POST", f"{path}/comments", doing="Updating the incident", right=_MAY_WRITE, body=comment
@@ -94,7 +94,7 @@ def _mark(briefing: Briefing) -> str:
 def _alert(briefing: Briefing, account_id: str) -> dict[str, object]:
     mark = _mark(briefing)
     return {
-        "title": f"{clean(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
+        "title": f"{inert(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
         "severity": _SEVERITIES.get(briefing.severity, "high"),
         "category": "CredentialAccess",
         "mitreTechniques": ["T1552.001"],  # Unsecured Credentials: Credentials In Files

@@ -13,7 +13,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 
 from shared.cloud.arm import json_of
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import NotFound
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -55,11 +55,11 @@ def _properties(briefing: Briefing) -> dict[str, object]:
     is_closed = briefing.state in CLOSED
     text = f"{summary(briefing)}\n\nNext steps:\n{steps(briefing) or 'No further action is needed.'}"
     return {
-        "title": clean(title(briefing), limit=_LONGEST_TITLE),
+        "title": inert(title(briefing), limit=_LONGEST_TITLE),
         "description": text[:_LONGEST],
         "severity": _SEVERITIES.get(briefing.severity, "High"),
         "status": "Closed" if is_closed else "Active",
-        "labels": [{"labelName": "sasquash"}, {"labelName": clean(briefing.state, limit=40)}],
+        "labels": [{"labelName": "sasquash"}, {"labelName": inert(briefing.state, limit=40)}],
         **({"classification": _classification(briefing)} if is_closed else {}),
     }
 

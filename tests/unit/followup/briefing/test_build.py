@@ -25,6 +25,7 @@ from shared.domain.revocation import (
     Verification,
 )
 from shared.domain.target import ActionKind, Lockdown
+from shared.domain.text import Code, RichText
 from shared.followup.briefing.build import brief
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.mail.compose import compose
@@ -188,7 +189,7 @@ def test_rejected_owners_and_other_reporters_are_open_items() -> None:
 
     assert briefing.open_points == (
         'Not notified: tag "owner": evil[.]example is not an allowed domain.',
-        "Also reported by gitlab, at https://gitlab.com/x.",
+        "Also reported by gitlab, at hxxps://gitlab[.]com/x.",
         "Also reported by mail.",
     )
 
@@ -222,7 +223,7 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
         state=State.FAILED, reason=Reason.STILL_ALIVE, verification=verification(Outcome.STILL_ALIVE)
     )
 
-    assert "--allow-shared-key-access false" in briefing.next_steps[0]
+    assert "--allow-shared-key-access false" in str(briefing.next_steps[0])
 
 
 @pytest.mark.parametrize(
@@ -244,8 +245,8 @@ def test_each_action_that_did_not_work_has_its_own_next_step(action: ActionKind,
         verification=verification(Outcome.STILL_ALIVE),
     )
 
-    assert step in briefing.next_steps[0]
-    assert "--allow-shared-key-access" not in briefing.next_steps[0]
+    assert step in str(briefing.next_steps[0])
+    assert "--allow-shared-key-access" not in str(briefing.next_steps[0])
 
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
@@ -338,7 +339,7 @@ def test_each_action_says_what_it_did_and_how_to_recover(
     assert briefing.done.startswith(done)
     assert briefing.done.endswith("A note.")
     assert "the other key" not in briefing.done
-    assert recovery in briefing.next_steps[0]
+    assert recovery in str(briefing.next_steps[0])
 
 
 def test_a_policy_that_is_gone_does_not_say_that_nothing_was_changed() -> None:
@@ -359,9 +360,12 @@ def test_approval_is_shown_with_name_and_reason() -> None:
 def test_a_plan_that_waits_says_how_to_decide() -> None:
     steps = briefed(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
 
-    assert "signed by key2" in steps[0]
-    assert f"/approve` with the plan digest `{'d' * 64}`" in steps[1]
-    assert "/reject`" in steps[2]
+    approve, reject = (
+        f"POST /api/revocations/{samples.finding().fingerprint}/{what}" for what in ("approve", "reject")
+    )
+    assert "signed by key2" in str(steps[0])
+    assert steps[1] == RichText.of("To approve: ", Code(approve), " with the plan digest ", Code("d" * 64), ".")
+    assert steps[2] == RichText.of("To reject: ", Code(reject), ".")
 
 
 def test_distributed_key_is_shown_and_an_undistributed_one_is_an_open_item() -> None:
@@ -394,7 +398,7 @@ def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
 
     steps = executed(ActionKind.LOCKDOWN, "shared_key", state=State.CLOSED, lockdown=undone).next_steps
 
-    assert not any("undo-lockdown" in step for step in steps)
+    assert not any("undo-lockdown" in str(step) for step in steps)
 
 
 def test_verified_lockdown_is_not_shown_as_a_revocation() -> None:
@@ -421,7 +425,7 @@ def test_order_is_shown_as_an_order() -> None:
 def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
     ordered = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
 
-    assert not any("Remove the credential" in step for step in contained(finding=ordered).next_steps)
+    assert not any("Remove the credential" in str(step) for step in contained(finding=ordered).next_steps)
 
 
 # for every state and reason
