@@ -25,6 +25,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State, Verification, VerificationToken
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
+from shared.domain.text import Code, RichText
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Rotation, Tenure
 
@@ -49,9 +50,10 @@ class AccountKeySpec(ActionSpec):
         "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
         "user delegation SAS, read-only, for the paths they need, and short-lived.",
     )
-    still_accepted_text = (
-        "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then open "
-        "a support request: Azure must refuse a regenerated key within ten minutes."
+    still_accepted_text = RichText.of(
+        "Disallow shared key access for now: ",
+        Code("az storage account update --allow-shared-key-access false"),
+        ", then open a support request: Azure must refuse a regenerated key within ten minutes.",
     )
 
     def check_target(self, target: str) -> None:
@@ -81,20 +83,20 @@ class AccountKeySpec(ActionSpec):
         """Whether the key signed it, under a stored access policy or not."""
         return (verdict.key_name, verdict.key_sha256) == (plan.target, plan.version)
 
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that regenerates the key."""
         account = CliAccount.of(account_id)
         if account is None or target not in KEY_NAMES:
             return None
-        return f"az storage account keys renew {account.in_group()} --key {target} --output none"
+        return Code(f"az storage account keys renew {account.in_group()} --key {target} --output none")
 
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+    def afterwards(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that prints the key's new value."""
         account = CliAccount.of(account_id)
         if account is None or target not in KEY_NAMES:
             return None
         query = f"[?keyName=='{target}'].value"
-        return f'az storage account keys list {account.in_group()} --query "{query}" --output tsv'
+        return Code(f'az storage account keys list {account.in_group()} --query "{query}" --output tsv')
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import version
 from shared.domain.revocation import Execution, Liveness, Plan, Revocation, State, Verification, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
+from shared.domain.text import Code
 from shared.errors import SasquashError
 from shared.persistence.accounts import Attributed
 from shared.sas import Credential, Service
@@ -96,12 +97,12 @@ class DelegationKeySpec(ActionSpec):
         return verdict.action is self.kind
 
     @override
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that revokes the keys."""
         account = CliAccount.of(account_id)
         if account is None:
             return None
-        return f"az storage account revoke-delegation-keys {account.in_group('--name')}"
+        return Code(f"az storage account revoke-delegation-keys {account.in_group('--name')}")
 
 
 @dataclass(frozen=True)

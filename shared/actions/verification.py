@@ -24,6 +24,7 @@ from azure.core.rest import HttpRequest
 from shared.cloud.data_plane import Transport, send
 from shared.domain.account import KEPT_OUT, AccountFacts, SasPolicy
 from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.domain.text import Foreign
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
@@ -239,7 +240,7 @@ def read_answer(status: int, code: str, detail: str = "") -> Try:
 
     `code` is Azure's error code and `detail` its AuthenticationErrorDetail, or empty.
     """
-    said = f"{status} {code}".strip()
+    said = f"{status} {Foreign(code)}".strip()
     if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
         return Try(Answer.ACCEPTED, said)
     if status == 403 and code == "AuthenticationFailed":

@@ -13,6 +13,7 @@ from shared.domain.alert import AlertReference
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
 from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
+from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
 from shared.sas import Service
 
@@ -340,7 +341,7 @@ class Revocation:
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     closed_alerts: tuple[ClosedAlert, ...] = ()
     usage: Usage | None = None  # None: not checked yet
-    remains: tuple[str, ...] | None = None  # what stays exposed, in English; None: not checked yet
+    remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 
@@ -371,9 +372,12 @@ class Revocation:
         return tuple(dict.fromkeys(alert for alert in known if alert is not None))
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
-        """Return this record in `state`. The latest changes are kept: the history has them all."""
+        """Return this record in `state`. The latest changes are kept: the history has them all.
+
+        `detail` is stored in its harmless form, whatever it quotes.
+        """
         changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]
-        return replace(self, state=state, reason=reason, detail=detail, changes=changes)
+        return replace(self, state=state, reason=reason, detail=clean(detail, limit=LONGEST), changes=changes)
 
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""

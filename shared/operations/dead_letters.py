@@ -18,6 +18,7 @@ from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
 from shared.domain.finding import Report, report_of_event
 from shared.domain.revocation import Reason
+from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords
 from shared.redaction import redact
@@ -141,7 +142,7 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     unread = len(found) - taken_in
     reasons = ". ".join(dict.fromkeys(letter.why for letter in found if letter.why)) or "it does not say why"
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
-    kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
+    kept = f" The blob is kept in container dead-letters as {Foreign(kept_as)}." if kept_as is not None else ""
     return (
         f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were ingested now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."

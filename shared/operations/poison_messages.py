@@ -14,12 +14,12 @@ from azure.storage.blob.aio import ContainerClient
 from shared.cloud.errors import translate_errors
 from shared.containment.verdicts import conclude
 from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords
 from shared.persistence import alert_queue, queues
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, PoisonQueues
 from shared.persistence.store import Store
-from shared.redaction import redact
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +109,8 @@ class PoisonMessages:
             return
         why = message.failure or "Unexpected error: it stopped function read_alert each time."
         detail = (
-            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Once fixed, have "
-            "it delivered again, or report the leak by hand."
+            f"{message.alert} was reported, and Sasquash could not read what leaked. {Foreign(why, limit=1000)} Once "
+            "fixed, have it delivered again, or report the leak by hand."
         )
         await self._records.write("alert", str(message.alert), reason=Reason.UNREAD, detail=detail)
 

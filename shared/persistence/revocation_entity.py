@@ -13,6 +13,7 @@ from azure.data.tables import TableEntity
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
 from shared.domain.revocation import ClosedAlert, LockedDown, Plan, Revocation, Sighting
+from shared.domain.text import RichText
 from shared.domain.usage import Usage
 
 # What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
@@ -26,7 +27,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
     "usage": ("Usage", Usage | None),
-    "remains": ("Remains", tuple[str, ...] | None),
+    "remains": ("Remains", tuple[RichText, ...] | None),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 

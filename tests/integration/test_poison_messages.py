@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
@@ -36,11 +35,11 @@ async def container(driver: Driver) -> ContainerClient:
 
 @pytest.fixture
 async def poison(driver: Driver) -> AsyncIterator[QueueClient]:
-    """The poison queue of `contain`, which nobody else reads."""
+    """The poison queue of `contain`, which nobody else reads, and of which there is nothing but the test's."""
     client = driver.app().clients.queue("contain-poison")
-    await client.create_queue()
+    await client.clear_messages()
     yield client
-    await client.delete_queue()
+    await client.clear_messages()
 
 
 def stored(finding: Finding) -> bytes:
@@ -156,13 +155,13 @@ async def test_poison_queue_that_is_not_empty_is_logged(
 
 
 async def test_missing_or_unreachable_poison_queue_stops_no_check(
-    driver: Driver, caplog: pytest.LogCaptureFixture
+    driver: Driver, poison: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ResourceNotFoundError):
-        await driver.app().clients.queue("contain-poison").get_queue_properties()
+    await poison.delete_queue()
     driver.fault("/intake-poison", status=503, times=None)
     with caplog.at_level(logging.WARNING):
         await driver.app().background.poison_messages.check()
     driver.cloud.faults.clear()
+    await poison.create_queue()
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Poison queue")]
     assert [line.partition(" was not")[0] for line in lines] == ["Poison queue intake-poison"]

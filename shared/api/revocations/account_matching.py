@@ -11,6 +11,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import AzureCloud
 from shared.domain.finding import Reported
+from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, Kind, Service, verify
 
@@ -97,7 +98,7 @@ class AccountMatcher:
             else f"No key of the accounts that the report names signed it ({asked or 'none could be read'})."
         )
         failures = [tried.failure for tried in accounts if tried.failure]
-        return Placed(reported, " ".join((said, *failures))[:_LONGEST_NOTE])
+        return Placed(reported, clean(" ".join((said, *failures)), limit=_LONGEST_NOTE))
 
     def _host(self, account: str, credential: Credential) -> str:
         service = credential.service if credential.service in _ONE_SERVICE else Service.BLOB

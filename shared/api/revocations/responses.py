@@ -239,6 +239,18 @@ class Usage(Struct, frozen=True):
     ]
 
 
+class Code(Struct, frozen=True):
+    """A command to copy."""
+
+    code: str
+
+
+class RichText(Struct, frozen=True):
+    """A sentence with commands in it. A part that is a string holds no command, whatever it quotes."""
+
+    parts: Annotated[tuple[str | Code, ...], Meta(description="In order, to be read without a space between them.")]
+
+
 class Owner(Struct, frozen=True):
     """A person to notify."""
 
@@ -318,7 +330,8 @@ class Revocation(Summary, frozen=True, kw_only=True):
     incident: Incident | None
     usage: Annotated[Usage | None, Meta(description="Null until the storage logs were queried.")]
     remains: Annotated[
-        tuple[str, ...] | None, Meta(description="Exposure that remains after the revocation; null until checked.")
+        tuple[RichText, ...] | None,
+        Meta(description="Exposure that remains after the revocation; null until checked."),
     ]
     owners: Annotated[tuple[Owner, ...] | None, Meta(description="People to notify; null until looked up.")]
     owners_rejected: Annotated[tuple[str, ...], Meta(description="People who are not notified, and why.")]

@@ -7,6 +7,7 @@ from datetime import datetime
 from shared.domain.account import PolicyReading, PolicyState
 from shared.domain.revocation import Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
+from shared.domain.text import Foreign
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
 
 _UNDECIDABLE = {
@@ -96,8 +97,8 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
     signer_sha256 = key_sha256(keys[result.key])
     if credential.kind is Kind.POLICY_SAS:
         return Verdict(
-            f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}', by "
-            "signature verification.",
+            f"Signed by {result.key} of {account} under the stored access policy "
+            f"'{Foreign(credential.policy or '')}', by signature verification.",
             action=ActionKind.STORED_POLICY,
             key_name=result.key,
             key_sha256=signer_sha256,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from shared.cloud.http import Rest
 from shared.domain.revocation import State
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -73,7 +73,7 @@ class DefenderIncidents:
     async def _comment(self, number: int, text: str) -> None:
         body = {
             "@odata.type": "microsoft.graph.security.alertComment",
-            "comment": clean(text, limit=_LONGEST_COMMENT),
+            "comment": inert(text, limit=_LONGEST_COMMENT),
         }
         path = f"{_INCIDENTS}/{number}/comments"
         await self.rest.call("POST", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
@@ -114,7 +114,7 @@ class DefenderIncidents:
 def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
     """Return our two tags and those of people. The tag of an earlier state is removed."""
     others = [str(tag) for tag in existing.get("customTags") or () if str(tag) not in _OUR_TAGS]
-    return {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
+    return {"customTags": [_TAG, inert(briefing.state, limit=40), *others]}
 
 
 def _resolution(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
@@ -147,7 +147,7 @@ def _mark(briefing: Briefing) -> str:
 def _alert(briefing: Briefing, account_id: str) -> dict[str, object]:
     mark = _mark(briefing)
     return {
-        "title": f"{clean(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
+        "title": f"{inert(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
         "severity": _SEVERITIES.get(briefing.severity, "high"),
         "category": "CredentialAccess",
         "mitreTechniques": ["T1552.001"],  # Unsecured Credentials: Credentials In Files

@@ -16,7 +16,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from shared.cloud.arm import json_of
 from shared.cloud.errors import translate_errors
 from shared.domain.revocation import State
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import NotFound, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -91,7 +91,7 @@ def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
     properties = {
         "severity": _SEVERITIES.get(briefing.severity, "High"),
         **{name: existing[name] for name in _LEFT_TO_PEOPLE if existing.get(name)},
-        "title": clean(title(briefing), limit=_LONGEST_TITLE),
+        "title": inert(title(briefing), limit=_LONGEST_TITLE),
         "description": text[:_LONGEST],
         "labels": [{"labelName": name} for name in _labels(briefing, existing)],
         **_status(briefing, existing),
@@ -103,7 +103,7 @@ def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
 def _labels(briefing: Briefing, existing: Mapping[str, Any]) -> list[str]:
     """Return our two labels and those of people. The label of an earlier state is removed."""
     others = (str(label.get("labelName") or "") for label in existing.get("labels") or ())
-    return [_LABEL, clean(briefing.state, limit=40), *(name for name in others if name and name not in _OUR_LABELS)]
+    return [_LABEL, inert(briefing.state, limit=40), *(name for name in others if name and name not in _OUR_LABELS)]
 
 
 def _status(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:

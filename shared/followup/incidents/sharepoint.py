@@ -4,7 +4,7 @@ import re
 from datetime import UTC
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from shared.domain.text import clean, defang
+from shared.domain.text import defang, inert
 from shared.errors import SasquashError
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -88,14 +88,14 @@ class SharePointIncidents:
 def _columns(briefing: Briefing) -> dict[str, str]:
     """The columns that change with the revocation; an empty text clears one."""
     return {
-        "Title": clean(title(briefing), limit=_ONE_LINE),
-        "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
-        "Status": clean(briefing.state, limit=_ONE_LINE),
-        "Account": clean(briefing.account or "", limit=_ONE_LINE),
-        "ResourceId": clean(briefing.account_id or "", limit=_ONE_LINE),
-        "Key": clean(briefing.key_name or "", limit=_ONE_LINE),
-        "Source": defang(briefing.source, limit=_ONE_LINE),
-        "Owners": clean("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
+        "Title": inert(title(briefing), limit=_ONE_LINE),
+        "Severity": inert(briefing.severity, limit=_ONE_LINE).capitalize(),
+        "Status": inert(briefing.state, limit=_ONE_LINE),
+        "Account": inert(briefing.account or "", limit=_ONE_LINE),
+        "ResourceId": inert(briefing.account_id or "", limit=_ONE_LINE),
+        "Key": inert(briefing.key_name or "", limit=_ONE_LINE),
+        "Source": inert(defang(briefing.source), limit=_ONE_LINE),
+        "Owners": inert("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
         "DetectedAt": briefing.detected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "Summary": summary(briefing)[:_SEVERAL_LINES],
         "NextStep": steps(briefing)[:_SEVERAL_LINES],

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from shared.cloud.http import Rest
-from shared.domain.text import clean, defang
+from shared.domain.text import defang, inert
 from shared.errors import Blocked
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -80,15 +80,15 @@ def _body(kind: str, briefing: Briefing) -> dict[str, object]:
         "type": kind,
         "incident": {
             "id": briefing.fingerprint,
-            "title": clean(title(briefing), limit=255),
-            "severity": clean(briefing.severity),
-            "state": clean(briefing.state),
+            "title": inert(title(briefing), limit=255),
+            "severity": inert(briefing.severity),
+            "state": inert(briefing.state),
             "reason": briefing.reason,
             "page": briefing.state in PAGES,
-            "account": briefing.account,
+            "account": inert(briefing.account) if briefing.account else None,
             "account_id": briefing.account_id,
             "key": briefing.key_name,
-            "source": defang(briefing.source),
+            "source": inert(defang(briefing.source)),
             "owners": [owner.address for owner in briefing.owners],
             "detected_at": briefing.detected_at.astimezone(UTC).isoformat(),
             "summary": summary(briefing)[:_LONGEST],
