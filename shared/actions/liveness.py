@@ -21,6 +21,7 @@ from shared.sas import Credential, ResourceKind
 from shared.sas.classify import moment
 
 _ISSUER_TIMEOUT = 10.0  # seconds; the inline budget of containment is 20
+_LONGEST_PATH = 100  # characters of a path in a sentence
 _SIGNED_TIME = {ResourceKind.BLOB_SNAPSHOT: "snapshot", ResourceKind.BLOB_VERSION: "versionid"}
 
 type PrincipalExists = Callable[[str], Awaitable[bool]]
@@ -58,7 +59,7 @@ class LivenessCheck:
         try:
             question = question_for(credential, account, name=f"sasquash{self.new_id()}", now=self.clock())
         except CannotBeAsked as reason:
-            return Liveness(self.clock(), None, f"It was not tried: {reason}.")
+            return Liveness(self.clock(), None, f"It was not tried: {reason}.", credential.path)
         attempt, (issuer_known, issuer) = await asyncio.gather(
             try_token(self.new_transport, question.method, question.url, token), self._issuer(credential)
         )
@@ -66,8 +67,8 @@ class LivenessCheck:
         if attempt.answer is Answer.REFUSED:
             alive = False
             said = (
-                f"Azure did not accept it ({attempt.said}): it is forged, revoked, expired, or leaked without the "
-                "path that it was signed for."
+                f"Azure did not accept it at {_place(credential)} ({attempt.said}): it is forged, revoked, expired, "
+                "or reported with another path than the one that it was signed for."
             )
         elif attempt.answer is Answer.UNDECIDED:
             said = f"Azure's answer does not show whether it is valid: {attempt.said}."
@@ -76,7 +77,7 @@ class LivenessCheck:
             said = f"Azure accepted its signature ({attempt.said}), and {issuer}."
         else:
             said = f"Azure accepted its signature ({attempt.said}), but {issuer}."
-        return Liveness(self.clock(), alive, said)
+        return Liveness(self.clock(), alive, said, credential.path)
 
     async def _issuer(self, credential: Credential) -> tuple[bool, str]:
         """Return whether nothing speaks against the issuer, and what is known of it in words."""
@@ -146,6 +147,11 @@ def _quoted(path: str | None) -> str:
     if quoted is None:
         raise CannotBeAsked("the path that leaked with it can't be sent as it is")
     return quoted
+
+
+def _place(credential: Credential) -> str:
+    path = f"/{credential.path or ''}"
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
 
 
 def _is_guid(text: str) -> bool:

@@ -55,7 +55,7 @@ class AccountReader:
         snapshot = Snapshot(
             account=account,
             keys=keys,
-            waiting=(revocation.finding, *others),
+            waiting=(_own(revocation, current), *others),
             executions=tuple(PastExecution(past.action, past.target, past.at) for past in rows.rotations),
             at=self.store.clock(),
         )
@@ -108,6 +108,15 @@ def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rota
         if key.created < ours.at - _CLOCK_SKEW:  # a key that somebody else made since is younger than ours
             return name
     return None
+
+
+def _own(revocation: Revocation, current: Revocation | None) -> Finding:
+    """Return the finding of the record with all of its readings; in a dry run, also with those of the report."""
+    own = revocation.to_weigh
+    if current is None:
+        return own
+    known = current.to_weigh
+    return known.with_readings((*known.readings, *own.readings))
 
 
 def _partitions(ref: AccountRef, revocation: Revocation) -> tuple[str, str]:

@@ -234,10 +234,12 @@ class AccountTable:
 
     async def add_waiting(self, finding: Finding) -> None:
         """Have `finding` decided on with what else waits for its account. Idempotent."""
+        _, *others = finding.readings or (None,)
         row = {
             "PartitionKey": waiting_partition(finding),
             "RowKey": f"waiting~{finding.fingerprint}",
-            "Finding": _text(finding),
+            "Finding": _text(replace(finding, candidates=())),
+            "Paths": _text([one.path for one in others if one is not None]),
         }
         await self._upsert(row)
 
@@ -265,7 +267,7 @@ class AccountTable:
                     "PartitionKey eq @account", parameters={"account": partition}
                 ):
                     if row["RowKey"].startswith("waiting~"):
-                        finding = msgspec.json.decode(row["Finding"], type=Finding)
+                        finding = _waiting(row)
                         waiting[finding.fingerprint] = finding
                     elif row["RowKey"].startswith("rotation~"):
                         rotations.append(msgspec.json.decode(row["Rotation"], type=Rotation))
@@ -284,6 +286,14 @@ def waiting_partition(finding: Finding) -> str:
     if credential is None:
         return "none"
     return credential.account or credential.host or "none"
+
+
+def _waiting(row: Mapping[str, Any]) -> Finding:
+    """Return the finding in a row. Its other readings differ by their paths, which have a column of their own."""
+    finding = msgspec.json.decode(row["Finding"], type=Finding)
+    paths = msgspec.json.decode(row.get("Paths", "[]"), type=list[str | None])
+    own = finding.credential
+    return finding.with_readings(replace(own, path=path) for path in paths) if own is not None else finding
 
 
 def _is_held_by(row: Mapping[str, Any], intent: Intent) -> bool:

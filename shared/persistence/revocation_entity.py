@@ -12,6 +12,7 @@ from azure.data.tables import TableEntity
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
+from shared.domain.known_paths import KnownPaths
 from shared.domain.revocation import ClosedAlert, LockedDown, Plan, Revocation, Sighting
 from shared.domain.usage import Usage
 
@@ -27,6 +28,7 @@ _APART: dict[str, tuple[str, Any]] = {
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
     "usage": ("Usage", Usage | None),
     "remains": ("Remains", tuple[str, ...] | None),
+    "paths": ("Paths", KnownPaths),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
@@ -62,6 +64,7 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 closed_alerts=(),
                 usage=None,
                 remains=None,
+                paths=KnownPaths(),
                 etag="",
                 written=None,
             )

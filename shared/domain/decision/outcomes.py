@@ -17,9 +17,9 @@ _SECOND_KEY = "the account's other key has just been rotated: a second rotation 
 
 
 def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Revocation:
-    """Return the record with the result of its evaluation."""
+    """Return the record with the result of its evaluation, and with the path that verified."""
     return replace(
-        record,
+        _with_path(record, one),
         account=snapshot.account,
         policy=snapshot.policies.get(str(policy_of(one.finding, snapshot))),
         attributed_at=snapshot.at if one.verdict.key_name is not None else None,
@@ -28,6 +28,16 @@ def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Rev
         plan=one.plan,
         decided_by=one.decision.why if one.decision is not None else "",
     )
+
+
+def _with_path(record: Revocation, one: Evaluation) -> Revocation:
+    credential = record.finding.credential
+    if credential is None:
+        return record
+    if one.verdict.key_name is None:
+        return replace(record, paths=record.paths.tried(credential, one.finding.readings))
+    finding = replace(record.finding, credential=one.finding.credential)
+    return replace(record, finding=finding, paths=replace(record.paths, verified=True))
 
 
 def decided(
