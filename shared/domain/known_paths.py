@@ -4,6 +4,7 @@ The first report of a leak may give it a wrong path, by mistake or on purpose. T
 so each report adds its paths to the record, and every one of them is tried until one verifies.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from shared.sas import Credential, signed_address
 
 MOST_TRIED = 32  # paths that did not verify
 MOST = 96  # with those that were not tried yet: one report has up to 65
+_ID = 8  # hex digits
 _ROOM = 30_000  # bytes of them as JSON: a text column of Table Storage holds 32 K characters
 
 
@@ -90,6 +92,16 @@ class KnownPaths:
                 return self
             kept.remove(leaving)
         return replace(self, known=(*kept, new), dropped=self.dropped + len(self.known) - len(kept))
+
+
+def path_id(credential: Credential | None) -> str:
+    """Return a short text that names the path of a credential among those of its record; empty without one.
+
+    It is of what the path contributes to the signature: a container is named alike by the URL of each blob in it.
+    """
+    if credential is None:
+        return ""
+    return hashlib.sha256(msgspec.json.encode(signed_address(credential))).hexdigest()[:_ID]
 
 
 def _read(known: Iterable[KnownPath], credential: Credential) -> Iterator[Credential]:

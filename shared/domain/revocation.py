@@ -375,6 +375,11 @@ class Revocation:
         tried = {signed_address(one) for one in finding.readings}
         return all(signed_address(one) in tried for one in self.to_weigh.readings)
 
+    def with_verified(self, credential: Credential) -> "Revocation":
+        """Return the record after one of its readings was verified: the path is final."""
+        paths = replace(self.paths, verified=True)
+        return replace(self, finding=replace(self.finding, credential=credential), paths=paths)
+
     def with_paths(self, finding: Finding) -> "Revocation":
         """Return the record with the paths of another report of its leak, as far as there is room for them."""
         credential = self.finding.credential

@@ -38,7 +38,7 @@ TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
 COOLDOWN = timedelta(seconds=10)  # between two listings of an account's keys
 
-_MOST_ATTRIBUTED = 80  # of 350 characters each at the most, in a text column of 32 K
+_MOST_ATTRIBUTED = 70  # of 420 characters each at the most, in a text column of 32 K
 _MOST_TENURES = 8  # of 200 characters; of as many instances that crashed with the lock or could not settle it
 
 
@@ -46,13 +46,15 @@ _MOST_TENURES = 8  # of 200 characters; of as many instances that crashed with t
 class Attributed:
     """The lock's holder decided, before it acted, that this target revokes `fingerprint`.
 
-    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was.
+    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was. `path` names the reading of the
+    leak that verified (`known_paths.path_id`).
     """
 
     fingerprint: str
     action: ActionKind
     target: str
     version: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,12 @@ def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Rev
 
 
 def _with_path(record: Revocation, one: Evaluation) -> Revocation:
-    credential = record.finding.credential
-    if credential is None:
+    known, weighed = record.finding.credential, one.finding.credential
+    if known is None or weighed is None:
         return record
-    if one.verdict.key_name is None:
-        return replace(record, paths=record.paths.tried(credential, one.finding.readings))
-    finding = replace(record.finding, credential=one.finding.credential)
-    return replace(record, finding=finding, paths=replace(record.paths, verified=True))
+    if one.verdict.key_name is not None:
+        return record.with_verified(weighed)
+    return replace(record, paths=record.paths.tried(known, one.finding.readings))
 
 
 def decided(

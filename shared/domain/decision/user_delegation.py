@@ -52,11 +52,7 @@ def with_answer(
     answered = replace(current, liveness=liveness)
     if liveness.alive is not True:
         return answered
-    proven = replace(
-        answered,
-        finding=replace(current.finding, credential=credential),
-        paths=replace(current.paths, verified=True),
-    )
+    proven = answered.with_verified(credential)
     if proven.state is State.RECEIVED:
         return proven
     return reopened(proven, now=now, detail="Reported again with the token, which Azure accepts.")

@@ -338,7 +338,7 @@ async def test_no_answer_says_nothing_and_the_token_is_not_sent_again(plane: Pla
 async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
     plane.says = (403, "AuthenticationFailed")
 
-    assert "leaked without the path that it was signed for" in (await ask(plane, blob())).said
+    assert "reported with another path than the one that it was signed for" in (await ask(plane, blob())).said
 
 
 # The issuer
