@@ -1,7 +1,7 @@
 """Adds what another report says to the record of a known leak: where it was seen, and with which path.
 
 The path of the first report may be wrong. That of each report is in the record before its event is acknowledged, and
-where the record has no room for it, in a message that brings it again.
+where the record is full, in a message that brings it again.
 """
 
 import logging
@@ -60,7 +60,7 @@ class RepeatedReports:
             return None
 
     async def keep_left_out(self, record: Revocation, finding: Finding, *, attempt: int = 0) -> None:
-        """Keep the paths for which the record has no room in a message: it has some once the others were tried."""
+        """Keep the paths that the record can't hold in a message: it can once the others were tried."""
         paths = tuple(one.path for one in record.unknown_paths(finding))
         if paths:
             delay = max(backoff(attempt), COOLDOWN.total_seconds())

@@ -16,7 +16,7 @@ from shared.sas import Credential, signed_address
 MOST_TRIED = 32  # paths that did not verify
 MOST = 96  # with those that were not tried yet: one report has up to 65
 _ID = 8  # hex digits
-_ROOM = 30_000  # bytes of them as JSON: a text column of Table Storage holds 32 K characters
+_LARGEST = 30_000  # bytes of them as JSON: a text column of Table Storage holds 32 K characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,15 @@ class KnownPaths:
         known = {signed_address(one) for one in (credential, *_read(self.known, credential))}
         return tuple(one for one in readings.distinct(reported) if signed_address(one) not in known)
 
-    def with_report(self, credential: Credential, reported: Iterable[Credential], *, by_person: bool) -> "KnownPaths":
-        """Return the paths with those of another report, as far as there is room for them.
+    def others(self, credential: Credential) -> int:
+        """Return how many paths were reported beside that of `credential`, those that are no longer kept included."""
+        known = {signed_address(one) for one in _read(self.known, credential)}
+        return len(known - {signed_address(credential)}) + self.dropped
 
-        One that did not verify makes room for a new one; one that was not tried yet does only for a person's, and a
+    def with_report(self, credential: Credential, reported: Iterable[Credential], *, by_person: bool) -> "KnownPaths":
+        """Return the paths with those of another report, as many as fit.
+
+        One that did not verify gives way to a new one; one that was not tried yet does only for a person's, and a
         person's only for another person's.
         """
         added = self if self.known else replace(self, known=(KnownPath(credential.path),))
@@ -84,7 +89,7 @@ class KnownPaths:
         return zip(self.known, _read(self.known, credential), strict=True)
 
     def _with(self, new: KnownPath) -> "KnownPaths":
-        """Return the paths with another one; without it where there is no room."""
+        """Return the paths with another one; without it where it does not fit."""
         kept = list(self.known)
         while not _fits([*kept, new]):
             leaving = _leaving(kept, new)
@@ -111,11 +116,11 @@ def _read(known: Iterable[KnownPath], credential: Credential) -> Iterator[Creden
 def _fits(paths: list[KnownPath]) -> bool:
     if len(paths) > MOST or sum(path.tried for path in paths) > MOST_TRIED:
         return False
-    return len(msgspec.json.encode(paths)) <= _ROOM
+    return len(msgspec.json.encode(paths)) <= _LARGEST
 
 
 def _leaving(kept: list[KnownPath], new: KnownPath) -> KnownPath | None:
-    """Return which path makes room for `new`, the oldest of its sort; None where none may."""
+    """Return which path gives way to `new`, the oldest of its sort; None where none may."""
     strangers = [one for one in kept if not one.by_person]
     ranks: list[list[KnownPath]] = [[one for one in strangers if one.tried]]
     if new.by_person:

@@ -381,7 +381,7 @@ class Revocation:
         return replace(self, finding=replace(self.finding, credential=credential), paths=paths)
 
     def with_paths(self, finding: Finding) -> "Revocation":
-        """Return the record with the paths of another report of its leak, as far as there is room for them."""
+        """Return the record with the paths of another report of its leak, as many as fit."""
         credential = self.finding.credential
         if credential is None or self.paths.verified:
             return self

@@ -23,7 +23,7 @@ class Message:
     """What a queue holds: which record, and how often this has been tried.
 
     `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
-    `paths` were reported while the record had no room for them.
+    `paths` were reported while the record was full of paths to try.
     """
 
     fingerprint: str

@@ -240,7 +240,7 @@ async def test_flood_of_wrong_paths_does_not_outgrow_the_record_nor_keep_the_rig
     assert outcome(account, (await ended(driver, found(text).fingerprint)).state) == REVOKED
 
 
-async def test_path_for_which_there_is_no_room_is_tried_when_there_is_some(driver: Driver) -> None:
+async def test_path_that_does_not_fit_into_the_record_is_tried_once_it_does(driver: Driver) -> None:
     account = await driver.account()
     text = blob(account)
     driver.fault(LIST_KEYS, times=None)
