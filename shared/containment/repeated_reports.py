@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 
-from shared.domain.decision.duplicates import reopened, with_report, without_proof
+from shared.domain.decision.duplicates import ended_unverified, reopened, with_report
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Revocation, State
@@ -84,7 +84,7 @@ class RepeatedReports:
         """Return the record with the paths that fit; reopened where none does, so that its paths are tried."""
         now = self.store.clock()
         joined = with_report(current, finding, now=now)
-        if joined is not None or not current.unknown_paths(finding) or not without_proof(current):
+        if joined is not None or not current.unknown_paths(finding) or not ended_unverified(current):
             return joined
         detail = "More paths were reported than could be tried at once: it is evaluated again."
         return reopened(current, now=now, detail=detail)

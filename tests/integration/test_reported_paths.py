@@ -1,4 +1,4 @@
-"""A leak that was reported with a wrong path: whoever reports the right one, and when, it is revoked."""
+"""A leak that was reported with a wrong path is revoked, when and however the right one is reported."""
 
 import asyncio
 import re

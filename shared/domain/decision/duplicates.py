@@ -18,7 +18,7 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
     None where it changes nothing. A path that is new may be the right one: it is tried at once.
     """
     noted = _with_sighting(current, finding).with_paths(finding)
-    if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and without_proof(current):
+    if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and ended_unverified(current):
         return reopened(noted, now=now, detail="Reported again with another path: it is evaluated again.")
     if _reopens(current, now=now):
         return reopened(noted, now=now, detail="Reported again: it is evaluated again.")
@@ -50,7 +50,7 @@ def _reopens(current: Revocation, *, now: datetime) -> bool:
     return _may_reopen(current) and now - current.changes[-1].at > _REOPEN_AFTER
 
 
-def without_proof(current: Revocation) -> bool:
+def ended_unverified(current: Revocation) -> bool:
     """Whether the record has ended, and another path of the same leak may prove that it is valid.
 
     What has expired is refused at each path, and what was covered was valid.

@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.domain.decision.duplicates import reopened, without_proof
+from shared.domain.decision.duplicates import ended_unverified, reopened
 from shared.domain.revocation import Liveness, Revocation, State
 from shared.sas import Credential, Kind
 from shared.sas.classify import moment
@@ -34,7 +34,7 @@ def may_be_asked(current: Revocation) -> bool:
         return False
     if current.execution is not None:
         return False
-    return current.state in (State.RECEIVED, State.AWAITING_APPROVAL) or without_proof(current)
+    return current.state in (State.RECEIVED, State.AWAITING_APPROVAL) or ended_unverified(current)
 
 
 def with_answer(
