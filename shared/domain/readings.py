@@ -59,7 +59,7 @@ def parse(data: object, credential: Credential) -> tuple[tuple[Reading, ...], in
     An item that is malformed, too much, or contains what looks like a secret is left out: the finding counts
     without it.
     """
-    items = data if isinstance(data, list) else [data]
+    items = data if isinstance(data, list) else [None]
     parsed = (_parse(item, credential) for item in items[:MOST])
     kept = bounded((reading for reading in parsed if reading is not None), credential)
     return kept, len(items) - len(kept)
@@ -93,11 +93,12 @@ def holds_secret(credential: Credential) -> bool:
 
 def _parse(item: object, credential: Credential) -> Reading | None:
     """Return the reading in `item`, None where it is none of this secret."""
-    if not isinstance(item, Mapping) or not item.keys() <= _FIELDS or credential.kind is Kind.ACCOUNT_KEY:
+    if credential.kind is Kind.ACCOUNT_KEY:
         return None
-    whole = credential.to_json()
+    if not isinstance(item, Mapping) or "path" not in item or not item.keys() <= _FIELDS:
+        return None
     try:
-        read = Credential.from_json(whole | {"path": None} | dict(item))
+        read = Credential.from_json(credential.to_json() | dict(item))
     except InvalidCredential:
         return None
     return None if holds_secret(read) else Reading.of(read)
