@@ -388,10 +388,17 @@ async def test_replayed_report_is_refused(at: object) -> None:
 
 
 async def test_token_that_a_scanner_pairs_with_every_link_is_one_event_with_every_reading() -> None:
-    """TruffleHog pairs each link of a file with each token, in random order: detectors/azuresastoken, FromData."""
+    """TruffleHog pairs each link of a file with each token, in the random order of a map.
+
+    github.com/trufflesecurity/trufflehog, pkg/detectors/azuresastoken/azuresastoken.go (02ec42c2), FromData.
+    """
     here, text = Place(), samples.blob_sas()
     address, _, query = text.partition("?")
-    links = (address, address.replace("models/resnet.ckpt", "docs/manual.pdf"), address.replace("/models/", "/other/"))
+    links = (
+        address,
+        address.replace("models/resnet.ckpt", "docs/manual.pdf"),
+        address.replace("/models/", "/other/"),
+    )
     lines = [json.dumps({"DetectorName": "Azure", "Raw": url, "RawV2": f"{url}{query}"}) for url in reversed(links)]
 
     answer = await here.intake().receive(signed("trufflehog", "\n".join(lines).encode()))

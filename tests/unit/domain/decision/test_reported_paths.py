@@ -18,6 +18,7 @@ from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, KnownPath
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason, Revocation, State
+from shared.domain.target import ActionKind
 from shared.sas import Credential
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW, POLICY, leak
@@ -126,6 +127,13 @@ def test_record_marks_the_paths_that_did_not_verify() -> None:
     known = outcomes.with_verdict(record, evaluated(record.to_weigh), snapshot())
 
     assert known.paths.known == (KnownPath(WRONG.path, tried=True), KnownPath(None, tried=True))
+
+
+def test_record_of_an_order_has_no_paths() -> None:
+    order = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
+    record = Revocation.of(order, now=NOW)
+
+    assert outcomes.with_verdict(record, evaluated(order), snapshot()).paths == record.paths
 
 
 def test_batch_that_does_not_know_a_path_of_the_record_does_not_decide_on_it() -> None:
