@@ -160,12 +160,24 @@ async def test_dry_run_tries_all_readings(driver: Driver) -> None:
     assert preview.finding.credential == found(text).credential
 
 
-async def test_leak_is_revoked_in_the_batch_of_another_one_with_any_of_its_paths(driver: Driver) -> None:
+async def test_dry_run_tries_the_paths_of_a_known_leak_too(driver: Driver) -> None:
     account = await driver.account()
     text = blob(account)
+    await driver.app(mode="observe").fast_path.ingest.receive(report(found(text)))
+    [preview] = await driver.app().http.revocations.dry_run(asked(at("wrong/a", text)), caller=ADA)
+    assert (preview.key_name, preview.finding.credential) == ("key1", found(text).credential)
+
+
+@pytest.mark.parametrize("right_first", [True, False])
+async def test_leak_is_revoked_in_the_batch_of_another_one_with_any_of_its_paths(
+    driver: Driver, *, right_first: bool
+) -> None:
+    account = await driver.account()
+    text = blob(account)
+    reports = [wrong(account, text), found(text)]
     driver.fault(LIST_KEYS, times=6)
-    await driver.app().fast_path.ingest.receive(report(wrong(account, text)))
-    await driver.app().fast_path.ingest.receive(report(found(text)))
+    for one in reversed(reports) if right_first else reports:
+        await driver.app().fast_path.ingest.receive(report(one))
     driver.cloud.faults.clear()
     driver.cool_down()
     await driver.app().fast_path.ingest.receive(report(found(account_sas(account.name, account.keys["key1"]))))
