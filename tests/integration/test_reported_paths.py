@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from local.tenant.model import Account
+from local.tenant.model import Account, new_storage_key
 from shared.domain.finding import Finding
 from shared.domain.known_paths import MOST, MOST_TRIED
-from shared.domain.revocation import Reason, State
+from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind
 from shared.errors import TransientFailure
 from shared.persistence.queues import Message
@@ -269,6 +269,26 @@ async def test_path_that_does_not_fit_into_the_record_is_tried_once_it_does(driv
     driver.cool_down()
     await driver.app().fast_path.containment.resume(left_out[-1])
     assert outcome(account, (await ended(driver, record.fingerprint)).state) == REVOKED
+
+
+async def test_flood_of_readings_does_not_hold_up_the_leak_that_the_lock_is_held_for(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.containment.account_reader._MOST_READINGS", 100)
+    account = await driver.account()
+    accounts = driver.app().fast_path.store.accounts
+    for _ in range(4):
+        text = blob_sas(account.name, new_storage_key())
+        many = [reading for n in range(65) for reading in wrong(account, text, n).readings]
+        await accounts.add_waiting(found(text).with_readings(many))
+    finding = found(blob(account))
+    ref = await driver.app().fast_path.accounts.find(f"{account.name}.blob.core.windows.net", account.name)
+    assert ref is not None
+    record = Revocation.of(finding, now=driver.clock())
+    snapshot = await driver.app().fast_path.sessions.read(ref, record)
+    assert [len(one.readings) for one in snapshot.waiting] == [1, 66]
+    await driver.app().fast_path.ingest.receive(report(finding))
+    assert outcome(account, (await driver.record(finding.fingerprint)).state) == REVOKED
 
 
 async def test_path_of_a_responder_is_kept_through_a_flood(driver: Driver) -> None:
