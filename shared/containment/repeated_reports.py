@@ -48,7 +48,8 @@ class RepeatedReports:
         join = partial(with_report, finding=finding, now=self.store.clock())
         if join(known) is None:
             return None
-        name, what = known.fingerprint[:12], f"Reported again by {finding.source}.{left_out(finding)}"
+        name, path = known.fingerprint[:12], ", with another path" if known.unknown_paths(finding) else ""
+        what = f"Reported again by {finding.source}{path}.{left_out(finding)}"
         try:
             return await self.store.revocations.change(known.fingerprint, join, what=what)
         except Conflict as error:  # many report it at once: the leak is known, and one report more is not missed

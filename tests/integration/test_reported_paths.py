@@ -152,6 +152,16 @@ async def test_all_readings_of_a_raw_text_are_tried(driver: Driver) -> None:
     assert outcome(account, (await driver.record(found(text).fingerprint)).state) == REVOKED
 
 
+async def test_token_that_stands_beside_several_links_is_tried_at_each(driver: Driver) -> None:
+    account = await driver.account()
+    url = blob(account)
+    address, _, query = url.partition("?")
+    text = f"See {address} and {address.replace('/models/', '/docs/')}; the token is {query}"
+    await driver.app().fast_path.ingest.receive(raw_report(text))
+    record = await driver.record(found(url).fingerprint)
+    assert outcome(account, record.state) == REVOKED
+
+
 async def test_dry_run_tries_all_readings(driver: Driver) -> None:
     account = await driver.account()
     text = blob(account)

@@ -97,6 +97,27 @@ def test_reading_that_another_view_of_the_text_completes_is_kept_beside_it() -> 
     assert samples.leak(samples.blob_sas()).host == found.credential.host
 
 
+def test_token_without_an_address_is_read_at_every_path_that_the_text_gives_its_account_nearest_first() -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    links = [address.replace("models/resnet.ckpt", path) for path in ("far/away", "models/resnet.ckpt", "near/by")]
+    (found,) = extract_leaks(f"{links[0]}\n{links[1]}\n{' ' * 99}\n{links[2]}\n{query}\n")
+
+    assert [one.path for one in (found.credential, *found.others)] == [
+        None,
+        "near/by",
+        "models/resnet.ckpt",
+        "far/away",
+    ]
+
+
+def test_token_without_an_address_is_not_read_at_paths_of_another_service() -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    text = f"{address}\n{address}2\n{address.replace('.blob.', '.file.')}3\n{query}\n"
+    (found,) = extract_leaks(text)
+
+    assert {one.path for one in found.others} == {"models/resnet.ckpt", "models/resnet.ckpt2"}
+
+
 def test_as_many_readings_of_a_token_are_kept_as_a_finding_carries() -> None:
     texts = [samples.blob_sas().replace("models/resnet.ckpt", f"wrong/{number}") for number in range(200)]
     (found,) = extract_leaks("\n".join(texts))
