@@ -10,6 +10,7 @@ from functools import partial
 
 from shared.domain.decision.duplicates import ended_unverified, reopened, with_report
 from shared.domain.finding import Finding
+from shared.domain.known_paths import split
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict, TransientFailure
@@ -61,10 +62,9 @@ class RepeatedReports:
             return None
 
     async def keep_left_out(self, record: Revocation, finding: Finding, *, attempt: int = 0) -> None:
-        """Keep the paths that the record can't hold in a message: it can once the others were tried."""
-        paths = tuple(one.path for one in record.unknown_paths(finding))
-        if paths:
-            delay = max(backoff(attempt), COOLDOWN.total_seconds())
+        """Keep the paths that the record can't hold in messages: it can once the others were tried."""
+        delay = max(backoff(attempt), COOLDOWN.total_seconds())
+        for paths in split(one.path for one in record.unknown_paths(finding)):
             await self.store.queues.contain(record.fingerprint, delay=delay, attempt=attempt + 1, paths=paths)
 
     async def join_left_out(self, known: Revocation, message: Message) -> Revocation:

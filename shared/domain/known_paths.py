@@ -99,6 +99,21 @@ class KnownPaths:
         return replace(self, known=(*kept, new), dropped=self.dropped + len(self.known) - len(kept))
 
 
+def split(paths: Iterable[str | None]) -> Iterator[tuple[str | None, ...]]:
+    """Yield the paths in parts that fit into a text column of Table Storage, or into a queue message."""
+    part: list[str | None] = []
+    size = 0
+    for path in paths:
+        length = len(msgspec.json.encode(path)) + 1
+        if part and size + length > _LARGEST:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(path)
+        size += length
+    if part:
+        yield tuple(part)
+
+
 def path_id(credential: Credential | None) -> str:
     """Return a short text that names the path of a credential among those of its record; empty without one.
 

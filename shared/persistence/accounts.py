@@ -27,6 +27,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
 from shared.domain.finding import Finding
+from shared.domain.known_paths import split
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy
 
@@ -235,13 +236,16 @@ class AccountTable:
             await self._table.update_entity(cooling_down, mode=UpdateMode.REPLACE, **guard)
 
     async def add_waiting(self, finding: Finding) -> None:
-        """Have `finding` decided on with what else waits for its account. Idempotent."""
-        _, *others = finding.readings or (None,)
+        """Have `finding` decided on with what else waits for its account. Idempotent.
+
+        Of its paths, as many as fit: its record has them all, and no verdict stands that does not know them.
+        """
+        paths = next(split(one.path for one in finding.readings[1:]), ())
         row = {
             "PartitionKey": waiting_partition(finding),
             "RowKey": f"waiting~{finding.fingerprint}",
             "Finding": _text(replace(finding, candidates=())),
-            "Paths": _text([one.path for one in others if one is not None]),
+            "Paths": _text(paths),
         }
         await self._upsert(row)
 

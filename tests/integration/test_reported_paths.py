@@ -281,6 +281,19 @@ async def test_path_that_does_not_fit_into_the_record_is_tried_once_it_does(driv
     assert outcome(account, (await ended(driver, record.fingerprint)).state) == REVOKED
 
 
+async def test_text_with_the_longest_paths_is_durable_and_each_is_tried(driver: Driver) -> None:
+    account = await driver.account()
+    text = blob(account)
+    urls = [at(f"{number}/".ljust(4000, "x"), text) for number in range(40)]
+    [record] = await driver.app().http.revocations.report(asked("\n".join([*urls, text])), caller=ADA)
+    left_out = [sent.message for sent in driver.sent if sent.message.paths]
+    assert sum(len(message.paths) for message in left_out) + len(record.paths.known) == 41
+    for message in left_out:
+        driver.cool_down()
+        await driver.app().fast_path.containment.resume(message)
+    assert outcome(account, (await ended(driver, record.fingerprint)).state) == REVOKED
+
+
 async def test_flood_of_readings_does_not_hold_up_the_leak_that_the_lock_is_held_for(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
