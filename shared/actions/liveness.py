@@ -16,6 +16,7 @@ from shared.actions.verification import Answer, try_token
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
+from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, ResourceKind
 from shared.sas.classify import moment
@@ -150,8 +151,8 @@ def _quoted(path: str | None) -> str:
 
 
 def _place(credential: Credential) -> str:
-    path = f"/{credential.path or ''}"
-    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
+    """Return the path of the leak for a sentence: it comes from outside."""
+    return clean(f"/{credential.path or ''}", limit=_LONGEST_PATH)
 
 
 def _is_guid(text: str) -> bool:
