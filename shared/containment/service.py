@@ -161,7 +161,7 @@ class Containment:
                 await self._store.queues.follow_up(revocation.fingerprint)
             return
         try:
-            await self._contain(revocation, await self._lookup.find(revocation.finding), urgent=urgent)
+            await self._contain(revocation, await self._lookup.find(revocation.to_weigh), urgent=urgent)
         except SasquashError as error:
             await try_again(self._store, revocation, message, error)
 

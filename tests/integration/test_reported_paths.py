@@ -107,6 +107,19 @@ async def test_account_sas_is_the_same_on_any_path(driver: Driver) -> None:
     assert len(driver.requests(LIST_KEYS)) == 1
 
 
+async def test_account_that_only_the_right_path_names_is_found(driver: Driver) -> None:
+    """The host is an address, as of a private endpoint, and the path begins with the account's name."""
+    account = await driver.account()
+    text = blob(account).replace(f"//{account.name}.blob.core.windows.net/", f"//10.0.0.4/{account.name}/")
+    first = found(text.replace(f"/{account.name}/", "/notours/"), source="stranger")
+    await driver.app().fast_path.ingest.receive(report(first))
+    assert (await ended(driver, first.fingerprint)).reason is Reason.NOT_OURS
+    driver.fault(LIST_KEYS, times=3)
+    await driver.app().fast_path.ingest.receive(report(found(text)))
+    record = await ended(driver, found(text).fingerprint)
+    assert outcome(account, record.state) == REVOKED
+
+
 async def test_whole_url_over_the_api_after_a_lost_path_revokes(driver: Driver) -> None:
     account = await driver.account()
     text = blob(account)

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import AccountKey, PolicyState
@@ -20,6 +22,7 @@ from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Liveness, Reason, Revocation, State
 from shared.domain.target import ActionKind
 from shared.sas import Credential
+from shared.sas.credential import is_plain
 from tests.support import samples
 from tests.support.samples import ACCOUNT, KEYS, NOW, POLICY, leak
 
@@ -74,6 +77,25 @@ def test_no_key_matches_is_certain_only_if_every_path_was_tried(
     readings: tuple[Credential, ...], reason: Reason
 ) -> None:
     assert attribute_any(readings, account=ACCOUNT, keys=KEYS)[1].reason is reason
+
+
+WRONG_PATHS = st.lists(st.text(min_size=1, max_size=20).filter(lambda path: path != RIGHT.path), max_size=8)
+
+
+@given(WRONG_PATHS, st.integers(0, 8))
+def test_right_path_is_found_wherever_it_stands_among_hostile_ones(wrong: list[str], place: int) -> None:
+    readings = [replace(RIGHT, path=path) for path in wrong if is_plain(path)]
+    readings.insert(place, RIGHT)
+
+    assert attribute_any(readings, account=ACCOUNT, keys=KEYS)[0].container == "models"
+    assert attribute_any(readings, account=ACCOUNT, keys=KEYS)[1].key_name == "key1"
+
+
+@given(WRONG_PATHS)
+def test_hostile_paths_alone_are_attributed_to_no_key(wrong: list[str]) -> None:
+    readings = [WRONG, *(replace(RIGHT, path=path) for path in wrong if is_plain(path))]
+
+    assert attribute_any(readings, account=ACCOUNT, keys=KEYS)[1].key_name is None
 
 
 def test_token_of_an_unknown_version_is_never_said_to_match_no_key() -> None:
