@@ -10,7 +10,7 @@ from functools import partial
 
 from shared.domain.decision.duplicates import ended_unverified, reopened, with_report
 from shared.domain.finding import Finding
-from shared.domain.known_paths import split
+from shared.domain.known_paths import MOST, split
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Revocation, State
 from shared.errors import Conflict, TransientFailure
@@ -51,6 +51,8 @@ class RepeatedReports:
             return None
         name, path = known.fingerprint[:12], ", with another path" if known.unknown_paths(finding) else ""
         what = f"Reported again by {finding.source}{path}.{left_out(finding)}"
+        if known.paths.dropped > MOST:  # a flood: its paths are tried, but the history does not list them
+            what = ""
         try:
             return await self.store.revocations.change(known.fingerprint, join, what=what)
         except Conflict as error:  # many report it at once: the leak is known, and one report more is not missed
@@ -61,10 +63,15 @@ class RepeatedReports:
             _log.warning("Not noted that %s was reported again: %s", name, error)
             return None
 
-    async def keep_left_out(self, record: Revocation, finding: Finding, *, attempt: int = 0) -> None:
-        """Keep the paths that the record can't hold in messages: it can once the others were tried."""
+    async def keep_left_out(
+        self, record: Revocation, finding: Finding, *, before: Revocation | None = None, attempt: int = 0
+    ) -> None:
+        """Keep the paths that the record can't hold in messages: it can once the others were tried.
+
+        `before` is the record before the report.
+        """
         delay = max(backoff(attempt), COOLDOWN.total_seconds())
-        for paths in split(one.path for one in record.unknown_paths(finding)):
+        for paths in split(one.path for one in record.unknown_paths(finding, before=before)):
             await self.store.queues.contain(record.fingerprint, delay=delay, attempt=attempt + 1, paths=paths)
 
     async def join_left_out(self, known: Revocation, message: Message) -> Revocation:

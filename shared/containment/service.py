@@ -71,7 +71,7 @@ class Containment:
                 store.queues.contain(finding.fingerprint, delay=delay),
             )
             joined = revocation if new else await self._repeats.join(revocation, finding)
-            await self._repeats.keep_left_out(joined, finding)
+            await self._repeats.keep_left_out(joined, finding, before=revocation)
             self._dedup.durable(reported, until=says_nothing_until(joined, now=store.clock()))
             # Another instance contains it, or the queue will.
             at_work = not new and joined.changes[-1] == revocation.changes[-1]

@@ -30,7 +30,7 @@ class KnownPath:
 
 @dataclass(frozen=True, slots=True)
 class KnownPaths:
-    """The paths of a record, oldest first; `dropped` counts those that did not verify and are no longer kept.
+    """The paths of a record, oldest first; `dropped` counts those that gave way to others.
 
     `verified`: the path of the record's credential is the right one. Others are only sightings then.
     """
@@ -50,6 +50,10 @@ class KnownPaths:
         known = {signed_address(one) for one in (credential, *_read(self.known, credential))}
         return tuple(one for one in readings.distinct(reported) if signed_address(one) not in known)
 
+    def untried(self, credential: Credential) -> tuple[Credential, ...]:
+        """Return the readings that were not tried yet."""
+        return tuple(one for path, one in self._beside(credential) if not path.tried)
+
     def others(self, credential: Credential) -> int:
         """Return how many paths were reported beside that of `credential`, those that are no longer kept included."""
         known = {signed_address(one) for one in _read(self.known, credential)}
@@ -65,7 +69,7 @@ class KnownPaths:
         known = {signed_address(one): path for path, one in added._beside(credential)}
         for reading in readings.distinct(reported):
             path = known.get(signed_address(reading))
-            if path is None:
+            if path is None or path not in added.known:
                 added = added._with(KnownPath(reading.path, by_person))
             elif by_person and not path.by_person:
                 kept = tuple(replace(one, by_person=True) if one == path else one for one in added.known)

@@ -389,12 +389,16 @@ class Revocation:
         paths = self.paths.with_report(credential, finding.readings, by_person=by_person)
         return replace(self, paths=paths) if paths != self.paths else self
 
-    def unknown_paths(self, finding: Finding) -> tuple[Credential, ...]:
-        """Return the readings of a report that may matter, and that the record does not have."""
+    def unknown_paths(self, finding: Finding, *, before: "Revocation | None" = None) -> tuple[Credential, ...]:
+        """Return the readings of a report that may matter, and that the record does not have.
+
+        Also those that were not tried `before`, and gave way to the report.
+        """
         credential = self.finding.credential
         if credential is None or self.paths.verified:
             return ()
-        return self.paths.unknown(credential, finding.readings)
+        given_way = before.paths.untried(credential) if before is not None else ()
+        return self.paths.unknown(credential, (*finding.readings, *given_way))
 
     @property
     def account_name(self) -> str | None:

@@ -294,6 +294,42 @@ async def test_path_that_does_not_fit_into_the_record_is_tried_once_it_does(driv
     assert outcome(account, (await ended(driver, record.fingerprint)).state) == REVOKED
 
 
+async def test_path_that_gives_way_to_a_responder_s_before_it_was_tried_is_tried_later(driver: Driver) -> None:
+    account = await driver.account()
+    text = blob(account)
+    driver.fault(LIST_KEYS, times=None)
+    await driver.app().fast_path.ingest.receive(report(wrong(account, text, 999)))
+    await driver.app().fast_path.ingest.receive(report(found(text)))
+    for first in (0, 65):
+        many = [reading for n in range(first, first + 65) for reading in wrong(account, text, n).readings]
+        await driver.app().fast_path.ingest.receive(report(wrong(account, text, first).with_readings(many)))
+    driver.sent.clear()
+    mistaken = f"{at('mistaken/a', text)}\n{at('mistaken/b', text)}"
+    await driver.app().http.revocations.report(asked(mistaken), caller=ADA)
+    [given_way] = [sent.message for sent in driver.sent if sent.message.paths]
+    assert given_way.paths == (found(text).credential.path,)  # type: ignore[union-attr]
+    driver.cloud.faults.clear()
+    await ended(driver, given_way.fingerprint)
+    driver.cool_down()
+    await driver.app().fast_path.containment.resume(given_way)
+    assert outcome(account, (await ended(driver, given_way.fingerprint)).state) == REVOKED
+
+
+async def test_history_of_a_flood_is_short(driver: Driver) -> None:
+    account = await driver.account()
+    text = blob(account)
+    for first in range(0, 260, 65):
+        many = [reading for n in range(first, first + 65) for reading in wrong(account, text, n).readings]
+        await driver.app().fast_path.ingest.receive(report(wrong(account, text, first).with_readings(many)))
+        driver.cool_down()
+        await ended(driver, found(text).fingerprint)
+    before = len(await driver.history(found(text).fingerprint))
+    await driver.app().fast_path.ingest.receive(report(wrong(account, text, 999)))
+    await ended(driver, found(text).fingerprint)
+    after = await driver.history(found(text).fingerprint)
+    assert [entry.state for entry in after[before:]] == [State.UNRESOLVED]
+
+
 async def test_text_with_the_longest_paths_is_durable_and_each_is_tried(driver: Driver) -> None:
     account = await driver.account()
     text = blob(account)

@@ -79,7 +79,7 @@ def swallowing_duplicates() -> Iterator[None]:
     async def join(self: Any, known: Revocation, finding: Any) -> Revocation:
         return known
 
-    async def keep_left_out(self: Any, record: Revocation, finding: Any, *, attempt: int = 0) -> None:
+    async def keep_left_out(self: Any, record: Revocation, finding: Any, **options: Any) -> None:
         return
 
     with patch.multiple(RepeatedReports, join=join, keep_left_out=keep_left_out):
@@ -93,7 +93,7 @@ def keeping_the_first_path() -> Iterator[None]:
     def with_paths(self: Revocation, finding: Any) -> Revocation:
         return self
 
-    def unknown_paths(self: Revocation, finding: Any) -> tuple[Any, ...]:
+    def unknown_paths(self: Revocation, finding: Any, **options: Any) -> tuple[Any, ...]:
         return ()
 
     with patch.multiple(Revocation, with_paths=with_paths, unknown_paths=unknown_paths):

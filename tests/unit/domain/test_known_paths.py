@@ -108,6 +108,16 @@ def test_path_that_a_person_reports_too_is_a_person_s() -> None:
     assert paths.known == (KnownPath("first/a", by_person=True),)
 
 
+def test_path_that_gave_way_in_the_same_report_is_taken_up_again() -> None:
+    readings = many(MOST_TRIED - 1)
+    tried = reported().with_report(CREDENTIAL, readings, by_person=False).tried(CREDENTIAL, [CREDENTIAL, *readings])
+    crowded = tried.with_report(CREDENTIAL, many(MOST - MOST_TRIED, start=100), by_person=False)
+    gone = next(one for one in crowded.known if one.tried)
+    paths = crowded.with_report(CREDENTIAL, [*at("new/a"), *at(gone.path or "")], by_person=True)
+
+    assert {one.path for one in paths.known if one.by_person} == {"new/a", gone.path}
+
+
 def test_person_s_path_outlives_every_flood() -> None:
     paths = reported(by_person=True).tried(CREDENTIAL, [CREDENTIAL])
     for start in range(0, 500, 50):
