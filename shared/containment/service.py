@@ -73,12 +73,11 @@ class Containment:
             joined = revocation if new else await self._repeats.join(revocation, finding)
             await self._repeats.keep_left_out(joined, finding, before=revocation)
             self._dedup.durable(reported, until=says_nothing_until(joined, now=store.clock()))
-            # Another instance contains it, or the queue will.
-            at_work = not new and joined.changes[-1] == revocation.changes[-1]
-            if at_work and joined.state is State.RECEIVED and early is not None and await early.is_held():
-                at_work = False  # the instance that wrote it waits for the lock that we hold
+            is_ours = new or joined.changes[-1] != revocation.changes[-1]  # else another instance or the queue has it
+            if not is_ours and joined.state is State.RECEIVED and early is not None:
+                is_ours = await early.is_held()  # the instance that wrote it waits for the lock that we hold
             asks = reported.token is not None and may_be_asked(joined)
-            if patience > 0 and ((joined.state is State.RECEIVED and not at_work) or asks):
+            if patience > 0 and ((joined.state is State.RECEIVED and is_ours) or asks):
                 await self._contain_inline(joined, finding_account, reported=reported, patience=patience, early=early)
         finally:
             finding_account.cancel()
