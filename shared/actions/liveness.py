@@ -1,6 +1,6 @@
 """Asks Azure whether it accepts a leaked user delegation SAS: the one use of a leaked token (design decision 5).
 
-The key that signed it can't be read, so its signature can't be verified. The token is sent once, over https, to the
+The key that signed it can't be read, so its signature can't be verified. The token is sent over https to the
 account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data:
 the properties of the signed blob, file or queue, or of an object with a random name where more than that is signed.
 REST: "Get Blob Properties", "Get File Properties", "Get Queue Metadata", "Query Entities".
