@@ -20,7 +20,7 @@ from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
-from shared.domain.decision.attribution import Verdict, attribute
+from shared.domain.decision.attribution import Verdict, attribute_any
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State, Verification, VerificationToken
@@ -253,12 +253,11 @@ def _unproven(fingerprint: str, execution: Execution) -> Recovered:
 
 
 def _matches_no_key(record: Revocation, left: Interrupted) -> bool:
-    credential = record.finding.credential
+    if record.finding.credential is None:
+        return False
     keys = {name: key.value for name, key in left.keys.items()}
-    return (
-        credential is not None
-        and attribute(credential, account=left.account.name, keys=keys).reason is Reason.NO_KEY_MATCHES
-    )
+    _, verdict = attribute_any(record.to_weigh.readings, account=left.account.name, keys=keys)
+    return verdict.reason is Reason.NO_KEY_MATCHES
 
 
 def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]) -> bool:

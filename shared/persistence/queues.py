@@ -32,11 +32,13 @@ class Message:
     """What a queue holds: which record, and how often this has been tried.
 
     `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
+    `paths` were reported while the record was full of paths to try.
     """
 
     fingerprint: str
     attempt: int = 0
     swept: bool = False
+    paths: tuple[str | None, ...] = ()
 
 
 def read(stored: bytes) -> Message:
@@ -78,9 +80,17 @@ class Queues:
         self._contain = contain
         self._follow_up = follow_up
 
-    async def contain(self, fingerprint: str, *, delay: float, attempt: int = 0, swept: bool = False) -> None:
-        """Have the record contained (again) in `delay` seconds."""
-        await _send(self._contain, Message(fingerprint, attempt, swept), delay)
+    async def contain(
+        self,
+        fingerprint: str,
+        *,
+        delay: float,
+        attempt: int = 0,
+        swept: bool = False,
+        paths: tuple[str | None, ...] = (),
+    ) -> None:
+        """Have the record contained (again) in `delay` seconds, with `paths` that it does not have yet."""
+        await _send(self._contain, Message(fingerprint, attempt, swept, paths), delay)
 
     async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0, swept: bool = False) -> None:
         """Have the record followed up in `delay` seconds."""

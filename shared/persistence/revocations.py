@@ -288,4 +288,11 @@ def _first_line(finding: Finding) -> str:
             f"Ordered: {finding.order.action} on {Foreign(finding.order.target)} of {finding.order.account}.{because}"
         )
     alert = f" ({finding.alert})" if finding.alert is not None else ""
-    return f"Reported by {Foreign(finding.source)}{alert}.{because}"
+    return f"Reported by {Foreign(finding.source)}{alert}.{because}{left_out(finding)}"
+
+
+def left_out(finding: Finding) -> str:
+    """Return a sentence about the candidates of a report that could not be read, empty where there are none."""
+    if not finding.unread:
+        return ""
+    return f" {finding.unread} of its candidates were left out: they are malformed, too many, or hold a secret."

@@ -13,7 +13,7 @@ from azure.storage.queue import QueueMessage
 
 from shared.cloud.event_grid import Publisher
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.finding import Finding
+from shared.domain.finding import Finding, merged
 from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
@@ -90,7 +90,7 @@ class AlertReader:
         if tool is None:
             raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
         found = await tool.read(alert, Found(self.clock))
-        await self.publisher.publish(found, source=alert.source)
+        await self.publisher.publish(merged(found), source=alert.source)
         return found
 
     async def _best_effort(self, change: Callable[[QueueMessage], Awaitable[None]], sent: QueueMessage) -> None:

@@ -18,6 +18,8 @@ from shared.domain.account import PolicyReading
 from shared.domain.alert import AlertEvidence
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
+from shared.domain.known_paths import KnownPath, KnownPaths
+from shared.domain.readings import Reading
 from shared.domain.revocation import (
     Approval,
     AtDeadline,
@@ -58,6 +60,7 @@ _FOREIGN = (
     *("AccountFacts.tags", "AlertEvidence.addresses", "AlertEvidence.permissions", "AlertEvidence.resource_types"),
     *("AlertEvidence.services", "AlertEvidence.title", "Approval.reason", "Caller.name", "Client.address"),
     *("Client.agent", "Credential.parameters", "Credential.path", "Finding.reason", "Finding.source", "Finding.url"),
+    *("KnownPath.path", "Liveness.path", "Reading.parameters", "Reading.path"),
     *("Owner.name", "PolicyReading.permissions", "PolicyTarget.policy", "Sighting.source", "Sighting.url"),
     "Touched.name",
 )
@@ -82,6 +85,7 @@ _FORMED = {
     "AlertReference.place": "a pattern",
     "Caller.object_id": "a verified access token",
     "Credential.host": "is_host",
+    "Reading.host": "is_host",
     "Execution.target": "check_target: see PolicyTarget.policy",
     "Filed.item_id": "Graph or Azure Resource Manager; not shown",
     "KeyDistribution.secret": "a pattern",
@@ -218,8 +222,18 @@ def _filled(old: object, text: str) -> object:
         case dict():
             return {text: text, "sasquash-owner": text}
         case tuple():
-            return tuple(text if isinstance(each, str) else each for each in old)
+            return tuple(_filled_item(each, text) for each in old)
     raise TypeError(old)
+
+
+def _filled_item(old: object, text: str) -> object:
+    match old:
+        case str():
+            return text
+        case (str() as name, str()):  # a parameter: its name is one of a few
+            return (name, text)
+        case _:
+            return old
 
 
 def _fit(value: object, text: str) -> str:
@@ -228,7 +242,14 @@ def _fit(value: object, text: str) -> str:
         return alert.cleaned(alert.cleaned(text)) or "x"
     if isinstance(value, PolicyTarget):
         return policy_id(text)
+    if isinstance(value, Reading | KnownPath | Liveness):
+        return _plain(text)
     return text
+
+
+def _plain(text: str) -> str:
+    """Return what a path or a parameter of a credential takes of `text`."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "", text)[:900] or "x"
 
 
 def policy_id(text: str) -> str:
@@ -238,7 +259,7 @@ def policy_id(text: str) -> str:
 
 def _credential(value: Credential, text: str) -> Credential:
     """Return the credential with `text` in its path and in each parameter that takes it."""
-    plain = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "", text)[:900] or "x"
+    plain = _plain(text)
     if value.path is not None:
         value = replace(value, path=f"{value.path.partition('/')[0]}/{plain}")
     for name, _ in value.parameters:
@@ -264,7 +285,9 @@ def _complete(record: Revocation) -> Revocation:
             reported_by=finding.reported_by or samples.PERSON,
             reason="Found in a wiki",
             alert=samples.ALERT,
+            candidates=(Reading("robustmodels.blob.core.windows.net", "models/x", (("sip", "203.0.113.9"),)),),
         ),
+        paths=KnownPaths((KnownPath("models/x"),)),
         detail="What happened.",
         account=samples.account(tags={"sasquash-owner": "ada@contoso.com"}),
         key_name="key2",
@@ -285,7 +308,7 @@ def _complete(record: Revocation) -> Revocation:
         owners_rejected=("tag \"owner\" on the account: 'eve' is not a plain mail address",),
         sightings=(Sighting("gitlab", "https://gitlab.com/x", NOW, samples.ALERT),),
         changes=(Change(State.RECEIVED, NOW),),
-        liveness=Liveness(NOW, None, "Azure's answer does not show whether it is valid."),
+        liveness=Liveness(NOW, None, "Azure's answer does not show whether it is valid.", "models/x"),
         approval=Approval(Caller("Ada", "1"), NOW, "d" * 64, "It is ours."),
         key_distribution=KeyDistribution(KeyDistributionOutcome.DONE, NOW, "The new key is in the vault.", "x"),
         lockdown=LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}"),

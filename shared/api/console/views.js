@@ -89,7 +89,8 @@ function leak(record) {
   const found = record.leak;
   return section('Leaked credential', facts([
     ['Kind', kind(record)], ['Severity', (record.severity || '').toUpperCase()], ['Account', record.account],
-    ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path], ['Policy', found?.policy],
+    ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path],
+    ['Other reported paths', found?.other_paths || null], ['Policy', found?.policy],
     ['Allows', found?.grants], ['Expires', found?.expires ? time(found.expires) : null],
     ['Reported by', record.source], ['Found at', record.url], ['Reported', time(record.received_at)],
     ['Reason', record.reported_because], ['Correlating id', record.c3id],

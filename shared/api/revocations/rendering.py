@@ -101,6 +101,7 @@ def _leak(credential: Credential | None, revocation: Revocation, *, now: datetim
         "resource_kind": credential.resource_kind,
         "container": credential.container,
         "path": credential.resource_path or None,
+        "other_paths": revocation.paths.others(credential),
         "policy": credential.policy,
         "permissions": granted.permissions,
         "starts": credential.starts,

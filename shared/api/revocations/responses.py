@@ -80,6 +80,10 @@ class Leak(Struct, frozen=True):
     resource_kind: str | None
     container: Annotated[str | None, Meta(description="The signed container, share, queue or table.")]
     path: Annotated[str | None, Meta(description="The signed path in it.")]
+    other_paths: Annotated[
+        int,
+        Meta(ge=0, description="How many other paths were reported. `path` is the one that verified, if any did."),
+    ]
     policy: Annotated[str | None, Meta(description="The stored access policy's id.")]
     permissions: str | None
     starts: Time | None
@@ -126,6 +130,7 @@ class Liveness(Struct, frozen=True):
     at: Time
     alive: bool | None
     said: str
+    path: Annotated[str | None, Meta(description="The path at which it was tested: the response is of that path.")]
 
 
 class Plan(Struct, frozen=True):

@@ -338,7 +338,22 @@ async def test_no_answer_says_nothing_and_the_token_is_not_sent_again(plane: Pla
 async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
     plane.says = (403, "AuthenticationFailed")
 
-    assert "leaked without the path that it was signed for" in (await ask(plane, blob())).said
+    assert "reported with another path than the one that it was signed for" in (await ask(plane, blob())).said
+
+
+async def test_refusal_names_the_path_at_which_it_was_tried(plane: Plane) -> None:
+    plane.says = (403, "AuthenticationFailed")
+    answer = await ask(plane, blob())
+
+    assert "at /models/resnet.ckpt (" in answer.said
+    assert answer.path == "models/resnet.ckpt"
+
+
+async def test_path_in_a_refusal_is_no_link_and_no_command_and_short(plane: Plane) -> None:
+    plane.says = (403, "AuthenticationFailed")
+    said = (await ask(plane, blob(f"`rm` \u202e http://evil.example/{'x' * 900}"))).said
+
+    assert not any(text in said for text in ("`", "\u202e", "http://", "x" * 101))
 
 
 @pytest.mark.parametrize(

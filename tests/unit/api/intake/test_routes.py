@@ -418,3 +418,35 @@ async def test_replayed_report_is_refused(at: object) -> None:
     answer = await here.intake().receive(signed("wiz", generic(LEAK), at=at))  # type: ignore[arg-type]
 
     assert (answer.status_code, here.topic.sent) == (401, [])
+
+
+# Readings of one token
+
+
+async def test_token_that_a_scanner_pairs_with_every_link_is_one_event_with_every_reading() -> None:
+    """TruffleHog pairs each link of a file with each token, in the random order of a map.
+
+    github.com/trufflesecurity/trufflehog, pkg/detectors/azuresastoken/azuresastoken.go (02ec42c2), FromData.
+    """
+    here, text = Place(), samples.blob_sas()
+    address, _, query = text.partition("?")
+    links = (
+        address,
+        address.replace("models/resnet.ckpt", "docs/manual.pdf"),
+        address.replace("/models/", "/other/"),
+    )
+    lines = [json.dumps({"DetectorName": "Azure", "Raw": url, "RawV2": f"{url}{query}"}) for url in reversed(links)]
+
+    answer = await here.intake().receive(signed("trufflehog", "\n".join(lines).encode()))
+
+    [event] = here.topic.events
+    reported = [event.data["credential"], *event.data["candidates"]]
+    assert (said(answer)["accepted"], event.id) == (3, samples.leak(text).fingerprint)
+    assert {one["path"] for one in reported} == {"models/resnet.ckpt", "docs/manual.pdf", "other/resnet.ckpt"}
+
+
+async def test_quota_counts_a_token_once_however_many_readings_it_has() -> None:
+    here, text = Place(settings={"intake_quota": "1"}), samples.blob_sas()
+    body = generic(*(text.replace("models", f"models{number}") for number in range(3)))
+
+    assert (await here.intake().receive(signed("wiz", body))).status_code == 202
