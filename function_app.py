@@ -48,19 +48,19 @@ async def on_finding(event: func.EventGridEvent) -> None:
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE, connection="SASQUASH_STORAGE")
 async def contain(message: func.QueueMessage) -> None:
     """A record whose containment did not finish when its event came."""
-    await sasquash().fast_path.containment.resume(queues.read(message.get_body().decode()))
+    await sasquash().fast_path.containment.resume(queues.read(message.get_body()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.FOLLOW_UP_QUEUE, connection="SASQUASH_STORAGE")
 async def follow_up(message: func.QueueMessage) -> None:
     """A decided record: verification, incident, notifications."""
-    await sasquash().background.follow_up.run(queues.read(message.get_body().decode()))
+    await sasquash().background.follow_up.run(queues.read(message.get_body()))
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def contain_poison(message: func.QueueMessage) -> None:
     """A message on which `contain` failed each time."""
-    await sasquash().background.dead_letters.poisoned(queues.CONTAIN_QUEUE, _text(message))
+    await sasquash().background.poison_messages.failed(queues.CONTAIN_QUEUE, message.get_body())
 
 
 @app.queue_trigger(
@@ -68,18 +68,19 @@ async def contain_poison(message: func.QueueMessage) -> None:
 )
 async def follow_up_poison(message: func.QueueMessage) -> None:
     """A message on which `follow_up` failed each time."""
-    await sasquash().background.dead_letters.poisoned(queues.FOLLOW_UP_QUEUE, _text(message))
+    await sasquash().background.poison_messages.failed(queues.FOLLOW_UP_QUEUE, message.get_body())
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")
 async def intake_poison(message: func.QueueMessage) -> None:
     """An alert that could not be read at all."""
-    await sasquash().background.dead_letters.unread(_text(message))
+    await sasquash().background.poison_messages.unread(message.get_body())
 
 
 @app.timer_trigger(arg_name="timer", schedule="30 */5 * * * *")
 async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the binding wants it
-    """Process what Event Grid gave up on."""
+    """Process what Event Grid gave up on, and log poison queues that are not empty."""
+    await sasquash().background.poison_messages.check()
     await sasquash().background.dead_letters.collect()
 
 
@@ -113,9 +114,9 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
     await sasquash().background.drill.run()
 
 
-@app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
-    """Whether the app can do its work: 200, or 503 with what is wrong."""
+    """Whether the app can do its work: 200, or 503 with what is wrong. The host sends no body to a HEAD."""
     if INTAKE_ALONE:  # it has no right on the records
         return await health.answer(sasquash().http.alert_queue, unreachable="queue unreachable")
     return await health.answer(sasquash().fast_path.store.revocations, unreachable="ledger unreachable")
@@ -190,12 +191,7 @@ async def take_report(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE, connection="SASQUASH_STORAGE")
 async def read_alert(message: func.QueueMessage) -> None:
     """An alert that could not be read when its report came."""
-    await sasquash().http.alert_reader.resume(alert_queue.read(message.get_body().decode()))
-
-
-def _text(message: func.QueueMessage) -> str:
-    """Return a message's text, also where it was not written by the app."""
-    return message.get_body().decode(errors="replace")
+    await sasquash().http.alert_reader.resume(alert_queue.read(message.get_body()))
 
 
 def _report(event: func.EventGridEvent | func.CloudEvent) -> Report:

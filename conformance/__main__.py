@@ -1,4 +1,4 @@
-"""`python -m conformance`: lists assumptions about Azure. With a subscription, tests them and prints the results.
+"""`python -m conformance`: lists beliefs about Azure. With a subscription, tests them and prints a table of results.
 
 Needs azd and az, signed in. Everything is created in new resource groups, which are deleted at the end.
 """
@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Sequence
 from azure.core.exceptions import AzureError
 from azure.identity.aio import AzureCliCredential
 
-from conformance import azd
+from conformance import azd, signed_in
 from conformance.deployed import Deployment
-from conformance.facts import BY_HAND, FACTS, Fact
+from conformance.facts import FACTS, Fact
 from conformance.place import RESOURCE_MANAGER, Place
+from conformance.report import Outcome, Result, table
 from conformance.revoked import StillAccepted
 from shared.cloud.clients import network
 from shared.redaction import redact
@@ -34,7 +35,7 @@ _SETTINGS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0 if all assumptions hold, or nothing was tested; 1 otherwise."""
+    """Return 0 if no belief was refuted; 1 otherwise."""
     parser = argparse.ArgumentParser(prog="python -m conformance", description=__doc__)
     parser.add_argument("--subscription", default="", help="id of a test subscription; without it, only list")
     parser.add_argument("--location", default="westeurope", help="region of all resources")
@@ -51,15 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def print_plan() -> None:
     """Print what would be tested, and how."""
     print("Nothing is tested without a subscription: make conformance SUBSCRIPTION=<id>\n")
-    print("As the account that az and azd are signed in with (an owner of the subscription), this would")
+    print("As the account that az and azd are signed in with (an owner of the subscription, who may register")
+    print("applications), this would")
     print("  1. create a resource group with temporary storage accounts and test:")
     _list([fact for fact in FACTS if fact.of_azure is not None])
-    print("  2. deploy Sasquash into a new environment (azd up; mode auto, no mail, no site) and test:")
+    print("  2. deploy Sasquash with a separate intake into a new environment (azd up; mode auto, no mail, no site),")
+    print("     create its registration, sign in by the documented command and test:")
     _list([fact for fact in FACTS if fact.of_deployment is not None])
-    print("  3. print the results, and delete all of it.\n")
-    print("Not tested:")
-    for line in BY_HAND:
-        print(f"  - {line}")
+    print("  3. print a table of the results, and delete all of it.\n")
+    print("Not tested, because a person has to check:")
+    _list([fact for fact in FACTS if fact.by_hand])
 
 
 def _list(facts: Sequence[Fact]) -> None:
@@ -68,8 +70,9 @@ def _list(facts: Sequence[Fact]) -> None:
 
 
 async def test_all(subscription: str, *, location: str, deploys: bool) -> int:
-    """Test each assumption, print each result at once, and delete all created resources."""
+    """Test each belief, print the table, and delete all created resources; return the exit code."""
     name = f"conformance-{secrets.token_hex(3)}"
+    results: list[Result] = []
     async with AzureCliCredential() as credential:
         place = Place(credential, subscription=subscription, group=f"rg-{name}", location=location, transport=network)
         group = f"/subscriptions/{subscription}/resourceGroups/{place.group}"
@@ -77,45 +80,52 @@ async def test_all(subscription: str, *, location: str, deploys: bool) -> int:
         try:
             await place.call("PUT", url, body={"location": location})
             await place.grant(_BLOB_DATA_READER, scope=group)
-            hold = await of_azure(place)
-            return 0 if (not deploys or await of_deployment(place, name)) and hold else 1
+            await of_azure(place, results)
+            if deploys:
+                await of_deployment(place, name, results)
         finally:
+            tried = {result.fact.name for result in results}
+            left = (Result(fact, Outcome.NOT_TRIED, fact.how) for fact in FACTS if fact.name not in tried)
+            print(f"\n{table([*results, *left])}\n", flush=True)
             await place.call("DELETE", url)
             await place.close()
+    return 1 if any(result.outcome is Outcome.REFUTED for result in results) else 0
 
 
-async def of_azure(place: Place) -> bool:
-    """Test what needs just storage accounts; return whether all assumptions hold."""
-    results = [await _test(fact, fact.of_azure(place)) for fact in FACTS if fact.of_azure is not None]
-    return all(results)
+async def of_azure(place: Place, results: list[Result]) -> None:
+    """Test what needs just storage accounts."""
+    for fact in FACTS:
+        if fact.of_azure is not None:
+            await _test(fact, fact.of_azure(place), results)
 
 
-async def of_deployment(place: Place, name: str) -> bool:
-    """Deploy, test what needs a deployment, and delete it; return whether all assumptions hold."""
+async def of_deployment(place: Place, name: str, results: list[Result]) -> None:
+    """Deploy, create the registration, test what needs both, and delete both."""
+    client_id = ""
     try:
         outputs = await azd.up(name, subscription=place.subscription, location=place.location, settings=_SETTINGS)
-        deployment = Deployment(name, outputs)
+        client_id = await signed_in.register(Deployment(name, outputs))
+        deployment = Deployment(name, await azd.outputs(name))
         await place.grant(_EVENT_GRID_DATA_SENDER, scope=deployment.group(place))
-        results = [
-            await _test(fact, fact.of_deployment(place, deployment))
-            for fact in FACTS
-            if fact.of_deployment is not None
-        ]
-        return all(results)
+        for fact in FACTS:
+            if fact.of_deployment is not None:
+                await _test(fact, fact.of_deployment(place, deployment), results)
     finally:
         await azd.down(name)
+        if client_id:
+            await signed_in.unregister(client_id)
 
 
-async def _test(fact: Fact, trial: Awaitable[str]) -> bool:
-    """Run a test and print its result; return whether the assumption holds. Failures do not stop the run."""
+async def _test(fact: Fact, trial: Awaitable[str], results: list[Result]) -> None:
+    """Run a test, print its result at once, and add it to `results`. Failures do not stop the run."""
     start = time.monotonic()
     try:
-        result, holds = await trial, True
-    except (ValueError, StillAccepted, AzureError) as error:
-        result, holds = redact(str(error)), False
+        result = Result(fact, Outcome.CONFIRMED, await trial)
+    except (ValueError, StillAccepted, AzureError, azd.CommandFailed) as error:
+        result = Result(fact, Outcome.REFUTED, redact(str(error)))
     took = time.monotonic() - start
-    print(f"{'confirmed' if holds else 'REFUTED':<12} {fact.name:<24} {result} [{took:.0f} s]", flush=True)
-    return holds
+    print(f"{result.outcome:<12} {fact.name:<32} {result.observed} [{took:.0f} s]", flush=True)
+    results.append(result)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,16 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from azure.mgmt.storage.models import (
     StorageAccountPropertiesUpdateParameters,
     StorageAccountRegenerateKeyParameters,
     StorageAccountUpdateParameters,
 )
-from azure.storage.blob import (
-    AccessPolicy,
-    BlobSasPermissions,
-    ContainerSasPermissions,
-    generate_blob_sas,
-    generate_container_sas,
-)
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob import AccessPolicy, ContainerSasPermissions, generate_container_sas
 
-from conformance.place import BLOB, CONTAINER, Place, TemporaryAccount
+from conformance.place import CONTAINER, Place, TemporaryAccount
 from conformance.revoked import accepted, until_accepted, until_refused
 
 POLICY = "partners"
@@ -40,7 +33,7 @@ async def account_key(place: Place, **patience: float) -> str:
 async def stored_policy(place: Place, **patience: float) -> str:
     """Set the expiry of the stored access policy of a SAS to 2000."""
     account = await place.account()
-    url = await _new_policy_url(place, account)
+    url = await place.policy_url(account, POLICY)
     expired = AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=datetime(2000, 1, 1, tzinfo=UTC))
     return await _until_refused(place, url, lambda: _set_policy(place, account, expired), **patience)
 
@@ -48,22 +41,10 @@ async def stored_policy(place: Place, **patience: float) -> str:
 async def delegation_keys(place: Place, **patience: float) -> str:
     """Revoke the user delegation keys of an account."""
     account = await place.account()
-    async with BlobServiceClient(
-        account.endpoint, credential=place.credential, transport=place.transport()
-    ) as service:
-        start = datetime.now(UTC) - timedelta(minutes=1)
-        key = await service.get_user_delegation_key(start, start + timedelta(days=1))
-    query = generate_blob_sas(
-        account.name,
-        CONTAINER,
-        BLOB,
-        user_delegation_key=key,
-        permission=BlobSasPermissions(read=True),
-        expiry=datetime.now(UTC) + timedelta(hours=12),
-    )
+    url = await place.delegated_url(account)
     return await _until_refused(
         place,
-        account.url(query),
+        url,
         lambda: place.arm.storage_accounts.revoke_user_delegation_keys(account.group, account.name),
         **patience,
     )
@@ -92,9 +73,9 @@ async def network_closed(place: Place, **patience: float) -> str:
 async def policy_recreated(place: Place, **patience: float) -> str:
     """Delete a stored access policy, and create one with the same id."""
     account = await place.account()
-    url = await _new_policy_url(place, account)
+    url = await place.policy_url(account, POLICY)
     revoked = await _until_refused(place, url, lambda: _set_policy(place, account, None), **patience)
-    await _new_policy_url(place, account)
+    await place.policy_url(account, POLICY)
     return f"{revoked}; {await _until_accepted_again(place, url, **patience)}"
 
 
@@ -121,18 +102,8 @@ async def _until_accepted_again(
     return f"accepted again {time.monotonic() - start:.1f} s after the policy was recreated"
 
 
-async def _new_policy_url(place: Place, account: TemporaryAccount) -> str:
-    """Create a stored access policy on the container; return a URL with a SAS that uses it."""
-    end = datetime.now(UTC) + timedelta(days=1)
-    await _set_policy(place, account, AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=end))
-    query = generate_container_sas(account.name, CONTAINER, account_key=account.keys["key1"], policy_id=POLICY)
-    return account.url(query)
-
-
 async def _set_policy(place: Place, account: TemporaryAccount, policy: AccessPolicy | None) -> None:
-    async with place.blobs(account) as service:
-        policies = {POLICY: policy} if policy is not None else {}
-        await service.get_container_client(CONTAINER).set_container_access_policy(policies)
+    await place.set_policies(account, {POLICY: policy} if policy is not None else {})
 
 
 async def _update(

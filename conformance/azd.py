@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,8 +19,21 @@ async def up(environment: str, *, subscription: str, location: str, settings: Ma
     for name, value in settings.items():
         await run("azd", "env", "set", name, value, "--environment", environment)
     await run("azd", "up", "--no-prompt", "--environment", environment)
-    text = await output("azd", "env", "get-values", "--output", "json", "--environment", environment)
-    values: dict[str, str] = json.loads(text)
+    return await outputs(environment)
+
+
+async def provision(environment: str, settings: Mapping[str, str]) -> None:
+    """Change settings of the environment, and deploy infra/ again. Raises CommandFailed."""
+    for name, value in settings.items():
+        await run("azd", "env", "set", name, value, "--environment", environment)
+    await run("azd", "provision", "--no-prompt", "--environment", environment)
+
+
+async def outputs(environment: str) -> dict[str, str]:
+    """Return the outputs of the environment. Raises CommandFailed."""
+    values: dict[str, str] = json.loads(
+        await text("azd", "env", "get-values", "--output", "json", "--environment", environment)
+    )
     return values
 
 
@@ -28,17 +42,21 @@ async def down(environment: str) -> None:
     await run("azd", "down", "--force", "--purge", "--environment", environment)
 
 
-async def run(*command: str) -> None:
-    """Run a command, with its output on the terminal. Raises CommandFailed."""
-    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT)
+async def run(*command: str, variables: Mapping[str, str] | None = None) -> None:
+    """Run a command, with its output on the terminal and `variables` in its environment. Raises CommandFailed."""
+    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, env=os.environ | dict(variables or {}))
     if await process.wait():
-        raise CommandFailed(f"{' '.join(command)} failed.")
+        raise _failed(command)
 
 
-async def output(*command: str) -> str:
-    """Return the output of a command. Raises CommandFailed."""
+async def text(*command: str) -> str:
+    """Return the output of a command, without white space at its ends. Raises CommandFailed."""
     process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE)
-    text, _ = await process.communicate()
+    printed, _ = await process.communicate()
     if process.returncode:
-        raise CommandFailed(f"{' '.join(command)} failed.")
-    return text.decode()
+        raise _failed(command)
+    return printed.decode().strip()
+
+
+def _failed(command: tuple[str, ...]) -> CommandFailed:
+    return CommandFailed(f"{' '.join(command[:4])} failed: its own message is above.")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError
 from azure.core.messaging import CloudEvent
+from azure.core.rest import HttpRequest
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from conformance import azd
 from conformance.place import RESOURCE_MANAGER, Place
+from shared.cloud.data_plane import Answer, send
 from shared.domain.finding import REPORTED, in_text
 
 _ROLES = Path(__file__).resolve().parent.parent / "infra/roles.json"
@@ -63,19 +65,27 @@ def _lower(actions: list[str]) -> set[str]:
 
 
 async def sign_in(place: Place, deployment: Deployment) -> str:
-    """Send requests without a token to open and to protected paths."""
+    """Send requests without a token to open and to protected paths, also in another case."""
     # GET, which intake and webhook do not accept: they refuse it, and not the platform.
     wanted = {
         "/api/health": {200},
         "/api/revocations": {401},
         "/api/intake/github": {404, 405},
-        "/runtime/webhooks/eventgrid": {400, 404, 405},
+        "/runtime/webhooks/eventgrid": {400, 401, 404, 405, 500},
+        "/api/Health": {200, 401},  # observed: whether the platform's excluded paths have a case
     }
     answers = {path: await place.ask(f"{deployment.app}{path}") for path in wanted}
     result = "; ".join(f"{path} {answer.status}" for path, answer in answers.items())
-    if any(answers[path].status not in statuses for path, statuses in wanted.items()):
+    wrong = [path for path, answer in answers.items() if answer.status not in wanted[path]]
+    webhook = answers["/runtime/webhooks/eventgrid"]
+    if wrong or _by_the_platform(webhook):
         raise ValueError(f"unexpected: {result}")
     return result
+
+
+def _by_the_platform(answer: Answer) -> bool:
+    """Whether the platform refused the request. The host's own 401, for a missing key, has no challenge."""
+    return answer.status == 401 and bool(answer.headers.get("www-authenticate"))
 
 
 async def failed_delivery(place: Place, deployment: Deployment) -> str:
@@ -120,18 +130,72 @@ def _total(row: Any) -> float:
 async def whole_revocation(place: Place, deployment: Deployment) -> str:
     """Publish a leaked SAS of a temporary account, and wait until it is refused."""
     account = await place.account()
-    query = account.token("key2")
-    [leak] = in_text(account.url(query), source="conformance", url=None, detected_at=datetime.now(UTC))
+    url = account.url(account.token("key2"))
+    await _report(place, deployment, url)
+    return await until_refused_by_deployment(place, url)
+
+
+async def revocation_of_a_key(place: Place, deployment: Deployment) -> str:
+    """Publish a leaked account key, and wait until a SAS that it signed is refused."""
+    account = await place.account()
+    text = f"DefaultEndpointsProtocol=https;AccountName={account.name};AccountKey={account.keys['key1']}"
+    await _report(place, deployment, text)
+    return await until_refused_by_deployment(place, account.url(account.token("key1")))
+
+
+async def revocation_of_a_policy(place: Place, deployment: Deployment) -> str:
+    """Publish a leaked SAS of a stored access policy, and wait until it is refused; the key has to stay."""
+    account = await place.account()
+    url = await place.policy_url(account, "partners")
+    await _report(place, deployment, url)
+    refused = await until_refused_by_deployment(place, url)
+    if (await place.ask(account.url(account.token("key1")))).status == 403:
+        raise ValueError(f"the key that signed it was regenerated, too; {refused}")
+    return f"{refused}; the key that signed it is still accepted"
+
+
+async def until_refused_by_deployment(place: Place, url: str, *, since: str = "the finding was published") -> str:
+    """Use a credential until it is refused; return how long that took. Raises ValueError."""
+    start = time.monotonic()
+    while time.monotonic() - start < _WAIT:
+        answer = await place.ask(url)
+        if answer.status == 403:
+            return f"refused {time.monotonic() - start:.1f} s after {since} ({answer.code})"
+        await place.sleep(0.5)
+    raise ValueError(f"still accepted {_WAIT:.0f} s after {since}")
+
+
+async def intake_apart(place: Place, deployment: Deployment) -> str:
+    """Check the health of the intake, whose host has a storage account of its own."""
+    url = deployment.outputs["SASQUASH_INTAKE"].removesuffix("/intake") + "/health"
+    answer = await place.ask(url)
+    if answer.status != 200:
+        raise ValueError(f"its health is {answer.status}: {answer.body[:200].decode(errors='replace')}")
+    return "it started, and reaches its queue"
+
+
+async def chunked_request(place: Place, deployment: Deployment) -> str:
+    """Post a report without Content-Length to the intake, and show what the app says of it."""
+    transport = place.transport()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    request = HttpRequest("POST", f"{deployment.outputs['SASQUASH_INTAKE']}/github", content=body())
+    try:
+        answer = await send(transport, request)
+    finally:
+        await transport.close()
+    length = "without a length" if answer.status == 411 else "with a length"
+    return f"{answer.status}: the request reached the app {length}"
+
+
+async def _report(place: Place, deployment: Deployment, text: str) -> None:
+    """Publish the secret-free finding of the one credential in `text`."""
+    [leak] = in_text(text, source="conformance", url=None, detected_at=datetime.now(UTC))
     finding = leak.finding
     event = CloudEvent(source="/conformance", type=REPORTED, id=finding.fingerprint, data=finding.to_data())
     await _publish(place, deployment, event)
-    start = time.monotonic()
-    while time.monotonic() - start < _WAIT:
-        answer = await place.ask(account.url(query))
-        if answer.status == 403:
-            return f"refused {time.monotonic() - start:.1f} s after the finding was published ({answer.code})"
-        await asyncio.sleep(0.5)
-    raise ValueError(f"still accepted {_WAIT:.0f} s after the finding was published")
 
 
 async def _publish(place: Place, deployment: Deployment, event: CloudEvent[Any]) -> None:

@@ -1,9 +1,9 @@
-"""Assumptions about Azure that were not tested against Azure: what they are based on, and their tests."""
+"""Beliefs about Azure that were not tested against Azure: a row each, with its source, its test and what follows."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from conformance import actions, deployed, logs
+from conformance import accounts, actions, deployed, logs, signed_in
 from conformance.deployed import Deployment
 from conformance.place import Place
 
@@ -11,105 +11,248 @@ type OfAzure = Callable[[Place], Awaitable[str]]
 type OfDeployment = Callable[[Place, Deployment], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """An assumption with its test. `assumption`: what the product relies on; `basis`: its source.
+    """A belief. `assumption`: what the product or a stand-in relies on; `basis`: its source; `change`: what to change
+    where it is wrong.
 
-    Exactly one of the last two is set: `of_azure` needs just storage accounts, `of_deployment` a whole deployment.
-    The test returns what it observed; ValueError and StillAccepted say that the assumption is wrong.
+    Exactly one of the last three is set: `of_azure` needs just storage accounts, `of_deployment` a whole deployment,
+    `by_hand` says how a person tests it. A test returns what it observed; ValueError and StillAccepted say that the
+    belief is wrong.
     """
 
     name: str
     assumption: str
     basis: str
+    change: str
     of_azure: OfAzure | None = None
     of_deployment: OfDeployment | None = None
+    by_hand: str = ""
 
     @property
     def how(self) -> str:
         """How it is tested, in one sentence."""
         check = self.of_azure or self.of_deployment
-        return " ".join((check.__doc__ or "").split()) if check is not None else ""
+        return " ".join((check.__doc__ or "").split()) if check is not None else self.by_hand
 
 
 FACTS = (
     Fact(
-        "account key",
-        "a SAS is refused everywhere within ten minutes after its key was regenerated",
-        "Manage storage account access keys (2019)",
+        name="account key",
+        assumption="a SAS is refused everywhere within ten minutes after its key was regenerated",
+        basis="Manage storage account access keys (2019)",
+        change="design decision 5, and how long shared/actions/verification.py waits",
         of_azure=actions.account_key,
     ),
     Fact(
-        "stored access policy",
-        "a SAS is refused within thirty seconds after its stored access policy was deleted or expired",
-        "REST: Define a stored access policy",
+        name="stored access policy",
+        assumption="a SAS is refused within thirty seconds after its stored access policy was deleted or expired",
+        basis="REST: Define a stored access policy",
+        change="how long shared/actions/verification.py waits for a policy",
         of_azure=actions.stored_policy,
     ),
     Fact(
-        "user delegation keys",
-        "user delegation SAS are refused after the delegation keys of the account were revoked",
-        "REST: Revoke a user delegation SAS",
+        name="user delegation keys",
+        assumption="user delegation SAS are refused after the delegation keys of the account were revoked",
+        basis="REST: Revoke a user delegation SAS",
+        change="shared/actions/delegation_key.py",
         of_azure=actions.delegation_keys,
     ),
     Fact(
-        "lockdown: shared key",
-        "no SAS signed by an account key is accepted while shared key access is disabled",
-        "Prevent Shared Key authorization",
+        name="lockdown: shared key",
+        assumption="no SAS signed by an account key is accepted while shared key access is disabled",
+        basis="Prevent Shared Key authorization",
+        change="shared/actions/lockdown.py",
         of_azure=actions.shared_key_off,
     ),
     Fact(
-        "lockdown: network",
-        "network rules are checked before the signature, and refuse with AuthorizationFailure",
-        "observed with emulators only",
+        name="lockdown: network",
+        assumption="network rules are checked before the signature, and refuse with AuthorizationFailure",
+        basis="observed with emulators only",
+        change="local/storage/access.py, and how shared/actions/verification.py reads the code",
         of_azure=actions.network_closed,
     ),
     Fact(
-        "policy recreated",
-        "a stored access policy with the same id re-enables its SAS",
-        "REST: Create a service SAS",
+        name="challenge of a closed account",
+        assumption="the storage hosts of an account without public access send no bearer challenge",
+        basis="no source: local/storage answers AuthorizationFailure without one",
+        change="local/storage/errors.py, and the daily check's `reach`",
+        of_azure=accounts.challenge_of_a_closed_account,
+    ),
+    Fact(
+        name="policy recreated",
+        assumption="a stored access policy with the same id re-enables its SAS",
+        basis="REST: Create a service SAS",
+        change="design decision 10: tombstones would not be needed",
         of_azure=actions.policy_recreated,
     ),
     Fact(
-        "policy without expiry",
-        "a SAS without an expiry never expires with such a policy",
-        "one unofficial source says that Azure refuses it",
+        name="policy without expiry",
+        assumption="a SAS without an expiry never expires with such a policy",
+        basis="one unofficial source says that Azure refuses it",
+        change="shared/domain/decision/attribution.py, and local/storage",
         of_azure=actions.policy_without_expiry,
     ),
     Fact(
-        "hashes in storage logs",
-        "they are the SHA-256 of the bytes of the key, and of the decoded text of the signature",
-        "Best practices for monitoring Azure Blob Storage",
+        name="key creation time",
+        assumption="the account's keyCreationTime changes with listKeys, and does not lag behind",
+        basis="azure-rest-api-specs, storage: keyCreationTime; its lag is documented nowhere",
+        change="docs/decisions/0015: which of the two a successor may read",
+        of_azure=accounts.key_creation_time,
+    ),
+    Fact(
+        name="SAS expiration policy",
+        assumption="an account whose policy blocks refuses a SAS without a start as AuthenticationFailed",
+        basis="azure-docs, sas-expiration-policy; AzureStorageExplorer#8845 for the text of the detail",
+        change="which refusals shared/actions/verification.py takes as undecided",
+        of_azure=accounts.sas_expiration_policy,
+    ),
+    Fact(
+        name="activity log of a container",
+        assumption="a query of the activity log by the account's id returns the events of its containers",
+        basis="REST: Activity Logs - List; whether resourceUri matches below it is not documented",
+        change="the query of shared/followup/investigation/residual_exposure.py",
+        of_azure=accounts.container_activity,
+    ),
+    Fact(
+        name="hashes in storage logs",
+        assumption="they are the SHA-256 of the bytes of the key, and of the decoded text of the signature",
+        basis="Best practices for monitoring Azure Blob Storage",
+        change="shared/cloud/log_queries.py: mails and incidents would find no use",
         of_azure=logs.token_hash,
     ),
     Fact(
-        "custom roles",
-        "Azure accepts the custom roles of infra/roles.json",
-        "the operations of Microsoft.Storage",
+        name="custom roles",
+        assumption="Azure accepts the custom roles of infra/roles.json",
+        basis="the operations of Microsoft.Storage",
+        change="infra/roles.json",
         of_deployment=deployed.custom_roles,
     ),
     Fact(
-        "sign-in of the platform",
-        "it lets only the webhook, the intake and health pass",
-        "excludedPaths of authsettingsV2, found in two public repositories",
+        name="sign-in of the platform",
+        assumption="it lets only the webhook, the intake, the console's files and health pass",
+        basis="excludedPaths of authsettingsV2, found in two public repositories",
+        change="excludedPaths of infra/modules/app.bicep",
         of_deployment=deployed.sign_in,
     ),
     Fact(
-        "failed deliveries",
-        "Event Grid retries when the function raises an exception",
-        "the Event Grid extension answers 500",
+        name="intake apart",
+        assumption="the host of a separate intake starts by its identity's rights on an account of its own",
+        basis="Azure/azure-functions-host: BlobStorageSecretsRepository, DiagnosticEventTableStorageRepository",
+        change="the roles of infra/modules/intake-storage.bicep",
+        of_deployment=deployed.intake_apart,
+    ),
+    Fact(
+        name="token command",
+        assumption="the printed command gets a token of version 2 for the registration, and the API accepts it",
+        basis="entra-docs, access-token-claims-reference; Azure/azure-cli#15056",
+        change="scripts/create-registration.sh, and openIdIssuer of infra/modules/app.bicep",
+        of_deployment=signed_in.token_command,
+    ),
+    Fact(
+        name="chunked requests",
+        assumption="the front end passes a request without Content-Length on as it is",
+        basis="azure-functions-host 4.1037, tried; azure-functions-powershell-worker#476",
+        change="nothing in the product, which asks for a length; the words of docs/sources.md",
+        of_deployment=deployed.chunked_request,
+    ),
+    Fact(
+        name="failed deliveries",
+        assumption="Event Grid retries when the function raises an exception",
+        basis="the Event Grid extension answers 500",
+        change="design decision 7",
         of_deployment=deployed.failed_delivery,
     ),
     Fact(
-        "whole revocation",
-        "a SAS is refused seconds after its finding was published",
-        "the local cloud",
+        name="revocation: SAS of a key",
+        assumption="a SAS is refused seconds after its finding was published",
+        basis="the local cloud",
+        change="the record says where the time went",
         of_deployment=deployed.whole_revocation,
     ),
+    Fact(
+        name="revocation: account key",
+        assumption="the same of a SAS whose key was published",
+        basis="the local cloud",
+        change="the record says where the time went",
+        of_deployment=deployed.revocation_of_a_key,
+    ),
+    Fact(
+        name="revocation: SAS of a policy",
+        assumption="the same of a SAS of a stored access policy, and its key stays",
+        basis="the local cloud",
+        change="shared/actions/stored_policy.py",
+        of_deployment=deployed.revocation_of_a_policy,
+    ),
+    Fact(
+        name="revocation: user delegation SAS",
+        assumption="the same of a user delegation SAS that a responder reports by the API",
+        basis="the local cloud",
+        change="shared/actions/delegation_key.py",
+        of_deployment=signed_in.user_delegation,
+    ),
+    Fact(
+        name="dead letters of a private account",
+        assumption="Event Grid writes dead letters to an account with publicNetworkAccess Disabled",
+        basis="Storage, trusted access based on a managed identity; nothing says that Disabled lets it through",
+        change="infra/modules/storage.bicep: publicNetworkAccess Enabled with defaultAction Deny",
+        by_hand="Deploy with privateNetwork, disable the function on_finding, publish a finding, and wait a day.",
+    ),
+    Fact(
+        name="names in dead letters",
+        assumption="a dead-lettered CloudEvent has the properties of the event, and Event Grid's own in camel case",
+        basis="Event Grid dead-letter docs, which show the Event Grid schema only",
+        change="shared/operations/dead_letters.py, and local/event_grid",
+        by_hand="The same, and read the blob in the container dead-letters.",
+    ),
+    Fact(
+        name="messages in queues",
+        assumption="Event Grid writes plain JSON or base64 of it to a storage queue",
+        basis="azure-docs#69702 and #102923 contradict each other",
+        change="messageEncoding of host.json, where a queue of ours is subscribed to a topic",
+        by_hand="Subscribe a storage queue to the topic, publish, and read the message's text.",
+    ),
+    Fact(
+        name="secrets of settings",
+        assumption="a versionless Key Vault reference is read again within five minutes",
+        basis="the app reads it itself; configreferences/…/refresh is not used",
+        change="docs/sources.md",
+        by_hand="Add a version of a secret, and send a report that it signs.",
+    ),
+    Fact(
+        name="tokens of managed identities",
+        assumption="for a registration of version 2 they are of version 2, too; the app reads both",
+        basis="fastapi-azure-auth#129 and azure-docs#75395 contradict each other",
+        change="local/entra/managed_identity.py",
+        by_hand="Decode the token that a Logic App gets for api://<client id>.",
+    ),
+    Fact(
+        name="sign-in to the console",
+        assumption="the console gets a token for its own registration by <client id>/.default",
+        basis="microsoft-authentication-library-for-js#3972",
+        change="shared/api/console/serving.py: the scope api://<client id>/user_impersonation",
+        by_hand="Open the console as a user who may not consent to applications.",
+    ),
+    Fact(
+        name="incidents in Defender",
+        assumption="createAlert accepts an azureResource entity with resourceId, from a managed identity",
+        basis="Microsoft Graph beta, security: createAlert",
+        change="shared/followup/incidents/defender.py, and local/graph/security.py",
+        by_hand="Deploy with SASQUASH_INCIDENTS=defender in a tenant with Microsoft Defender.",
+    ),
+    Fact(
+        name="second SharePoint item",
+        assumption="SharePoint refuses a second item of one finding; its error code is not relied on",
+        basis="enforceUniqueValues; the code differs between reports",
+        change="local/graph/sharepoint_list.py",
+        by_hand="Add an item with the FindingId of another one.",
+    ),
+    Fact(
+        name="mail by the identity",
+        assumption="Exchange lets the identity send within two hours after scripts/grant-exchange.ps1",
+        basis="Role Based Access Control for Applications in Exchange Online: caches of 30 minutes to 2 hours",
+        change="docs/deploy.md",
+        by_hand="Run the script, and send with the identity until it works.",
+    ),
 )
-
-BY_HAND = (
-    "createAlert with a managed identity: needs a tenant with Microsoft Defender.",
-    "the error code for a second SharePoint item of one finding: needs a SharePoint site.",
-    "how long Exchange takes until the identity may send: see scripts/grant-exchange.ps1.",
-)
-"""What is not tested, and why."""
+"""Every belief; those of the stand-ins that no specification settles are among them."""

@@ -1,5 +1,6 @@
 """The test environment: a new resource group with temporary storage accounts, used as the signed-in account."""
 
+import asyncio
 import json
 import secrets
 import uuid
@@ -13,13 +14,21 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.rest import HttpRequest
 from azure.mgmt.storage.aio import StorageManagementClient
 from azure.mgmt.storage.models import Sku, StorageAccountCreateParameters
-from azure.storage.blob import BlobSasPermissions, generate_blob_sas
+from azure.storage.blob import (
+    AccessPolicy,
+    BlobSasPermissions,
+    ContainerSasPermissions,
+    generate_blob_sas,
+    generate_container_sas,
+)
 from azure.storage.blob.aio import BlobServiceClient
 
 from shared.cloud.data_plane import Answer, Transport, send
 
 RESOURCE_MANAGER = "https://management.azure.com"
 CONTAINER, BLOB = "models", "model.ckpt"
+# By the default rules a read-only token of one resource is revoked without approval if it is valid for over a day.
+VALID = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +50,14 @@ class TemporaryAccount:
         return f"{self.endpoint}/{CONTAINER}/{BLOB}" + (f"?{query}" if query else "")
 
     def token(self, key: str = "key1") -> str:
-        """Return the query of a SAS signed by one of its keys: read only, for a day."""
+        """Return the query of a SAS signed by one of its keys: read only, for three days."""
         return generate_blob_sas(
             self.name,
             CONTAINER,
             BLOB,
             account_key=self.keys[key],
             permission=BlobSasPermissions(read=True),
-            expiry=datetime.now(UTC) + timedelta(days=1),
+            expiry=datetime.now(UTC) + VALID,
         )
 
 
@@ -100,6 +109,41 @@ class Place:
     def blobs(self, account: TemporaryAccount) -> BlobServiceClient:
         """Return a client of its blob service, with its first key."""
         return BlobServiceClient(account.endpoint, credential=account.keys["key1"], transport=self.transport())
+
+    async def delegated_url(self, account: TemporaryAccount) -> str:
+        """Return the URL of the account's blob with a user delegation SAS: read only, for three days."""
+        async with BlobServiceClient(
+            account.endpoint, credential=self.credential, transport=self.transport()
+        ) as service:
+            start = datetime.now(UTC) - timedelta(minutes=1)
+            key = await service.get_user_delegation_key(start, start + VALID)
+        query = generate_blob_sas(
+            account.name,
+            CONTAINER,
+            BLOB,
+            user_delegation_key=key,
+            permission=BlobSasPermissions(read=True),
+            expiry=start + VALID,
+        )
+        return account.url(query)
+
+    async def policy_url(self, account: TemporaryAccount, policy: str) -> str:
+        """Create a stored access policy on the container; return the blob's URL with a SAS that uses it."""
+        end = datetime.now(UTC) + VALID
+        await self.set_policies(
+            account, {policy: AccessPolicy(permission=ContainerSasPermissions(read=True), expiry=end)}
+        )
+        query = generate_container_sas(account.name, CONTAINER, account_key=account.keys["key1"], policy_id=policy)
+        return account.url(query)
+
+    async def set_policies(self, account: TemporaryAccount, policies: dict[str, AccessPolicy]) -> None:
+        """Replace the stored access policies of the container."""
+        async with self.blobs(account) as service:
+            await service.get_container_client(CONTAINER).set_container_access_policy(policies)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for Azure."""
+        await asyncio.sleep(seconds)
 
     async def ask(self, url: str) -> Answer:
         """Send a GET on a new connection; return the response of Azure Storage."""

@@ -17,19 +17,19 @@ class InvalidJson(ValueError):
     """The text is not usable JSON. The message says why, without quoting the text."""
 
 
-def parse(raw: bytes | bytearray, *, any_text: bool = False) -> Any:
-    """Return the JSON value in `raw`. Raises InvalidJson.
+def parse(raw: bytes | bytearray, *, any_text: bool = False, deepest: int = DEEPEST) -> Any:
+    """Return the JSON value in `raw`, nested at most `deepest` deep. Raises InvalidJson.
 
     `any_text` allows lone surrogates, for callers that forward the value.
     """
     try:
         value = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(deepest) from None
     except ValueError:  # includes invalid UTF-8
         raise InvalidJson("it is not valid JSON") from None
-    if not _is_shallow(value):
-        raise _too_deep()
+    if not _is_shallow(value, deepest):
+        raise _too_deep(deepest)
     if not any_text and not _is_unicode(value):
         raise InvalidJson("its text contains a lone surrogate")
     return value
@@ -46,10 +46,10 @@ def _finite(text: str) -> float:
     return number
 
 
-def _is_shallow(value: object) -> bool:
-    """Return whether `value` is nested at most DEEPEST deep. Goes level by level, to avoid recursion."""
+def _is_shallow(value: object, deepest: int) -> bool:
+    """Return whether `value` is nested at most `deepest` deep. Goes level by level, to avoid recursion."""
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(deepest + 1):
         level = [inner for outer in level for inner in _members(outer)]
         if not level:
             return True
@@ -70,5 +70,5 @@ def _is_unicode(value: object) -> bool:
     return True
 
 
-def _too_deep() -> InvalidJson:
-    return InvalidJson(f"it is nested more than {DEEPEST} levels deep")
+def _too_deep(deepest: int) -> InvalidJson:
+    return InvalidJson(f"it is nested more than {deepest} levels deep")

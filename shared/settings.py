@@ -41,6 +41,7 @@ from shared.setting_parsers import (
 class IncidentSink(StrEnum):
     """Where incidents are filed."""
 
+    MAIL = "mail"
     SHAREPOINT = "sharepoint"
     DEFENDER = "defender"
     SENTINEL = "sentinel"
@@ -48,6 +49,7 @@ class IncidentSink(StrEnum):
 
 
 _NEEDED = {
+    IncidentSink.MAIL: (),
     IncidentSink.SHAREPOINT: ("incident_site", "incident_list"),
     IncidentSink.DEFENDER: (),
     IncidentSink.SENTINEL: ("sentinel_workspace",),
@@ -158,13 +160,15 @@ class Settings:
         address,
         "The security team's mailbox. It gets a copy of every mail, and the mails that are not for owners.",
     )
-    mail_sender: str = _setting(
+    mail_sender: str = _optional(
         address,
-        "The mailbox that mails are sent from. Mail.Send is scoped to it.",
+        "The mailbox that mails are sent from. Mail.Send is scoped to it. Empty: the security mailbox.",
     )
     mail_domains: tuple[str, ...] = _setting(
-        listed(domain, least=1),
-        "Allowed domains of owners' addresses, separated by commas. The addresses in tags are not trusted.",
+        listed(domain),
+        "Allowed domains of owners' addresses, separated by commas. The addresses in tags are not trusted. Empty: "
+        "the domain of the security mailbox.",
+        default="",
     )
     owner_tags: tuple[str, ...] = _setting(
         listed(tag_name),
@@ -177,11 +181,12 @@ class Settings:
         "(`on`). Requires Graph's `Application.Read.All`.",
         default="off",
     )
-    incidents: IncidentSink = _setting(
+    incidents: IncidentSink = _optional(
         choice(IncidentSink),
-        "Where incidents are filed: `sharepoint` (a list), `defender` (the Defender portal), `sentinel` (a "
-        "workspace), or `webhook` (a signed request to a URL). Each requires further settings (docs/incidents.md).",
-        default="sharepoint",
+        "Where incidents are filed: `mail` (each state is mailed to the security mailbox, and nothing else is "
+        "filed), `sharepoint` (a list), `defender` (the Defender portal), `sentinel` (a workspace), or `webhook` (a "
+        "signed request to a URL). All but `mail` require further settings or rights (docs/incidents.md). Empty: "
+        "`sharepoint` if an incident site is set, else `mail`.",
     )
     incident_site: str | None = _optional(
         opaque,
@@ -358,7 +363,7 @@ class Settings:
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
         """Read and validate every setting. Raises SettingsError, one line that names the first invalid setting."""
-        read = cls(**{attribute: read_one(environment, attribute) for attribute in declared()})
+        read = cls(**_completed({attribute: read_one(environment, attribute) for attribute in declared()}))
         for attribute in _NEEDED[read.incidents]:
             if not getattr(read, attribute):
                 name = declared()[attribute].name
@@ -366,6 +371,17 @@ class Settings:
                     f"{name} is missing: SASQUASH_INCIDENTS={read.incidents} requires it (see docs/incidents.md)."
                 )
         return read
+
+
+def _completed(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with those that others imply where they are empty."""
+    mailbox: str = values["security_mailbox"]
+    implied = {
+        "mail_sender": mailbox,
+        "mail_domains": (mailbox.rpartition("@")[2].lower(),),
+        "incidents": IncidentSink.SHAREPOINT if values["incident_site"] else IncidentSink.MAIL,
+    }
+    return values | {name: value for name, value in implied.items() if not values[name]}
 
 
 def read_one(environment: Mapping[str, str], attribute: str) -> Any:

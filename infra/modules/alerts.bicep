@@ -47,6 +47,14 @@ var rules = [
     query: loadTextContent('../queries/poison-messages.kql')
   }
   {
+    name: 'poison-queue'
+    display: 'Poison queue does not empty'
+    description: 'Messages that failed repeatedly are not recorded either, or reach no function any more: docs/operations.md.'
+    severity: 1
+    reach: 'PT1H'
+    query: loadTextContent('../queries/poison-queues.kql')
+  }
+  {
     name: 'refusal'
     display: 'Azure refused a request of the identity'
     description: 'A right is missing, or a policy denies it. docs/rights.md lists the required rights.'

@@ -66,6 +66,8 @@ var ownSettings = {
   AzureWebJobsStorage__tableServiceUri: 'https://${hostStorageName}.table.${suffix}/'
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: clientId
+  // Else "/" answers everyone with a page that says which host this is.
+  AzureWebJobsDisableHomepage: 'true'
   SASQUASH_STORAGE__blobServiceUri: 'https://${storageName}.blob.${suffix}/'
   SASQUASH_STORAGE__queueServiceUri: 'https://${storageName}.queue.${suffix}/'
   SASQUASH_STORAGE__tableServiceUri: 'https://${storageName}.table.${suffix}/'

@@ -6,7 +6,6 @@ Clients send back what they read: `az storage account update` 2.91 sends sku, ta
 supportsHttpsTrafficOnly and networkAcls with every change.
 """
 
-import re
 from typing import Any
 
 from local.arm.protocol import invalid_content, invalid_value, reject_unknown
@@ -29,13 +28,12 @@ _ENUMS = {
     "largeFileSharesState": ("Disabled", "Enabled"),
     "allowedCopyScope": ("PrivateLink", "AAD", "All"),
 }
-PROPERTIES = frozenset({*_BOOLEANS, *_ENUMS, "encryption", "sasPolicy", "keyPolicy"})
+PROPERTIES = frozenset({*_BOOLEANS, *_ENUMS, "encryption", "keyPolicy"})
 """The properties that `valid_property` knows."""
 
 _SKUS = ("Standard_LRS", "Standard_GRS", "Standard_RAGRS", "Standard_GZRS", "Standard_RAGZRS")
 _FIXED_SKUS = ("Standard_ZRS", "Premium_LRS", "Premium_ZRS")  # neither to nor from one of them
 _IDENTITIES = ("None", "SystemAssigned", "UserAssigned", "SystemAssigned,UserAssigned")
-_PERIOD = re.compile(r"\d{1,5}\.(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d")  # "DD.HH:MM:SS"
 
 
 def valid_member(name: str, value: object) -> Any:
@@ -68,16 +66,10 @@ def valid_property(name: str, value: object) -> Any:
         return members | {
             "keySource": _one_of(members.get("keySource"), ("Microsoft.Storage",), "encryption.keySource")
         }
-    if name == "keyPolicy":
-        reject_unknown(members, frozenset({"keyExpirationPeriodInDays"}), of="KeyPolicy")
-        days = members.get("keyExpirationPeriodInDays")
-        if not isinstance(days, int) or isinstance(days, bool) or days < 0:
-            raise invalid_value("keyPolicy.keyExpirationPeriodInDays")
-        return members
-    reject_unknown(members, frozenset({"sasExpirationPeriod", "expirationAction"}), of="SasPolicy")
-    if not _PERIOD.fullmatch(str(members.get("sasExpirationPeriod"))):
-        raise invalid_value("sasPolicy.sasExpirationPeriod")
-    _one_of(members.get("expirationAction"), ("Log", "Block"), "sasPolicy.expirationAction")
+    reject_unknown(members, frozenset({"keyExpirationPeriodInDays"}), of="KeyPolicy")
+    days = members.get("keyExpirationPeriodInDays")
+    if not isinstance(days, int) or isinstance(days, bool) or days < 0:
+        raise invalid_value("keyPolicy.keyExpirationPeriodInDays")
     return members
 
 

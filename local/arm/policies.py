@@ -22,9 +22,9 @@ from local.arm.protocol import (
 )
 from local.storage import access_policies, file_service
 from local.storage.errors import Refusal
-from local.storage.sas import policy_key
+from local.storage.sas.admission import policy_key
+from local.storage.times import moment
 from local.tenant.model import AccessPolicy, Share, SignedIdentifier, Tables
-from shared.sas.classify import moment
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{2,62}")  # "Understanding the Table service data model"
 _SHARE_MEMBERS = frozenset({"signedIdentifiers", "metadata", "shareQuota", "accessTier", "enabledProtocols"})

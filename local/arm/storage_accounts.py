@@ -7,12 +7,13 @@ members.
 
 import base64
 import binascii
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from local.arm import account_settings, network_rules
+from local.arm import account_settings, network_rules, sas_policy
 from local.arm.protocol import (
     ArmError,
     Call,
@@ -51,7 +52,9 @@ PAGE_SIZE = 100
 _SECONDARY_LOCATION = "northeurope"  # the region paired with LOCATION
 _WEB_ZONE = "z6"  # LOCATION's zone in the host names of static web sites
 _KEY_NAMES = ("key1", "key2", "kerb1", "kerb2")
-_UPDATABLE = frozenset({"allowSharedKeyAccess", "allowBlobPublicAccess", "publicNetworkAccess", "networkAcls"})
+_UPDATABLE = frozenset(
+    {"allowSharedKeyAccess", "allowBlobPublicAccess", "publicNetworkAccess", "networkAcls", "sasPolicy"}
+)
 
 
 def endpoints(account: Account, *, secondary: bool) -> dict[str, str]:
@@ -163,19 +166,26 @@ async def update_account(call: Call) -> Response:
         raise invalid_content("The member 'properties' must be an object.")
     updatable = _UPDATABLE | account_settings.PROPERTIES
     reject_unknown(properties, updatable, of="StorageAccountPropertiesUpdateParameters")
-    changed = {name: _valid_property(name, value) for name, value in properties.items()}
+    version = call.request.query_params["api-version"]
+    changed = {name: _valid_property(name, value, version=version) for name, value in properties.items()}
     try:
         call.account.tags = tags.valid(body.get("tags", call.account.tags))
     except tags.InvalidTags as error:
         raise ArmError(400, error.code, str(error)) from None
+    policy = changed.pop("sasPolicy", None)
+    if policy is not None:
+        enforced_from = now() + timedelta(seconds=call.cloud.sas_policy_seconds)
+        call.account.set_sas_policy(policy, enforced_from=enforced_from)
     call.account.properties.update(changed)
     call.account.members.update(members)
     return JSONResponse(describe(call.account))
 
 
-def _valid_property(name: str, value: object) -> object:
+def _valid_property(name: str, value: object, *, version: str) -> Any:
     if name in account_settings.PROPERTIES:
         return account_settings.valid_property(name, value)
+    if name == "sasPolicy":
+        return sas_policy.valid(value, version=version)
     if name in ("allowSharedKeyAccess", "allowBlobPublicAccess"):
         valid = isinstance(value, bool)
     elif name == "publicNetworkAccess":

@@ -25,6 +25,7 @@ from local.deployments.service import DeploymentService
 from local.deployments.state import Deployments
 from local.entra import managed_identity
 from local.entra import service as entra
+from local.entra.platform_sign_in import PlatformSignIn
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
@@ -127,8 +128,8 @@ async def running(
         await _open(stack, proxy)
         # One endpoint for the developer and one for each app, each with its own secret.
         developer = await _identity_endpoint(stack, parts, "developer")
-        responder = await _identity_endpoint(stack, parts, "responder")
-        intake = await _identity_endpoint(stack, parts, "intake")
+        responder = await _identity_endpoint(stack, parts, "responder", assigned=frozenset({"responder"}))
+        intake = await _identity_endpoint(stack, parts, "intake", assigned=frozenset({"intake"}))
 
         client = environment.client(proxy_port=proxy.port, authority_file=parts.certificates.authority_file)
         system_key = secrets.token_urlsafe(32)
@@ -216,7 +217,9 @@ class _Parts:
             hostnames.GRAPH_HOST: graph.app(self.cloud, self.entra),
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
-            hostnames.APP_HOST: app_host.app(lambda: self.hosts[0].address if self.hosts else None),
+            hostnames.APP_HOST: app_host.app(
+                lambda: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
+            ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
@@ -295,9 +298,12 @@ async def _open(stack: AsyncExitStack, service: _Service) -> None:
 
 
 async def _identity_endpoint(
-    stack: AsyncExitStack, parts: _Parts, identity_name: str
+    stack: AsyncExitStack, parts: _Parts, identity_name: str, *, assigned: frozenset[str] | None = None
 ) -> environment.IdentityEndpoint:
     secret = secrets.token_urlsafe(32)
-    listener = Listener(managed_identity.app(parts.cloud, parts.entra, secret=secret, default_identity=identity_name))
+    endpoint = managed_identity.app(
+        parts.cloud, parts.entra, secret=secret, default_identity=identity_name, assigned=assigned
+    )
+    listener = Listener(endpoint)
     await _open(stack, listener)
     return environment.IdentityEndpoint(port=listener.port, secret=secret)

@@ -110,6 +110,7 @@ def app_settings(
         endpoint.variables()
         | {
             "FUNCTIONS_WORKER_RUNTIME": "python",
+            "AzureWebJobsDisableHomepage": "true",
             "SASQUASH_MODE": "auto",
             "SASQUASH_SUBSCRIPTIONS": SUBSCRIPTION_ID,
             "SASQUASH_CLIENT_ID": client_id,

@@ -25,11 +25,19 @@ _LIFETIME = timedelta(hours=24)  # of tokens for managed identities
 _PARAMETERS = frozenset({"resource", "api-version", "client_id"})
 
 
-def app(cloud: Cloud, entra: Entra, *, secret: str, default_identity: str = "developer") -> Starlette:
+def app(
+    cloud: Cloud,
+    entra: Entra,
+    *,
+    secret: str,
+    default_identity: str = "developer",
+    assigned: frozenset[str] | None = None,
+) -> Starlette:
     """Return the endpoint, served at PATH.
 
     `secret`: the value of IDENTITY_HEADER. `default_identity`: the name of the identity for requests without a
-    client_id (the system-assigned identity in App Service).
+    client_id (the system-assigned identity in App Service). `assigned`: names of the identities that are assigned to
+    the app, which gets tokens of no other; None: all of the tenant, for the developer's shell.
     """
 
     async def token(request: Request) -> Response:
@@ -49,7 +57,7 @@ def app(cloud: Cloud, entra: Entra, *, secret: str, default_identity: str = "dev
         if not entra.knows(resource):
             return _error(400, f"AADSTS500011: {unknown_resource(resource)}")
         identity = _find(cloud, query.get("client_id"), default_identity)
-        if identity is None:
+        if identity is None or (assigned is not None and identity.name not in assigned):
             return _error(
                 400,
                 "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.entra import errors
+from local.entra.device_code import VERIFICATION_PATH
 from local.entra.errors import OAuthError
 from local.entra.sign_in import CLIENTS, SignIn
 from local.entra.tokens import AUTHORITY, ISSUER, Entra, Forbidden, Reason, Unauthorized
@@ -48,6 +49,8 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
             Route("/{tenant}/discovery/v2.0/keys", keys),
             Route("/{tenant}/oauth2/token", _refuse_token, methods=["POST"]),
             Route("/{tenant}/oauth2/v2.0/authorize", sign_in.authorize),
+            Route("/{tenant}/oauth2/v2.0/devicecode", sign_in.start_device, methods=["POST"]),
+            Route(VERIFICATION_PATH, sign_in.approve_device),
             Route("/{tenant}/oauth2/v2.0/token", token, methods=["POST"]),
         ],
         middleware=[Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])],

@@ -13,12 +13,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from local.entra.consent import grant as granted
+from local.entra import device_code
+from local.entra.consent import grant
+from local.entra.device_code import VERIFICATION_PATH, DeviceCodes, Session
 from local.entra.errors import OAuthError
 from local.entra.tokens import AUTHORITY, Entra
 from local.network.hostnames import APP_HOST
@@ -36,15 +38,11 @@ _REQUIRED = ("client_id", "redirect_uri", "response_type", "scope", "state", "no
 
 
 @dataclass(frozen=True, slots=True)
-class _Grant:
-    """What a code or a refresh token grants."""
+class _Code:
+    """What a code stands for. `challenge`: of PKCE."""
 
-    client: str
-    identity: Identity
-    redirect_uri: str
+    session: Session
     challenge: str
-    nonce: str
-    scope: str
 
 
 class SignIn:
@@ -53,8 +51,28 @@ class SignIn:
     def __init__(self, cloud: Cloud, entra: Entra) -> None:
         self._cloud = cloud
         self._entra = entra
-        self._codes: dict[str, _Grant] = {}
-        self._refresh_tokens: dict[str, _Grant] = {}
+        self._codes: dict[str, _Code] = {}
+        self._refresh_tokens: dict[str, Session] = {}
+        self._devices = DeviceCodes()
+
+    async def start_device(self, request: Request) -> Response:
+        """Answer a client that has no browser: a code for the person."""
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        if form.get("client_id", [""])[0] != AZURE_CLI:
+            raise OAuthError("unauthorized_client", 700016, "Application was not found in the directory.")
+        return self._devices.start({name: values[0] for name, values in form.items()})
+
+    async def approve_device(self, request: Request) -> Response:
+        """Show the people to pick from; with a pick and the code, sign that person in."""
+        asked = dict(request.query_params)
+        picked = self._cloud.identities.get(asked.get("pick", ""))
+        if picked is None:
+            return HTMLResponse(
+                _page(self._people(AZURE_CLI), asked, action=f"{AUTHORITY}{VERIFICATION_PATH}", asks="user_code")
+            )
+        if not self._devices.approve(asked.get("user_code", "").strip().upper(), picked):
+            return HTMLResponse("<!DOCTYPE html><title>Sign in</title><p>There is no such code.</p>", status_code=400)
+        return HTMLResponse("<!DOCTYPE html><title>Sign in</title><p>You have signed in.</p>")
 
     async def authorize(self, request: Request) -> Response:
         """Show the people to pick from; with a pick, redirect to the console with a code."""
@@ -64,16 +82,11 @@ class SignIn:
             return HTMLResponse(f"<!DOCTYPE html><title>Sign in</title><p>{escape(problem)}</p>", status_code=400)
         picked = self._cloud.identities.get(asked.pop("pick", ""))
         if picked is None:
-            return HTMLResponse(_page(self._people(asked["client_id"]), asked))
+            action = f"{AUTHORITY}/{TENANT_ID}/oauth2/v2.0/authorize"
+            return HTMLResponse(_page(self._people(asked["client_id"]), asked, action=action))
         code = secrets.token_urlsafe(24)
-        self._codes[code] = _Grant(
-            asked["client_id"],
-            picked,
-            asked["redirect_uri"],
-            asked["code_challenge"],
-            asked["nonce"],
-            asked["scope"],
-        )
+        session = Session(asked["client_id"], picked, asked["scope"], asked["nonce"])
+        self._codes[code] = _Code(session, asked["code_challenge"])
         answer = {"code": code, "client_info": _client_info(picked), "state": asked["state"]}
         separator = "#" if asked.get("response_mode", "fragment") == "fragment" else "?"
         return RedirectResponse(f"{asked['redirect_uri']}{separator}{urlencode(answer)}", status_code=302)
@@ -83,33 +96,43 @@ class SignIn:
 
         A refresh token serves every resource that the client may have: the request's `scope` names it.
         """
-        grant: _Grant | None = None
-        match form.get("grant_type"):
-            case "authorization_code":
-                grant = self._codes.pop(form.get("code", ""), None)
-                if grant is not None and not _matches_challenge(form.get("code_verifier", ""), grant):
-                    grant = None
-            case "refresh_token":
-                grant = self._refresh_tokens.pop(form.get("refresh_token", ""), None)
-        if grant is None or grant.client != form["client_id"]:
+        session = self._session(form)
+        if session is None or session.client != form["client_id"]:
             raise OAuthError("invalid_grant", 70000, "The grant is not valid.")
-        of_code = form["grant_type"] == "authorization_code"
-        allowed = granted(self._entra, client=grant.client, scope=form.get("scope", grant.scope if of_code else ""))
+        refreshes = form["grant_type"] == "refresh_token"
+        allowed = grant(
+            self._entra, client=session.client, scope=form.get("scope", "" if refreshes else session.scope)
+        )
         refresh_token = secrets.token_urlsafe(24)
-        self._refresh_tokens[refresh_token] = grant
+        self._refresh_tokens[refresh_token] = session
         return JSONResponse(
             {
                 "token_type": "Bearer",
                 "scope": allowed.scope,
                 "expires_in": _LIFETIME,
                 "ext_expires_in": _LIFETIME,
-                "access_token": self._entra.mint(grant.identity, audience=allowed.resource, client=grant.client),
-                "id_token": self._entra.mint_id_token(grant.identity, client_id=grant.client, nonce=grant.nonce),
+                "access_token": self._entra.mint(session.identity, audience=allowed.resource, client=session.client),
+                "id_token": self._entra.mint_id_token(
+                    session.identity, client_id=session.client, nonce=session.nonce
+                ),
                 "refresh_token": refresh_token,
-                "client_info": _client_info(grant.identity),
+                "client_info": _client_info(session.identity),
             },
             headers={"cache-control": "no-store"},
         )
+
+    def _session(self, form: Mapping[str, str]) -> Session | None:
+        """Return the session of the form's grant. A refresh token stays valid after its use ("Refresh tokens")."""
+        match form.get("grant_type"):
+            case "authorization_code":
+                code = self._codes.pop(form.get("code", ""), None)
+                matches = code is not None and _matches_challenge(form.get("code_verifier", ""), code.challenge)
+                return code.session if code is not None and matches else None
+            case "refresh_token":
+                return self._refresh_tokens.get(form.get("refresh_token", ""))
+            case device_code.GRANT_TYPE:
+                return self._devices.redeem(form)
+        return None
 
     def _people(self, client: str) -> dict[str, str]:
         """Return the people to pick from: display names by identity name. In the console, those with a role there."""
@@ -139,9 +162,9 @@ def _problem(asked: Mapping[str, str]) -> str:
     return ""
 
 
-def _matches_challenge(verifier: str, grant: _Grant) -> bool:
+def _matches_challenge(verifier: str, challenge: str) -> bool:
     digest = hashlib.sha256(verifier.encode()).digest()
-    return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), grant.challenge)
+    return secrets.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
 
 
 def _client_info(identity: Identity) -> str:
@@ -149,7 +172,8 @@ def _client_info(identity: Identity) -> str:
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def _page(people: Mapping[str, str], asked: Mapping[str, str]) -> str:
+def _page(people: Mapping[str, str], asked: Mapping[str, str], *, action: str, asks: str = "") -> str:
+    """Return the page that asks who signs in, and for the value of `asks`."""
     hidden = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in asked.items()
     )
@@ -157,9 +181,9 @@ def _page(people: Mapping[str, str], asked: Mapping[str, str]) -> str:
         f'<p><button name="pick" value="{escape(name)}">{escape(shown)}</button></p>'
         for name, shown in people.items()
     )
-    action = f"{AUTHORITY}/{TENANT_ID}/oauth2/v2.0/authorize"
+    entry = f'<p><input name="{asks}" placeholder="Code" required></p>' if asks and asks not in asked else ""
     return (
         '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Pick an account</title>'
         '<link rel="icon" href="data:,">'
-        f'<h1>Pick an account</h1><form action="{action}">{hidden}{buttons}</form></html>'
+        f'<h1>Pick an account</h1><form action="{action}">{hidden}{entry}{buttons}</form></html>'
     )

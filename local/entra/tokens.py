@@ -139,7 +139,7 @@ class Entra:
         is_azure = name in _RESOURCES or _STORAGE_ENDPOINT.fullmatch(name) is not None
         return is_azure or self.registration(resource) is not None
 
-    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str) -> str:
+    def mint_id_token(self, identity: Identity, *, client_id: str, nonce: str | None) -> str:
         """Return an ID token (OpenID Connect Core 1.0 section 2, version 2.0 of Entra's) for a person."""
         issued = int(time.time())
         person = next(u for u in self._cloud.users.values() if u.object_id == identity.object_id)
@@ -151,17 +151,19 @@ class Entra:
             "exp": issued + 3600,
             "name": person.display_name,
             "preferred_username": person.user_principal_name,
-            "nonce": nonce,
             "oid": identity.object_id,
             "sub": identity.object_id,
             "tid": TENANT_ID,
             "ver": "2.0",
         }
+        if nonce is not None:
+            claims["nonce"] = nonce
         return jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": self._key_id})
 
-    def verify(self, token: str, *, audiences: Iterable[str]) -> Identity:
+    def verify(self, token: str, *, audiences: Iterable[str], issuer: str = ISSUER) -> Identity:
         """Return the identity of `token`. A trailing "/" of an audience is ignored.
 
+        `issuer`: that of version 1, as for Azure's own services, or of version 2.
         Raises Unauthorized: from another issuer, altered, expired, for another audience, or of an unknown principal.
         """
         try:
@@ -169,7 +171,7 @@ class Entra:
                 token,
                 self._key.public_key(),
                 algorithms=["RS256"],
-                issuer=ISSUER,
+                issuer=issuer,
                 options={"verify_aud": False, "require": ["aud", "exp", "iat", "iss", "nbf", "oid"]},
             )
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError):

@@ -25,7 +25,9 @@ from local.host.app_loader import load
 from local.host.configuration import AppSettings, HostConfiguration, StartError, read_host_json
 from local.host.http import Keys
 from local.host.invocation import quiet_runtime
+from local.host.kestrel import LARGEST_HEAD
 from local.host.service import Host
+from local.network.listener import TransportProtocol
 
 _log = logging.getLogger("host")
 
@@ -101,6 +103,9 @@ async def _serve(
             host.app,
             lifespan="off",
             ws="none",
+            http=TransportProtocol,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
+            server_header=False,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -77,9 +77,18 @@ class AppSettings(Mapping[str, str]):
         return _PLACEHOLDER.sub(value, text)
 
     def is_disabled(self, function: str) -> bool:
-        """Return whether AzureWebJobs.<function>.Disabled is on (or the same name with underscores)."""
+        """Return whether AzureWebJobs.<function>.Disabled is on (or the same name with single underscores)."""
         names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")
         return any(self.get(name, "").lower() in ("true", "1") for name in names)
+
+    def is_in_group(self, group: str) -> bool:
+        """Return whether this host starts the listeners of `group` (FunctionGroupListenerDecorator).
+
+        Only on Flex Consumption is a host of one group.
+        """
+        target = self.get("FUNCTIONS_TARGET_GROUP", "")
+        is_flex = self.get("WEBSITE_SKU", "").lower() == "flexconsumption"
+        return not is_flex or not target or target.lower() == group.lower()
 
 
 def read_host_json(folder: Path) -> HostConfiguration:

@@ -1,7 +1,8 @@
 """`/runtime/webhooks/eventgrid`: receives the deliveries of Event Grid for functions with an Event Grid trigger.
 
-Source: the Event Grid extension's webhook; "Receive events to an HTTP endpoint"; "CloudEvents validation"
-(HTTP 1.1 Web Hooks for Event Delivery, section 4).
+Source: azure-functions-host 4.1037 with EventGrid 3.3.0, tried; HttpRequestProcessor and
+EventGridExtensionConfigProvider of Microsoft.Azure.WebJobs.Extensions.EventGrid (Azure/azure-sdk-for-net);
+"CloudEvents validation" (HTTP 1.1 Web Hooks for Event Delivery, section 4).
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any
 
 from azure_functions_runtime.bindings.datumdef import Datum
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from local import json_text
@@ -21,15 +22,28 @@ from local.host.http import Keys
 from local.host.invocation import Invoker
 
 PATH = "/runtime/webhooks/eventgrid"
+_DEEPEST = 64  # JsonReader.MaxDepth of Newtonsoft.Json 13.0.3, which the host reads events with
+_ORIGIN = "eventgrid.azure.net"
+_ORIGINS = (
+    _ORIGIN,
+    "eventgrid.azure.us",
+    "eventgrid.azure.eaglex.ic.gov",
+    "eventgrid.azure.microsoft.scloud",
+    "eventgrid.azure.cn",
+)
 
 _log = logging.getLogger("host")
 
 
 class EventGridWebhook:
-    """An ASGI app: 401 for a wrong key, 404 for an unknown function, 202 if every event was processed, or 500."""
+    """An ASGI app: 401 or 403 for a wrong key, 404 for an unknown function, 202 if every event was processed, or 500.
+
+    A body that is no event is 500 too, so that Event Grid tries it again. The body may be chunked, unlike that of an
+    HTTP trigger: the extension reads it itself.
+    """
 
     def __init__(self, functions: Sequence[Function], *, keys: Keys, invoker: Invoker) -> None:
-        self._functions = {f.name.lower(): f for f in functions if isinstance(f.trigger, EventGridTrigger)}
+        self._functions = {f.name: f for f in functions if isinstance(f.trigger, EventGridTrigger)}
         self._keys = keys
         self._invoker = invoker
 
@@ -39,50 +53,55 @@ class EventGridWebhook:
 
     async def _answer(self, request: Request) -> Response:
         if not self._keys.open(request, self._keys.system):
-            return Response(status_code=401)
+            return Response(status_code=self._keys.refusal(request))
         name = request.query_params.get("functionName", "")
-        function = self._functions.get(name.lower())
+        function = self._functions.get(name)  # case-sensitive, unlike elsewhere
         if function is None:
             return PlainTextResponse(f"cannot find function: '{name}'", status_code=404)
         if request.method == "OPTIONS":
             return _allow_origin(request)
-        if request.method != "POST":
-            return Response(status_code=404)
         kind = request.headers.get("aeg-event-type", "").lower()
         if kind == "unsubscribe":
             return Response(status_code=202)
-        events = _events(await request.body())
-        if events and kind == "notification":
-            return await self._deliver(function, events)
-        if events and kind == "subscriptionvalidation":
-            data = events[0].get("data")
-            code = data.get("validationCode") if isinstance(data, dict) else None
-            if isinstance(code, str):
-                return JSONResponse({"validationResponse": code})
+        if kind not in ("notification", "subscriptionvalidation"):
+            return Response(status_code=400)
+        try:
+            document = json_text.parse(await request.body(), any_text=True, deepest=_DEEPEST)
+            if kind == "subscriptionvalidation":
+                return PlainTextResponse(json.dumps({"validationResponse": _validation_code(document)}))
+            if isinstance(document, dict | list):
+                return await self._deliver(function, document if isinstance(document, list) else [document])
+        except (json_text.InvalidJson, LookupError, TypeError):
+            pass
         _log.warning("Event Grid sent a body without events to '%s'", function.name)
-        return Response(status_code=400)
+        return Response(status_code=500)
 
-    async def _deliver(self, function: Function, events: list[dict[str, Any]]) -> Response:
+    async def _deliver(self, function: Function, events: list[Any]) -> Response:
         """Invoke the function per event, concurrently. If one invocation fails, the whole delivery fails."""
-        outcomes = await asyncio.gather(
-            *(self._invoker.invoke(function, Datum(json.dumps(event), "json")) for event in events)
-        )
-        return Response(status_code=202 if all(outcome.succeeded for outcome in outcomes) else 500)
+        succeeded = await asyncio.gather(*(self._invoke(function, event) for event in events))
+        if all(succeeded):
+            return Response(status_code=202)
+        return PlainTextResponse(f"Exception while executing function: Functions.{function.name}", status_code=500)
+
+    async def _invoke(self, function: Function, event: Any) -> bool:
+        if isinstance(event, dict) and isinstance(event.get("id"), int | float):
+            _log.error("Binding an event to '%s' failed: its id is a number", function.name)
+            return False
+        return (await self._invoker.invoke(function, Datum(json.dumps(event), "json"))).succeeded
 
 
-def _events(body: bytes) -> list[dict[str, Any]]:
-    """Return the events of an array (Event Grid schema) or the single event (CloudEvents); empty if neither."""
-    try:
-        document = json_text.parse(body, any_text=True)
-    except json_text.InvalidJson:
-        return []
-    events = document if isinstance(document, list) else [document]
-    return events if all(isinstance(event, dict) for event in events) else []
+def _validation_code(document: Any) -> str:
+    """Return the code of a validation event. Raises LookupError, TypeError or InvalidJson.
+
+    In a CloudEvent, the data may be a JSON text.
+    """
+    if isinstance(document, list):
+        return str(document[0]["data"]["validationCode"])
+    data = document["data"]
+    return str((json_text.parse(data.encode()) if isinstance(data, str) else data)["validationCode"])
 
 
 def _allow_origin(request: Request) -> Response:
-    origin = request.headers.get("webhook-request-origin")
-    if not origin:
-        return Response(status_code=400)
-    headers = {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"}
-    return Response(status_code=200, headers=headers)
+    """Allow Event Grid's own origins (HttpRequestProcessor.GetAllowedOriginResponseHeader)."""
+    origin = request.headers.get("webhook-request-origin", "")
+    return Response(headers={"Webhook-Allowed-Origin": origin if origin in _ORIGINS else _ORIGIN})

@@ -1,11 +1,13 @@
 """HTTP triggers: routing, keys, the conversion of requests and responses.
 
-Two details of the Azure Functions host are unexpected: a method that a function does not accept is 404
-(Azure/azure-functions-host#10098), and empty header or query values do not reach the Functions worker.
+Source: azure-functions-host 4.1037, tried, and GrpcMessageConversionExtensions.ToRpcHttp. Unexpected are: a method
+that a function does not accept is 404 (Azure/azure-functions-host#10098), a chunked body does not reach the function
+(`kestrel.body_of`), repeated values are joined with a comma (cookies too), and empty query values are dropped.
 """
 
 import hmac
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -20,12 +22,14 @@ from local.host import routes
 from local.host.app_loader import AuthLevel, Function, HttpTrigger
 from local.host.configuration import StartError
 from local.host.invocation import Invoker
+from local.host.kestrel import body_of, encode_path
 
-# App Service sets these after it has authenticated a caller; from outside they are forged.
-_PRINCIPAL_HEADERS = "x-ms-client-principal"
 _RESERVED_PREFIXES = ("admin", "runtime")
-# Starlette computes the first, the server sets the second.
+# The host answers in chunks. With one of these of a function's own, what the client gets is broken.
 _MESSAGE_HEADERS = ("content-length", "transfer-encoding")
+_HOME_PAGE = "<!DOCTYPE html><title>Your Functions 4.0 app is up and running</title>"
+
+_log = logging.getLogger("host")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,13 @@ class Keys:
         # Compares all keys, so that the time reveals nothing.
         return any([_same(given, key) for key in (self.master, *keys)])  # noqa: C419
 
+    def refusal(self, request: Request) -> int:
+        """Return the status for a key that opens nothing here: 403 for one of the host's keys, else 401.
+
+        azure-functions-host, SamplesEndToEndTests_CSharp.ExtensionWebHook_Succeeds. An HTTP trigger answers 401.
+        """
+        return 403 if self.open(request, self.system, self.function) else 401
+
 
 def _same(given: str, key: str | None) -> bool:
     return bool(key) and hmac.compare_digest(given.encode(), (key or "").encode())
@@ -55,7 +66,7 @@ class _Endpoint:
 
 
 class HttpTriggers:
-    """The ASGI app of HTTP triggers, and of the webhooks of extensions (`webhooks`, by lower-case path)."""
+    """The ASGI app of HTTP triggers, of `admin`, and of the webhooks of extensions (by lower-case path)."""
 
     def __init__(
         self,
@@ -65,8 +76,12 @@ class HttpTriggers:
         keys: Keys,
         invoker: Invoker,
         webhooks: dict[str, ASGIApp],
+        admin: ASGIApp,
+        has_home_page: bool,
     ) -> None:
         """Raises StartError for a route that this host does not support."""
+        self._admin = admin
+        self._has_home_page = has_home_page
         self._keys = keys
         self._invoker = invoker
         self._webhooks = webhooks
@@ -74,16 +89,17 @@ class HttpTriggers:
         self._endpoints = sorted((e for e in endpoints if e is not None), key=lambda e: e.route.rank)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        webhook = self._webhooks.get(scope["path"].lower())
+        path = scope["path"].lower().removesuffix("/")
+        inner = self._admin if path.startswith("/admin/") else self._webhooks.get(path)
         with suppress(ClientDisconnect):  # the client disconnected before the request was complete
-            if webhook is not None:
-                await webhook(scope, receive, send)
+            if inner is not None:
+                await inner(scope, receive, send)
                 return
             response = await self._answer(Request(scope, receive))
             await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        path = request.scope["raw_path"].decode("latin-1")
+        path = request.scope["path"]
         for endpoint in self._endpoints:
             allowed = endpoint.trigger.methods
             if allowed and request.method not in allowed:
@@ -92,11 +108,17 @@ class HttpTriggers:
             if parameters is not None:
                 break
         else:
-            return Response(status_code=404)
+            return self._home() if path == "/" else Response(status_code=404)
         if not self._authorized(request, endpoint.trigger.auth_level):
             return Response(status_code=401)
         outcome = await self._invoker.invoke(endpoint.function, await _request_datum(request, dict(parameters)))
         return _response(outcome.value) if outcome.succeeded else Response(status_code=500)
+
+    def _home(self) -> Response:
+        """Return what answers at "/" where no function does (HomepageMiddleware)."""
+        if not self._has_home_page:
+            return Response(status_code=204)
+        return Response(_HOME_PAGE, media_type="text/html")
 
     def _authorized(self, request: Request, level: AuthLevel) -> bool:
         if level is AuthLevel.ANONYMOUS:
@@ -116,50 +138,58 @@ def _endpoint(function: Function, prefix: str) -> _Endpoint | None:
 
 
 async def _request_datum(request: Request, parameters: dict[str, str]) -> Datum:
-    """Return the request as RpcHttp for the Functions worker: lower-case names, values joined with a comma."""
-    headers: dict[str, list[str]] = {}
-    for name, value in request.headers.items():
-        if not name.startswith(_PRINCIPAL_HEADERS):
-            headers.setdefault(name, []).append(value)
-    query: dict[str, list[str]] = {}
-    for name, value in request.query_params.multi_items():
-        query.setdefault(name, []).append(value)
+    """Return the request as RpcHttp for the Functions worker."""
+    query = _joined(request.query_params.multi_items())
     return Datum(
         {
             "method": Datum(request.method, "string"),
             "url": Datum(_url(request), "string"),
-            "headers": _strings({name: ",".join(values) for name, values in headers.items()}),
-            "query": _strings({name: ",".join(values) for name, values in query.items()}),
-            "params": _strings(parameters),
-            "body": Datum(await request.body(), "bytes"),
+            "headers": _strings(_joined(request.headers.items())),
+            "query": _strings({name: value for name, value in query.items() if value}),
+            "params": _strings({name: value for name, value in parameters.items() if value}),
+            "body": Datum(await body_of(request), "bytes"),
         },
         "http",
     )
 
 
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return one value for each name, without regard to case: those that are not empty, joined with commas."""
+    names: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(names.setdefault(name.lower(), name), []).append(value)
+    return {name: ",".join(filter(None, given)) for name, given in values.items()}
+
+
 def _url(request: Request) -> str:
-    """Return the URL with its path as sent; Starlette's is decoded."""
-    path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
+    path = encode_path(request.scope["path"])
     return f"{request.url.scheme}://{request.url.netloc}{path}{f'?{query}' if query else ''}"
 
 
 def _strings(values: dict[str, str]) -> dict[str, Datum]:
-    return {name: Datum(value, "string") for name, value in values.items() if value}
+    return {name: Datum(value, "string") for name, value in values.items()}
 
 
 def _response(value: Datum | None) -> Response:
     if value is None or value.type is None:
-        return Response(status_code=204)
+        return Response(status_code=500)
     if value.type == "string":
-        return Response(value.value, media_type="text/plain")
+        return _in_chunks(Response(value.value, media_type="text/plain"))
     answer: dict[str, Any] = value.value
     headers = {name.lower(): datum.value for name, datum in answer["headers"].items()}
-    for name in _MESSAGE_HEADERS:
-        headers.pop(name, None)
+    if own := [name for name in _MESSAGE_HEADERS if name in headers]:
+        _log.error("A function set the header %s: its answer is broken", " and ".join(own))
+        return Response(status_code=500)
     response = Response(answer["body"].value, status_code=int(answer["status_code"].value), headers=headers)
     cookies: list[SimpleCookie] = answer.get("cookies") or []
     for cookie in cookies:
         for morsel in cookie.values():
             response.headers.append("set-cookie", morsel.OutputString())
+    return _in_chunks(response)
+
+
+def _in_chunks(response: Response) -> Response:
+    del response.headers["content-length"]
     return response

@@ -1,7 +1,11 @@
 """Queue triggers, as the Storage extension 5.x runs them.
 
-Source: "Azure Queue storage trigger for Azure Functions", and Microsoft.Azure.WebJobs.Extensions.Storage.Queues in
-Azure/azure-sdk-for-net: QueueListener (polling, batches, the lease) and QueueProcessor (delete, release, poison).
+Source: azure-functions-host 4.1037 with Storage.Queues 5.3.10, tried; "Azure Queue storage trigger for Azure
+Functions"; Microsoft.Azure.WebJobs.Extensions.Storage.Queues in Azure/azure-sdk-for-net: QueueListener (polling,
+batches, the lease) and QueueProcessor (delete, release, poison).
+
+A poison queue has no poison queue: a message that its function fails on stays hidden until its lease ends, and after
+`maxDequeueCount` failures no function gets it again.
 """
 
 import asyncio
@@ -61,7 +65,7 @@ class QueueListener:
         function: Function,
         *,
         queue: QueueClient,
-        poison_queue: QueueClient,
+        poison_queue: QueueClient | None,
         options: QueueOptions,
         invoker: Invoker,
         idle: Callable[[asyncio.Event, float], Awaitable[object]] | None = None,
@@ -130,16 +134,10 @@ class QueueListener:
                 _log.error("Message %s is not in %s", message.id, self._options.message_encoding)
             if payload is None or attempts > self._options.max_dequeue_count:
                 await self._to_poison(message, lease)
-                return
-            done = asyncio.Event()
-            renewing = asyncio.create_task(self._renew(message, lease, done))
-            try:
-                outcome = await self._invoker.invoke(self._function, payload, _metadata(message))
-            finally:
-                done.set()  # not canceled: a renewal in progress changes the pop receipt
-                await renewing
-            if outcome.succeeded:
+            elif await self._invoke(message, payload, lease):
                 await self._queue.delete_message(message.id, lease.pop_receipt)
+            elif self._poison_queue is None:
+                _log.error("Message %s of queue '%s' stays hidden", message.id, self._queue.queue_name)
             elif attempts >= self._options.max_dequeue_count:
                 await self._to_poison(message, lease)
             else:
@@ -157,6 +155,19 @@ class QueueListener:
                 _name(error),
             )
 
+    async def _invoke(self, message: QueueMessage, payload: Datum, lease: _Lease) -> bool:
+        """Call the function, and keep the message hidden meanwhile. Return whether it succeeded."""
+        if payload.type is None:
+            _log.error("Message %s cannot be converted to string", message.id)
+            return False
+        done = asyncio.Event()
+        renewing = asyncio.create_task(self._renew(message, lease, done))
+        try:
+            return (await self._invoker.invoke(self._function, payload, _metadata(message))).succeeded
+        finally:
+            done.set()  # not canceled: a renewal in progress changes the pop receipt
+            await renewing
+
     async def _renew(self, message: QueueMessage, lease: _Lease, done: asyncio.Event) -> None:
         while not await pause(done, lease.half(self._now())):
             try:
@@ -170,35 +181,42 @@ class QueueListener:
                 lease.ends = renewed.next_visible_on or lease.ends
 
     async def _to_poison(self, message: QueueMessage, lease: _Lease) -> None:
-        """Move the message to `<queue>-poison`, with its text as stored."""
+        """Move the message to `<queue>-poison`, with its text as stored. One in a poison queue is left hidden."""
+        poison = self._poison_queue
+        if poison is None:
+            _log.error("Message %s of queue '%s' reaches no function", message.id, self._queue.queue_name)
+            return
         _log.error(
             "Message %s goes to queue '%s' after %d of %d attempts",
             message.id,
-            self._poison_queue.queue_name,
+            poison.queue_name,
             message.dequeue_count,
             self._options.max_dequeue_count,
         )
         try:
-            await self._poison_queue.send_message(message.content)
+            await poison.send_message(message.content)
         except ResourceNotFoundError:
             with suppress(ResourceExistsError):  # created meanwhile, for another message or by another host
-                await self._poison_queue.create_queue()
-            await self._poison_queue.send_message(message.content)
+                await poison.create_queue()
+            await poison.send_message(message.content)
         await self._queue.delete_message(message.id, lease.pop_receipt)
 
 
 def _decode(text: str, encoding: MessageEncoding) -> Datum | None:
-    """Return the message for the Functions worker; None if it is not encoded as host.json says."""
+    """Return the message for the Functions worker; None if it is not encoded as host.json says.
+
+    A message without a type is one that the host cannot bind: it decodes base64 to text only.
+    """
     if encoding is MessageEncoding.NONE:
         return Datum(text, "string")
     try:
         content = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except (binascii.Error, ValueError):  # the latter for characters beyond ASCII
         return None
     try:
         return Datum(content.decode(), "string")
     except UnicodeDecodeError:
-        return Datum(content, "bytes")
+        return Datum(None, None)
 
 
 def _metadata(message: QueueMessage) -> Mapping[str, Datum]:

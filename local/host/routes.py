@@ -7,7 +7,6 @@ either a literal or one parameter; mixed segments and regular expressions are re
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from local.host.configuration import StartError
 
@@ -45,9 +44,9 @@ class Route:
     def rank(self) -> tuple[int, ...]:
         return tuple(segment.rank for segment in self.segments)
 
-    def match(self, raw_path: str) -> Mapping[str, str] | None:
-        """Return the parameters in `raw_path` (percent-encoded, leading slash); None if it does not match."""
-        parts = [_decode(part) for part in raw_path.removeprefix("/").split("/")]
+    def match(self, path: str) -> Mapping[str, str] | None:
+        """Return the parameters in `path` (as `kestrel.decode_path` returns it); None if it does not match."""
+        parts = path.removeprefix("/").split("/")
         if parts[-1] == "":
             parts.pop()  # a trailing slash is ignored
         values: dict[str, str] = {}
@@ -75,11 +74,6 @@ def parse(template: str, *, function: str) -> Route:
     if any(segment.optional or segment.catch_all for segment in segments[:-1]):
         raise StartError(f"function {function}: only the last segment of route '{template}' can be optional")
     return Route(segments)
-
-
-def _decode(part: str) -> str:
-    # ASP.NET Core decodes a path except an encoded slash, which would change the segments.
-    return unquote(re.sub("%2f", "%252F", part, flags=re.IGNORECASE))
 
 
 def _segment(part: str, function: str) -> _Segment:

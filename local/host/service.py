@@ -10,19 +10,22 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from local.host import eventgrid_webhook, ncrontab
-from local.host.app_loader import Function, QueueTrigger, TimerTrigger
+from local.host.admin import Admin
+from local.host.app_loader import EventGridTrigger, Function, HttpTrigger, QueueTrigger, TimerTrigger
 from local.host.configuration import AppSettings, HostConfiguration, StartError
 from local.host.connections import DEFAULT_CONNECTION, StorageClients, storage_connection
 from local.host.eventgrid_webhook import EventGridWebhook
 from local.host.host_storage import HOSTS_CONTAINER, SECRETS_CONTAINER, HostSecrets, HostStart
 from local.host.http import HttpTriggers, Keys
 from local.host.invocation import Invoker
+from local.host.kestrel import Kestrel
 from local.host.queues import QueueListener
 from local.host.singleton import BlobLock, Lock, Unshared
 from local.host.timers import BlobMonitor, Monitor, NoMonitor, TimerListener, is_monitored
 
 _log = logging.getLogger("host")
 
+_POISON = "-poison"
 _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 
 
@@ -50,11 +53,15 @@ class Host:
         self._invoker = Invoker(configuration.function_timeout)
         self._listeners: list[QueueListener | TimerListener] = []
         for function in enabled:
+            if not settings.is_in_group(group_of(function)):
+                _log.info("Function '%s' is not part of this host's group", function.name)
+                continue
             match function.trigger:
                 case QueueTrigger() as queue:
                     self._listeners.append(self._queue_listener(function, queue))
                 case TimerTrigger() as timer:
                     self._listeners.append(self._timer_listener(function, timer))
+        # What answers HTTP does so in every group.
         webhook = EventGridWebhook(enabled, keys=keys, invoker=self._invoker)
         triggers = HttpTriggers(
             enabled,
@@ -62,9 +69,11 @@ class Host:
             keys=keys,
             invoker=self._invoker,
             webhooks={eventgrid_webhook.PATH: webhook},
+            admin=Admin(functions, keys=keys, invoker=self._invoker),
+            has_home_page=settings.get("AzureWebJobsDisableHomepage", "").lower() != "true",
         )
         self._start = HostStart(self._secrets(keys), triggers)
-        self.app: ASGIApp = self._start
+        self.app: ASGIApp = Kestrel(self._start)
 
     def listen(self, stopping: asyncio.Event) -> list[Coroutine[Any, Any, None]]:
         """Return a coroutine per listener. Each ends after `stopping` is set and its work is done."""
@@ -98,7 +107,8 @@ class Host:
         return QueueListener(
             function,
             queue=self._storage.queue(connection, name),
-            poison_queue=self._storage.queue(connection, f"{name}-poison"),
+            # A poison queue has none itself (QueueListenerFactory.CreatePoisonQueueReference).
+            poison_queue=None if name.endswith(_POISON) else self._storage.queue(connection, f"{name}{_POISON}"),
             options=self._configuration.queues,
             invoker=self._invoker,
         )
@@ -125,3 +135,15 @@ class Host:
             monitor=monitor,
             invoker=self._invoker,
         )
+
+
+def group_of(function: Function) -> str:
+    """Return the group that the function's listener runs in on Flex Consumption.
+
+    azure-functions-host, FunctionMetadataExtensions.GetFunctionGroup: an Event Grid trigger is a webhook.
+    """
+    match function.trigger:
+        case HttpTrigger() | EventGridTrigger():
+            return "http"
+        case QueueTrigger() | TimerTrigger():
+            return f"function:{function.name}"

@@ -19,7 +19,7 @@ from local.network.hostnames import StorageHost
 from local.storage.access import Credentials, StorageRequest, check, unauthenticated
 from local.storage.errors import Refusal
 from local.storage.forwarding import key_of
-from local.storage.sas import granted
+from local.storage.sas.admission import granted
 from local.tenant.model import Account, Cloud
 
 
@@ -85,6 +85,6 @@ class MemoryStorage:
             case Credentials.NONE:
                 raise unauthenticated(storage_request)
             case Credentials.ACCOUNT_SAS | Credentials.SERVICE_SAS:
-                granted(storage_request, account)
+                granted(storage_request, account, self._cloud)
             case Credentials.DELEGATION_SAS:
                 raise Refusal("NotImplemented")

@@ -1,4 +1,4 @@
-"""The function app under its App Service host name: forwards requests to the first function host.
+"""The function app under its App Service host name: the platform's sign-in, then the first function host.
 
 So links in mails work over HTTPS, as in Azure.
 """
@@ -11,24 +11,32 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-_METHODS = ["GET", "POST"]
+_METHODS = ["GET", "HEAD", "POST"]
 _PASSED_ON = ("authorization", "content-type", "accept")
 _TIMEOUT = 60.0  # seconds
 
 
-def app(address: Callable[[], str | None]) -> Starlette:
-    """Return the forwarding app. `address` returns the base address of the host; None while none runs."""
+def app(address: Callable[[], str | None], refusal: Callable[[Request], Response | None]) -> Starlette:
+    """Return the forwarding app.
+
+    `address` returns the base address of the host; None while none runs. `refusal` returns the platform's refusal of
+    a request; None for one that the app gets.
+    """
 
     async def pass_on(request: Request) -> Response:
+        refused = refusal(request)
+        if refused is not None:
+            return refused
         base = address()
         if base is None:
             return JSONResponse({"error": "The function app is not running."}, 503)
         headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}
         query = f"?{request.url.query}" if request.url.query else ""
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=_TIMEOUT) as client:
-            answer = await client.request(
-                request.method, f"{request.scope['path']}{query}", headers=headers, content=await request.body()
-            )
+            # A body in chunks stays in chunks: no source says that Azure's front end gives it a Content-Length.
+            content = request.stream() if "transfer-encoding" in request.headers else await request.body()
+            path = request.scope["raw_path"].decode()
+            answer = await client.request(request.method, f"{path}{query}", headers=headers, content=content)
         dropped = ("content-length", "transfer-encoding", "content-encoding", "connection", "date", "server")
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in dropped}
         return Response(answer.content, answer.status_code, kept)

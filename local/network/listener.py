@@ -22,7 +22,7 @@ _BACKLOG = 1024
 _STOP_SECONDS = 2
 
 
-class _Protocol(H11Protocol):
+class TransportProtocol(H11Protocol):
     """Gives the app access to its transport, so that a fault can cut the connection at any time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,7 +64,7 @@ class Listener:
         )
         config.load()
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: _Protocol(config=config, server_state=self._state, app_state={}),
+            lambda: TransportProtocol(config=config, server_state=self._state, app_state={}),
             host="127.0.0.1",
             port=self._wanted_port,
             ssl=self._tls,

@@ -13,13 +13,13 @@ from email.utils import format_datetime
 from xml.sax.saxutils import escape
 
 from local.storage.errors import Refusal
+from local.storage.permissions import PERMISSIONS, are_permissions
+from local.storage.times import moment
 from local.tenant.model import AccessPolicy, SignedIdentifier
-from shared.sas.classify import moment
 
 MOST_POLICIES = 5
 _LONGEST_ID = 64
 _LARGEST_DOCUMENT = 64 * 1024
-_PERMISSIONS = {"blob": "racwdxyltmeopfi", "queue": "raup", "table": "raud", "file": "rcwdl"}
 # Element → field, in the order in which Azure writes them.
 _FIELDS = {"Start": "start", "Expiry": "expiry", "Permission": "permission"}
 
@@ -54,8 +54,10 @@ def valid(identifiers: Iterable[SignedIdentifier], service: str) -> tuple[Signed
             raise Refusal("InvalidXmlNodeValue")
         if any(text and moment(text) is None for text in (policy.start, policy.expiry)):
             raise Refusal("InvalidXmlNodeValue")
-        if not set(policy.permission or "") <= set(_PERMISSIONS[service]):
+        if not set(policy.permission or "") <= set(PERMISSIONS[service]):
             raise Refusal("InvalidXmlNodeValue")
+        if not are_permissions(policy.permission or "", service):
+            raise Refusal("InvalidXmlDocument")  # out of order: azure-sdk-for-net#14456
     return found
 
 

@@ -18,7 +18,7 @@ from local.storage.access import Credentials, StorageRequest, unauthenticated
 from local.storage.backend import StorageBackend
 from local.storage.errors import Refusal
 from local.storage.forwarding import exchange, headers_of, key_of, whole_body_of, with_key
-from local.storage.sas import granted, policy_key
+from local.storage.sas.admission import policy_key
 from local.tenant.model import Account
 
 _LARGEST_DOCUMENT = 64 * 1024
@@ -40,7 +40,7 @@ class AccessPolicies:
 
     async def answer(self, request: StorageRequest, account: Account, resource: str, receive: Receive) -> Response:
         """Answer Get or Set ACL of `resource`. Raises Refusal."""
-        require_shared_key(request, account)
+        require_shared_key(request)
         key = policy_key(request.host.service, resource)
         if request.method == "PUT":
             document = await whole_body_of(receive, most=_LARGEST_DOCUMENT)
@@ -73,7 +73,7 @@ class AccessPolicies:
                 account.policies.pop(key, None)
 
 
-def require_shared_key(request: StorageRequest, account: Account) -> None:
+def require_shared_key(request: StorageRequest) -> None:
     """Return if the request is authorized with Shared Key, as access policies need. Raises Refusal.
 
     A token of Entra ID would need a right that only the built-in role "Storage Blob Data Owner" has, and that no
@@ -87,7 +87,6 @@ def require_shared_key(request: StorageRequest, account: Account) -> None:
         case Credentials.TOKEN:
             raise Refusal("AuthorizationPermissionMismatch")
         case _:
-            granted(request, account)
             raise Refusal("AuthorizationFailure")
 
 

@@ -1,48 +1,18 @@
-"""User delegation keys: issues them, and finds the key that signed a token.
-
-Sources: "Get User Delegation Key", "Create a user delegation SAS" (learn.microsoft.com/rest/api/storageservices) and
-the strings-to-sign of the SDKs, which agree with it; for queues, tables and files (preview) they are the only source.
-A user delegation SAS that is bound to a user, headers or parameters (`sduoid`, `srh`, `srq`) is always refused.
-"""
+"""Issues user delegation keys ("Get User Delegation Key", learn.microsoft.com/rest/api/storageservices)."""
 
 import base64
-import hashlib
-import hmac
 import os
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
 from local.storage.errors import Refusal
+from local.storage.sas.token import SERVICE_LETTERS
+from local.storage.times import moment
 from local.tenant.model import TENANT_ID, Account, DelegationKey, Identity, now
-from shared.sas import Credential
-from shared.sas.classify import moment
-from shared.sas.kinds import SNAPSHOT_TIME
 
 _LONGEST_LIFE = timedelta(days=7)
 _LARGEST_DOCUMENT = 4096
-SERVICE_LETTERS = {"blob": "b", "queue": "q", "table": "t", "file": "f"}
-
-_KEY = ("skoid", "sktid", "skt", "ske", "sks", "skv")
-_HEADERS = ("rscc", "rscd", "rsce", "rscl", "rsct")
-_PLACE = ("sip", "spr", "sv")
-_BOUND_KEY = (*_KEY, "skdutid", "sduoid", *_PLACE)
-_AGENT = ("saoid", "suoid", "scid")
-_BOUND = ("skdutid", "sduoid")
-_GRANT = ("sp", "st", "se", "@resource")
-# Fields of the string-to-sign, by the first version that has them; "@…" is computed.
-_LAYOUTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "blob": (
-        ("2018-11-09", (*_GRANT, *_KEY, *_PLACE, "sr", "@time", *_HEADERS)),
-        ("2020-02-10", (*_GRANT, *_KEY, *_AGENT, *_PLACE, "sr", "@time", *_HEADERS)),
-        ("2020-12-06", (*_GRANT, *_KEY, *_AGENT, *_PLACE, "sr", "@time", "ses", *_HEADERS)),
-        ("2025-07-05", (*_GRANT, *_KEY, *_AGENT, *_BOUND, *_PLACE, "sr", "@time", "ses", *_HEADERS)),
-        ("2026-04-06", (*_GRANT, *_KEY, *_AGENT, *_BOUND, *_PLACE, "sr", "@time", "ses", "", "", *_HEADERS)),
-    ),
-    "queue": (("2025-07-05", (*_GRANT, *_BOUND_KEY)),),
-    "file": (("2025-07-05", (*_GRANT, *_BOUND_KEY, *_HEADERS)),),
-    "table": (("2025-07-05", (*_GRANT, *_BOUND_KEY, "spk", "srk", "epk", "erk")),),
-}
 
 
 def issue(account: Account, identity: Identity, document: bytes, *, service: str, version: str) -> DelegationKey:
@@ -83,36 +53,6 @@ def render(key: DelegationKey) -> bytes:
     inner = "".join(f"<{tag}>{escape(text)}</{tag}>" for tag, text in members.items())
     document = f'<?xml version="1.0" encoding="utf-8"?><UserDelegationKey>{inner}</UserDelegationKey>'
     return b"\xef\xbb\xbf" + document.encode()
-
-
-def signed_by(account: Account, credential: Credential, signature: str, *, service: str) -> DelegationKey | None:
-    """Return the unrevoked key that made `signature`; None if there is none."""
-    text = _string_to_sign(credential, account.name, service)
-    if text is None:
-        return None
-    revoked = account.delegation_keys_revoked_at
-    for key in account.delegation_keys:
-        wanted = (key.object_id, key.tenant_id, key.start, key.expiry, key.service, key.version)
-        if wanted != tuple(credential.parameter(name) for name in _KEY):
-            continue
-        digest = hmac.digest(base64.b64decode(key.value), text.encode(), hashlib.sha256)
-        is_good = hmac.compare_digest(base64.b64encode(digest), signature.encode())
-        if is_good and (revoked is None or key.issued_at > revoked):
-            return key
-    return None
-
-
-def _string_to_sign(credential: Credential, account: str, service: str) -> str | None:
-    """Return the string-to-sign; None if the URL is incomplete, or the version has no such tokens."""
-    version = credential.version or ""
-    layout = next((fields for since, fields in reversed(_LAYOUTS[service]) if since <= version), None)
-    if layout is None or credential.container is None:
-        return None
-    resource = "/".join(filter(None, (service, account, credential.container, credential.resource_path)))
-    values = dict(credential.parameters)
-    time = values.get(SNAPSHOT_TIME.get(values.get("sr", ""), ""), "")
-    values |= {"@resource": f"/{resource}", "@time": time}
-    return "\n".join(values.get(field, "") for field in layout)
 
 
 def _period(document: bytes) -> tuple[str, str]:

@@ -26,6 +26,7 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "AuthenticationFailed": (403, _AUTHENTICATION_FAILED),
     "AuthorizationFailure": (403, f"{_NOT_AUTHORIZED}."),
     "AuthorizationPermissionMismatch": (403, f"{_NOT_AUTHORIZED} using this permission."),
+    "AuthorizationSourceIPMismatch": (403, f"{_NOT_AUTHORIZED} using this source IP."),
     "AuthorizationServiceMismatch": (403, f"{_NOT_AUTHORIZED} using this service."),
     "AuthorizationResourceTypeMismatch": (403, f"{_NOT_AUTHORIZED} using this resource type."),
     "InsufficientAccountPermissions": (403, "Write operations are not allowed."),

@@ -14,10 +14,11 @@ from starlette.types import Receive
 
 from local.storage import access_policies
 from local.storage.access import Credentials, StorageRequest, unauthenticated
+from local.storage.access_policies import Grant
 from local.storage.acl import require_shared_key
 from local.storage.errors import Refusal, server_name
 from local.storage.forwarding import key_of, whole_body_of
-from local.storage.sas import granted, policy_key
+from local.storage.sas.admission import policy_key
 from local.tenant.model import Account, Share, now
 
 _SHARE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9](?:-?[a-z0-9])*")  # "Naming and referencing shares, directories, …"
@@ -28,10 +29,10 @@ QUOTA = 5120  # GiB
 _REQUIRED = {"GET": "r", "HEAD": "r", "OPTIONS": "r", "PUT": "cw", "DELETE": "d"}
 
 
-async def answer(request: StorageRequest, account: Account, receive: Receive) -> Response:
-    """Answer a request to the file service. Raises Refusal."""
+async def answer(request: StorageRequest, account: Account, allowed: Grant | None, receive: Receive) -> Response:
+    """Answer a request to the file service. `allowed` is what its SAS allows, if it has one. Raises Refusal."""
     name, _, path = request.decoded_path.strip("/").partition("/")
-    _authorize(request, account, path)
+    _authorize(request, account, allowed, path)
     body = await whole_body_of(receive, most=_LARGEST_BODY)
     if not name:
         raise Refusal("NotImplemented")
@@ -94,23 +95,20 @@ def _on_share(request: StorageRequest, account: Account, name: str, body: bytes)
             raise Refusal("NotImplemented")
 
 
-def _authorize(request: StorageRequest, account: Account, path: str) -> None:
+def _authorize(request: StorageRequest, account: Account, allowed: Grant | None, path: str) -> None:
     """Return if the request is authorized. Raises Refusal."""
     if request.acl_of is not None:
-        require_shared_key(request, account)
+        require_shared_key(request)
     credentials = request.credentials
     if credentials is Credentials.SHARED_KEY:
         if key_of(request, account) is None:
             raise unauthenticated(request)
         return
-    if credentials not in (Credentials.ACCOUNT_SAS, Credentials.SERVICE_SAS):
+    if allowed is None:
         raise unauthenticated(request)
-    allowed = granted(request, account)
     is_listing = request.parameter("comp") == "list"
     if credentials is Credentials.ACCOUNT_SAS:
         level = "o" if path else "c" if request.parameter("restype") == "share" else "s"
-        if "f" not in (request.parameter("ss") or ""):
-            raise Refusal("AuthorizationServiceMismatch")
         if level not in (request.parameter("srt") or ""):
             raise Refusal("AuthorizationResourceTypeMismatch")
     elif request.parameter("restype") == "share":

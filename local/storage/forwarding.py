@@ -123,7 +123,7 @@ def key_of(request: StorageRequest, account: Account) -> str | None:
         path=request.path,
         query=request.query,
         headers=request.headers,
-        keys=account.keys,
+        keys=account.accepted_keys,
     )
 
 
@@ -142,6 +142,6 @@ def with_key(request: StorageRequest, account: Account, key_name: str, changes: 
         path=request.path,
         query=request.query,
         headers=headers,
-        key=account.keys[key_name],
+        key=account.accepted_keys[key_name],
     )
     return replace(request, headers=headers)

@@ -9,9 +9,11 @@ import hashlib
 from urllib.parse import unquote
 
 from local.storage.access import Credentials, StorageRequest
+from local.storage.errors import Refusal
 from local.storage.forwarding import key_of
+from local.storage.sas.signing import signing_key
+from local.storage.sas.token import read
 from local.tenant.model import Account, StorageLogLine, now
-from shared.sas import extract, verify
 
 _CATEGORIES = {"GET": "StorageRead", "HEAD": "StorageRead", "DELETE": "StorageDelete"}
 
@@ -48,12 +50,13 @@ def line(
 
 def _signer(request: StorageRequest, account: Account) -> str | None:
     """Return the name of the current key that signed the SAS; None if none did."""
-    url = f"https://{account.name}.{request.host.service}.core.windows.net{request.path}?{request.query}"
-    found = extract(url)
-    return verify(found[0], account=account.name, keys=account.keys).key if found else None
+    try:
+        return signing_key(read(request), account)
+    except Refusal:
+        return None
 
 
 def _key(account: Account, name: str | None) -> str:
-    if name not in account.keys:
+    if name not in account.accepted_keys:
         return ""
-    return f"{name}({hashlib.sha256(base64.b64decode(account.keys[name])).hexdigest().upper()})"
+    return f"{name}({hashlib.sha256(base64.b64decode(account.accepted_keys[name])).hexdigest().upper()})"

@@ -1,8 +1,8 @@
 """Azure Storage: the stand-in for every storage host name, in front of Azurite.
 
-`access` checks what depends on the account or on Entra ID, `sas` what a stored access policy or a user delegation key
-allows, `acl` keeps access policies, `file_service` is the service that Azurite lacks; Azurite does the rest. Bodies
-are streamed both ways, and headers are forwarded unchanged, because they are signed.
+`access` checks what depends on the account or on Entra ID, `sas` verifies every SAS and what it allows, `acl` keeps
+access policies, `file_service` is the service that Azurite lacks; Azurite does the rest. Bodies are streamed both
+ways, and headers are forwarded unchanged, because they are signed.
 """
 
 import asyncio
@@ -24,9 +24,10 @@ from local.storage.acl import AccessPolicies
 from local.storage.azurite import SERVICES
 from local.storage.backend import StorageBackend
 from local.storage.errors import Refusal, server_name
-from local.storage.forwarding import body_of, exchange, key_of, pass_on, whole_body_of, with_key
+from local.storage.forwarding import body_of, exchange, headers_of, key_of, pass_on, whole_body_of, with_key
 from local.storage.log import line, signed_by
-from local.storage.sas import admit
+from local.storage.sas.admission import Admitted, admit
+from local.storage.sas.token import SERVICE_LETTERS
 from local.tenant.model import Account, Cloud, Identity
 
 _logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Storage:
             path=scope["raw_path"].decode("latin-1"),
             query=scope["query_string"].decode("latin-1"),
             headers=headers,
+            address=_address(scope),
         )
         async with self._gate.passage():
             account = self._cloud.accounts.get(host.account)
@@ -123,16 +125,16 @@ class Storage:
             size += len(message.get("body", b""))
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                client = scope.get("client") or ("127.0.0.1", 0)
+                _, port = scope.get("client") or ("", 0)
                 self._cloud.storage_log.append(
-                    line(request, account, signer, status=status, size=size, address=f"{client[0]}:{client[1]}")
+                    line(request, account, signer, status=status, size=size, address=f"{request.address}:{port}")
                 )
 
         return logged
 
     async def _answer(
         self,
-        request: StorageRequest,
+        admitted: Admitted,
         account: Account,
         identity: Identity | None,
         *,
@@ -141,14 +143,17 @@ class Storage:
         send: Send,
     ) -> None:
         """Dispatch the request to the module that answers it. Raises Refusal."""
+        request = admitted.request
         if request.gets_delegation_key:
             answer = await _delegation_key(request, account, identity, receive)
         elif request.host.service == "file":
-            answer = await file_service.answer(request, account, receive)
+            answer = await file_service.answer(request, account, admitted.grant, receive)
         elif request.host.service not in SERVICES:
             raise Refusal("NotImplemented")
         elif request.acl_of is not None:
             answer = await self._policies.answer(request, account, request.acl_of, receive)
+        elif _gets_blob_metadata(request):
+            answer = await self._blob_metadata(_as_head(request, account))
         else:
             await self._forward(self._shorten(request, account), account, receive, send)
             return
@@ -160,6 +165,15 @@ class Storage:
             if response.status < 300:
                 await self._policies.deleted(request, account)
             await pass_on(response, request, send)
+
+    async def _blob_metadata(self, request: StorageRequest) -> Response:
+        """Answer Get Blob Metadata, which returns headers only. Azurite would return the blob. Raises Refusal."""
+        async with exchange(self._backend, request, None) as response:
+            answer = Response(status_code=response.status)
+            of_content = (b"content-length", b"content-type", b"content-md5")
+            headers = [pair for pair in headers_of(response, request) if pair[0].lower() not in of_content]
+            answer.raw_headers = [*headers, (b"content-length", b"0")]
+            return answer
 
     def _shorten(self, request: StorageRequest, account: Account) -> StorageRequest:
         """Divide the visibility timeout of a queue message by the time factor of the cloud."""
@@ -177,6 +191,22 @@ class Storage:
         if key_name is None:
             raise unauthenticated(request)
         return with_key(shortened, account, key_name, {})  # the query is part of the signature
+
+
+def _gets_blob_metadata(request: StorageRequest) -> bool:
+    is_blob = request.host.service == "blob" and request.parameter("restype") is None
+    return is_blob and request.method == "GET" and request.parameter("comp") == "metadata"
+
+
+def _as_head(request: StorageRequest, account: Account) -> StorageRequest:
+    """Return the request with the method HEAD, authorized likewise. Raises Refusal."""
+    asked = replace(request, method="HEAD")
+    if request.credentials is not Credentials.SHARED_KEY:
+        return asked
+    key_name = key_of(request, account)
+    if key_name is None:
+        raise unauthenticated(request)
+    return with_key(asked, account, key_name, {})
 
 
 def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> str:
@@ -202,6 +232,12 @@ def shorten_visibility(query: str, *, method: str, path: str, factor: float) -> 
     return "&".join(shortened)
 
 
+def _address(scope: Scope) -> str:
+    """Return the address of the client."""
+    client = scope.get("client")
+    return str(client[0]) if client else "127.0.0.1"
+
+
 async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
     message = "There is no such storage account: its name does not resolve."
     await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
@@ -213,7 +249,7 @@ async def _delegation_key(
     """Answer Get User Delegation Key. Raises Refusal."""
     if identity is None:
         raise Refusal("AuthenticationFailed", "Only authentication scheme Bearer is supported")
-    if request.method != "POST" or request.host.service not in delegation.SERVICE_LETTERS:
+    if request.method != "POST" or request.host.service not in SERVICE_LETTERS:
         raise Refusal("NotImplemented")
     document = await whole_body_of(receive, most=_LARGEST_KEY_INFO)
     version = request.headers.get("x-ms-version", "")

@@ -20,11 +20,12 @@ from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account, translate_errors
 from shared.domain.account import KEY_VAULT_TAG, AccountFacts, AccountKey, tag_in
 from shared.domain.decision.action_spec import NOTIFY, ActionSpec
-from shared.domain.decision.attribution import Verdict, attribute
+from shared.domain.decision.attribution import Verdict, attribute_any
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
 from shared.domain.revocation import Execution, Plan, Reason, Revocation, State, Verification, VerificationToken
 from shared.domain.target import KEY_NAMES, ActionKind, InvalidTarget
+from shared.domain.text import Code, RichText
 from shared.errors import SasquashError, TransientFailure
 from shared.persistence.accounts import TAKEOVER_TIME, Attributed, Rotation, Tenure
 
@@ -49,9 +50,10 @@ class AccountKeySpec(ActionSpec):
         "Give the key's new value to the clients that used the old one, or better: move them to Entra ID or to a "
         "user delegation SAS, read-only, for the paths they need, and short-lived.",
     )
-    still_accepted_text = (
-        "Disallow shared key access for now: `az storage account update --allow-shared-key-access false`, then open "
-        "a support request: Azure must refuse a regenerated key within ten minutes."
+    still_accepted_text = RichText.of(
+        "Disallow shared key access for now: ",
+        Code("az storage account update --allow-shared-key-access false"),
+        ", then open a support request: Azure must refuse a regenerated key within ten minutes.",
     )
 
     def check_target(self, target: str) -> None:
@@ -81,20 +83,20 @@ class AccountKeySpec(ActionSpec):
         """Whether the key signed it, under a stored access policy or not."""
         return (verdict.key_name, verdict.key_sha256) == (plan.target, plan.version)
 
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that regenerates the key."""
         account = CliAccount.of(account_id)
         if account is None or target not in KEY_NAMES:
             return None
-        return f"az storage account keys renew {account.in_group()} --key {target} --output none"
+        return Code(f"az storage account keys renew {account.in_group()} --key {target} --output none")
 
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:
+    def afterwards(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that prints the key's new value."""
         account = CliAccount.of(account_id)
         if account is None or target not in KEY_NAMES:
             return None
         query = f"[?keyName=='{target}'].value"
-        return f'az storage account keys list {account.in_group()} --query "{query}" --output tsv'
+        return Code(f'az storage account keys list {account.in_group()} --query "{query}" --output tsv')
 
 
 @dataclass(frozen=True)
@@ -251,12 +253,11 @@ def _unproven(fingerprint: str, execution: Execution) -> Recovered:
 
 
 def _matches_no_key(record: Revocation, left: Interrupted) -> bool:
-    credential = record.finding.credential
+    if record.finding.credential is None:
+        return False
     keys = {name: key.value for name, key in left.keys.items()}
-    return (
-        credential is not None
-        and attribute(credential, account=left.account.name, keys=keys).reason is Reason.NO_KEY_MATCHES
-    )
+    _, verdict = attribute_any(record.to_weigh.readings, account=left.account.name, keys=keys)
+    return verdict.reason is Reason.NO_KEY_MATCHES
 
 
 def _was_made_for(tenure: Tenure, key: AccountKey, rotations: Iterable[Rotation]) -> bool:

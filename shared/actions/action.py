@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from shared.cloud.accounts import AccountRef
 from shared.domain.account import AccountFacts, AccountKey
 from shared.domain.decision.action_spec import ActionSpec
-from shared.domain.decision.attribution import attribute
+from shared.domain.decision.attribution import attribute_any
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, LockedDown, Plan, Revocation, Verification, VerificationToken
 from shared.domain.target import KEY_NAMES
@@ -110,11 +110,10 @@ class ContainmentAction(Protocol):
 
     def signer_of(self, noted: Attributed, record: Revocation, left: Interrupted) -> tuple[str | None, str | None]:  # noqa: ARG002 -- a default
         """Return name and SHA-256 of the key that signed the leak of `record`: the action has not changed it."""
-        credential = record.finding.credential
-        if credential is None:
+        if record.finding.credential is None:
             return None, None
         keys = {name: key.value for name, key in left.keys.items()}
-        verdict = attribute(credential, account=left.account.name, keys=keys)
+        _, verdict = attribute_any(record.to_weigh.readings, account=left.account.name, keys=keys)
         return verdict.key_name, verdict.key_sha256
 
     async def undo(self, locked: LockedDown, account: AccountRef | AccountFacts) -> LockedDown:  # noqa: ARG002 -- a default

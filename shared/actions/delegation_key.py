@@ -18,7 +18,7 @@ from shared.actions.action import ContainmentAction, Executed, Interrupted, Job
 from shared.actions.az_cli import CliAccount
 from shared.actions.liveness import LivenessCheck
 from shared.actions.user_delegation import UserDelegation, mint
-from shared.actions.verification import LIFETIME, Probe, Subject, Verifier, object_name
+from shared.actions.verification import Probe, Subject, Verifier, object_name, token_period
 from shared.cloud.arm_write import answered, once
 from shared.cloud.errors import from_account
 from shared.domain.account import AccountFacts
@@ -28,6 +28,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.decision.user_delegation import version
 from shared.domain.revocation import Execution, Liveness, Plan, Revocation, State, Verification, VerificationToken
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
+from shared.domain.text import Code
 from shared.errors import SasquashError
 from shared.persistence.accounts import Attributed
 from shared.sas import Credential, Service
@@ -96,12 +97,12 @@ class DelegationKeySpec(ActionSpec):
         return verdict.action is self.kind
 
     @override
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that revokes the keys."""
         account = CliAccount.of(account_id)
         if account is None:
             return None
-        return f"az storage account revoke-delegation-keys {account.in_group('--name')}"
+        return Code(f"az storage account revoke-delegation-keys {account.in_group('--name')}")
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,12 @@ class DelegationKeyAction(ContainmentAction):
         endpoint = account.endpoints.get(Service.BLOB)
         if endpoint is None:
             return ()
-        now = self.clock().replace(microsecond=0)
-        expires = now + LIFETIME
+        starts, expires = token_period(account, self.clock())
         name = f"{object_name(self.new_id())}/none"
         try:
             async with asyncio.timeout(_MINT_TIMEOUT):
-                key = await self.delegation.key(account, start=now - _CLOCK_SKEW, expiry=expires)
-            query = mint(account, name, expires=expires, key=key)
+                key = await self.delegation.key(account, start=starts, expiry=expires)
+            query = mint(account, name, starts=starts, expires=expires, key=key)
         except SasquashError as error:
             _log.warning("No verification token for the user delegation keys of %s: %s", account.name, error)
             return ()
@@ -182,7 +182,8 @@ class DelegationKeyAction(ContainmentAction):
     async def _control(self, token: VerificationToken, account: AccountFacts, execution: Execution) -> str:
         """Return the query of the same token by a new key, which is not valid before the revocation."""
         key = await self.delegation.key(account, start=execution.at, expiry=token.expires + _CLOCK_SKEW)
-        return mint(account, urlsplit(token.url).path.lstrip("/"), expires=token.expires, key=key)
+        name = urlsplit(token.url).path.lstrip("/")
+        return mint(account, name, starts=execution.at, expires=token.expires, key=key)
 
     @override
     async def settle(self, noted: Attributed, left: Interrupted) -> Executed | None:

@@ -1,9 +1,10 @@
 """Asks Azure whether it accepts a leaked user delegation SAS: the one use of a leaked token (design decision 5).
 
-The key that signed it can't be read, so its signature can't be verified. The token is sent once, over https, to the
-account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data:
-the properties of the signed blob, file or queue, or of an object with a random name where more than that is signed.
-REST: "Get Blob Properties", "Get File Properties", "Get Queue Metadata", "Query Entities".
+The key that signed it can't be read, so its signature can't be verified. The token is sent over https to the
+account's own endpoint as ARM names it, never to the host that leaked, in a request that returns no customer data: for
+the metadata of the signed blob, file or queue, which has no body, or for an object with a random name where more than
+that is signed. It is GET: a refusal says why in its body, which a response to HEAD has not.
+REST: "Get Blob Metadata", "Get File Metadata", "Get Queue Metadata", "Query Entities".
 """
 
 import asyncio
@@ -12,15 +13,17 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.actions.verification import Answer, try_token
+from shared.actions.verification import Answer, try_token, unless_blocked
 from shared.cloud.data_plane import Transport, quoted_path
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Liveness
+from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, ResourceKind
 from shared.sas.classify import moment
 
 _ISSUER_TIMEOUT = 10.0  # seconds; the inline budget of containment is 20
+_LONGEST_PATH = 100  # characters of a path in a sentence
 _SIGNED_TIME = {ResourceKind.BLOB_SNAPSHOT: "snapshot", ResourceKind.BLOB_VERSION: "versionid"}
 
 type PrincipalExists = Callable[[str], Awaitable[bool]]
@@ -33,9 +36,8 @@ class CannotBeAsked(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request for a token to be sent with. `url` is without the token."""
+    """A GET request for a token to be sent with. `url` is without the token."""
 
-    method: str
     url: str
 
 
@@ -58,16 +60,17 @@ class LivenessCheck:
         try:
             question = question_for(credential, account, name=f"sasquash{self.new_id()}", now=self.clock())
         except CannotBeAsked as reason:
-            return Liveness(self.clock(), None, f"It was not tried: {reason}.")
+            return Liveness(self.clock(), None, f"It was not tried: {reason}.", credential.path)
         attempt, (issuer_known, issuer) = await asyncio.gather(
-            try_token(self.new_transport, question.method, question.url, token), self._issuer(credential)
+            try_token(self.new_transport, question.url, token), self._issuer(credential)
         )
+        attempt = unless_blocked(attempt, account.sas_policy, token)
         alive: bool | None = None
         if attempt.answer is Answer.REFUSED:
             alive = False
             said = (
-                f"Azure did not accept it ({attempt.said}): it is forged, revoked, expired, or leaked without the "
-                "path that it was signed for."
+                f"Azure did not accept it at {_place(credential)} ({attempt.said}): it is forged, revoked, expired, "
+                "or reported with another path than the one that it was signed for."
             )
         elif attempt.answer is Answer.UNDECIDED:
             said = f"Azure's answer does not show whether it is valid: {attempt.said}."
@@ -76,7 +79,7 @@ class LivenessCheck:
             said = f"Azure accepted its signature ({attempt.said}), and {issuer}."
         else:
             said = f"Azure accepted its signature ({attempt.said}), but {issuer}."
-        return Liveness(self.clock(), alive, said)
+        return Liveness(self.clock(), alive, said, credential.path)
 
     async def _issuer(self, credential: Credential) -> tuple[bool, str]:
         """Return whether nothing speaks against the issuer, and what is known of it in words."""
@@ -109,18 +112,19 @@ def question_for(credential: Credential, account: AccountFacts, *, name: str, no
         raise CannotBeAsked(f"{account.name} has no {service or 'such'} service")
     container = _quoted(credential.container)
     match credential.resource_kind:
-        case ResourceKind.QUEUE:
-            return Question("HEAD", f"{endpoint}{container}?comp=metadata")
         case ResourceKind.TABLE:
-            return Question("GET", f"{endpoint}{container}(PartitionKey='{name}',RowKey='{name}')")
+            return Question(f"{endpoint}{container}(PartitionKey='{name}',RowKey='{name}')")
+        case ResourceKind.QUEUE:
+            path = container
         case ResourceKind.CONTAINER | ResourceKind.SHARE:
-            return Question("HEAD", f"{endpoint}{container}/{name}")
+            path = f"{container}/{name}"
         case ResourceKind.DIRECTORY if credential.resource_path == "":
-            return Question("HEAD", f"{endpoint}{container}/{name}")
+            path = f"{container}/{name}"
         case ResourceKind.DIRECTORY:
-            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}/{name}")
+            path = f"{container}/{_quoted(credential.resource_path)}/{name}"
         case _:
-            return Question("HEAD", f"{endpoint}{container}/{_quoted(credential.resource_path)}")
+            path = f"{container}/{_quoted(credential.resource_path)}"
+    return Question(f"{endpoint}{path}?comp=metadata")
 
 
 def _require_whole(credential: Credential, *, now: datetime) -> None:
@@ -146,6 +150,11 @@ def _quoted(path: str | None) -> str:
     if quoted is None:
         raise CannotBeAsked("the path that leaked with it can't be sent as it is")
     return quoted
+
+
+def _place(credential: Credential) -> str:
+    """Return the path of the leak for a sentence: it comes from outside."""
+    return clean(f"/{credential.path or ''}", limit=_LONGEST_PATH)
 
 
 def _is_guid(text: str) -> bool:

@@ -38,6 +38,7 @@ from shared.domain.revocation import (
     VerificationToken,
 )
 from shared.domain.target import ActionKind, InvalidTarget, Lockdown
+from shared.domain.text import Code, Line, RichText
 from shared.errors import Blocked, SasquashError, TransientFailure, WrongState
 from shared.persistence.accounts import Attributed
 
@@ -99,7 +100,6 @@ class LockdownSpec(ActionSpec):
     """The texts and rules of a lockdown."""
 
     kind = ActionKind.LOCKDOWN
-    revokes = False
     state_texts = _STATES
     still_accepted_text = "Check in the activity log who opened the account again, and revoke the credential itself."
 
@@ -158,13 +158,13 @@ class LockdownSpec(ActionSpec):
         return "Shared key access to the account is off already." if target == Lockdown.SHARED_KEY else ""
 
     @override
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[Line, ...]:
         """Return what to do before the lockdown is undone, and how to undo it."""
         if revocation.lockdown is not None and revocation.lockdown.undone_at is not None:
             return ("The lockdown was undone. Revoke the credential itself, unless that was done: nothing stops it.",)
         return (
             "Revoke the credential itself before the lockdown is undone: until then it is only kept out.",
-            f"To undo it: `POST /api/revocations/{revocation.fingerprint}/undo-lockdown`.",
+            RichText.of("To undo it: ", Code(f"POST /api/revocations/{revocation.fingerprint}/undo-lockdown"), "."),
         )
 
 

@@ -18,7 +18,7 @@ from shared.actions.acl.lists import PolicyLists
 from shared.actions.acl.policies import MOST_POLICIES, NO_POLICY, Policies, entombed, find, without
 from shared.actions.action import ContainmentAction, Executed, Interrupted, Job, signer
 from shared.actions.az_cli import CliAccount
-from shared.actions.verification import LIFETIME, Verifier, object_name
+from shared.actions.verification import Verifier, object_name, token_period
 from shared.domain.account import (
     POLICY_REMOVAL_TAG,
     AccountFacts,
@@ -33,8 +33,10 @@ from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, Outcome, Plan, Revocation, Verification, VerificationToken
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
+from shared.domain.text import Code, Foreign
 from shared.errors import NotFound, TransientFailure
 from shared.persistence.accounts import Attributed
+from shared.redaction import redact
 from shared.sas import Service
 
 _REVOKED_BEFORE = "The policy had been revoked before: nothing was changed."
@@ -109,25 +111,25 @@ class StoredPolicySpec(ActionSpec):
 
     def used(self, target: str) -> str:
         """Return the policy's id."""
-        return f"the stored access policy {PolicyTarget.parse(target).policy}"
+        return f"the stored access policy {Foreign(PolicyTarget.parse(target).policy)}"
 
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:
         """Return the command that sets the policy's end into the past; None if it can't be written safely."""
         account = CliAccount.of(account_id)
         try:
             policy = PolicyTarget.parse(target or "")
         except InvalidTarget:
             return None
-        if account is None or not _PLAIN_POLICY.fullmatch(policy.policy):
+        if account is None or not _PLAIN_POLICY.fullmatch(policy.policy) or redact(policy.policy) != policy.policy:
             return None
         named = f"--name {shlex.quote(policy.policy)} --expiry 2000-01-01T00:00:00Z"
-        return f"{_policies_command('update', account, policy)} {named}"
+        return Code(f"{_policies_command('update', account, policy)} {named}")
 
 
-def list_policies_command(account_id: str | None, place: PolicyTarget) -> str | None:
+def list_policies_command(account_id: str | None, place: PolicyTarget) -> Code | None:
     """Return the command that lists the stored access policies where `place` is one; None for an id of no account."""
     account = CliAccount.of(account_id)
-    return _policies_command("list", account, place) if account is not None else None
+    return Code(_policies_command("list", account, place)) if account is not None else None
 
 
 def _policies_command(verb: str, account: CliAccount, place: PolicyTarget) -> str:
@@ -192,7 +194,7 @@ class StoredPolicyAction(ContainmentAction):
         account, reading = job.account, job.snapshot.policies[job.plan.target]
         if reading.target.service not in account.endpoints or reading.state is not PolicyState.LIVE:
             return ()
-        ends = (self.clock() + LIFETIME).replace(microsecond=0)
+        _, ends = token_period(account, self.clock())
         name = object_name(self.new_id())
         return (verification_tokens.mint(account, reading, name, key=job.signer.value, ends=ends),)
 
@@ -206,7 +208,8 @@ class StoredPolicyAction(ContainmentAction):
         """
         plan, account, request_id = job.plan, job.account, self.new_id()
         target, via = PolicyTarget.parse(plan.target), job.snapshot.policies[plan.target].via
-        doing = f"Revoking policy {target} of {account.name}"
+        name = f"{Foreign(plan.target)} of {account.name}"
+        doing = f"Revoking policy {name}"
 
         def revoked(policies: Policies) -> Policies | None:
             found = find(policies, target.policy)
@@ -215,9 +218,7 @@ class StoredPolicyAction(ContainmentAction):
             if found is not None and found.state(self.clock()) is PolicyState.TOMBSTONE:
                 return None
             if found is None or found.version != plan.version:
-                raise TransientFailure(
-                    f"Policy {target} of {account.name} changed since the plan was made.", sent=False
-                )
+                raise TransientFailure(f"Policy {name} changed since the plan was made.", sent=False)
             remove = without if account.removal is Removal.DELETE else entombed
             return remove(policies, target.policy)
 
@@ -227,7 +228,7 @@ class StoredPolicyAction(ContainmentAction):
                     account, target, via, revoked, key=job.signer, request_id=request_id, doing=doing
                 )
             except NotFound:
-                message = f"The resource of policy {target} of {account.name} is gone since the plan was made."
+                message = f"The resource of policy {name} is gone since the plan was made."
                 raise TransientFailure(message, sent=False) from None
             at = self.clock()
         left = find(changed.policies, target.policy)

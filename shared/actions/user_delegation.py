@@ -68,10 +68,10 @@ class UserDelegation:
         return _read(answer.body, doing=doing)
 
 
-def mint(account: AccountFacts, name: str, *, expires: datetime, key: DelegationKey) -> str:
+def mint(account: AccountFacts, name: str, *, starts: datetime, expires: datetime, key: DelegationKey) -> str:
     """Return the query of a SAS for the blob `name` ("container/name"). Raises TransientFailure on a bad key."""
     try:
-        return mint_delegation_token(account=account.name, resource=name, expires=expires, key=key)
+        return mint_delegation_token(account=account.name, resource=name, starts=starts, expires=expires, key=key)
     except ValueError:
         raise TransientFailure(f"The user delegation key that {account.name} gave can't sign.") from None
 

@@ -5,28 +5,39 @@ depends on is in force, Azure accepts it and answers 404. After that, Azure answ
 control, the same token by something that is in force (for a key, the new one), is accepted meanwhile, so that a
 firewall or a broken request is not taken for a revoked credential.
 Codes: REST, "Common REST API error codes" and "Status and error codes" of each service.
+
+A SAS expiration policy of the account refuses tokens under the same code as a wrong signature. Ours fit the policy,
+and a refusal that may be the policy's shows nothing (docs/decisions/0030-tokens-of-ours-fit-the-sas-policy.md).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 
 from shared.cloud.data_plane import Transport, send
-from shared.domain.account import KEPT_OUT, AccountFacts
+from shared.domain.account import KEPT_OUT, AccountFacts, SasPolicy
 from shared.domain.revocation import Execution, Outcome, Verification, VerificationToken
+from shared.domain.text import Foreign
 from shared.sas import Service, mint_read_token
 
 LIFETIME = timedelta(minutes=30)
+START_MARGIN = timedelta(minutes=5)  # how far a start lies back, for clocks that differ
 _TRIES = 3
 _EXPIRY_MARGIN = timedelta(minutes=1)  # an expired token is refused too, which shows nothing
 _PATIENCE = timedelta(minutes=2)  # how long an undecided data plane is asked again before ARM's answer must do
+
+# The first words of AuthenticationErrorDetail where the SAS expiration policy refuses a token:
+# AzureStorageExplorer#8845 ("Policy violated by no signed start."), and the query of azure-docs,
+# sas-expiration-policy.md.
+_POLICY_VIOLATED = "policy violated"
+_BY_SAS_POLICY = "the account's SAS expiration policy refuses the token, whatever key signed it"
 
 # Refusals that are decided after the signature was found good.
 _SIGNATURE_WAS_GOOD = frozenset(
@@ -130,10 +141,10 @@ class Verifier:
 
     def mint(self, account: AccountFacts, services: Iterable[Service], *, key: str) -> tuple[VerificationToken, ...]:
         """Return a verification token for each of `services` that the account has an endpoint for."""
-        expires = (self.clock() + LIFETIME).replace(microsecond=0)
+        starts, expires = token_period(account, self.clock())
         name = object_name(self.new_id())
         return tuple(
-            _mint(service, account.endpoints[service], account.name, name, key=key, expires=expires)
+            _mint(service, account, name, key=key, starts=starts, expires=expires)
             for service in sorted(services)
             if service in account.endpoints
         )
@@ -193,11 +204,15 @@ class Verifier:
         if secondary is not None:
             primary = account.endpoints[token.service]
             places[f"{token.service.value} (secondary)"] = secondary + token.url.removeprefix(primary)
+        policy = account.sas_policy
         return [
             EndpointResult(
                 name=place,
-                tries=tuple(await asyncio.gather(*(self._try(url, token.query) for _ in range(_TRIES)))),
-                control=await self._try(url, probe.control),
+                tries=tuple(
+                    unless_blocked(attempt, policy, token.query)
+                    for attempt in await asyncio.gather(*(self._try(url, token.query) for _ in range(_TRIES)))
+                ),
+                control=unless_blocked(await self._try(url, probe.control), policy, probe.control),
                 accepted_before=token.accepted_before if url == token.url else None,
                 subject=probe.subject,
             )
@@ -205,30 +220,63 @@ class Verifier:
         ]
 
     async def _try(self, url: str, query: str) -> Try:
-        return await try_token(self.new_transport, "GET", url, query)
+        return await try_token(self.new_transport, url, query)
 
 
-async def try_token(new_transport: Callable[[], Transport], method: str, url: str, query: str) -> Try:
-    """Send one request with the token `query`, on a fresh connection. The URL is in no log and no exception."""
+async def try_token(new_transport: Callable[[], Transport], url: str, query: str) -> Try:
+    """Send one GET request with the token `query`, on a fresh connection. The URL is in no log and no exception."""
     separator = "&" if "?" in url else "?"
-    request = HttpRequest(method, f"{url}{separator}{query}", headers={"Accept": "application/json"})
+    request = HttpRequest("GET", f"{url}{separator}{query}", headers={"Accept": "application/json"})
     try:
         async with new_transport() as transport:
             answer = await send(transport, request)
-            return read_answer(answer.status, answer.code)
+            return read_answer(answer.status, answer.code, answer.detail)
     except AzureError as error:
         return Try(Answer.UNDECIDED, f"no answer from the data plane ({type(error).__name__})")
 
 
-def read_answer(status: int, code: str) -> Try:
-    """Return what an answer of the data plane says of the signature. `code` is Azure's error code, or empty."""
-    said = f"{status} {code}".strip()
+def read_answer(status: int, code: str, detail: str = "") -> Try:
+    """Return what an answer of the data plane says of the signature.
+
+    `code` is Azure's error code and `detail` its AuthenticationErrorDetail, or empty.
+    """
+    said = f"{status} {Foreign(code)}".strip()
     if status in (200, 404) or code in _SIGNATURE_WAS_GOOD:
         return Try(Answer.ACCEPTED, said)
     if status == 403 and code == "AuthenticationFailed":
+        if detail.lower().startswith(_POLICY_VIOLATED):
+            return Try(Answer.UNDECIDED, f"{said}: {_BY_SAS_POLICY}")
         return Try(Answer.REFUSED, said)
     hint = KEPT_OUT.get(code)
     return Try(Answer.UNDECIDED, f"{said}: {hint}" if hint else said)
+
+
+def unless_blocked(attempt: Try, policy: SasPolicy | None, query: str) -> Try:
+    """Return `attempt` with the token `query`; undecided where the account's SAS policy is a reason to refuse it.
+
+    A response to HEAD and one of the table service do not say why the token was refused.
+    """
+    if attempt.answer is Answer.REFUSED and policy is not None and policy.refuses(dict(parse_qsl(query))):
+        return Try(Answer.UNDECIDED, f"{attempt.said}: {_BY_SAS_POLICY}")
+    return attempt
+
+
+def token_period(account: AccountFacts, now: datetime) -> tuple[datetime, datetime]:
+    """Return start and end of a token of ours, in whole seconds: LIFETIME from now, or as the SAS policy allows."""
+    whole = _longest(account)
+    starts = (now - min(START_MARGIN, whole / 4)).astimezone(UTC).replace(microsecond=0)
+    return starts, starts + whole
+
+
+def _longest(account: AccountFacts) -> timedelta:
+    """Return how long a token of ours is valid in all."""
+    period = account.sas_policy.period if account.sas_policy is not None else None
+    return min(LIFETIME + START_MARGIN, period) if period is not None else LIFETIME + START_MARGIN
+
+
+def control_start(account: AccountFacts, expires: datetime) -> datetime:
+    """Return the start of a control that ends with a token of ours, at `expires`."""
+    return expires - _longest(account)
 
 
 def judge(execution: Execution, endpoints: Iterable[EndpointResult], *, now: datetime) -> Outcome:
@@ -259,13 +307,12 @@ def object_name(random_id: str) -> str:
 def _by_new_key(token: VerificationToken, account: AccountFacts, new_key: str) -> str:
     """Return the query of the same token signed with the new key."""
     name = urlsplit(token.url).path.strip("/").split("/")[0].removesuffix("()")
-    return _mint(
-        token.service, account.endpoints[token.service], account.name, name, key=new_key, expires=token.expires
-    ).query
+    starts = control_start(account, token.expires)
+    return _mint(token.service, account, name, key=new_key, starts=starts, expires=token.expires).query
 
 
 def _mint(
-    service: Service, endpoint: str, account: str, name: str, *, key: str, expires: datetime
+    service: Service, account: AccountFacts, name: str, *, key: str, starts: datetime, expires: datetime
 ) -> VerificationToken:
     resource, path = {
         Service.BLOB: (f"{name}/none", f"{name}/none"),
@@ -273,5 +320,7 @@ def _mint(
         Service.QUEUE: (name, f"{name}/messages?peekonly=true"),
         Service.TABLE: (name, f"{name}()"),
     }[service]
-    query = mint_read_token(service=service, account=account, resource=resource, expires=expires, key=key)
-    return VerificationToken(service, f"{endpoint}{path}", query, expires)
+    query = mint_read_token(
+        service=service, account=account.name, resource=resource, starts=starts, expires=expires, key=key
+    )
+    return VerificationToken(service, f"{account.endpoints[service]}{path}", query, expires)

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from shared import errors
+from shared.api.request_body import CompressedBody, LengthRequired
 from shared.api.responses import as_json
 from shared.redaction import redact
 from shared.sources import json_body
@@ -48,6 +49,8 @@ class _Kind:
 _KINDS = {
     errors.SasquashError: _Kind(500, "Internal error"),
     errors.InvalidRequest: _Kind(400, "The request is invalid"),
+    LengthRequired: _Kind(411, "The request has no Content-Length"),
+    CompressedBody: _Kind(415, "The body is compressed"),
     json_body.UnsupportedMediaType: _Kind(415, "The body is not JSON"),
     json_body.TooLarge: _Kind(413, "The body is too large"),
     NoCredentialFound: _Kind(422, "No credential was found"),

@@ -23,7 +23,7 @@ from azure.mgmt.storage.models import StorageAccount
 
 from shared.cloud.arm import json_of
 from shared.cloud.errors import from_account, translate_errors
-from shared.domain.account import TAGS, AccountFacts
+from shared.domain.account import TAGS, AccountFacts, SasPolicy
 from shared.errors import Blocked, SasquashError, Throttled
 from shared.sas import Service
 
@@ -38,6 +38,7 @@ _ID = re.compile(
     re.IGNORECASE,
 )
 MAY_BE_REPEATED = frozenset({"POST"})  # for ARM's reads by POST, which azure-core does not repeat by itself
+_PERIOD = re.compile(r"(?:([0-9]{1,6})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})")
 _KNOWN_FOR = timedelta(minutes=10)
 _INVENTORY_FOR = timedelta(days=1)
 _INVENTORY_EVERY = timedelta(minutes=10)
@@ -77,6 +78,29 @@ class Access:
             public_network=properties.get("publicNetworkAccess") or "Enabled",
             network_rules=json.dumps(properties.get("networkAcls") or {}, sort_keys=True, separators=(",", ":")),
         )
+
+
+def sas_policy_of(account: StorageAccount) -> SasPolicy | None:
+    """Return the SAS expiration policy in ARM's answer; None where the account has none (ARM: SasPolicy)."""
+    properties: Mapping[str, Any] = account.as_dict().get("properties") or {}
+    policy = properties.get("sasPolicy")
+    if not isinstance(policy, Mapping):
+        return None
+    must_be_bound = policy.get("requireUserBoundUserDelegationSas") is True
+    return SasPolicy(
+        period=_period(policy.get("sasExpirationPeriod")),
+        blocks=policy.get("expirationAction") == "Block",
+        blocks_unbound=must_be_bound and policy.get("requireUserBoundUserDelegationSasAction") == "Block",
+    )
+
+
+def _period(text: object) -> timedelta | None:
+    """Return the time that "DD.HH:MM:SS" says; None for other text."""
+    match = _PERIOD.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part) for part in match.groups(default="0"))
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 class Accounts:
@@ -229,6 +253,7 @@ class Accounts:
             shared_key_access=access.shared_key,
             public_network_access=access.public_network,
             network_rules=access.network_rules if len(access.network_rules) <= _LONGEST_RULES else "",
+            sas_policy=sas_policy_of(account),
         )
 
     def _counts(self, tag_name: str) -> bool:

@@ -10,7 +10,6 @@ from azure.core.pipeline.transport import AioHttpTransport, AsyncHttpTransport
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.data.tables.aio import TableServiceClient
 from azure.mgmt.storage.aio import StorageManagementClient
-from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from shared.cloud.arm_throttle import ArmPace, ArmPacePolicy
@@ -103,13 +102,11 @@ class Clients:
         )
 
     def queue(self, name: str) -> QueueClient:
-        # The Functions host reads base64, and QueueServiceClient does not hand the policy on.
         return QueueClient(
             self._settings.queue_endpoint,
             name,
             credential=self.credential,
             transport=self._transport(),
-            message_encode_policy=TextBase64EncodePolicy(),
             **_QUEUE_RETRIES,
             **_TIMEOUTS,
         )

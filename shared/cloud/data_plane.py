@@ -1,7 +1,8 @@
 """One request to Azure Storage itself, and its response.
 
 Blob, queue and file say their error codes in the header x-ms-error-code, the table service in the body alone (OData's
-error). Source: REST, "Status and error codes".
+error). Source: REST, "Status and error codes". Where authentication failed, the body of the first three says why
+(element AuthenticationErrorDetail).
 """
 
 import asyncio
@@ -22,18 +23,28 @@ _TIMEOUT = 15.0  # in all, for an answer that comes byte by byte
 _LONGEST_ERROR = 8192  # bytes of a response that are searched for a code
 _CODE_IN_BODY = re.compile(rb'"code"\s*:\s*"([A-Za-z]{1,80})"|<(?:m:)?code>([A-Za-z]{1,80})<', re.IGNORECASE)
 
+_DETAIL = re.compile(rb"<AuthenticationErrorDetail>([^<]{0,4000})</AuthenticationErrorDetail>")
+
 USER_AGENT = "sasquash"
 """The user agent of our own requests in the storage logs: verifications, and reads of policies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response of Azure Storage. `code` is its error code, or empty."""
+    """A response of Azure Storage. `code` is its error code, `detail` its AuthenticationErrorDetail; or empty.
+
+    `detail` may quote what was signed: it is not for logs or people.
+    """
 
     status: int
     code: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+    @property
+    def detail(self) -> str:
+        match = _DETAIL.search(self.body, 0, _LONGEST_ERROR) if self.status >= 300 else None
+        return match[1].decode(errors="replace") if match is not None else ""
 
 
 def quoted_path(path: str) -> str | None:

@@ -11,8 +11,8 @@ from azure.core.exceptions import (
     ServiceRequestTimeoutError,
 )
 
+from shared.domain.text import Foreign
 from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttled, TransientFailure
-from shared.redaction import redact
 
 # 409s of the storage resource provider that are transient: the request was refused and had no effect.
 _REFUSED_FOR_NOW = frozenset(
@@ -55,7 +55,8 @@ class translate_errors:  # noqa: N801 -- reads as a statement: `with translate_e
 def from_azure(error: AzureError, *, doing: str) -> SasquashError:
     """Return what `error` means. `doing` completes "… failed", e.g. "listing the keys of contosodata"."""
     if isinstance(error, HttpResponseError) and error.status_code is not None:
-        code = error.error.code if error.error is not None else None
+        given: object = error.error.code if error.error is not None else None  # any type that JSON has
+        code = given if isinstance(given, str) else None
         headers: Mapping[str, str] = getattr(error.response, "headers", {})  # absent from azure-core's own protocol
         return from_status(error.status_code, code, doing=doing, retry_after=retry_after(headers))
     if isinstance(error, ClientAuthenticationError):
@@ -92,8 +93,9 @@ def from_status(
     """Return what an HTTP `status` with a service's error `code` means.
 
     `retry_after` is the header of that name, in seconds; `right` is the permission that is missing after a refusal.
+    `code` is quoted as text from outside: a service chooses it, and a request can provoke one.
     """
-    said = f"{doing} failed: {status} {redact(code or 'no code')}"
+    said = f"{doing} failed: {status} {Foreign(code) if code else 'no code'}"
     if status == 429:
         return Throttled(f"{said}.", retry_after=retry_after)
     if status in _TRANSIENT_STATUS:

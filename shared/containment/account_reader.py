@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _CLOCK_SKEW = timedelta(seconds=30)  # between ARM and us, and never as long as a list lags
 _MOST_POLICIES = 16  # read under one lock; the rest of a flood has batches of its own
+_MOST_READINGS = 2000  # of all leaks that wait, which takes half a second; the same holds for the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class AccountReader:
         snapshot = Snapshot(
             account=account,
             keys=keys,
-            waiting=(revocation.finding, *others),
+            waiting=(_own(revocation, current), *_few(others)),
             executions=tuple(PastExecution(past.action, past.target, past.at) for past in rows.rotations),
             at=self.store.clock(),
         )
@@ -90,7 +91,7 @@ class AccountReader:
             _log.warning("Leaks of %s that came meanwhile wait for their own batch: %s", ref.name, error)
             return ()
         known = {finding.fingerprint for finding in snapshot.waiting}
-        return _readable((finding for finding in rows.waiting if finding.fingerprint not in known), snapshot)
+        return _readable(_few(finding for finding in rows.waiting if finding.fingerprint not in known), snapshot)
 
 
 def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rotation]) -> str | None:
@@ -108,6 +109,25 @@ def behind_our_rotation(keys: Mapping[str, AccountKey], rotations: Iterable[Rota
         if key.created < ours.at - _CLOCK_SKEW:  # a key that somebody else made since is younger than ours
             return name
     return None
+
+
+def _few(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings as long as their readings can be tried in a short time: the event loop waits meanwhile."""
+    left = _MOST_READINGS
+    for finding in findings:
+        left -= 1 + len(finding.candidates)
+        if left < 0:
+            return
+        yield finding
+
+
+def _own(revocation: Revocation, current: Revocation | None) -> Finding:
+    """Return the finding of the record with all of its readings; in a dry run, also with those of the report."""
+    own = revocation.to_weigh
+    if current is None:
+        return own
+    known = current.to_weigh
+    return known.with_readings((*known.readings, *own.readings))
 
 
 def _partitions(ref: AccountRef, revocation: Revocation) -> tuple[str, str]:

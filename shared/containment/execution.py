@@ -10,7 +10,8 @@ from shared.actions.action import ContainmentAction, Job
 from shared.actions.registry import Actions
 from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.snapshot import Snapshot
-from shared.domain.revocation import Execution, LockedDown, Revocation, State
+from shared.domain.known_paths import path_id
+from shared.domain.revocation import Execution, LockedDown, Plan, Revocation, State
 from shared.errors import Blocked, Conflict, SasquashError, TransientFailure
 from shared.persistence.accounts import EXECUTION_TIME, TAKEOVER_TIME, AccountLock, Attributed
 from shared.persistence.store import Store
@@ -67,7 +68,7 @@ class PlanExecutor:
         )
         job = await self._with_way_back(action, job)
         tokens = await action.mint(job)
-        noted = [Attributed(one.finding.fingerprint, plan.action, plan.target, plan.version) for one in ends]
+        noted = [_attributed(one, plan) for one in ends]
         held.uncertain = True
         # At the same time, because Azure takes far longer than a table: if this instance stops in here, its successor
         # finds what was attributed.
@@ -113,3 +114,8 @@ class PlanExecutor:
         except SasquashError as error:
             _log.warning("The lock of %s does not say what was attributed: %s", before.account, error)
             return before
+
+
+def _attributed(one: Evaluation, plan: Plan) -> Attributed:
+    verified = one.finding.credential if one.verdict.key_name is not None else None
+    return Attributed(one.finding.fingerprint, plan.action, plan.target, plan.version, path_id(verified))

@@ -24,13 +24,20 @@ class AccountLookup:
     accounts: Accounts
 
     async def find(self, finding: Finding) -> AccountRef | None:
-        """Return the account of a finding, None where there is none. Raises TransientFailure or Blocked."""
+        """Return the account of a finding, None where there is none. Raises TransientFailure or Blocked.
+
+        Where the host is an address, the path names the account, and each reading may name another one.
+        """
         credential, order = finding.credential, finding.order
         if order is not None:
             return await self.accounts.find(self.settings.cloud.blob_host(order.account), order.account)
         if credential is None or credential.host is None or expired(credential, now=self.store.clock()):
             return None
-        return await self.accounts.find(credential.host, credential.account)
+        for account in dict.fromkeys(reading.account for reading in finding.readings):
+            found = await self.accounts.find(credential.host, account)
+            if found is not None:
+                return found
+        return None
 
     async def find_again(self, finding: Finding, gone: AccountRef) -> AccountRef | None:
         """Return where an account is that has moved to another resource group since it was looked up."""

@@ -15,6 +15,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountFacts
 from shared.domain.decision import outcomes
 from shared.domain.decision import plan as plans
+from shared.domain.known_paths import path_id
 from shared.domain.revocation import Plan, Revocation, State
 from shared.persistence.accounts import Attributed, Intent
 from shared.persistence.store import Store
@@ -95,6 +96,9 @@ class Recovery:
 
     def _known(self, record: Revocation, noted: Attributed, left: Interrupted, *, at: datetime | None) -> Revocation:
         """Return the record as the predecessor had evaluated it."""
+        verified = (one for one in record.to_weigh.readings if path_id(one) == noted.path)
+        for credential in verified:
+            record = record.with_verified(credential)
         key_name, key_sha256 = self.actions.of(noted.action).signer_of(noted, record, left)
         return replace(
             record,

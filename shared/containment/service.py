@@ -16,14 +16,15 @@ from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.liveness import LivenessCheck
 from shared.containment.lookup import NOT_OURS, AccountLookup
+from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.retry import try_again
 from shared.containment.verdicts import conclude
 from shared.domain.decision.batch import Decider
-from shared.domain.decision.duplicates import says_nothing_until, with_report
+from shared.domain.decision.duplicates import says_nothing_until
+from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
-from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import AccountGone, Blocked, Conflict, SasquashError, WritesThrottled
+from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
 from shared.persistence.store import Store
 
@@ -53,6 +54,7 @@ class Containment:
         self._decider = decider
         self._executor = executor
         self._dedup = dedup
+        self._repeats = RepeatedReports(store)
 
     async def take(self, reported: Reported, *, patience: float = INLINE_BUDGET, delay: float = SAFETY_NET) -> None:
         """Make a finding durable, then contain it within `patience` seconds. Raises only when it is not durable.
@@ -68,14 +70,15 @@ class Containment:
                 store.accounts.add_waiting(finding),
                 store.queues.contain(finding.fingerprint, delay=delay),
             )
-            current = revocation if new else await self._join(revocation, finding)
-            if current is None and revocation.state is State.RECEIVED and early is not None and await early.is_held():
-                current = revocation  # the instance that wrote it waits for the lock that we hold
-            self._dedup.durable(reported, until=says_nothing_until(current or revocation, now=store.clock()))
-            if current is not None and patience > 0:
-                await self._contain_inline(
-                    current, finding_account, token=reported.token, patience=patience, early=early
-                )
+            joined = revocation if new else await self._repeats.join(revocation, finding)
+            await self._repeats.keep_left_out(joined, finding, before=revocation)
+            self._dedup.durable(reported, until=says_nothing_until(joined, now=store.clock()))
+            is_ours = new or joined.changes[-1] != revocation.changes[-1]  # else another instance or the queue has it
+            if not is_ours and joined.state is State.RECEIVED and early is not None:
+                is_ours = await early.is_held()  # the instance that wrote it waits for the lock that we hold
+            asks = reported.token is not None and may_be_asked(joined)
+            if patience > 0 and ((joined.state is State.RECEIVED and is_ours) or asks):
+                await self._contain_inline(joined, finding_account, reported=reported, patience=patience, early=early)
         finally:
             finding_account.cancel()
             if early is not None:  # beyond the patience, if it must: a lock that nobody needs keeps others waiting
@@ -93,31 +96,12 @@ class Containment:
         except SasquashError as error:
             return error
 
-    async def _join(self, known: Revocation, finding: Finding) -> Revocation | None:
-        """Note another report of a known leak. Returns the record when it is to be attributed again."""
-        join = partial(with_report, finding=finding, now=self._store.clock())
-        joined = None
-        if join(known) is not None:
-            what = f"Reported again by {finding.source}."
-            try:
-                joined = await self._store.revocations.change(known.fingerprint, join, what=what)
-            except Conflict as error:  # many report it at once: the leak is known, and one report more is not missed
-                _log.warning("Not noted that %s was reported again: %s", finding.fingerprint[:12], error)
-        if known.state is State.RECEIVED:
-            return None  # another instance contains it, or the queue will
-        if joined is not None and joined.state is State.RECEIVED:
-            return joined
-        if joined is not None and open_alerts(joined):
-            await self._store.queues.follow_up(finding.fingerprint)
-        await self._store.accounts.remove_waiting(finding)
-        return None
-
     async def _contain_inline(
         self,
         revocation: Revocation,
         finding_account: asyncio.Task[AccountRef | SasquashError | None],
         *,
-        token: str | None,
+        reported: Reported,
         patience: float,
         early: EarlyLock | None,
     ) -> None:
@@ -128,15 +112,27 @@ class Containment:
                 ref = await finding_account
                 if isinstance(ref, SasquashError):
                     raise ref
-                await self._contain(revocation, ref, token=token, early=early)
+                if revocation.state is not State.RECEIVED:
+                    revocation = await self._asked_again(revocation, ref, reported)
+                if revocation.state is State.RECEIVED:
+                    await self._contain(revocation, ref, reported=reported, early=early)
         except TimeoutError:
             _log.warning("Containing %s takes long: the queue goes on with it.", name)
         except SasquashError as error:
             _log.warning("Containing %s failed for now (%s): %s", name, error.code, error)
+            if revocation.state is not State.RECEIVED:
+                return
             try:
                 await try_again(self._store, revocation, Message(revocation.fingerprint), error)
             except SasquashError as worse:
                 _log.warning("Containing %s waits for its safety net (%s): %s", name, worse.code, worse)
+
+    async def _asked_again(self, revocation: Revocation, ref: AccountRef | None, reported: Reported) -> Revocation:
+        """Return a decided record after Azure was asked about the token of another report.
+
+        Where Azure accepts it, it is to be decided anew. Raises TransientFailure or Blocked.
+        """
+        return revocation if ref is None else await self._liveness.checked(revocation, ref, reported)
 
     async def resume(self, message: Message, *, urgent: bool = False) -> None:
         """Go on with a record from the queue, or because a person asks (`urgent`: it waits for no cooldown).
@@ -148,20 +144,23 @@ class Containment:
         except SasquashError as error:
             _log.warning("Going on with %s failed for now (%s): %s", message.fingerprint[:12], error.code, error)
             if not message.swept:
+                again = message.attempt + 1
                 delay = backoff(message.attempt)
-                await self._store.queues.contain(message.fingerprint, delay=delay, attempt=message.attempt + 1)
+                await self._store.queues.contain(message.fingerprint, delay=delay, attempt=again, paths=message.paths)
 
     async def _resume(self, message: Message, *, urgent: bool) -> None:
         revocation = await self._store.revocations.read(message.fingerprint)
         if revocation is None:
             return  # the record was never written, so the event was never acknowledged and comes again
+        if message.paths:
+            revocation = await self._repeats.join_left_out(revocation, message)
         if revocation.state is not State.RECEIVED:
             await self._store.accounts.remove_waiting(revocation.finding)
             if revocation.changes[-1] not in revocation.announced:  # else the follow-up has begun: one is enough
                 await self._store.queues.follow_up(revocation.fingerprint)
             return
         try:
-            await self._contain(revocation, await self._lookup.find(revocation.finding), urgent=urgent)
+            await self._contain(revocation, await self._lookup.find(revocation.to_weigh), urgent=urgent)
         except SasquashError as error:
             await try_again(self._store, revocation, message, error)
 
@@ -170,7 +169,7 @@ class Containment:
         revocation: Revocation,
         ref: AccountRef | None,
         *,
-        token: str | None = None,
+        reported: Reported | None = None,
         urgent: bool = False,
         early: EarlyLock | None = None,
     ) -> None:
@@ -181,7 +180,7 @@ class Containment:
         elif ref is None:
             await self._lookup.not_found(revocation)
         else:
-            revocation = await self._liveness.checked(revocation, ref, token)
+            revocation = await self._liveness.checked(revocation, ref, reported)
             try:
                 await self._revoke(ref, revocation, urgent=urgent, early=early)
             except AccountGone:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from shared.domain.revocation import Execution, Revocation, State
+from shared.domain.revocation import OF_THE_PATH, Execution, Revocation, State
 from shared.domain.target import CUTS_OFF_MANY
 from shared.errors import Conflict
 from shared.persistence.accounts import Rotation
@@ -16,11 +16,16 @@ async def conclude(store: Store, revocation: Revocation) -> None:
     """Save a verdict and enqueue the follow-up. A record that others changed meanwhile is left as they wrote it.
 
     The follow-up is enqueued even then: "others" are we ourselves where the answer to a first attempt was lost.
+    A leak that was reported meanwhile with a path that the verdict does not know is weighed again.
     """
     try:
         await store.revocations.save(revocation, what=revocation.detail)
     except Conflict:
-        await store.revocations.change(revocation.fingerprint, partial(_onto, revocation), what=revocation.detail)
+        onto = partial(_onto, revocation)
+        saved = await store.revocations.change(revocation.fingerprint, onto, what=revocation.detail)
+        if saved is None and await _is_undecided(store, revocation.fingerprint):
+            await store.queues.contain(revocation.fingerprint, delay=0.0)
+            return
     await asyncio.gather(
         store.accounts.remove_waiting(revocation.finding),
         store.queues.follow_up(revocation.fingerprint),
@@ -42,15 +47,25 @@ def _rotation(execution: Execution, fingerprint: str) -> Rotation:
     return Rotation(execution.action, execution.target, execution.at, fingerprint, execution.new_sha256)
 
 
+async def _is_undecided(store: Store, fingerprint: str) -> bool:
+    current = await store.revocations.read(fingerprint)
+    return current is not None and current.state is State.RECEIVED
+
+
 def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
     """Return `decided` with what others added to the record meanwhile; None when it was decided by them.
+
+    None too when what they added may change it.
 
     An execution is always recorded, whatever others decided while it was on its way.
     """
     if current.state is not State.RECEIVED and (decided.execution is None or current.execution is not None):
         return None
+    if _is_outdated(decided, current):
+        return None
     return replace(
         decided,
+        paths=decided.paths if decided.paths.verified else current.paths,
         changes=(*current.changes, decided.changes[-1]),
         sightings=current.sightings,
         leases=current.leases,
@@ -61,3 +76,10 @@ def _onto(decided: Revocation, current: Revocation) -> Revocation | None:
         etag=current.etag,
         written=current.written,
     )
+
+
+def _is_outdated(decided: Revocation, current: Revocation) -> bool:
+    """Whether others added a path that the verdict does not know, or Azure has accepted the token meanwhile."""
+    if decided.paths.verified or decided.execution is not None:
+        return False
+    return current.paths.verified or (decided.reason in OF_THE_PATH and not current.weighed(decided.to_weigh))

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from shared.domain.target import PolicyTarget
 from shared.sas import Service, key_sha256
+from shared.sas.classify import moment
 
 # Tags of an account that Sasquash heeds, beside those that name owners (docs/settings.md).
 MODE_TAG = "sasquash-mode"
@@ -36,6 +37,34 @@ KEPT_OUT = {
 
 
 @dataclass(frozen=True, slots=True)
+class SasPolicy:
+    """The account's SAS expiration policy: the longest that a SAS may be valid, and whether Azure refuses others.
+
+    `period` is None where ARM says one that we can't read. `blocks_unbound` says whether Azure refuses user
+    delegation SAS that are not bound to a user. Source: "Configure an expiration policy for shared access signatures"
+    (MicrosoftDocs/azure-docs, 2025-07-30); ARM, SasPolicy (2026-09-01).
+    """
+
+    period: timedelta | None
+    blocks: bool
+    blocks_unbound: bool = False
+
+    def refuses(self, parameters: Mapping[str, str]) -> bool:
+        """Return whether Azure refuses a SAS with these decoded parameters, whatever key signed it.
+
+        A SAS must have a start, and be valid no longer than the period. The action does not apply to a service SAS
+        with a stored access policy.
+        """
+        is_delegated = "skoid" in parameters
+        if is_delegated and self.blocks_unbound and "sduoid" not in parameters:
+            return True
+        if not self.blocks or ("si" in parameters and not is_delegated):
+            return False
+        starts, expires = moment(parameters.get("st")), moment(parameters.get("se"))
+        return self.period is None or starts is None or expires is None or expires - starts > self.period
+
+
+@dataclass(frozen=True, slots=True)
 class AccountFacts:
     """The account's properties in ARM. `tags` are hostile text.
 
@@ -53,6 +82,7 @@ class AccountFacts:
     shared_key_access: bool = True
     public_network_access: str = "Enabled"
     network_rules: str = ""
+    sas_policy: SasPolicy | None = None
 
     @property
     def removal(self) -> Removal:

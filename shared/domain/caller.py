@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 
+from shared.domain.text import Foreign
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person or an app. Only `object_id` identifies them: names change and can be reused."""
+    """A person or an app. Only `object_id` identifies them: names change and can be reused.
+
+    A name is text from outside: the person who registers an app, or a guest, chooses it.
+    """
 
     name: str
     object_id: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.object_id})"
+        return f"{Foreign(self.name)} ({self.object_id})"

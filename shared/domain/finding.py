@@ -2,17 +2,20 @@
 
 An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or an alert's facts about an
 unknown token, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
-its surroundings>", …}`. `alert` names the alert that reported it, which is closed in the end (`alert.py`).
+its surroundings>", …}`. `candidates` are other readings of the credential (`readings.py`). `alert` names the alert
+that reported it, which is closed in the end (`alert.py`).
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
 
+from shared.domain import readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
+from shared.domain.readings import Reading
 from shared.domain.target import ActionKind
 from shared.errors import MalformedEvent
 from shared.redaction import redact
@@ -52,7 +55,8 @@ class Finding:
 
     `credential` is None when a report could not be read, and for an order: `fingerprint` then stands for the report
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
-    `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked.
+    `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked. `candidates`
+    are other readings of the secret, nearest first; `unread` counts those that were left out because they are none.
     """
 
     fingerprint: str
@@ -65,6 +69,42 @@ class Finding:
     reason: str = ""
     evidence: AlertEvidence | None = None
     alert: AlertReference | None = None
+    candidates: tuple[Reading, ...] = ()
+    unread: int = 0
+
+    @property
+    def readings(self) -> tuple[Credential, ...]:
+        """The credential, and what it may be instead: the readings that differ from it by their path.
+
+        A reading with another host or other parameters has another fingerprint, and is tried when it is reported
+        as a finding.
+        """
+        own = self.credential
+        if own is None:
+            return ()
+        alike = (one for one in self.candidates if (one.host, one.parameters) == (own.host, own.parameters))
+        return readings.distinct((own, *(one.applied_to(own) for one in alike)))
+
+    def with_readings(self, credentials: Iterable[Credential]) -> "Finding":
+        """Return the finding with these readings of its secret instead of its candidates."""
+        own = self.credential
+        if own is None:
+            return self
+        _, *others = readings.distinct((own, *credentials))
+        clean = (Reading.of(one) for one in others if not readings.holds_secret(one))
+        return replace(self, candidates=tuple(clean))
+
+    def read_as(self, credential: Credential) -> "Finding":
+        """Return the finding whose credential is one of its readings; the others stay its candidates."""
+        if credential == self.credential:
+            return self
+        return replace(self, credential=credential).with_readings(self.readings)
+
+    def is_same_report(self, other: "Finding") -> bool:
+        """Whether both are of one report, whichever reading of the secret each has."""
+        return replace(self, credential=None, candidates=(), unread=0) == replace(
+            other, credential=None, candidates=(), unread=0
+        )
 
     @classmethod
     def of_evidence(
@@ -89,6 +129,8 @@ class Finding:
         }
         if self.alert is not None:
             data["alert"] = self.alert.to_json()
+        if self.credential is not None and self.candidates:
+            data["candidates"] = [one.to_json(self.credential) for one in self.candidates]
         if self.credential is not None:
             return data | {"credential": self.credential.to_json()}
         if self.evidence is not None:
@@ -142,12 +184,38 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
         leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
     else:
         leaks = (Leak(_credential(data.get("credential")), None),)
-    return tuple(
-        Reported(
-            Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at, alert=alert), leak.token
-        )
+    made = (
+        (Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at, alert=alert), leak)
         for leak in leaks
     )
+    if "candidates" in data and "secret" not in data:
+        return tuple(Reported(_with_candidates(finding, data["candidates"])) for finding, _ in made)
+    return tuple(Reported(finding.with_readings(leak.others), leak.token) for finding, leak in made)
+
+
+def merged(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings of one report, each with all readings that the report has of its secret.
+
+    There is one for each fingerprint; several where an event can't carry all readings.
+    """
+    by_fingerprint: dict[str, list[Finding]] = {}
+    for finding in found:
+        by_fingerprint.setdefault(finding.fingerprint, []).append(finding)
+    return tuple(part for same in by_fingerprint.values() for part in _parts(same))
+
+
+def _parts(same: list[Finding]) -> Iterator[Finding]:
+    first = same[0]
+    clean = (one for finding in same for one in finding.readings if not readings.holds_secret(one))
+    left = readings.distinct(clean)
+    if not left:
+        yield first
+    while left:
+        own, *others = left
+        part = replace(first, credential=own).with_readings(others)
+        part = replace(part, candidates=readings.bounded(part.candidates, own))
+        yield part
+        left = tuple(others[len(part.candidates) :])
 
 
 def unreadable(report: Report, *, now: datetime) -> Finding:
@@ -179,7 +247,7 @@ def in_text(
                 reported_by=reported_by,
                 reason=redact(reason),
                 alert=alert,
-            ),
+            ).with_readings(leak.others),
             leak.token,
         )
         for leak in extract_leaks(text)
@@ -191,14 +259,20 @@ def _credential(data: object) -> Credential:
         credential = Credential.from_json(data)
     except InvalidCredential as error:
         raise MalformedEvent(f"The event's data.credential is not valid: {error}") from None
-    # What is stored from here on must be of no use to anyone: a publisher may have put the whole URL into a field.
-    for text in (credential.path or "", *(f"{name}={value}" for name, value in credential.parameters)):
-        if redact(text) != text:
-            raise MalformedEvent(
-                "The event's data.credential holds what looks like a signature or a key, outside its hashes. Event "
-                "Grid has stored it: treat it as exposed, and have the publisher send secret-free findings."
-            )
+    # What is stored from here on must be of no use to anyone.
+    if readings.holds_secret(credential):
+        raise MalformedEvent(
+            "The event's data.credential holds what looks like a signature or a key, outside its hashes. Event "
+            "Grid has stored it: treat it as exposed, and have the publisher send secret-free findings."
+        )
     return credential
+
+
+def _with_candidates(finding: Finding, data: object) -> Finding:
+    if finding.credential is None:
+        return finding
+    candidates, unread = readings.parse(data, finding.credential)
+    return replace(finding, candidates=candidates, unread=unread)
 
 
 def _evidence(data: object) -> AlertEvidence:

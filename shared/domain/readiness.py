@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.domain.account import KEPT_OUT
+from shared.domain.text import Foreign
 from shared.domain.usage import covers_reads
 from shared.sas import Service
 
@@ -92,7 +93,8 @@ def of_locks(account_id: str, locks: Iterable[Lock]) -> list[Trouble]:
         Trouble(
             Check.LOCK,
             True,
-            f"The ReadOnly lock {lock.name!r} on {lock.scope} forbids it. Remove the lock (az lock delete).",
+            f"The ReadOnly lock '{Foreign(lock.name)}' on {Foreign(lock.scope)} forbids it. Remove the lock "
+            "(az lock delete).",
         )
         for lock in locks
         if lock.level == "ReadOnly" and _is_in(account_id, lock.scope)
@@ -118,7 +120,9 @@ def of_denials(
         denied = [action for action in required if any(each.cover(action) for each in denial.denied)]
         if concerns_us and is_here and denied:
             what = ", ".join(denied)
-            said = f"The deny assignment {denial.name!r} forbids {what}. Have its owner exclude the identity."
+            said = (
+                f"The deny assignment '{Foreign(denial.name)}' forbids {what}. Have its owner exclude the identity."
+            )
             found.append(Trouble(Check.DENIAL, True, said))
     return found
 

@@ -12,9 +12,11 @@ from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.alert import AlertReference
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding
+from shared.domain.known_paths import KnownPaths
 from shared.domain.target import BLOCKS_WHILE_IN_EFFECT, ActionKind, Lockdown
+from shared.domain.text import LONGEST, RichText, clean
 from shared.domain.usage import Usage
-from shared.sas import Service
+from shared.sas import Credential, Service, signed_address
 
 
 class State(StrEnum):
@@ -78,6 +80,9 @@ STATE_OF = {
     Reason.CRASHED: State.FAILED,
     Reason.STILL_ALIVE: State.FAILED,
 }
+
+# What the path of a leak decides on: another path may have another result.
+OF_THE_PATH = frozenset({Reason.NO_KEY_MATCHES, Reason.PATH_LOST, Reason.UNKNOWN_VERSION})
 
 # A repeated report of one of these is attributed again: a key may be back, or a right granted.
 REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
@@ -167,14 +172,15 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """Azure's response to the leaked token itself: requested once, and only for a user delegation SAS.
+    """Azure's response to the leaked token itself, at one path: requested only for a user delegation SAS.
 
-    `alive` is None if unknown. `said` is one English sentence.
+    `alive` is None if unknown; False says that the token does not work at `path`. `said` is one English sentence.
     """
 
     at: datetime
     alive: bool | None
     said: str
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,19 +346,60 @@ class Revocation:
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     closed_alerts: tuple[ClosedAlert, ...] = ()
     usage: Usage | None = None  # None: not checked yet
-    remains: tuple[str, ...] | None = None  # what stays exposed, in English; None: not checked yet
+    remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
+    paths: KnownPaths = field(default_factory=KnownPaths)
     etag: str = ""
     written: Change | None = None  # the latest change that the ledger knows; only in memory, as is the ETag
 
     @classmethod
     def of(cls, finding: Finding, *, now: datetime) -> "Revocation":
-        """Return the record of a finding that has just been reported."""
-        return cls(finding, now, changes=(Change(State.RECEIVED, now),))
+        """Return the record of a finding that has just been reported. It keeps the finding's readings as `paths`."""
+        kept = replace(finding, candidates=(), unread=0)
+        new = cls(kept, now, changes=(Change(State.RECEIVED, now),))
+        return new.with_paths(finding)
 
     @property
     def fingerprint(self) -> str:
         """The leak's identity: 64 hex digits."""
         return self.finding.fingerprint
+
+    @property
+    def to_weigh(self) -> Finding:
+        """The finding with all readings that are known of its secret."""
+        credential = self.finding.credential
+        if credential is None:
+            return self.finding
+        return self.finding.with_readings(self.paths.readings(credential))
+
+    def weighed(self, finding: Finding) -> bool:
+        """Whether `finding` has all readings that are known of the record's secret."""
+        tried = {signed_address(one) for one in finding.readings}
+        return all(signed_address(one) in tried for one in self.to_weigh.readings)
+
+    def with_verified(self, credential: Credential) -> "Revocation":
+        """Return the record after one of its readings was verified: the path is final."""
+        paths = replace(self.paths, verified=True)
+        return replace(self, finding=replace(self.finding, credential=credential), paths=paths)
+
+    def with_paths(self, finding: Finding) -> "Revocation":
+        """Return the record with the paths of another report of its leak, as many as fit."""
+        credential = self.finding.credential
+        if credential is None or self.paths.verified:
+            return self
+        by_person = finding.reported_by is not None
+        paths = self.paths.with_report(credential, finding.readings, by_person=by_person)
+        return replace(self, paths=paths) if paths != self.paths else self
+
+    def unknown_paths(self, finding: Finding, *, before: "Revocation | None" = None) -> tuple[Credential, ...]:
+        """Return the readings of a report that may matter, and that the record does not have.
+
+        Also those that were not tried `before`, and gave way to the report.
+        """
+        credential = self.finding.credential
+        if credential is None or self.paths.verified:
+            return ()
+        given_way = before.paths.untried(credential) if before is not None else ()
+        return self.paths.unknown(credential, (*finding.readings, *given_way))
 
     @property
     def account_name(self) -> str | None:
@@ -371,9 +418,12 @@ class Revocation:
         return tuple(dict.fromkeys(alert for alert in known if alert is not None))
 
     def reach(self, state: State, *, now: datetime, detail: str, reason: Reason | None = None) -> "Revocation":
-        """Return this record in `state`. The latest changes are kept: the history has them all."""
+        """Return this record in `state`. The latest changes are kept: the history has them all.
+
+        `detail` is stored in its harmless form, whatever it quotes.
+        """
         changes = (*self.changes, Change(state, now, reason))[-_MOST_CHANGES:]
-        return replace(self, state=state, reason=reason, detail=detail, changes=changes)
+        return replace(self, state=state, reason=reason, detail=clean(detail, limit=LONGEST), changes=changes)
 
     def end(self, reason: Reason, *, now: datetime, detail: str) -> "Revocation":
         """Return this record in the state that `reason` belongs to."""
@@ -382,6 +432,11 @@ class Revocation:
     def reached(self, state: State) -> datetime | None:
         """When the record last reached `state`."""
         return next((change.at for change in reversed(self.changes) if change.state is state), None)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether Azure has accepted the leaked token itself."""
+        return self.liveness is not None and self.liveness.alive is True
 
     @property
     def waiting_since(self) -> datetime:

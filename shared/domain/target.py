@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.domain.text import Foreign
 from shared.sas import Service
 
 KEY_NAMES = ("key1", "key2")  # kerb1 and kerb2 sign no SAS and are never touched
@@ -76,12 +77,8 @@ class PolicyTarget:
 
     @property
     def title(self) -> str:
-        """What people read: "the stored access policy 'partners' of container models". Holds text from outside.
-
-        People find commands between backticks: no part of the policy's id may look like one.
-        """
-        name = self.policy.replace("`", "'")
-        return f"the stored access policy '{name}' of {self.place}"
+        """What people read: "the stored access policy 'partners' of container models"."""
+        return f"the stored access policy '{Foreign(self.policy, limit=_LONGEST_POLICY)}' of {self.place}"
 
     @property
     def place(self) -> str:

@@ -9,8 +9,10 @@ from datetime import datetime
 from shared.domain.account import AccountFacts
 from shared.domain.decision.duplicates import reopened
 from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
+from shared.domain.text import Foreign
 from shared.errors import NotPermitted, WrongState
 
+_LONGEST_REASON = 500  # as in a request
 _TRIED_AGAIN = frozenset({State.FAILED, State.UNRESOLVED, State.OBSERVED})
 
 
@@ -33,7 +35,7 @@ def approved(current: Revocation, approval: Approval, *, second_person: bool) ->
     takes_two = second_person or current.finding.order is not None
     if takes_two and reporter is not None and approval.by is not None and reporter.object_id == approval.by.object_id:
         raise NotPermitted("A second person is required: the reporter or author of an order can't approve it.")
-    detail = f"Approved by {approval.who}. {approval.reason}"
+    detail = f"Approved by {approval.who}. {_quoted(approval.reason)}"
     return replace(current, approval=approval).reach(State.RECEIVED, now=approval.at, detail=detail)
 
 
@@ -57,7 +59,7 @@ def rejected(current: Revocation, *, by: str, reason: str, now: datetime) -> Rev
     """Return the record as dismissed: a responder rejected its plan."""
     if current.state is not State.AWAITING_APPROVAL:
         raise _wrong(current, "only a plan that awaits approval can be rejected")
-    return current.end(Reason.REJECTED, now=now, detail=f"Rejected by {by}. {reason}")
+    return current.end(Reason.REJECTED, now=now, detail=f"Rejected by {by}. {_quoted(reason)}")
 
 
 def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revocation:
@@ -69,7 +71,7 @@ def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revo
         raise WrongState("Its action already ran. See its history.")
     if current.finding.credential is None and current.finding.order is None:
         raise WrongState("It stands for an unreadable report. Send the report again in a valid format.")
-    return reopened(current, now=now, detail=f"Retried by {by}. {reason}")
+    return reopened(current, now=now, detail=f"Retried by {by}. {_quoted(reason)}")
 
 
 def way_back(current: Revocation) -> tuple[LockedDown, AccountFacts]:
@@ -87,9 +89,15 @@ def unlocked(current: Revocation, undone: LockedDown, *, by: str, reason: str, n
     """Return the record after its lockdown was undone. A leak that was only blocked may work again."""
     opened = replace(current, lockdown=undone)
     if current.finding.credential is None:
-        return opened.reach(State.CLOSED, now=now, detail=f"The lockdown was undone by {by}. {reason}")
-    detail = f"The lockdown was undone by {by}. The leaked credential was never revoked and may work again. {reason}"
+        return opened.reach(State.CLOSED, now=now, detail=f"The lockdown was undone by {by}. {_quoted(reason)}")
+    why = _quoted(reason)
+    detail = f"The lockdown was undone by {by}. The leaked credential was never revoked and may work again. {why}"
     return opened.end(Reason.LOCKDOWN_UNDONE, now=now, detail=detail)
+
+
+def _quoted(reason: str) -> Foreign:
+    """Return a person's reason, which may quote anything."""
+    return Foreign(reason, limit=_LONGEST_REASON)
 
 
 def _wrong(current: Revocation, rule: str) -> WrongState:

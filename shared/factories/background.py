@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from shared.factories.connections import Connections, Process, import_for_people
 from shared.factories.fast_path import FastPath
+from shared.persistence.queues import PoisonQueues
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import ContainerClient
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from shared.operations.dead_letters import DeadLetters
     from shared.operations.dormant_policies import DormantPolicies
     from shared.operations.drill import Drill
+    from shared.operations.failure_records import FailureRecords
+    from shared.operations.poison_messages import PoisonMessages
     from shared.operations.readiness import Readiness
     from shared.operations.sweeper import Sweeper
     from shared.persistence.readiness import ReadinessTable
 
 DIGEST_TABLE = "digest"
 READINESS_TABLE = "readiness"
-DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in
+DEAD_LETTERS = "dead-letters"  # the container that Event Grid puts them in, and unreadable messages are kept in
 
 
 class Background:
@@ -48,8 +51,25 @@ class Background:
         from shared.operations.dead_letters import DeadLetters
 
         return DeadLetters(
-            self._fast_path.store, self._fast_path.ingest, dead_letters=lambda: self.dead_letter_container
+            self._fast_path.ingest, records=self._failure_records, dead_letters=lambda: self.dead_letter_container
         )
+
+    @cached_property
+    def poison_messages(self) -> "PoisonMessages":
+        from shared.operations.poison_messages import PoisonMessages
+
+        return PoisonMessages(
+            self._fast_path.store,
+            poison=PoisonQueues(self._process.clients.queue),
+            records=self._failure_records,
+            kept=lambda: self.dead_letter_container,
+        )
+
+    @cached_property
+    def _failure_records(self) -> "FailureRecords":
+        from shared.operations.failure_records import FailureRecords
+
+        return FailureRecords(self._fast_path.store)
 
     @cached_property
     def dead_letter_container(self) -> "ContainerClient":

@@ -7,8 +7,8 @@ from typing import Protocol
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.revocation import Outcome, Reason, Revocation
+from shared.domain.text import inert
 from shared.errors import NotFound
-from shared.redaction import redact
 
 _LONGEST = 280  # characters of a comment, the limit of GitHub
 
@@ -54,5 +54,5 @@ def comment(revocation: Revocation) -> str:
         how = "" if revocation.reason is Reason.COVERED else "Verified by ARM only."
     c3id = f"C3ID {credential.c3id}, " if credential is not None else ""
     ids = f"({c3id}record {revocation.fingerprint[:12]})"
-    text = redact(" ".join(part for part in (f"Revoked by Sasquash: {what}", how) if part))
+    text = inert(" ".join(part for part in (f"Revoked by Sasquash: {what}", how) if part))
     return f"{text[: _LONGEST - len(ids) - 1]} {ids}"

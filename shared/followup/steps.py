@@ -132,7 +132,7 @@ class IncidentStep:
             item_id, what = revocation.filed.item_id, f"Incident updated: {revocation.state}."
             await self.incidents.update(item_id, briefing)
         filed = Filed(item_id, revocation.state, revocation.reason)
-        return Done(lambda current: replace(current, filed=filed), what)
+        return Done(lambda current: replace(current, filed=filed), what if self.incidents.outside else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from shared import redaction
 from shared.api.intake.registry import TEXT_READERS
 from shared.cloud.event_grid import Publisher
 from shared.domain.azure_clouds import CLOUDS
+from shared.domain.finding import merged
 from shared.errors import SasquashError
 from shared.settings import read_one
 from shared.sources import generic
@@ -54,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _publish(items: tuple[Item, ...], *, source: str, endpoint: str, authority: str) -> None:
-    findings = {finding.fingerprint: finding for item in items for finding in item.findings}
+    findings = merged(finding for item in items for finding in item.findings)
     if not findings:
         return
     async with (
         DefaultAzureCredential(authority=authority) as credential,
         EventGridPublisherClient(endpoint, credential) as client,
     ):
-        await Publisher(lambda: client).publish(findings.values(), source=source)
+        await Publisher(lambda: client).publish(findings, source=source)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""What the platform gave up on: events that Event Grid dead-lettered, messages that ended in a poison queue.
+"""Events that Event Grid gave up on and dead-lettered.
 
 Each becomes a failed record of its own, with an incident and a mail, so that no loss goes unnoticed. What can be read
 of a dead letter is ingested as if it had just been delivered.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -17,14 +16,11 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.cloud.errors import translate_errors
 from shared.containment.ingest import Ingest
-from shared.containment.verdicts import conclude
-from shared.domain.finding import Finding, Report, report_of_event
-from shared.domain.pending_steps import unannounced
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.finding import Report, report_of_event
+from shared.domain.revocation import Reason
+from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
-from shared.persistence import alert_queue, queues
-from shared.persistence.queues import CONTAIN_QUEUE, INTAKE_QUEUE
-from shared.persistence.store import Store
+from shared.operations.failure_records import FailureRecords
 from shared.redaction import redact
 
 _log = logging.getLogger(__name__)
@@ -33,8 +29,6 @@ _MOST_BLOBS = 50  # in one pass
 _LARGEST = 8 * 1024 * 1024  # bytes of a blob: events of 1 MB, batched
 _KEPT = "kept/"  # what can't be read, once its record stands
 _LONGEST_WORD = 80
-_SOURCE = "sasquash"
-_FOREIGN = "A message in queue {queue} was not written by Sasquash and was set aside. Find out what writes to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +40,13 @@ class _DeadLetter:
 
 
 class DeadLetters:
-    """Recovers what was given up."""
+    """Recovers what Event Grid gave up."""
 
-    def __init__(self, store: Store, ingest: Ingest, *, dead_letters: Callable[[], ContainerClient]) -> None:
-        self._store = store
+    def __init__(
+        self, ingest: Ingest, *, records: FailureRecords, dead_letters: Callable[[], ContainerClient]
+    ) -> None:
         self._ingest = ingest
+        self._records = records
         self._dead_letters = dead_letters
 
     async def collect(self) -> None:
@@ -88,7 +84,8 @@ class DeadLetters:
             if letter.report is not None:
                 await self._ingest.receive(letter.report)
         kept_as = f"{_KEPT}{name}" if any(letter.report is None for letter in letters) else None
-        await self._record(_fingerprint("dead-letter", name), Reason.UNDELIVERED, _said(letters, kept_as=kept_as))
+        said = _said(letters, kept_as=kept_as)
+        await self._records.write("dead-letter", name, reason=Reason.UNDELIVERED, detail=said)
         with translate_errors("Putting a dead letter away"), suppress(ResourceNotFoundError):
             if kept_as is not None:
                 await container.upload_blob(kept_as, content, overwrite=True)
@@ -102,54 +99,6 @@ class DeadLetters:
                 return await stream.readall()
             except ResourceNotFoundError:
                 return None
-
-    async def poisoned(self, queue: str, text: str) -> None:
-        """Make a message that failed each time visible. Raises only where that can't be made durable."""
-        try:
-            message = queues.read(text)
-        except MalformedEvent:
-            await self._record(
-                _fingerprint("poison", f"{queue}|{text}"), Reason.CRASHED, _FOREIGN.format(queue=queue)
-            )
-            return
-        record = await self._store.revocations.read(message.fingerprint)
-        if record is None:
-            return  # its record was never written: its event comes again
-        if queue == CONTAIN_QUEUE and record.state is State.RECEIVED:
-            detail = (
-                "Unexpected error: it stopped containment each time. The app's log has it (function contain). Once "
-                "fixed, retry the record."
-            )
-            await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
-        elif queue == CONTAIN_QUEUE:
-            await self._store.queues.follow_up(record.fingerprint)
-        else:
-            fingerprint = _fingerprint("poison", f"{queue}|{record.fingerprint}")
-            await self._record(fingerprint, Reason.CRASHED, _unfinished(record))
-
-    async def unread(self, text: str) -> None:
-        """Make an alert visible that the intake could not read. Raises only where that can't be made durable."""
-        try:
-            message = alert_queue.read(text)
-        except MalformedEvent:
-            detail = _FOREIGN.format(queue=INTAKE_QUEUE)
-            await self._record(_fingerprint("poison", f"{INTAKE_QUEUE}|{text}"), Reason.CRASHED, detail)
-            return
-        why = message.failure or "Unexpected error: it stopped function read_alert each time."
-        detail = (
-            f"{message.alert} was reported, and Sasquash could not read what leaked. {redact(why)} Once fixed, have "
-            "it delivered again, or report the leak by hand."
-        )
-        await self._record(_fingerprint("alert", str(message.alert)), Reason.UNREAD, detail)
-
-    async def _record(self, fingerprint: str, reason: Reason, detail: str) -> None:
-        """Write a record of the app's own trouble, once."""
-        finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
-        record, _ = await self._store.revocations.claim(finding)
-        if record.state is State.RECEIVED:
-            await conclude(self._store, record.end(reason, now=self._store.clock(), detail=detail))
-        elif unannounced(record):
-            await self._store.queues.follow_up(fingerprint)
 
 
 def _letters(content: bytes) -> list[_DeadLetter]:
@@ -193,21 +142,8 @@ def _said(letters: Iterable[_DeadLetter], *, kept_as: str | None) -> str:
     unread = len(found) - taken_in
     reasons = ". ".join(dict.fromkeys(letter.why for letter in found if letter.why)) or "it does not say why"
     lost = f" {unread} could not be read, and what they reported is not known." if unread else ""
-    kept = f" The blob is kept in container dead-letters as {redact(kept_as)}." if kept_as is not None else ""
+    kept = f" The blob is kept in container dead-letters as {Foreign(kept_as)}." if kept_as is not None else ""
     return (
         f"Event Grid gave up on {len(found)} events ({reasons}). {taken_in} were ingested now and have records of "
         f"their own.{lost}{kept} Find out why the app did not answer: its health, its log, and whether it scales."
     )
-
-
-def _unfinished(record: Revocation) -> str:
-    where = f" on account {record.account_name}" if record.account_name else ""
-    return (
-        f"Unexpected error: it stopped the follow-up of record {record.fingerprint[:12]}{where} each time; that "
-        f"record is {record.state}. Its verification, incident or mail may be missing. The app's log has the error "
-        "(function follow_up); the sweep tries again."
-    )
-
-
-def _fingerprint(kind: str, what: str) -> str:
-    return hashlib.sha256(f"{kind}|{what}".encode(errors="surrogatepass")).hexdigest()

@@ -84,7 +84,13 @@ class Drill:
         path = f"drill/{self._store.new_id()}"
         key = (await self._keys(account))[KEY_NAMES[0]]
         token = mint_read_token(
-            service=Service.BLOB, account=name, resource=path, expires=now + _LIFE, key=key.value, permissions="rw"
+            service=Service.BLOB,
+            account=name,
+            resource=path,
+            starts=now,
+            expires=now + _LIFE,
+            key=key.value,
+            permissions="rw",
         )
         [leak] = in_text(f"https://{host}/{path}?{token}", source=SOURCE, url=None, detected_at=now)
         await self._table.save_drill(DrillRun(now, name, leak.finding.fingerprint))

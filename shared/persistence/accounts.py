@@ -27,6 +27,7 @@ from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
 from shared.domain.finding import Finding
+from shared.domain.known_paths import split
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy
 
@@ -38,7 +39,7 @@ TAKEOVER_TIME = timedelta(minutes=2)
 _BUSY_RETRY = 3.0  # seconds; a lock is normally held for one or two
 COOLDOWN = timedelta(seconds=10)  # between two listings of an account's keys
 
-_MOST_ATTRIBUTED = 80  # of 350 characters each at the most, in a text column of 32 K
+_MOST_ATTRIBUTED = 70  # of 420 characters each at the most, in a text column of 32 K
 _MOST_TENURES = 8  # of 200 characters; of as many instances that crashed with the lock or could not settle it
 
 
@@ -46,13 +47,15 @@ _MOST_TENURES = 8  # of 200 characters; of as many instances that crashed with t
 class Attributed:
     """The lock's holder decided, before it acted, that this target revokes `fingerprint`.
 
-    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was.
+    `version` is as in the plan: the SHA-256 of the key or of the policy, as it was. `path` names the reading of the
+    leak that verified (`known_paths.path_id`).
     """
 
     fingerprint: str
     action: ActionKind
     target: str
     version: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +236,16 @@ class AccountTable:
             await self._table.update_entity(cooling_down, mode=UpdateMode.REPLACE, **guard)
 
     async def add_waiting(self, finding: Finding) -> None:
-        """Have `finding` decided on with what else waits for its account. Idempotent."""
+        """Have `finding` decided on with what else waits for its account. Idempotent.
+
+        Of its paths, as many as fit: its record has them all, and no verdict stands that does not know them.
+        """
+        paths = next(split(one.path for one in finding.readings[1:]), ())
         row = {
             "PartitionKey": waiting_partition(finding),
             "RowKey": f"waiting~{finding.fingerprint}",
-            "Finding": _text(finding),
+            "Finding": _text(replace(finding, candidates=())),
+            "Paths": _text(paths),
         }
         await self._upsert(row)
 
@@ -265,7 +273,7 @@ class AccountTable:
                     "PartitionKey eq @account", parameters={"account": partition}
                 ):
                     if row["RowKey"].startswith("waiting~"):
-                        finding = msgspec.json.decode(row["Finding"], type=Finding)
+                        finding = _waiting(row)
                         waiting[finding.fingerprint] = finding
                     elif row["RowKey"].startswith("rotation~"):
                         rotations.append(msgspec.json.decode(row["Rotation"], type=Rotation))
@@ -284,6 +292,14 @@ def waiting_partition(finding: Finding) -> str:
     if credential is None:
         return "none"
     return credential.account or credential.host or "none"
+
+
+def _waiting(row: Mapping[str, Any]) -> Finding:
+    """Return the finding in a row. Its other readings differ by their paths, which have a column of their own."""
+    finding = msgspec.json.decode(row["Finding"], type=Finding)
+    paths = msgspec.json.decode(row.get("Paths", "[]"), type=list[str | None])
+    own = finding.credential
+    return finding.with_readings(replace(own, path=path) for path in paths) if own is not None else finding
 
 
 def _is_held_by(row: Mapping[str, Any], intent: Intent) -> bool:

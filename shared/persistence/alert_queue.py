@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import msgspec
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from shared.cloud.errors import translate_errors
 from shared.domain.alert import AlertReference
-from shared.errors import MalformedEvent
-from shared.persistence.queues import INTAKE_QUEUE
+from shared.persistence.queues import INTAKE_QUEUE, decode, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +25,9 @@ class AlertMessage:
         return replace(self, attempt=self.attempt + 1)
 
 
-def read(text: str) -> AlertMessage:
-    """Return the message in `text`. Raises MalformedEvent for anything that the app did not write."""
-    try:
-        return msgspec.json.decode(text, type=AlertMessage)
-    except msgspec.DecodeError:
-        raise MalformedEvent(
-            "A queue message was not written by Sasquash: nothing else may write to its queues."
-        ) from None
+def read(stored: bytes) -> AlertMessage:
+    """Return the message in `stored`. Raises MalformedEvent for anything that the app did not write."""
+    return decode(stored, AlertMessage)
 
 
 class AlertQueue:
@@ -69,5 +62,4 @@ class AlertQueue:
 
     async def _send(self, queue: QueueClient, message: AlertMessage, delay: float) -> QueueMessage:
         with translate_errors(f"Sending a message to queue {queue.queue_name}"):
-            text = msgspec.json.encode(message).decode()
-            return await queue.send_message(text, visibility_timeout=-int(-delay // 1))
+            return await queue.send_message(encode(message), visibility_timeout=-int(-delay // 1))

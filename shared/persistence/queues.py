@@ -1,8 +1,17 @@
-"""The queues: `contain` (the fast path, again), `follow-up` (the slow path), and `intake` (alerts to be read)."""
+"""The queues: `contain` (the fast path, again), `follow-up` (the slow path), and `intake` (alerts to be read).
 
+A message is JSON. It is written in base64, which every reader of queues takes, and read in either form: the
+Functions host passes on what is stored (host.json, `messageEncoding: none`), since with `base64` it passes no message
+in another form to a function (docs/decisions/0029-queue-messages-are-decoded-by-the-app.md).
+"""
+
+import base64
+import binascii
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient
 
 from shared.cloud.errors import translate_errors
@@ -23,21 +32,40 @@ class Message:
     """What a queue holds: which record, and how often this has been tried.
 
     `swept`: the sweep sent it, and will again. It is not put back when it fails, or each sweep would add one that is.
+    `paths` were reported while the record was full of paths to try.
     """
 
     fingerprint: str
     attempt: int = 0
     swept: bool = False
+    paths: tuple[str | None, ...] = ()
 
 
-def read(text: str) -> Message:
-    """Return the message in `text`. Raises MalformedEvent for anything that the app did not write."""
+def read(stored: bytes) -> Message:
+    """Return the message in `stored`. Raises MalformedEvent for anything that the app did not write."""
+    return decode(stored, Message)
+
+
+def decode[M](stored: bytes, kind: type[M]) -> M:
+    """Return the message of that kind in `stored`: JSON, or base64 of it. Raises MalformedEvent."""
     try:
-        return msgspec.json.decode(text, type=Message)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(_json_in(stored), type=kind)
+    except (msgspec.DecodeError, RecursionError):
         raise MalformedEvent(
             "A queue message was not written by Sasquash: nothing else may write to its queues."
         ) from None
+
+
+def encode(message: object) -> str:
+    """Return the text of a queue message."""
+    return base64.b64encode(msgspec.json.encode(message)).decode()
+
+
+def _json_in(stored: bytes) -> bytes:
+    try:
+        return base64.b64decode(b"".join(stored.split()), validate=True)
+    except binascii.Error:  # as for every JSON object: base64 has no braces
+        return stored
 
 
 def backoff(attempt: int, retry_after: float | None = None, *, longest: float = LONGEST_DELAY) -> float:
@@ -52,9 +80,17 @@ class Queues:
         self._contain = contain
         self._follow_up = follow_up
 
-    async def contain(self, fingerprint: str, *, delay: float, attempt: int = 0, swept: bool = False) -> None:
-        """Have the record contained (again) in `delay` seconds."""
-        await _send(self._contain, Message(fingerprint, attempt, swept), delay)
+    async def contain(
+        self,
+        fingerprint: str,
+        *,
+        delay: float,
+        attempt: int = 0,
+        swept: bool = False,
+        paths: tuple[str | None, ...] = (),
+    ) -> None:
+        """Have the record contained (again) in `delay` seconds, with `paths` that it does not have yet."""
+        await _send(self._contain, Message(fingerprint, attempt, swept, paths), delay)
 
     async def follow_up(self, fingerprint: str, *, delay: float = 0.0, attempt: int = 0, swept: bool = False) -> None:
         """Have the record followed up in `delay` seconds."""
@@ -64,4 +100,31 @@ class Queues:
 async def _send(queue: QueueClient, message: Message, delay: float) -> None:
     with translate_errors(f"Sending a message to queue {queue.queue_name}"):
         # Rounded up: a message that comes too early finds the lock still held and waits again.
-        await queue.send_message(msgspec.json.encode(message).decode(), visibility_timeout=-int(-delay // 1))
+        await queue.send_message(encode(message), visibility_timeout=-int(-delay // 1))
+
+
+class PoisonQueues:
+    """The queues of messages that failed each time. `queue` is the name of the queue in which they did."""
+
+    def __init__(self, open_queue: Callable[[str], QueueClient]) -> None:
+        self._open = open_queue
+        self._clients: dict[str, QueueClient] = {}
+
+    async def put_back(self, queue: str, stored: bytes) -> None:
+        """Have a message passed on again in a quarter of an hour, as if for the first time."""
+        with translate_errors(f"Putting a message back into queue {queue}{POISON}"):
+            await self._client(queue).send_message(stored.decode(), visibility_timeout=int(LONGEST_DELAY))
+
+    async def count(self, queue: str) -> int:
+        """Return how many messages there are, those included that are hidden. 0 where there is no queue."""
+        with translate_errors(f"Counting the messages in queue {queue}{POISON}"):
+            try:
+                properties = await self._client(queue).get_queue_properties()
+            except ResourceNotFoundError:
+                return 0
+            return properties.approximate_message_count or 0
+
+    def _client(self, queue: str) -> QueueClient:
+        if queue not in self._clients:
+            self._clients[queue] = self._open(queue + POISON)
+        return self._clients[queue]

@@ -12,7 +12,9 @@ from azure.data.tables import TableEntity
 
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
-from shared.domain.revocation import ClosedAlert, LockedDown, Plan, Revocation, Sighting
+from shared.domain.known_paths import KnownPaths
+from shared.domain.revocation import ClosedAlert, Liveness, LockedDown, Plan, Revocation, Sighting
+from shared.domain.text import RichText
 from shared.domain.usage import Usage
 
 # What of a record has a column of its own, since a text column holds 32 K characters: what leaked, and what others
@@ -26,7 +28,9 @@ _APART: dict[str, tuple[str, Any]] = {
     "sightings": ("Sightings", tuple[Sighting, ...]),
     "closed_alerts": ("ClosedAlerts", tuple[ClosedAlert, ...]),
     "usage": ("Usage", Usage | None),
-    "remains": ("Remains", tuple[str, ...] | None),
+    "remains": ("Remains", tuple[RichText, ...] | None),
+    "paths": ("Paths", KnownPaths),
+    "liveness": ("Liveness", Liveness | None),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
@@ -62,6 +66,8 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 closed_alerts=(),
                 usage=None,
                 remains=None,
+                paths=KnownPaths(),
+                liveness=None,
                 etag="",
                 written=None,
             )

@@ -33,6 +33,7 @@ from shared.domain.revocation import (
     Revocation,
     State,
 )
+from shared.domain.text import LONGEST, Foreign, clean
 from shared.errors import Conflict, SasquashError
 from shared.persistence import page_tokens
 from shared.persistence.revocation_entity import from_entity, partition_of, to_entity
@@ -107,6 +108,7 @@ class Ledger:
     async def save(self, revocation: Revocation, *, what: str, who: str = SASQUASH) -> Revocation:
         """Write a changed record with its line of history, none where `what` is empty.
 
+        The line is stored in its harmless form, whatever it quotes.
         Raises Conflict when another instance changed it.
         """
         return await self._write(revocation, "update", what=what, who=who)
@@ -215,10 +217,10 @@ class Ledger:
         if what:
             entry = HistoryEntry(
                 now,
-                who,
+                clean(who),
                 revocation.state,
-                what,
-                history_evidence.of(revocation) if moved else "",
+                clean(what, limit=LONGEST),
+                clean(history_evidence.of(revocation), limit=LONGEST) if moved else "",
                 history_evidence.correlation_id(revocation) if moved else None,
             )
             writes.append(("create", self._history_row(revocation.fingerprint, entry), {}))
@@ -280,8 +282,17 @@ def _is_conflict(error: TableTransactionError) -> bool:
 
 
 def _first_line(finding: Finding) -> str:
-    because = f" Reason: {finding.reason}" if finding.reason else ""
+    because = f" Reason: {Foreign(finding.reason, limit=500)}" if finding.reason else ""
     if finding.order is not None and finding.evidence is None:
-        return f"Ordered: {finding.order.action} on {finding.order.target} of {finding.order.account}.{because}"
+        return (
+            f"Ordered: {finding.order.action} on {Foreign(finding.order.target)} of {finding.order.account}.{because}"
+        )
     alert = f" ({finding.alert})" if finding.alert is not None else ""
-    return f"Reported by {finding.source}{alert}.{because}"
+    return f"Reported by {Foreign(finding.source)}{alert}.{because}{left_out(finding)}"
+
+
+def left_out(finding: Finding) -> str:
+    """Return a sentence about the candidates of a report that could not be read, empty where there are none."""
+    if not finding.unread:
+        return ""
+    return f" {finding.unread} of its candidates were left out: they are malformed, too many, or hold a secret."

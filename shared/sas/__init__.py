@@ -15,11 +15,12 @@ from .leak import Leak
 from .mint import DelegationKey, mint_delegation_token, mint_read_token
 from .permissions import is_writable
 from .risk import Risk, Severity, assess
-from .signature import NEWEST_KNOWN_VERSION, Undecidable, Verification, verify
+from .signature import NEWEST_KNOWN_VERSION, Address, Undecidable, Verification, signed_address, verify
 
 __all__ = [
     "ALL_SERVICES",
     "NEWEST_KNOWN_VERSION",
+    "Address",
     "Credential",
     "DelegationKey",
     "InvalidCredential",
@@ -41,5 +42,6 @@ __all__ = [
     "mint_delegation_token",
     "mint_read_token",
     "signature_sha256",
+    "signed_address",
     "verify",
 ]

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from .credential import Credential
-from .extract import extract
+from .extract import extract_leaks
 from .hosts import EMULATOR_ACCOUNT
+from .leak import Leak
 from .signature import Undecidable, verify
 
 _KEY_NAMES = ("key1", "key2")
@@ -28,7 +29,8 @@ def answer(request: object) -> dict[str, object]:
     return {
         "id": request.get("id"),
         "credentials": [
-            _described(credential, accounts) for credential in extract(text, emulator=EMULATOR_ACCOUNT in accounts)
+            _described(*_signed(leak, accounts))
+            for leak in extract_leaks(text, emulator=EMULATOR_ACCOUNT in accounts)
         ],
     }
 
@@ -43,8 +45,19 @@ def _keys(data: object) -> Keys:
     }
 
 
-def _described(credential: Credential, accounts: Keys) -> dict[str, object]:
-    signed_by, account = _signer(credential, accounts)
+def _signed(leak: Leak, accounts: Keys) -> tuple[Credential, str, str | None]:
+    """Return the reading of a leak that a key signed, that key and its account; the first reading if none did."""
+    readings = (leak.credential, *leak.others)
+    signers = [_signer(reading, accounts) for reading in readings]
+    for reading, (signed_by, account) in zip(readings, signers, strict=True):
+        if signed_by in _KEY_NAMES:
+            return reading, signed_by, account
+    unknown = any(signed_by == "unknown" for signed_by, _ in signers)
+    signed_by, account = signers[0]
+    return leak.credential, "unknown" if unknown else signed_by, account
+
+
+def _described(credential: Credential, signed_by: str, account: str | None) -> dict[str, object]:
     expires = credential.expires
     return {
         "credential": credential.kind,

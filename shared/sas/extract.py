@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from .classify import moment
 from .connections import find_connections
@@ -13,20 +13,45 @@ from .kinds import Kind
 from .leak import Leak
 from .mentions import Mentions
 from .normalize import views
+from .signature import Address, signed_address
 from .tokens import find_tokens
+
+MOST_OTHERS = 64
+"""How many other readings of a token are kept, the first ones in the text."""
 
 # Every credential holds one of these: a signature, or the characters of a key.
 _PROMISING = re.compile(r"sig=[A-Za-z0-9+/%]{43}|(?<![A-Za-z0-9+/%])[A-Za-z0-9+/%]{86}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Found:
     at: float  # 0 to 1: how far into the text
     leak: Leak
+    readings: dict[Address, Credential] = field(default_factory=dict)  # of the same token, by what they verify
+
+    def __post_init__(self) -> None:
+        self.readings[signed_address(self.credential)] = self.credential
 
     @property
     def credential(self) -> Credential:
         return self.leak.credential
+
+    def add(self, reading: Credential) -> None:
+        """Keep another reading of the token. All of it but the address is the same."""
+        if len(self.readings) <= MOST_OTHERS and reading.fingerprint == self.credential.fingerprint:
+            self.readings.setdefault(signed_address(reading), reading)
+
+    def read_as(self, leak: Leak) -> "_Found":
+        """Return the same leak, read more completely; this reading of it is kept beside."""
+        found = _Found(self.at, leak)
+        for reading in self.readings.values():
+            found.add(reading)
+        return found
+
+    def whole(self) -> Leak:
+        """Return the leak with its other readings."""
+        others = (each for each in self.readings.values() if each is not self.credential)
+        return replace(self.leak, others=tuple(others))
 
 
 def extract(text: str, *, emulator: bool = False) -> tuple[Credential, ...]:
@@ -38,14 +63,15 @@ def extract_leaks(text: str, *, emulator: bool = False) -> tuple[Leak, ...]:
     """Return the leaks in `text`, each once, in order of appearance.
 
     A token whose text does not say where it belongs gets the host of the one account that the text names, if it names
-    just one. What belongs to the storage emulator, whose key is public, is left out unless `emulator` asks for it.
+    just one. A token that stands at several addresses of one host is one leak with several readings. What belongs to
+    the storage emulator, whose key is public, is left out unless `emulator` asks for it.
     Linear in the length of `text`; never raises.
     """
     found: list[_Found] = []
     for view in views(_without_half_characters(text)):
         _merge(found, list(_find(view)))
     return tuple(
-        each.leak
+        each.whole()
         for each in sorted(found, key=lambda each: each.at)
         if emulator or not _is_emulators(each.credential)
     )
@@ -69,17 +95,19 @@ def _merge(found: list[_Found], later: list[_Found]) -> None:
     the same signature with other parameters is an altered copy, and a leak of its own.
     """
     earlier = {each.credential.c3id: index for index, each in enumerate(found)}
-    fingerprints = set()
+    here: dict[str, _Found] = {}
     for each in later:
-        credential = each.credential
-        if credential.fingerprint in fingerprints:
-            continue
-        fingerprints.add(credential.fingerprint)
-        index = earlier.get(credential.c3id)
+        index = earlier.get(each.credential.c3id)
+        first = here.setdefault(each.credential.fingerprint, each)
         if index is None:
-            found.append(each)
-        elif _says_more(credential, found[index].credential):
-            found[index] = _Found(found[index].at, each.leak)
+            if first is each:
+                found.append(each)
+            else:
+                first.add(each.credential)
+        elif first is each and _says_more(each.credential, found[index].credential):
+            found[index] = found[index].read_as(each.leak)
+        else:
+            found[index].add(each.credential)
 
 
 def _says_more(credential: Credential, other: Credential) -> bool:

@@ -12,10 +12,12 @@ class Leak:
 
     `token` is a SAS as a query string that can be sent: each value percent-encoded, in the order of the names, `sig`
     last, with the URL's `snapshot` or `versionid` where the signature covers it. None for an account key.
+    `others` are other readings of the same token: its address is written differently elsewhere in the text.
     """
 
     credential: Credential
     token: str | None = field(repr=False)
+    others: tuple[Credential, ...] = ()
 
 
 def leaked_token(credential: Credential, signature: str) -> Leak:

@@ -34,6 +34,7 @@ NO_NAMES = frozenset(
 
 _NEAR = 600  # characters between an account's name and its key
 _NEAR_IF_ONLY = 4000  # the same, and for a token, where the text names one account
+_MOST_PATHS = 16  # before a token, and after it, that may be where it belongs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class Mentions:
     def of_token(self, at: int) -> Mention | None:
         """Return the account for a token at `at`: the only one that the text names, if it is named near."""
         return self.only if self._around(at, at, limit=_NEAR_IF_ONLY) else None
+
+    def paths_near(self, at: int) -> list[Mention]:
+        """Return the mentions with a path around a token at `at`, nearest first: any may be where it belongs."""
+        index = bisect.bisect_left(self.all, at, key=lambda each: each.start)
+        around = self.all[max(index - _MOST_PATHS, 0) : index + _MOST_PATHS]
+        near = (each for each in around if each.path and abs(each.start - at) <= _NEAR_IF_ONLY)
+        return sorted(near, key=lambda each: abs(each.start - at))
 
     def of_key(self, start: int, end: int) -> Mention | None:
         """Return the mention that a key at [start, end) most likely belongs to: the last before, else the next."""

@@ -45,6 +45,7 @@ def mint_read_token(
     service: Service,
     account: str,
     resource: str,
+    starts: datetime | None,
     expires: datetime | None,
     key: str,
     policy: str | None = None,
@@ -53,13 +54,15 @@ def mint_read_token(
     """Return the query string of a service SAS: https only, on one resource, read only by default.
 
     `resource` is "container/name" for a blob, "share/path" for a file, and the name of a queue or table. `key` is
-    base64. `expires` or `permissions` is None where the stored access policy `policy` has it: Azure refuses a token
-    that repeats a field of its policy. Raises ValueError, which does not quote the key, when an argument is invalid.
+    base64. `starts`, `expires` or `permissions` is None where the stored access policy `policy` has it: Azure refuses
+    a token that repeats a field of its policy. Without a policy all three are needed: a SAS expiration policy of the
+    account may require a start. Raises ValueError, which does not quote the key, when an argument is invalid.
     """
-    if policy is None and (expires is None or permissions is None):
-        raise ValueError("A token without a stored access policy needs an expiry and permissions of its own.")
+    if policy is None and (starts is None or expires is None or permissions is None):
+        raise ValueError("A token without a stored access policy needs a period and permissions of its own.")
     parameters = _present(
         {
+            "st": None if starts is None else _moment(starts),
             "se": None if expires is None else _moment(expires),
             "sp": permissions,
             "si": policy,
@@ -73,13 +76,16 @@ def mint_read_token(
     return _signed(parameters, next(strings_to_sign(unsigned, account=account)), key)
 
 
-def mint_delegation_token(*, account: str, resource: str, expires: datetime, key: DelegationKey) -> str:
+def mint_delegation_token(
+    *, account: str, resource: str, starts: datetime, expires: datetime, key: DelegationKey
+) -> str:
     """Return the query string of a user delegation SAS: https only, read only, on the blob `resource`.
 
     `resource` is "container/name". Raises ValueError, without repeating the key's value, when something is not what
     it should be.
     """
     parameters = {
+        "st": _moment(starts),
         "se": _moment(expires),
         "sp": "r",
         "spr": "https",

@@ -53,6 +53,10 @@ _SERVICE_LAYOUTS = {
 }
 
 
+type Address = tuple[str | None, str | None, str | None, bool]
+"""The account, the container and the path in it, and whether the path may have been cut."""
+
+
 class Undecidable(StrEnum):
     """Why signature verification has no result.
 
@@ -93,6 +97,14 @@ def verify(credential: Credential, *, account: str, keys: Mapping[str, str]) -> 
             if hmac.compare_digest(signature_sha256(sign(text, secret)), credential.signature_sha256 or ""):
                 return Verification(name, None)
     return Verification(None, _doubt(credential))
+
+
+def signed_address(credential: Credential) -> Address:
+    """Return what the host and the path contribute to the result of `verify`: with the same, it is the same.
+
+    A container's SAS is verified alike on the URL of each blob in it, and an account SAS on any path.
+    """
+    return credential.account, credential.container, credential.resource_path, _may_be_cut(credential)
 
 
 def strings_to_sign(credential: Credential, *, account: str) -> Iterator[str]:

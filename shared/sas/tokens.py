@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .classify import kind_of
 from .connections import Connection
@@ -95,12 +95,23 @@ def _in_run(run: str, offset: int, mentions: Mentions) -> Iterator[tuple[int, Le
             token = _read(query, quoted=quoted)
             yield from _at(offset + start, _leak(token, host=host, path=path) if token else None)
         else:
-            yield from _at(offset + start, _bare(piece, mentions.of_token(offset + start)))
+            leak = _bare(piece, mentions.of_token(offset + start))
+            yield from _at(offset + start, leak)
+            yield from _at_paths_near(offset + start, leak, mentions)
 
 
 def _at(position: int, leak: Leak | None) -> Iterator[tuple[int, Leak]]:
     if leak is not None:
         yield position, leak
+
+
+def _at_paths_near(position: int, leak: Leak | None, mentions: Mentions) -> Iterator[tuple[int, Leak]]:
+    """Read a token that lacks its path, where the text gives its account several, at each of them."""
+    if leak is None or leak.credential.host is None or leak.credential.path is not None:
+        return
+    for mention in mentions.paths_near(position):
+        if mention.host == leak.credential.host:
+            yield position, Leak(replace(leak.credential, path=mention.path), leak.token)
 
 
 def _bare(piece: str, near: Mention | None) -> Leak | None:

@@ -13,11 +13,11 @@ from azure.storage.queue import QueueMessage
 
 from shared.cloud.event_grid import Publisher
 from shared.domain.alert import AlertReference, AlertSource
-from shared.domain.finding import Finding
+from shared.domain.finding import Finding, merged
+from shared.domain.text import clean
 from shared.errors import Blocked, SasquashError
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import SAFETY_NET, backoff
-from shared.redaction import redact
 from shared.sources.findings import Found
 from shared.sources.registry import Tool
 
@@ -79,7 +79,7 @@ class AlertReader:
         except SasquashError as error:
             _log.warning("Reading %s failed (%s): %s", message.alert, error.code, error)
             if isinstance(error, Blocked) or self.clock() - message.since > _GIVE_UP:
-                failure = redact(str(error))[:_LONGEST_FAILURE]
+                failure = clean(str(error), limit=_LONGEST_FAILURE)
                 await self.queue.give_up(AlertMessage(message.alert, message.since, message.attempt, failure))
             else:
                 delay = backoff(message.attempt, error.retry_after)
@@ -90,7 +90,7 @@ class AlertReader:
         if tool is None:
             raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
         found = await tool.read(alert, Found(self.clock))
-        await self.publisher.publish(found, source=alert.source)
+        await self.publisher.publish(merged(found), source=alert.source)
         return found
 
     async def _best_effort(self, change: Callable[[QueueMessage], Awaitable[None]], sent: QueueMessage) -> None:

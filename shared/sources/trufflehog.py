@@ -19,7 +19,7 @@ def read(body: bytes) -> Iterator[Entry]:
     """Return one entry for each result. Raises InvalidPayload where `body` is not UTF-8."""
     text = _decoded(body)
     if text.lstrip().startswith("["):
-        results = parse(body)
+        results = parse(text.encode())
         yield from (_entry(result) for result in (results if isinstance(results, list) else [results]))
         return
     for line in filter(str.strip, text.splitlines()):
@@ -28,7 +28,7 @@ def read(body: bytes) -> Iterator[Entry]:
 
 def _decoded(body: bytes) -> str:
     try:
-        return body.decode()
+        return body.decode("utf-8-sig")  # PowerShell writes a byte order mark before the first line
     except UnicodeDecodeError:
         raise InvalidPayload("The body is not UTF-8.") from None
 

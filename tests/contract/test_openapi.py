@@ -202,6 +202,10 @@ async def test_example_of_health_is_the_real_one(ledger: Ledger, status: str) ->
     assert (answer.status_code, answer.json()) == (int(status), shown)
 
 
+async def in_chunks() -> AsyncIterator[bytes]:
+    yield b"text=hello"
+
+
 REPORT = {"text": "hello", "reason": "x"}
 PROBLEMS: dict[str, dict[str, Any]] = {
     "BadRequest": {"json": REPORT | {"reason": ""}},
@@ -212,6 +216,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         "headers": {"Authorization": f"Bearer {token(**READER)}"},
     },
     "NotFound": {"url": "/revocations/7/reject", "json": {"reason": "x"}},
+    "LengthRequired": {"content": in_chunks()},
     "TooLarge": {"content": b" " * 1024 * 1025, "headers": {"Content-Type": "application/json"}},
     "UnsupportedMediaType": {"content": b"text=hello"},
 }

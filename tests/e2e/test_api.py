@@ -1,12 +1,17 @@
 """The responders' API of a deployed app, with tokens of the tenant: roles and results."""
 
+import json
+
 import pytest
 
+from local.network.hostnames import APP_HOST
 from local.tenant.model import Account
 from tests.support.api_calls import call
+from tests.support.cloud_clients import browser
 from tests.support.deployment import Deployment
 from tests.support.leaks import account_sas
 from tests.support.openapi import document
+from tests.support.raw_http import chunked, exchange
 from tests.support.schemathesis import disagreements
 
 UNKNOWN = "ab" * 32
@@ -34,6 +39,43 @@ async def test_health_is_public(deployment: Deployment) -> None:
     answer = await call(deployment, None, "GET", "/health")
 
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_head_of_health_has_no_body(deployment: Deployment) -> None:
+    """azure-functions-host 4.1037, tried: a method that a function does not accept is 404, HEAD too."""
+    answer = await call(deployment, None, "HEAD", "/health")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def test_home_page_of_the_host_is_off(deployment: Deployment) -> None:
+    """azure-functions-host 4.1037, tried: without AzureWebJobsDisableHomepage it is a page of 150 KB."""
+    answer = await exchange(deployment.cloud.hosts[0], "GET / HTTP/1.1")
+
+    assert (answer.status, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize("path", ["/api/intake/trufflehog", "/api/revocations"])
+async def test_chunked_report_is_not_taken_for_an_empty_one(deployment: Deployment, path: str) -> None:
+    """azure-functions-host 4.1037, tried: the body of a chunked request does not reach the function."""
+    who = "REPORTER" if "intake" in path else "RESPONDER"
+    token = deployment.cloud.environment[f"SASQUASH_TOKEN_{who}"]
+    head = f"POST {path} HTTP/1.1\nTransfer-Encoding: chunked\nAuthorization: Bearer {token}"
+    answer = await exchange(deployment.cloud.hosts[0], head, chunked(b'{"Raw": "a leak"}'))
+
+    assert (answer.status, json.loads(answer.body)["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize(("who", "status"), [("READER", 200), (None, 401)])
+async def test_token_of_the_registration_passes_the_sign_in_of_the_platform(
+    deployment: Deployment, who: str | None, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {deployment.cloud.environment[f'SASQUASH_TOKEN_{who}']}"} if who else {}
+    async with browser(deployment.cloud) as client:
+        answer = await client.get(f"https://{APP_HOST}/api/revocations", headers=headers)
+
+    assert answer.status_code == status
+    assert ("realm=" in answer.headers.get("www-authenticate", "")) == (status == 401)
 
 
 @pytest.mark.parametrize(

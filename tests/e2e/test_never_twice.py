@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 
 from azure.core.messaging import CloudEvent
-from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient
 
 from local.tenant.model import STATE_ACCOUNT
@@ -36,12 +35,10 @@ async def test_unknown_message_becomes_a_failed_record_an_incident_and_a_mail(
     deployment: Deployment,
 ) -> None:
     endpoint = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
-    policy = TextBase64EncodePolicy()
     async with QueueClient(
         endpoint,
         "contain-poison",
         credential=Developer(deployment.cloud),
-        message_encode_policy=policy,
         **deployment.options,
     ) as queue:
         await queue.create_queue()

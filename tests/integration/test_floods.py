@@ -96,7 +96,7 @@ async def test_summary_mail_after_a_crash_at_any_call_is_sent_by_the_next_run(
 
 async def test_trouble_of_our_own_is_mailed_at_once(driver: Driver) -> None:
     before = len(driver.cloud.model.mails)
-    await driver.app().background.dead_letters.poisoned("contain", "none of ours, at all")
+    await driver.app().background.poison_messages.failed("contain", b"none of ours, at all")
     [sent] = [s for s in driver.sent if s.queue == "follow-up"]
     await driver.app().background.follow_up.run(sent.message)
     [mail] = driver.cloud.model.mails[before:]

@@ -5,7 +5,7 @@ import pytest
 from local.network.faults import Effect
 from local.network.hostnames import INCIDENTS_HOST
 from local.reporters.incident_receiver import PATH
-from local.tenant.model import SUBSCRIPTION_ID, Account, Incident
+from local.tenant.model import SECURITY_MAILBOX, SUBSCRIPTION_ID, Account, Incident
 from shared.domain.revocation import Revocation, State
 from shared.persistence.queues import Message
 from tests.support.driver import OWNER, Driver, found, report
@@ -121,3 +121,11 @@ async def test_refusal_is_recorded_and_does_not_delay_the_mail(driver: Driver, a
 
     assert (record.state, record.filed) == (State.PROVEN, None)
     assert len(driver.mails(account.name)) == 1
+
+
+async def test_without_an_incident_system_the_mails_are_the_incident(driver: Driver, account: Account) -> None:
+    record = await followed(driver, account, "mail")
+
+    assert record.state is State.CLOSED
+    assert [incident for incident in driver.cloud.model.incidents if account.name in str(incident.fields)] == []
+    assert [SECURITY_MAILBOX in (*mail.to, *mail.cc) for mail in driver.mails(account.name)] == [True]

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from hashlib import sha256
 
+import msgspec
 import pytest
 
 from shared.actions.registry import ACTION_SPECS, Actions
@@ -12,6 +13,7 @@ from shared.domain.account import TAGS, AccountFacts, PolicyState
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
+from shared.domain.known_paths import MOST, KnownPaths
 from shared.domain.revocation import (
     STATE_OF,
     Approval,
@@ -34,6 +36,7 @@ from shared.domain.revocation import (
     Verification,
 )
 from shared.domain.target import KEY_NAMES, ActionKind, Lockdown, PolicyTarget
+from shared.domain.text import RichText
 from shared.domain.usage import Client, Touched, Usage
 from shared.sas import Service
 from tests.support import samples
@@ -71,6 +74,13 @@ def account() -> AccountFacts:
         secondary_endpoints={service: f"https://{host}/" for service, host in hosts.items()},
         network_rules=network_rules(),
     )
+
+
+def known_paths() -> KnownPaths:
+    """As many paths as a record keeps, of the longest that all fit; each character is two in JSON."""
+    credential = samples.leak(samples.blob_sas())
+    paths = (f"models/{number:02}".ljust(140, '"') for number in range(2 * MOST))
+    return KnownPaths().with_report(credential, (replace(credential, path=path) for path in paths), by_person=True)
 
 
 def executed(actions: Actions, action: ActionKind) -> tuple[str, Execution]:
@@ -130,13 +140,14 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
         closed_alerts=tuple(ClosedAlert(ALERT, LATER, "What was done about it. " * 10) for _ in range(21)),
         changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
-        liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8),
+        liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
+        paths=known_paths(),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         key_distribution=KeyDistribution(
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),
         lockdown=replace(before, after=before.before, undone_at=LATER),
-        remains=("Container models is public. " * 12,) * 12,
+        remains=(RichText.of("Container models is public. " * 12),) * 12,
         usage=Usage(
             at=LATER,
             days=90,
@@ -149,6 +160,10 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
             others=(Client("f" * 39, "🦍" * 200, 10**9),) * 10,
         ),
     )
+
+
+def test_longest_record_has_its_column_of_paths_full() -> None:
+    assert 29_000 < len(msgspec.json.encode(known_paths())) < 31_000
 
 
 @pytest.mark.parametrize("action", list(ActionKind))

@@ -53,7 +53,7 @@ async def test_twenty_concurrent_reports_in_two_processes_rotate_once(driver: Dr
     account = await driver.account()
     one = found(account_sas(account.name, account.keys["key1"]))
     apps = [driver.app(), driver.app()]
-    await asyncio.gather(*(apps[n % 2].ingest.receive(report(one)) for n in range(20)))
+    await asyncio.gather(*(apps[n % 2].fast_path.ingest.receive(report(one)) for n in range(20)))
     assert (await ended(driver, one.fingerprint)).state is State.CONTAINED
     assert (rotated(account), len(driver.requests(REGENERATE))) == (["key1"], 1)
 
@@ -62,7 +62,7 @@ async def test_many_leaks_of_one_key_at_once_rotate_it_once(driver: Driver) -> N
     account = await driver.account()
     findings = [found(account_sas(account.name, account.keys["key1"], expiry=later(n + 2))) for n in range(12)]
     apps = [driver.app(), driver.app()]
-    await asyncio.gather(*(apps[n % 2].ingest.receive(report(f)) for n, f in enumerate(findings)))
+    await asyncio.gather(*(apps[n % 2].fast_path.ingest.receive(report(f)) for n, f in enumerate(findings)))
     records = [await ended(driver, f.fingerprint) for f in findings]
     assert rotated(account) == ["key1"]
     assert sum(record.execution is not None for record in records) == 1
@@ -118,10 +118,10 @@ async def test_keys_are_listed_once_in_ten_seconds_however_many_findings_wait(dr
     findings = [found(unusual_leaks.forged(account.name, str(n))) for n in range(6)]
     apps = [driver.app(), driver.app()]
     for n, finding in enumerate(findings):
-        await apps[n % 2].ingest.receive(report(finding))
+        await apps[n % 2].fast_path.ingest.receive(report(finding))
     assert len(driver.requests(LIST_KEYS)) == 1
     driver.cool_down()
-    await apps[0].containment.resume(Message(findings[-1].fingerprint))
+    await apps[0].fast_path.containment.resume(Message(findings[-1].fingerprint))
     states = {(await driver.record(finding.fingerprint)).state for finding in findings}
     assert (len(driver.requests(LIST_KEYS)), states) == (2, {State.UNRESOLVED})
 
@@ -144,7 +144,7 @@ async def test_concurrent_reopening_never_undoes_a_revocation(driver: Driver) ->
     await driver.app(mode="observe").fast_path.ingest.receive(report(finding))
     driver.clock.advance(minutes=5)
     apps = [driver.app() for _ in range(4)]
-    await asyncio.gather(*(w.ingest.receive(report(finding)) for w in apps for _ in range(3)))
+    await asyncio.gather(*(w.fast_path.ingest.receive(report(finding)) for w in apps for _ in range(3)))
     record = await ended(driver, finding.fingerprint)
     assert (record.state, rotated(account)) == (State.CONTAINED, ["key1"])
 

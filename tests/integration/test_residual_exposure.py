@@ -27,6 +27,11 @@ async def account(driver: Driver) -> Account:
     return await driver.account(tags={"sasquash-owner": OWNER})
 
 
+def lines(record: Revocation) -> tuple[str, ...]:
+    """What stays exposed, as plain text."""
+    return tuple(str(line) for line in record.remains or ())
+
+
 async def followed(driver: Driver, account: Account, text: str | None = None, **settings: str) -> Revocation:
     finding = found(text or account_sas(account.name, account.keys["key1"]))
     await driver.app(**settings).fast_path.ingest.receive(report(finding))
@@ -48,10 +53,10 @@ async def test_a_public_container_is_named_the_leaked_one_first(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    first, second, *_ = record.remains or ()
+    first, second, *_ = lines(record)
     assert first.startswith("Container models is public: anyone can read each blob whose name is known")
     assert second.startswith("Container archive is public: anyone can list and read it")
-    assert "backups" not in str(record.remains)
+    assert "backups" not in str(lines(record))
     [mail] = driver.mails(account.name)
     assert "Container models is public" in mail.body
     assert "Container models is public" in driver.incidents(record.fingerprint)[0].fields["Summary"]
@@ -74,7 +79,7 @@ async def test_publicly_readable_leaked_path_is_reported_first(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    assert (record.remains or ())[0].startswith(f"{OPEN}: models/a b/model.ckpt can be read")
+    assert lines(record)[0].startswith(f"{OPEN}: models/a b/model.ckpt can be read")
 
 
 async def test_a_leaked_container_that_anybody_may_list_is_still_open(
@@ -83,7 +88,7 @@ async def test_a_leaked_container_that_anybody_may_list_is_still_open(
     await containers(cloud, account, models=PublicAccess.CONTAINER)
     leak = account_sas(account.name, account.keys["key1"]).replace("/?", "/models?")
 
-    assert f"{OPEN}: models can be read" in str((await followed(driver, account, leak)).remains)
+    assert f"{OPEN}: models can be read" in str(lines(await followed(driver, account, leak)))
 
 
 @pytest.mark.parametrize("path", ["models/model.ckpt", "models", "models/none.ckpt", "models/../open/x", "a//b"])
@@ -95,7 +100,7 @@ async def test_a_leaked_path_that_does_not_answer_is_not_called_open(
     await blob(cloud, account, "open", "x")
     leak = account_sas(account.name, account.keys["key1"]).replace("/?", f"/{path}?")
 
-    assert OPEN not in str((await followed(driver, account, leak)).remains)
+    assert OPEN not in str(lines(await followed(driver, account, leak)))
 
 
 async def test_a_leaked_path_is_asked_for_without_any_credential(
@@ -116,7 +121,7 @@ async def test_a_leaked_path_that_nobody_can_ask_for_holds_nothing_up(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    assert (record.remains or ("",))[0].startswith("Not checked whether models/a b/model.ckpt can be read")
+    assert lines(record)[0].startswith("Not checked whether models/a b/model.ckpt can be read")
     assert record.state is State.CLOSED
 
 
@@ -127,7 +132,7 @@ async def test_other_policies_of_the_leaked_share_are_named_with_what_they_give(
 
     record = await followed(driver, account, shares.leak(account))
 
-    [said] = [line for line in record.remains or () if "access to" in line]
+    [said] = [line for line in lines(record) if "access to" in line]
     end = datetime.now(UTC) + timedelta(days=30)
     assert said.startswith(
         f"2 other stored access policies still allow access to file share homes: suppliers (rw, until {end:%Y-%m-%d}"
@@ -145,7 +150,7 @@ async def test_policies_of_the_leaked_container_live_on_by_the_other_key(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    [said] = [line for line in record.remains or () if "access to" in line]
+    [said] = [line for line in lines(record) if "access to" in line]
     assert said.startswith(
         "Another stored access policy still allows access to container models: forever (r, no expiry)."
     )
@@ -167,8 +172,8 @@ async def test_a_container_where_no_policy_lets_tokens_in_is_not_spoken_of(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    assert "olicies of container" not in str(record.remains)
-    assert "access to" not in str(record.remains)
+    assert "olicies of container" not in str(lines(record))
+    assert "access to" not in str(lines(record))
 
 
 async def test_policies_that_cannot_be_reached_are_said_to_be_so(
@@ -179,7 +184,7 @@ async def test_policies_that_cannot_be_reached_are_said_to_be_so(
 
     record = await followed(driver, account, blob_sas(account.name, account.keys["key1"]))
 
-    assert "Not checked: other stored access policies of container models. " in str(record.remains)
+    assert "Not checked: other stored access policies of container models. " in str(lines(record))
     assert record.state is State.CLOSED
 
 
@@ -191,7 +196,7 @@ async def test_policies_of_a_share_are_read_through_arm_where_the_data_plane_is_
 
     record = await followed(driver, account, shares.leak(account))
 
-    assert "access to file share homes: suppliers" in str(record.remains)
+    assert "access to file share homes: suppliers" in str(lines(record))
 
 
 @pytest.mark.parametrize("name", ["any", "-"])
@@ -200,7 +205,7 @@ async def test_no_policy_is_hidden_by_its_name(driver: Driver, account: Account,
 
     record = await followed(driver, account, shares.leak(account))
 
-    assert f": {name} (rw" in str(record.remains)
+    assert f": {name} (rw" in str(lines(record))
 
 
 async def test_a_policy_that_was_not_ended_is_named_although_the_leak_was_under_it(
@@ -219,8 +224,8 @@ async def test_a_policy_that_was_not_ended_is_named_although_the_leak_was_under_
 
     [said] = await OtherPolicies(app.fast_path.actions).of(rotated, record.account)
 
-    assert "partners" in said
-    assert "signed by key2" in said
+    assert "partners" in str(said)
+    assert "signed by key2" in str(said)
 
 
 async def test_a_policy_s_name_is_text_from_outside(driver: Driver, account: Account) -> None:
@@ -228,7 +233,7 @@ async def test_a_policy_s_name_is_text_from_outside(driver: Driver, account: Acc
 
     record = await followed(driver, account, shares.leak(account))
 
-    assert "https://evil" not in str(record.remains)
+    assert "https://evil" not in str(lines(record))
     [mail] = driver.mails(account.name)
     assert "curl x|sh" in mail.body
     assert "curl x|sh</code>" not in mail.body
@@ -237,7 +242,7 @@ async def test_a_policy_s_name_is_text_from_outside(driver: Driver, account: Acc
 async def test_a_static_website_is_named(driver: Driver, cloud: LocalCloud, account: Account) -> None:
     await containers(cloud, account, **{"$web": None})
 
-    assert "$web" in str((await followed(driver, account)).remains)
+    assert "$web" in str(lines(await followed(driver, account)))
 
 
 async def test_many_public_containers_are_cut_with_their_number(
@@ -247,7 +252,7 @@ async def test_many_public_containers_are_cut_with_their_number(
 
     record = await followed(driver, account)
 
-    assert f"2 more containers of {account.name} are public." in (record.remains or ())
+    assert f"2 more containers of {account.name} are public." in lines(record)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +273,7 @@ async def test_what_can_be_restored_is_said_and_that_cors_is_open(
 ) -> None:
     account.blob_service |= properties
 
-    assert says in str((await followed(driver, account)).remains)
+    assert says in str(lines(await followed(driver, account)))
 
 
 async def test_who_opened_it_since_the_leak_is_named(driver: Driver, account: Account) -> None:
@@ -281,7 +286,7 @@ async def test_who_opened_it_since_the_leak_is_named(driver: Driver, account: Ac
     )
     driver.cloud.model.activity += [ActivityEvent(at, account.id, *rest) for at, *rest in events]
 
-    remains = str((await followed(driver, account)).remains)
+    remains = str(lines(await followed(driver, account)))
 
     assert "storageAccounts/blobServices/containers/write by mallory@contoso.com at" in remains
     assert [name for name in ("blocked@", "long-ago@", "regeneratekey") if name in remains] == []
@@ -295,8 +300,8 @@ async def test_missing_permission_is_reported_and_the_rest_is_checked(
 
     record = await followed(driver, account)
 
-    assert "Not checked" in str(record.remains)
-    assert "versioning and soft delete are off" in str(record.remains)
+    assert "Not checked" in str(lines(record))
+    assert "versioning and soft delete are off" in str(lines(record))
     assert record.state is State.CLOSED
 
 

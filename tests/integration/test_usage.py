@@ -11,7 +11,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from local.cloud.cloud import LocalCloud
 from local.network.faults import Effect
-from local.tenant.model import Account, new_storage_key
+from local.tenant.model import SECURITY_MAILBOX, Account, new_storage_key
 from shared.domain.revocation import Revocation, State
 from shared.persistence.queues import Message
 from tests.support.cloud_clients import browser, options
@@ -168,6 +168,24 @@ async def test_logs_are_queried_again_after_their_lag_without_another_mail(
     asked = len(driver.requests(LOGS))
     await driver.app().background.follow_up.run(Message(record.fingerprint))
     assert len(driver.requests(LOGS)) == asked
+
+
+async def test_use_that_the_logs_show_later_is_mailed_where_mails_are_the_incident(
+    driver: Driver, account: Account, client: httpx.AsyncClient
+) -> None:
+    leaked = token(account)
+    app = driver.app(incidents="mail")
+    finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.follow_up.run(Message(finding.fingerprint))
+    url = f"https://{account.name}.blob.core.windows.net/models/model.ckpt?{leaked}"
+    assert (await client.get(url)).status_code == 403
+    driver.clock.advance(minutes=21)
+
+    await app.background.follow_up.run(Message(finding.fingerprint))
+
+    [_, later] = driver.mails(account.name)
+    assert (later.to, "New since the last mail" in later.body) == ((SECURITY_MAILBOX,), True)
 
 
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])

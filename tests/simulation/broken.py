@@ -10,7 +10,7 @@ from unittest.mock import patch
 from shared.actions.account_key import AccountKeyAction
 from shared.containment import service
 from shared.containment.execution import PlanExecutor
-from shared.containment.service import Containment
+from shared.containment.repeated_reports import RepeatedReports
 from shared.domain.account import AccountKey
 from shared.domain.revocation import Execution, Revocation, State
 from shared.domain.target import ActionKind
@@ -76,10 +76,27 @@ def recording_before_executing() -> Iterator[None]:
 def swallowing_duplicates() -> Iterator[None]:
     """Another report of a known leak changes nothing."""
 
-    async def join(self: Any, known: Revocation, finding: Any) -> Revocation | None:
-        return None
+    async def join(self: Any, known: Revocation, finding: Any) -> Revocation:
+        return known
 
-    with patch.object(Containment, "_join", join):
+    async def keep_left_out(self: Any, record: Revocation, finding: Any, **options: Any) -> None:
+        return
+
+    with patch.multiple(RepeatedReports, join=join, keep_left_out=keep_left_out):
+        yield
+
+
+@contextmanager
+def keeping_the_first_path() -> Iterator[None]:
+    """The path of a leak is the one of its first report."""
+
+    def with_paths(self: Revocation, finding: Any) -> Revocation:
+        return self
+
+    def unknown_paths(self: Revocation, finding: Any, **options: Any) -> tuple[Any, ...]:
+        return ()
+
+    with patch.multiple(Revocation, with_paths=with_paths, unknown_paths=unknown_paths):
         yield
 
 
@@ -103,5 +120,6 @@ BUILDS: tuple[Build, ...] = (
     without_verifying_again,
     recording_before_executing,
     swallowing_duplicates,
+    keeping_the_first_path,
     giving_up_at_the_first_failure,
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from local.tenant.model import STATE_ACCOUNT, storage
 from shared.domain.caller import Caller
-from shared.domain.finding import REPORTED
+from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Revocation, State
 from shared.errors import SasquashError
 from tests.simulation import judgment
@@ -112,7 +112,11 @@ async def _run(
 ) -> Result:
     world = World(seed, scenario, schedule, tokens=tokens, functions=functions)
     happening = [
-        *(asyncio.create_task(_report(world, leak, at)) for leak in scenario.leaks for at in leak.times),
+        *(
+            asyncio.create_task(_report(world, finding, at))
+            for leak in scenario.leaks
+            for at, finding in leak.reports
+        ),
         *(asyncio.create_task(_lock(world, account.name, account.locked_until)) for account in scenario.accounts),
     ]
     timers = asyncio.create_task(_keep_time(world))
@@ -145,15 +149,15 @@ async def _run(
     )
 
 
-async def _report(world: World, leak: Any, at: float) -> None:
+async def _report(world: World, finding: Finding, at: float) -> None:
     await asyncio.sleep(at)
     world.publish(
         {
             "specversion": "1.0",
-            "id": f"{leak.finding.fingerprint[:20]}-{at:.3f}",
+            "id": f"{finding.fingerprint[:20]}-{at:.3f}",
             "source": "/scanners/simulated",
             "type": REPORTED,
-            "data": leak.finding.to_data(),
+            "data": finding.to_data(),
         }
     )
 

@@ -2,7 +2,7 @@
 
 import base64
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -54,7 +54,10 @@ class PlannedAccount:
 
 @dataclass(frozen=True)
 class PlannedLeak:
-    """A leak. `key_name` is what signed it, None for a forged one; `times` are when it is published, in seconds."""
+    """A leak. `key_name` is what signed it, None for a forged one; `times` are when it is published, in seconds.
+
+    `misreports` are reports of it with a wrong path, and when they are published: before, with or after the others.
+    """
 
     kind: Kind
     account: str
@@ -62,6 +65,12 @@ class PlannedLeak:
     text: str
     finding: Finding
     times: tuple[float, ...]
+    misreports: tuple[tuple[float, Finding], ...] = ()
+
+    @property
+    def reports(self) -> tuple[tuple[float, Finding], ...]:
+        """Everything that is published about it, and when."""
+        return (*((at, self.finding) for at in self.times), *self.misreports)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount
     times = [rng.uniform(0.0, _REPORTED_WITHIN) for _ in range(rng.choice((1, 1, 2, 3)))]
     if account.locked_until:  # the leak is reported again once the lock is gone
         times.append(account.locked_until + 75.0)
-    return PlannedLeak(
+    leak = PlannedLeak(
         kind=kind,
         account=account.name,
         key_name=None if kind is Kind.FORGED else name,
@@ -123,6 +132,26 @@ def _leak(rng: random.Random, new_key_of: random.Random, account: PlannedAccount
         finding=reported.finding,
         times=tuple(sorted(times)),
     )
+    return _misreported(leak, random.Random(text)) if kind in (Kind.BLOB_SAS, Kind.SMALL) else leak
+
+
+def _misreported(leak: PlannedLeak, rng: random.Random) -> PlannedLeak:
+    """Return the leak as it is reported with wrong paths: first, at once, later, or within one report."""
+    credential = leak.finding.credential
+    if credential is None or rng.random() < 0.3:
+        return leak
+    wrong = [replace(credential, path=path) for path in ("models/another.ckpt", "elsewhere/a/b", None)]
+    if rng.random() < 0.3:  # no report has the right path alone, or first
+        several = leak.finding.with_readings([credential, *wrong]).read_as(rng.choice(wrong))
+        return replace(leak, finding=several)
+    first = leak.times[0]
+    moments = (first - rng.uniform(0.5, 60.0), first, first + rng.uniform(0.0, 5.0), first + rng.uniform(20.0, 90.0))
+    finding = replace(leak.finding, source="stranger")
+    misreports = [
+        (max(rng.choice(moments), 0.0), replace(finding, credential=rng.choice(wrong)))
+        for _ in range(rng.choice((1, 1, 2, 4)))
+    ]
+    return replace(leak, misreports=tuple(misreports))
 
 
 def _text(kind: Kind, account: str, key: str, number: int) -> str:

@@ -66,6 +66,7 @@ def test_every_invariant_holds_in_every_run() -> None:
         "without_verifying_again",
         "recording_before_executing",
         "swallowing_duplicates",
+        "keeping_the_first_path",
         "giving_up_at_the_first_failure",
     ],
 )

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from local.arm import service as arm
 from local.cloud.environment import IdentityEndpoint, app_settings
 from local.cloud.provisioning import CONTAINERS, QUEUES, TABLES, state_account
-from local.entra.tokens import Entra
+from local.entra.tokens import ISSUER, Entra
 from local.event_grid.delivery import Answer as DeliveryAnswer
 from local.event_grid.schemas import parse
 from local.event_grid.topic import EventGrid
@@ -54,7 +54,7 @@ from tests.support.samples import WITHOUT_TRACES
 _SYSTEM_KEY = "simulated"
 _QUEUE_URL = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
 _NO_ENDPOINT = IdentityEndpoint(port=0, secret="")
-_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.BASE64)
+_OPTIONS = QueueOptions(8, 4, 5, timedelta(seconds=30), timedelta(seconds=2), MessageEncoding.NONE)
 _current: ContextVar[App] = ContextVar("app")
 
 
@@ -65,10 +65,10 @@ class CachingEntra(Entra):
         super().__init__(cloud, key=key)
         self._checked: dict[tuple[str, tuple[str, ...]], str] = {}
 
-    def verify(self, token: str, *, audiences: Any) -> Identity:
-        key = (token, tuple(audiences))
+    def verify(self, token: str, *, audiences: Any, issuer: str = ISSUER) -> Identity:
+        key = (token, (issuer, *audiences))
         if key not in self._checked:
-            self._checked[key] = super().verify(token, audiences=audiences).object_id
+            self._checked[key] = super().verify(token, audiences=audiences, issuer=issuer).object_id
         identity = self._cloud.identity_of(self._checked[key])
         assert identity is not None
         return identity

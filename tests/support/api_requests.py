@@ -31,13 +31,18 @@ def request(
     headers: dict[str, str] | None = None,
 ) -> func.HttpRequest:
     """Return a request with a valid token of these roles, unless `headers` override it. `raw` is a body as sent."""
-    sent = {"content-type": "application/json", "authorization": f"Bearer {token(roles=list(roles))}"}
+    content = json.dumps(body).encode() if raw is None else raw
+    sent = {
+        "content-type": "application/json",
+        "content-length": str(len(content)),
+        "authorization": f"Bearer {token(roles=list(roles))}",
+    }
     return func.HttpRequest(
         method=method,
         url=URL + query,
         headers=sent | (headers or {}),
         route_params={} if fingerprint is None else {"id": fingerprint},
-        body=json.dumps(body).encode() if raw is None else raw,
+        body=content,
     )
 
 

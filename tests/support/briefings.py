@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.domain.revocation import Owner
 from shared.domain.target import ActionKind
+from shared.domain.text import Code, RichText
 from shared.followup.briefing.model import Briefing, TimelineEntry
 
 RECEIVED = datetime(2026, 11, 21, 2, 58, 3, tzinfo=UTC)
@@ -55,7 +56,7 @@ _BRIEFING = Briefing(
     used=(),
     impact=("Every SAS and connection string made with key2.",),
     open_points=("Usage is unknown: the account has no logs.",),
-    next_steps=("Remove it from the README: `git rm README.md`",),
+    next_steps=(RichText.of("Remove it from the README: ", Code("git rm README.md")),),
     deadline=None,
     timeline=(
         TimelineEntry(RECEIVED + timedelta(seconds=2.1), "key2 regenerated"),

@@ -1,7 +1,4 @@
-"""A fake of Azure Storage for user delegation: it issues keys and verifies what they signed, and has no resources.
-
-Independent of the product's parser, which the stand-in of local/ uses.
-"""
+"""A fake of Azure Storage for user delegation: it issues keys and verifies what they signed, and has no resources."""
 
 import base64
 import hashlib

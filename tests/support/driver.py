@@ -5,7 +5,6 @@ crashes or pauses at a chosen remote call.
 """
 
 import asyncio
-import base64
 import itertools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,7 +16,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import aiohttp
-import msgspec
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
@@ -32,6 +30,7 @@ from shared.cloud.graph import Graph
 from shared.domain import finding as findings
 from shared.domain.finding import REPORTED, Finding, Report
 from shared.domain.revocation import Revocation, State
+from shared.persistence import queues
 from shared.persistence.accounts import COOLDOWN
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, Message
 from shared.persistence.revocations import HistoryEntry
@@ -136,7 +135,7 @@ class _Watched(AioHttpTransport):  # type: ignore[misc]  # untyped
         if request.method == "POST" and queue in (CONTAIN_QUEUE, FOLLOW_UP_QUEUE) and answer.status_code == 201:
             [text] = ET.fromstring(request.body).itertext()
             delay = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
-            message = msgspec.json.decode(base64.b64decode(text), type=Message)
+            message = queues.read(text.encode())
             self._sent.append(Sent(queue, delay, message))
         return answer
 

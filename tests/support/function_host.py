@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tests.support.paths import ROOT
+from tests.support.patience import PATIENCE
 
 APP = ROOT / "tests/local/host/app"
 AZURITE = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
@@ -72,6 +77,38 @@ async def running_host(app: Path, log_file: Path, settings: Mapping[str, str]) -
         yield host
     finally:
         await host.stop()
+
+
+@contextlib.asynccontextmanager
+async def running_core_tools(app: Path, log_file: Path, settings: Mapping[str, str]) -> AsyncGenerator[HostProcess]:
+    """Run a copy of the app on the Functions host itself, which Azure Functions Core Tools (`func`) bring."""
+    copy = log_file.parent / "core-tools-app"
+    shutil.copytree(app, copy)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path, "FUNCTIONS_WORKER_RUNTIME": "python"} | dict(settings)
+    with log_file.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            "func", "start", "--port", str(port), cwd=copy, env=environment, stdout=log, stderr=log
+        )
+    host = HostProcess(process, f"http://127.0.0.1:{port}", log_file)
+    try:
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(base_url=host.url, trust_env=False) as client:
+            while not await _answers(client):
+                assert process.returncode is None, host.log
+                await asyncio.sleep(0.2)
+        yield host
+    finally:
+        await host.stop()
+
+
+async def _answers(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/api/text")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @contextlib.asynccontextmanager

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.host.kestrel import body_of
 from shared.api.console.serving import ConsoleFiles
 from shared.api.readiness import ReadinessApi
 from shared.api.revocations.routes import Responder
@@ -105,7 +106,7 @@ def _endpoint(function: Any) -> Any:
                 url=str(request.url),
                 headers=dict(request.headers),
                 route_params={name: str(value) for name, value in request.path_params.items()},
-                body=await request.body(),
+                body=await body_of(request),
             )
         )
         headers = dict(answer.headers) | {"content-type": answer.mimetype}

@@ -141,7 +141,8 @@ class Place:
 
 def request(source: str, body: bytes, **headers: str) -> func.HttpRequest:
     """Return a request as the Functions host passes it to the app."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"content-length": str(len(body))}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
     return func.HttpRequest(
         method="POST",
         url=f"https://sasquash.azurewebsites.net/api/intake/{source}",

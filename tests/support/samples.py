@@ -226,7 +226,9 @@ def verification_token(
         Service.TABLE: "sasquashproof1()",
     }[service]
     resource = path if service in (Service.BLOB, Service.FILE) else "sasquashproof1"
-    query = mint_read_token(service=service, account=ACCOUNT, resource=resource, expires=NOW + life, key=KEYS["key2"])
+    query = mint_read_token(
+        service=service, account=ACCOUNT, resource=resource, starts=NOW, expires=NOW + life, key=KEYS["key2"]
+    )
     return VerificationToken(service, f"{account().endpoints[service]}{path}", query, NOW + life, accepted_before)
 
 

@@ -68,9 +68,11 @@ def _endpoint(account: Account, kind: str) -> str:
 
 
 async def accepted(cloud: LocalCloud, leaked: str) -> bool:
-    """Return whether Azure accepts the signature of the token in the URL."""
+    """Return whether Azure accepts the signature of the token in the URL; of a container, on one of its blobs."""
     path, _, query = leaked.partition("?")
     is_queue = ".queue." in path
+    if path.endswith("/models"):  # without more, the URL of a blob in the root container
+        path = f"{path}/none"
     async with browser(cloud) as client:
         answer = await client.head(f"{path}?{'comp=metadata&' if is_queue else ''}{query}")
     return answer.headers.get("x-ms-error-code") != "AuthenticationFailed"

@@ -186,7 +186,7 @@ async def test_command_for_a_safer_token_issues_one_that_reads_one_blob(
 
 async def test_command_makes_a_container_private(azure_cli: AzureCli, cloud: LocalCloud, account: Account) -> None:
     await policies(cloud, account, Service.BLOB)
-    await azure_cli.run(make_private(account.name, "models"))
+    await azure_cli.run(str(make_private(account.name, "models")))
 
     assert await public_access(cloud, account) == "None"
     assert ends(account, Service.BLOB) == dict.fromkeys(POLICIES, EXPIRY)
@@ -195,7 +195,7 @@ async def test_command_makes_a_container_private(azure_cli: AzureCli, cloud: Loc
 async def test_command_lists_versions_of_a_blob(azure_cli: AzureCli, cloud: LocalCloud, account: Account) -> None:
     """Azurite has no versions: only the request is checked."""
     await container(cloud, account)
-    command = list_versions(account.name).replace("<container>", "models").replace("<blob>", "model")
+    command = str(list_versions(account.name)).replace("CONTAINER", "models").replace("BLOB", "model")
     await azure_cli.run(command)
 
     assert any("include=versions" in url and "prefix=model" in url for url in requests(cloud, account))
@@ -204,7 +204,7 @@ async def test_command_lists_versions_of_a_blob(azure_cli: AzureCli, cloud: Loca
 async def test_command_restores_a_deleted_blob(azure_cli: AzureCli, cloud: LocalCloud, account: Account) -> None:
     """Azurite has no soft delete: only the request is checked."""
     await container(cloud, account)
-    command = undelete(account.name).replace("<container>", "models").replace("<blob>", "model.ckpt")
+    command = str(undelete(account.name)).replace("CONTAINER", "models").replace("BLOB", "model.ckpt")
     with pytest.raises(CliError):
         await azure_cli.run(command)
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from local.cloud import environment
+from local.entra.platform_sign_in import PlatformSignIn
+from local.entra.tokens import Entra
+from local.tenant.model import Cloud
 from shared.domain.finding import REPORTED
 from shared.factories import background
 from shared.settings import Settings, declared
@@ -46,6 +49,11 @@ def test_every_setting_that_the_code_reads_is_set_and_no_other(deploy: Deploy, o
 
 def test_no_setting_is_refused_by_flex_consumption(deploy: Deploy) -> None:
     assert [name for name in deploy().app_settings() if NOT_ON_FLEX.fullmatch(name)] == []
+
+
+def test_home_page_of_the_host_is_off(deploy: Deploy) -> None:
+    """azure-functions-host, HomepageMiddleware.IsHomepageDisabled."""
+    assert deploy().app_settings()["AzureWebJobsDisableHomepage"] == "true"
 
 
 def test_code_accepts_the_settings_of_infra(deploy: Deploy) -> None:
@@ -218,6 +226,17 @@ def test_sign_in_of_the_platform_expects_the_tokens_of_the_registration(deploy: 
 
     assert "/v2.0" in provider["registration"]["openIdIssuer"]
     assert provider["validation"]["allowedAudiences"] == [CLIENT]
+
+
+def test_sign_in_of_the_local_cloud_is_configured_as_that_of_the_platform(deploy: Deploy) -> None:
+    ours = PlatformSignIn(Entra(Cloud()))
+    configured = sign_in(deploy)
+    provider = configured["identityProviders"]["azureActiveDirectory"]
+
+    assert list(ours.excluded_paths) == configured["globalValidation"]["excludedPaths"]
+    assert provider["validation"]["allowedAudiences"] == [CLIENT]
+    assert ours.audiences == (ours.client_id,)
+    assert ours.issuer.endswith("/v2.0")
 
 
 def test_token_command_names_the_registration(deploy: Deploy) -> None:

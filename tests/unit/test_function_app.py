@@ -23,6 +23,7 @@ from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent, TransientFailure
 from shared.operations.dead_letters import DeadLetters
+from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import Message
 from shared.sources.alert_reader import AlertReader
@@ -45,6 +46,7 @@ HEAVY = (
     "shared.sources",
     "shared.operations.sweeper",
     "shared.operations.dead_letters",
+    "shared.operations.poison_messages",
     "shared.followup.mail.digest_store",
     "shared.readiness",
     "shared.api.console",
@@ -138,7 +140,10 @@ def test_there_are_exactly_these_functions(index: dict[str, Any]) -> None:
             "take_report",
             {"type": "httpTrigger", "route": "intake/{source}", "methods": ["POST"], "authLevel": "ANONYMOUS"},
         ),
-        ("health_check", {"type": "httpTrigger", "route": "health", "methods": ["GET"], "authLevel": "ANONYMOUS"}),
+        (
+            "health_check",
+            {"type": "httpTrigger", "route": "health", "methods": ["GET", "HEAD"], "authLevel": "ANONYMOUS"},
+        ),
         *(
             (name, {"type": "httpTrigger", "route": route, "methods": [method], "authLevel": "ANONYMOUS"})
             for name, method, route, _ in API
@@ -231,6 +236,7 @@ class NotingApp:
     intake: AsyncMock = field(default_factory=lambda: AsyncMock(spec=Intake))
     alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
     dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
+    poison_messages: AsyncMock = field(default_factory=lambda: AsyncMock(spec=PoisonMessages))
     alert_queue: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertQueue))
     inventories: int = 0
 
@@ -415,7 +421,27 @@ async def test_an_alert_in_the_queue_is_read(app: ModuleType, services: NotingAp
 async def test_unreadable_alert_is_reported_regardless_of_its_content(app: ModuleType, services: NotingApp) -> None:
     await call(app, "intake_poison", message=func.QueueMessage(body=b"\xffhello"))
 
-    services.dead_letters.unread.assert_awaited_once_with("\ufffdhello")
+    services.poison_messages.unread.assert_awaited_once_with(b"\xffhello")
+
+
+@pytest.mark.parametrize(("name", "queue"), [("contain_poison", "contain"), ("follow_up_poison", "follow-up")])
+async def test_poison_message_is_handed_on_as_it_is(
+    app: ModuleType, services: NotingApp, name: str, queue: str
+) -> None:
+    await call(app, name, message=func.QueueMessage(body=b"\xffhello"))
+
+    services.poison_messages.failed.assert_awaited_once_with(queue, b"\xffhello")
+
+
+async def test_poison_queues_are_checked_before_dead_letters_are_collected(
+    app: ModuleType, services: NotingApp
+) -> None:
+    services.dead_letters.collect.side_effect = MalformedEvent("The container can't be listed.")
+
+    with pytest.raises(MalformedEvent):
+        await call(app, "collect_dead_letters", timer=MagicMock())
+
+    services.poison_messages.check.assert_awaited_once_with()
 
 
 async def test_health_asks_the_revocations_table(app: ModuleType) -> None:

@@ -5,7 +5,7 @@ import pytest
 from shared.domain.decision.policy import Mode
 from shared.domain.decision.rules import default_rules
 from shared.errors import SettingsError
-from shared.settings import Settings, declared
+from shared.settings import IncidentSink, Settings, declared
 from tests.support.paths import ROOT
 
 SENDER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -23,6 +23,8 @@ COMPLETE = {
     "SASQUASH_INCIDENT_SITE": "contoso.sharepoint.com,5f0c7a1e,1c9b2b7d",
     "SASQUASH_INCIDENT_LIST": "b7d0a9c4-3f6e-4d2b-9a51-6e8c0f1d2b35",
 }
+
+MAY_BE_EMPTY = {"SASQUASH_MAIL_SENDER", "SASQUASH_MAIL_DOMAINS", "SASQUASH_INCIDENT_SITE", "SASQUASH_INCIDENT_LIST"}
 
 
 def test_reads_a_complete_environment() -> None:
@@ -65,7 +67,36 @@ def test_error_in_the_rules_names_rule_and_field() -> None:
         Settings.read(COMPLETE | {"SASQUASH_RULES": table})
 
 
-@pytest.mark.parametrize("name", list(COMPLETE))
+def test_mail_settings_follow_from_the_security_mailbox() -> None:
+    empty = {"SASQUASH_MAIL_SENDER": "", "SASQUASH_MAIL_DOMAINS": "", "SASQUASH_SECURITY_MAILBOX": "soc@Contoso.com"}
+
+    settings = Settings.read(COMPLETE | empty)
+
+    assert (settings.mail_sender, settings.mail_domains) == ("soc@Contoso.com", ("contoso.com",))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sink"),
+    [
+        ({}, IncidentSink.SHAREPOINT),
+        ({"SASQUASH_INCIDENT_SITE": "", "SASQUASH_INCIDENT_LIST": ""}, IncidentSink.MAIL),
+        ({"SASQUASH_INCIDENTS": "mail"}, IncidentSink.MAIL),
+        ({"SASQUASH_INCIDENT_SITE": "", "SASQUASH_INCIDENTS": "defender"}, IncidentSink.DEFENDER),
+    ],
+)
+def test_incidents_go_to_mail_unless_a_site_or_another_sink_is_set(
+    changed: dict[str, str], sink: IncidentSink
+) -> None:
+    assert Settings.read(COMPLETE | changed).incidents is sink
+
+
+@pytest.mark.parametrize("missing", ["SASQUASH_INCIDENT_SITE", "SASQUASH_INCIDENT_LIST"])
+def test_sharepoint_requires_site_and_list(missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{missing} is missing: SASQUASH_INCIDENTS=sharepoint requires it"):
+        Settings.read(COMPLETE | {"SASQUASH_INCIDENTS": "sharepoint", missing: ""})
+
+
+@pytest.mark.parametrize("name", [name for name in COMPLETE if name not in MAY_BE_EMPTY])
 def test_missing_setting_is_named(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name} is missing"):
         Settings.read({key: value for key, value in COMPLETE.items() if key != name})

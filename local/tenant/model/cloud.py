@@ -58,13 +58,23 @@ class Cloud:
     senders: Senders = field(default_factory=Senders)
     time_factor: float = 1.0  # divides schedules and visibility timeouts, not the 30 s of an event delivery
     regenerate_seconds: float = 0.25  # how long ARM takes (about 0.6 s in Azure); the old key is accepted meanwhile
+    sas_policy_seconds: float = 0.0  # how long until the data plane enforces a changed SAS expiration policy
     publish_keys: Callable[[], Awaitable[None]] | None = None  # passes the keys of `accounts` to the data plane
     tables: Tables | None = None
+    _publications: int = 0
+    _published: int = 0
 
     async def keys_changed(self) -> None:
         """Return once the data plane accepts exactly the keys that `accounts` holds now."""
+        self._publications += 1
+        number = self._publications
+        sent = [(account, dict(account.keys)) for account in self.accounts.values()]
         if self.publish_keys is not None:
             await self.publish_keys()
+        if number > self._published:  # two at once may end in either order
+            self._published = number
+            for account, keys in sent:
+                account.published_keys = keys
 
     async def regenerate(self, account: Account, key_name: str) -> None:
         """Regenerate a key of `account`. When this returns, the data plane refuses the old one."""

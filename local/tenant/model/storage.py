@@ -67,6 +67,7 @@ class Account:
     keys: dict[str, str] = field(
         default_factory=lambda: {"key1": new_storage_key(), "key2": new_storage_key()}, repr=False
     )
+    published_keys: dict[str, str] | None = field(default=None, repr=False)  # as the data plane last received them
     kerberos_keys: dict[str, str] = field(default_factory=dict, repr=False)  # kerb1 and kerb2, where a test sets them
     key_created: dict[str, datetime] = field(default_factory=lambda: {"key1": now(), "key2": now()})
     rotations: list[tuple[str, datetime]] = field(default_factory=list)
@@ -80,6 +81,8 @@ class Account:
     )
     # Of the resource in ARM, beside its properties: sku, and identity if one was set.
     members: dict[str, Any] = field(default_factory=lambda: {"sku": {"name": "Standard_RAGRS", "tier": "Standard"}})
+    # SAS expiration policies as in ARM, each with the time from which the data plane enforces it.
+    sas_policies: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     delegation_keys: list[DelegationKey] = field(default_factory=list)
     delegation_keys_revoked_at: datetime | None = None  # keys issued until then are void
     # By service and resource: ("blob", container), ("queue", queue), ("table", table in lower case), ("file", share).
@@ -96,6 +99,20 @@ class Account:
             f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.Storage/storageAccounts/{self.name}"
         )
+
+    @property
+    def accepted_keys(self) -> dict[str, str]:
+        """The keys that the data plane accepts, by name. A change in ARM reaches it a moment later."""
+        return self.keys if self.published_keys is None else self.published_keys
+
+    def set_sas_policy(self, policy: dict[str, Any], *, enforced_from: datetime) -> None:
+        """Set the SAS expiration policy: in ARM at once, in the data plane from then on."""
+        self.properties["sasPolicy"] = policy
+        self.sas_policies.append((enforced_from, policy))
+
+    def sas_policy(self, at: datetime) -> dict[str, Any] | None:
+        """Return the SAS expiration policy that the data plane enforces at that time, if there is one."""
+        return next((policy for start, policy in reversed(self.sas_policies) if start <= at), None)
 
     def regenerate(self, key_name: str) -> None:
         """Replace the key with a new one and record when."""

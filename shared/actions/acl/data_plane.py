@@ -19,6 +19,7 @@ from shared.cloud.errors import from_azure, from_status, retry_after
 from shared.cloud.shared_key import authorization
 from shared.domain.account import KEPT_OUT, AccountFacts, AccountKey
 from shared.domain.target import PolicyTarget
+from shared.domain.text import Foreign
 from shared.errors import NotFound, SasquashError, TransientFailure
 from shared.sas import Service
 
@@ -216,7 +217,7 @@ class DataPlaneAcl:
         if answer.status == 403 and answer.code == "AuthenticationFailed":
             return TransientFailure(f"{doing} failed: the key is not accepted; list the keys again.", sent=False)
         if answer.status == 409 and answer.code.endswith("BeingDeleted"):
-            return TransientFailure(f"{doing} failed: it is being deleted ({answer.code}).", sent=False)
+            return TransientFailure(f"{doing} failed: it is being deleted ({Foreign(answer.code)}).", sent=False)
         wait = retry_after(answer.headers)
         return from_status(answer.status, answer.code or None, doing=doing, retry_after=wait)
 

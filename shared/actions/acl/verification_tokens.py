@@ -3,13 +3,16 @@
 A token must not repeat what its policy says: Azure refuses a field that is in both (REST, "Define a stored
 access policy"). Each is for one random object within the policy's resource. A queue has none, and peeking would read
 its messages; there, the token asks for the queue's metadata, and nothing of the answer is kept.
+
+A token of a policy has no start: a SAS expiration policy of the account does not apply to it (azure-docs,
+sas-expiration-policy.md), and its own policy may have one. The control has one.
 """
 
 import hmac
 from dataclasses import replace
 from datetime import datetime
 
-from shared.actions.verification import Probe, Subject
+from shared.actions.verification import Probe, Subject, control_start
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.revocation import VerificationToken
 from shared.domain.target import PolicyTarget
@@ -34,6 +37,7 @@ def mint(account: AccountFacts, reading: PolicyReading, name: str, *, key: str, 
         service=target.service,
         account=account.name,
         resource=_signed(target, path),
+        starts=None,
         expires=ends if reading.expires is None else None,
         key=key,
         policy=target.policy,
@@ -54,13 +58,19 @@ def probe(token: VerificationToken, target: PolicyTarget, account: AccountFacts,
         service=token.service,
         account=account.name,
         resource=resource,
+        starts=None,
         expires=token.expires if "se" in names else None,
         key=key,
         policy=target.policy,
         permissions="r" if "sp" in names else None,
     )
     control = mint_read_token(
-        service=token.service, account=account.name, resource=resource, expires=token.expires, key=key
+        service=token.service,
+        account=account.name,
+        resource=resource,
+        starts=control_start(account, token.expires),
+        expires=token.expires,
+        key=key,
     )
     before = token.accepted_before if hmac.compare_digest(again, token.query) else None
     return Probe(_OF_THE_POLICY, replace(token, query=again, accepted_before=before), control)

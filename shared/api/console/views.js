@@ -1,4 +1,10 @@
-// The views of the console. Every value is added as text: most of it is untrusted.
+// The views of the console. Every value is added as text: most of it is untrusted. Only `{ code }` is shown as code.
+
+// Characters without a shape: controls, bidirectional marks, zero-width and other ignorable ones. A record's own fields
+// (paths, policies, user agents) are in the API as they are, since programs compare them.
+const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]/gu;
+
+const visible = (text) => text.replace(INVISIBLE, ' ');
 
 /** Returns an element with attributes and children; `on…` is a listener, a string child is text. */
 export function el(name, attributes = {}, ...children) {
@@ -7,7 +13,7 @@ export function el(name, attributes = {}, ...children) {
     if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? '' : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ''));
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== '').map((child) => (typeof child === 'string' ? visible(child) : child)));
   return element;
 }
 
@@ -56,6 +62,9 @@ const section = (heading, ...content) => el('section', {}, el('h2', {}, heading)
 
 const bullets = (items) => el('ul', {}, items.map((item) => el('li', {}, item)));
 
+/** Returns the parts of a text of the API: strings, and code that people copy. */
+const rich = (text) => text.parts.map((part) => (typeof part === 'string' ? part : el('code', {}, part.code)));
+
 export function list(page, { state, onState, onMore }) {
   const select = el('select', { id: 'state', onchange: (event) => onState(event.target.value) },
     el('option', { value: '' }, 'all'),
@@ -80,7 +89,8 @@ function leak(record) {
   const found = record.leak;
   return section('Leaked credential', facts([
     ['Kind', kind(record)], ['Severity', (record.severity || '').toUpperCase()], ['Account', record.account],
-    ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path], ['Policy', found?.policy],
+    ['Host', found?.credential.host], ['Container', found?.container], ['Path', found?.path],
+    ['Other reported paths', found?.other_paths || null], ['Policy', found?.policy],
     ['Allows', found?.grants], ['Expires', found?.expires ? time(found.expires) : null],
     ['Reported by', record.source], ['Found at', record.url], ['Reported', time(record.received_at)],
     ['Reason', record.reported_because], ['Correlating id', record.c3id],
@@ -120,7 +130,7 @@ export function record(found, acts, onAct) {
     acts.length ? form : null,
     plan(found), leak(found),
     found.verification ? section('Verification', el('p', {}, words(found.verification.outcome)), bullets(found.verification.evidence)) : null,
-    found.remains?.length ? section('Remaining exposure', bullets(found.remains)) : null,
+    found.remains?.length ? section('Remaining exposure', bullets(found.remains.map(rich))) : null,
     usage(found), timeline(found),
   ];
 }

@@ -13,9 +13,11 @@ from msgspec import Meta, Struct
 from shared.api import problems
 from shared.api.intake.delivery_cache import Deliveries
 from shared.api.intake.registry import Posted, Reporter, Reporters
+from shared.api.request_body import read_body
 from shared.api.responses import as_json
 from shared.cloud.event_grid import Publisher
 from shared.containment.rate_limit import RateLimit
+from shared.domain.finding import Finding, merged
 from shared.errors import InvalidRequest, QuotaExceeded, SasquashError, Unauthenticated
 from shared.sources.alert_reader import AlertReader
 from shared.sources.entries import InvalidPayload
@@ -80,29 +82,26 @@ class Intake:
 
     async def _receive(self, request: func.HttpRequest) -> Reported:
         reporter = self._reporters.find(str(request.route_params.get("source", "")))
-        body = request.get_body()
+        body = read_body(request)  # before authentication: no signature matches a body that did not arrive
         if len(body) > LONGEST:
             raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
         posted = Posted(request.headers, body)
         delivery = await reporter.authenticate(posted)
-        known = self._deliveries.answered(reporter.name, delivery)
+        known = self._deliveries.answered(reporter.name, delivery, body)
         if known is not None:
             return known
         answer = await self._take(reporter, posted)
-        self._deliveries.note(reporter.name, delivery, answer)
+        self._deliveries.note(reporter.name, delivery, body, answer)
         return answer
 
     async def _take(self, reporter: Reporter, posted: Posted) -> Reported:
         """Publish the findings of a report, all or none. Raises TransientFailure: the source has to send it again."""
         try:
             # In a thread: parsing a long report takes a second.
-            items = await asyncio.to_thread(
-                lambda: items_of(reporter.read(posted), source=reporter.name, now=self._clock())
-            )
+            items, findings = await asyncio.to_thread(self._read, reporter, posted)
         except InvalidPayload as error:
             raise InvalidRequest(str(error)) from None
-        findings = {finding.fingerprint: finding for item in items for finding in item.findings}
-        amount = len(findings) + sum(item.alert is not None for item in items)
+        amount = len({finding.fingerprint for finding in findings}) + sum(item.alert is not None for item in items)
         wait = self._quotas.take(reporter.name, amount) if amount else 0.0
         if wait:
             raise QuotaExceeded(
@@ -110,6 +109,11 @@ class Intake:
                 "report again later.",
                 retry_after=wait,
             )
-        await self._publisher.publish(findings.values(), source=reporter.name)
+        await self._publisher.publish(findings, source=reporter.name)
         read = await self._alerts.take(item.alert for item in items if item.alert is not None)
         return Reported.of([item if item.alert is None else item.read_as(read[item.alert]) for item in items])
+
+    def _read(self, reporter: Reporter, posted: Posted) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
+        """Return the items of a report, and their findings. Raises InvalidPayload or InvalidRequest."""
+        items = items_of(reporter.read(posted), source=reporter.name, now=self._clock())
+        return items, merged(finding for item in items for finding in item.findings)

@@ -11,6 +11,7 @@ from shared.cloud.accounts import AccountRef, Accounts
 from shared.domain.account import AccountKey
 from shared.domain.azure_clouds import AzureCloud
 from shared.domain.finding import Reported
+from shared.domain.text import clean
 from shared.errors import SasquashError
 from shared.sas import Credential, Kind, Service, verify
 
@@ -26,6 +27,12 @@ class Placed:
 
     reported: Reported
     note: str = ""
+
+    def beside(self, other: "Placed") -> "Placed":
+        """Return this finding with the readings of another one of the same secret."""
+        finding = self.reported.finding
+        together = finding.with_readings((*finding.readings, *other.reported.finding.readings))
+        return replace(self, reported=replace(self.reported, finding=together), note=self.note or other.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +90,13 @@ class AccountMatcher:
         undecidable = False
         for tried in accounts:
             values = {name: key.value for name, key in tried.keys.items()}
-            result = verify(credential, account=tried.account, keys=values)
-            undecidable = undecidable or result.undecidable is not None
-            if result.key is not None:
-                located = replace(credential, host=self._host(tried.account, credential))
-                finding = replace(reported.finding, credential=located, fingerprint=located.fingerprint)
-                note = f"Attributed by the accounts that the report names: {result.key} of {tried.account} signed it."
-                return Placed(replace(reported, finding=finding), note)
+            for reading in reported.finding.readings:
+                result = verify(reading, account=tried.account, keys=values)
+                undecidable = undecidable or result.undecidable is not None
+                if result.key is not None:
+                    signed = f"{result.key} of {tried.account} signed it"
+                    note = f"Attributed by the accounts that the report names: {signed}."
+                    return Placed(self._at(reported, reading, tried.account), note)
         asked = ", ".join(tried.account for tried in accounts if tried.keys)
         said = (
             "Its signature can't be verified without more of the token, so that no key can be matched."
@@ -97,7 +104,13 @@ class AccountMatcher:
             else f"No key of the accounts that the report names signed it ({asked or 'none could be read'})."
         )
         failures = [tried.failure for tried in accounts if tried.failure]
-        return Placed(reported, " ".join((said, *failures))[:_LONGEST_NOTE])
+        return Placed(reported, clean(" ".join((said, *failures)), limit=_LONGEST_NOTE))
+
+    def _at(self, reported: Reported, reading: Credential, account: str) -> Reported:
+        """Return the finding with the account that signed one of its readings."""
+        located = replace(reading, host=self._host(account, reading))
+        finding = replace(reported.finding, credential=located, fingerprint=located.fingerprint, candidates=())
+        return replace(reported, finding=finding)
 
     def _host(self, account: str, credential: Credential) -> str:
         service = credential.service if credential.service in _ONE_SERVICE else Service.BLOB

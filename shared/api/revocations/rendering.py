@@ -11,6 +11,7 @@ from shared.api.revocations import responses
 from shared.domain.decision.effective_permissions import of_record
 from shared.domain.finding import Finding
 from shared.domain.revocation import Execution, LockedDown, Revocation
+from shared.domain.text import clean
 from shared.persistence.revocations import HistoryEntry
 from shared.sas import Credential, assess
 
@@ -100,13 +101,14 @@ def _leak(credential: Credential | None, revocation: Revocation, *, now: datetim
         "resource_kind": credential.resource_kind,
         "container": credential.container,
         "path": credential.resource_path or None,
+        "other_paths": revocation.paths.others(credential),
         "policy": credential.policy,
         "permissions": granted.permissions,
         "starts": credential.starts,
         "expires": granted.expires,
-        "grants": risk.grants,
-        "reasons": risk.reasons,
-        "notes": risk.notes,
+        "grants": clean(risk.grants),
+        "reasons": tuple(map(clean, risk.reasons)),
+        "notes": tuple(map(clean, risk.notes)),
     }
 
 

@@ -80,6 +80,10 @@ class Leak(Struct, frozen=True):
     resource_kind: str | None
     container: Annotated[str | None, Meta(description="The signed container, share, queue or table.")]
     path: Annotated[str | None, Meta(description="The signed path in it.")]
+    other_paths: Annotated[
+        int,
+        Meta(ge=0, description="How many other paths were reported. `path` is the one that verified, if any did."),
+    ]
     policy: Annotated[str | None, Meta(description="The stored access policy's id.")]
     permissions: str | None
     starts: Time | None
@@ -126,6 +130,7 @@ class Liveness(Struct, frozen=True):
     at: Time
     alive: bool | None
     said: str
+    path: Annotated[str | None, Meta(description="The path at which it was tested: the response is of that path.")]
 
 
 class Plan(Struct, frozen=True):
@@ -239,6 +244,18 @@ class Usage(Struct, frozen=True):
     ]
 
 
+class Code(Struct, frozen=True):
+    """A command to copy."""
+
+    code: str
+
+
+class RichText(Struct, frozen=True):
+    """A sentence with commands in it. A part that is a string holds no command, whatever it quotes."""
+
+    parts: Annotated[tuple[str | Code, ...], Meta(description="In order, to be read without a space between them.")]
+
+
 class Owner(Struct, frozen=True):
     """A person to notify."""
 
@@ -318,7 +335,8 @@ class Revocation(Summary, frozen=True, kw_only=True):
     incident: Incident | None
     usage: Annotated[Usage | None, Meta(description="Null until the storage logs were queried.")]
     remains: Annotated[
-        tuple[str, ...] | None, Meta(description="Exposure that remains after the revocation; null until checked.")
+        tuple[RichText, ...] | None,
+        Meta(description="Exposure that remains after the revocation; null until checked."),
     ]
     owners: Annotated[tuple[Owner, ...] | None, Meta(description="People to notify; null until looked up.")]
     owners_rejected: Annotated[tuple[str, ...], Meta(description="People who are not notified, and why.")]

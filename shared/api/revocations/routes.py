@@ -10,6 +10,7 @@ import azure.functions as func
 from shared.api import problems
 from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
 from shared.api.auth.authorize import require, requires
+from shared.api.request_body import read_body
 from shared.api.responses import as_json
 from shared.api.revocations import rendering, requests
 from shared.api.revocations.requests import OrderRequest
@@ -118,7 +119,7 @@ class Responder:
 
 
 def _body(request: func.HttpRequest) -> dict[str, Any]:
-    return json_body.read(request.get_body(), content_type=request.headers.get("content-type", ""))
+    return json_body.read(read_body(request), content_type=request.headers.get("content-type", ""))
 
 
 def _id(request: func.HttpRequest) -> str:

@@ -84,7 +84,11 @@ class Submissions:
         if len(found) > _MOST:
             raise InvalidRequest(f"`text` must hold at most {_MOST} credentials: report it in parts.")
         placed = await self.matcher.attribute(found, request.accounts)
-        return {one.reported.finding.fingerprint: one for one in placed}.values()
+        by_fingerprint: dict[str, Placed] = {}
+        for one in placed:
+            first = by_fingerprint.get(one.reported.finding.fingerprint)
+            by_fingerprint[one.reported.finding.fingerprint] = one if first is None else first.beside(one)
+        return by_fingerprint.values()
 
     async def _noted(self, placed: Placed, caller: Caller) -> Revocation:
         """Return the record, with the result of the search for its account and a repeated report in its history."""
@@ -92,7 +96,7 @@ class Submissions:
         record = await self.store.revocations.read(finding.fingerprint)
         if record is None:
             raise NoSuchRecord(f"Record {finding.fingerprint[:12]} was deleted. Report it again.")
-        again = record.finding != finding
+        again = not record.finding.is_same_report(finding)
         what = _history_line(finding, placed.note, again_by=caller if again else None)
         if not what:
             return record

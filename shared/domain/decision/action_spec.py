@@ -16,6 +16,7 @@ from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.revocation import Execution, Plan, Revocation
 from shared.domain.target import ActionKind
+from shared.domain.text import Code, Line
 
 NOTIFY = "File the incident and notify the owners."
 """The step of every plan after its verification."""
@@ -54,8 +55,6 @@ class ActionSpec(ABC):
     """
 
     kind: ClassVar[ActionKind]
-    revokes: ClassVar[bool] = True
-    """Whether the credential is refused for good afterwards."""
     may_run_at_deadline: ClassVar[bool] = False
     """Whether it may run when nobody decided in time."""
     request_id_name: ClassVar[str] = "ARM correlation"
@@ -67,7 +66,7 @@ class ActionSpec(ABC):
     done_text: ClassVar[str] = ""
     used_text: ClassVar[str] = "{target}"
     recovery_texts: ClassVar[tuple[str, ...]] = ()
-    still_accepted_text: ClassVar[str] = ""
+    still_accepted_text: ClassVar[Line] = ""
     shared_key_text: ClassVar[str] = SHARED_KEY_IS_OFF
 
     @abstractmethod
@@ -87,7 +86,7 @@ class ActionSpec(ABC):
         """Whether a leak with this verdict and plan of its own is revoked once `plan` of this action was executed."""
 
     def title(self, target: str) -> str:
-        """Return how people call `target`. Holds text from outside."""
+        """Return how people call `target`, with what it holds of text from outside made harmless."""
         return target
 
     def impact(self, account: AccountFacts, target: str) -> tuple[str, ...]:
@@ -95,31 +94,31 @@ class ActionSpec(ABC):
         return tuple(self._filled(text, target, account.name) for text in self.impact_texts)
 
     def done(self, target: str, account: str) -> str:
-        """Return what an execution did to the account of this name, as one sentence. Holds text from outside."""
+        """Return what an execution did to the account of this name, as one sentence."""
         return self._filled(self.done_text, target, account)
 
     def used(self, target: str) -> str:
-        """Return what affected consumers used, to complete "Anything else that used …". Holds text from outside."""
+        """Return what affected consumers used, to complete "Anything else that used …"."""
         return self._filled(self.used_text, target)
 
     def if_shared_key_is_off(self, target: str) -> str:  # noqa: ARG002 -- a lockdown's depends on it
         """Return a sentence for a plan while the account's shared key access is off; empty if it is irrelevant."""
         return self.shared_key_text
 
-    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[str, ...]:  # noqa: ARG002 -- a default
+    def recovery(self, revocation: Revocation, execution: Execution) -> tuple[Line, ...]:  # noqa: ARG002 -- a default
         """Return how affected consumers recover, and what would undo the execution, one sentence each."""
         return tuple(self._filled(text, execution.target) for text in self.recovery_texts)
 
-    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> str:
+    def if_still_accepted(self, revocation: Revocation, execution: Execution) -> Line:
         """Return how to stop by hand what the execution did not stop."""
         key = revocation.key_name or "the key that signed them"
         return self.still_accepted_text.format(target=self.title(execution.target), key=key)
 
-    def by_hand(self, account_id: str | None, target: str | None) -> str | None:  # noqa: ARG002 -- a default
+    def by_hand(self, account_id: str | None, target: str | None) -> Code | None:  # noqa: ARG002 -- a default
         """Return the Azure CLI command that does the same; None if there is none, or it can't be written safely."""
         return None
 
-    def afterwards(self, account_id: str | None, target: str | None) -> str | None:  # noqa: ARG002 -- a default
+    def afterwards(self, account_id: str | None, target: str | None) -> Code | None:  # noqa: ARG002 -- a default
         """Return the Azure CLI command that a person needs after the execution; None as for `by_hand`."""
         return None
 

@@ -1,12 +1,13 @@
 """Which key signed a leak, by signature verification; what is certain if none did (design decisions 1 and 10)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.domain.account import PolicyReading, PolicyState
 from shared.domain.revocation import Reason
 from shared.domain.target import ActionKind, InvalidTarget, PolicyTarget
+from shared.domain.text import Foreign
 from shared.sas import Credential, Kind, Undecidable, key_sha256, verify
 
 _UNDECIDABLE = {
@@ -26,6 +27,8 @@ _UNDECIDABLE = {
         "account's name or the whole URL.",
     ),
 }
+
+_LEAST_CERTAIN = (Reason.UNKNOWN_VERSION, Reason.PATH_LOST, Reason.LOOSE, Reason.NO_KEY_MATCHES)
 
 _DORMANT = {
     PolicyState.GONE: (
@@ -96,8 +99,8 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
     signer_sha256 = key_sha256(keys[result.key])
     if credential.kind is Kind.POLICY_SAS:
         return Verdict(
-            f"Signed by {result.key} of {account} under the stored access policy '{credential.policy}', by "
-            "signature verification.",
+            f"Signed by {result.key} of {account} under the stored access policy "
+            f"'{Foreign(credential.policy or '')}', by signature verification.",
             action=ActionKind.STORED_POLICY,
             key_name=result.key,
             key_sha256=signer_sha256,
@@ -109,6 +112,25 @@ def attribute(credential: Credential, *, account: str, keys: Mapping[str, str]) 
         key_name=result.key,
         key_sha256=signer_sha256,
     )
+
+
+def attribute_any(
+    readings: Sequence[Credential], *, account: str, keys: Mapping[str, str]
+) -> tuple[Credential, Verdict]:
+    """Return which of the `readings` of one secret a key signed, and the verdict on it.
+
+    Where none verifies, it is certain that no key signed the leak only if no reading is undecidable.
+    """
+    verdicts = []
+    for reading in readings:
+        verdict = attribute(reading, account=account, keys=keys)
+        if verdict.reason is None:
+            return reading, verdict
+        verdicts.append(verdict)
+    verdict = min(verdicts, key=lambda each: _LEAST_CERTAIN.index(each.reason))
+    if len(verdicts) > 1:
+        verdict = replace(verdict, detail=f"{verdict.detail} {len(verdicts)} reported paths were tried.")
+    return readings[0], verdict
 
 
 def named_policy(credential: Credential) -> PolicyTarget | None:

@@ -16,7 +16,7 @@ from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Execution, Plan, Reason, Revocation, State
+from shared.domain.revocation import OF_THE_PATH, Execution, Plan, Reason, Revocation, State
 from shared.domain.target import ActionKind
 
 
@@ -34,7 +34,7 @@ class Decider:
 
     def preview(self, snapshot: Snapshot, own: Revocation, *, now: datetime) -> Revocation:
         """Return what `own` would come to: a dry run."""
-        leak = self.evaluate(own.finding, snapshot, own, now=now)
+        leak = self.evaluate(snapshot.waiting[0], snapshot, own, now=now)
         record = outcomes.with_verdict(own, leak, snapshot)
         if leak.acts and leak.verdict.reason is None:
             return record.reach(State.OBSERVED, now=now, detail=f"Would act without asking: {record.decided_by}.")
@@ -133,8 +133,13 @@ class Batch:
         return replace(self.without(asking), last=action.plan), asking
 
     def verdict(self, leak: Evaluation, record: Revocation, *, now: datetime) -> Revocation | None:
-        """Return the record of a leak for which nothing was run, None where its own batch is still to come."""
+        """Return the record of a leak for which nothing was run, None where its own batch is still to come.
+
+        So it is for one that was reported with a path that this batch did not know.
+        """
         if record.fingerprint != self.own.fingerprint and outcomes.has_its_own_turn(leak, record):
+            return None
+        if leak.verdict.reason in OF_THE_PATH and not record.weighed(leak.finding):
             return None
         known = outcomes.with_verdict(record, leak, self.snapshot)
         return outcomes.decided(known, leak, executed=self.regenerated, policy=self.decider.policy, now=now)

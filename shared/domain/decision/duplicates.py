@@ -15,9 +15,11 @@ _LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's
 def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revocation | None:
     """Return the record with this report noted, to be evaluated again (`received`) if that may change the verdict.
 
-    None where it changes nothing.
+    None where it changes nothing. A path that is new may be the right one: it is tried at once.
     """
-    noted = _with_sighting(current, finding)
+    noted = _with_sighting(current, finding).with_paths(finding)
+    if len(noted.unknown_paths(finding)) < len(current.unknown_paths(finding)) and ended_unverified(current):
+        return reopened(noted, now=now, detail="Reported again with another path: it is evaluated again.")
     if _reopens(current, now=now):
         return reopened(noted, now=now, detail="Reported again: it is evaluated again.")
     return noted if noted is not current else None
@@ -48,6 +50,14 @@ def _reopens(current: Revocation, *, now: datetime) -> bool:
     return _may_reopen(current) and now - current.changes[-1].at > _REOPEN_AFTER
 
 
+def ended_unverified(current: Revocation) -> bool:
+    """Whether the record has ended, and another path of the same leak may prove that it is valid.
+
+    What has expired is refused at each path, and what was covered was valid.
+    """
+    return _may_reopen(current) or (current.reason is Reason.REJECTED and not current.paths.verified)
+
+
 def _may_reopen(current: Revocation) -> bool:
     ended = current.state in REOPENED_BY_A_NEW_REPORT or current.reason is Reason.NOT_OURS
     may_live = current.execution is None or current.reason is Reason.LOCKDOWN_UNDONE
@@ -61,7 +71,6 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
     asked again. The account's settings before its lockdown stay until that is undone: they are the only way back.
     """
     anew = current.reach(State.RECEIVED, now=now, detail=detail)
-    accepted = current.liveness is not None and current.liveness.alive is True
     undone = current.lockdown is None or current.lockdown.undone_at is not None
     return replace(
         anew,
@@ -72,7 +81,7 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         decided_by="",
         plan=None,
         deadline=None,
-        liveness=current.liveness if accepted else None,
+        liveness=current.liveness if current.accepted else None,
         approval=None,
         execution=None,
         verification=None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.decision.approval_policy import Decision, decide
-from shared.domain.decision.attribution import Verdict, attribute, expired, named_policy
+from shared.domain.decision.attribution import Verdict, attribute_any, expired, named_policy
 from shared.domain.decision.planner import Proposals
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
@@ -33,6 +33,7 @@ class Known:
 class Evaluation:
     """An evaluated finding: the verdict, and if there is something to do, the plan and who decides.
 
+    Its credential is the reading that a key signed; where none is, the one that its report gives.
     A verdict with a reason ends the finding; the plan that may come with it is the tombstone for a policy that is
     gone. With neither plan nor reason it is undecided: its stored access policy was not read.
     """
@@ -65,7 +66,8 @@ def policy_of(finding: Finding, snapshot: Snapshot) -> PolicyTarget | None:
         or expired(credential, now=snapshot.at) is not None
     ):
         return None
-    return named_policy(credential) if _attribute(credential, snapshot).key_name is not None else None
+    signed, verdict = _attribute(finding, snapshot)
+    return named_policy(signed) if verdict.key_name is not None else None
 
 
 def evaluate(
@@ -87,8 +89,9 @@ def evaluate(
     elif finding.order is not None:
         proposal = proposals.of_order(finding.order, by=finding.reported_by, reason=finding.reason)
     elif finding.credential is not None:
-        verdict = _verdict(finding.credential, snapshot, retired, now)
-        proposal = proposals.of_leak(finding.credential, verdict, known.liveness)
+        signed, verdict = _verdict(finding, finding.credential, snapshot, retired, now)
+        finding = finding.read_as(signed)
+        proposal = proposals.of_leak(signed, verdict, known.liveness)
     else:
         raise ValueError("an unreadable report never waits for an account")
     if proposal.plan is None:
@@ -105,32 +108,41 @@ def evaluate(
     return Evaluation(finding, proposal.verdict, proposal.plan, decision)
 
 
-def _verdict(credential: Credential, snapshot: Snapshot, retired: RetiredKeys, now: datetime) -> Verdict:
-    verdict = expired(credential, now=now) or _attribute(credential, snapshot)
-    if verdict.reason is not Reason.NO_KEY_MATCHES:
-        return verdict
-    return _by_retired_key(credential, snapshot.account.name, retired) or _with_hint(verdict, snapshot)
+def _verdict(
+    finding: Finding, credential: Credential, snapshot: Snapshot, retired: RetiredKeys, now: datetime
+) -> tuple[Credential, Verdict]:
+    """Return the reading of the finding that counts, and the verdict on it: `credential` if no key signed any."""
+    ended = expired(credential, now=now)
+    if ended is not None:
+        return credential, ended
+    signed, verdict = _attribute(finding, snapshot)
+    if verdict.reason is None:
+        return signed, verdict
+    covered = _by_retired_key(finding, snapshot.account.name, retired)
+    return covered or (credential, _with_hint(verdict, snapshot))
 
 
-def _attribute(credential: Credential, snapshot: Snapshot) -> Verdict:
+def _attribute(finding: Finding, snapshot: Snapshot) -> tuple[Credential, Verdict]:
     values = {name: key.value for name, key in snapshot.keys.items()}
-    return attribute(credential, account=snapshot.account.name, keys=values)
+    return attribute_any(finding.readings, account=snapshot.account.name, keys=values)
 
 
-def _by_retired_key(credential: Credential, account: str, retired: RetiredKeys) -> Verdict | None:
-    """Return the verdict on a leak that a recently regenerated key had signed, None where none had."""
-    key = retired.behind(credential, account=account)
-    if key is None:
-        return None
-    when = f"{key.at:%H:%M:%S} UTC"
-    detail = f"{key.name} of {account}, which had signed it, was regenerated at {when} for another leak."
-    return Verdict(detail, key_name=key.name, key_sha256=key.sha256, reason=Reason.COVERED)
+def _by_retired_key(finding: Finding, account: str, retired: RetiredKeys) -> tuple[Credential, Verdict] | None:
+    """Return the reading that a recently regenerated key had signed, and the verdict on it; None where none had."""
+    for credential in finding.readings:
+        key = retired.behind(credential, account=account)
+        if key is None:
+            continue
+        when = f"{key.at:%H:%M:%S} UTC"
+        detail = f"{key.name} of {account}, which had signed it, was regenerated at {when} for another leak."
+        return credential, Verdict(detail, key_name=key.name, key_sha256=key.sha256, reason=Reason.COVERED)
+    return None
 
 
 def _with_hint(verdict: Verdict, snapshot: Snapshot) -> Verdict:
-    """Return a verdict of "no key matches" that names the rotation of ours that may be the reason."""
+    """Return the verdict; one of "no key matches" names the rotation of ours that may be the reason."""
     last = snapshot.last(ActionKind.ACCOUNT_KEY)
-    if last is None or snapshot.at - last.at >= _RECENT:
+    if verdict.reason is not Reason.NO_KEY_MATCHES or last is None or snapshot.at - last.at >= _RECENT:
         return verdict
     hint = (
         f"Sasquash itself regenerated {last.target} at {last.at:%H:%M:%S} UTC: the previous key may have signed it."

@@ -17,9 +17,9 @@ _SECOND_KEY = "the account's other key has just been rotated: a second rotation 
 
 
 def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Revocation:
-    """Return the record with the result of its evaluation."""
+    """Return the record with the result of its evaluation, and with the path that verified."""
     return replace(
-        record,
+        _with_path(record, one),
         account=snapshot.account,
         policy=snapshot.policies.get(str(policy_of(one.finding, snapshot))),
         attributed_at=snapshot.at if one.verdict.key_name is not None else None,
@@ -28,6 +28,15 @@ def with_verdict(record: Revocation, one: Evaluation, snapshot: Snapshot) -> Rev
         plan=one.plan,
         decided_by=one.decision.why if one.decision is not None else "",
     )
+
+
+def _with_path(record: Revocation, one: Evaluation) -> Revocation:
+    known, weighed = record.finding.credential, one.finding.credential
+    if known is None or weighed is None:
+        return record
+    if one.verdict.key_name is not None:
+        return record.with_verified(weighed)
+    return replace(record, paths=record.paths.tried(known, one.finding.readings))
 
 
 def decided(

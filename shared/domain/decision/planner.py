@@ -19,6 +19,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Order
 from shared.domain.revocation import Liveness, Plan, Reason
 from shared.domain.target import DELEGATION_KEYS, ActionKind, InvalidTarget
+from shared.domain.text import Foreign
 from shared.sas import Credential, Kind
 
 _CLOCK_SKEW = timedelta(minutes=1)  # between ARM's clock and the alert's
@@ -55,7 +56,8 @@ class Proposals:
 
     def of_order(self, order: Order, *, by: Caller | None, reason: str) -> Proposal:
         """Return the plan that a person ordered. It requires a second person, whatever the rules say."""
-        said = f"Ordered{f' by {by}' if by is not None else ''}: {reason or 'no reason was given'}."
+        why = Foreign(reason or "no reason was given", limit=500)
+        said = f"Ordered{f' by {by}' if by is not None else ''}: {why}."
         action = self.policy.actions[order.action]
         try:
             action.check_target(order.target)
@@ -72,8 +74,8 @@ class Proposals:
         A key that was made after the token had been seen cannot have signed it.
         """
         said = (
-            f"{evidence.title}: according to the alert, seen at {evidence.seen_at:%Y-%m-%d %H:%M} UTC and signed "
-            f"with {evidence.key}."
+            f"{Foreign(evidence.title)}: according to the alert, seen at {evidence.seen_at:%Y-%m-%d %H:%M} UTC and "
+            f"signed with {evidence.key}."
         )
         key = self.snapshot.keys[evidence.key]
         if key.created is not None and key.created > evidence.seen_at + _CLOCK_SKEW:

@@ -8,6 +8,7 @@ from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, Revocation, State
 from shared.domain.target import ActionKind
+from shared.domain.text import Code, Foreign, Line, RichText, defang
 from shared.followup.briefing.model import Briefing, TimelineEntry
 from shared.followup.briefing.recommendations import hardening, instead
 from shared.followup.briefing.usage import also_affected, used
@@ -105,7 +106,7 @@ def _unknown_grants(finding: Finding) -> str:
             ("services", evidence.services),
             ("resource types", evidence.resource_types),
         )
-        named = "; ".join(f"{label}: {', '.join(words)}" for label, words in parts if words)
+        named = "; ".join(f"{label}: {Foreign(', '.join(words))}" for label, words in parts if words)
         return f"According to the alert, {named}." if named else "Unknown: the alert does not say."
     if finding.order is not None:
         return "Unknown: a responder ordered this without a leaked credential."
@@ -118,9 +119,9 @@ def _seen(finding: Finding) -> tuple[str, ...]:
     if evidence is None:
         return ()
     return (
-        f"Alert: {evidence.title}.",
+        f"Alert: {Foreign(evidence.title)}.",
         f"Last used at {evidence.seen_at:%Y-%m-%d %H:%M} UTC, signed with {evidence.key}.",
-        *((f"Allowed from: {evidence.addresses}.",) if evidence.addresses else ()),
+        *((f"Allowed from: {Foreign(evidence.addresses)}.",) if evidence.addresses else ()),
         *((f"SHA-256 of its signature: {evidence.signature_sha256}.",) if evidence.signature_sha256 else ()),
     )
 
@@ -151,7 +152,7 @@ def _decision(revocation: Revocation) -> tuple[str, ...]:
     if approval is not None:
         if approval.by is None:
             return ("Revoked at its deadline without a decision (SASQUASH_AT_DEADLINE).",)
-        return (f"{approval.name} approved it: {approval.reason or 'no reason given'}.",)
+        return (f"{Foreign(approval.name)} approved it: {Foreign(approval.reason or 'no reason given', limit=500)}.",)
     return (f"No approval was required: {revocation.decided_by}.",) if revocation.decided_by else ()
 
 
@@ -175,14 +176,14 @@ def _proven(revocation: Revocation) -> str:
     verification = revocation.verification
     if verification is None:
         return f"{signer}{'Not verified yet.' if revocation.execution is not None else 'Not revoked.'}"
-    is_revoked = execution is not None and ACTION_SPECS[execution.action].revokes
+    is_revoked = execution is not None and execution.revokes
     return " ".join(
         (*((f"{signer}{_VERIFICATION[verification.outcome]}",) if is_revoked else ()), *verification.evidence)
     )
 
 
-def _open_points(revocation: Revocation) -> list[str]:
-    points = [f"Not notified: {rejected}." for rejected in revocation.owners_rejected]
+def _open_points(revocation: Revocation) -> list[Line]:
+    points: list[Line] = [f"Not notified: {rejected}." for rejected in revocation.owners_rejected]
     distribution, liveness = revocation.key_distribution, revocation.liveness
     if distribution is not None and distribution.outcome is KeyDistributionOutcome.DECLINED:
         points.append(f"The new key was not written to Key Vault: {distribution.said}")
@@ -197,13 +198,13 @@ def _open_points(revocation: Revocation) -> list[str]:
     waiting = open_alerts(revocation)
     points.extend(f"Alert not closed yet: {alert}." for alert in waiting)
     points.extend(
-        f"Also reported by {sighting.source}{f', at {sighting.url}' if sighting.url else ''}."
+        f"Also reported by {Foreign(sighting.source)}{f', at {defang(sighting.url)}' if sighting.url else ''}."
         for sighting in revocation.sightings
     )
     return points
 
 
-def _next_steps(revocation: Revocation) -> list[str]:
+def _next_steps(revocation: Revocation) -> list[Line]:
     execution = revocation.execution
     spec = ACTION_SPECS[execution.action] if execution is not None else None
     match revocation.state, revocation.reason:
@@ -233,13 +234,14 @@ def _at_its_place(finding: Finding) -> tuple[str, ...]:
     return () if finding.order is not None else (_REMOVE_IT,)
 
 
-def _how_to_decide(revocation: Revocation) -> list[str]:
+def _how_to_decide(revocation: Revocation) -> list[Line]:
     plan, path = revocation.plan, f"POST /api/revocations/{revocation.fingerprint}"
     why = f" {plan.reason}" if plan is not None else ""
-    steps = [f"Approve or reject the plan. Until then, the credential works.{why}"]
+    steps: list[Line] = [f"Approve or reject the plan. Until then, the credential works.{why}"]
     if plan is not None:
-        steps.append(f"To approve: `{path}/approve` with the plan digest `{plan.digest}`.")
-    steps.append(f"To reject: `{path}/reject`.")
+        approve, digest = Code(f"{path}/approve"), Code(plan.digest)
+        steps.append(RichText.of("To approve: ", approve, " with the plan digest ", digest, "."))
+    steps.append(RichText.of("To reject: ", Code(f"{path}/reject"), "."))
     if revocation.deadline is not None:
         steps.append(
             f"Without a decision by {revocation.deadline:%Y-%m-%d %H:%M} UTC, {_AT_DEADLINE[revocation.at_deadline]}"
@@ -248,14 +250,14 @@ def _how_to_decide(revocation: Revocation) -> list[str]:
 
 
 def _timeline(revocation: Revocation) -> list[TimelineEntry]:
-    entries = [TimelineEntry(revocation.finding.detected_at, f"found by {revocation.finding.source}")]
+    entries = [TimelineEntry(revocation.finding.detected_at, f"found by {Foreign(revocation.finding.source)}")]
     entries.append(TimelineEntry(revocation.received_at, "reported to Sasquash"))
     if revocation.attributed_at is not None:
         entries.append(TimelineEntry(revocation.attributed_at, f"attributed to {revocation.key_name}"))
     if revocation.liveness is not None:
         entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
     if revocation.approval is not None:
-        entries.append(TimelineEntry(revocation.approval.at, f"approved by {revocation.approval.name}"))
+        entries.append(TimelineEntry(revocation.approval.at, f"approved by {Foreign(revocation.approval.name)}"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
         done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.decision.action_spec import ActionSpec, StateText, Tone
-from shared.domain.text import clean, defang, utc
+from shared.domain.text import Code, clean, defang, utc
 from shared.followup.briefing.model import Briefing
 
 _EXECUTED = frozenset({"contained", "proven", "closed"})
@@ -65,7 +65,7 @@ def why(briefing: Briefing) -> str | None:
     return _REASONS.get(briefing.reason, f"Reason: {clean(briefing.reason, limit=200)}.")
 
 
-def command(briefing: Briefing) -> str | None:
+def command(briefing: Briefing) -> Code | None:
     """Return the command that people may need: for recovery after an execution, else for a manual revocation."""
     words = headline(briefing)
     spec = _spec(briefing)

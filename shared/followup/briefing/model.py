@@ -5,6 +5,7 @@ from datetime import datetime
 
 from shared.domain.revocation import Owner
 from shared.domain.target import ActionKind
+from shared.domain.text import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class TimelineEntry:
 class Briefing:
     """Everything that people need to know. It holds no credential. Moments know their time zone.
 
-    `state` and `reason` are as in the ledger ("proven", "no_key_matches"); all other text is English. In
-    `next_steps`, `impact`, `open_points` and `notes` a command stands between backticks.
+    `state` and `reason` are as in the ledger ("proven", "no_key_matches"); all other text is English. Any of it may
+    quote text from outside; commands are `Code`, in `next_steps` and `open_points` only.
     """
 
     fingerprint: str  # 64 hex digits
@@ -51,8 +52,8 @@ class Briefing:
     proven: str  # what is verified and how, or why it is not
     used: tuple[str, ...]  # use according to the logs, one English sentence each; empty: not checked yet
     impact: tuple[str, ...]  # affected consumers
-    open_points: tuple[str, ...]
-    next_steps: tuple[str, ...]
+    open_points: tuple[Line, ...]
+    next_steps: tuple[Line, ...]
     deadline: datetime | None  # of an approval
     timeline: tuple[TimelineEntry, ...]
     owners: tuple[Owner, ...]

@@ -2,28 +2,29 @@
 
 from collections.abc import Iterator
 
-from shared.actions.registry import ACTION_SPECS
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
+from shared.domain.text import Code, RichText
 from shared.followup.briefing.commands import issue_instead
 from shared.sas import ResourceKind
 
 _MOST = 3  # commands
 
 
-def instead(revocation: Revocation) -> tuple[str, ...]:
+def instead(revocation: Revocation) -> tuple[RichText, ...]:
     """Return what to issue instead: read-only and short-lived, for the blobs that were read, or the leaked one."""
     account, execution = revocation.account, revocation.execution
-    if account is None or execution is None or not ACTION_SPECS[execution.action].revokes:
+    if account is None or execution is None or not execution.revokes:
         return ()
     commands = (issue_instead(account.id, container, blob) for container, blob in _blobs(revocation))
     shown = [command for command in commands if command is not None][:_MOST]
     return tuple(
-        f"For clients that still need to read it, issue a token like this instead: `{command}`" for command in shown
+        RichText.of("For clients that still need to read it, issue a token like this instead: ", command)
+        for command in shown
     )
 
 
-def hardening(revocation: Revocation) -> tuple[str, ...]:
+def hardening(revocation: Revocation) -> tuple[RichText, ...]:
     """Return how to keep the account's keys from signing long-lived tokens, with the impact."""
     account, execution = revocation.account, revocation.execution
     if (
@@ -34,10 +35,14 @@ def hardening(revocation: Revocation) -> tuple[str, ...]:
     ):
         return ()
     return (
-        "Prevent long-lived tokens. `az storage account update --sas-expiration-period 7.00:00:00` reports tokens "
-        "with a longer lifetime, but does not block them. "
-        "`az storage account update --allow-shared-key-access false` blocks every token that a key signs: first "
-        "migrate all consumers of the keys, including the storage of function apps and SMB mounts.",
+        RichText.of(
+            "Prevent long-lived tokens. ",
+            Code("az storage account update --sas-expiration-period 7.00:00:00"),
+            " reports tokens with a longer lifetime, but does not block them. ",
+            Code("az storage account update --allow-shared-key-access false"),
+            " blocks every token that a key signs: first migrate all consumers of the keys, including the storage of "
+            "function apps and SMB mounts.",
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from shared.domain.revocation import Revocation
 from shared.domain.target import ActionKind
-from shared.domain.text import utc
+from shared.domain.text import Foreign, utc
 from shared.domain.usage import Client, Touched, Usage
 
 _SHOWN = 5  # clients and objects each
@@ -72,17 +72,19 @@ def _afterwards(usage: Usage, revocation: Revocation) -> tuple[str, ...]:
 
 def _clients(clients: tuple[Client, ...]) -> str:
     shown = [
-        f"{c.address or 'unknown address'} ({c.agent or 'no user agent'}, {c.requests})" for c in clients[:_SHOWN]
+        f"{Foreign(c.address or 'unknown address')} ({Foreign(c.agent or 'no user agent')}, {c.requests})"
+        for c in clients[:_SHOWN]
     ]
     return ", ".join(shown) + _more(len(clients))
 
 
 def _objects(objects: tuple[Touched, ...]) -> str:
-    shown = [
-        f"{each.name} ({_times(each.requests, 'request')}{f', {each.written} to write' if each.written else ''})"
-        for each in objects[:_SHOWN]
-    ]
-    return ", ".join(shown) + _more(len(objects))
+    return ", ".join(_object(each) for each in objects[:_SHOWN]) + _more(len(objects))
+
+
+def _object(touched: Touched) -> str:
+    written = f", {touched.written} to write" if touched.written else ""
+    return f"{Foreign(touched.name)} ({_times(touched.requests, 'request')}{written})"
 
 
 def _more(there: int) -> str:

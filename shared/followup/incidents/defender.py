@@ -10,11 +10,11 @@ comment, and keeps its status, since it is about more.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from shared.cloud.http import Rest
 from shared.domain.revocation import State
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -34,6 +34,8 @@ _EARLIER = timedelta(minutes=10)  # clocks differ
 class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
 
+    outside: ClassVar[bool] = True
+
     rest: Rest
 
     async def file(self, briefing: Briefing) -> str:
@@ -46,21 +48,35 @@ class DefenderIncidents:
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. The comment has what changed: an alert's text cannot be updated."""
-        doing = "Updating the incident"
+        number, existing = await self._current(item_id)
+        is_merged = number != int(item_id)
+        body = _tags(briefing, existing) | ({} if is_merged else _resolution(briefing, existing))
+        await self.rest.call(
+            "PATCH", f"{_INCIDENTS}/{number}", doing="Updating the incident", right=_MAY_WRITE, body=body
+        )
+        await self._comment(number, f"{title(briefing)}: {briefing.done} {briefing.proven}")
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- only the news is new
+        """See Incidents: a comment."""
+        number, _ = await self._current(item_id)
+        await self._comment(number, news)
+
+    async def _current(self, item_id: str) -> tuple[int, Mapping[str, Any]]:
+        """Return the incident and its number, or those of the one that it was merged into."""
         number, existing = int(item_id), await self._read(int(item_id))
         merged_into = str(existing.get("redirectIncidentId") or "")
-        is_merged = _status(existing) == "redirected" and merged_into.isdecimal()
-        if is_merged:
+        if _status(existing) == "redirected" and merged_into.isdecimal():
             number = int(merged_into)
             existing = await self._read(number)
-        path = f"{_INCIDENTS}/{number}"
-        body = _tags(briefing, existing) | ({} if is_merged else _resolution(briefing, existing))
-        await self.rest.call("PATCH", path, doing=doing, right=_MAY_WRITE, body=body)
-        comment = {
+        return number, existing
+
+    async def _comment(self, number: int, text: str) -> None:
+        body = {
             "@odata.type": "microsoft.graph.security.alertComment",
-            "comment": clean(f"{title(briefing)}: {briefing.done} {briefing.proven}", limit=_LONGEST_COMMENT),
+            "comment": inert(text, limit=_LONGEST_COMMENT),
         }
-        await self.rest.call("POST", f"{path}/comments", doing=doing, right=_MAY_WRITE, body=comment)
+        path = f"{_INCIDENTS}/{number}/comments"
+        await self.rest.call("POST", path, doing="Updating the incident", right=_MAY_WRITE, body=body)
 
     async def _create(self, briefing: Briefing) -> str:
         if briefing.account_id is None:
@@ -98,7 +114,7 @@ class DefenderIncidents:
 def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
     """Return our two tags and those of people. The tag of an earlier state is removed."""
     others = [str(tag) for tag in existing.get("customTags") or () if str(tag) not in _OUR_TAGS]
-    return {"customTags": [_TAG, clean(briefing.state, limit=40), *others]}
+    return {"customTags": [_TAG, inert(briefing.state, limit=40), *others]}
 
 
 def _resolution(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
@@ -131,7 +147,7 @@ def _mark(briefing: Briefing) -> str:
 def _alert(briefing: Briefing, account_id: str) -> dict[str, object]:
     mark = _mark(briefing)
     return {
-        "title": f"{clean(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
+        "title": f"{inert(title(briefing), limit=_LONGEST_TITLE - len(mark) - 1)} {mark}",
         "severity": _SEVERITIES.get(briefing.severity, "high"),
         "category": "CredentialAccess",
         "mitreTechniques": ["T1552.001"],  # Unsecured Credentials: Credentials In Files

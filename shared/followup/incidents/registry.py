@@ -11,6 +11,7 @@ from shared.cloud.clients import Clients, Transport
 from shared.cloud.http import Rest
 from shared.cloud.secret_settings import SecretSettings
 from shared.followup.incidents.defender import DefenderIncidents
+from shared.followup.incidents.mail import MailIncidents
 from shared.followup.incidents.sentinel import SentinelIncidents
 from shared.followup.incidents.sharepoint import Incidents, SharePointIncidents
 from shared.followup.incidents.webhook import WebhookIncidents
@@ -32,6 +33,8 @@ def made(
 ) -> Incidents:
     """Return the sink. `Settings.read` checks that its settings are complete."""
     match settings.incidents:
+        case IncidentSink.MAIL:
+            return MailIncidents(graph(), settings)
         case IncidentSink.SHAREPOINT:
             return SharePointIncidents(graph(), site=settings.incident_site or "", list_=settings.incident_list or "")
         case IncidentSink.DEFENDER:

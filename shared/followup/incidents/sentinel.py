@@ -7,7 +7,7 @@ read before it is written: what people set is sent back, together with the ETag 
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
@@ -16,7 +16,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from shared.cloud.arm import json_of
 from shared.cloud.errors import translate_errors
 from shared.domain.revocation import State
-from shared.domain.text import clean
+from shared.domain.text import inert
 from shared.errors import NotFound, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -38,6 +38,8 @@ _CLOSING = ("classification", "classificationReason", "classificationComment")
 class SentinelIncidents:
     """Incidents of one workspace. `workspace` is its ARM id."""
 
+    outside: ClassVar[bool] = True
+
     def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
         """`client` is any ARM client: it sends the requests."""
         self._client = client
@@ -56,6 +58,10 @@ class SentinelIncidents:
             if await self._put(path, _body(briefing, await self._read(path))):
                 return
         raise TransientFailure("Filing the incident failed: others kept changing it. Try again later.")
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the text has it
+        """See Incidents."""
+        await self.update(item_id, briefing)
 
     async def _read(self, path: str) -> Mapping[str, Any]:
         """Return the incident; empty if there is none yet."""
@@ -85,7 +91,7 @@ def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
     properties = {
         "severity": _SEVERITIES.get(briefing.severity, "High"),
         **{name: existing[name] for name in _LEFT_TO_PEOPLE if existing.get(name)},
-        "title": clean(title(briefing), limit=_LONGEST_TITLE),
+        "title": inert(title(briefing), limit=_LONGEST_TITLE),
         "description": text[:_LONGEST],
         "labels": [{"labelName": name} for name in _labels(briefing, existing)],
         **_status(briefing, existing),
@@ -97,7 +103,7 @@ def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
 def _labels(briefing: Briefing, existing: Mapping[str, Any]) -> list[str]:
     """Return our two labels and those of people. The label of an earlier state is removed."""
     others = (str(label.get("labelName") or "") for label in existing.get("labels") or ())
-    return [_LABEL, clean(briefing.state, limit=40), *(name for name in others if name and name not in _OUR_LABELS)]
+    return [_LABEL, inert(briefing.state, limit=40), *(name for name in others if name and name not in _OUR_LABELS)]
 
 
 def _status(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:

@@ -2,9 +2,9 @@
 
 import re
 from datetime import UTC
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from shared.domain.text import clean, defang
+from shared.domain.text import defang, inert
 from shared.errors import SasquashError
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -19,7 +19,12 @@ _SEVERAL_LINES = 8000
 
 
 class Incidents(Protocol):
-    """An incident sink. Both methods may run twice and on two machines; both raise SasquashError."""
+    """An incident sink. Its methods may run twice and on two machines; all raise SasquashError.
+
+    `outside`: whether incidents are anything beside the mails.
+    """
+
+    outside: ClassVar[bool]
 
     async def file(self, briefing: Briefing) -> str:
         """File exactly one incident for `briefing.fingerprint`; return its id."""
@@ -27,12 +32,17 @@ class Incidents(Protocol):
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """Update the incident with `briefing`."""
 
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:
+        """Update the incident with what was found after its state was filed; `news` is one English sentence."""
+
 
 class SharePointIncidents:
     """Incidents as items of a SharePoint list, whose column FindingId is indexed and unique.
 
     https://learn.microsoft.com/graph/api/listitem-create
     """
+
+    outside: ClassVar[bool] = True
 
     def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:
         self._graph = graph
@@ -67,6 +77,10 @@ class SharePointIncidents:
             site=self._site, list_=self._list, item_id=item_id, fields=_columns(briefing)
         )
 
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the summary has it
+        """See Incidents."""
+        await self.update(item_id, briefing)
+
     async def _find(self, finding_id: str) -> str | None:
         return await self._graph.find_list_item(site=self._site, list_=self._list, finding_id=finding_id)
 
@@ -74,14 +88,14 @@ class SharePointIncidents:
 def _columns(briefing: Briefing) -> dict[str, str]:
     """The columns that change with the revocation; an empty text clears one."""
     return {
-        "Title": clean(title(briefing), limit=_ONE_LINE),
-        "Severity": clean(briefing.severity, limit=_ONE_LINE).capitalize(),
-        "Status": clean(briefing.state, limit=_ONE_LINE),
-        "Account": clean(briefing.account or "", limit=_ONE_LINE),
-        "ResourceId": clean(briefing.account_id or "", limit=_ONE_LINE),
-        "Key": clean(briefing.key_name or "", limit=_ONE_LINE),
-        "Source": defang(briefing.source, limit=_ONE_LINE),
-        "Owners": clean("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
+        "Title": inert(title(briefing), limit=_ONE_LINE),
+        "Severity": inert(briefing.severity, limit=_ONE_LINE).capitalize(),
+        "Status": inert(briefing.state, limit=_ONE_LINE),
+        "Account": inert(briefing.account or "", limit=_ONE_LINE),
+        "ResourceId": inert(briefing.account_id or "", limit=_ONE_LINE),
+        "Key": inert(briefing.key_name or "", limit=_ONE_LINE),
+        "Source": inert(defang(briefing.source), limit=_ONE_LINE),
+        "Owners": inert("; ".join(owner.address for owner in briefing.owners), limit=_ONE_LINE),
         "DetectedAt": briefing.detected_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "Summary": summary(briefing)[:_SEVERAL_LINES],
         "NextStep": steps(briefing)[:_SEVERAL_LINES],

@@ -11,9 +11,10 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from shared.cloud.http import Rest
-from shared.domain.text import clean, defang
+from shared.domain.text import defang, inert
 from shared.errors import Blocked
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
@@ -31,6 +32,8 @@ class WebhookIncidents:
     `rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`.
     """
 
+    outside: ClassVar[bool] = True
+
     rest: Rest
     path: str
     _: KW_ONLY
@@ -45,6 +48,10 @@ class WebhookIncidents:
     async def update(self, item_id: str, briefing: Briefing) -> None:  # noqa: ARG002 -- the briefing has it
         """See Incidents."""
         await self._post("incident.updated", briefing)
+
+    async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the summary has it
+        """See Incidents."""
+        await self.update(item_id, briefing)
 
     async def _post(self, kind: str, briefing: Briefing) -> None:
         body = _body(kind, briefing)
@@ -73,15 +80,15 @@ def _body(kind: str, briefing: Briefing) -> dict[str, object]:
         "type": kind,
         "incident": {
             "id": briefing.fingerprint,
-            "title": clean(title(briefing), limit=255),
-            "severity": clean(briefing.severity),
-            "state": clean(briefing.state),
+            "title": inert(title(briefing), limit=255),
+            "severity": inert(briefing.severity),
+            "state": inert(briefing.state),
             "reason": briefing.reason,
             "page": briefing.state in PAGES,
-            "account": briefing.account,
+            "account": inert(briefing.account) if briefing.account else None,
             "account_id": briefing.account_id,
             "key": briefing.key_name,
-            "source": defang(briefing.source),
+            "source": inert(defang(briefing.source)),
             "owners": [owner.address for owner in briefing.owners],
             "detected_at": briefing.detected_at.astimezone(UTC).isoformat(),
             "summary": summary(briefing)[:_LONGEST],

@@ -12,7 +12,7 @@ from azure.core.rest import HttpRequest
 from shared.cloud.data_plane import Transport, quoted_path, send
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.domain.text import clean
+from shared.domain.text import Foreign, RichText
 from shared.sas import Service
 
 _VERSION = "2021-12-02"
@@ -21,7 +21,7 @@ _LONGEST = 200  # characters of a path that are shown
 
 async def anonymous_access(
     new_transport: Callable[[], Transport], revocation: Revocation, account: AccountFacts
-) -> tuple[str, ...]:
+) -> tuple[RichText, ...]:
     """Return a sentence if the leaked path answers without a token, or could not be checked; else nothing.
 
     For a container, it asks for the name of one blob. The request goes to the endpoint that ARM names, never to a
@@ -34,7 +34,7 @@ async def anonymous_access(
     quoted, segments = quoted_path(path), path.split("/")
     if quoted is None or "" in segments or not endpoint.startswith("https://"):
         return ()
-    url, shown = f"{endpoint}{quoted}", clean(credential.path, limit=_LONGEST)
+    url, shown = f"{endpoint}{quoted}", Foreign(credential.path, limit=_LONGEST)
     request = (
         HttpRequest("GET", f"{url}?restype=container&comp=list&maxresults=1")
         if len(segments) == 1
@@ -45,7 +45,8 @@ async def anonymous_access(
         async with new_transport() as transport:
             answer = await send(transport, request)
     except AzureError as error:
-        return (f"Not checked whether {shown} can be read without a token: no answer ({type(error).__name__}).",)
+        why = f"no answer ({type(error).__name__})"
+        return (RichText.of(f"Not checked whether {shown} can be read without a token: {why}."),)
     if answer.status != 200:
         return ()
-    return (f"STILL EXPOSED: {shown} can be read without a token. Make its container private.",)
+    return (RichText.of(f"STILL EXPOSED: {shown} can be read without a token. Make its container private."),)

@@ -17,7 +17,7 @@ from shared.cloud.arm import ArmReader
 from shared.cloud.data_plane import Transport
 from shared.domain.account import AccountFacts
 from shared.domain.revocation import Revocation
-from shared.domain.text import clean, utc
+from shared.domain.text import Code, Foreign, RichText, utc
 from shared.errors import Blocked
 from shared.followup.briefing.commands import list_versions, make_private, undelete
 from shared.followup.investigation.anonymous_access import anonymous_access
@@ -47,7 +47,7 @@ class ResidualExposure:
     _: KW_ONLY
     clock: Callable[[], datetime]
 
-    async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+    async def of(self, revocation: Revocation, account: AccountFacts) -> tuple[RichText, ...]:
         """Return what stays exposed, in one or two English sentences each, and what could not be checked.
 
         Raises TransientFailure.
@@ -61,13 +61,13 @@ class ResidualExposure:
         )
         return tuple(line for lines in found for line in lines)
 
-    async def _guarded(self, check: Awaitable[tuple[str, ...]], what: str) -> tuple[str, ...]:
+    async def _guarded(self, check: Awaitable[tuple[RichText, ...]], what: str) -> tuple[RichText, ...]:
         try:
             return await check
         except Blocked as error:
-            return (f"Not checked: {what}. {error}",)
+            return (RichText.of(f"Not checked: {what}. {error}"),)
 
-    async def _public(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+    async def _public(self, revocation: Revocation, account: AccountFacts) -> tuple[RichText, ...]:
         """Return which containers are public, the leaked one first."""
         if Service.BLOB not in account.endpoints:
             return ()
@@ -82,18 +82,15 @@ class ResidualExposure:
                 public[name] = level
         leaked = revocation.finding.credential.container if revocation.finding.credential is not None else None
         order = sorted(public, key=lambda name: (name != leaked, name))
-        lines = [_WEBSITE] if has_website else []
+        lines = [RichText.of(_WEBSITE)] if has_website else []
         lines += [
-            f"Container {name} is public: anyone can {_MAY[public[name]]} without a token. To make it private: "
-            f"`{make_private(account.name, name)}`."
-            for name in order[:_NAMED]
-            if public[name] in _MAY
+            _opened_to_all(account, name, _MAY[public[name]]) for name in order[:_NAMED] if public[name] in _MAY
         ]
         if len(order) > _NAMED:
-            lines.append(f"{len(order) - _NAMED} more containers of {account.name} are public.")
+            lines.append(RichText.of(f"{len(order) - _NAMED} more containers of {account.name} are public."))
         return tuple(lines)
 
-    async def _blob_service(self, account: AccountFacts) -> tuple[str, ...]:
+    async def _blob_service(self, account: AccountFacts) -> tuple[RichText, ...]:
         """Return whether overwritten or deleted data can be restored, and whether CORS allows every website."""
         if Service.BLOB not in account.endpoints:
             return ()
@@ -103,13 +100,10 @@ class ResidualExposure:
         lines = [_restoring(account, properties)]
         rules = (properties.get("cors") or {}).get("corsRules") or []
         if any("*" in (rule.get("allowedOrigins") or ()) for rule in rules):
-            lines.append(
-                "CORS of the blob service allows every website, so any website can read public data through its "
-                "visitors' browsers."
-            )
+            lines.append(RichText.of(_CORS))
         return tuple(lines)
 
-    async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[str, ...]:
+    async def _opened(self, revocation: Revocation, account: AccountFacts) -> tuple[RichText, ...]:
         """Return who changed the account or its containers since shortly before the leak was found."""
         since = max(revocation.finding.detected_at - _EARLIER, self.clock() - _KEPT).astimezone(UTC)
         where = f"eventTimestamp ge '{since:%Y-%m-%dT%H:%M:%SZ}' and resourceUri eq '{account.id}'"
@@ -124,35 +118,52 @@ class ResidualExposure:
             operation = str((row.get("operationName") or {}).get("value") or "")
             done = str((row.get("status") or {}).get("value") or "") == "Succeeded"
             if done and _OPENS.fullmatch(operation):
-                caller = clean(str(row.get("caller") or "an unknown caller"), limit=100)
+                caller = Foreign(str(row.get("caller") or "an unknown caller"), limit=100)
                 changes.append(f"{operation.removeprefix('Microsoft.Storage/')} by {caller} at {_when(row)}")
         if not changes:
             return ()
         more = f" and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
-        return (f"Changes to the account since the leak: {'; '.join(changes[:_NAMED])}{more}. Check each one.",)
+        listed = "; ".join(changes[:_NAMED])
+        return (RichText.of(f"Changes to the account since the leak: {listed}{more}. Check each one."),)
 
 
 _WEBSITE = (
     "The account has a $web container. If static website hosting is on, anyone can read its content. Check that "
     "nothing was added."
 )
+_CORS = (
+    "CORS of the blob service allows every website, so any website can read public data through its visitors' "
+    "browsers."
+)
 _MAY = {"Container": "list and read it", "Blob": "read each blob whose name is known"}
 
 
-def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> str:
+def _opened_to_all(account: AccountFacts, container: str, may: str) -> RichText:
+    return RichText.of(
+        f"Container {container} is public: anyone can {may} without a token. To make it private: ",
+        make_private(account.name, container),
+        ".",
+    )
+
+
+def _restoring(account: AccountFacts, properties: Mapping[str, Any]) -> RichText:
     kept = properties.get("deleteRetentionPolicy") or {}
-    ways: list[str] = []
+    ways: list[tuple[str | Code, ...]] = []
     if properties.get("isVersioningEnabled") is True:
         ways.append(
-            f"earlier versions are kept (`{list_versions(account.name)}` lists them; copy an earlier version over "
-            "the current one)"
+            (
+                "earlier versions are kept (",
+                list_versions(account.name),
+                " lists them; copy an earlier version over the current one)",
+            )
         )
     if kept.get("enabled") is True:
         days = int(kept.get("days") or 0)
-        ways.append(f"deleted blobs are kept for {days} days (`{undelete(account.name)}`)")
+        ways.append((f"deleted blobs are kept for {days} days (", undelete(account.name), ")"))
     if not ways:
-        return "Overwritten or deleted data cannot be restored: versioning and soft delete are off."
-    return f"Overwritten or deleted data can be restored: {', and '.join(ways)}."
+        return RichText.of("Overwritten or deleted data cannot be restored: versioning and soft delete are off.")
+    listed = ways[0] if len(ways) == 1 else (*ways[0], ", and ", *ways[1])
+    return RichText.of("Overwritten or deleted data can be restored: ", *listed, ".")
 
 
 def _when(row: Mapping[str, Any]) -> str:

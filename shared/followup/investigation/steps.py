@@ -44,8 +44,10 @@ class UsageStep:
         )
         if changed is None:
             return Done()
-        if changed.filed is not None and revocation.usage is not None:
-            await self.incidents.update(changed.filed.item_id, brief(changed, now=self.store.clock()))
+        before = revocation.usage
+        if changed.filed is not None and before is not None and usage != replace(before, at=usage.at):
+            briefing = brief(changed, now=self.store.clock())
+            await self.incidents.amend(changed.filed.item_id, briefing, news=summary(usage))
         return Done(again=usage_due_in(changed, now=self.store.clock()))
 
 

@@ -13,7 +13,7 @@ from shared.domain.message import Message
 from shared.domain.text import clean, defang, utc
 from shared.followup.briefing.headlines import Headline, command, headline, title, why
 from shared.followup.briefing.model import Briefing
-from shared.followup.mail.html import FONT, bullets, command_block, facts, page, paragraph, section
+from shared.followup.mail.html import BREAK, FONT, bullets, command_block, facts, page, paragraph, section
 
 _LONGEST_SUBJECT = 200
 
@@ -27,10 +27,12 @@ def compose(
     security_mailbox: str,
     copies: tuple[str, ...] = (),
     console: str | None = None,
+    news: str = "",
 ) -> Message:
     """Return the mail about `briefing` to the addresses `to`, with copies to the security mailbox and `copies`.
 
-    `console` is the console's URL from the settings, the only link of a mail.
+    `console` is the console's URL from the settings, the only link of a mail. `news` is what was found since the last
+    mail about the same state.
     """
     owners = tuple(address for address in to if address.lower() != security_mailbox.lower())
     words = headline(briefing)
@@ -51,6 +53,7 @@ def compose(
             _subject(briefing),
             _banner(briefing, words),
             _console_link(briefing, console),
+            section("New since the last mail", paragraph(news)) if news else "",
             *sections,
             _footer(briefing),
         ),
@@ -157,7 +160,7 @@ def _notified(briefing: Briefing, security_mailbox: str) -> str:
 def _banner(briefing: Briefing, words: Headline) -> str:
     style = f"{FONT};color:#ffffff;padding:16px 20px"
     above = "font-size:13px;line-height:18px;letter-spacing:1px"
-    heading = "font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0"
+    heading = f"font-size:18px;line-height:26px;font-weight:600;margin:6px 0 0 0;{BREAK}"
     severity = clean(briefing.severity, limit=20).upper()
     return (
         f'<tr><td bgcolor="{_COLORS[words.tone]}" style="{style}">\n'

@@ -1,22 +1,22 @@
 """HTML building blocks of mails: tables and inline styles, since Outlook for Windows renders with Word's engine.
 
 Stripped of its tags a mail still reads as text: each block is on lines of its own and each label ends with a colon.
-Texts are escaped here, and are `clean` before.
+Texts are escaped here, and are `clean` before. Only `Code` becomes a box of code.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from shared.domain.text import prose
+from shared.domain.text import Code, Line, clean
 
 _MOST_ITEMS = 20
 
 FONT = "font-family:'Segoe UI',Helvetica,Arial,sans-serif"
-CELL = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:3px 8px 3px 0;vertical-align:top"
+BREAK = "word-break:break-word;overflow-wrap:anywhere"
+"""The style of an element that may hold a word as long as its writer likes."""
+CELL = f"{FONT};font-size:14px;line-height:20px;color:#1f2328;padding:3px 8px 3px 0;vertical-align:top;{BREAK}"
 _CODE = "font-family:Consolas,Menlo,monospace;font-size:13px;background-color:#eef0f2;color:#1f2328"
 _TABLE = 'role="presentation" cellpadding="0" cellspacing="0" border="0"'
-_COMMAND = re.compile(r"`([^`]+)`")
 
 
 def section(title: str, body: str) -> str:
@@ -31,7 +31,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
     """Return labels and what they are of, one a line."""
     cells = "".join(
         f'<tr><td style="{CELL};color:#57606a;width:190px">{escape(label)}:</td> '
-        f'<td style="{CELL};word-break:break-word">{escape(value)}</td></tr>\n'
+        f'<td style="{CELL}">{escape(value)}</td></tr>\n'
         for label, value in rows
     )
     return f'<table {_TABLE} width="100%">\n{cells}</table>\n'
@@ -42,25 +42,31 @@ def paragraph(text: str) -> str:
     return f'<p style="{CELL};margin:0 0 6px 0">{escape(text)}</p>\n'
 
 
-def bullets(items: Sequence[str], *, tag: str = "ul") -> str:
-    """Return a list, or nothing for none; what stands between backticks is a command."""
+def bullets(items: Sequence[Line], *, tag: str = "ul") -> str:
+    """Return a list, or nothing for none."""
     if not items:
         return ""
-    lines = "".join(f'<li style="{CELL}">{_prose(item)}</li>\n' for item in items[:_MOST_ITEMS])
+    lines = "".join(f'<li style="{CELL}">{_line(item)}</li>\n' for item in items[:_MOST_ITEMS])
     if len(items) > _MOST_ITEMS:
         lines += f'<li style="{CELL}">and {len(items) - _MOST_ITEMS} more</li>\n'
     return f'<{tag} style="margin:0 0 6px 0;padding:0 0 0 20px">\n{lines}</{tag}>\n'
 
 
-def _prose(text: str) -> str:
-    """Escape `text`; what stands between backticks is a command."""
-    return _COMMAND.sub(rf'<code style="{_CODE}">\1</code>', escape(prose(text)))
+def _line(line: Line) -> str:
+    """Return the HTML of a line: its code in boxes, and everything else as text."""
+    if isinstance(line, str):
+        return escape(clean(line))
+    return "".join(_code(part) if isinstance(part, Code) else escape(part) for part in line.harmless().parts)
 
 
-def command_block(text: str) -> str:
+def _code(code: Code) -> str:
+    return f'<code style="{_CODE};{BREAK}">{escape(code.code)}</code>'
+
+
+def command_block(command: Code) -> str:
     """Return a command in a box of its own."""
-    style = f"{_CODE};padding:8px 10px;margin:0 0 6px 0;white-space:pre-wrap;word-break:break-word"
-    return f'<pre style="{style}">{escape(text)}</pre>\n'
+    style = f"{_CODE};padding:8px 10px;margin:0 0 6px 0;white-space:pre-wrap;{BREAK}"
+    return f'<pre style="{style}">{escape(command.code)}</pre>\n'
 
 
 def page(title: str, *rows: str) -> str:

@@ -131,4 +131,4 @@ def _banner(count: int) -> str:
 
 def _footer() -> str:
     style = f"{FONT};font-size:12px;line-height:17px;color:#57606a;padding:16px 20px 20px 20px"
-    return f'<tr><td style="{style}">Sent by Sasquash. Each finding has its own incident.</td></tr>\n'
+    return f'<tr><td style="{style}">Sent by Sasquash. Each finding has a record of its own.</td></tr>\n'

@@ -131,6 +131,13 @@ def test_incident_list_of_the_script_has_the_columns_of_incidents() -> None:
     assert unique == "FindingId"
 
 
+def test_columns_of_incidents_are_plain_text() -> None:
+    """SharePoint renders the HTML of a column of type richText (Graph v1.0, resource textColumn, textType)."""
+    columns = json.loads((ROOT / "scripts/incident-list.json").read_text())["columns"]
+
+    assert {column["text"].get("textType") for column in columns if "text" in column} == {"plain"}
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "scripts").glob("*.sh")))
 def test_script_is_valid_bash_and_takes_no_secret(script: str) -> None:
     path = ROOT / "scripts" / script

@@ -11,7 +11,7 @@ from shared.cloud.errors import from_status
 from shared.domain.revocation import State
 from shared.followup import traces
 from shared.followup.traces import Milestone
-from shared.operations import drill, readiness
+from shared.operations import drill, poison_messages, readiness
 from tests.support import samples
 from tests.support.bicep import INFRA, ROOT
 from tests.support.samples import NOW
@@ -90,6 +90,25 @@ def test_poisoned_messages_query_matches_the_functions_of_poison_queues() -> Non
         "follow_up_poison",
         "intake_poison",
     }
+
+
+def test_log_of_poison_queues_is_what_the_rule_parses() -> None:
+    """A queue's own metric has no dimension for its name, and `contain` is never empty while a retry waits."""
+    query = (INFRA / "queries/poison-queues.kql").read_text()
+    [(before, between)] = re.findall(r'parse Message with "([^"]+)" Queue "([^"]+)" Messages:long', query)
+
+    assert poison_messages.NOT_EMPTY.startswith(f"{before}%s{between}%d")
+    assert re.findall(r'startswith "([^"]+)"', query) == [before]
+
+
+def test_rule_of_poison_queues_counts_the_checks_of_the_timer() -> None:
+    """Six checks are half an hour: two attempts of a message that was put back."""
+    query = (INFRA / "queries/poison-queues.kql").read_text()
+    rule = (INFRA / "modules/alerts.bicep").read_text().partition("name: 'poison-queue'")[2].partition("}")[0]
+
+    assert dict(OTHERS)["collect_dead_letters"]["schedule"] == "30 */5 * * * *"
+    assert ("bin(TimeGenerated, 5m)" in query, "Checks >= 6" in query) == (True, True)
+    assert ("reach: 'PT1H'" in rule, "severity: 1" in rule) == (True, True)
 
 
 def test_refusal_contains_the_text_of_the_rule() -> None:

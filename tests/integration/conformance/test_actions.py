@@ -1,55 +1,22 @@
 """The conformance tests of containment actions, run against the local cloud."""
 
-import ssl
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
-from azure.core.pipeline.transport import AioHttpTransport
 
-from conformance import actions
-from conformance.place import Place, TemporaryAccount
+from conformance import accounts, actions
 from local.cloud.cloud import LocalCloud
-from local.tenant.model import SUBSCRIPTION_ID
-from shared.cloud.clients import Transport
-from tests.support.cloud_clients import new_account
-from tests.support.deployment import Developer
+from tests.support.local_place import LocalPlace, local_place
 
 QUICK = {"steady": 0.3, "patience": 20.0, "pause": 0.05}
-
-
-class LocalPlace(Place):
-    """A place that creates accounts directly: the local cloud does not create them over ARM."""
-
-    cloud: LocalCloud
-
-    async def account(self) -> TemporaryAccount:
-        made = await new_account(self.cloud)
-        return await self.filled(TemporaryAccount(made.id, made.name, made.resource_group, dict(made.keys)))
 
 
 @pytest.fixture
 async def place(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalPlace]:
     for name, value in cloud.environment.items():
         monkeypatch.setenv(name, value)
-    trust = ssl.create_default_context(cafile=cloud.authority_file)
-    transports: list[AioHttpTransport] = []
-
-    def transport() -> Transport:
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust), trust_env=True, auto_decompress=False
-        )
-        transports.append(AioHttpTransport(session=session))
-        return transports[-1]
-
-    made = LocalPlace(
-        Developer(cloud), subscription=SUBSCRIPTION_ID, group="tests", location="westeurope", transport=transport
-    )
-    made.cloud = cloud
-    yield made
-    await made.close()
-    for each in transports:
-        await each.close()
+    async with local_place(cloud) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -73,3 +40,11 @@ async def test_action_is_observed_to_revoke(place: LocalPlace, action: object, e
 
 async def test_policy_without_expiry_reports_acceptance_or_refusal(place: LocalPlace) -> None:
     assert (await actions.policy_without_expiry(place)).startswith("it is ")
+
+
+async def test_key_creation_time_of_the_account_is_the_new_one(place: LocalPlace) -> None:
+    assert (await accounts.key_creation_time(place, pause=0.05)).startswith("the account showed the new time ")
+
+
+async def test_closed_account_is_observed_to_send_no_challenge(place: LocalPlace) -> None:
+    assert await accounts.challenge_of_a_closed_account(place) == "403 AuthorizationFailure, without a challenge"

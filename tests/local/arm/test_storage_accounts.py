@@ -1,5 +1,6 @@
 """Storage accounts and their keys, with azure-mgmt-storage."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -155,7 +156,6 @@ async def test_update_accepts_what_the_azure_cli_sends_back(person: httpx.AsyncC
     "body",
     [
         {"sku": {"name": "Standard_LRS"}, "kind": "StorageV2", "identity": {"type": "SystemAssigned"}},
-        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7.00:00:00", "expirationAction": "Log"}}},
         {"properties": {"keyPolicy": {"keyExpirationPeriodInDays": 90}, "minimumTlsVersion": "TLS1_2"}},
     ],
 )
@@ -192,8 +192,6 @@ async def test_secondary_endpoints_are_those_of_a_readable_secondary(
         {"properties": {"minimumTlsVersion": "TLS1_3"}},
         {"properties": {"encryption": {"keySource": "Microsoft.Keyvault"}}},
         {"properties": {"keyPolicy": {"keyExpirationPeriodInDays": "90"}}},
-        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7.00:00:00"}}},
-        {"properties": {"sasPolicy": {"sasExpirationPeriod": "7", "expirationAction": "Log"}}},
         {"properties": {"provisioningState": "Succeeded"}},
     ],
 )
@@ -223,3 +221,31 @@ async def test_unknown_group_is_not_found(storage: StorageManagementClient) -> N
     with pytest.raises(ResourceNotFoundError) as caught:
         await storage.storage_accounts.list_keys("nosuch", "robustmodels")
     assert caught.value.error.code == "ResourceGroupNotFound"
+
+
+async def test_keys_that_were_published_last_are_accepted(tenant: Cloud, account: Account) -> None:
+    waits = [asyncio.Event(), asyncio.Event()]
+    turns = iter(waits)
+
+    async def publish() -> None:
+        await next(turns).wait()
+
+    tenant.publish_keys = publish
+    first = asyncio.create_task(tenant.keys_changed())
+    await asyncio.sleep(0)
+    account.regenerate("key1")
+    second = asyncio.create_task(tenant.keys_changed())
+    await asyncio.sleep(0)
+    for wait, task in ((waits[1], second), (waits[0], first)):
+        wait.set()
+        await task
+    assert account.accepted_keys == account.keys
+
+
+async def test_key_is_accepted_until_the_new_one_is_published(tenant: Cloud, account: Account) -> None:
+    await tenant.keys_changed()
+    before = dict(account.keys)
+    account.regenerate("key1")
+    assert account.accepted_keys == before
+    await tenant.keys_changed()
+    assert account.accepted_keys == account.keys

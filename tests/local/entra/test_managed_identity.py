@@ -148,3 +148,15 @@ async def test_header_is_required_for_a_token(cloud: Cloud, entra: Entra, header
         response = await http.get(managed_identity.PATH, params=query, headers=headers)
     assert response.status_code == 401
     assert "access_token" not in response.json()
+
+
+@pytest.mark.parametrize(("name", "status"), [("intake", 200), ("responder", 400)])
+async def test_app_gets_tokens_of_its_assigned_identities_only(
+    cloud: Cloud, entra: Entra, name: str, status: int
+) -> None:
+    query = {"resource": ARM, "api-version": "2019-08-01", "client_id": cloud.identities[name].client_id}
+    served = managed_identity.app(cloud, entra, secret=SECRET, assigned=frozenset({"intake"}))
+    async with client(served, "127.0.0.1") as http:
+        response = await http.get(managed_identity.PATH, params=query, headers={"x-identity-header": SECRET})
+
+    assert response.status_code == status

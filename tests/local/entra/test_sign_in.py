@@ -152,3 +152,33 @@ async def test_redirect_of_another_client_is_refused(login: httpx.AsyncClient, c
     response = await login.get(f"{OAUTH}/authorize", params=query)
 
     assert (response.status_code, "AADSTS50011" in response.text) == (400, True)
+
+
+async def device(login: httpx.AsyncClient) -> dict[str, Any]:
+    """Ask for a device code as `az login --use-device-code` does."""
+    form = {"client_id": AZURE_CLI, "scope": "https://management.core.windows.net//.default offline_access openid"}
+    answer: dict[str, Any] = (await login.post("/organizations/oauth2/v2.0/devicecode", data=form)).json()
+    return answer
+
+
+async def polled(login: httpx.AsyncClient, code: str) -> httpx.Response:
+    form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "client_id": AZURE_CLI, "device_code": code}
+    return await login.post(f"{OAUTH}/token", data=form)
+
+
+async def test_device_is_signed_in_once_a_person_entered_its_code(login: httpx.AsyncClient) -> None:
+    asked = await device(login)
+    pending = await polled(login, asked["device_code"])
+    page = urlsplit(asked["verification_uri"]).path
+    await login.get(page, params={"user_code": asked["user_code"], "pick": "approver"})
+    signed = await polled(login, asked["device_code"])
+
+    assert refusal(pending) == ("authorization_pending", 70016)
+    assert claims_of(signed)["upn"].startswith("approver@")
+    assert refusal(await polled(login, asked["device_code"])) == ("bad_verification_code", 70019)
+
+
+async def test_unknown_device_code_signs_nobody_in(login: httpx.AsyncClient) -> None:
+    answer = await login.get("/common/oauth2/deviceauth", params={"user_code": "0000", "pick": "approver"})
+
+    assert answer.status_code == 400

@@ -27,7 +27,7 @@ def test_apps_own_host_json_is_supported() -> None:
     assert (queues.batch_size, queues.new_batch_threshold, queues.max_dequeue_count) == (8, 4, 5)
     assert queues.visibility_timeout == timedelta(seconds=30)
     assert queues.max_polling_interval == timedelta(seconds=2)
-    assert queues.message_encoding is MessageEncoding.BASE64
+    assert queues.message_encoding is MessageEncoding.NONE
 
 
 def test_missing_options_have_the_extensions_defaults(tmp_path: Path) -> None:
@@ -84,6 +84,7 @@ def test_placeholder_without_a_setting_is_refused() -> None:
         ("AzureWebJobs_f_Disabled", "1", True),
         ("AzureWebJobs.f.Disabled", "false", False),
         ("AzureWebJobs.g.Disabled", "true", False),
+        ("AzureWebJobs__f__Disabled", "true", False),  # azure-functions-host 4.1037, tried
     ],
 )
 def test_setting_disables_one_function(setting: str, value: str, disabled: bool) -> None:

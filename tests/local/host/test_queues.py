@@ -108,12 +108,17 @@ async def fail() -> bool:
 
 
 def listener(
-    queue: Queue, calls: Calls, *, options: QueueOptions = OPTIONS, poison: Queue | None = None
+    queue: Queue,
+    calls: Calls,
+    *,
+    options: QueueOptions = OPTIONS,
+    poison: Queue | None = None,
+    has_poison: bool = True,
 ) -> QueueListener:
     return QueueListener(
         FUNCTION,
         queue=cast(QueueClient, queue),
-        poison_queue=cast(QueueClient, poison or Queue()),
+        poison_queue=cast(QueueClient, poison or Queue()) if has_poison else None,
         options=options,
         invoker=cast(Invoker, calls),
     )
@@ -161,10 +166,44 @@ async def test_message_has_its_metadata(pauses: list[float]) -> None:
     assert calls.metadata[0]["DequeueCount"] == Datum("2", "json")
 
 
-async def test_messages_may_be_plain_text(pauses: list[float]) -> None:
+@pytest.mark.parametrize("text", ["plain", '{"a": 1}', encoded("plain"), base64.b64encode(b"\xff\xfe").decode(), ""])
+async def test_without_an_encoding_a_message_is_its_text_as_stored(pauses: list[float], text: str) -> None:
+    """azure-functions-host 4.1037 with `messageEncoding: none`, tried."""
     calls = Calls(succeed)
-    await run(Queue([waiting("m", "plain")]), calls, options=QueueOptions(message_encoding=MessageEncoding.NONE))
-    assert calls.payloads == [Datum("plain", "string")]
+    await run(Queue([waiting("m", text)]), calls, options=QueueOptions(message_encoding=MessageEncoding.NONE))
+    assert calls.payloads == [Datum(text, "string")]
+
+
+async def test_base64_of_no_text_fails_at_every_try_without_the_function(pauses: list[float]) -> None:
+    """azure-functions-host 4.1037 with `messageEncoding: base64`, tried: "cannot be converted to string"."""
+    text = base64.b64encode(b"\xff\xfe").decode()
+    queue, poison, calls = Queue([waiting("m", text)], [waiting("m", text, attempt=3)]), Queue(), Calls(succeed)
+    await run(queue, calls, poison=poison)
+    assert (calls.payloads, poison.calls) == ([], [("send", text)])
+    assert settled(queue) == [("update", "m", "first", 30), ("delete", "m", "first")]
+
+
+# A poison queue has none itself: azure-functions-host 4.1037, tried; QueueListenerFactory.CreatePoisonQueueReference,
+# QueueProcessor.CompleteProcessingMessageAsync and BeginProcessingMessageAsync (Azure/azure-sdk-for-net).
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+async def test_message_that_fails_in_a_poison_queue_stays_hidden(pauses: list[float], attempt: int) -> None:
+    queue, calls = Queue([waiting("m", encoded("x"), attempt=attempt)]), Calls(fail)
+    await run(queue, calls, has_poison=False)
+    assert (len(calls.payloads), settled(queue)) == (1, [])
+
+
+async def test_message_that_failed_too_often_in_a_poison_queue_reaches_no_function(pauses: list[float]) -> None:
+    queue, calls = Queue([waiting("m", encoded("x"), attempt=4)]), Calls(succeed)
+    await run(queue, calls, has_poison=False)
+    assert (calls.payloads, settled(queue)) == ([], [])
+
+
+async def test_unreadable_message_in_a_poison_queue_stays_hidden(pauses: list[float]) -> None:
+    queue, calls = Queue([waiting("m", "no base64!")]), Calls(succeed)
+    await run(queue, calls, has_poison=False)
+    assert (calls.payloads, settled(queue)) == ([], [])
 
 
 async def test_failed_message_becomes_visible_after_the_timeout(pauses: list[float]) -> None:
@@ -189,7 +228,7 @@ async def test_message_dequeued_too_often_is_not_retried(pauses: list[float]) ->
     assert (calls.payloads, poison.calls) == ([], [("send", encoded("x"))])
 
 
-async def test_message_that_is_not_base64_is_poison(pauses: list[float]) -> None:
+async def test_message_that_is_not_base64_is_poison_at_once(pauses: list[float]) -> None:
     queue, poison, calls = Queue([waiting("m", "no base64!")]), Queue(), Calls(succeed)
     await run(queue, calls, poison=poison)
     assert (calls.payloads, poison.calls) == ([], [("send", "no base64!")])
@@ -218,6 +257,21 @@ async def test_polling_is_fast_again_after_messages(pauses: list[float]) -> None
     queue = Queue([], [], [waiting("m", encoded("x"))], [])
     await run(queue, Calls(succeed))
     assert pauses[:3] == [0.1, 0.2, 0.1]
+
+
+async def test_message_is_hidden_for_ten_minutes_from_its_fetch(pauses: list[float]) -> None:
+    """azure-functions-host 4.1037, tried: the message of a host that crashed comes back after up to ten minutes."""
+    queue = Queue([waiting("m", encoded("x"))])
+    await run(queue, Calls(succeed))
+    assert queue.calls[0] == ("receive", 4, 600)
+
+
+async def test_queue_of_a_trigger_is_not_made_by_the_host(pauses: list[float]) -> None:
+    """azure-functions-host 4.1037, tried."""
+    queue = Queue()
+    queue.broken = ResourceNotFoundError()
+    await run(queue, Calls(succeed))
+    assert settled(queue) == []
 
 
 async def test_missing_or_unavailable_queue_is_polled_again(pauses: list[float]) -> None:

@@ -13,8 +13,8 @@ GUID = "0b8f5a3e-8a52-4c30-9d9b-0f9d8f1c2a11"
     [
         ("api/things", "/api/things", {}),
         ("api/things", "/API/Things/", {}),
-        ("api/{id}", "/api/a%20b", {"id": "a b"}),
-        ("api/{id}", "/api/a%2fb", {"id": "a%2Fb"}),
+        ("api/{id}", "/api/a b", {"id": "a b"}),
+        ("api/{id}", "/api/a%2fb", {"id": "a%2fb"}),
         ("api/{id}", "/api", None),
         ("api/{id}", "/api/a/b", None),
         ("api/{id?}", "/api", {}),

@@ -118,7 +118,8 @@ async def test_sas_minted_by_the_product_is_accepted(
 ) -> None:
     own = account.delegation_keys[0]
     parts = DelegationKey(own.object_id, own.tenant_id, own.start, own.expiry, own.service, own.version, own.value)
-    token = mint_delegation_token(account=account.name, resource="models/a", expires=soon(), key=parts)
+    start = datetime.now(UTC) - timedelta(minutes=5)
+    token = mint_delegation_token(account=account.name, resource="models/a", starts=start, expires=soon(), key=parts)
     assert await read((await clients.blob(account, token)).get_container_client("models")) == b"12345"
 
 

@@ -19,12 +19,14 @@ from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.actions import account_key
 from shared.actions.account_key import AccountKeyAction, AccountKeySpec, by_listing
+from shared.actions.action import Interrupted
 from shared.actions.verification import Verifier
 from shared.domain.account import AccountKey
 from shared.domain.retired_keys import RetiredKeys
-from shared.domain.revocation import Execution, Outcome, VerificationToken
+from shared.domain.revocation import Execution, Outcome, Revocation, VerificationToken
 from shared.domain.target import ActionKind
 from shared.errors import AccountGone, Blocked, SasquashError, Throttled, TransientFailure
+from shared.persistence.accounts import Intent
 from shared.sas import key_sha256
 from tests.support import samples
 from tests.support.arm_transport import Wire, answering
@@ -453,3 +455,28 @@ async def test_key_that_was_regenerated_again_meanwhile_is_proven_with_the_newes
     plane.keys = list(account.keys.values())
 
     assert (await action.verify(executed, samples.account(), samples.revocation())).outcome is Outcome.PROVEN
+
+
+# recovery
+
+
+@pytest.mark.parametrize("knows_the_right_path", [True, False])
+async def test_key_that_is_young_for_another_reason_is_no_execution_for_a_leak_that_a_key_still_signs(
+    action: AccountKeyAction, *, knows_the_right_path: bool
+) -> None:
+    right = samples.leak(samples.blob_sas(key_name="key1"))
+    first = replace(samples.finding(samples.blob_sas(key_name="key1")), credential=replace(right, path="wrong/a"))
+    record = Revocation.of(first.with_readings([right] if knows_the_right_path else []), now=NOW)
+    left = Interrupted(
+        predecessor=Intent("1", record.fingerprint, NOW, NOW + timedelta(minutes=1)),
+        account=samples.account(),
+        keys={
+            "key1": AccountKey(KEYS["key1"], NOW - timedelta(days=400)),
+            "key2": AccountKey(NEW_KEY, NOW + timedelta(seconds=5)),
+        },
+        rotations=(),
+        noted=(),
+        others=(record,),
+    )
+
+    assert (action.settle_unnoted(left) is None) is knows_the_right_path

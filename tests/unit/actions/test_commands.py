@@ -5,6 +5,7 @@ import pytest
 from shared.actions.registry import ACTION_SPECS
 from shared.actions.stored_policy import list_policies_command
 from shared.domain.target import ActionKind, PolicyTarget
+from shared.domain.text import Code
 
 show_key = ACTION_SPECS[ActionKind.ACCOUNT_KEY].afterwards
 renew_key = ACTION_SPECS[ActionKind.ACCOUNT_KEY].by_hand
@@ -18,7 +19,7 @@ _ID = (
 
 
 def test_show_key_prints_the_one_key() -> None:
-    assert show_key(_ID.format(group="research"), "key2") == (
+    assert show_key(_ID.format(group="research"), "key2") == Code(
         "az storage account keys list --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
         "--resource-group research --account-name robustmodels "
         "--query \"[?keyName=='key2'].value\" --output tsv"
@@ -28,14 +29,19 @@ def test_show_key_prints_the_one_key() -> None:
 def test_renew_key_names_the_one_key() -> None:
     command = renew_key(_ID.format(group="research"), "key1")
     assert command is not None
-    assert command.startswith("az storage account keys renew ")
-    assert "--account-name robustmodels --key key1" in command
+    assert command.code.startswith("az storage account keys renew ")
+    assert "--account-name robustmodels --key key1" in command.code
 
 
 def test_resource_group_with_parentheses_is_quoted() -> None:
     command = show_key(_ID.format(group="research(eu)"), "key1")
     assert command is not None
-    assert "--resource-group 'research(eu)' --account-name" in command
+    assert "--resource-group 'research(eu)' --account-name" in command.code
+
+
+def test_resource_group_may_have_any_letters() -> None:
+    """Azure: "Naming rules and restrictions for Azure resources", resourceGroups."""
+    assert "--resource-group 'prüfung' " in str(renew_key(_ID.format(group="prüfung"), "key1"))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,7 @@ def test_no_command_for_invalid_arguments(command, account_id: str | None, key_n
 def test_policy_command_names_its_resource(target: str, said: str) -> None:
     command = expire_policy(_ID.format(group="research"), target)
     assert command is not None
-    assert said in command
+    assert said in command.code
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,7 @@ def test_no_command_for_a_policy_id_that_is_unsafe_in_a_shell(account_id: str | 
     ],
 )
 def test_list_command_names_the_resource(target: str, said: str) -> None:
-    assert said in (list_policies_command(_ID.format(group="research"), PolicyTarget.parse(target)) or "")
+    assert said in str(list_policies_command(_ID.format(group="research"), PolicyTarget.parse(target)))
 
 
 @pytest.mark.parametrize("target", ["queue/jobs/senders", "table/People/readers", "file/homes/ops"])
@@ -105,8 +111,8 @@ def test_policy_commands_of_other_services_than_blob_have_no_authentication_mode
     """Azure CLI 2.91: "unrecognized arguments: --auth-mode key"."""
     account = _ID.format(group="research")
 
-    assert "--auth-mode" not in (expire_policy(account, target) or "--auth-mode")
-    assert "--auth-mode" not in (list_policies_command(account, PolicyTarget.parse(target)) or "--auth-mode")
+    assert "--auth-mode" not in str(expire_policy(account, target) or "--auth-mode")
+    assert "--auth-mode" not in str(list_policies_command(account, PolicyTarget.parse(target)) or "--auth-mode")
 
 
 def test_no_list_command_for_an_invalid_account_id() -> None:
@@ -114,7 +120,7 @@ def test_no_list_command_for_an_invalid_account_id() -> None:
 
 
 def test_delegation_key_command_names_the_account() -> None:
-    assert revoke_delegation_keys(_ID.format(group="research"), "all") == (
+    assert revoke_delegation_keys(_ID.format(group="research"), "all") == Code(
         "az storage account revoke-delegation-keys --subscription 3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33 "
         "--resource-group research --name robustmodels"
     )

@@ -19,7 +19,7 @@ from azure.storage.queue import generate_queue_sas
 
 from shared.actions import liveness
 from shared.actions.liveness import CannotBeAsked, LivenessCheck, PrincipalExists, question_for
-from shared.domain.account import AccountFacts
+from shared.domain.account import AccountFacts, SasPolicy
 from shared.domain.revocation import Liveness
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.sas import Leak, Service, extract_leaks
@@ -200,14 +200,14 @@ def table() -> str:
 @pytest.mark.parametrize(
     ("text", "asked"),
     [
-        (blob(), f"HEAD {BLOB}/models/resnet.ckpt"),
-        (blob("data/a b+c?.bin"), f"HEAD {BLOB}/models/data/a%20b%2Bc%3F.bin"),
-        (snapshot(), f"HEAD {BLOB}/models/a.bin"),
-        (container(), f"HEAD {BLOB}/models/sasquash{ID}"),
-        (directory("data/2026"), f"HEAD {BLOB}/models/data/2026/sasquash{ID}"),
-        (file(), f"HEAD {FILE}/team/docs/a%20b.txt"),
-        (share(), f"HEAD {FILE}/team/sasquash{ID}"),
-        (queue(), f"HEAD {QUEUE}/jobs?comp=metadata"),
+        (blob(), f"GET {BLOB}/models/resnet.ckpt?comp=metadata"),
+        (blob("data/a b+c?.bin"), f"GET {BLOB}/models/data/a%20b%2Bc%3F.bin?comp=metadata"),
+        (snapshot(), f"GET {BLOB}/models/a.bin?comp=metadata"),
+        (container(), f"GET {BLOB}/models/sasquash{ID}?comp=metadata"),
+        (directory("data/2026"), f"GET {BLOB}/models/data/2026/sasquash{ID}?comp=metadata"),
+        (file(), f"GET {FILE}/team/docs/a%20b.txt?comp=metadata"),
+        (share(), f"GET {FILE}/team/sasquash{ID}?comp=metadata"),
+        (queue(), f"GET {QUEUE}/jobs?comp=metadata"),
         (table(), f"GET {TABLE}/People(PartitionKey='sasquash{ID}',RowKey='sasquash{ID}')"),
     ],
     ids=["blob", "odd name", "snapshot", "container", "directory", "file", "share", "queue", "table"],
@@ -229,7 +229,7 @@ def test_root_of_a_container_is_a_directory_too() -> None:
         credential, parameters=tuple((n, "0" if n == "sdd" else value) for n, value in credential.parameters)
     )
 
-    assert question_for(in_root, samples.account(), name="x", now=NOW).url == f"{BLOB}/models/x"
+    assert question_for(in_root, samples.account(), name="x", now=NOW).url == f"{BLOB}/models/x?comp=metadata"
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ async def test_token_that_would_be_refused_for_want_of_what_the_leak_does_not_sh
 def test_token_that_has_begun_is_asked() -> None:
     begun = leak(with_parameter(blob(), st="2026-11-21T10:00:00Z")).credential
 
-    assert question_for(begun, samples.account(), name="x", now=NOW).method == "HEAD"
+    assert question_for(begun, samples.account(), name="x", now=NOW).url == f"{BLOB}/models/resnet.ckpt?comp=metadata"
     with pytest.raises(CannotBeAsked):
         question_for(begun, samples.account(), name="x", now=NOW - timedelta(seconds=1))
 
@@ -338,7 +338,42 @@ async def test_no_answer_says_nothing_and_the_token_is_not_sent_again(plane: Pla
 async def test_what_azure_refuses_is_not_called_harmless(plane: Plane) -> None:
     plane.says = (403, "AuthenticationFailed")
 
-    assert "leaked without the path that it was signed for" in (await ask(plane, blob())).said
+    assert "reported with another path than the one that it was signed for" in (await ask(plane, blob())).said
+
+
+async def test_refusal_names_the_path_at_which_it_was_tried(plane: Plane) -> None:
+    plane.says = (403, "AuthenticationFailed")
+    answer = await ask(plane, blob())
+
+    assert "at /models/resnet.ckpt (" in answer.said
+    assert answer.path == "models/resnet.ckpt"
+
+
+async def test_path_in_a_refusal_is_no_link_and_no_command_and_short(plane: Plane) -> None:
+    plane.says = (403, "AuthenticationFailed")
+    said = (await ask(plane, blob(f"`rm` \u202e http://evil.example/{'x' * 900}"))).said
+
+    assert not any(text in said for text in ("`", "\u202e", "http://", "x" * 101))
+
+
+@pytest.mark.parametrize(
+    ("policy", "alive"),
+    [
+        (SasPolicy(timedelta(hours=1), blocks=True), None),
+        (SasPolicy(timedelta(hours=1), blocks=False), False),
+        (SasPolicy(timedelta(hours=1), blocks=False, blocks_unbound=True), None),
+    ],
+)
+async def test_token_that_the_sas_expiration_policy_refuses_is_not_called_invalid(
+    plane: Plane, policy: SasPolicy, alive: bool | None
+) -> None:
+    """The token has no start, and the response, as one of the table service, no reason."""
+    plane.says = (403, "AuthenticationFailed")
+
+    answer = await ask(plane, blob(), account=replace(samples.account(), sas_policy=policy))
+
+    assert answer.alive is alive
+    assert ("SAS expiration policy" in answer.said) is (alive is None)
 
 
 # The issuer

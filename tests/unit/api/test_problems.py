@@ -6,6 +6,7 @@ import pytest
 from shared import errors
 from shared.api import problems
 from shared.api.problems import NoCredentialFound
+from shared.api.request_body import CompressedBody, IncompleteBody, LengthRequired
 from shared.errors import AccountBusy, Blocked, NotFound, SasquashError, Throttled, TransientFailure
 from shared.sources.json_body import TooLarge, UnsupportedMediaType
 from tests.support import samples
@@ -39,6 +40,9 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (errors.Conflict, 409),
         (TooLarge, 413),
         (UnsupportedMediaType, 415),
+        (LengthRequired, 411),
+        (CompressedBody, 415),
+        (IncompleteBody, 400),
         (NoCredentialFound, 422),
         (errors.SettingsError, 500),
         (Blocked, 502),

@@ -1,6 +1,7 @@
 """What ARM's answer says of an account, in process; tests/integration finds accounts in the local cloud."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from local.entra.service import Entra
 from local.tenant import identities
 from local.tenant.model import Account, Cloud
 from shared.cloud.accounts import Access, AccountRef, Accounts
-from shared.domain.account import AccountFacts
+from shared.domain.account import AccountFacts, SasPolicy
 from tests.support.asgi import Credential, Transport
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
 
@@ -74,6 +75,49 @@ async def test_more_network_rules_than_a_record_can_hold_are_left_out(rules: int
 
     assert bool(found.network_rules) is kept
     assert len(found.network_rules) <= 6000
+
+
+@pytest.mark.parametrize(
+    ("policy", "found"),
+    [
+        (
+            {"sasExpirationPeriod": "1.12:05:06", "expirationAction": "Block"},
+            SasPolicy(timedelta(days=1, hours=12, minutes=5, seconds=6), blocks=True),
+        ),
+        (
+            {"sasExpirationPeriod": "0.00:20:00", "expirationAction": "Log"},
+            SasPolicy(timedelta(minutes=20), blocks=False),
+        ),
+        ({"sasExpirationPeriod": "08:00:00", "expirationAction": "Log"}, SasPolicy(timedelta(hours=8), blocks=False)),
+        ({"sasExpirationPeriod": "a week", "expirationAction": "Block"}, SasPolicy(None, blocks=True)),
+        ({"sasExpirationPeriod": 7, "expirationAction": "SomethingNew"}, SasPolicy(None, blocks=False)),
+        (
+            {
+                "sasExpirationPeriod": "7.00:00:00",
+                "expirationAction": "Log",
+                "requireUserBoundUserDelegationSas": True,
+                "requireUserBoundUserDelegationSasAction": "Block",
+            },
+            SasPolicy(timedelta(days=7), blocks=False, blocks_unbound=True),
+        ),
+        (
+            {
+                "sasExpirationPeriod": "7.00:00:00",
+                "expirationAction": "Log",
+                "requireUserBoundUserDelegationSas": False,
+                "requireUserBoundUserDelegationSasAction": "Block",
+            },
+            SasPolicy(timedelta(days=7), blocks=False),
+        ),
+        (None, None),
+    ],
+)
+async def test_sas_expiration_policy_is_read_from_arm(policy: dict[str, Any] | None, found: SasPolicy | None) -> None:
+    assert (await facts(sasPolicy=policy)).sas_policy == found
+
+
+async def test_account_without_a_sas_expiration_policy_has_none() -> None:
+    assert (await facts()).sas_policy is None
 
 
 async def test_of_the_tags_only_those_that_count_are_kept() -> None:

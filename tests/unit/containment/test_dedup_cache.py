@@ -12,6 +12,8 @@ from tests.support import samples
 from tests.support.samples import NOW
 
 REPORTED = Reported(samples.finding())
+OF_A_BLOB = samples.leak(samples.blob_sas())
+OF_ANOTHER_PATH = replace(OF_A_BLOB, path="models/another")
 UNTIL = NOW + timedelta(seconds=30)
 
 
@@ -47,8 +49,10 @@ def test_the_same_report_is_a_repeat_whenever_it_was_detected() -> None:
         Reported(replace(REPORTED.finding, url="https://example.com/elsewhere")),
         Reported(replace(REPORTED.finding, fingerprint="ab" * 32)),
         Reported(REPORTED.finding, token="sv=2021-12-02"),
+        Reported(replace(REPORTED.finding, credential=OF_ANOTHER_PATH)),
+        Reported(REPORTED.finding.with_readings([OF_A_BLOB, OF_ANOTHER_PATH])),
     ],
-    ids=["source", "place", "leak", "brings the token"],
+    ids=["source", "place", "leak", "brings the token", "path", "other reading"],
 )
 def test_a_report_that_says_something_else_is_no_repeat(other: Reported) -> None:
     known, _ = noted()

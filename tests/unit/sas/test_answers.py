@@ -82,3 +82,18 @@ def test_emulator_is_answered_for_if_its_keys_are_given() -> None:
 def test_bad_request_is_refused(request_: object) -> None:
     with pytest.raises(BadRequest):
         answer(request_)
+
+
+def test_reading_that_a_key_signed_is_the_answer() -> None:
+    wrong = container_url().replace("/models", "/elsewhere")
+    found = first(f"{wrong}\n{container_url()}", {ACCOUNT: KEYS})
+
+    assert (found["signed_by"], found["container"]) == ("key2", "models")
+
+
+def test_no_key_signed_only_if_every_reading_is_certain() -> None:
+    wrong = container_url().replace("/models", "/elsewhere")
+    lost = container_url().replace("/models", "/")
+
+    assert first(f"{wrong}\n{wrong.replace('elsewhere', 'another')}", {ACCOUNT: KEYS})["signed_by"] == "none"
+    assert first(f"{wrong}\n{lost}", {ACCOUNT: KEYS})["signed_by"] == "unknown"

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.sas import Leak, extract, extract_leaks
+from tests.support import samples
 from tests.support.strings_to_sign import ACCOUNT, HOST, KEYS, container_url, query, signature
 
 SIGNATURE = "".join(container_url().split("sig=")[1:])
@@ -62,3 +63,63 @@ def test_leak_does_not_show_its_token() -> None:
     assert SIGNATURE not in shown
     assert signature("x") not in shown
     assert quote(SIGNATURE, safe="") not in shown
+
+
+# other readings of one token
+
+
+def test_token_at_several_addresses_of_a_host_is_one_leak_with_all_of_them() -> None:
+    texts = [samples.blob_sas().replace("models/resnet.ckpt", path) for path in ("b/2", "a/1", "c/3")]
+    (found,) = extract_leaks("\n".join(texts))
+
+    assert [one.path for one in (found.credential, *found.others)] == ["b/2", "a/1", "c/3"]
+
+
+def test_token_on_several_blobs_of_its_container_is_read_once() -> None:
+    token = samples.policy_sas()
+    (found,) = extract_leaks(f"{token}\n{token.replace('/models?', '/models/a?')}")
+
+    assert found.others == ()
+
+
+def test_token_at_another_host_is_another_leak() -> None:
+    text = samples.blob_sas()
+
+    assert len(extract_leaks(f"{text}\n{text.replace('robustmodels', 'othermodels')}")) == 2
+
+
+def test_reading_that_another_view_of_the_text_completes_is_kept_beside_it() -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    wrapped = f"{address}/long/\\\nfolder?{query}"
+    (found,) = extract_leaks(wrapped)
+
+    assert found.credential.path == "models/resnet.ckpt/long/folder"
+    assert samples.leak(samples.blob_sas()).host == found.credential.host
+
+
+def test_token_without_an_address_is_read_at_every_path_that_the_text_gives_its_account_nearest_first() -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    links = [address.replace("models/resnet.ckpt", path) for path in ("far/away", "models/resnet.ckpt", "near/by")]
+    (found,) = extract_leaks(f"{links[0]}\n{links[1]}\n{' ' * 99}\n{links[2]}\n{query}\n")
+
+    assert [one.path for one in (found.credential, *found.others)] == [
+        None,
+        "near/by",
+        "models/resnet.ckpt",
+        "far/away",
+    ]
+
+
+def test_token_without_an_address_is_not_read_at_paths_of_another_service() -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    text = f"{address}\n{address}2\n{address.replace('.blob.', '.file.')}3\n{query}\n"
+    (found,) = extract_leaks(text)
+
+    assert {one.path for one in found.others} == {"models/resnet.ckpt", "models/resnet.ckpt2"}
+
+
+def test_as_many_readings_of_a_token_are_kept_as_a_finding_carries() -> None:
+    texts = [samples.blob_sas().replace("models/resnet.ckpt", f"wrong/{number}") for number in range(200)]
+    (found,) = extract_leaks("\n".join(texts))
+
+    assert len(found.others) == 64

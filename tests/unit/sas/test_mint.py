@@ -1,7 +1,7 @@
 """Verification tokens: equal to those of the real clients, and verifiable."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote, unquote
 
 import pytest
@@ -25,6 +25,7 @@ from shared.sas import (
 )
 from tests.support.strings_to_sign import ACCOUNT, KEYS, NOW, only, signature
 
+STARTS = NOW - timedelta(minutes=35)
 RESOURCES = {
     Service.BLOB: "models/nothing.bin",
     Service.FILE: "share/dir/f",
@@ -34,13 +35,14 @@ RESOURCES = {
 
 
 def minted(service: Service, resource: str, key: str = KEYS["key2"]) -> str:
-    return mint_read_token(service=service, account=ACCOUNT, resource=resource, expires=NOW, key=key)
+    return mint_read_token(service=service, account=ACCOUNT, resource=resource, starts=STARTS, expires=NOW, key=key)
 
 
 @pytest.mark.parametrize("service", RESOURCES)
 def test_minted_token_is_https_only_read_only_and_short_lived(service: Service) -> None:
     fields = {name: values[0] for name, values in parse_qs(minted(service, RESOURCES[service])).items()}
-    assert (fields["spr"], fields["sp"], fields["se"]) == ("https", "r", "2026-11-21T12:00:00Z")
+    assert (fields["spr"], fields["sp"]) == ("https", "r")
+    assert (fields["st"], fields["se"]) == ("2026-11-21T11:25:00Z", "2026-11-21T12:00:00Z")
 
 
 @pytest.mark.parametrize("service", RESOURCES)
@@ -57,19 +59,34 @@ def test_any_blob_name_verifies(name: str) -> None:
 
 def test_table_token_is_signed_as_the_real_client_signs() -> None:
     theirs = generate_table_sas(
-        AzureNamedKeyCredential(ACCOUNT, KEYS["key2"]), "Nix", permission="r", expiry=NOW, protocol="https"
+        AzureNamedKeyCredential(ACCOUNT, KEYS["key2"]),
+        "Nix",
+        permission="r",
+        start=STARTS,
+        expiry=NOW,
+        protocol="https",
     )
     assert unquote(minted(Service.TABLE, "Nix").partition("sig=")[2]) == unquote(theirs.partition("sig=")[2])
 
 
 def test_queue_token_has_the_form_of_the_real_clients() -> None:
-    theirs = generate_queue_sas(ACCOUNT, "nix", KEYS["key2"], permission="r", expiry=NOW, protocol="https")
+    theirs = generate_queue_sas(
+        ACCOUNT, "nix", KEYS["key2"], permission="r", start=STARTS, expiry=NOW, protocol="https"
+    )
     assert parse_qs(minted(Service.QUEUE, "nix")).keys() == parse_qs(theirs).keys()
 
 
-def test_expiry_is_given_in_utc() -> None:
+def test_period_is_given_in_utc() -> None:
     local = datetime.fromisoformat("2026-11-21T14:00:00+02:00")
-    token = mint_read_token(service=Service.QUEUE, account=ACCOUNT, resource="q", expires=local, key=KEYS["key1"])
+    token = mint_read_token(
+        service=Service.QUEUE,
+        account=ACCOUNT,
+        resource="q",
+        starts=local - timedelta(hours=1),
+        expires=local,
+        key=KEYS["key1"],
+    )
+    assert "st=2026-11-21T11%3A00%3A00Z" in token
     assert "se=2026-11-21T12%3A00%3A00Z" in token
     assert local.astimezone(UTC) == NOW
 
@@ -100,12 +117,13 @@ def test_token_of_a_policy_says_only_what_the_policy_leaves_out(service: Service
         service=service,
         account=ACCOUNT,
         resource=RESOURCES[service],
+        starts=None,
         expires=None,
         key=KEYS["key1"],
         policy="partners",
         permissions=None,
     )
-    assert not {"se", "sp"} & parse_qs(token).keys()
+    assert not {"st", "se", "sp"} & parse_qs(token).keys()
     found = only(f"https://{ACCOUNT}.{service}.core.windows.net/{RESOURCES[service]}?{token}")
     assert (found.kind, found.policy) == (Kind.POLICY_SAS, "partners")
     assert verify(found, account=ACCOUNT, keys=KEYS).key == "key1"
@@ -116,6 +134,7 @@ def test_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> No
         service=Service.TABLE,
         account=ACCOUNT,
         resource="Nix",
+        starts=None,
         expires=NOW,
         key=KEYS["key1"],
         policy="p",
@@ -125,15 +144,18 @@ def test_token_of_a_policy_may_have_an_expiry_and_permissions_of_its_own() -> No
     assert (found.permissions, found.expires, found.policy) == ("ra", NOW, "p")
 
 
-@pytest.mark.parametrize(("expires", "permissions"), [(None, "r"), (NOW, None)])
-def test_token_without_a_policy_needs_an_expiry_and_permissions(
-    expires: datetime | None, permissions: str | None
+@pytest.mark.parametrize(
+    ("starts", "expires", "permissions"), [(None, NOW, "r"), (STARTS, None, "r"), (STARTS, NOW, None)]
+)
+def test_token_without_a_policy_needs_a_period_and_permissions(
+    starts: datetime | None, expires: datetime | None, permissions: str | None
 ) -> None:
-    with pytest.raises(ValueError, match="needs an expiry and permissions"):
+    with pytest.raises(ValueError, match="needs a period and permissions"):
         mint_read_token(
             service=Service.BLOB,
             account=ACCOUNT,
             resource="c12/b",
+            starts=starts,
             expires=expires,
             key=KEYS["key1"],
             permissions=permissions,
@@ -154,14 +176,14 @@ DELEGATION_KEY = DelegationKey(
 
 
 def delegated(resource: str = "models/nothing.bin", key: DelegationKey = DELEGATION_KEY) -> str:
-    return mint_delegation_token(account=ACCOUNT, resource=resource, expires=NOW, key=key)
+    return mint_delegation_token(account=ACCOUNT, resource=resource, starts=STARTS, expires=NOW, key=key)
 
 
 def test_delegation_token_is_signed_as_version_2020_12_06_is() -> None:
     fields = {name: values[0] for name, values in parse_qs(delegated()).items()}
     text = "\n".join(
         (
-            *("r", "", "2026-11-21T12:00:00Z", f"/blob/{ACCOUNT}/models/nothing.bin"),
+            *("r", "2026-11-21T11:25:00Z", "2026-11-21T12:00:00Z", f"/blob/{ACCOUNT}/models/nothing.bin"),
             *("aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000002"),
             *("2026-11-21T11:00:00Z", "2026-11-22T11:00:00Z", "b", "2026-10-06", "", "", ""),
             *("", "https", "2020-12-06", "b", "", "", "", "", "", "", ""),
@@ -177,7 +199,14 @@ def test_delegation_token_has_the_form_of_the_real_clients() -> None:
     theirs.signed_service, theirs.signed_version = DELEGATION_KEY.service, DELEGATION_KEY.version
     theirs.value = DELEGATION_KEY.value
     token = generate_blob_sas(
-        ACCOUNT, "models", "nothing.bin", user_delegation_key=theirs, permission="r", expiry=NOW, protocol="https"
+        ACCOUNT,
+        "models",
+        "nothing.bin",
+        user_delegation_key=theirs,
+        permission="r",
+        start=STARTS,
+        expiry=NOW,
+        protocol="https",
     )
     changing = ("sv", "sig")
     expected = {name: value for name, value in parse_qs(token).items() if name not in changing}

@@ -93,6 +93,15 @@ def test_malformed_trufflehog_line_is_invalid_alone() -> None:
     assert [type(entry) for entry in entries] == [Text, Invalid, Invalid, Text]
 
 
+@pytest.mark.parametrize("is_array", [False, True])
+def test_byte_order_mark_takes_no_trufflehog_result_away(*, is_array: bool) -> None:
+    """PowerShell writes one into a file (about_Character_Encoding, `utf8BOM`)."""
+    result = PAYLOADS["trufflehog"](LEAK)
+    body = json.dumps([result] if is_array else result).encode("utf-8-sig")
+
+    assert extract(only("trufflehog", body).text) == (samples.leak(LEAK),)
+
+
 def test_array_of_trufflehog_results_is_read() -> None:
     assert len(read("trufflehog", [PAYLOADS["trufflehog"](LEAK)] * 3)) == 3
 

@@ -1,6 +1,7 @@
 """An app with one function of every kind, for the tests of the host. It records its calls."""
 
 import asyncio
+import base64
 import json
 import logging
 from typing import Any
@@ -42,6 +43,34 @@ async def echo(req: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse(
         json.dumps(answer), status_code=201, mimetype="application/json", headers={"x-answer": "42"}
     )
+
+
+@app.route(route="any/{part}")
+async def whatever(req: func.HttpRequest) -> func.HttpResponse:
+    answer = {
+        "method": req.method,
+        "url": req.url,
+        "part": req.route_params["part"],
+        "query": dict(req.params),
+        "headers": dict(req.headers),
+        "body": base64.b64encode(req.get_body()).decode(),
+    }
+    return func.HttpResponse(json.dumps(answer), mimetype="application/json")
+
+
+@app.route(route="either", methods=["GET", "HEAD"])
+async def either(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("by either method")
+
+
+@app.route(route="nothing")
+async def nothing(req: func.HttpRequest) -> func.HttpResponse:
+    return None  # type: ignore[return-value]
+
+
+@app.route(route="sized")
+async def sized(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("hello", headers={"Content-Length": "3"})
 
 
 @app.route(route="text")
@@ -92,7 +121,7 @@ async def switched_off(req: func.HttpRequest) -> str:
 @app.event_grid_trigger(arg_name="event")
 async def on_finding(event: func.EventGridEvent) -> None:
     data = event.get_json()
-    if data.get("fail"):
+    if isinstance(data, dict) and data.get("fail"):
         raise RuntimeError(f"a-secret-in-an-event: {data}")
     await remember("event", {"id": event.id, "class": type(event).__name__, "data": data})
 
@@ -108,6 +137,11 @@ async def on_message(message: func.QueueMessage) -> None:
 @app.queue_trigger(arg_name="message", queue_name="work-poison", connection="WORK")
 async def on_poison(message: func.QueueMessage) -> None:
     await remember("poison", message.get_body().decode())
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 0 0 1 1 *")
+async def never_due(timer: func.TimerRequest) -> None:
+    await remember("switched-off", "ran")
 
 
 @app.timer_trigger(arg_name="timer", schedule="%TICK%", run_on_startup=True)

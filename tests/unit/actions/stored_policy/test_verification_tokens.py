@@ -33,7 +33,7 @@ async def test_verification_token_states_what_its_policy_does_not_and_is_accepte
     resource(plane, service).acl = [written(policy)]
     [token] = await action.mint(job_for(await reading(action, service)))
 
-    assert {"se", "sp"} & parse_qs(token.query).keys() == own
+    assert {"st", "se", "sp"} & parse_qs(token.query).keys() == own
     assert (await accepted_before(plane, token)) is True
 
 

@@ -96,6 +96,27 @@ async def test_duplicate_leak_in_a_report_is_published_once() -> None:
     assert len(here.topic.events) == 1
 
 
+async def test_chunked_report_is_411_with_what_to_do_before_authentication() -> None:
+    """Its body does not reach the app, and no signature matches nothing (azure-functions-host 4.1037, tried)."""
+    here = Place()
+    sent = request("trufflehog", b"", content_length="", transfer_encoding="chunked")
+    answer = await here.intake().receive(sent)
+
+    assert (answer.status_code, said(answer)["code"]) == (411, "length_required")
+    assert "--data-binary" in said(answer)["detail"]
+
+
+async def test_empty_report_of_trufflehog_means_no_leaks() -> None:
+    answer = await Place().intake().receive(signed("trufflehog", b""))
+
+    assert (answer.status_code, said(answer)["items"]) == (200, [])
+
+
+@pytest.mark.parametrize("source", ["wiz", "gitleaks", "sarif", "cloudevents"])
+async def test_empty_report_of_another_source_is_invalid(source: str) -> None:
+    assert (await Place().intake().receive(signed(source, b""))).status_code == 400
+
+
 # Alerts
 
 
@@ -147,6 +168,15 @@ async def test_repeated_delivery_is_not_processed_again() -> None:
     assert len(here.topic.events) == 1
 
 
+async def test_report_with_the_id_of_another_is_not_lost() -> None:
+    here = Place()
+    intake = here.intake()
+    await intake.receive(signed("wiz", generic("hello"), name="msg_1"))
+    answer = await intake.receive(signed("wiz", generic(LEAK), name="msg_1"))
+
+    assert (answer.status_code, len(here.topic.events)) == (202, 1)
+
+
 async def test_failed_delivery_is_processed_when_repeated() -> None:
     here = Place(topic=Topic(fails=ServiceRequestError("No network.")))
     intake = here.intake()
@@ -196,7 +226,8 @@ async def test_sender_with_another_key_is_refused_before_parsing(source: str) ->
 async def test_changed_github_body_is_refused() -> None:
     here = Place(tool=Tool(lambda alert: leaked([LEAK])))
     good = by_github(github_payload())
-    altered = request("github", good.get_body() + b" ", **dict(good.headers))
+    body = good.get_body() + b" "
+    altered = request("github", body, **dict(good.headers) | {"content-length": str(len(body))})
 
     answer = await here.intake().receive(altered)
 
@@ -387,3 +418,35 @@ async def test_replayed_report_is_refused(at: object) -> None:
     answer = await here.intake().receive(signed("wiz", generic(LEAK), at=at))  # type: ignore[arg-type]
 
     assert (answer.status_code, here.topic.sent) == (401, [])
+
+
+# Readings of one token
+
+
+async def test_token_that_a_scanner_pairs_with_every_link_is_one_event_with_every_reading() -> None:
+    """TruffleHog pairs each link of a file with each token, in the random order of a map.
+
+    github.com/trufflesecurity/trufflehog, pkg/detectors/azuresastoken/azuresastoken.go (02ec42c2), FromData.
+    """
+    here, text = Place(), samples.blob_sas()
+    address, _, query = text.partition("?")
+    links = (
+        address,
+        address.replace("models/resnet.ckpt", "docs/manual.pdf"),
+        address.replace("/models/", "/other/"),
+    )
+    lines = [json.dumps({"DetectorName": "Azure", "Raw": url, "RawV2": f"{url}{query}"}) for url in reversed(links)]
+
+    answer = await here.intake().receive(signed("trufflehog", "\n".join(lines).encode()))
+
+    [event] = here.topic.events
+    reported = [event.data["credential"], *event.data["candidates"]]
+    assert (said(answer)["accepted"], event.id) == (3, samples.leak(text).fingerprint)
+    assert {one["path"] for one in reported} == {"models/resnet.ckpt", "docs/manual.pdf", "other/resnet.ckpt"}
+
+
+async def test_quota_counts_a_token_once_however_many_readings_it_has() -> None:
+    here, text = Place(settings={"intake_quota": "1"}), samples.blob_sas()
+    body = generic(*(text.replace("models", f"models{number}") for number in range(3)))
+
+    assert (await here.intake().receive(signed("wiz", body))).status_code == 202

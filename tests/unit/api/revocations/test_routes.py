@@ -115,6 +115,19 @@ async def test_caller_is_authorized_before_the_body_is_read() -> None:
     assert (await responder(MemoryRevocations()).submit(refused)).status_code == 403
 
 
+@pytest.mark.parametrize("name", [name for name, (_, method, _, _) in ROUTES.items() if method == "POST"])
+async def test_chunked_body_is_411(name: str) -> None:
+    """It does not reach the app (azure-functions-host 4.1037, tried)."""
+    route, method, _, _ = ROUTES[name]
+    chunked = {"content-length": "", "transfer-encoding": "chunked"}
+    service = MemoryRevocations()
+
+    answer = await route(responder(service))(request(method, raw=b"", fingerprint="ab" * 32, headers=chunked))
+
+    assert (answer.status_code, said(answer)["code"]) == (411, "length_required")
+    assert service.asked == []
+
+
 async def test_unavailable_signing_keys_are_503() -> None:
     server = KeyServer()
     server.fails = ServiceRequestError("no way")

@@ -109,7 +109,7 @@ def test_each_action_names_its_impact(action: ActionKind, target: str, used: str
 def test_active_credential_has_the_command_of_its_action(action: ActionKind, target: str, starts: str) -> None:
     text = command(briefing(state="awaiting_approval", action=action, target=target))
     assert text is not None
-    assert text.startswith(starts)
+    assert text.code.startswith(starts)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ def test_the_subject_carries_severity_what_account_state_and_c3id() -> None:
     )
 
 
+def test_news_comes_before_all_that_was_known() -> None:
+    text = _as_text(compose(briefing(), to=[], security_mailbox=SECURITY, news="The logs show 3 <reads>."))
+
+    assert text.index("The logs show 3 <reads>.") < text.index("What leaked")
+
+
 def test_each_state_has_a_subject_of_its_own() -> None:
     assert len({_mail(briefing(state=state)).subject for state in STATES}) == len(STATES)
 

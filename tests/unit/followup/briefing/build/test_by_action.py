@@ -17,6 +17,7 @@ from shared.domain.revocation import (
     State,
 )
 from shared.domain.target import ActionKind, Lockdown
+from shared.domain.text import Code, RichText
 from shared.followup.briefing.model import TimelineEntry
 from tests.support import samples
 from tests.support.built_briefings import briefed, contained, executed, verification
@@ -60,7 +61,7 @@ def test_each_action_says_what_it_did_and_how_to_recover(
     assert briefing.done.startswith(done)
     assert briefing.done.endswith("A note.")
     assert "the other key" not in briefing.done
-    assert recovery in briefing.next_steps[0]
+    assert recovery in str(briefing.next_steps[0])
 
 
 def test_a_policy_that_is_gone_does_not_say_that_nothing_was_changed() -> None:
@@ -81,9 +82,12 @@ def test_approval_is_shown_with_name_and_reason() -> None:
 def test_a_plan_that_waits_says_how_to_decide() -> None:
     steps = briefed(state=State.AWAITING_APPROVAL, plan=samples.plan()).next_steps
 
-    assert "signed by key2" in steps[0]
-    assert f"/approve` with the plan digest `{'d' * 64}`" in steps[1]
-    assert "/reject`" in steps[2]
+    approve, reject = (
+        f"POST /api/revocations/{samples.finding().fingerprint}/{what}" for what in ("approve", "reject")
+    )
+    assert "signed by key2" in str(steps[0])
+    assert steps[1] == RichText.of("To approve: ", Code(approve), " with the plan digest ", Code("d" * 64), ".")
+    assert steps[2] == RichText.of("To reject: ", Code(reject), ".")
 
 
 def test_distributed_key_is_shown_and_an_undistributed_one_is_an_open_item() -> None:
@@ -116,7 +120,7 @@ def test_a_lockdown_that_was_undone_is_not_to_be_undone_again() -> None:
 
     steps = executed(ActionKind.LOCKDOWN, "shared_key", state=State.CLOSED, lockdown=undone).next_steps
 
-    assert not any("undo-lockdown" in step for step in steps)
+    assert not any("undo-lockdown" in str(step) for step in steps)
 
 
 def test_verified_lockdown_is_not_shown_as_a_revocation() -> None:
@@ -143,4 +147,4 @@ def test_order_is_shown_as_an_order() -> None:
 def test_who_ordered_has_no_place_to_take_a_credential_out_of() -> None:
     ordered = samples.ordered(ActionKind.ACCOUNT_KEY, "key1")
 
-    assert not any("Remove the credential" in step for step in contained(finding=ordered).next_steps)
+    assert not any("Remove the credential" in str(step) for step in contained(finding=ordered).next_steps)

@@ -28,7 +28,7 @@ def test_rejected_owners_and_other_reporters_are_open_items() -> None:
 
     assert briefing.open_points == (
         'Not notified: tag "owner": evil[.]example is not an allowed domain.',
-        "Also reported by gitlab, at https://gitlab.com/x.",
+        "Also reported by gitlab, at hxxps://gitlab[.]com/x.",
         "Also reported by mail.",
     )
 
@@ -62,7 +62,7 @@ def test_a_key_that_lives_on_is_answered_with_the_switch() -> None:
         state=State.FAILED, reason=Reason.STILL_ALIVE, verification=verification(Outcome.STILL_ALIVE)
     )
 
-    assert "--allow-shared-key-access false" in briefing.next_steps[0]
+    assert "--allow-shared-key-access false" in str(briefing.next_steps[0])
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_each_action_that_did_not_work_has_its_own_next_step(action: ActionKind,
         verification=verification(Outcome.STILL_ALIVE),
     )
 
-    assert step in briefing.next_steps[0]
-    assert "--allow-shared-key-access" not in briefing.next_steps[0]
+    assert step in str(briefing.next_steps[0])
+    assert "--allow-shared-key-access" not in str(briefing.next_steps[0])
 
 
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])

@@ -1,0 +1,147 @@
+"""The paths with which a leak was reported, as its record keeps them. Pure.
+
+The first report of a leak may give it a wrong path, by mistake or on purpose. The path is no part of the fingerprint,
+so each report adds its paths to the record, and every one of them is tried until one verifies.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from shared.domain import readings
+from shared.sas import Credential, signed_address
+
+MOST_TRIED = 32  # paths that did not verify
+MOST = 96  # with those that were not tried yet: one report has up to 65
+_ID = 8  # hex digits
+_LARGEST = 30_000  # bytes of them as JSON: a text column of Table Storage holds 32 K characters
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPath:
+    """A reported path. `tried`: it did not verify. `by_person`: a responder reported it, not only a tool."""
+
+    path: str | None
+    by_person: bool = False
+    tried: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPaths:
+    """The paths of a record, oldest first; `dropped` counts those that gave way to others.
+
+    `verified`: the path of the record's credential is the right one. Others are only sightings then.
+    """
+
+    known: tuple[KnownPath, ...] = ()
+    dropped: int = 0
+    verified: bool = False
+
+    def readings(self, credential: Credential) -> tuple[Credential, ...]:
+        """Return what `credential` may be: one reading for each path to try, none beside one that verified."""
+        if self.verified:
+            return (credential,)
+        return readings.distinct((credential, *_read(self.known, credential)))
+
+    def unknown(self, credential: Credential, reported: Iterable[Credential]) -> tuple[Credential, ...]:
+        """Return those of the `reported` readings that are not among those of the record's `credential`."""
+        known = {signed_address(one) for one in (credential, *_read(self.known, credential))}
+        return tuple(one for one in readings.distinct(reported) if signed_address(one) not in known)
+
+    def untried(self, credential: Credential) -> tuple[Credential, ...]:
+        """Return the readings that were not tried yet."""
+        return tuple(one for path, one in self._beside(credential) if not path.tried)
+
+    def others(self, credential: Credential) -> int:
+        """Return how many paths were reported beside that of `credential`, those that are no longer kept included."""
+        known = {signed_address(one) for one in _read(self.known, credential)}
+        return len(known - {signed_address(credential)}) + self.dropped
+
+    def with_report(self, credential: Credential, reported: Iterable[Credential], *, by_person: bool) -> "KnownPaths":
+        """Return the paths with those of another report, as many as fit.
+
+        One that did not verify gives way to a new one; one that was not tried yet does only for a person's, and a
+        person's only for another person's.
+        """
+        added = self if self.known else replace(self, known=(KnownPath(credential.path),))
+        known = {signed_address(one): path for path, one in added._beside(credential)}
+        for reading in readings.distinct(reported):
+            path = known.get(signed_address(reading))
+            if path is None or path not in added.known:
+                added = added._with(KnownPath(reading.path, by_person))
+            elif by_person and not path.by_person:
+                kept = tuple(replace(one, by_person=True) if one == path else one for one in added.known)
+                added = replace(added, known=kept)
+        return added if len(added.known) > 1 or self.known or by_person else self
+
+    def tried(self, credential: Credential, among: Iterable[Credential]) -> "KnownPaths":
+        """Return the paths after the readings `among` them did not verify."""
+        if self.verified:
+            return self
+        failed = {signed_address(one) for one in among}
+        kept = [
+            replace(path, tried=path.tried or signed_address(one) in failed) for path, one in self._beside(credential)
+        ]
+        while sum(path.tried for path in kept) > MOST_TRIED:
+            strangers = (path for path in kept if path.tried and not path.by_person)
+            kept.remove(next(strangers, None) or next(path for path in kept if path.tried))
+        return replace(self, known=tuple(kept), dropped=self.dropped + len(self.known) - len(kept))
+
+    def _beside(self, credential: Credential) -> Iterator[tuple[KnownPath, Credential]]:
+        return zip(self.known, _read(self.known, credential), strict=True)
+
+    def _with(self, new: KnownPath) -> "KnownPaths":
+        """Return the paths with another one; without it where it does not fit."""
+        kept = list(self.known)
+        while not _fits([*kept, new]):
+            leaving = _leaving(kept, new)
+            if leaving is None:
+                return self
+            kept.remove(leaving)
+        return replace(self, known=(*kept, new), dropped=self.dropped + len(self.known) - len(kept))
+
+
+def split(paths: Iterable[str | None]) -> Iterator[tuple[str | None, ...]]:
+    """Yield the paths in parts that fit into a text column of Table Storage, or into a queue message."""
+    part: list[str | None] = []
+    size = 0
+    for path in paths:
+        length = len(msgspec.json.encode(path)) + 1
+        if part and size + length > _LARGEST:
+            yield tuple(part)
+            part, size = [], 0
+        part.append(path)
+        size += length
+    if part:
+        yield tuple(part)
+
+
+def path_id(credential: Credential | None) -> str:
+    """Return a short text that names the path of a credential among those of its record; empty without one.
+
+    It is of what the path contributes to the signature: a container is named alike by the URL of each blob in it.
+    """
+    if credential is None:
+        return ""
+    return hashlib.sha256(msgspec.json.encode(signed_address(credential))).hexdigest()[:_ID]
+
+
+def _read(known: Iterable[KnownPath], credential: Credential) -> Iterator[Credential]:
+    return (replace(credential, path=one.path) for one in known)
+
+
+def _fits(paths: list[KnownPath]) -> bool:
+    if len(paths) > MOST or sum(path.tried for path in paths) > MOST_TRIED:
+        return False
+    return len(msgspec.json.encode(paths)) <= _LARGEST
+
+
+def _leaving(kept: list[KnownPath], new: KnownPath) -> KnownPath | None:
+    """Return which path gives way to `new`, the oldest of its sort; None where none may."""
+    strangers = [one for one in kept if not one.by_person]
+    ranks: list[list[KnownPath]] = [[one for one in strangers if one.tried]]
+    if new.by_person:
+        ranks += [strangers, [one for one in kept if one.tried]]
+    return next((rank[0] for rank in ranks if rank), None)

@@ -1,0 +1,28 @@
+"""Records of the app's own failures: each has an incident and a mail, so that no loss goes unnoticed."""
+
+import hashlib
+
+from shared.containment.verdicts import conclude
+from shared.domain.finding import Finding
+from shared.domain.pending_steps import unannounced
+from shared.domain.revocation import Reason, State
+from shared.persistence.store import Store
+
+_SOURCE = "sasquash"
+
+
+class FailureRecords:
+    """Writes such records."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def write(self, kind: str, subject: str, *, reason: Reason, detail: str) -> None:
+        """Write the record about `subject`, once. Raises the errors of the store."""
+        fingerprint = hashlib.sha256(f"{kind}|{subject}".encode(errors="surrogatepass")).hexdigest()
+        finding = Finding(fingerprint, None, _SOURCE, None, self._store.clock())
+        record, _ = await self._store.revocations.claim(finding)
+        if record.state is State.RECEIVED:
+            await conclude(self._store, record.end(reason, now=self._store.clock(), detail=detail))
+        elif unannounced(record):
+            await self._store.queues.follow_up(fingerprint)

@@ -1,0 +1,63 @@
+"""`python -m shared.intake`: what it publishes of a scanner's report."""
+
+import io
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from azure.core.messaging import CloudEvent
+
+from shared.intake import __main__ as command
+from tests.support import samples
+from tests.support.samples import ENVIRONMENT
+
+
+class Client:
+    """A topic's client that records what it sends."""
+
+    sent: list[CloudEvent[Any]]
+
+    def __init__(self, *_: object, **options: object) -> None: ...
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def send(self, events: list[CloudEvent[Any]]) -> None:
+        Client.sent += events
+
+
+@pytest.fixture(autouse=True)
+def _topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    Client.sent = []
+    monkeypatch.setattr(command, "EventGridPublisherClient", Client)
+    monkeypatch.setattr(command, "DefaultAzureCredential", Client)
+    monkeypatch.setattr(command.redaction, "install", lambda: None)  # it is of the whole process
+    monkeypatch.setenv("SASQUASH_TOPIC_ENDPOINT", ENVIRONMENT["SASQUASH_TOPIC_ENDPOINT"])
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, body: str) -> int:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(body.encode())))
+    return command.main(["trufflehog"])
+
+
+def test_token_that_is_paired_with_several_links_is_one_event_with_every_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address, _, query = samples.blob_sas().partition("?")
+    links = [address.replace("models/resnet.ckpt", path) for path in ("docs/a.pdf", "models/resnet.ckpt")]
+    lines = [json.dumps({"DetectorName": "Azure", "Raw": url, "RawV2": f"{url}{query}"}) for url in links]
+
+    assert piped(monkeypatch, "\n".join(lines)) == 0
+
+    [event] = Client.sent
+    assert event.data is not None
+    paths = [event.data["credential"]["path"], *(one["path"] for one in event.data["candidates"])]
+    assert paths == ["docs/a.pdf", "models/resnet.ckpt"]
+
+
+def test_report_without_a_credential_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert piped(monkeypatch, json.dumps({"Raw": "nothing"})) == 0
+    assert Client.sent == []
