@@ -48,7 +48,7 @@ def decode[M](stored: bytes, kind: type[M]) -> M:
     """Return the message of that kind in `stored`: JSON, or base64 of it. Raises MalformedEvent."""
     try:
         return msgspec.json.decode(_json_in(stored), type=kind)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedEvent(
             "A queue message was not written by Sasquash: nothing else may write to its queues."
         ) from None
