@@ -19,6 +19,7 @@ from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
+from shared.settings import IncidentSink
 
 _CREATE = "/beta/security/alerts_v2/createAlert"
 _INCIDENTS = "/v1.0/security/incidents"
@@ -34,6 +35,7 @@ _EARLIER = timedelta(minutes=10)  # clocks differ
 class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
 
+    name: ClassVar[IncidentSink] = IncidentSink.DEFENDER
     outside: ClassVar[bool] = True
 
     rest: Rest

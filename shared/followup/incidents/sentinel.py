@@ -21,6 +21,7 @@ from shared.errors import NotFound, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
+from shared.settings import IncidentSink
 
 _VERSION = "api-version=2025-09-01"
 _NAMESPACE = uuid.UUID("6b1f7f0e-6f0c-4c39-9c0a-5a0a7a1d2f10")  # ours, for incidents' names
@@ -38,6 +39,7 @@ _CLOSING = ("classification", "classificationReason", "classificationComment")
 class SentinelIncidents:
     """Incidents of one workspace. `workspace` is its ARM id."""
 
+    name: ClassVar[IncidentSink] = IncidentSink.SENTINEL
     outside: ClassVar[bool] = True
 
     def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
