@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueClient
 
@@ -38,9 +37,9 @@ async def container(driver: Driver) -> ContainerClient:
 async def poison(driver: Driver) -> AsyncIterator[QueueClient]:
     """The poison queue of `contain`, which nobody else reads."""
     client = driver.app().clients.queue("contain-poison")
-    await client.create_queue()
+    await client.clear_messages()
     yield client
-    await client.delete_queue()
+    await client.clear_messages()
 
 
 def stored(finding: Finding) -> bytes:
@@ -80,6 +79,21 @@ async def test_crashed_follow_up_is_reported_by_its_own_record(driver: Driver, a
     assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
     [record] = await of_trouble(driver, Reason.CRASHED)
     assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
+
+
+async def test_crashed_follow_up_of_a_failure_record_is_not_recorded_once_more(
+    driver: Driver, account: Account
+) -> None:
+    """An error that stops the follow-up of every record would add a record each time that the last one crashed."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.poison_messages.failed("follow-up", stored(finding))
+    [record] = await of_trouble(driver, Reason.CRASHED)
+
+    await app.background.poison_messages.failed("follow-up", stored(record.finding))
+
+    assert await of_trouble(driver, Reason.CRASHED) == [record]
 
 
 async def test_foreign_message_is_reported_without_its_text(driver: Driver) -> None:
@@ -156,13 +170,13 @@ async def test_poison_queue_that_is_not_empty_is_logged(
 
 
 async def test_missing_or_unreachable_poison_queue_stops_no_check(
-    driver: Driver, caplog: pytest.LogCaptureFixture
+    driver: Driver, poison: QueueClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(ResourceNotFoundError):
-        await driver.app().clients.queue("contain-poison").get_queue_properties()
+    await poison.delete_queue()
     driver.fault("/intake-poison", status=503, times=None)
     with caplog.at_level(logging.WARNING):
         await driver.app().background.poison_messages.check()
     driver.cloud.faults.clear()
+    await poison.create_queue()
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Poison queue")]
     assert [line.partition(" was not")[0] for line in lines] == ["Poison queue intake-poison"]
