@@ -28,6 +28,7 @@ _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
 _TAG = "sasquash"
 _OUR_TAGS = frozenset({_TAG, *State})
+_MOST_MERGES = 5  # one after another
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
@@ -64,10 +65,12 @@ class DefenderIncidents:
         await self._comment(number, news)
 
     async def _current(self, item_id: str) -> tuple[int, Mapping[str, Any]]:
-        """Return the incident and its number, or those of the one that it was merged into."""
+        """Return the incident and its number, or those of the one that it was merged into, at last."""
         number, existing = int(item_id), await self._read(int(item_id))
-        merged_into = str(existing.get("redirectIncidentId") or "")
-        if _status(existing) == "redirected" and merged_into.isdecimal():
+        for _ in range(_MOST_MERGES):
+            merged_into = str(existing.get("redirectIncidentId") or "")
+            if _status(existing) != "redirected" or not merged_into.isdecimal():
+                break
             number = int(merged_into)
             existing = await self._read(number)
         return number, existing
