@@ -58,6 +58,7 @@ def test_the_host_s_own_setting_would_read_what_is_written() -> None:
     "stored",
     [
         *(b"", b"[]", b'{"fingerprint": 1}', b"not json", b"null", b"1234", b"{" * 100_000),
+        *(b'{"fingerprint": ""}', b'{"fingerprint": "ab/../cd"}'),
         base64.b64encode(b"\xff\xfe"),
         base64.b64encode(b'{"fingerprint": "\xff"}'),  # msgspec raises UnicodeDecodeError for text, not DecodeError
     ],
