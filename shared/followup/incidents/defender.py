@@ -28,6 +28,7 @@ _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
 _TAG = "sasquash"
 _OUR_TAGS = frozenset({_TAG, *State})
+_PAGE, _LONGEST_SKIP = 50, 500
 _MOST_MERGES = 5  # one after another
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
@@ -106,14 +107,28 @@ class DefenderIncidents:
         return read if isinstance(read, Mapping) else {}
 
     async def _find(self, briefing: Briefing) -> str | None:
-        """Return the incident whose name has our mark. Graph filters by time, not by name."""
+        """Return the incident whose name has our mark. Graph filters by time, not by name, the latest first.
+
+        A page has 50 at most, and `$skip` is 500 at most (msgraph docs, security-list-incidents;
+        elastic/integrations#20234).
+        """
         since = briefing.received_at - _EARLIER
-        query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": "50"}
-        page = await self.rest.call("GET", _INCIDENTS, doing="Finding the incident", right=_MAY_WRITE, query=query)
-        rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
+        query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": str(_PAGE)}
         mark = _mark(briefing)
-        ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
-        return next((str(each) for each in ids if str(each).isdecimal()), None)
+        for skip in range(0, _LONGEST_SKIP + 1, _PAGE):
+            page = await self.rest.call(
+                "GET",
+                _INCIDENTS,
+                doing="Finding the incident",
+                right=_MAY_WRITE,
+                query=query | ({"$skip": str(skip)} if skip else {}),
+            )
+            rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
+            ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
+            found = next((str(each) for each in ids if str(each).isdecimal()), None)
+            if found is not None or len(rows) < _PAGE:
+                return found
+        return None
 
 
 def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
