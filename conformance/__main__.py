@@ -101,19 +101,19 @@ async def of_azure(place: Place, results: list[Result]) -> None:
 
 async def of_deployment(place: Place, name: str, results: list[Result]) -> None:
     """Deploy, create the registration, test what needs both, and delete both."""
-    client_id = ""
     try:
         outputs = await azd.up(name, subscription=place.subscription, location=place.location, settings=_SETTINGS)
-        client_id = await signed_in.register(Deployment(name, outputs))
+        await signed_in.register(Deployment(name, outputs))
         deployment = Deployment(name, await azd.outputs(name))
         await place.grant(_EVENT_GRID_DATA_SENDER, scope=deployment.group(place))
         for fact in FACTS:
             if fact.of_deployment is not None:
                 await _test(fact, fact.of_deployment(place, deployment), results)
     finally:
-        await azd.down(name)
-        if client_id:
-            await signed_in.unregister(client_id)
+        try:
+            await azd.down(name)
+        finally:
+            await signed_in.unregister(name)
 
 
 async def _test(fact: Fact, trial: Awaitable[str], results: list[Result]) -> None:

@@ -15,34 +15,41 @@ from shared.cloud.data_plane import Answer, send
 _ROLE = "Sasquash.Responder"
 _RETRY_SECONDS = 600.0  # a new role assignment shows in a new token within minutes
 _PAUSE = 20.0
+_TSV = ("--output", "tsv")
 
 
-async def register(deployment: Deployment) -> str:
-    """Create the registration, give the signed-in user a role, and provision with its id; return the client id."""
+async def register(deployment: Deployment) -> None:
+    """Create the registration, give the signed-in user a role, and provision with its id."""
     environment = {"AZURE_ENV_NAME": deployment.environment, "SASQUASH_API": deployment.outputs["SASQUASH_API"]}
     await azd.run("scripts/create-registration.sh", variables=environment)
-    name = f"Sasquash {deployment.environment}"
-    client_id = await azd.text(
-        "az", "ad", "app", "list", "--display-name", name, "--query", "[0].appId", "--output", "tsv"
-    )
+    client_id = await _registration(deployment.environment)
     await _assign_role(client_id)
     await azd.provision(deployment.environment, {"SASQUASH_API_CLIENT_ID": client_id})
-    return client_id
+
+
+async def _registration(environment: str) -> str:
+    """Return the client id of the environment's registration; an empty text if there is none."""
+    name = f"Sasquash {environment}"  # scripts/create-registration.sh
+    return await azd.text(
+        "az", "ad", "app", "list", "--display-name", name, "--query", f"[?displayName=='{name}'].appId | [0]", *_TSV
+    )
 
 
 async def _assign_role(client_id: str) -> None:
     """Assign the role to the signed-in user ("Grant an appRoleAssignment to a user")."""
     query = f"{{id: id, role: appRoles[?value=='{_ROLE}'].id | [0]}}"
     found = json.loads(await azd.text("az", "ad", "sp", "show", "--id", client_id, "--query", query))
-    user = await azd.text("az", "ad", "signed-in-user", "show", "--query", "id", "--output", "tsv")
+    user = await azd.text("az", "ad", "signed-in-user", "show", "--query", "id", *_TSV)
     body = json.dumps({"principalId": user, "resourceId": found["id"], "appRoleId": found["role"]})
     url = f"https://graph.microsoft.com/v1.0/users/{user}/appRoleAssignments"
     await azd.run("az", "rest", "--method", "post", "--url", url, "--body", body, "--output", "none")
 
 
-async def unregister(client_id: str) -> None:
-    """Delete the registration."""
-    await azd.run("az", "ad", "app", "delete", "--id", client_id)
+async def unregister(environment: str) -> None:
+    """Delete the environment's registration, also one that was only half made."""
+    client_id = await _registration(environment)
+    if client_id:
+        await azd.run("az", "ad", "app", "delete", "--id", client_id)
 
 
 async def token_command(place: Place, deployment: Deployment) -> str:

@@ -3,7 +3,7 @@
 Lets the responder's identity send mail from one mailbox, and from no other: RBAC for Applications in Exchange Online.
 
 .DESCRIPTION
-For Exchange administrators; run once per environment, after the first `azd up` (docs/deploy.md). Do not grant
+For Exchange administrators; run once per environment (again for another mailbox), after the first `azd up` (docs/deploy.md). Do not grant
 Graph's Mail.Send in Entra ID as well: grants add up, and that one covers every mailbox. It can take two hours to apply.
 learn.microsoft.com, "Role Based Access Control for Applications in Exchange Online".
 
@@ -21,12 +21,17 @@ param(
 $ErrorActionPreference = 'Stop'
 
 $name = "Sasquash $Environment"
-$box = Get-EXOMailbox -Identity $Mailbox
+# By default Get-EXOMailbox returns no ExchangeGuid (MicrosoftDocs/office-docs-powershell, cmdlet-property-sets: Minimum).
+$box = Get-EXOMailbox -Identity $Mailbox -Properties ExchangeGuid
+if (-not $box.ExchangeGuid) { throw "Exchange returned no ExchangeGuid for $Mailbox. Nothing was granted." }
+$filter = "ExchangeGuid -eq '$($box.ExchangeGuid)'"
 if (-not (Get-ServicePrincipal -Identity $PrincipalId -ErrorAction SilentlyContinue)) {
     New-ServicePrincipal -AppId $ClientId -ObjectId $PrincipalId -DisplayName $name | Out-Null
 }
-if (-not (Get-ManagementScope -Identity $name -ErrorAction SilentlyContinue)) {
-    New-ManagementScope -Name $name -RecipientRestrictionFilter "ExchangeGuid -eq '$($box.ExchangeGuid)'" | Out-Null
+if (Get-ManagementScope -Identity $name -ErrorAction SilentlyContinue) {
+    Set-ManagementScope -Identity $name -RecipientRestrictionFilter $filter | Out-Null
+} else {
+    New-ManagementScope -Name $name -RecipientRestrictionFilter $filter | Out-Null
 }
 if (-not (Get-ManagementRoleAssignment -Identity $name -ErrorAction SilentlyContinue)) {
     New-ManagementRoleAssignment -Name $name -App $PrincipalId -Role 'Application Mail.Send' -CustomResourceScope $name | Out-Null

@@ -4,7 +4,8 @@
 #   set -a; eval "$(azd env get-values)"; set +a
 #   scripts/grant-graph.sh                 # sign in before: az login
 #
-# - Graph rights of the responder's identity: names of users, members of groups, and one SharePoint site;
+# - Graph rights of the responder's identity: names of users, members of groups;
+# - one SharePoint site, if SASQUASH_INCIDENT_SITE is set and incidents go nowhere else;
 # - with INCIDENTS=defender, creating and updating incidents of the Defender portal;
 # - with DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
 # Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. The registration that people sign in to is
@@ -12,6 +13,8 @@
 set -euo pipefail
 
 : "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}"
+# As the app has it where SASQUASH_INCIDENTS is empty.
+incidents=${INCIDENTS:-${SASQUASH_INCIDENT_SITE:+sharepoint}}
 graph=https://graph.microsoft.com/v1.0
 graph_app=00000003-0000-0000-c000-000000000000
 
@@ -32,8 +35,8 @@ grant() {
 echo "Graph rights of the responder:"
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" User.ReadBasic.All
 grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" GroupMember.Read.All
-[ "${INCIDENTS:-sharepoint}" != sharepoint ] || grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
-if [ "${INCIDENTS:-sharepoint}" = defender ]; then
+[ "$incidents" != sharepoint ] || grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" Sites.Selected
+if [ "$incidents" = defender ]; then
     grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityAlert.Create.All
     grant "$SASQUASH_RESPONDER_PRINCIPAL_ID" SecurityIncident.ReadWrite.All
 fi
@@ -45,7 +48,7 @@ if [ "${DEFENDER:-0}" = 1 ]; then
     fi
 fi
 
-if [ "${INCIDENTS:-sharepoint}" = sharepoint ]; then
+if [ "$incidents" = sharepoint ]; then
     : "${SASQUASH_INCIDENT_SITE:?}"
     echo "Write permission on the incident list's site only"
     az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(

@@ -53,6 +53,7 @@ DETERMINATIONS = (
 )
 _ENUMS = {"status": _STATUSES, "classification": CLASSIFICATIONS, "determination": DETERMINATIONS}
 _COMMENT = "microsoft.graph.security.alertComment"
+_PAGE, _LONGEST_SKIP = 50, 500
 _LONGEST, _LONGEST_ID, _LONGEST_COMMENT = 5000, 1000, 1000
 
 
@@ -77,14 +78,20 @@ async def create_alert(call: Call) -> Response:
 
 
 async def list_incidents(call: Call) -> Response:
-    """List incidents since a given time. Supports only that filter; Graph cannot filter by name."""
-    query = parameters(call.request, "filter", "top")
+    """List incidents since a given time, the latest first. Supports only that filter; Graph cannot filter by name.
+
+    At most 50 in a page, and no page after the 500th (elastic/integrations#20234, for Graph's security API).
+    """
+    query = parameters(call.request, "filter", "top", "skip")
     match = _FILTER.fullmatch(query.get("filter", ""))
     if match is None:
         raise _bad("Invalid filter clause.")
     since = datetime.fromisoformat(match[1])
-    found = [i for i in call.cloud.incidents if i.sink == SINK and i.created_at >= since]
-    return JSONResponse({"value": [_described(incident) for incident in found[: int(query.get("top", "50"))]]})
+    top, skip = min(int(query.get("top", "50")), _PAGE), int(query.get("skip", "0"))
+    if skip > _LONGEST_SKIP:
+        raise _bad(f"The limit of '{_LONGEST_SKIP}' for Skip query has been exceeded.")
+    found = [i for i in reversed(call.cloud.incidents) if i.sink == SINK and i.created_at >= since]
+    return JSONResponse({"value": [_described(incident) for incident in found[skip : skip + top]]})
 
 
 async def get_incident(call: Call) -> Response:

@@ -241,13 +241,19 @@ class Containment:
 
         Raises TransientFailure or Blocked.
         """
-        clock = self._store.clock
-        revocation = Revocation.of(reported.finding, now=clock())
-        ref = await self._lookup.find(reported.finding)
+        finding = reported.finding
+        ref = await self._lookup.find(finding)
+        try:
+            return await self._preview(finding, ref)
+        except AccountGone:  # deleted or moved since it was looked up
+            return await self._preview(finding, await self._lookup.find_again(finding, gone=ref) if ref else None)
+
+    async def _preview(self, finding: Finding, ref: AccountRef | None) -> Revocation:
+        revocation = Revocation.of(finding, now=self._store.clock())
         ended = self._lookup.verdict(revocation, ref)
         if ended is not None:
             return ended
         if ref is None:
-            return revocation.end(Reason.NOT_OURS, now=clock(), detail=NOT_OURS)
+            return revocation.end(Reason.NOT_OURS, now=self._store.clock(), detail=NOT_OURS)
         snapshot = await self._sessions.read(ref, revocation)
-        return self._decider.preview(snapshot, revocation, now=clock())
+        return self._decider.preview(snapshot, revocation, now=self._store.clock())

@@ -263,11 +263,12 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """The incident, and the state in it."""
+    """The incident, and the state in it. `sink` is where it is; empty in records of version 0.2."""
 
     item_id: str
     state: State
     reason: Reason | None = None
+    sink: str = ""
 
 
 @dataclass(frozen=True, slots=True)

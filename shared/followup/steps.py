@@ -126,13 +126,16 @@ class IncidentStep:
     async def run(self, revocation: Revocation) -> Done:
         """File or update it. Raises SasquashError."""
         briefing = brief(revocation, now=self.store.clock())
-        if revocation.filed is None:
+        filed, sink = revocation.filed, self.incidents.name
+        if (
+            filed is None or filed.sink != sink
+        ):  # SASQUASH_INCIDENTS was changed: its id may be another incident's here
             item_id, what = await self.incidents.file(briefing), "Incident filed."
         else:
-            item_id, what = revocation.filed.item_id, f"Incident updated: {revocation.state}."
+            item_id, what = filed.item_id, f"Incident updated: {revocation.state}."
             await self.incidents.update(item_id, briefing)
-        filed = Filed(item_id, revocation.state, revocation.reason)
-        return Done(lambda current: replace(current, filed=filed), what if self.incidents.outside else "")
+        shown = Filed(item_id, revocation.state, revocation.reason, sink)
+        return Done(lambda current: replace(current, filed=shown), what if self.incidents.outside else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

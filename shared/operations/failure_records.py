@@ -5,10 +5,16 @@ import hashlib
 from shared.containment.verdicts import conclude
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import unannounced
-from shared.domain.revocation import Reason, State
+from shared.domain.revocation import Reason, Revocation, State
 from shared.persistence.store import Store
 
 _SOURCE = "sasquash"
+_REASONS = frozenset({Reason.UNDELIVERED, Reason.UNREAD, Reason.CRASHED})
+
+
+def is_failure_record(record: Revocation) -> bool:
+    """Whether it was written here: the source alone does not say so, since an event may name any."""
+    return record.reason in _REASONS and record.finding.source == _SOURCE and record.finding.credential is None
 
 
 class FailureRecords:

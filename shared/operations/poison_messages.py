@@ -16,7 +16,7 @@ from shared.containment.verdicts import conclude
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
-from shared.operations.failure_records import FailureRecords
+from shared.operations.failure_records import FailureRecords, is_failure_record
 from shared.persistence import alert_queue, queues
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, PoisonQueues
 from shared.persistence.store import Store
@@ -97,6 +97,8 @@ class PoisonMessages:
             await conclude(self._store, record.end(Reason.CRASHED, now=self._store.clock(), detail=detail))
         elif queue == CONTAIN_QUEUE:
             await self._store.queues.follow_up(record.fingerprint)
+        elif is_failure_record(record):  # or each record about a failure would be the subject of the next
+            _log.error("The follow-up of failure record %s fails each time: it has no mail.", record.fingerprint[:12])
         else:
             subject = f"{queue}|{record.fingerprint}"
             await self._records.write("poison", subject, reason=Reason.CRASHED, detail=_unfinished(record))

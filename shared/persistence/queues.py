@@ -7,6 +7,7 @@ in another form to a function (docs/decisions/0029-queue-messages-are-decoded-by
 
 import base64
 import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ POISON = "-poison"  # what the Functions host adds to the name of the queue in w
 SAFETY_NET = 45.0  # seconds until the queued message takes over from an instance that did not finish
 LONGEST_DELAY = 15 * 60.0  # seconds between two tries
 _FIRST_DELAY = 1.0
+_FINGERPRINT = re.compile(r"[0-9a-f]{2,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,22 @@ class Message:
 
 def read(stored: bytes) -> Message:
     """Return the message in `stored`. Raises MalformedEvent for anything that the app did not write."""
-    return decode(stored, Message)
+    message = decode(stored, Message)
+    if not _FINGERPRINT.fullmatch(message.fingerprint):  # else no record has it, or it can't even be looked up
+        raise _foreign()
+    return message
 
 
 def decode[M](stored: bytes, kind: type[M]) -> M:
     """Return the message of that kind in `stored`: JSON, or base64 of it. Raises MalformedEvent."""
     try:
         return msgspec.json.decode(_json_in(stored), type=kind)
-    except (msgspec.DecodeError, RecursionError):
-        raise MalformedEvent(
-            "A queue message was not written by Sasquash: nothing else may write to its queues."
-        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _foreign() from None
+
+
+def _foreign() -> MalformedEvent:
+    return MalformedEvent("A queue message was not written by Sasquash: nothing else may write to its queues.")
 
 
 def encode(message: object) -> str:

@@ -41,7 +41,6 @@ async def test_unknown_message_becomes_a_failed_record_an_incident_and_a_mail(
         credential=Developer(deployment.cloud),
         **deployment.options,
     ) as queue:
-        await queue.create_queue()
         await queue.send_message("not a message of the app")
 
     async def reported() -> bool:

@@ -1,5 +1,7 @@
 """Incidents in each place that the settings may name: one a leak whatever gets lost, updated and closed with it."""
 
+from dataclasses import replace
+
 import pytest
 
 from local.network.faults import Effect
@@ -8,6 +10,7 @@ from local.reporters.incident_receiver import PATH
 from local.tenant.model import SECURITY_MAILBOX, SUBSCRIPTION_ID, Account, Incident
 from shared.domain.revocation import Revocation, State
 from shared.persistence.queues import Message
+from tests.support.decisions import BOB
 from tests.support.driver import OWNER, Driver, found, report
 from tests.support.leaks import account_sas
 
@@ -129,3 +132,39 @@ async def test_without_an_incident_system_the_mails_are_the_incident(driver: Dri
     assert record.state is State.CLOSED
     assert [incident for incident in driver.cloud.model.incidents if account.name in str(incident.fields)] == []
     assert [SECURITY_MAILBOX in (*mail.to, *mail.cc) for mail in driver.mails(account.name)] == [True]
+
+
+@every
+@pytest.mark.parametrize("earlier", ["mail", "sharepoint"])
+async def test_incident_of_another_system_is_filed_anew_with_the_next_state(
+    driver: Driver, account: Account, sink: str, earlier: str
+) -> None:
+    """SASQUASH_INCIDENTS may change while records are open. The id of the one system means nothing to the other."""
+    record = await followed(driver, account, earlier, mode="approve")
+    app = driver.app(**settings(driver, sink))
+    await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=BOB)
+
+    await app.background.follow_up.run(Message(record.fingerprint))
+
+    [incident] = [incident for incident in mine(driver, account, sink) if incident.sink == sink]
+    assert str(status(incident)).lower() in ("closed", "resolved", "dismissed")
+
+
+async def test_number_of_a_list_item_is_not_taken_for_a_defender_incident_of_that_number(
+    driver: Driver, account: Account
+) -> None:
+    record = await followed(driver, account, "sharepoint", mode="approve")
+    other = await driver.account(tags={"sasquash-owner": OWNER})
+    await followed(driver, other, "defender", mode="approve")
+    [foreign] = mine(driver, other, "defender")
+    app = driver.app(**settings(driver, "defender"))
+
+    def numbered(current: Revocation) -> Revocation:
+        return replace(current, filed=current.filed and replace(current.filed, item_id=foreign.item_id))
+
+    await app.fast_path.store.revocations.change(record.fingerprint, numbered, what="")
+    await app.http.revocations.reject(record.fingerprint, reason="A test key.", caller=BOB)
+
+    await app.background.follow_up.run(Message(record.fingerprint))
+
+    assert status(foreign) == "active"

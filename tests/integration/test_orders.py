@@ -47,6 +47,16 @@ async def test_order_for_a_foreign_or_own_account_is_refused(driver: Driver, acc
     assert driver.sent == []
 
 
+async def test_order_for_an_account_that_was_deleted_since_it_was_looked_up_is_refused(driver: Driver) -> None:
+    account = await driver.account()
+    app = driver.app()
+    await app.fast_path.accounts.take_inventory()
+    del driver.cloud.model.accounts[account.name]
+    request = OrderRequest(account.name, ActionKind.ACCOUNT_KEY, "key1", "A laptop was lost.")
+    with pytest.raises(InvalidRequest, match="account: "):
+        await app.http.revocations.order(request, caller=ADA)
+
+
 @pytest.mark.parametrize("policy", ["typing-error", "ended"])
 async def test_order_for_a_missing_or_expired_policy_is_refused(driver: Driver, policy: str) -> None:
     account = await driver.account()

@@ -81,6 +81,21 @@ async def test_crashed_follow_up_is_reported_by_its_own_record(driver: Driver, a
     assert f"{finding.fingerprint[:12]} on account {account.name}" in record.detail
 
 
+async def test_crashed_follow_up_of_a_failure_record_is_not_recorded_once_more(
+    driver: Driver, account: Account
+) -> None:
+    """An error that stops the follow-up of every record would add a record each time that the last one crashed."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    app = driver.app()
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.poison_messages.failed("follow-up", stored(finding))
+    [record] = await of_trouble(driver, Reason.CRASHED)
+
+    await app.background.poison_messages.failed("follow-up", stored(record.finding))
+
+    assert await of_trouble(driver, Reason.CRASHED) == [record]
+
+
 async def test_foreign_message_is_reported_without_its_text(driver: Driver) -> None:
     await driver.app().background.poison_messages.failed("contain", b"sig=leaked")
     [record] = await of_trouble(driver, Reason.CRASHED)

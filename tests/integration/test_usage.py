@@ -188,6 +188,25 @@ async def test_use_that_the_logs_show_later_is_mailed_where_mails_are_the_incide
     assert (later.to, "New since the last mail" in later.body) == ((SECURITY_MAILBOX,), True)
 
 
+async def test_later_use_is_mailed_after_a_mail_that_failed(
+    driver: Driver, account: Account, client: httpx.AsyncClient
+) -> None:
+    leaked = token(account)
+    app = driver.app(incidents="mail")
+    finding = found(f"https://{account.name}.blob.core.windows.net/?{leaked}")
+    await app.fast_path.ingest.receive(report(finding))
+    await app.background.follow_up.run(Message(finding.fingerprint))
+    await client.get(f"https://{account.name}.blob.core.windows.net/models/model.ckpt?{leaked}")
+    driver.clock.advance(minutes=21)
+    driver.fault("sendMail", status=403)
+    await app.background.follow_up.run(Message(finding.fingerprint))
+    assert len(driver.mails(account.name)) == 1
+
+    await app.background.follow_up.run(Message(finding.fingerprint))
+
+    assert "New since the last mail" in driver.mails(account.name)[-1].body
+
+
 @pytest.mark.parametrize("effect", [Effect.STATUS, Effect.RESET])
 async def test_unreachable_logs_do_not_prevent_notifications(
     driver: Driver, account: Account, effect: Effect

@@ -88,6 +88,7 @@ _FORMED = {
     "Reading.host": "is_host",
     "Execution.target": "check_target: see PolicyTarget.policy",
     "Filed.item_id": "Graph or Azure Resource Manager; not shown",
+    "Filed.sink": "IncidentSink",
     "KeyDistribution.secret": "a pattern",
     "LockedDown.after": "JSON of Azure Resource Manager; in the history and the API",
     "LockedDown.before": "JSON of Azure Resource Manager; in the history and the API",

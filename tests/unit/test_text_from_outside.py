@@ -133,7 +133,7 @@ def run[T](coroutine: Coroutine[object, None, T]) -> T:
 def incident_texts(briefing: Briefing) -> Iterator[str]:
     """Yield each text that a sink of incidents gets."""
     yield from sharepoint._columns(briefing).values()
-    yield from texts_in(sentinel._body(briefing, {}))
+    yield from texts_in(sentinel._body(briefing, {}, may_open=True))
     yield from texts_in(webhook._body("incident.filed", briefing)["incident"])
     graph = Graph()
     run(DefenderIncidents(graph).file(briefing))  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
+from shared.settings import IncidentSink
 
 _CREATE = "/beta/security/alerts_v2/createAlert"
 _INCIDENTS = "/v1.0/security/incidents"
@@ -27,6 +28,8 @@ _LONGEST_TITLE, _LONGEST, _LONGEST_COMMENT = 200, 5000, 1000
 _SEVERITIES = {"critical": "high", "high": "high", "medium": "medium", "low": "low"}
 _TAG = "sasquash"
 _OUR_TAGS = frozenset({_TAG, *State})
+_PAGE, _LONGEST_SKIP = 50, 500
+_MOST_MERGES = 5  # one after another
 _EARLIER = timedelta(minutes=10)  # clocks differ
 
 
@@ -34,6 +37,7 @@ _EARLIER = timedelta(minutes=10)  # clocks differ
 class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
 
+    name: ClassVar[IncidentSink] = IncidentSink.DEFENDER
     outside: ClassVar[bool] = True
 
     rest: Rest
@@ -62,10 +66,12 @@ class DefenderIncidents:
         await self._comment(number, news)
 
     async def _current(self, item_id: str) -> tuple[int, Mapping[str, Any]]:
-        """Return the incident and its number, or those of the one that it was merged into."""
+        """Return the incident and its number, or those of the one that it was merged into, at last."""
         number, existing = int(item_id), await self._read(int(item_id))
-        merged_into = str(existing.get("redirectIncidentId") or "")
-        if _status(existing) == "redirected" and merged_into.isdecimal():
+        for _ in range(_MOST_MERGES):
+            merged_into = str(existing.get("redirectIncidentId") or "")
+            if _status(existing) != "redirected" or not merged_into.isdecimal():
+                break
             number = int(merged_into)
             existing = await self._read(number)
         return number, existing
@@ -101,14 +107,28 @@ class DefenderIncidents:
         return read if isinstance(read, Mapping) else {}
 
     async def _find(self, briefing: Briefing) -> str | None:
-        """Return the incident whose name has our mark. Graph filters by time, not by name."""
+        """Return the incident whose name has our mark. Graph filters by time, not by name, the latest first.
+
+        A page has 50 at most, and `$skip` is 500 at most (msgraph docs, security-list-incidents;
+        elastic/integrations#20234).
+        """
         since = briefing.received_at - _EARLIER
-        query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": "50"}
-        page = await self.rest.call("GET", _INCIDENTS, doing="Finding the incident", right=_MAY_WRITE, query=query)
-        rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
+        query = {"$filter": f"createdDateTime ge {since:%Y-%m-%dT%H:%M:%SZ}", "$top": str(_PAGE)}
         mark = _mark(briefing)
-        ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
-        return next((str(each) for each in ids if str(each).isdecimal()), None)
+        for skip in range(0, _LONGEST_SKIP + 1, _PAGE):
+            page = await self.rest.call(
+                "GET",
+                _INCIDENTS,
+                doing="Finding the incident",
+                right=_MAY_WRITE,
+                query=query | ({"$skip": str(skip)} if skip else {}),
+            )
+            rows: list[Any] = page.get("value") or [] if isinstance(page, Mapping) else []
+            ids = (row.get("id") for row in rows if isinstance(row, Mapping) and mark in str(row.get("displayName")))
+            found = next((str(each) for each in ids if str(each).isdecimal()), None)
+            if found is not None or len(rows) < _PAGE:
+                return found
+        return None
 
 
 def _tags(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from shared.cloud.graph import Graph
 from shared.domain.text import clean
 from shared.followup.briefing.model import Briefing
 from shared.followup.mail.compose import compose
-from shared.settings import Settings
+from shared.settings import IncidentSink, Settings
 
 _ITEM = "mail"
 _LONGEST = 1000
@@ -21,6 +21,7 @@ _LONGEST = 1000
 class MailIncidents:
     """Incidents that are mails."""
 
+    name: ClassVar[IncidentSink] = IncidentSink.MAIL
     outside: ClassVar[bool] = False
 
     graph: Graph

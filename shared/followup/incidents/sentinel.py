@@ -21,6 +21,7 @@ from shared.errors import NotFound, TransientFailure
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import CLOSED, PAGES, steps, summary
+from shared.settings import IncidentSink
 
 _VERSION = "api-version=2025-09-01"
 _NAMESPACE = uuid.UUID("6b1f7f0e-6f0c-4c39-9c0a-5a0a7a1d2f10")  # ours, for incidents' names
@@ -38,6 +39,7 @@ _CLOSING = ("classification", "classificationReason", "classificationComment")
 class SentinelIncidents:
     """Incidents of one workspace. `workspace` is its ARM id."""
 
+    name: ClassVar[IncidentSink] = IncidentSink.SENTINEL
     outside: ClassVar[bool] = True
 
     def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
@@ -53,15 +55,18 @@ class SentinelIncidents:
 
     async def update(self, item_id: str, briefing: Briefing) -> None:
         """See Incidents. Raises TransientFailure if somebody else keeps changing it."""
-        path = f"{self._incidents}/{uuid.UUID(item_id)}?{_VERSION}"
-        for _ in range(_ATTEMPTS):
-            if await self._put(path, _body(briefing, await self._read(path))):
-                return
-        raise TransientFailure("Filing the incident failed: others kept changing it. Try again later.")
+        await self._write(item_id, briefing, may_open=briefing.state in PAGES)
 
     async def amend(self, item_id: str, briefing: Briefing, *, news: str) -> None:  # noqa: ARG002 -- the text has it
-        """See Incidents."""
-        await self.update(item_id, briefing)
+        """See Incidents. What a person closed in this state stays closed."""
+        await self._write(item_id, briefing, may_open=False)
+
+    async def _write(self, item_id: str, briefing: Briefing, *, may_open: bool) -> None:
+        path = f"{self._incidents}/{uuid.UUID(item_id)}?{_VERSION}"
+        for _ in range(_ATTEMPTS):
+            if await self._put(path, _body(briefing, await self._read(path), may_open=may_open)):
+                return
+        raise TransientFailure("Filing the incident failed: others kept changing it. Try again later.")
 
     async def _read(self, path: str) -> Mapping[str, Any]:
         """Return the incident; empty if there is none yet."""
@@ -84,7 +89,7 @@ class SentinelIncidents:
         return True
 
 
-def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
+def _body(briefing: Briefing, read: Mapping[str, Any], *, may_open: bool) -> dict[str, object]:
     """Return the incident as it has to be, given the one that was read. Read-only properties are left out."""
     existing: Mapping[str, Any] = read.get("properties") or {}
     text = f"{summary(briefing)}\n\nNext steps:\n{steps(briefing) or 'No further action is needed.'}"
@@ -94,7 +99,7 @@ def _body(briefing: Briefing, read: Mapping[str, Any]) -> dict[str, object]:
         "title": inert(title(briefing), limit=_LONGEST_TITLE),
         "description": text[:_LONGEST],
         "labels": [{"labelName": name} for name in _labels(briefing, existing)],
-        **_status(briefing, existing),
+        **_status(briefing, existing, may_open=may_open),
         **_owner(existing),
     }
     return {"properties": properties, **({"etag": read["etag"]} if read else {})}
@@ -106,11 +111,11 @@ def _labels(briefing: Briefing, existing: Mapping[str, Any]) -> list[str]:
     return [_LABEL, inert(briefing.state, limit=40), *(name for name in others if name and name not in _OUR_LABELS)]
 
 
-def _status(briefing: Briefing, existing: Mapping[str, Any]) -> dict[str, object]:
-    """Return status and classification. An incident that a person closed is opened only if it needs a person."""
+def _status(briefing: Briefing, existing: Mapping[str, Any], *, may_open: bool) -> dict[str, object]:
+    """Return status and classification. `may_open`: whether an incident that a person closed is opened."""
     status = existing.get("status")
     closed_by_a_person = status == "Closed" and existing.get("classificationComment") != _COMMENT
-    if closed_by_a_person and briefing.state not in PAGES:
+    if closed_by_a_person and not may_open:
         return {"status": "Closed", **{name: existing[name] for name in _CLOSING if existing.get(name)}}
     if briefing.state not in CLOSED:
         return {"status": status if status in ("New", "Active") else "Active"}

@@ -9,6 +9,7 @@ from shared.errors import SasquashError
 from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import steps, summary
+from shared.settings import IncidentSink
 
 if TYPE_CHECKING:
     from shared.cloud.graph import Graph
@@ -21,9 +22,11 @@ _SEVERAL_LINES = 8000
 class Incidents(Protocol):
     """An incident sink. Its methods may run twice and on two machines; all raise SasquashError.
 
-    `outside`: whether incidents are anything beside the mails.
+    `name` is kept with each incident: an id means nothing to another sink. `outside`: whether incidents are anything
+    beside the mails.
     """
 
+    name: ClassVar[IncidentSink]
     outside: ClassVar[bool]
 
     async def file(self, briefing: Briefing) -> str:
@@ -42,6 +45,7 @@ class SharePointIncidents:
     https://learn.microsoft.com/graph/api/listitem-create
     """
 
+    name: ClassVar[IncidentSink] = IncidentSink.SHAREPOINT
     outside: ClassVar[bool] = True
 
     def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:

@@ -20,6 +20,7 @@ from shared.followup.briefing.headlines import title
 from shared.followup.briefing.model import Briefing
 from shared.followup.incidents.text import PAGES, steps, summary
 from shared.setting_parsers import webhook_key
+from shared.settings import IncidentSink
 
 _RIGHT = "a secret that the receiver knows (SASQUASH_INCIDENT_WEBHOOK_SECRET)"
 _LONGEST = 8000
@@ -32,6 +33,7 @@ class WebhookIncidents:
     `rest` is the URL's origin, `path` the rest of it; `secret` reads the text `whsec_…`.
     """
 
+    name: ClassVar[IncidentSink] = IncidentSink.WEBHOOK
     outside: ClassVar[bool] = True
 
     rest: Rest

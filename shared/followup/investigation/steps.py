@@ -32,23 +32,33 @@ class UsageStep:
         return usage_due_in(revocation, now=self.store.clock())
 
     async def run(self, revocation: Revocation) -> Done:
-        """Query the logs and record the result, before the incident is updated with it. Raises SasquashError."""
+        """Query the logs, update the incident, and record the result. Raises SasquashError.
+
+        In this order: once it is recorded, the step is not due any more, and nobody would hear of it.
+        """
         if revocation.account is None:
             return Done()
         try:
             usage = await self.logs.of(revocation, revocation.account)
         except Blocked as error:
             usage = Usage(self.store.clock(), unknown=str(error))
+        before = revocation.usage
+        if before is not None and usage != replace(before, at=usage.at):
+            await self._amend(replace(revocation, usage=usage), news=summary(usage))
         changed = await self.store.revocations.change(
             revocation.fingerprint, lambda current: replace(current, usage=usage), what=summary(usage)
         )
-        if changed is None:
-            return Done()
-        before = revocation.usage
-        if changed.filed is not None and before is not None and usage != replace(before, at=usage.at):
-            briefing = brief(changed, now=self.store.clock())
-            await self.incidents.amend(changed.filed.item_id, briefing, news=summary(usage))
-        return Done(again=usage_due_in(changed, now=self.store.clock()))
+        return Done(again=usage_due_in(changed, now=self.store.clock()) if changed is not None else None)
+
+    async def _amend(self, revocation: Revocation, *, news: str) -> None:
+        """Update the incident, if there is one."""
+        filed, briefing = revocation.filed, brief(revocation, now=self.store.clock())
+        if filed is None:
+            return
+        if filed.sink == self.incidents.name:
+            await self.incidents.amend(filed.item_id, briefing, news=news)
+        else:  # see IncidentStep; an incident that exists is updated
+            await self.incidents.file(briefing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conformance import accounts, azd, logs, signed_in
+from conformance import accounts, azd, logs
 from conformance.__main__ import main, of_deployment
 from conformance.deployed import Deployment, custom_roles, sign_in
 from conformance.facts import FACTS, Fact
@@ -196,30 +196,30 @@ def test_table_names_what_to_change_only_where_a_belief_is_not_confirmed() -> No
     ]
 
 
-async def test_deployment_and_registration_are_deleted_even_if_a_test_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deployment_and_registration_are_deleted_even_if_neither_was_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     done: list[str] = []
 
     async def up(name: str, **_: object) -> dict[str, str]:
         return {"SASQUASH_API": "https://app.example/api", "AZURE_RESOURCE_GROUP": "g"}
 
-    async def outputs(name: str) -> dict[str, str]:
-        raise azd.CommandFailed("azd env get-values failed.")
+    async def run(*command: str, **_: object) -> None:
+        done.append(" ".join(command))
 
-    async def register(_: Deployment) -> str:
-        return "client"
+    async def text(*command: str) -> str:
+        if command[:4] == ("az", "ad", "app", "list"):
+            return "client"
+        raise azd.CommandFailed("az ad sp show failed.")
 
     async def down(name: str) -> None:
         done.append(f"down {name}")
+        raise azd.CommandFailed("azd down failed.")
 
-    async def unregister(client_id: str) -> None:
-        done.append(f"unregister {client_id}")
-
-    for name, replaced in (("up", up), ("outputs", outputs), ("down", down)):
+    for name, replaced in (("up", up), ("run", run), ("text", text), ("down", down)):
         monkeypatch.setattr(azd, name, replaced)
-    monkeypatch.setattr(signed_in, "register", register)
-    monkeypatch.setattr(signed_in, "unregister", unregister)
 
     with pytest.raises(azd.CommandFailed):
         await of_deployment(Scripted(REFUSED), "test", [])  # type: ignore[arg-type]
 
-    assert done == ["down test", "unregister client"]
+    assert done == ["scripts/create-registration.sh", "down test", "az ad app delete --id client"]

@@ -56,7 +56,12 @@ def test_the_host_s_own_setting_would_read_what_is_written() -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [b"", b"[]", b'{"fingerprint": 1}', b"not json", b"null", b"1234", base64.b64encode(b"\xff\xfe"), b"{" * 100_000],
+    [
+        *(b"", b"[]", b'{"fingerprint": 1}', b"not json", b"null", b"1234", b"{" * 100_000),
+        *(b'{"fingerprint": ""}', b'{"fingerprint": "ab/../cd"}'),
+        base64.b64encode(b"\xff\xfe"),
+        base64.b64encode(b'{"fingerprint": "\xff"}'),  # msgspec raises UnicodeDecodeError for text, not DecodeError
+    ],
 )
 def test_a_foreign_message_is_refused(stored: bytes) -> None:
     with pytest.raises(MalformedEvent):

@@ -115,6 +115,27 @@ async def test_incident_that_ours_was_merged_into_gets_tag_and_comment_and_keeps
     )
 
 
+async def test_incident_is_found_among_many_others(place: Place) -> None:
+    """Its id is unknown where the answer was lost, or where it was filed in another system in between."""
+    await place.follow("contained")
+    others = [
+        Incident(str(1000 + number), SINK, {**place.fields, "displayName": "Phishing"}) for number in range(120)
+    ]
+    place.cloud.incidents += others
+
+    assert await place.incidents.file(briefing(state="proven")) == place.cloud.incidents[0].item_id
+
+
+async def test_incident_that_was_merged_twice_is_followed_to_the_last_one(place: Place) -> None:
+    last = {"displayName": "Ransomware", "status": "active", "customTags": [], "comments": []}
+    between = {"displayName": "Theft", "status": "redirected", "redirectIncidentId": "999", "customTags": []}
+    place.cloud.incidents += [Incident("998", SINK, between), Incident("999", SINK, last)]
+    place.cloud.incidents[0].fields |= {"status": "redirected", "redirectIncidentId": "998"}
+    await place.follow("proven")
+
+    assert (last["customTags"], len(last["comments"])) == (["sasquash", "proven"], 1)
+
+
 async def test_incident_that_we_resolved_is_opened_again(place: Place) -> None:
     await place.follow("dismissed", "contained")
 

@@ -109,6 +109,15 @@ async def test_severity_and_activity_that_a_person_set_stay(place: Place) -> Non
     assert (place.fields["severity"], place.fields["firstActivityTimeUtc"]) == ("Low", "2026-11-01T00:00:00Z")
 
 
+async def test_news_in_the_state_in_which_a_person_closed_it_leaves_it_closed(place: Place) -> None:
+    """Such as use of the leak that the logs show 20 minutes later."""
+    await place.file("failed")
+    place.person_sets(**FALSE_POSITIVE)
+    await place.incidents.amend(place.incident.item_id, briefing(state="failed"), news="It was used.")
+
+    assert {name: place.fields[name] for name in FALSE_POSITIVE} == FALSE_POSITIVE
+
+
 async def test_new_stays_new_until_it_is_closed(place: Place) -> None:
     await place.file()
     place.person_sets(status="New")
