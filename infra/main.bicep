@@ -281,7 +281,7 @@ var secretSettings = concat(
     settings.?SASQUASH_GITHUB_WEBHOOK_SECRET ?? ''
     settings.?SASQUASH_INCIDENT_WEBHOOK_SECRET ?? ''
   ],
-  map(split(settings.?SASQUASH_INTAKE_SENDERS ?? '', ','), sender => trim(last(split(sender, '='))))
+  map(split(settings.?SASQUASH_INTAKE_SENDERS ?? '', ','), sender => trim(substring(sender, indexOf(sender, '=') + 1)))
 )
 var secretsAreIds = empty(filter(secretSettings, secret => !empty(secret) && !startsWith(secret, 'https://')))
 
