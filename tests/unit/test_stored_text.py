@@ -115,7 +115,12 @@ def governed(text: str) -> list[str]:
     denial = Denial(text, samples.ACCOUNT_ID, (Actions(("*",)),), frozenset({readiness.EVERYONE}), frozenset())
     troubles = [
         *readiness.of_locks(samples.ACCOUNT_ID, [lock]),
-        *readiness.of_denials(samples.ACCOUNT_ID, [denial], principal="me"),
+        *readiness.of_denials(
+            samples.ACCOUNT_ID,
+            [denial],
+            principal="me",
+            required=["Microsoft.Storage/storageAccounts/listKeys/action"],
+        ),
     ]
     assert len(troubles) == 2
     return [trouble.said for trouble in troubles]
