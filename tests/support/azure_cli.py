@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local.child_processes import plain_environment
 from local.cloud.cloud import LocalCloud
+from shared.domain.text import Code
 
 
 class CliError(Exception):
@@ -22,12 +23,12 @@ class AzureCli:
     _: KW_ONLY
     folder: Path
 
-    async def run(self, command: str) -> str:
+    async def run(self, command: str | Code) -> str:
         """Run a command line in a shell; return its standard output. Raises CliError."""
         process = await asyncio.create_subprocess_exec(
             "sh",
             "-c",
-            command,
+            str(command),
             env=self._environment(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

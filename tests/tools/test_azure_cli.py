@@ -3,7 +3,6 @@
 What a command did is checked in the cloud's model.
 """
 
-import re
 from collections.abc import Iterable
 
 import pytest
@@ -17,6 +16,7 @@ from local.tenant.model import AccessPolicy, Account, SignedIdentifier
 from shared.actions.registry import ACTION_SPECS
 from shared.actions.stored_policy import list_policies_command
 from shared.domain.target import ActionKind, PolicyTarget
+from shared.domain.text import Code, RichText
 from shared.followup.briefing.commands import issue_instead, list_versions, make_private, undelete
 from shared.followup.briefing.recommendations import hardening
 from shared.sas import Service
@@ -38,15 +38,15 @@ async def account(cloud: LocalCloud) -> Account:
     return made
 
 
-def by_hand(action: ActionKind, account: Account, target: str) -> str:
+def by_hand(action: ActionKind, account: Account, target: str) -> Code:
     command = ACTION_SPECS[action].by_hand(account.id, target)
     assert command is not None
     return command
 
 
-def commands_in(text: str) -> list[str]:
-    """The commands between backticks."""
-    return re.findall(r"`(az [^`]+)`", text)
+def commands_in(text: RichText) -> list[str]:
+    """The commands in a text that people read."""
+    return [part.code for part in text.parts if isinstance(part, Code) and part.code.startswith("az ")]
 
 
 def completed(command: str, account: Account) -> str:
