@@ -61,6 +61,15 @@ async def test_summary_mail_reports_once(driver: Driver) -> None:
     assert len(digests(driver, account)) == 1
 
 
+async def test_lines_that_were_removed_without_an_answer_are_sent_once(driver: Driver) -> None:
+    account = await driver.account()
+    await unconfirmed(driver, account)
+    driver.fault("$batch", status=503, times=1, after=True)
+    await driver.app().background.summary_mail.send()
+    await driver.app().background.summary_mail.send()
+    assert len(digests(driver, account)) == 1
+
+
 async def test_digests_at_once_are_one(driver: Driver) -> None:
     account = await driver.account()
     await unconfirmed(driver, account)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import UpdateMode
+from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
@@ -102,7 +103,14 @@ class SummaryMail:
         with translate_errors("Removing sent lines of the summary mail"):
             for start in range(0, len(gone), _BATCH):
                 rows = [{"PartitionKey": _LINE, "RowKey": key} for key in gone[start : start + _BATCH]]
-                await self.table.submit_transaction([("delete", row, {}) for row in rows])
+                try:
+                    await self.table.submit_transaction([("delete", row, {}) for row in rows])
+                except TableTransactionError as error:
+                    if error.status_code != HTTPStatus.NOT_FOUND:
+                        raise
+                    # Sent again after a lost answer: a row is gone, and so are all, unless somebody else removed it.
+                    for row in rows:
+                        await self.table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     async def _unlock(self) -> None:
         with translate_errors("Unlocking the summary mail"):
