@@ -31,6 +31,7 @@ from shared.followup.owners.lookup import Ownership
 from shared.followup.owners.notify import Notifier
 from shared.followup.step import Done
 from shared.persistence.store import Store
+from shared.settings import IncidentSink
 
 if TYPE_CHECKING:  # imports OpenTelemetry, which only a configured app needs
     from shared.followup.traces import Traces
@@ -127,15 +128,14 @@ class IncidentStep:
         """File or update it. Raises SasquashError."""
         briefing = brief(revocation, now=self.store.clock())
         filed, sink = revocation.filed, self.incidents.name
-        if (
-            filed is None or filed.sink != sink
-        ):  # SASQUASH_INCIDENTS was changed: its id may be another incident's here
+        # Where SASQUASH_INCIDENTS was changed, its id may be another incident's here.
+        if filed is None or filed.sink != sink:
             item_id, what = await self.incidents.file(briefing), "Incident filed."
         else:
             item_id, what = filed.item_id, f"Incident updated: {revocation.state}."
             await self.incidents.update(item_id, briefing)
         shown = Filed(item_id, revocation.state, revocation.reason, sink)
-        return Done(lambda current: replace(current, filed=shown), what if self.incidents.outside else "")
+        return Done(lambda current: replace(current, filed=shown), "" if sink is IncidentSink.MAIL else what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,6 @@ class DefenderIncidents:
     """Incidents through Microsoft Graph, as the app's identity."""
 
     name: ClassVar[IncidentSink] = IncidentSink.DEFENDER
-    outside: ClassVar[bool] = True
 
     rest: Rest
 

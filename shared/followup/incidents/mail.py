@@ -22,7 +22,6 @@ class MailIncidents:
     """Incidents that are mails."""
 
     name: ClassVar[IncidentSink] = IncidentSink.MAIL
-    outside: ClassVar[bool] = False
 
     graph: Graph
     settings: Settings

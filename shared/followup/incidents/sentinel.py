@@ -40,7 +40,6 @@ class SentinelIncidents:
     """Incidents of one workspace. `workspace` is its ARM id."""
 
     name: ClassVar[IncidentSink] = IncidentSink.SENTINEL
-    outside: ClassVar[bool] = True
 
     def __init__(self, client: StorageManagementClient, *, workspace: str) -> None:
         """`client` is any ARM client: it sends the requests."""

@@ -22,12 +22,10 @@ _SEVERAL_LINES = 8000
 class Incidents(Protocol):
     """An incident sink. Its methods may run twice and on two machines; all raise SasquashError.
 
-    `name` is kept with each incident: an id means nothing to another sink. `outside`: whether incidents are anything
-    beside the mails.
+    `name` is kept with each incident: an id means nothing to another sink.
     """
 
     name: ClassVar[IncidentSink]
-    outside: ClassVar[bool]
 
     async def file(self, briefing: Briefing) -> str:
         """File exactly one incident for `briefing.fingerprint`; return its id."""
@@ -46,7 +44,6 @@ class SharePointIncidents:
     """
 
     name: ClassVar[IncidentSink] = IncidentSink.SHAREPOINT
-    outside: ClassVar[bool] = True
 
     def __init__(self, graph: "Graph", *, site: str, list_: str) -> None:
         self._graph = graph

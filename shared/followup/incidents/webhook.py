@@ -34,7 +34,6 @@ class WebhookIncidents:
     """
 
     name: ClassVar[IncidentSink] = IncidentSink.WEBHOOK
-    outside: ClassVar[bool] = True
 
     rest: Rest
     path: str
