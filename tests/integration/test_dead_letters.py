@@ -32,10 +32,7 @@ async def account(driver: Driver) -> Account:
 @pytest.fixture
 async def container(driver: Driver) -> ContainerClient:
     """The dead letters, of which there are none but the test's."""
-    client = driver.app().background.dead_letter_container
-    async for blob in client.list_blobs():
-        await client.delete_blob(blob.name)
-    return client
+    return await driver.no_dead_letters()
 
 
 def letter(finding: Finding, **changed: Any) -> dict[str, Any]:

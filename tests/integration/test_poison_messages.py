@@ -27,10 +27,7 @@ async def account(driver: Driver) -> Account:
 @pytest.fixture
 async def container(driver: Driver) -> ContainerClient:
     """What is kept, of which there is nothing but the test's."""
-    client = driver.app().background.dead_letter_container
-    async for blob in client.list_blobs():
-        await client.delete_blob(blob.name)
-    return client
+    return await driver.no_dead_letters()
 
 
 @pytest.fixture

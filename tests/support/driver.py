@@ -19,6 +19,7 @@ import aiohttp
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ManagedIdentityCredential
+from azure.storage.blob.aio import ContainerClient
 
 from local.cloud.cloud import LocalCloud
 from local.cloud.environment import IdentityEndpoint, app_settings
@@ -241,6 +242,13 @@ class Driver:
         table = self.app().fast_path.state_index._table
         async for row in table.query_entities("PartitionKey eq 'open'"):
             await table.delete_entity("open", row["RowKey"])
+
+    async def no_dead_letters(self) -> ContainerClient:
+        """Delete the dead letters of other tests, and what they had kept; return the container."""
+        container = self.app().background.dead_letter_container
+        async for blob in container.list_blobs():
+            await container.delete_blob(blob.name)
+        return container
 
     def mails(self, about: str) -> list[Mail]:
         """Return the mails that name an account."""
