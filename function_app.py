@@ -5,7 +5,6 @@ from functools import cache
 
 import azure.functions as func
 
-from shared.api import health
 from shared.app import App
 from shared.domain.finding import Report
 from shared.operations import warmup
@@ -117,9 +116,8 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
 @app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong. The host sends no body to a HEAD."""
-    if INTAKE_ALONE:  # it has no right on the records
-        return await health.answer(sasquash().http.alert_queue, unreachable="queue unreachable")
-    return await health.answer(sasquash().fast_path.store.revocations, unreachable="ledger unreachable")
+    http = sasquash().http
+    return await (http.intake_health if INTAKE_ALONE else http.health).answer()
 
 
 # The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.

@@ -6,11 +6,15 @@ A filter on a logger misses the records of other loggers, and one on a handler m
 
 import logging
 import re
+import string
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 REDACTED = "REDACTED"
+LONGEST = 65_536  # characters of one text
+_LONGEST_SECRET = 2_048  # characters: a key with each character percent-encoded three times has 700
+_OF_A_SECRET = string.ascii_letters + string.digits + "+/=%_-.~"
 
 # A value ends at a delimiter of a URL, of JSON, of a connection string or of a log line.
 _VALUE = r"""[^&\s"'<>;,\\)}\]]"""
@@ -32,10 +36,24 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def redact(text: str) -> str:
-    """Return `text` with everything that looks like a credential replaced by REDACTED."""
+    """Return `text` with everything that looks like a credential replaced by REDACTED.
+
+    Text beyond LONGEST characters is left out: nobody reads it, and its sender must not choose how long this takes.
+    """
+    if len(text) > LONGEST:
+        text = _beginning(text)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _beginning(text: str) -> str:
+    """Return the beginning of a long text, without a credential of which a part was cut off.
+
+    Such a part might not look like a credential any more.
+    """
+    kept, last = text[: LONGEST - _LONGEST_SECRET], text[LONGEST - _LONGEST_SECRET : LONGEST]
+    return f"{kept}{last.rstrip(_OF_A_SECRET)} … ({len(text):,} characters)"
 
 
 def install() -> None:

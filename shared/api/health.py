@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 import azure.functions as func
@@ -13,6 +15,7 @@ from shared.errors import SasquashError
 _log = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0  # seconds
+_KNOWN_FOR = timedelta(seconds=1)
 
 
 type Unreachable = Literal["ledger unreachable", "queue unreachable"]
@@ -31,12 +34,30 @@ class OwnStorage(Protocol):
         """Raise SasquashError when it can't be reached."""
 
 
-async def answer(storage: OwnStorage, *, unreachable: Unreachable) -> func.HttpResponse:
-    """Return 200, or 503 with the status `unreachable` where `storage` can't be reached."""
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            await storage.ping()
-    except (SasquashError, TimeoutError) as error:
-        _log.warning("Health: %s: %s", unreachable, error)
-        return as_json(Health(unreachable), status=503)
-    return as_json(Health("ok"))
+class HealthCheck:
+    """Asks the storage once a second at most: anyone may call, and as often as they like."""
+
+    def __init__(self, storage: OwnStorage, *, unreachable: Unreachable, clock: Callable[[], datetime]) -> None:
+        """`unreachable` is the status where `storage` can't be reached."""
+        self._storage = storage
+        self._unreachable: Unreachable = unreachable
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: tuple[bool, datetime] | None = None  # whether it is reached, and when that was found
+
+    async def answer(self) -> func.HttpResponse:
+        """Return 200, or 503 with what can't be reached."""
+        async with self._asking:
+            if self._known is None or abs(self._clock() - self._known[1]) >= _KNOWN_FOR:
+                self._known = await self._is_reached(), self._clock()
+            reached, _ = self._known
+        return as_json(Health("ok")) if reached else as_json(Health(self._unreachable), status=503)
+
+    async def _is_reached(self) -> bool:
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await self._storage.ping()
+        except (SasquashError, TimeoutError) as error:
+            _log.warning("Health: %s: %s", self._unreachable, error)
+            return False
+        return True

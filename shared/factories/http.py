@@ -12,6 +12,7 @@ from shared.persistence.queues import INTAKE_QUEUE, POISON
 if TYPE_CHECKING:
     from shared.api.auth.access_tokens import AccessTokens
     from shared.api.console.serving import ConsoleFiles
+    from shared.api.health import HealthCheck
     from shared.api.intake.routes import Intake
     from shared.api.readiness import ReadinessApi
     from shared.api.revocations.routes import Responder
@@ -30,6 +31,20 @@ class Http:
         self._connections = connections
         self._fast_path = fast_path
         self._background = background
+
+    @cached_property
+    def health(self) -> "HealthCheck":
+        from shared.api.health import HealthCheck
+
+        ledger = self._fast_path.store.revocations
+        return HealthCheck(ledger, unreachable="ledger unreachable", clock=self._process.clock)
+
+    @cached_property
+    def intake_health(self) -> "HealthCheck":
+        """Of a separate intake, which has no right on the records."""
+        from shared.api.health import HealthCheck
+
+        return HealthCheck(self.alert_queue, unreachable="queue unreachable", clock=self._process.clock)
 
     @cached_property
     def revocation_api(self) -> "Responder":

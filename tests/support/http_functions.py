@@ -17,11 +17,13 @@ from starlette.routing import Route
 
 from local.host.kestrel import body_of
 from shared.api.console.serving import ConsoleFiles
+from shared.api.health import HealthCheck
 from shared.api.readiness import ReadinessApi
 from shared.api.revocations.routes import Responder
+from shared.cloud.subscriptions import Subscription
 from shared.domain.readiness import Lock, of_locks
 from shared.errors import SasquashError
-from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun
+from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, OtherSubscriptions
 from tests.support import samples
 from tests.support.api_requests import MemoryRevocations
 from tests.support.entra import access_tokens
@@ -57,6 +59,9 @@ class Readings:
             for name, troubles in (("datasets", []), ("robustmodels", locked))
         ]
 
+    async def others(self) -> OtherSubscriptions | None:
+        return OtherSubscriptions(NOW, 1, (Subscription("7f1b9c3d-0000-4000-8000-000000000002", "Forgotten"),))
+
     async def drills(self) -> list[DrillRun]:
         said = "Verified revoked. No open items."
         return [DrillRun(NOW, "sasquashdrill", "ab" * 32, DrillOutcome.PASSED, said, 2.4, 3.1)]
@@ -71,8 +76,8 @@ class App:
             intake=Place().intake(),
             console=ConsoleFiles(samples.settings()),
             readiness_api=ReadinessApi(Readings(), access_tokens()),  # type: ignore[arg-type]
+            health=HealthCheck(ledger or Ledger(), unreachable="ledger unreachable", clock=lambda: NOW),
         )
-        self.fast_path = SimpleNamespace(store=SimpleNamespace(revocations=ledger or Ledger()))
 
 
 @contextmanager

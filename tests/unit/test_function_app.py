@@ -17,14 +17,15 @@ import pytest
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
+from shared.api.health import HealthCheck
 from shared.api.intake.routes import Intake
 from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
-from shared.errors import MalformedEvent, TransientFailure
+from shared.errors import MalformedEvent
 from shared.operations.dead_letters import DeadLetters
 from shared.operations.poison_messages import PoisonMessages
-from shared.persistence.alert_queue import AlertMessage, AlertQueue
+from shared.persistence.alert_queue import AlertMessage
 from shared.persistence.queues import Message
 from shared.sources.alert_reader import AlertReader
 from tests.support import samples
@@ -237,7 +238,8 @@ class NotingApp:
     alert_reader: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertReader))
     dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
     poison_messages: AsyncMock = field(default_factory=lambda: AsyncMock(spec=PoisonMessages))
-    alert_queue: AsyncMock = field(default_factory=lambda: AsyncMock(spec=AlertQueue))
+    health: AsyncMock = field(default_factory=lambda: AsyncMock(spec=HealthCheck))
+    intake_health: AsyncMock = field(default_factory=lambda: AsyncMock(spec=HealthCheck))
     inventories: int = 0
 
     @property
@@ -254,14 +256,6 @@ class NotingApp:
 
     @property
     def accounts(self) -> "NotingApp":
-        return self
-
-    @property
-    def store(self) -> "NotingApp":
-        return self
-
-    @property
-    def revocations(self) -> "NotingApp":
         return self
 
     async def take_inventory(self) -> None:
@@ -288,9 +282,6 @@ class NotingApp:
 
     async def run(self, message: Message) -> None:
         self.followed_up.append(message)
-
-    async def ping(self) -> None:
-        """The tables answer."""
 
 
 @pytest.fixture
@@ -444,22 +435,16 @@ async def test_poison_queues_are_checked_before_dead_letters_are_collected(
     services.poison_messages.check.assert_awaited_once_with()
 
 
-async def test_health_asks_the_revocations_table(app: ModuleType) -> None:
-    request = func.HttpRequest(method="GET", url="/api/health", body=b"")
-
-    assert (await call(app, "health_check", req=request)).status_code == 200
-
-
-async def test_health_of_a_separate_intake_asks_its_queue(
-    app: ModuleType, services: NotingApp, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("intake_alone", "asked"), [(False, "health"), (True, "intake_health")])
+async def test_health_is_that_of_the_storage_that_the_app_has_rights_on(
+    app: ModuleType, services: NotingApp, monkeypatch: pytest.MonkeyPatch, *, intake_alone: bool, asked: str
 ) -> None:
-    """It has no right on the records: infra/modules/storage.bicep."""
-    monkeypatch.setattr(app, "INTAKE_ALONE", True)
-    services.alert_queue.ping.side_effect = TransientFailure("Reaching queue intake failed.")
+    """A separate intake has no right on the records: infra/modules/storage.bicep."""
+    monkeypatch.setattr(app, "INTAKE_ALONE", intake_alone)
 
     answer = await call(app, "health_check", req=func.HttpRequest(method="GET", url="/api/health", body=b""))
 
-    assert (answer.status_code, answer.get_body()) == (503, b'{"status":"queue unreachable"}')
+    assert answer is getattr(services, asked).answer.return_value
 
 
 def test_app_is_created_once_and_only_on_demand(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,3 +104,29 @@ def test_logged_traceback_is_redacted(log: tuple[logging.Logger, io.StringIO]) -
 
 def test_sdks_do_not_log_their_requests(log: tuple[logging.Logger, io.StringIO]) -> None:
     assert not logging.getLogger("azure.core.pipeline.policies.http_logging_policy").isEnabledFor(logging.INFO)
+
+
+# Long texts
+
+
+@pytest.mark.parametrize("shown", [10, 43, 60, 85], ids=lambda n: f"{n} characters of the key are left")
+def test_part_of_a_key_at_the_cut_is_left_out(shown: int) -> None:
+    before = "x" * 40 + " "
+    text = (before * (redaction.LONGEST // len(before) + 1))[: redaction.LONGEST - shown - 1] + " " + KEY
+
+    assert KEY[: min(shown, 10)] not in redact(text)
+
+
+def test_long_text_is_cut_before_it_is_searched() -> None:
+    assert len(redact("a " * redaction.LONGEST)) < redaction.LONGEST + 40
+
+
+def test_cut_text_says_how_long_it_was() -> None:
+    assert redact("a " * redaction.LONGEST).endswith("… (131,072 characters)")
+
+
+@given(st.integers(0, 3_000))
+def test_no_part_of_a_secret_in_a_long_text_is_left(places: int) -> None:
+    text = "- " * ((redaction.LONGEST - places) // 2) + f"AccountKey={quote(quote(KEY, safe=''), safe='')} " * 40
+
+    assert KEY[:12] not in redact(text)

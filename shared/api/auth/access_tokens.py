@@ -7,6 +7,7 @@ header and the challenge; RFC 8725 for what must not be trusted. The headers x-m
 client that bypasses App Service's own authentication can set them.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -127,9 +128,9 @@ class AccessTokens:
             raise Unauthenticated("The token is for another audience: none of SASQUASH_API_AUDIENCES.")
         if str(issuer).endswith("/v2.0") != (claims["ver"] == "2.0"):
             raise Unauthenticated("The token's version is not that of its issuer.")
-        if not _is_time(claims.get("exp")) or claims["exp"] <= now:
+        if not _is_time(claims.get("exp")) or not claims["exp"] > now:
             raise Unauthenticated("The token has expired.")
-        if not _is_time(claims.get("nbf")) or claims["nbf"] > now + _SKEW.total_seconds():
+        if not _is_time(claims.get("nbf")) or not claims["nbf"] <= now + _SKEW.total_seconds():
             raise Unauthenticated("The token is not valid yet.")
 
     def _is_for_us(self, audience: str, *, version: str) -> bool:
@@ -152,7 +153,10 @@ def _malformed() -> Unauthenticated:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number of seconds. Python reads NaN and Infinity as JSON, too (RFC 7519: NumericDate)."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _signed_in(claims: Mapping[str, Any], version: _Format) -> SignedIn:

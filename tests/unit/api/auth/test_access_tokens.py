@@ -197,6 +197,8 @@ MISDIRECTED: dict[str, dict[str, Any]] = {
     "no end": {"without": "exp"},
     "an end of another kind": {"exp": "2099-01-01"},
     "an end that is no number": {"exp": True},
+    "an end that is not a number (NaN)": {"exp": float("nan")},
+    "no end ever (Infinity)": {"exp": float("inf")},
     "not valid yet": {"nbf": int(NOW.timestamp()) + 31},
     "no beginning": {"without": "nbf"},
     "a beginning that is no number": {"nbf": True},
