@@ -13,6 +13,7 @@ TABLES = ("revocations", "accounts", "states", "digest", "readiness")
 QUEUES = ("contain", "contain-poison", "follow-up", "follow-up-poison", "intake", "intake-poison")
 DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
 CONTAINERS = (DEAD_LETTERS,)
+_OWN = frozenset({STATE_ACCOUNT, INTAKE_ACCOUNT})
 
 
 def state_account() -> Account:
@@ -45,14 +46,15 @@ async def provision(cloud: Cloud, backend: StorageBackend) -> None:
 async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, gate: Gate) -> None:
     """Delete everything since `provision`. A running app sees its storage pause, then empty tables and queues.
 
-    The state account keeps its keys, tables, queues and leases, so that the app keeps working.
+    The state account keeps its keys, tables, queues and leases, so that the app keeps working; the intake's host its
+    storage.
     """
     faults.clear()
     async with gate.closed():
         await backend.empty_tables_and_queues(STATE_ACCOUNT)
         await backend.empty_container(STATE_ACCOUNT, DEAD_LETTERS)
         # Azurite deletes no data of an account that it does not know: data first, then the account.
-        for name in [name for name in cloud.accounts if name != STATE_ACCOUNT]:
+        for name in [name for name in cloud.accounts if name not in _OWN]:
             await backend.delete_everything(name)
             del cloud.accounts[name]
         await cloud.keys_changed()
@@ -60,6 +62,8 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         state.policies.clear()
         state.shares.clear()
         state.delegation_keys.clear()
+        cloud.elsewhere.clear()
+        cloud.other_subscriptions.clear()
         for vault in cloud.vaults.values():
             vault.secrets.clear()
         cloud.alerts.clear()

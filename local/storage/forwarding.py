@@ -67,6 +67,10 @@ def headers_of(response: aiohttp.ClientResponse, request: StorageRequest) -> lis
     ]
 
 
+class ClientDisconnected(aiohttp.ClientConnectionError):
+    """Nobody waits for the response any more."""
+
+
 async def pass_on(response: aiohttp.ClientResponse, request: StorageRequest, send: Send) -> None:
     """Stream Azurite's response to the client."""
     headers = headers_of(response, request)
@@ -80,7 +84,7 @@ async def body_of(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
     """Return the body of the request: as bytes if it comes in one piece, as a stream otherwise."""
     message = await receive()
     if message["type"] == "http.disconnect":
-        raise aiohttp.ClientConnectionError("the client has disconnected")
+        raise ClientDisconnected("the client has disconnected")
     first: bytes = message.get("body", b"")
     if not message.get("more_body", False):
         return first or None
@@ -91,7 +95,7 @@ async def body_of(receive: Receive) -> bytes | AsyncGenerator[bytes] | None:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise aiohttp.ClientConnectionError("the client has disconnected")
+                raise ClientDisconnected("the client has disconnected")
             yield message.get("body", b"")
             more = message.get("more_body", False)
 

@@ -11,7 +11,7 @@ from local.child_processes import Child, ChildError
 from local.cloud.cloud import LocalCloud, running
 from local.network.faults import Effect, Fault
 from local.storage.azurite import Azurite, AzuriteError
-from local.tenant.model import STATE_ACCOUNT, Mail, Share, SignedIdentifier, now
+from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, Mail, Share, SignedIdentifier, now
 from tests.support.cloud_clients import browser, control, options
 from tests.support.patience import PATIENCE
 from tests.support.storage_clients import Token
@@ -130,6 +130,21 @@ async def test_reset_deletes_everything_but_the_state_account(tmp_path: Path) ->
         again = (await port.post("/accounts", json={"name": "models"})).json()
         async with BlobServiceClient(blob_url, credential=again["key1"], **options(cloud)) as blobs:
             assert [container async for container in blobs.list_containers()] == []
+
+
+async def test_reset_keeps_the_storage_of_a_separate_intake(tmp_path: Path) -> None:
+    """Its host has its keys there, and goes on."""
+    async with running(folder=tmp_path, hosts=0) as cloud, control(cloud) as port:
+        await cloud.add_intake()
+        await port.post("/reset")
+        assert set(cloud.model.accounts) == {STATE_ACCOUNT, INTAKE_ACCOUNT}
+
+
+async def test_reset_forgets_accounts_elsewhere(tmp_path: Path) -> None:
+    async with running(folder=tmp_path, hosts=0) as cloud, control(cloud) as port:
+        cloud.model.elsewhere["theirs"] = "7f1b9c3d-0000-4000-8000-000000000001"
+        await port.post("/reset")
+        assert cloud.model.elsewhere == {}
 
 
 async def test_resets_at_the_same_time_all_succeed(tmp_path: Path) -> None:
