@@ -1,6 +1,6 @@
 // The same rights for every subscription below a management group, granted by its administrator:
 //   az deployment mg create --management-group-id <id> --location <region> --template-file infra/management-group.bicep
-// with SASQUASH_GRANT_RIGHTS off in azd's environment.
+// with SASQUASH_GRANT_RIGHTS off in azd's environment, and the group's id in SASQUASH_MANAGEMENT_GROUP.
 targetScope = 'managementGroup'
 
 @description('Name of the environment.')
@@ -20,6 +20,7 @@ var granted = {
   always: true
   acting: acts
   lockdown: acts && lockdown
+  managementGroup: true
 }
 
 resource definition 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [

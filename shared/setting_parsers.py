@@ -42,6 +42,9 @@ vault = _matching(
 account_name = _matching(
     r"[a-z0-9]{3,24}", "must be the name of a storage account: 3 to 24 lower-case letters and digits"
 )
+management_group = _matching(
+    r"[A-Za-z0-9_().-]{1,90}", "must be the id of a management group: letters, digits and _().-, at most 90"
+)
 word = _matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "must have names of letters, digits and ._-")
 
 

@@ -25,6 +25,7 @@ from shared.setting_parsers import (
     guid,
     https,
     listed,
+    management_group,
     number,
     opaque,
     optional,
@@ -90,6 +91,11 @@ class Settings:
     subscriptions: tuple[str, ...] = _setting(
         listed(guid, least=1),
         "Ids of the monitored subscriptions, separated by commas.",
+    )
+    management_group: str | None = _optional(
+        management_group,
+        "Id of a management group (not its display name). The subscriptions below it are monitored, too, and those "
+        "that join it later within an hour. Empty: only the subscriptions above.",
     )
     table_endpoint: str = _setting(
         https,

@@ -1,5 +1,6 @@
 // The custom roles in one subscription and their assignments: one role per action, with exactly the permissions that
-// the code uses. `granted` of roles.json says when a role is assigned: always, if Sasquash may act, or for lockdowns.
+// the code uses. `granted` of roles.json says when a role is assigned: always, if Sasquash may act, for lockdowns, or at a
+// management group only.
 targetScope = 'subscription'
 
 @description('Name of the environment.')
@@ -14,7 +15,8 @@ param acts bool
 @description('Whether the identity may lock accounts down.')
 param lockdown bool
 
-var roles = loadJsonContent('../roles.json')
+// A role at a subscription can't list what is below a management group.
+var roles = filter(loadJsonContent('../roles.json'), role => role.granted != 'managementGroup')
 var granted = {
   always: true
   acting: acts

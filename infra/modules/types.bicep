@@ -63,6 +63,7 @@ type choices = {
   SASQUASH_KEY_VAULTS: string?
   SASQUASH_MAIL_DOMAINS: string?
   SASQUASH_MAIL_SENDER: string?
+  SASQUASH_MANAGEMENT_GROUP: string?
   SASQUASH_OWNERS_OF_APPS: ('on' | 'off' | '')?
   SASQUASH_OWNER_TAGS: string?
   SASQUASH_RAW_EVENTS: ('on' | 'off' | '')?

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.responses import JSONResponse, Response
 
 from local.arm import governance, policies, resource_graph, sentinel, storage_accounts
-from local.arm.protocol import Call
-from local.tenant.model import SUBSCRIPTION_ID, TENANT_ID
+from local.arm.protocol import ArmError, Call
+from local.tenant.model import MANAGEMENT_GROUP, SUBSCRIPTION_ID, TENANT_ID
 
 _SUBSCRIPTION = r"/subscriptions/(?P<subscription>[^/]+)"
 _GROUP = _SUBSCRIPTION + r"/resourceGroups/(?P<group>[^/]+)"
@@ -41,7 +41,24 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 async def _list_subscriptions(call: Call) -> Response:
     may = call.identity.may("Microsoft.Resources/subscriptions/read")
-    return JSONResponse({"value": [_SUBSCRIPTION_BODY] if may else []})
+    others = [
+        _SUBSCRIPTION_BODY | {"id": f"/subscriptions/{one}", "subscriptionId": one, "displayName": name}
+        for one, name in call.cloud.other_subscriptions.items()
+    ]
+    return JSONResponse({"value": [_SUBSCRIPTION_BODY, *others] if may else []})
+
+
+async def _list_descendants(call: Call) -> Response:
+    """List what is below the tenant's only management group (Management Groups - Get Descendants)."""
+    group = call.names["management_group"]
+    if group.lower() != MANAGEMENT_GROUP:
+        raise ArmError(404, "NotFound", f"'/providers/Microsoft.Management/managementGroups/{group}' not found")
+    parent = {"id": f"/providers/Microsoft.Management/managementGroups/{MANAGEMENT_GROUP}"}
+    below = {"id": f"{parent['id']}-below", "type": "Microsoft.Management/managementGroups"}
+    subscription = {"id": f"/subscriptions/{SUBSCRIPTION_ID}", "type": "/subscriptions"}
+    names = ((below, f"{MANAGEMENT_GROUP}-below"), (subscription, SUBSCRIPTION_ID))
+    value = [{**one, "name": name, "properties": {"displayName": "Contoso", "parent": parent}} for one, name in names]
+    return JSONResponse({"value": value})
 
 
 async def _get_subscription(call: Call) -> Response:
@@ -105,6 +122,15 @@ _TABLE = _ACCOUNT + r"/tableServices/default/tables/(?P<table>[^/]+)"
 _REVOKE = "revokeUserDelegationKeys"
 
 OPERATIONS = (
+    Operation(
+        "GET",
+        _pattern("/providers/Microsoft.Management/managementGroups/(?P<management_group>[^/]+)/descendants"),
+        "Microsoft.Management/managementGroups",
+        ("2020-05-01",),
+        "Microsoft.Management/managementGroups/descendants/read",
+        _list_descendants,
+        frozenset({"$skiptoken", "$top"}),
+    ),
     _on_subscriptions("/subscriptions", right=None, handler=_list_subscriptions),
     _on_subscriptions(_SUBSCRIPTION, right="Microsoft.Resources/subscriptions/read", handler=_get_subscription),
     _on_accounts("GET", _SUBSCRIPTION + _ACCOUNTS, "read", storage_accounts.list_accounts, "$skiptoken"),

@@ -30,6 +30,7 @@ from local.tenant.model import Account, Cloud
 _LOGGED_SERVICES = ("blob", "queue", "table", "file")
 _ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")  # naming rules of Microsoft.Storage/storageAccounts
 _GROUP_NAME = re.compile(r"[-\w.()]{0,89}[-\w()]")  # of Microsoft.Resources/resourceGroups
+_TENANT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAULT_CODE = re.compile(r"[A-Za-z0-9]{1,80}")
 _LARGEST_BODY = 1024 * 1024
 _RESOURCE_GROUP = "production"
@@ -68,18 +69,20 @@ def app(
         return _json([asdict(recorded) for recorded in found])
 
     async def create_account(request: Request) -> Response:
-        account = _account(await _object(request))
-        if account.name in cloud.accounts:
-            raise HTTPException(409, f"The storage account {account.name} already exists.")
+        body = await _object(request)
+        if "tenant" in body:
+            return _elsewhere(cloud, body)
+        account = _account(body)
+        _require_free(cloud, account.name)
         cloud.accounts[account.name] = account
         try:
             await cloud.keys_changed()
         except BaseException:
             del cloud.accounts[account.name]  # a failed or canceled request must not leave a partial account
             raise
-        body = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
+        shown = {"name": account.name, "resource_group": account.resource_group, "tags": account.tags}
         # Both flat, as in /state, and as one object to iterate over.
-        return _json({"id": account.id, **account.keys, "keys": account.keys, **body}, 201)
+        return _json({"id": account.id, **account.keys, "keys": account.keys, **shown}, 201)
 
     async def create_secret(request: Request) -> Response:
         return _json(key_vault_body.create(cloud.vaults, await _object(request)), 201)
@@ -148,11 +151,32 @@ def _since(text: str) -> int | datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
-def _account(body: Json) -> Account:
-    _known(body, "name", "resource_group", "tags", "logged")
-    name, group = body.get("name"), body.get("resource_group", _RESOURCE_GROUP)
+def _require_free(cloud: Cloud, name: str) -> None:
+    if cloud.has_storage(name):
+        raise HTTPException(409, f"The storage account {name} already exists.")
+
+
+def _elsewhere(cloud: Cloud, body: Json) -> Response:
+    """Create an account that ARM does not show: of another tenant, or of a subscription that nobody monitors."""
+    _known(body, "name", "tenant")
+    name, tenant = _account_name(body), body["tenant"]
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        raise InvalidRequestError("tenant must be the id of a tenant: a GUID in lower case")
+    _require_free(cloud, name)
+    cloud.elsewhere[name] = tenant
+    return _json({"name": name, "tenant": tenant}, 201)
+
+
+def _account_name(body: Json) -> str:
+    name = body.get("name")
     if not isinstance(name, str) or not _ACCOUNT_NAME.fullmatch(name):
         raise InvalidRequestError("name must have 3 to 24 characters, lower-case letters and digits only")
+    return name
+
+
+def _account(body: Json) -> Account:
+    _known(body, "name", "resource_group", "tags", "logged")
+    name, group = _account_name(body), body.get("resource_group", _RESOURCE_GROUP)
     if not isinstance(group, str) or not _GROUP_NAME.fullmatch(group):
         raise InvalidRequestError("resource_group must be the name of a resource group")
     services = body.get("logged", [])

@@ -49,7 +49,7 @@ class Proxy:
                 f"The local cloud has no stand-in for {target}, and no request leaves this machine.",
             )
         storage = hostnames.StorageHost.parse(host)
-        if storage is not None and storage.account not in self._cloud.accounts:
+        if storage is not None and not self._cloud.has_storage(storage.account):
             return "502 Bad Gateway", f"{host} does not resolve: there is no storage account {storage.account}."
         return None
 

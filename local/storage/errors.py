@@ -50,8 +50,9 @@ _KNOWN: dict[str, tuple[int, str]] = {
     "ShareNotFound": (404, "The specified share does not exist."),
     "TableNotFound": (404, "The table specified does not exist."),
 }
+# As a published log of Storage Explorer has it (github.com/microsoft/AzureStorageExplorer/issues/9050).
 _CHALLENGE = (
-    f"Bearer authorization_uri=https://login.microsoftonline.com/{TENANT_ID}/oauth2/authorize "
+    "Bearer authorization_uri=https://login.microsoftonline.com/{tenant}/oauth2/authorize "
     "resource_id=https://storage.azure.com"
 )
 _SERVERS = {
@@ -70,8 +71,11 @@ class Refusal(Exception):
         self.code = code
         self.detail = detail
 
-    def response(self, service: str, *, accept: str, version: str) -> Response:
-        """Return the response of `service`; `accept` and `version` are the Accept and x-ms-version of the request."""
+    def response(self, service: str, *, accept: str, version: str, tenant: str = TENANT_ID) -> Response:
+        """Return the response of `service` of an account of `tenant`.
+
+        `accept` and `version` are the Accept and x-ms-version of the request.
+        """
         status, text = _KNOWN[self.code]
         request_id = str(uuid.uuid4())
         moment = now()
@@ -86,7 +90,7 @@ class Refusal(Exception):
         if version:
             headers["x-ms-version"] = version
         if status == 401:
-            headers["www-authenticate"] = _CHALLENGE
+            headers["www-authenticate"] = _CHALLENGE.format(tenant=tenant)
         if service == "table":
             body, media_type = _table_body(self.code, message, accept)
         else:

@@ -24,7 +24,16 @@ from local.storage.acl import AccessPolicies
 from local.storage.azurite import SERVICES
 from local.storage.backend import StorageBackend
 from local.storage.errors import Refusal, server_name
-from local.storage.forwarding import body_of, exchange, headers_of, key_of, pass_on, whole_body_of, with_key
+from local.storage.forwarding import (
+    ClientDisconnected,
+    body_of,
+    exchange,
+    headers_of,
+    key_of,
+    pass_on,
+    whole_body_of,
+    with_key,
+)
 from local.storage.log import line, signed_by
 from local.storage.sas.admission import Admitted, admit
 from local.storage.sas.token import SERVICE_LETTERS
@@ -88,7 +97,7 @@ class Storage:
         headers = Headers(scope=scope)
         host = StorageHost.parse(headers.get("host", "").lower().removesuffix(":443"))
         if host is None:
-            await _no_account(scope, receive, send)
+            await _no_account()(scope, receive, send)
             return
         request = StorageRequest(
             host=host,
@@ -101,16 +110,26 @@ class Storage:
         async with self._gate.passage():
             account = self._cloud.accounts.get(host.account)
             if account is None:
-                await _no_account(scope, receive, send)
+                await self._elsewhere(request)(scope, receive, send)
                 return
             send = self._logging(request, account, scope, send)
             try:
                 identity = check(request, account, self._entra)
                 admitted = admit(request, account, self._cloud)
                 await self._answer(admitted, account, identity, scope=scope, receive=receive, send=send)
+            except ClientDisconnected:
+                return
             except Refusal as refusal:
                 accept, version = headers.get("accept", ""), headers.get("x-ms-version", "")
                 await refusal.response(host.service, accept=accept, version=version)(scope, receive, send)
+
+    def _elsewhere(self, request: StorageRequest) -> Response:
+        """Answer for an account that ARM does not show: it refuses everybody, and a challenge names its tenant."""
+        tenant = self._cloud.elsewhere.get(request.host.account)
+        if tenant is None:
+            return _no_account()
+        accept, version = request.headers.get("accept", ""), request.headers.get("x-ms-version", "")
+        return unauthenticated(request).response(request.host.service, accept=accept, version=version, tenant=tenant)
 
     def _logging(self, request: StorageRequest, account: Account, scope: Scope, send: Send) -> Send:
         """Return `send`, extended to log the request once its response is complete, if the service is logged."""
@@ -238,9 +257,9 @@ def _address(scope: Scope) -> str:
     return str(client[0]) if client else "127.0.0.1"
 
 
-async def _no_account(scope: Scope, receive: Receive, send: Send) -> None:
+def _no_account() -> Response:
     message = "There is no such storage account: its name does not resolve."
-    await JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)(scope, receive, send)
+    return JSONResponse({"error": {"code": "AccountNotFound", "message": message}}, 502)
 
 
 async def _delegation_key(

@@ -17,6 +17,7 @@ from local.tenant.model import (
 _RESPONDER_RIGHTS = frozenset(
     {
         "Microsoft.ResourceGraph/resources/read",
+        "Microsoft.Management/managementGroups/descendants/read",
         "Microsoft.Storage/storageAccounts/read",
         "Microsoft.Storage/storageAccounts/listkeys/action",
         "Microsoft.Storage/storageAccounts/regeneratekey/action",

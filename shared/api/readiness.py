@@ -1,5 +1,6 @@
 """GET /api/readiness: the results of the latest readiness checks of the accounts, and of the latest drills."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -12,6 +13,7 @@ from shared.api.auth.access_tokens import AccessTokens, Role, SignedIn
 from shared.api.auth.authorize import requires
 from shared.api.responses import as_json
 from shared.domain.readiness import Check
+from shared.persistence import readiness as persisted
 from shared.persistence.readiness import AccountCheck, DrillOutcome, DrillRun, ReadinessTable
 
 _READERS = frozenset({Role.READER, Role.RESPONDER, Role.APPROVER})
@@ -53,11 +55,27 @@ class Drill(msgspec.Struct, frozen=True):
     proven_after: Seconds
 
 
+class Subscription(msgspec.Struct, frozen=True):
+    """A subscription of the tenant."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f-]{36}$")]
+    name: str
+
+
+class OtherSubscriptions(msgspec.Struct, frozen=True):
+    """The subscriptions that the app may see and does not monitor. A leak there is not revoked."""
+
+    at: Time
+    count: int
+    first: Annotated[tuple[Subscription, ...], Meta(description="By name, 100 at most.")]
+
+
 class Readiness(msgspec.Struct, frozen=True):
-    """The accounts, and the latest drills."""
+    """The accounts, the latest drills, and what is not monitored."""
 
     accounts: Annotated[tuple[Account, ...], Meta(description="Accounts that are not ready come first.")]
     drills: Annotated[tuple[Drill, ...], Meta(description="Newest first.")]
+    not_monitored: OtherSubscriptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +87,14 @@ class ReadinessApi:
 
     @requires(_READERS)
     async def read(self, _request: func.HttpRequest, _who: SignedIn) -> func.HttpResponse:
-        """Return every checked account, and the latest drills."""
-        checks, drills = await self.table.checks(), await self.table.drills()
+        """Return every checked account, the latest drills, and the subscriptions that are not monitored."""
+        checks, drills, others = await asyncio.gather(self.table.checks(), self.table.drills(), self.table.others())
         ordered = sorted(checks, key=lambda check: (check.ready, not check.troubles, check.account))
         return as_json(
             Readiness(
                 accounts=tuple(_account(check) for check in ordered),
                 drills=tuple(_drill(run) for run in reversed(drills[-_DRILLS:])),
+                not_monitored=None if others is None else _others(others),
             )
         )
 
@@ -85,6 +104,10 @@ def _account(check: AccountCheck) -> Account:
     return Account(
         account=check.account, account_id=check.account_id, checked_at=check.at, ready=check.ready, troubles=troubles
     )
+
+
+def _others(found: persisted.OtherSubscriptions) -> OtherSubscriptions:
+    return msgspec.convert(found, OtherSubscriptions, from_attributes=True)
 
 
 def _drill(run: DrillRun) -> Drill:

@@ -23,6 +23,7 @@ from azure.mgmt.storage.models import StorageAccount
 
 from shared.cloud.arm import json_of
 from shared.cloud.errors import from_account, translate_errors
+from shared.cloud.subscriptions import Subscriptions
 from shared.domain.account import TAGS, AccountFacts, SasPolicy
 from shared.errors import Blocked, SasquashError, Throttled
 from shared.sas import Service
@@ -110,7 +111,7 @@ class Accounts:
         self,
         client_for: Callable[[str], StorageManagementClient],
         *,
-        subscriptions: tuple[str, ...],
+        subscriptions: Subscriptions,
         tag_names: Iterable[str],
         clock: Callable[[], datetime],
     ) -> None:
@@ -204,13 +205,14 @@ class Accounts:
             " primaryEndpoints = properties.primaryEndpoints, secondaryEndpoints = properties.secondaryEndpoints"
         )
         options = {"resultFormat": "objectArray", "$top": _PAGE} | ({"$skipToken": place} if place else {})
-        body = {"subscriptions": list(self._subscriptions), "query": query, "options": options}
+        subscriptions = await self._subscriptions.monitored()
+        body = {"subscriptions": list(subscriptions), "query": query, "options": options}
         request = HttpRequest("POST", _RESOURCE_GRAPH, json=body)
-        client = self._client_for(self._subscriptions[0])
+        client = self._client_for(subscriptions[0])
         return await json_of(client, request, doing=doing, retry_on_methods=MAY_BE_REPEATED)
 
     async def _ask_arm(self, host: str, account: str | None) -> AccountRef | None:
-        for subscription in self._subscriptions:
+        for subscription in await self._subscriptions.monitored():
             async for ref, _ in self._listed(subscription):
                 if _fits(ref, host=host, account=account):
                     return ref

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from shared.cloud.accounts import AccountRef, Accounts
+from shared.cloud.bearer_challenge import BearerChallenge, Tenancy
 from shared.containment.verdicts import conclude
 from shared.domain.decision.attribution import expired
 from shared.domain.finding import Finding
@@ -12,7 +13,19 @@ from shared.sas import Kind
 from shared.settings import Settings
 
 _SECOND_LOOKUP = 300.0  # seconds; Resource Graph may lag behind, and an account may have just been made
-NOT_OURS = "No storage account with this host name is in a monitored subscription."
+_OF_TENANCY = {
+    Tenancy.OTHER: (Reason.NOT_OURS, "The storage account belongs to another tenant: its host says so."),
+    Tenancy.OURS: (
+        Reason.NOT_COVERED,
+        "The storage account is in this tenant, but in no monitored subscription. Revoke the credential by hand. Add "
+        "the account's subscription to SASQUASH_SUBSCRIPTIONS and grant the roles there; then report the leak again.",
+    ),
+    Tenancy.UNKNOWN: (
+        Reason.NOT_COVERED,
+        "No monitored storage account has this host name, and the host does not say whose it is. Find out. If it is "
+        "yours, revoke the credential by hand, and add the account's subscription to SASQUASH_SUBSCRIPTIONS.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +35,7 @@ class AccountLookup:
     settings: Settings
     store: Store
     accounts: Accounts
+    challenge: BearerChallenge
 
     async def find(self, finding: Finding) -> AccountRef | None:
         """Return the account of a finding, None where there is none. Raises TransientFailure or Blocked.
@@ -85,4 +99,20 @@ class AccountLookup:
         elif left > 0:  # the safety net, or a retry: too early for the second lookup
             await store.queues.contain(revocation.fingerprint, delay=left)
         else:
-            await conclude(store, revocation.end(Reason.NOT_OURS, now=now, detail=NOT_OURS))
+            await conclude(store, await self.without_account(revocation))
+
+    async def without_account(self, revocation: Revocation) -> Revocation:
+        """Return the verdict on a leak of an account that is not monitored.
+
+        Only an account of another tenant is certainly not ours. Any other may be in a subscription that is not
+        monitored, and a person has to know.
+        """
+        host = self._host(revocation.finding)
+        tenancy = await self.challenge.tenancy(host) if host is not None else Tenancy.UNKNOWN
+        reason, detail = _OF_TENANCY[tenancy]
+        return revocation.end(reason, now=self.store.clock(), detail=detail)
+
+    def _host(self, finding: Finding) -> str | None:
+        if finding.order is not None:
+            return self.settings.cloud.blob_host(finding.order.account)
+        return finding.credential.host if finding.credential is not None else None

@@ -15,7 +15,7 @@ from shared.containment.account_session import AccountSessions
 from shared.containment.dedup_cache import DedupCache
 from shared.containment.execution import PlanExecutor
 from shared.containment.liveness import LivenessCheck
-from shared.containment.lookup import NOT_OURS, AccountLookup
+from shared.containment.lookup import AccountLookup
 from shared.containment.repeated_reports import RepeatedReports
 from shared.containment.retry import try_again
 from shared.containment.verdicts import conclude
@@ -23,7 +23,7 @@ from shared.domain.decision.batch import Decider
 from shared.domain.decision.duplicates import says_nothing_until
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
-from shared.domain.revocation import Reason, Revocation, State
+from shared.domain.revocation import Revocation, State
 from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
 from shared.persistence.store import Store
@@ -254,6 +254,6 @@ class Containment:
         if ended is not None:
             return ended
         if ref is None:
-            return revocation.end(Reason.NOT_OURS, now=self._store.clock(), detail=NOT_OURS)
+            return await self._lookup.without_account(revocation)
         snapshot = await self._sessions.read(ref, revocation)
         return self._decider.preview(snapshot, revocation, now=self._store.clock())

@@ -38,7 +38,8 @@ class Reason(StrEnum):
 
     EXPIRED = "expired"
     COVERED = "covered"
-    NOT_OURS = "not_ours"
+    NOT_OURS = "not_ours"  # certain: the account is of another tenant
+    NOT_COVERED = "not_covered"  # an account of ours or of an unknown tenant, in no monitored subscription
     INVALID = "invalid"
     NO_KEY_MATCHES = "no_key_matches"
     REJECTED = "rejected"
@@ -64,6 +65,7 @@ STATE_OF = {
     Reason.NOT_OURS: State.DISMISSED,
     Reason.INVALID: State.DISMISSED,
     Reason.REJECTED: State.DISMISSED,
+    Reason.NOT_COVERED: State.UNRESOLVED,
     Reason.NO_KEY_MATCHES: State.UNRESOLVED,
     Reason.UNKNOWN_VERSION: State.UNRESOLVED,
     Reason.PATH_LOST: State.UNRESOLVED,

@@ -103,6 +103,7 @@ class Background:
             settings=process.settings,
             accounts=self._fast_path.accounts,
             governance=self._connections.governance,
+            subscriptions=self._connections.subscriptions,
             table=self.readiness_table,
             transport=process.transport,
             clock=process.clock,

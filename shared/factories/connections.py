@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.cloud.governance import Governance
     from shared.cloud.graph import Graph
     from shared.cloud.secret_settings import SecretSettings
+    from shared.cloud.subscriptions import Subscriptions
     from shared.sources.registry import Tools
 
 
@@ -64,6 +65,18 @@ class Connections:
         from shared.cloud.arm import ArmReader
 
         return ArmReader(self._process.clients.arm, resource_manager=self._process.settings.cloud.resource_manager)
+
+    @cached_property
+    def subscriptions(self) -> "Subscriptions":
+        from shared.cloud.subscriptions import Subscriptions
+
+        settings = self._process.settings
+        return Subscriptions(
+            self.arm_reader,
+            listed=settings.subscriptions,
+            management_group=settings.management_group,
+            clock=self._process.clock,
+        )
 
     @cached_property
     def governance(self) -> "Governance":

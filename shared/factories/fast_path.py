@@ -4,6 +4,7 @@ from functools import cached_property
 
 from shared.actions.registry import ACTION_SPECS, Actions
 from shared.cloud.accounts import Accounts
+from shared.cloud.bearer_challenge import BearerChallenge
 from shared.containment.account_reader import AccountReader
 from shared.containment.account_session import AccountSessions
 from shared.containment.dedup_cache import DedupCache
@@ -71,7 +72,7 @@ class FastPath:
         settings = self._process.settings
         return Accounts(
             self._process.clients.arm,
-            subscriptions=settings.subscriptions,
+            subscriptions=self._connections.subscriptions,
             tag_names=settings.owner_tags,
             clock=self._process.clock,
         )
@@ -105,9 +106,10 @@ class FastPath:
     @cached_property
     def containment(self) -> Containment:
         settings, store, accounts, actions = self._process.settings, self.store, self.accounts, self.actions
+        challenge = BearerChallenge(self._process.transport, cloud=settings.cloud, tenant_id=settings.tenant_id)
         return Containment(
             store=store,
-            lookup=AccountLookup(settings=settings, store=store, accounts=accounts),
+            lookup=AccountLookup(settings=settings, store=store, accounts=accounts, challenge=challenge),
             liveness=LivenessCheck(store=store, accounts=accounts, delegation_key=actions.delegation_key),
             sessions=self.sessions,
             decider=Decider(policy=settings.decision_policy(ACTION_SPECS), retired=self._retired_keys),

@@ -15,11 +15,12 @@ from azure.core.rest import HttpRequest
 from shared.cloud.accounts import Accounts
 from shared.cloud.data_plane import Transport, send
 from shared.cloud.governance import Governance
+from shared.cloud.subscriptions import Subscriptions
 from shared.domain import readiness
 from shared.domain.account import AccountFacts
 from shared.domain.readiness import Check, Denial, Lock, Trouble
 from shared.errors import Blocked, SasquashError
-from shared.persistence.readiness import AccountCheck, ReadinessTable
+from shared.persistence.readiness import AccountCheck, OtherSubscriptions, ReadinessTable
 from shared.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _QUESTION = "?restype=service&comp=properties"  # asked without a credential, so
 
 
 class Readiness:
-    """Checks accounts, and saves the results."""
+    """Checks accounts and the subscriptions of the tenant, and saves the results."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Readiness:
         settings: Settings,
         accounts: Accounts,
         governance: Governance,
+        subscriptions: Subscriptions,
         table: ReadinessTable,
         transport: Callable[[], Transport],
         clock: Callable[[], datetime],
@@ -49,6 +51,7 @@ class Readiness:
         self._settings = settings
         self._accounts = accounts
         self._governance = governance
+        self._subscriptions = subscriptions
         self._table = table
         self._new_transport = transport
         self._clock = clock
@@ -63,12 +66,21 @@ class Readiness:
             await self._table.checks(),
             await self._governance.principal(),
         )
-        for subscription in self._settings.subscriptions:
+        for subscription in await self._subscriptions.monitored():
             known = {check.account: check for check in checks if check.subscription == subscription}
             try:
                 await self._check_subscription(subscription, known, principal=principal, until=until)
             except SasquashError as error:
                 _log.warning("Not checked: subscription %s (%s): %s", subscription, error.code, error)
+        await self._list_others()
+
+    async def _list_others(self) -> None:
+        """Save which subscriptions the app may see and does not monitor: a leak there ends `not_covered`."""
+        try:
+            others = await self._subscriptions.not_monitored()
+            await self._table.save_others(OtherSubscriptions.of(others, at=self._clock()))
+        except SasquashError as error:
+            _log.warning("The tenant's other subscriptions were not listed (%s): %s", error.code, error)
 
     async def _check_subscription(
         self, subscription: str, known: dict[str, AccountCheck], *, principal: str, until: datetime

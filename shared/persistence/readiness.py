@@ -1,10 +1,10 @@
 """Table `readiness`: the results of the daily checks and of the drills.
 
 Partition "account", a row for each account, "<subscription>~<name>": what the latest check found. Partition "drill",
-a row for each drill, by the time of its start. It holds no credential.
+a row for each drill, by the time of its start. Partition "subscription": one row. It holds no credential.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +17,13 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from shared.cloud.errors import translate_errors
+from shared.cloud.subscriptions import Subscription
 from shared.domain.readiness import Trouble
+from shared.domain.text import clean
 
-_ACCOUNT, _DRILL = "account", "drill"
+_ACCOUNT, _DRILL, _SUBSCRIPTIONS = "account", "drill", "subscription"
+_MOST_OTHERS = 100
+_LONGEST_NAME = 100  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,21 @@ class AccountCheck:
     def ready(self) -> bool:
         """Whether a revocation would succeed."""
         return not any(trouble.blocking for trouble in self.troubles)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSubscriptions:
+    """The subscriptions that the app may see and does not monitor: how many, and the first of them by name."""
+
+    at: datetime
+    count: int = 0
+    first: tuple[Subscription, ...] = ()
+
+    @classmethod
+    def of(cls, found: Sequence[Subscription], *, at: datetime) -> "OtherSubscriptions":
+        """Return what is kept of all that were found: a row of the table holds 64 K."""
+        kept = tuple(Subscription(one.id, clean(one.name, limit=_LONGEST_NAME)) for one in found[:_MOST_OTHERS])
+        return cls(at, len(found), kept)
 
 
 class DrillOutcome(StrEnum):
@@ -78,6 +97,15 @@ class ReadinessTable:
         with translate_errors("Removing an account that is gone"), suppress(ResourceNotFoundError):
             await self._table.delete_entity(_ACCOUNT, _key(check.subscription, check.account))
 
+    async def save_others(self, others: OtherSubscriptions) -> None:
+        """Write which subscriptions are not monitored, in place of what was known before."""
+        await self._save(_SUBSCRIPTIONS, "others", others)
+
+    async def others(self) -> OtherSubscriptions | None:
+        """Return which subscriptions are not monitored; None before they were first listed."""
+        rows = [row async for row in self._rows(_SUBSCRIPTIONS)]
+        return msgspec.json.decode(rows[0]["Record"], type=OtherSubscriptions) if rows else None
+
     async def save_drill(self, run: DrillRun) -> None:
         """Write a drill as it stands."""
         await self._save(_DRILL, f"{run.started_at:%Y%m%dT%H%M%S%f}", run)
@@ -86,7 +114,7 @@ class ReadinessTable:
         """Return every drill, oldest first."""
         return [msgspec.json.decode(row["Record"], type=DrillRun) async for row in self._rows(_DRILL)]
 
-    async def _save(self, partition: str, key: str, record: AccountCheck | DrillRun) -> None:
+    async def _save(self, partition: str, key: str, record: AccountCheck | DrillRun | OtherSubscriptions) -> None:
         row = {"PartitionKey": partition, "RowKey": key, "Record": msgspec.json.encode(record).decode()}
         with translate_errors(f"Writing a row of table readiness ({partition})"):
             await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)

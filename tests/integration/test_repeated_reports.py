@@ -178,7 +178,7 @@ async def test_leak_of_an_unmonitored_account_is_resolved_again(driver: Driver) 
     key = new_storage_key()
     finding = found(account_sas("laterours", key))
     await driver.app().fast_path.ingest.receive(report(finding))
-    assert (await ended(driver, finding.fingerprint)).reason is Reason.NOT_OURS
+    assert (await ended(driver, finding.fingerprint)).reason is Reason.NOT_COVERED
     account = await driver.account(name="laterours")
     account.keys["key1"] = key
     await driver.cloud.model.keys_changed()

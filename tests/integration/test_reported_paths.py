@@ -113,7 +113,7 @@ async def test_account_that_only_the_right_path_names_is_found(driver: Driver) -
     text = blob(account).replace(f"//{account.name}.blob.core.windows.net/", f"//10.0.0.4/{account.name}/")
     first = found(text.replace(f"/{account.name}/", "/notours/"), source="stranger")
     await driver.app().fast_path.ingest.receive(report(first))
-    assert (await ended(driver, first.fingerprint)).reason is Reason.NOT_OURS
+    assert (await ended(driver, first.fingerprint)).reason is Reason.NOT_COVERED
     driver.fault(LIST_KEYS, times=3)
     await driver.app().fast_path.ingest.receive(report(found(text)))
     record = await ended(driver, found(text).fingerprint)

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from local.tenant.model import STATE_ACCOUNT, new_storage_key
+from local.tenant.model import STATE_ACCOUNT, TENANT_ID, new_storage_key
 from shared.domain import finding as findings
-from shared.domain.finding import REPORTED, Report
-from shared.domain.revocation import Reason, State
+from shared.domain.finding import REPORTED, Report, Reported
+from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import TransientFailure
 from shared.persistence.queues import Message
 from tests.support import unusual_leaks
@@ -53,17 +53,57 @@ async def test_expired_token_costs_no_call_to_azure(driver: Driver) -> None:
     assert driver.requests("management.azure.com") == []
 
 
-async def test_unmonitored_account_is_dismissed_only_after_a_recheck(driver: Driver) -> None:
-    finding = found(account_sas("notourdata", new_storage_key()))
-    app = driver.app()
+OTHER_TENANT = "7f1b9c3d-0000-4000-8000-000000000001"
+
+
+async def rechecked(driver: Driver, text: str) -> Revocation:
+    """Return the record of a leak of an account that no list has, after the recheck."""
+    finding, app = found(text), driver.app()
     await app.fast_path.ingest.receive(report(finding))
     assert (await driver.record(finding.fingerprint)).state is State.RECEIVED
     delay, attempt = driver.messages("contain", finding.fingerprint)[-1]
     assert (delay, attempt) == (pytest.approx(300, abs=PATIENCE), 0)  # less what has passed since the report
     driver.clock.advance(seconds=301)
     await app.fast_path.containment.resume(Message(finding.fingerprint))
-    record = await driver.record(finding.fingerprint)
+    return await driver.record(finding.fingerprint)
+
+
+async def test_account_of_another_tenant_is_dismissed_after_a_recheck(driver: Driver) -> None:
+    driver.cloud.model.elsewhere["notourdata"] = OTHER_TENANT
+    record = await rechecked(driver, account_sas("notourdata", new_storage_key()))
     assert (record.state, record.reason) == (State.DISMISSED, Reason.NOT_OURS)
+
+
+async def test_account_of_a_subscription_that_nobody_monitors_needs_a_person(driver: Driver) -> None:
+    driver.cloud.model.elsewhere["forgottendata"] = TENANT_ID
+    record = await rechecked(driver, account_sas("forgottendata", new_storage_key()))
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.NOT_COVERED)
+
+
+async def test_account_whose_host_does_not_answer_needs_a_person(driver: Driver) -> None:
+    record = await rechecked(driver, account_sas("invented", new_storage_key()))
+    assert (record.state, record.reason) == (State.UNRESOLVED, Reason.NOT_COVERED)
+
+
+async def test_leak_that_was_not_covered_is_revoked_once_it_is(driver: Driver) -> None:
+    """Its subscription is monitored from then on, and the leak is reported again."""
+    account = await driver.account()
+    del driver.cloud.model.accounts[account.name]
+    driver.cloud.model.elsewhere[account.name] = TENANT_ID
+    text = account_sas(account.name, account.keys["key1"])
+    assert (await rechecked(driver, text)).reason is Reason.NOT_COVERED
+    driver.cloud.model.accounts[account.name] = account
+    await driver.cloud.model.keys_changed()
+    driver.clock.advance(hours=1)
+    await driver.app().fast_path.ingest.receive(report(found(text)))
+    assert rotated(account) == ["key1"]
+
+
+async def test_dry_run_says_whose_account_it_is(driver: Driver) -> None:
+    driver.cloud.model.elsewhere["notourdata"] = OTHER_TENANT
+    finding = found(account_sas("notourdata", new_storage_key()))
+    record = await driver.app().fast_path.containment.preview(Reported(finding))
+    assert record.reason is Reason.NOT_OURS
 
 
 async def test_safety_net_is_not_the_recheck(driver: Driver) -> None:

@@ -34,6 +34,8 @@ class Cloud:
     """The whole tenant: what every stand-in reads and writes."""
 
     accounts: dict[str, Account] = field(default_factory=dict)
+    other_subscriptions: dict[str, str] = field(default_factory=dict)  # names by id: without accounts in ARM
+    elsewhere: dict[str, str] = field(default_factory=dict)  # accounts that ARM does not show: tenant id by name
     identities: dict[str, Identity] = field(default_factory=dict)  # by name
     registrations: dict[str, Registration] = field(  # by client id
         default_factory=lambda: {CONSOLE_CLIENT_ID: sasquash()}
@@ -84,3 +86,7 @@ class Cloud:
 
     def identity_of(self, object_id: str) -> Identity | None:
         return next((i for i in self.identities.values() if i.object_id == object_id), None)
+
+    def has_storage(self, account: str) -> bool:
+        """Return whether the host names of a storage account resolve."""
+        return account in self.accounts or account in self.elsewhere

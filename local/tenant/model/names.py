@@ -3,6 +3,7 @@
 TENANT_ID = "7e1d5f0a-6c1b-4f0e-9d51-0a6d1c3e9b11"
 TENANT_DOMAIN = "contoso.com"
 SUBSCRIPTION_ID = "3d8f6a52-91c4-4b7e-8f0d-5b2a7c9e1f33"
+MANAGEMENT_GROUP = "contoso"
 LOCATION = "westeurope"
 
 # The registration that people and reporters sign in to, and its identifier URI.

@@ -161,7 +161,10 @@ export function readiness(found) {
   const accounts = found.accounts.map((account) => el('li', {}, el('strong', {}, account.account), account.ready ? ' ready' : ' NOT READY',
     account.troubles.length ? bullets(account.troubles.map((trouble) => `${trouble.check}: ${trouble.said}`)) : null));
   const drills = found.drills.map((drill) => el('li', {}, time(drill.started_at), ` ${words(drill.outcome)}. ${drill.said}`));
+  const others = found.not_monitored;
   return [el('h1', {}, 'Readiness'),
+    others && others.count ? section('Subscriptions that are not monitored', el('p', {}, `${others.count} that Sasquash may see. A leak there is not revoked: it is reported as not covered.`),
+      bullets(others.first.map((one) => `${one.name} (${one.id})`))) : null,
     section('Accounts', accounts.length ? el('ul', {}, accounts) : el('p', {}, 'No accounts checked yet.')),
     section('Drills', drills.length ? el('ul', {}, drills) : el('p', {}, 'No drills yet.'))];
 }

@@ -37,7 +37,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")  # any other text might be the key of
 _WRITE_TIME = 30.0  # seconds for the write: it is done before the message arrives, or it never happened
 _PATIENCE = 20.0  # seconds of work while the caller waits
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0  # seconds between two reads
-_NO_ACCOUNT_FOR_ORDERS = frozenset({Reason.NOT_OURS, Reason.OWN_STORAGE})
+_NO_ACCOUNT_FOR_ORDERS = frozenset({Reason.NOT_OURS, Reason.NOT_COVERED, Reason.OWN_STORAGE})
 _NO_POLICY_FOR_ORDERS = frozenset({Reason.POLICY_GONE, Reason.POLICY_EXPIRED})
 _SETTLED = frozenset(set(State) - {State.RECEIVED, State.CONTAINED})
 

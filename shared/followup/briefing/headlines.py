@@ -187,7 +187,8 @@ _REASONS: Mapping[str, str] = MappingProxyType(
     {
         "expired": "The token has expired.",
         "covered": "Already revoked for another finding.",
-        "not_ours": "Not an account in a monitored subscription.",
+        "not_ours": "Not an account of this tenant.",
+        "not_covered": "Its account is in no monitored subscription, so Sasquash cannot revoke it.",
         "invalid": "The report does not contain a credential.",
         "rejected": "A responder rejected the plan.",
         "no_key_matches": (

@@ -71,7 +71,8 @@ def test_azd_deploys_the_package_to_both_apps() -> None:
 def arm_actions(text: str) -> set[str]:
     return set(
         re.findall(
-            r"Microsoft\.(?:Storage|Network|ResourceGraph|Resources|Authorization|Insights|Security)/[A-Za-z/]+", text
+            r"Microsoft\.(?:Storage|Network|ResourceGraph|Resources|Authorization|Insights|Management|Security)/[A-Za-z/]+",
+            text,
         )
     )
 
@@ -103,10 +104,11 @@ def test_rights_page_lists_exactly_the_granted_permissions() -> None:
 def test_only_roles_that_are_granted_for_it_change_anything() -> None:
     """Listing keys changes nothing, though its permission is an action (docs/rights.md says what it means)."""
     list_keys = "Microsoft.Storage/storageAccounts/listkeys/action"
-    always = {action for role in roles() if role["granted"] == "always" for action in role["actions"]}
+    without_choice = {"always", "managementGroup"}
+    always = {action for role in roles() if role["granted"] in without_choice for action in role["actions"]}
 
     assert {action for action in always if not action.endswith("/read")} == {list_keys}
-    assert {role["granted"] for role in roles()} == {"always", "acting", "lockdown"}
+    assert {role["granted"] for role in roles()} == {"always", "acting", "lockdown", "managementGroup"}
 
 
 def test_lockdown_is_a_role_of_its_own() -> None:

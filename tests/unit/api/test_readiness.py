@@ -64,6 +64,13 @@ async def test_latest_twelve_drills_are_returned_newest_first() -> None:
     assert [drill["account"] for drill in drills] == [f"n{number}" for number in range(19, 7, -1)]
 
 
+async def test_subscriptions_that_are_not_monitored_are_named() -> None:
+    answer = await answered(Readings(), Role.READER)
+
+    others = json.loads(answer.get_body())["not_monitored"]
+    assert (others["count"], others["first"][0]["name"]) == (1, "Forgotten")
+
+
 async def test_unreadable_table_is_a_503_problem() -> None:
     answer = await answered(Readings(TransientFailure("Reading table readiness failed: 503.")), Role.READER)
 

@@ -16,6 +16,7 @@ from shared.cloud.accounts import Access, AccountRef, Accounts
 from shared.domain.account import AccountFacts, SasPolicy
 from tests.support.asgi import Credential, Transport
 from tests.support.samples import ACCOUNT, ACCOUNT_ID, NOW, SUBSCRIPTION
+from tests.support.subscriptions import only_subscription
 
 RULES = {
     "resourceAccessRules": [{"tenantId": "t", "resourceId": "r"}],
@@ -34,7 +35,9 @@ async def facts(*, tags: dict[str, str] | None = None, **properties: Any) -> Acc
     transport = Transport(service.app(cloud, entra))
     credential = Credential(entra, cloud.identities["responder"])
     async with StorageManagementClient(credential, SUBSCRIPTION, transport=transport) as client:
-        accounts = Accounts(lambda _: client, subscriptions=(SUBSCRIPTION,), tag_names=("Owner",), clock=lambda: NOW)
+        accounts = Accounts(
+            lambda _: client, subscriptions=only_subscription(client), tag_names=("Owner",), clock=lambda: NOW
+        )
         return await accounts.facts(AccountRef(ACCOUNT_ID, ACCOUNT, SUBSCRIPTION, "research", frozenset()))
 
 

@@ -85,6 +85,7 @@ def test_every_reason_ends_a_record_in_its_state(reason: Reason) -> None:
         (Reason.UNKNOWN_VERSION, State.UNRESOLVED),
         (Reason.PATH_LOST, State.UNRESOLVED),
         (Reason.LOOSE, State.UNRESOLVED),
+        (Reason.NOT_COVERED, State.UNRESOLVED),
         (Reason.BLOCKED, State.FAILED),
     ],
 )

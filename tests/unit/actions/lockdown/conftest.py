@@ -17,6 +17,7 @@ from tests.support.arm_transport import Wire
 from tests.support.asgi import Credential
 from tests.support.lockdowns import CORRELATION_ID, PATCH, RULES
 from tests.support.samples import ACCOUNT, NOW, SUBSCRIPTION
+from tests.support.subscriptions import only_subscription
 
 
 @pytest.fixture(scope="module")
@@ -62,4 +63,4 @@ def action(client: StorageManagementClient) -> LockdownAction:
 
 @pytest.fixture
 def accounts(client: StorageManagementClient) -> Accounts:
-    return Accounts(lambda _: client, subscriptions=(SUBSCRIPTION,), tag_names=(), clock=lambda: NOW)
+    return Accounts(lambda _: client, subscriptions=only_subscription(client), tag_names=(), clock=lambda: NOW)

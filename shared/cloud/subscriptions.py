@@ -1,0 +1,86 @@
+"""Which subscriptions are monitored: those of the settings, and those below a management group.
+
+REST: Management Groups - Get Descendants (2020-05-01), which are groups and subscriptions; Subscriptions - List
+(2022-12-01), which has those that the caller may read.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.cloud.arm import ArmReader
+from shared.errors import SasquashError
+
+_log = logging.getLogger(__name__)
+
+_KNOWN_FOR = timedelta(hours=1)
+_SUBSCRIPTION = re.compile(r"/subscriptions/(?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription of the tenant. `name` is what people called it."""
+
+    id: str
+    name: str
+
+
+class Subscriptions:
+    """The monitored subscriptions, and the others that the app may see."""
+
+    def __init__(
+        self, arm: ArmReader, *, listed: tuple[str, ...], management_group: str | None, clock: Callable[[], datetime]
+    ) -> None:
+        self._arm = arm
+        self._listed = listed
+        self._group = management_group
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._known: tuple[tuple[str, ...], datetime] | None = None
+
+    async def monitored(self) -> tuple[str, ...]:
+        """Return the ids of the monitored subscriptions, in lower case; what a group has is read once an hour.
+
+        Raises TransientFailure or Blocked where a group was never read.
+        """
+        if self._group is None:
+            return self._listed
+        async with self._reading:
+            if self._known is None or self._clock() - self._known[1] >= _KNOWN_FOR:
+                self._known = await self._read_group(self._group), self._clock()
+            return self._known[0]
+
+    async def _read_group(self, group: str) -> tuple[str, ...]:
+        path = f"/providers/Microsoft.Management/managementGroups/{group}/descendants?api-version=2020-05-01"
+        rows = self._arm.rows(self._listed[0], path, doing=f"Listing the subscriptions of management group {group}")
+        try:
+            found = [match["id"].lower() async for row in rows if (match := _id_of(row.get("id")))]
+        except SasquashError as error:
+            if self._known is None:
+                raise
+            _log.warning("The subscriptions of an hour ago are monitored (%s): %s", error.code, error)
+            return self._known[0]
+        return tuple(dict.fromkeys((*self._listed, *found)))
+
+    async def not_monitored(self) -> tuple[Subscription, ...]:
+        """Return the subscriptions that the app may see and does not monitor, by name.
+
+        Raises TransientFailure or Blocked.
+        """
+        monitored = set(await self.monitored())
+        rows = self._arm.rows(
+            self._listed[0], "/subscriptions?api-version=2022-12-01", doing="Listing the subscriptions of the tenant"
+        )
+        seen = [
+            Subscription(match["id"].lower(), str(row.get("displayName") or ""))
+            async for row in rows
+            if (match := _id_of(row.get("id"))) and row.get("state") != "Deleted"
+        ]
+        return tuple(sorted((one for one in seen if one.id not in monitored), key=lambda one: (one.name, one.id)))
+
+
+def _id_of(value: object) -> re.Match[str] | None:
+    return _SUBSCRIPTION.fullmatch(value) if isinstance(value, str) else None
