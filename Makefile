@@ -123,10 +123,10 @@ help: ## show this
 	done; \
 	if [ -n "$$python" ] && "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    [ -x .venv/bin/pip ] || "$$python" -m venv --clear .venv; \
-	    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<; \
+	    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $<; \
 	elif command -v uv >/dev/null; then \
 	    [ -x .venv/bin/python ] || uv venv --quiet --python 3.13 .venv; \
-	    uv pip install --quiet --python .venv/bin/python --requirement $<; \
+	    uv pip install --quiet --python .venv/bin/python --require-hashes --requirement $<; \
 	else \
 	    echo 'Python 3.13 with its venv module is needed (on Debian: apt install python3.13-venv), or uv.' >&2; exit 1; \
 	fi
@@ -137,10 +137,11 @@ help: ## show this
 	@echo 'Installing checkov into .venv-checkov …'
 	@if .venv/bin/python -c 'import ensurepip, venv' 2>/dev/null; then \
 	    .venv/bin/python -m venv --clear .venv-checkov; \
-	    .venv-checkov/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement requirements-checkov.txt; \
+	    .venv-checkov/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
+	        --require-hashes --requirement requirements-checkov.txt; \
 	else \
 	    uv venv --quiet --clear --python 3.13 .venv-checkov; \
-	    uv pip install --quiet --python .venv-checkov/bin/python --requirement requirements-checkov.txt; \
+	    uv pip install --quiet --python .venv-checkov/bin/python --require-hashes --requirement requirements-checkov.txt; \
 	fi
 	@touch $@
 

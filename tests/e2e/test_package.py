@@ -51,7 +51,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
     into = ("--python", sys.executable, "--target", folder / PACKAGES)
-    requirements = ("--requirement", folder / "requirements.txt")
+    requirements = ("--require-hashes", "--requirement", folder / "requirements.txt")
     uv = (sys.executable, "-m", "uv", "pip", "install", "--quiet")  # what pip does in a minute, it does in seconds
     subprocess.run((*uv, *into, *requirements), check=True, stdout=subprocess.DEVNULL)
     return folder
