@@ -7,7 +7,7 @@ members.
 
 import base64
 import binascii
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -115,7 +115,8 @@ async def list_keys(call: Call) -> Response:
     expand = call.request.query_params.get("$expand")
     if expand not in (None, "kerb"):
         raise invalid_value("$expand")
-    return _keys(call.account, kerberos=expand == "kerb")
+    keys, created = call.account.listed or (call.account.keys, call.account.key_created)
+    return _keys(call.account, keys, created, kerberos=expand == "kerb")
 
 
 async def regenerate_key(call: Call) -> Response:
@@ -126,21 +127,22 @@ async def regenerate_key(call: Call) -> Response:
     if name not in _KEY_NAMES:
         raise invalid_value("keyName")
     await call.cloud.regenerate(call.account, name)
-    return _keys(call.account, kerberos=name.startswith("kerb"))
+    account = call.account
+    return _keys(account, account.keys, account.key_created, kerberos=name.startswith("kerb"))
 
 
-def _keys(account: Account, *, kerberos: bool) -> Response:
-    keys = account.keys | (account.kerberos_keys if kerberos else {})
+def _keys(account: Account, keys: dict[str, str], created: dict[str, datetime], *, kerberos: bool) -> Response:
+    shown = keys | (account.kerberos_keys if kerberos else {})
     return JSONResponse(
         {
             "keys": [
                 {
-                    "creationTime": timestamp(account.key_created.get(name, account.created_at)),
+                    "creationTime": timestamp(created.get(name, account.created_at)),
                     "keyName": name,
                     "value": value,
                     "permissions": "FULL",
                 }
-                for name, value in sorted(keys.items(), key=lambda item: _KEY_NAMES.index(item[0]))
+                for name, value in sorted(shown.items(), key=lambda item: _KEY_NAMES.index(item[0]))
             ]
         },
         headers={"cache-control": "no-store"},

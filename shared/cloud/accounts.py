@@ -95,6 +95,13 @@ def sas_policy_of(account: StorageAccount) -> SasPolicy | None:
     )
 
 
+def _keys_created(account: StorageAccount) -> dict[str, datetime]:
+    """Return when each key was made, as far as ARM says (ARM: KeyCreationTime)."""
+    times = account.key_creation_time
+    known = {} if times is None else {"key1": times.key1, "key2": times.key2}
+    return {name: time for name, time in known.items() if isinstance(time, datetime)}
+
+
 def _period(text: object) -> timedelta | None:
     """Return the time that "DD.HH:MM:SS" says; None for other text."""
     match = _PERIOD.fullmatch(text) if isinstance(text, str) else None
@@ -256,6 +263,7 @@ class Accounts:
             public_network_access=access.public_network,
             network_rules=access.network_rules if len(access.network_rules) <= _LONGEST_RULES else "",
             sas_policy=sas_policy_of(account),
+            keys_created=_keys_created(account),
         )
 
     def _counts(self, tag_name: str) -> bool:

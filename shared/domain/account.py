@@ -69,7 +69,7 @@ class AccountFacts:
     """The account's properties in ARM. `tags` are hostile text.
 
     `network_rules` is ARM's networkAcls as JSON text with its names in order, "{}" where there is none, and empty
-    where it is too long to be kept.
+    where it is too long to be kept. `keys_created` has no entry for a key made before ARM kept these times.
     """
 
     id: str
@@ -83,6 +83,7 @@ class AccountFacts:
     public_network_access: str = "Enabled"
     network_rules: str = ""
     sas_policy: SasPolicy | None = None
+    keys_created: dict[str, datetime] = field(default_factory=dict)  # by key name; ARM's keyCreationTime
 
     @property
     def removal(self) -> Removal:

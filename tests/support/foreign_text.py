@@ -72,6 +72,7 @@ _QUOTES = (
 _FORMED = {
     "AccountFacts.endpoints": "Azure Resource Manager",
     "AccountFacts.id": "Azure Resource Manager; commands take it by a pattern",
+    "AccountFacts.keys_created": "Azure Resource Manager; names of keys, not shown",
     "AccountFacts.name": "Azure Resource Manager",
     "AccountFacts.network_rules": "JSON of Azure Resource Manager; not shown",
     "AccountFacts.public_network_access": "Azure Resource Manager; not shown",

@@ -70,6 +70,8 @@ class Account:
     published_keys: dict[str, str] | None = field(default=None, repr=False)  # as the data plane last received them
     kerberos_keys: dict[str, str] = field(default_factory=dict, repr=False)  # kerb1 and kerb2, where a test sets them
     key_created: dict[str, datetime] = field(default_factory=lambda: {"key1": now(), "key2": now()})
+    # Keys and their times as List Keys still shows them, where it lags behind; None: it does not.
+    listed: tuple[dict[str, str], dict[str, datetime]] | None = field(default=None, repr=False)
     rotations: list[tuple[str, datetime]] = field(default_factory=list)
     properties: dict[str, Any] = field(
         default_factory=lambda: {
