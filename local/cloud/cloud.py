@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from local.arm import service as arm
@@ -218,19 +219,24 @@ class _Parts:
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
             hostnames.APP_HOST: app_host.app(
-                lambda: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
+                lambda _: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
             ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": key_vault.app(self.cloud, self.entra),
+            f"*.{hostnames.APPS_SUFFIX}": app_host.app(self._deployed_host, lambda _: None),
             f"*.{hostnames.PUBLISHING_SUFFIX}": publishing.app(self.entra, self.deployments),
         }
         storage = Storage(self.cloud, self.entra, self.backend, self.gate)
         return Front(
             self.cloud, self.faults, services=services, storage=storage, tls=self.certificates.server_context
         )
+
+    def _deployed_host(self, request: Request) -> str | None:
+        """The address of the host that runs the deployed app of a request."""
+        return self.deployments.host_of(request.headers["host"].partition(".")[0].lower())
 
     async def start(self, *, hosts: int, app: Path, variables: Mapping[str, str]) -> tuple[str, ...]:
         """Start Azurite and the hosts in parallel; return the addresses of the hosts once all are ready."""

@@ -63,6 +63,7 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         for vault in cloud.vaults.values():
             vault.secrets.clear()
         cloud.alerts.clear()
+        cloud.directory.forget()
         for record in (
             cloud.mails,
             cloud.incidents,

@@ -17,9 +17,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from local.cloud.cloud import LocalCloud, running
 from local.deployments.state import Deployments
+from local.network.listener import Listener
 from local.reporters import reports
 from local.tenant.model import (
     MAIL_SENDER,
@@ -42,7 +47,12 @@ NAMED = {"AZURE_ENV_NAME": "prod"}
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg-sasquash-prod"
 CHOSEN = {"SASQUASH_MODE": "observe", "SASQUASH_SECURITY_MAILBOX": "security@contoso.com"}
 AZ = """#!/bin/sh
-[ "$1 $2" != "storage sku" ] || echo Standard_ZRS
+case "$1 $2" in
+    "storage sku") echo Standard_ZRS ;;
+    "version --query") echo 2.91.0 ;;
+    "account show") echo developer@contoso.com ;;
+    "rest --only-show-errors") case "$*" in *Microsoft.Authorization/permissions*) echo '*|' ;; esac ;;
+esac
 """
 
 
@@ -54,6 +64,21 @@ async def azure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
 
 
 @pytest.fixture(scope="session")
+async def healthy() -> AsyncIterator[str]:
+    """The address of an app that answers 200 to everything."""
+
+    async def answer(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    listener = Listener(Starlette(routes=[Route("/{path:path}", answer)]))
+    await listener.start()
+    try:
+        yield f"http://127.0.0.1:{listener.port}"
+    finally:
+        await listener.stop()
+
+
+@pytest.fixture(scope="session")
 async def az(azure_cli_program: Path, azure: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> AzureCli:
     """The Azure CLI, signed in there."""
     cli = AzureCli(azure_cli_program, azure, folder=tmp_path_factory.mktemp("az"))
@@ -62,9 +87,11 @@ async def az(azure_cli_program: Path, azure: LocalCloud, tmp_path_factory: pytes
 
 
 @pytest.fixture
-async def azd(azd_program: Tool, bicep: Tool, azure: LocalCloud, tmp_path: Path) -> AsyncIterator[Azd]:
-    """azd with a new project, in a subscription where nothing is deployed."""
+async def azd(azd_program: Tool, bicep: Tool, azure: LocalCloud, healthy: str, tmp_path: Path) -> AsyncIterator[Azd]:
+    """azd with a new project, in a subscription where nothing is deployed. What will be is healthy."""
     azure.deployments.forget()
+    azure.model.directory.forget()
+    azure.deployments.host_of = lambda _: healthy
     program = tmp_path / "bin" / "az"
     program.parent.mkdir()
     program.write_text(AZ)
