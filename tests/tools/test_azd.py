@@ -9,6 +9,7 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,16 +28,20 @@ from local.deployments.state import Deployments
 from local.network.listener import Listener
 from local.reporters import reports
 from local.tenant.model import (
+    KEY_VAULT,
     MAIL_SENDER,
     SHAREPOINT_LIST,
     SHAREPOINT_SITE,
     SUBSCRIPTION_ID,
     TENANT_DOMAIN,
 )
+from local.tenant.model.vault import SecretVersion
+from local.tenant.senders import GITHUB_APP
 from shared.domain import finding
 from tests.support.azd import Azd, Done, copy_project, signed_in
 from tests.support.azure_cli import AzureCli
-from tests.support.bicep import functions, parameters
+from tests.support.bicep import functions
+from tests.support.deployed_apps import DeployedApps
 from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import running_host
 from tests.support.leaks import account_sas
@@ -324,41 +329,65 @@ async def test_package_has_nothing_of_a_used_checkout(azd: Azd) -> None:
     assert names == {"function_app.py", "host.json", "requirements.txt", "shared", "LICENSE"}
 
 
-def started_with(azd: Azd, service: str) -> dict[str, str]:
-    """The settings of a deployed app that name nothing of the deployment, for a host in the local cloud."""
-    chosen = {"SASQUASH_MODE", *parameters()["settings"]}
-    settings = app_settings(azd, service)
-    return {
-        name: value
-        for name, value in settings.items()
-        if value and (name in chosen or name.startswith("AzureWebJobs."))
-    }
+SECRETS = "https://sasquash-vault.vault.azure.net/secrets"
+REPORTED = {
+    "SASQUASH_MODE": "auto",
+    "SASQUASH_MAIL_SENDER": MAIL_SENDER,
+    "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
+    "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
+    "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
+    "SASQUASH_GITHUB_APP": GITHUB_APP,
+    "SASQUASH_GITHUB_PRIVATE_KEY": f"{SECRETS}/github-key",
+    "SASQUASH_GITHUB_WEBHOOK_SECRET": f"{SECRETS}/github-webhook",
+    "SASQUASH_DRILL": "false",  # the local cloud has no account for it
+}
 
 
-async def test_uploaded_packages_start_and_revoke_a_leak(azd: Azd, tmp_path: Path) -> None:
-    mail = {"SASQUASH_MAIL_SENDER": MAIL_SENDER, "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN}
-    site = {"SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE, "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST}
-    await up(azd, SASQUASH_MODE="auto", **mail, **site)
+def store_secrets(cloud: LocalCloud) -> None:
+    """What an operator puts into the vault (docs/deploy.md)."""
+    values = cloud.model.senders.settings()
+    vault = cloud.model.vaults[KEY_VAULT]
+    vault.add("github-key", SecretVersion(values["SASQUASH_GITHUB_PRIVATE_KEY"]))
+    vault.add("github-webhook", SecretVersion(values["SASQUASH_GITHUB_WEBHOOK_SECRET"]))
+
+
+async def test_uploaded_packages_start_and_revoke_a_leak_with_what_was_deployed(
+    azd_with_cli: Azd, tmp_path: Path
+) -> None:
+    """All app settings, roles, tables, queues and containers are those of the deployment (`DeployedApps`)."""
+    azd = azd_with_cli
+    await up(azd, **REPORTED)
     for service in sites(azd):
         package(azd, service).extractall(tmp_path / service)
-    of_responder, of_intake = started_with(azd, "responder"), started_with(azd, "intake")
+    apps = DeployedApps(deployed(azd), GROUP)
 
-    async with running(
-        folder=tmp_path / "cloud", hosts=1, app_folder=tmp_path / "responder", settings=of_responder
-    ) as cloud:
-        variables = dict(await cloud.add_intake()) | of_intake
-        async with running_host(tmp_path / "intake", tmp_path / "intake.log", variables) as intake:
-            deployment = Deployment(cloud)
-            account = await deployment.account()
-            leak = account_sas(account.name, account.keys["key2"])
-            posted = reports.make(cloud.model, cloud.entra, source="github", text=leak)
-            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-                url = f"{intake.url}/api/intake/github"
-                answer = await client.post(url, content=posted.body, headers=posted.headers)
-            [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
-            await deployment.settled(reported.finding.fingerprint, until=is_closed)
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(
+            running(folder=tmp_path / "cloud", hosts=0, own_storage=apps.own_storage())
+        )
+        await cloud.add_intake()
+        apps.grant(cloud.model)
+        store_secrets(cloud)
+        hosts = {}
+        for service in ("responder", "intake"):
+            variables = dict(cloud.platform[service]) | apps.settings(service, cloud.model)
+            host = running_host(tmp_path / service, tmp_path / f"{service}.log", variables)
+            hosts[service] = await stack.enter_async_context(host)
+        if event_subscriptions(azd):
+            await cloud.event_grid.deliver_to((hosts["responder"].url,), cloud.system_key)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=PATIENCE))
+        health = [(await client.get(f"{host.url}/api/health")).text for host in hosts.values()]
 
-    assert answer.status_code == 202
+        deployment = Deployment(cloud)
+        account = await deployment.account()
+        leak = account_sas(account.name, account.keys["key2"])
+        posted = reports.make(cloud.model, cloud.entra, source="github", text=leak)
+        url = f"{hosts['intake'].url}/api/intake/github"
+        answer = await client.post(url, content=posted.body, headers=posted.headers)
+        assert (health, answer.status_code) == (['{"status":"ok"}'] * 2, 202), hosts["intake"].log
+        [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
+        await deployment.settled(reported.finding.fingerprint, until=is_closed)
+
     assert deployment.rotations(account) == ["key2"]
 
 
