@@ -134,7 +134,8 @@ class Entra:
 
     def registration(self, resource: str) -> Registration | None:
         """Return the app registration that `resource` names, None if it names none."""
-        return next((each for each in self._cloud.registrations.values() if each.is_named(resource)), None)
+        known = (*self._cloud.registrations.values(), *self._cloud.directory.registrations())
+        return next((each for each in known if each.is_named(resource)), None)
 
     def knows(self, resource: str) -> bool:
         """Return whether the tenant issues tokens for this resource."""

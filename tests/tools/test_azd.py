@@ -28,6 +28,7 @@ from local.deployments.state import Deployments
 from local.network.listener import Listener
 from local.reporters import reports
 from local.tenant.model import (
+    CONSOLE_CLIENT_ID,
     KEY_VAULT,
     MAIL_SENDER,
     SHAREPOINT_LIST,
@@ -87,7 +88,7 @@ async def healthy() -> AsyncIterator[str]:
 async def az(azure_cli_program: Path, azure: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> AzureCli:
     """The Azure CLI, signed in there."""
     cli = AzureCli(azure_cli_program, azure, folder=tmp_path_factory.mktemp("az"))
-    await cli.run("az login --identity --output none")
+    await cli.sign_in("developer")
     return cli
 
 
@@ -170,12 +171,23 @@ def take_hooks_of_windows(azd: Azd) -> None:
 # Two apps and one
 
 
-async def test_two_apps_with_values_of_the_environment(azd_with_cli: Azd) -> None:
+async def test_documented_steps_take_one_azd_up(azd_with_cli: Azd) -> None:
+    """docs/deploy.md, steps 2 to 4: two apps, with the values of azd's environment, and people can sign in."""
     azd = azd_with_cli
     await new_environment(azd, CHOSEN)
+    registered = await azd.script("scripts/create-registration.sh", "prod")
     done = await azd.run("up", "--no-prompt")
 
-    assert done.code == 0, done.text
+    assert (registered.code, done.code) == (0, 0), registered.text + done.text
+    [application] = azd.cloud.model.directory.applications.values()
+    console = f"https://{sites(azd)['responder']['name']}.azurewebsites.net/api/desk"
+    assert app_settings(azd, "responder")["SASQUASH_API_AUDIENCES"].startswith(application["appId"])
+    assert application["spa"]["redirectUris"] == [console]
+    for said in ("Responder: healthy", "Intake: healthy", f"Console: {console}", "Readiness: 0 accounts ready"):
+        assert said in done.text
+    assert f"api://{application['appId']}" in done.text  # the command for a token
+    assert "SASQUASH_RESPONDER_PRINCIPAL_ID=" in done.text  # what an administrator of Entra ID runs
+    assert "eyJ" not in done.text  # a token
     assert set(sites(azd)) == set(functions())
     assert package(azd, "intake").namelist() == package(azd, "responder").namelist()
     assert app_settings(azd, "responder")["SASQUASH_MODE"] == "observe"
@@ -339,6 +351,7 @@ REPORTED = {
     "SASQUASH_GITHUB_APP": GITHUB_APP,
     "SASQUASH_GITHUB_PRIVATE_KEY": f"{SECRETS}/github-key",
     "SASQUASH_GITHUB_WEBHOOK_SECRET": f"{SECRETS}/github-webhook",
+    "SASQUASH_API_CLIENT_ID": CONSOLE_CLIENT_ID,
     "SASQUASH_DRILL": "false",  # the local cloud has no account for it
 }
 
@@ -386,9 +399,17 @@ async def test_uploaded_packages_start_and_revoke_a_leak_with_what_was_deployed(
         answer = await client.post(url, content=posted.body, headers=posted.headers)
         assert (health, answer.status_code) == (['{"status":"ok"}'] * 2, 202), hosts["intake"].log
         [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
-        await deployment.settled(reported.finding.fingerprint, until=is_closed)
+        fingerprint = reported.finding.fingerprint
+        await deployment.settled(fingerprint, until=is_closed)
+        # What the revocation itself can do without: the index of states, and the table of the daily check.
+        reader = {"Authorization": f"Bearer {cloud.environment['SASQUASH_TOKEN_READER']}"}
+        api = f"{hosts['responder'].url}/api"
+        closed = await client.get(f"{api}/revocations?state=closed", headers=reader)
+        readiness = await client.get(f"{api}/readiness", headers=reader)
 
     assert deployment.rotations(account) == ["key2"]
+    assert [each["id"] for each in closed.json()["revocations"]] == [fingerprint]
+    assert readiness.status_code == 200
 
 
 async def test_down_deletes_the_group(azd: Azd) -> None:

@@ -4,10 +4,12 @@ Bodies are as Microsoft Graph shows them (resource types application, servicePri
 columnDefinition, permission).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from local.tenant.model.names import SHAREPOINT_LIST, SHAREPOINT_SITE
+from local.tenant.model.registration import Registration
 
 GRAPH_APP = "00000003-0000-0000-c000-000000000000"  # Microsoft Graph's own application, in every tenant
 GRAPH_PRINCIPAL = "5d1c3a86-2f0e-4b79-a3c4-0e9f7b6d8a21"
@@ -48,6 +50,18 @@ class Directory:
     principals: dict[str, dict[str, Any]] = field(default_factory=dict)
     assignments: list[dict[str, Any]] = field(default_factory=list)
     sites: dict[str, Site] = field(default_factory=_sites)
+
+    def registrations(self) -> Iterator[Registration]:
+        """The applications, as far as tokens for them depend on it."""
+        for each in self.applications.values():
+            api = each["api"]
+            yield Registration(
+                each["appId"],
+                identifier_uris=tuple(each["identifierUris"]),
+                token_version=api.get("requestedAccessTokenVersion"),
+                scopes=tuple(scope["value"] for scope in api.get("oauth2PermissionScopes", ())),
+                pre_authorized=frozenset(client["appId"] for client in api.get("preAuthorizedApplications", ())),
+            )
 
     def forget(self) -> None:
         """Return to what every tenant has."""
