@@ -88,11 +88,12 @@ bench: tools ## measure the speed on this machine: JSON lines, and docs/benchmar
 conformance: tools ## test assumptions about Azure in your subscription (SUBSCRIPTION=); without one, list them
 	@.venv/bin/python -m conformance $(if $(SUBSCRIPTION),--subscription $(SUBSCRIPTION) --location $(LOCATION))
 
-lint: .venv/installed .venv-checkov/installed ## check style, types, imports and infra/
+lint: .venv/installed .venv-checkov/installed ## check style, types, imports, shell scripts and infra/
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
+	@.venv/bin/shellcheck --external-sources scripts/*.sh scripts/hooks/*.sh .ci/run .ci/check-bicep
 	@status=0; .ci/check-bicep infra || status=$$?; \
 	if [ "$$status" = 3 ] && [ $(BICEP) != required ]; then \
 	    echo 'infra/ was not checked.' >&2; \

@@ -85,6 +85,7 @@ var storageName = 'stsq${suffix}'
 var intakeStorageName = 'stsqin${suffix}'
 var vaultName = 'kvsq${suffix}'
 var drillName = 'stsqdrill${suffix}'
+var intakeName = 'func-sasquash-in-${environmentName}-${suffix}'
 var identityNames = {
   responder: 'id-sasquash-${environmentName}-responder'
   intake: 'id-sasquash-${environmentName}-intake'
@@ -239,7 +240,11 @@ module alerts 'modules/alerts.bicep' = {
     mailbox: securityMailbox
     workspaceId: monitoring.outputs.workspaceId
     topicId: topic.outputs.id
+    intakeName: separateIntake ? intakeName : ''
   }
+  dependsOn: [
+    intake
+  ]
 }
 
 module workbook 'modules/workbook.bicep' = {
@@ -352,7 +357,7 @@ module intake 'modules/app.bicep' = if (separateIntake) {
   scope: group
   name: 'intake'
   params: {
-    name: 'func-sasquash-in-${environmentName}-${suffix}'
+    name: intakeName
     service: 'intake'
     location: location
     tags: allTags

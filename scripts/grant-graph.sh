@@ -1,35 +1,67 @@
 #!/usr/bin/env bash
-# Grants that require an administrator of Entra ID: run once per environment, after the first `azd up` (docs/deploy.md).
+# Grants the Graph rights of the apps' identities: app roles, which an administrator of Entra ID grants (Privileged Role
+# Administrator). Once per environment, after the first `azd up` (docs/deploy.md).
 #
-#   set -a; eval "$(azd env get-values)"; set +a
-#   scripts/grant-graph.sh                 # sign in before: az login
+#   scripts/grant-graph.sh prod            # the name of azd's environment; sign in before: az login
 #
-# - Graph rights of the responder's identity: names of users, members of groups;
-# - one SharePoint site, if SASQUASH_INCIDENT_SITE is set and incidents go nowhere else;
-# - with INCIDENTS=defender, creating and updating incidents of the Defender portal;
+# Without that environment here, set SASQUASH_RESPONDER_PRINCIPAL_ID before it: the deployment prints the whole command.
+#
+# - of the responder: names of users, members of groups;
+# - access to selected SharePoint sites, if SASQUASH_INCIDENT_SITE is set and incidents go nowhere else
+#   (scripts/create-incident-list.ps1 selects the site);
+# - with SASQUASH_INCIDENTS=defender, creating and updating incidents of the Defender portal;
 # - with DEFENDER=1, alerts of Defender: read by the intake, resolved by the responder.
 # Mail is granted in Exchange, for one mailbox: scripts/grant-exchange.ps1. The registration that people sign in to is
-# scripts/create-registration.sh, which needs none of this. Safe to run again.
+# scripts/create-registration.sh, which needs none of this. Safe to run again. A grant that fails does not stop the others;
+# what is missing is named at the end.
 set -euo pipefail
 
-: "${AZURE_ENV_NAME:?}" "${SASQUASH_RESPONDER_PRINCIPAL_ID:?}" "${SASQUASH_RESPONDER_CLIENT_ID:?}"
+environment=${1:-${AZURE_ENV_NAME:?the name of the environment}}
+root=$(cd "$(dirname "$0")/.." && pwd)
+if [ -z "${SASQUASH_RESPONDER_PRINCIPAL_ID:-}" ] && [ -d "$root/.azure/$environment" ]; then
+    set -a
+    eval "$(azd env get-values --environment "$environment" --cwd "$root")"
+    set +a
+fi
+: "${SASQUASH_RESPONDER_PRINCIPAL_ID:?is printed by the deployment, or: azd env get-value SASQUASH_RESPONDER_PRINCIPAL_ID}"
 # As the app has it where SASQUASH_INCIDENTS is empty.
-incidents=${INCIDENTS:-${SASQUASH_INCIDENT_SITE:+sharepoint}}
+incidents=${SASQUASH_INCIDENTS:-${SASQUASH_INCIDENT_SITE:+sharepoint}}
 graph=https://graph.microsoft.com/v1.0
 graph_app=00000003-0000-0000-c000-000000000000
+missing=''
 
-# grant <object id of the identity> <Graph app role>
+# Graph's own service principal in this tenant, and its app roles: a line each of value and id.
+resource=$(az ad sp show --id "$graph_app" --query id --output tsv)
+roles=$(az ad sp show --id "$graph_app" --output tsv \
+    --query "appRoles[?contains(allowedMemberTypes, 'Application')].[value, id]")
+
+# has <object id of an identity> <id of an app role>
+has() {
+    az rest --url "$graph/servicePrincipals/$1/appRoleAssignments" --query "value[?appRoleId=='$2'].id" --output tsv | grep -q .
+}
+
+# grant <object id of an identity> <Graph app role>
 grant() {
-    local resource role body
-    resource=$(az ad sp show --id "$graph_app" --query id --output tsv)
-    role=$(az ad sp show --id "$graph_app" --query "appRoles[?value=='$2' && contains(allowedMemberTypes, 'Application')].id" --output tsv)
-    if az rest --url "$graph/servicePrincipals/$1/appRoleAssignments" --query "value[?appRoleId=='$role'].id" --output tsv | grep -q .; then
+    local role body
+    role=$(awk -F '\t' -v value="$2" '$1 == value { print $2 }' <<< "$roles")
+    if [ -z "$role" ]; then
+        echo "  $2: FAILED, this tenant's Graph has no such app role" >&2
+        missing="$missing $2"
+        return
+    fi
+    if has "$1" "$role"; then
         echo "  $2: already granted"
         return
     fi
     body=$(printf '{"principalId": "%s", "resourceId": "%s", "appRoleId": "%s"}' "$1" "$resource" "$role")
-    az rest --method post --url "$graph/servicePrincipals/$1/appRoleAssignments" --body "$body" --output none
-    echo "  $2: granted"
+    # Refused, too, where somebody else has granted it meanwhile.
+    if az rest --method post --url "$graph/servicePrincipals/$1/appRoleAssignments" --body "$body" --output none ||
+        has "$1" "$role"; then
+        echo "  $2: granted"
+    else
+        echo "  $2: FAILED, the message above says why" >&2
+        missing="$missing $2"
+    fi
 }
 
 echo "Graph rights of the responder:"
@@ -48,11 +80,8 @@ if [ "${DEFENDER:-0}" = 1 ]; then
     fi
 fi
 
-if [ "$incidents" = sharepoint ]; then
-    : "${SASQUASH_INCIDENT_SITE:?}"
-    echo "Write permission on the incident list's site only"
-    az rest --method post --url "$graph/sites/$SASQUASH_INCIDENT_SITE/permissions" --output none --body "$(
-        printf '{"roles": ["write"], "grantedToIdentities": [{"application": {"id": "%s", "displayName": "Sasquash %s"}}]}' \
-            "$SASQUASH_RESPONDER_CLIENT_ID" "$AZURE_ENV_NAME"
-    )"
+if [ -n "$missing" ]; then
+    echo "Not granted:$missing. Run this again with the role Privileged Role Administrator; what is granted stays." >&2
+    exit 1
 fi
+echo "All Graph rights are granted."

@@ -19,6 +19,9 @@ param workspaceId string
 @description('Id of the topic whose deliveries are watched.')
 param topicId string
 
+@description('Name of the app of a separate intake; empty for none.')
+param intakeName string
+
 // `reach` is how far back a query reads: a span is stored under its start time. An alert stays fired until its query
 // finds nothing.
 var rules = [
@@ -217,3 +220,121 @@ resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = [
     }
   }
 ]
+
+// The intake's host starts with the first request, and scales to zero: without one nothing shows that it can't start. Then it
+// answers 503 on every route (Azure/azure-functions-host, HostAvailabilityCheckMiddleware), logs and traces nothing, and its
+// metric HealthCheckStatus stays empty, since Flex Consumption has no health check (microsoft/azure-skills, "Azure
+// Functions — Reliability Reference"). So it is asked from outside, and its own count of server errors is read, too.
+var withProbe = !empty(intakeName) && environment().name == 'AzureCloud'
+var probeName = 'test-sasquash-${environmentName}-intake'
+var insightsId = resourceId('Microsoft.Insights/components', 'appi-sasquash-${environmentName}')
+
+resource intake 'Microsoft.Web/sites@2024-11-01' existing = if (!empty(intakeName)) {
+  name: empty(intakeName) ? 'none' : intakeName
+}
+
+// learn.microsoft.com, "Application Insights availability tests": standard test, locations by their population tags.
+resource probe 'Microsoft.Insights/webtests@2022-06-15' = if (withProbe) {
+  name: probeName
+  location: location
+  tags: union(tags, {
+    'hidden-link:${insightsId}': 'Resource'
+  })
+  kind: 'standard'
+  properties: {
+    Name: probeName
+    SyntheticMonitorId: probeName
+    Description: 'Whether the intake answers.'
+    Enabled: true
+    Kind: 'standard'
+    Frequency: 900
+    Timeout: 30
+    RetryEnabled: true
+    Locations: [
+      {
+        Id: 'emea-nl-ams-azr'
+      }
+      {
+        Id: 'emea-gb-db3-azr'
+      }
+      {
+        Id: 'us-va-ash-azr'
+      }
+    ]
+    Request: {
+      RequestUrl: 'https://${intake!.properties.defaultHostName}/api/health'
+      HttpVerb: 'GET'
+      ParseDependentRequests: false
+    }
+    ValidationRules: {
+      ExpectedHttpStatusCode: 200
+    }
+  }
+}
+
+resource unanswered 'Microsoft.Insights/metricAlerts@2018-03-01' = if (withProbe) {
+  name: 'alert-sasquash-${environmentName}-intake-unanswered'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'The intake does not answer: its host does not start, or it cannot reach its queue. Reports are lost meanwhile: docs/operations.md.'
+    severity: 1
+    enabled: true
+    autoMitigate: true
+    scopes: [
+      probe.id
+      insightsId
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT30M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
+      webTestId: probe.id
+      componentId: insightsId
+      failedLocationCount: 2
+    }
+    actions: [
+      {
+        actionGroupId: people.id
+      }
+    ]
+  }
+}
+
+// In every cloud, and without telemetry: the platform counts what the app answers ("Supported metrics for Microsoft.Web/sites").
+// Three locations of the test make more than two such answers within 30 minutes; one report that failed once does not.
+resource failing 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(intakeName)) {
+  name: 'alert-sasquash-${environmentName}-intake-errors'
+  location: 'global'
+  tags: tags
+  properties: {
+    description: 'The intake answers with server errors: its host does not start, or it cannot publish findings. Reports are lost meanwhile: docs/operations.md.'
+    severity: 1
+    enabled: true
+    autoMitigate: true
+    scopes: [
+      intake.id
+    ]
+    evaluationFrequency: 'PT5M'
+    windowSize: 'PT30M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+      allOf: [
+        {
+          criterionType: 'StaticThresholdCriterion'
+          name: 'Http5xx'
+          metricNamespace: 'Microsoft.Web/sites'
+          metricName: 'Http5xx'
+          timeAggregation: 'Total'
+          operator: 'GreaterThan'
+          threshold: 2
+        }
+      ]
+    }
+    actions: [
+      {
+        actionGroupId: people.id
+      }
+    ]
+  }
+}

@@ -187,6 +187,14 @@ OPERATIONS = (
         governance.AUTHORIZATION_VERSIONS,
         governance.list_permissions,
     ),
+    Operation(
+        method="GET",
+        path=_pattern(_SUBSCRIPTION + _AUTHORIZATION + "/permissions"),
+        resource_type="Microsoft.Authorization/permissions",
+        versions=governance.AUTHORIZATION_VERSIONS,
+        right=None,  # one's own
+        handler=governance.list_permissions,
+    ),
     _on_governance(
         _ACCOUNT + _AUTHORIZATION + "/roleAssignments",
         "Microsoft.Authorization/roleAssignments",

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.types import ASGIApp
 
 from local.arm import service as arm
 from local.child_processes import Child, plain_environment
 from local.cloud import control, environment
-from local.cloud.provisioning import DEAD_LETTERS, intake_account, provision, start_over, state_account
+from local.cloud.provisioning import DEAD_LETTERS, OwnStorage, intake_account, provision, start_over, state_account
 from local.deployments import publishing
 from local.deployments.service import DeploymentService
 from local.deployments.state import Deployments
@@ -54,7 +55,8 @@ class LocalCloud:
     """A running cloud and its entry points.
 
     `model` is its content; `environment` is what `.local/env` exports; `hosts` are the base addresses of the function
-    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook.
+    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook. `platform` has, for the
+    responder and the intake, the variables that a host gets from the platform and not from its app settings.
     """
 
     folder: Path
@@ -70,6 +72,7 @@ class LocalCloud:
     system_key: str
     environment: Mapping[str, str]
     intake_variables: Mapping[str, str] = field(repr=False)
+    platform: Mapping[str, Mapping[str, str]] = field(repr=False)
     parts: "_Parts" = field(repr=False)
 
     async def add_intake(self) -> Mapping[str, str]:
@@ -100,14 +103,16 @@ async def running(
     settings: Mapping[str, str] | None = None,
     time_factor: float = 1,
     host_module: str = "local.host",
+    own_storage: OwnStorage | None = None,
 ) -> AsyncIterator[LocalCloud]:
     """Start a cloud and `hosts` function hosts of the app in `app_folder`. Ready on entry; stopped on exit.
 
     Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
-    `host_module` is the module that `python -m` runs as a host.
+    `host_module` is the module that `python -m` runs as a host. `own_storage`: what Sasquash's own account has;
+    None: all that the product uses.
     Raises OSError (the control port is in use), AzuriteError, or ChildError (the app does not load).
     """
-    parts = _Parts(folder, time_factor=time_factor, host_module=host_module)
+    parts = _Parts(folder, time_factor=time_factor, host_module=host_module, own_storage=own_storage or OwnStorage())
     async with AsyncExitStack() as stack:
         control_listener = Listener(
             control.app(
@@ -134,12 +139,8 @@ async def running(
         client = environment.client(proxy_port=proxy.port, authority_file=parts.certificates.authority_file)
         system_key = secrets.token_urlsafe(32)
         outside = plain_environment() | client | {"PYTHONUNBUFFERED": "1"}
-        variables = (
-            outside
-            | environment.app_settings(parts.cloud, endpoint=responder)
-            | {"LOCAL_SYSTEM_KEY": system_key}
-            | dict(settings or {})
-        )
+        by_platform = outside | {"LOCAL_SYSTEM_KEY": system_key, "FUNCTIONS_WORKER_RUNTIME": "python"}
+        variables = by_platform | environment.app_settings(parts.cloud, endpoint=responder) | dict(settings or {})
         of_intake = environment.app_settings(
             parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT
         )
@@ -164,6 +165,10 @@ async def running(
             system_key=system_key,
             parts=parts,
             intake_variables=outside | of_intake,
+            platform={
+                "responder": by_platform | responder.variables(),
+                "intake": by_platform | intake.variables(),
+            },
             environment=client
             | environment.developer(
                 parts.cloud,
@@ -186,8 +191,9 @@ class _Service(Protocol):
 class _Parts:
     """The parts of one cloud: created and wired by the constructor, started by `start`."""
 
-    def __init__(self, folder: Path, *, time_factor: float, host_module: str) -> None:
+    def __init__(self, folder: Path, *, time_factor: float, host_module: str, own_storage: OwnStorage) -> None:
         self._host_module = host_module
+        self._own_storage = own_storage
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self.certificates = Certificates.make(folder)
@@ -218,19 +224,24 @@ class _Parts:
             hostnames.GITHUB_HOST: GitHub(self.cloud).app,
             hostnames.AZURE_DEVOPS_HOST: azure_devops.app(self.cloud, self.entra),
             hostnames.APP_HOST: app_host.app(
-                lambda: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
+                lambda _: self.hosts[0].address if self.hosts else None, PlatformSignIn(self.entra).refusal
             ),
             hostnames.INCIDENTS_HOST: incident_receiver.app(self.cloud),
             hostnames.LOGS_HOST: log_analytics.app(self.cloud, self.entra),
             hostnames.INSIGHTS_HOST: insights.app(self.cloud, self.entra),
             TOPIC_HOST: self.event_grid.app,
             f"*.{hostnames.KEY_VAULT_SUFFIX}": key_vault.app(self.cloud, self.entra),
+            f"*.{hostnames.APPS_SUFFIX}": app_host.app(self._deployed_host, lambda _: None),
             f"*.{hostnames.PUBLISHING_SUFFIX}": publishing.app(self.entra, self.deployments),
         }
         storage = Storage(self.cloud, self.entra, self.backend, self.gate)
         return Front(
             self.cloud, self.faults, services=services, storage=storage, tls=self.certificates.server_context
         )
+
+    def _deployed_host(self, request: Request) -> str | None:
+        """The address of the host that runs the deployed app of a request."""
+        return self.deployments.host_of(request.headers["host"].partition(".")[0].lower())
 
     async def start(self, *, hosts: int, app: Path, variables: Mapping[str, str]) -> tuple[str, ...]:
         """Start Azurite and the hosts in parallel; return the addresses of the hosts once all are ready."""
@@ -279,7 +290,7 @@ class _Parts:
 
     async def _start_storage(self) -> None:
         await self.azurite.start()
-        await provision(self.cloud, self.backend)
+        await provision(self.cloud, self.backend, self._own_storage)
         self.gate.open()
 
     async def _dead_letter(self, name: str, content: bytes) -> None:

@@ -3,6 +3,8 @@
 The containers of a Functions host are not among them: infra/ creates none, and the host creates its own.
 """
 
+from dataclasses import dataclass
+
 from local.network.faults import Faults
 from local.storage.backend import StorageBackend
 from local.storage.service import Gate
@@ -14,6 +16,15 @@ QUEUES = ("contain", "contain-poison", "follow-up", "follow-up-poison", "intake"
 DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
 CONTAINERS = (DEAD_LETTERS,)
 _OWN = frozenset({STATE_ACCOUNT, INTAKE_ACCOUNT})
+
+
+@dataclass(frozen=True)
+class OwnStorage:
+    """What a deployment has created in Sasquash's own account."""
+
+    tables: tuple[str, ...] = TABLES
+    queues: tuple[str, ...] = QUEUES
+    containers: tuple[str, ...] = CONTAINERS
 
 
 def state_account() -> Account:
@@ -32,14 +43,14 @@ def _closed_to_keys(name: str) -> Account:
     return account
 
 
-async def provision(cloud: Cloud, backend: StorageBackend) -> None:
+async def provision(cloud: Cloud, backend: StorageBackend, own: OwnStorage) -> None:
     """Create the tables, queues and containers of the state account."""
     await cloud.keys_changed()
-    for table in TABLES:
+    for table in own.tables:
         await backend.create_table(STATE_ACCOUNT, table)
-    for queue in QUEUES:
+    for queue in own.queues:
         await backend.create_queue(STATE_ACCOUNT, queue)
-    for container in CONTAINERS:
+    for container in own.containers:
         await backend.create_container(STATE_ACCOUNT, container)
 
 
@@ -67,6 +78,7 @@ async def start_over(cloud: Cloud, *, faults: Faults, backend: StorageBackend, g
         for vault in cloud.vaults.values():
             vault.secrets.clear()
         cloud.alerts.clear()
+        cloud.directory.forget()
         for record in (
             cloud.mails,
             cloud.incidents,

@@ -41,6 +41,7 @@ _KNOWN = frozenset(_NAMES) | {
     "microsoft.insights/diagnosticsettings",
     "microsoft.insights/metricalerts",
     "microsoft.insights/scheduledqueryrules",
+    "microsoft.insights/webtests",
     "microsoft.insights/workbooks",
     "microsoft.managedidentity/userassignedidentities",
     "microsoft.network/networksecuritygroups",

@@ -44,6 +44,8 @@ class Deployments:
     by_name: dict[tuple[str, str], Deployment] = field(default_factory=dict)
     packages: dict[str, bytes] = field(default_factory=dict)
     """The package that was published last to each app, by the app's name."""
+    host_of: Callable[[str], str | None] = lambda _: None
+    """Returns the base address of the host that runs an app, by the app's name; None where none runs."""
 
     def forget(self) -> None:
         """Delete everything."""

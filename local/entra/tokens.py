@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from starlette.requests import Request
 
-from local.tenant.model import TENANT_ID, Cloud, Identity, Registration, User
+from local.tenant.model import AZURE_CLI, TENANT_ID, Cloud, Identity, Registration, User
+from local.tenant.model.registration import GRAPH_SCOPES_OF_AZURE_CLI
 
 AUTHORITY = "https://login.microsoftonline.com"
 ISSUER = f"https://sts.windows.net/{TENANT_ID}/"
@@ -103,10 +104,12 @@ class Entra:
         audience: str,
         client: str | None = None,
         lifetime: timedelta = timedelta(hours=1),
+        scopes: Iterable[str] = (),
     ) -> str:
         """Return an access token for `identity` and `audience` (a resource as the client sent it).
 
-        `client`: the client id of the application that asks; None: the identity itself.
+        `client`: the client id of the application that asks; None: the identity itself. `scopes`: of Microsoft Graph,
+        that the client got consent for; the Azure CLI always has its own.
         """
         registration = self.registration(audience)
         issued = int(time.time())
@@ -125,13 +128,14 @@ class Entra:
             claims |= _version_2(registration, person, client=client or identity.client_id)
             headers = {"kid": self._key_id}
         else:
-            claims |= _version_1(audience, person, client=client or identity.client_id)
+            claims |= _version_1(audience, person, client=client or identity.client_id, scopes=" ".join(scopes))
             headers = {"kid": self._key_id, "x5t": self._key_id}
         return jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
 
     def registration(self, resource: str) -> Registration | None:
         """Return the app registration that `resource` names, None if it names none."""
-        return next((each for each in self._cloud.registrations.values() if each.is_named(resource)), None)
+        known = (*self._cloud.registrations.values(), *self._cloud.directory.registrations())
+        return next((each for each in known if each.is_named(resource)), None)
 
     def knows(self, resource: str) -> bool:
         """Return whether the tenant issues tokens for this resource."""
@@ -203,6 +207,12 @@ class Entra:
             raise Forbidden(identity, right)
         return identity
 
+    def scopes(self, request: Request) -> frozenset[str] | None:
+        """Return the delegated scopes of an authenticated request; None for a token of an application."""
+        _, _, token = request.headers.get("authorization", "").partition(" ")
+        claims = jwt.decode(token.strip(), options={"verify_signature": False})
+        return frozenset(claims["scp"].split()) if "scp" in claims else None
+
     def signing_keys(self) -> dict[str, Any]:
         """Return the public signing keys as a JSON Web Key Set (RFC 7517 section 5)."""
         key: dict[str, Any] = json.loads(RSAAlgorithm.to_jwk(self._key.public_key()))
@@ -210,15 +220,16 @@ class Entra:
         return {"keys": [key | {"kid": self._key_id, "x5t": self._key_id, "use": "sig", "alg": "RS256"}]}
 
 
-def _version_1(audience: str, person: User | None, *, client: str) -> dict[str, Any]:
+def _version_1(audience: str, person: User | None, *, client: str, scopes: str) -> dict[str, Any]:
     claims = {"aud": audience, "iss": ISSUER, "ver": "1.0", "appid": client}
     if person is None:
         return claims | {"idtyp": "app", "appidacr": "2", "idp": ISSUER}
+    of_graph = GRAPH_SCOPES_OF_AZURE_CLI if client == AZURE_CLI else scopes
     return claims | {
         "name": person.display_name,
         "unique_name": person.user_principal_name,
         "upn": person.user_principal_name,
-        "scp": "user_impersonation",
+        "scp": of_graph if audience.rstrip("/").lower() == GRAPH else "user_impersonation",
         "appidacr": "0",
     }
 

@@ -1,1 +1,1 @@
-"""Stand-in for Microsoft Graph: people, mail, a SharePoint list, security alerts and incidents."""
+"""Stand-in for Microsoft Graph: people, mail, a SharePoint list, security alerts, incidents, set-up."""

@@ -1,8 +1,9 @@
 """Microsoft Graph: the stand-in for graph.microsoft.com, v1.0.
 
 Users and service principals are here; `people`, `mail`, `sharepoint_list`, `security` and `incidents` have the other
-operations. Errors are in OData's shape with Graph's codes (learn.microsoft.com/graph/errors). Each operation requires
-its app role.
+operations of applications, each of which requires its app role. `applications` and `sites` have those of the people
+who set a tenant up, each of which requires a delegated scope (`delegated`). Errors are in OData's shape with Graph's
+codes (learn.microsoft.com/graph/errors).
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from local.entra.tokens import GRAPH, Entra, Forbidden, Reason, Unauthorized
-from local.graph import incidents, mail, security, sharepoint_list
+from local.graph import applications, delegated, incidents, mail, security, sharepoint_list, sites
 from local.graph import people as graph_people
+from local.graph.delegated import Permission
 from local.graph.protocol import Call, GraphError, RequestIds, parameters
 from local.tenant.model import Cloud
 
@@ -26,6 +28,10 @@ _ALERTS = "/v1.0/security/alerts_v2"
 _CREATE_ALERT = "/beta/security/alerts_v2/createAlert"
 _INCIDENTS = "/v1.0/security/incidents"
 _ITEMS = "/v1.0/sites/{site}/lists/{list}/items"
+_APPLICATIONS = "/v1.0/applications"
+_PRINCIPALS = "/v1.0/servicePrincipals"
+_PRINCIPAL = _PRINCIPALS + "/{app}"
+_SITE = "/v1.0/sites/{site}"
 _READ_BASIC = "User.ReadBasic.All"
 _READ_APPS = "Application.Read.All"
 _READ_MEMBERS = "GroupMember.Read.All"
@@ -80,9 +86,27 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
 
         return Route(path, _with_errors(answer), methods=[method])
 
+    def of_person(method: str, path: str, permission: Permission, handler: _Handler) -> Route:
+        async def answer(request: Request) -> Response:
+            identity = entra.authenticate(request, audiences=AUDIENCES)
+            permission.require(entra, identity, request)
+            return await handler(Call(cloud=cloud, identity=identity, request=request))
+
+        return Route(path, _with_errors(answer), methods=[method])
+
+    async def get_principal(request: Request) -> Response:
+        """By an application with its app role, or by a person."""
+        identity = entra.authenticate(request, audiences=AUDIENCES)
+        call = Call(cloud=cloud, identity=identity, request=request)
+        if entra.scopes(request) is None:
+            entra.authorize(request, audiences=AUDIENCES, right=_READ_APPS)
+            return await _get_service_principal(call)
+        delegated.READ_DIRECTORY.require(entra, identity, request)
+        return await applications.get_principal(call)
+
     routes = [
         route("GET", "/v1.0/users/{user}", _READ_BASIC, _get_user),
-        route("GET", "/v1.0/servicePrincipals/{app}", _READ_APPS, _get_service_principal),
+        Route(_PRINCIPAL, _with_errors(get_principal), methods=["GET"]),
         route("GET", "/v1.0/servicePrincipals/{app}/owners", _READ_APPS, graph_people.list_owners),
         route("GET", _MEMBERS, _READ_MEMBERS, graph_people.list_members),
         route("POST", "/v1.0/users/{user}/sendMail", mail.ROLE, mail.send_mail),
@@ -99,6 +123,33 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
         route("GET", _ALERTS + "/{alert}", security.READ, security.get_alert),
         route("PATCH", _ALERTS + "/{alert}", security.WRITE, security.update_alert),
         route("POST", _ALERTS + "/{alert}/comments", security.WRITE, security.comment),
+        of_person("GET", _APPLICATIONS, delegated.READ_DIRECTORY, applications.list_applications),
+        of_person("POST", _APPLICATIONS, delegated.REGISTER, applications.create_application),
+        *(
+            of_person(method, path, permission, handler)
+            for path in (_APPLICATIONS + "/{application}", _APPLICATIONS + "(appId='{application}')")
+            for method, permission, handler in (
+                ("GET", delegated.READ_DIRECTORY, applications.get_application),
+                ("PATCH", delegated.REGISTER, applications.update_application),
+            )
+        ),
+        of_person("GET", _PRINCIPALS, delegated.READ_DIRECTORY, applications.list_principals),
+        of_person("POST", _PRINCIPALS, delegated.REGISTER, applications.create_principal),
+        of_person("GET", _PRINCIPAL + "/appRoleAssignments", delegated.READ_DIRECTORY, applications.list_assignments),
+        of_person("POST", _PRINCIPAL + "/appRoleAssignments", delegated.ASSIGN, applications.create_assignment),
+        *(
+            of_person("GET", path + "/appRoleAssignedTo", delegated.READ_DIRECTORY, applications.list_assigned_to)
+            for path in (_PRINCIPAL, _PRINCIPALS + "(appId='{app}')")
+        ),
+        of_person("GET", _SITE + "/lists", delegated.READ_SITES, sites.list_lists),
+        of_person("POST", _SITE + "/lists", delegated.MANAGE_LISTS, sites.create_list),
+        of_person("GET", _SITE + "/lists/{list}/columns", delegated.READ_SITES, sites.list_columns),
+        of_person("POST", _SITE + "/lists/{list}/columns", delegated.MANAGE_LISTS, sites.create_column),
+        of_person("GET", _SITE + "/permissions", delegated.GRANT_SITES, sites.list_permissions),
+        of_person("POST", _SITE + "/permissions", delegated.GRANT_SITES, sites.create_permission),
+        of_person("GET", _SITE + "/permissions/{permission}", delegated.GRANT_SITES, sites.get_permission),
+        of_person("PATCH", _SITE + "/permissions/{permission}", delegated.GRANT_SITES, sites.update_permission),
+        of_person("GET", "/v1.0/sites/{site:path}", delegated.READ_SITES, sites.get_site),
     ]
 
     async def unknown(request: Request) -> Response:

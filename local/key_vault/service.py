@@ -26,6 +26,8 @@ from local.tenant.model.vault import Secret, SecretVersion, Vault
 
 AUDIENCE = "https://vault.azure.net"
 ROLE = "Key Vault Secrets Officer"
+USER = "Key Vault Secrets User"  # data actions: secrets/getSecret, secrets/readMetadata
+_OF_USER = ("getSecret", "readMetadata")
 SUFFIX = f".{hostnames.KEY_VAULT_SUFFIX}"
 
 _VERSIONS = ("7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
@@ -100,12 +102,12 @@ def app(cloud: Cloud, entra: Entra) -> Starlette:
     def route(method: str, path: str, action: str, handler: _Handler) -> Route:
         async def answer(request: Request) -> Response:
             vault = _vault(cloud, request)
-            right = f"{ROLE}@{vault.name}"
             identity = entra.authenticate(request, audiences=(AUDIENCE,))
             _require_version(request)
             if vault.closed:
                 raise _closed(vault)
-            if not identity.may(right):
+            roles = (ROLE, USER) if action in _OF_USER else (ROLE,)
+            if not any(identity.may(f"{role}@{vault.name}") for role in roles):
                 raise _forbidden(Forbidden(identity, action), request)
             return await handler(_Call(vault, request))
 

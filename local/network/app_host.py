@@ -1,4 +1,4 @@
-"""The function app under its App Service host name: the platform's sign-in, then the first function host.
+"""Function apps under their App Service host names: the platform's sign-in, then a function host.
 
 So links in mails work over HTTPS, as in Azure.
 """
@@ -16,18 +16,18 @@ _PASSED_ON = ("authorization", "content-type", "accept")
 _TIMEOUT = 60.0  # seconds
 
 
-def app(address: Callable[[], str | None], refusal: Callable[[Request], Response | None]) -> Starlette:
+def app(address: Callable[[Request], str | None], refusal: Callable[[Request], Response | None]) -> Starlette:
     """Return the forwarding app.
 
-    `address` returns the base address of the host; None while none runs. `refusal` returns the platform's refusal of
-    a request; None for one that the app gets.
+    `address` returns the base address of the host for a request; None while none runs. `refusal` returns the
+    platform's refusal of a request; None for one that the app gets.
     """
 
     async def pass_on(request: Request) -> Response:
         refused = refusal(request)
         if refused is not None:
             return refused
-        base = address()
+        base = address(request)
         if base is None:
             return JSONResponse({"error": "The function app is not running."}, 503)
         headers = {name: value for name, value in request.headers.items() if name in _PASSED_ON}

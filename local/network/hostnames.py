@@ -16,7 +16,8 @@ INCIDENTS_HOST = "incidents.contoso.com"  # a receiver of webhooks
 LOGS_HOST = "api.loganalytics.io"
 INSIGHTS_HOST = "westeurope-5.in.applicationinsights.azure.com"
 KEY_VAULT_SUFFIX = "vault.azure.net"
-PUBLISHING_SUFFIX = "scm.azurewebsites.net"  # where packages of apps are published
+APPS_SUFFIX = "azurewebsites.net"  # apps that were deployed
+PUBLISHING_SUFFIX = f"scm.{APPS_SUFFIX}"  # where their packages are published
 
 _EXACT = (
     APP_HOST,
@@ -29,7 +30,7 @@ _EXACT = (
     AZURE_DEVOPS_HOST,
     INSIGHTS_HOST,
 )
-_FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX, PUBLISHING_SUFFIX)
+_FAMILIES = ("eventgrid.azure.net", KEY_VAULT_SUFFIX, APPS_SUFFIX, PUBLISHING_SUFFIX)
 _EVENT_GRID_REGIONS = ("westeurope-1", "northeurope-1", "eastus-1", "westus2-1")
 
 CERTIFICATE_NAMES = (

@@ -81,6 +81,8 @@ _INTAKE_RIGHTS = frozenset(
 _DEVELOPER_RIGHTS = frozenset(
     {
         "Microsoft.Resources/*",
+        "Microsoft.Authorization/*",
+        "Microsoft.Web/*",
         "Microsoft.ResourceGraph/resources/read",
         "Microsoft.Storage/*",
         "EventGrid/events/send",
@@ -90,6 +92,16 @@ _DEVELOPER_RIGHTS = frozenset(
         "Storage Queue Data Contributor@*",
         "Storage Table Data Contributor@*",
         "Key Vault Secrets Officer@*",
+        "Directory/Application Developer",
+    }
+)
+
+# Built-in roles of Entra ID, as "Directory/<role>".
+_ADMINISTRATOR_RIGHTS = frozenset(
+    {
+        "Directory/Application Developer",
+        "Directory/Privileged Role Administrator",
+        "Directory/SharePoint Administrator",
     }
 )
 
@@ -100,7 +112,8 @@ def directory() -> dict[str, Identity]:
     `responder` is the managed identity of the deployed app, with exactly the rights that the product uses; `intake`
     is that of an intake deployed as a separate app. `developer` is the person who runs the local cloud. `reader`,
     `responder-person`, `approver` and `second-approver` are people with one app role of Sasquash's API each:
-    approving a responder's order needs a second approver. `reporter` is a program that reports leaks.
+    approving a responder's order needs a second approver. `reporter` is a program that reports leaks. `administrator`
+    is an administrator of Entra ID and SharePoint, without rights in Azure.
     """
     identities = (
         Identity(
@@ -151,6 +164,12 @@ def directory() -> dict[str, Identity]:
             client_id="9a0f7b46-59a5-4f3e-8a44-0f2f0a8f7c11",
             rights=frozenset({"Sasquash.Approver"}),
         ),
+        Identity(
+            name="administrator",
+            object_id="b3f7c2d9-4e80-4a16-9c35-6d2e1f0a8b74",
+            client_id="e2a9d1c6-7b54-4f38-8a0d-3c6f5b1e9d27",
+            rights=_ADMINISTRATOR_RIGHTS,
+        ),
     )
     return {identity.name: identity for identity in identities}
 
@@ -167,6 +186,7 @@ def users() -> dict[str, User]:
         _person(identities["responder-person"].object_id, "Ravn Sørensen", "responder"),
         _person(identities["approver"].object_id, "Ada Lindqvist", "approver"),
         _person(identities["second-approver"].object_id, "Second Approver", "second-approver"),
+        _person(identities["administrator"].object_id, "Tenant Administrator", "administrator"),
         _person("796556ab-fd10-43fd-9d38-1b5021839270", "Model Owner", "model-owner"),
         _person("168dd3f2-5541-4a42-a261-e0c698d38bbf", "Storage Team", "storage-team"),
         User(

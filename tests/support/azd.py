@@ -57,9 +57,12 @@ class Azd:
 
     async def run(self, *arguments: str, **variables: str) -> Done:
         """Run a command in the project, without a terminal. `variables`: of its environment."""
+        return await self.script(self.program, *arguments, **variables)
+
+    async def script(self, *command: str, **variables: str) -> Done:
+        """Run another command there, likewise."""
         process = await asyncio.create_subprocess_exec(
-            self.program,
-            *arguments,
+            *command,
             cwd=self.project,
             env=self._environment() | variables,
             stdin=asyncio.subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import io
 import re
 import zipfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,21 +18,31 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from local.cloud.cloud import LocalCloud, running
 from local.deployments.state import Deployments
+from local.network.listener import Listener
 from local.reporters import reports
 from local.tenant.model import (
+    CONSOLE_CLIENT_ID,
+    KEY_VAULT,
     MAIL_SENDER,
     SHAREPOINT_LIST,
     SHAREPOINT_SITE,
     SUBSCRIPTION_ID,
     TENANT_DOMAIN,
 )
+from local.tenant.model.vault import SecretVersion
+from local.tenant.senders import GITHUB_APP
 from shared.domain import finding
 from tests.support.azd import Azd, Done, copy_project, signed_in
 from tests.support.azure_cli import AzureCli
-from tests.support.bicep import functions, parameters
+from tests.support.bicep import functions
+from tests.support.deployed_apps import DeployedApps
 from tests.support.deployment import Deployment, is_closed
 from tests.support.function_host import running_host
 from tests.support.leaks import account_sas
@@ -42,7 +53,12 @@ NAMED = {"AZURE_ENV_NAME": "prod"}
 GROUP = f"/subscriptions/{SUBSCRIPTION_ID}/resourceGroups/rg-sasquash-prod"
 CHOSEN = {"SASQUASH_MODE": "observe", "SASQUASH_SECURITY_MAILBOX": "security@contoso.com"}
 AZ = """#!/bin/sh
-[ "$1 $2" != "storage sku" ] || echo Standard_ZRS
+case "$1 $2" in
+    "storage sku") echo Standard_ZRS ;;
+    "version --query") echo 2.91.0 ;;
+    "account show") echo developer@contoso.com ;;
+    "rest --only-show-errors") case "$*" in *Microsoft.Authorization/permissions*) echo '*|' ;; esac ;;
+esac
 """
 
 
@@ -54,17 +70,34 @@ async def azure(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
 
 
 @pytest.fixture(scope="session")
+async def healthy() -> AsyncIterator[str]:
+    """The address of an app that answers 200 to everything."""
+
+    async def answer(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    listener = Listener(Starlette(routes=[Route("/{path:path}", answer)]))
+    await listener.start()
+    try:
+        yield f"http://127.0.0.1:{listener.port}"
+    finally:
+        await listener.stop()
+
+
+@pytest.fixture(scope="session")
 async def az(azure_cli_program: Path, azure: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> AzureCli:
     """The Azure CLI, signed in there."""
     cli = AzureCli(azure_cli_program, azure, folder=tmp_path_factory.mktemp("az"))
-    await cli.run("az login --identity --output none")
+    await cli.sign_in("developer")
     return cli
 
 
 @pytest.fixture
-async def azd(azd_program: Tool, bicep: Tool, azure: LocalCloud, tmp_path: Path) -> AsyncIterator[Azd]:
-    """azd with a new project, in a subscription where nothing is deployed."""
+async def azd(azd_program: Tool, bicep: Tool, azure: LocalCloud, healthy: str, tmp_path: Path) -> AsyncIterator[Azd]:
+    """azd with a new project, in a subscription where nothing is deployed. What will be is healthy."""
     azure.deployments.forget()
+    azure.model.directory.forget()
+    azure.deployments.host_of = lambda _: healthy
     program = tmp_path / "bin" / "az"
     program.parent.mkdir()
     program.write_text(AZ)
@@ -138,12 +171,23 @@ def take_hooks_of_windows(azd: Azd) -> None:
 # Two apps and one
 
 
-async def test_two_apps_with_values_of_the_environment(azd_with_cli: Azd) -> None:
+async def test_documented_steps_take_one_azd_up(azd_with_cli: Azd) -> None:
+    """docs/deploy.md, steps 2 to 4: two apps, with the values of azd's environment, and people can sign in."""
     azd = azd_with_cli
     await new_environment(azd, CHOSEN)
+    registered = await azd.script("scripts/create-registration.sh", "prod")
     done = await azd.run("up", "--no-prompt")
 
-    assert done.code == 0, done.text
+    assert (registered.code, done.code) == (0, 0), registered.text + done.text
+    [application] = azd.cloud.model.directory.applications.values()
+    console = f"https://{sites(azd)['responder']['name']}.azurewebsites.net/api/desk"
+    assert app_settings(azd, "responder")["SASQUASH_API_AUDIENCES"].startswith(application["appId"])
+    assert application["spa"]["redirectUris"] == [console]
+    for said in ("Responder: healthy", "Intake: healthy", f"Console: {console}", "Readiness: 0 accounts ready"):
+        assert said in done.text
+    assert f"api://{application['appId']}" in done.text  # the command for a token
+    assert "SASQUASH_RESPONDER_PRINCIPAL_ID=" in done.text  # what an administrator of Entra ID runs
+    assert "eyJ" not in done.text  # a token
     assert set(sites(azd)) == set(functions())
     assert package(azd, "intake").namelist() == package(azd, "responder").namelist()
     assert app_settings(azd, "responder")["SASQUASH_MODE"] == "observe"
@@ -297,42 +341,75 @@ async def test_package_has_nothing_of_a_used_checkout(azd: Azd) -> None:
     assert names == {"function_app.py", "host.json", "requirements.txt", "shared", "LICENSE"}
 
 
-def started_with(azd: Azd, service: str) -> dict[str, str]:
-    """The settings of a deployed app that name nothing of the deployment, for a host in the local cloud."""
-    chosen = {"SASQUASH_MODE", *parameters()["settings"]}
-    settings = app_settings(azd, service)
-    return {
-        name: value
-        for name, value in settings.items()
-        if value and (name in chosen or name.startswith("AzureWebJobs."))
-    }
+SECRETS = "https://sasquash-vault.vault.azure.net/secrets"
+REPORTED = {
+    "SASQUASH_MODE": "auto",
+    "SASQUASH_MAIL_SENDER": MAIL_SENDER,
+    "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN,
+    "SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE,
+    "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST,
+    "SASQUASH_GITHUB_APP": GITHUB_APP,
+    "SASQUASH_GITHUB_PRIVATE_KEY": f"{SECRETS}/github-key",
+    "SASQUASH_GITHUB_WEBHOOK_SECRET": f"{SECRETS}/github-webhook",
+    "SASQUASH_API_CLIENT_ID": CONSOLE_CLIENT_ID,
+    "SASQUASH_DRILL": "false",  # the local cloud has no account for it
+}
 
 
-async def test_uploaded_packages_start_and_revoke_a_leak(azd: Azd, tmp_path: Path) -> None:
-    mail = {"SASQUASH_MAIL_SENDER": MAIL_SENDER, "SASQUASH_MAIL_DOMAINS": TENANT_DOMAIN}
-    site = {"SASQUASH_INCIDENT_SITE": SHAREPOINT_SITE, "SASQUASH_INCIDENT_LIST": SHAREPOINT_LIST}
-    await up(azd, SASQUASH_MODE="auto", **mail, **site)
+def store_secrets(cloud: LocalCloud) -> None:
+    """What an operator puts into the vault (docs/deploy.md)."""
+    values = cloud.model.senders.settings()
+    vault = cloud.model.vaults[KEY_VAULT]
+    vault.add("github-key", SecretVersion(values["SASQUASH_GITHUB_PRIVATE_KEY"]))
+    vault.add("github-webhook", SecretVersion(values["SASQUASH_GITHUB_WEBHOOK_SECRET"]))
+
+
+async def test_uploaded_packages_start_and_revoke_a_leak_with_what_was_deployed(
+    azd_with_cli: Azd, tmp_path: Path
+) -> None:
+    """All app settings, roles, tables, queues and containers are those of the deployment (`DeployedApps`)."""
+    azd = azd_with_cli
+    await up(azd, **REPORTED)
     for service in sites(azd):
         package(azd, service).extractall(tmp_path / service)
-    of_responder, of_intake = started_with(azd, "responder"), started_with(azd, "intake")
+    apps = DeployedApps(deployed(azd), GROUP)
 
-    async with running(
-        folder=tmp_path / "cloud", hosts=1, app_folder=tmp_path / "responder", settings=of_responder
-    ) as cloud:
-        variables = dict(await cloud.add_intake()) | of_intake
-        async with running_host(tmp_path / "intake", tmp_path / "intake.log", variables) as intake:
-            deployment = Deployment(cloud)
-            account = await deployment.account()
-            leak = account_sas(account.name, account.keys["key2"])
-            posted = reports.make(cloud.model, cloud.entra, source="github", text=leak)
-            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-                url = f"{intake.url}/api/intake/github"
-                answer = await client.post(url, content=posted.body, headers=posted.headers)
-            [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
-            await deployment.settled(reported.finding.fingerprint, until=is_closed)
+    async with AsyncExitStack() as stack:
+        cloud = await stack.enter_async_context(
+            running(folder=tmp_path / "cloud", hosts=0, own_storage=apps.own_storage())
+        )
+        await cloud.add_intake()
+        apps.grant(cloud.model)
+        store_secrets(cloud)
+        hosts = {}
+        for service in ("responder", "intake"):
+            variables = dict(cloud.platform[service]) | apps.settings(service, cloud.model)
+            host = running_host(tmp_path / service, tmp_path / f"{service}.log", variables)
+            hosts[service] = await stack.enter_async_context(host)
+        if event_subscriptions(azd):
+            await cloud.event_grid.deliver_to((hosts["responder"].url,), cloud.system_key)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=PATIENCE))
+        health = [(await client.get(f"{host.url}/api/health")).text for host in hosts.values()]
 
-    assert answer.status_code == 202
+        deployment = Deployment(cloud)
+        account = await deployment.account()
+        leak = account_sas(account.name, account.keys["key2"])
+        posted = reports.make(cloud.model, cloud.entra, source="github", text=leak)
+        url = f"{hosts['intake'].url}/api/intake/github"
+        answer = await client.post(url, content=posted.body, headers=posted.headers)
+        assert (health, answer.status_code) == (['{"status":"ok"}'] * 2, 202), hosts["intake"].log
+        [reported] = finding.in_text(leak, source="github", url=None, detected_at=datetime.now(UTC))
+        fingerprint = reported.finding.fingerprint
+        await deployment.settled(fingerprint, until=is_closed)
+        # What the revocation itself can do without: the index of states, and the table of the daily check.
+        reader = {"Authorization": f"Bearer {cloud.environment['SASQUASH_TOKEN_READER']}"}
+        api = f"{hosts['responder'].url}/api"
+        closed = await client.get(f"{api}/revocations?state=closed", headers=reader)
+        readiness = await client.get(f"{api}/readiness", headers=reader)
+
     assert deployment.rotations(account) == ["key2"]
+    assert [each["id"] for each in closed.json()["revocations"]] == [fingerprint]
+    assert readiness.status_code == 200
 
 
 async def test_down_deletes_the_group(azd: Azd) -> None:

@@ -16,6 +16,7 @@ from shared.factories import background, fast_path
 from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
 from tests.support.bicep import INFRA, roles
+from tests.support.paths import ROOT
 from tests.support.snapshots import ASSIGNMENT, OTHER_SUBSCRIPTION, REQUIRED, SUBSCRIPTION, Snapshot, resources_of
 from tests.tools.conftest import Deploy, Tool
 
@@ -254,6 +255,56 @@ def test_rules_of_logs_do_not_wait_for_the_first_telemetry(deploy: Deploy) -> No
     rules = deploy().of_type("Microsoft.Insights/scheduledQueryRules")
 
     assert [each["name"] for each in rules if not each["properties"].get("skipQueryValidation")] == []
+
+
+def test_intake_is_asked_from_outside_and_its_server_errors_are_counted(deploy: Deploy) -> None:
+    """A host that does not start answers 503, and logs nothing (Azure/azure-functions-host).
+
+    Metric Http5xx: "For WebApps and FunctionApps" (MicrosoftDocs/azure-monitor-docs, supported metrics for
+    Microsoft.Web/sites). Flex Consumption has no health check (microsoft/azure-skills, Azure Functions reliability).
+    """
+    snapshot = deploy()
+    app = snapshot.one("Microsoft.Web/sites", name="func-sasquash-in-prod")
+    test = snapshot.one("Microsoft.Insights/webtests")
+    unanswered = snapshot.one("Microsoft.Insights/metricAlerts", name="intake-unanswered")["properties"]
+    errors = snapshot.one("Microsoft.Insights/metricAlerts", name="intake-errors")["properties"]
+    component = snapshot.one("Microsoft.Insights/components")["id"]
+    request = test["properties"]["Request"]
+
+    assert (request["HttpVerb"], app["id"] in request["RequestUrl"]) == ("GET", True)
+    assert "/api/health" in request["RequestUrl"]
+    assert "/api/health" in sign_in_exceptions(deploy)
+    assert test["tags"][f"hidden-link:{component}"] == "Resource"
+    assert unanswered["scopes"] == [test["id"], component]
+    assert unanswered["criteria"]["failedLocationCount"] < len(test["properties"]["Locations"])
+    [criterion] = errors["criteria"]["allOf"]
+    assert (errors["scopes"], criterion["metricName"]) == ([app["id"]], "Http5xx")
+    # Each location asks twice in a window: a host that does not start makes more errors than the threshold.
+    assert criterion["threshold"] < 2 * len(test["properties"]["Locations"])
+
+
+def sign_in_exceptions(deploy: Deploy) -> list[str]:
+    """The paths that anybody may call."""
+    [configured, *_] = deploy(apiClientId="client").of_type("Microsoft.Web/sites/config", name="/authsettingsV2")
+    paths: list[str] = configured["properties"]["globalValidation"]["excludedPaths"]
+    return paths
+
+
+def test_one_app_has_no_alert_of_an_intake(deploy: Deploy) -> None:
+    snapshot = deploy(separateIntake=False)
+
+    assert snapshot.of_type("Microsoft.Insights/webtests") == []
+    assert snapshot.of_type("Microsoft.Insights/metricAlerts", name="intake") == []
+
+
+def test_every_alert_is_on_the_page_of_operations(deploy: Deploy) -> None:
+    snapshot = deploy()
+    page = (ROOT / "docs/operations.md").read_text()
+    logs = [each["properties"]["displayName"] for each in snapshot.of_type("Microsoft.Insights/scheduledQueryRules")]
+    metrics = [each["name"] for each in snapshot.of_type("Microsoft.Insights/metricAlerts")]
+
+    assert [name for name in logs if f"| {name.removesuffix(' (prod)')} |" not in page] == []
+    assert [name for name in metrics if f"`{name.removeprefix('alert-sasquash-prod-')}`" not in page] == []
 
 
 # The management group

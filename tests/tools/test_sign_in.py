@@ -1,66 +1,33 @@
 """The documented way to a token, by the real Azure CLI against the local cloud."""
 
 import asyncio
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import httpx
 import pytest
 
 from local.cloud.cloud import LocalCloud, running
-from local.tenant.model import CONSOLE_CLIENT_ID, TENANT_DOMAIN
+from local.tenant.model import CONSOLE_CLIENT_ID
+from tests.support.azure_cli import AzureCli
 from tests.support.bicep import INFRA
-from tests.support.cloud_clients import browser
 
 
 @pytest.fixture(scope="module")
-def az() -> str:
-    path = shutil.which("az")
-    if path is None:
-        pytest.skip("az (the Azure CLI) is not on the PATH")
-    return path
-
-
-@pytest.fixture(scope="module")
-async def cloud(az: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalCloud]:
+async def cloud(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LocalCloud]:
     async with running(folder=tmp_path_factory.mktemp("cloud"), hosts=1) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-async def signed_in(az: str, cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    """The environment of a shell in which the approver has signed in by `az login --allow-no-subscriptions`."""
-    folder = tmp_path_factory.mktemp("az")
-    variables = {name: value for name, value in cloud.environment.items() if not name.startswith("IDENTITY_")}
-    environment = os.environ | variables | {"AZURE_CONFIG_DIR": str(folder), "AZURE_CORE_COLLECT_TELEMETRY": "no"}
-    environment["AZURE_CORE_LOGIN_EXPERIENCE_V2"] = "off"  # no choice of a subscription
-    process = await asyncio.create_subprocess_exec(
-        az,
-        "login",
-        "--use-device-code",
-        "--tenant",
-        TENANT_DOMAIN,
-        "--allow-no-subscriptions",
-        "--output",
-        "none",
-        env=environment,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    said = ""
-    while not (found := re.search(r"open the page (\S+) and enter the code (\w+)", said)):
-        line = (await process.stderr.readline()).decode()
-        assert line, f"az ended: {said}"
-        said += line
-    async with browser(cloud) as client:
-        answer = await client.get(found[1], params={"user_code": found[2], "pick": "approver"})
-        assert answer.status_code == 200, answer.text
-    rest = (await process.stderr.read()).decode()
-    assert await process.wait() == 0, said + rest
-    return environment
+async def signed_in(
+    azure_cli_program: Path, cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, str]:
+    """The environment of a shell in which the approver has signed in."""
+    cli = AzureCli(azure_cli_program, cloud, folder=tmp_path_factory.mktemp("az"))
+    await cli.sign_in("approver")
+    return cli.environment
 
 
 def command(client_id: str) -> str:

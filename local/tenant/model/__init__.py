@@ -26,7 +26,7 @@ from local.tenant.model.names import (
     TENANT_ID,
     TOPIC_HOST,
 )
-from local.tenant.model.registration import AZURE_CLI, Registration
+from local.tenant.model.registration import AZURE_CLI, GRAPH_POWERSHELL, Registration
 from local.tenant.model.storage import (
     AccessPolicy,
     Account,
@@ -42,6 +42,7 @@ __all__ = [
     "API_ID_URI",
     "AZURE_CLI",
     "CONSOLE_CLIENT_ID",
+    "GRAPH_POWERSHELL",
     "INTAKE_ACCOUNT",
     "KEY_VAULT",
     "LOCATION",

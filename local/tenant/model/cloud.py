@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from local.tenant.model.directory import Directory
 from local.tenant.model.governance import ActivityEvent, DenyAssignment, RoleAssignment
 from local.tenant.model.graph import Group, Incident, Mail, User
 from local.tenant.model.identity import Identity
@@ -40,6 +41,7 @@ class Cloud:
     registrations: dict[str, Registration] = field(  # by client id
         default_factory=lambda: {CONSOLE_CLIENT_ID: sasquash()}
     )
+    directory: Directory = field(default_factory=Directory)
     deny_assignments: list[DenyAssignment] = field(default_factory=list)
     activity: list[ActivityEvent] = field(default_factory=list)
     role_assignments: list[RoleAssignment] = field(default_factory=list)

@@ -9,8 +9,9 @@ class Identity:
 
     `rights` holds, in one flat set: ARM actions ("Microsoft.Storage/storageAccounts/listkeys/action"), Graph app
     roles ("Mail.Send"), "EventGrid/events/send", storage data roles ("Storage Table Data Contributor@<account>", or
-    "…@<account>/<queue>" for one queue or container), and the app roles of Sasquash's own API ("Sasquash.Reader"). A
-    right that ends in "/*" or "@*" covers every right with that prefix.
+    "…@<account>/<queue>" for one queue or container), the app roles of Sasquash's own API ("Sasquash.Reader"), and
+    roles of Entra ID ("Directory/SharePoint Administrator"). A right that ends in "/*" or "@*" covers every right
+    with that prefix.
     """
 
     name: str

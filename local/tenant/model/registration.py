@@ -5,6 +5,17 @@ from dataclasses import dataclass
 from local.tenant.model.names import API_ID_URI, CONSOLE_CLIENT_ID
 
 AZURE_CLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"  # the Azure CLI's own application, in every tenant
+GRAPH_POWERSHELL = "14d82eec-204b-4c2f-b7e8-296a70dab67e"  # Microsoft Graph Command Line Tools: Connect-MgGraph
+
+GRAPH_SCOPES_OF_AZURE_CLI = (
+    "Application.ReadWrite.All AppRoleAssignment.ReadWrite.All AuditLog.Read.All "
+    "DelegatedPermissionGrant.ReadWrite.All Directory.AccessAsUser.All email Group.ReadWrite.All openid profile "
+    "User.Read.All User.ReadWrite.All"
+)
+"""The claim `scp` of its tokens for Microsoft Graph. Nobody can extend it: the application is one of Microsoft's own
+(Azure/azure-cli#22775, #20572). None of SharePoint's scopes is among them: microsoft/terraform-provider-msgraph#130
+has the 403 of `POST /sites/{id}/permissions` with such a token, of a SharePoint administrator who owns the site.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,18 @@ import pytest
 
 from tests.support.bicep import ROOT
 
+ROLES = (
+    *("User.ReadBasic.All", "GroupMember.Read.All", "Sites.Selected"),
+    *("SecurityAlert.Create.All", "SecurityIncident.ReadWrite.All"),
+)
 ENVIRONMENT = {"AZURE_ENV_NAME": "prod", "SASQUASH_RESPONDER_PRINCIPAL_ID": "p", "SASQUASH_RESPONDER_CLIENT_ID": "c"}
 
 
 def asked(folder: Path, **variables: str) -> str:
     """The commands that the script runs."""
     log, az = folder / "log", folder / "az"
-    az.write_text(f'#!/bin/sh\necho "$*" >> {log}\n')
+    roles = "".join(f"{role}\\t{i}\\n" for i, role in enumerate(ROLES))
+    az.write_text(f'#!/bin/sh\necho "$*" >> {log}\ncase "$*" in *appRoles*) printf "{roles}" ;; esac\n')
     az.chmod(0o755)
     environment = {"PATH": f"{folder}:/usr/bin:/bin"} | ENVIRONMENT | variables
     subprocess.run(["bash", ROOT / "scripts/grant-graph.sh"], env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -25,7 +30,7 @@ def asked(folder: Path, **variables: str) -> str:
     [
         ({}, False),
         ({"SASQUASH_INCIDENT_SITE": "contoso,1,2"}, True),
-        ({"SASQUASH_INCIDENT_SITE": "contoso,1,2", "INCIDENTS": "defender"}, False),
+        ({"SASQUASH_INCIDENT_SITE": "contoso,1,2", "SASQUASH_INCIDENTS": "defender"}, False),
     ],
     ids=["mail", "SharePoint", "Defender"],
 )
@@ -35,4 +40,4 @@ def test_sharepoint_is_granted_only_where_incidents_go_there(
     """The default of SASQUASH_INCIDENTS: SharePoint if a site is set, else mail, which must not stop the script."""
     commands = asked(tmp_path, **variables)
 
-    assert ("Sites.Selected" in commands, "/permissions" in commands) == (granted, granted)
+    assert (f'"appRoleId": "{ROLES.index("Sites.Selected")}"' in commands) is granted

@@ -363,12 +363,12 @@ def test_every_identity_is_found_by_its_own_name() -> None:
     assert len(ids) == 2 * len(directory)
 
 
-def test_developer_reads_data_of_every_account_and_nothing_of_graph() -> None:
+def test_developer_deploys_and_reads_data_of_every_account_and_nothing_of_graph() -> None:
     developer = identities.directory()["developer"]
     assert developer.may("Storage Blob Data Contributor@anyaccount")
     assert developer.may("Microsoft.Storage/storageAccounts/regenerateKey/action")
+    assert developer.may("Microsoft.Authorization/roleAssignments/write")
     assert not developer.may("User.ReadBasic.All")
-    assert not developer.may("Microsoft.Authorization/roleAssignments/write")
 
 
 def test_responder_reaches_no_data_but_its_own() -> None:
