@@ -118,7 +118,7 @@ def giving_up_at_the_first_failure() -> Iterator[None]:
 
 @contextmanager
 def counting_approvals_and_not_people() -> Iterator[None]:
-    """Two approvals are enough, whoever gives them."""
+    """Two approvals are enough, also of one person."""
 
     def is_met_by(self: Quorum, approvals: Iterable[Approval]) -> bool:
         return sum(one.by is not None for one in approvals) >= self.approvers

@@ -39,7 +39,8 @@ const isMine = (decision) => decision?.by?.object_id === me;
 /** Returns the buttons to approve and to reject; one is disabled where another approver has to decide. */
 function decisions(record) {
   const approve = { name: 'approve', label: 'Approve and revoke', danger: true };
-  if (isMine(record.first_approval)) Object.assign(approve, { label: '1 of 2 approvals, needs another approver', disabled: true });
+  if (record.order && isMine({ by: record.reported_by })) Object.assign(approve, { label: 'Needs another approver', disabled: true });
+  else if (isMine(record.first_approval)) Object.assign(approve, { label: '1 of 2 approvals, needs another approver', disabled: true });
   else if (record.first_approval) approve.label = 'Approve as the second approver, and revoke';
   else if (record.approvers_required > 1) approve.label = 'Approve (1 of 2)';
   const reject = { name: 'reject', label: 'Reject' };

@@ -151,7 +151,7 @@ def _done(revocation: Revocation) -> str:
 
 
 def _decision(revocation: Revocation) -> tuple[str, ...]:
-    approval = revocation.approval
+    approval = next(reversed(revocation.approvals), None)
     if approval is not None:
         if approval.by is None:
             return ("Revoked at its deadline without a decision (SASQUASH_AT_DEADLINE).",)
