@@ -146,6 +146,7 @@ def _scenario(shape: Shape, rng: random.Random) -> Scenario:
     return Scenario(
         accounts=accounts,
         leaks=(),
+        orders=(),
         settings={"mode": "auto"},
         decision=Decision.NOTHING,
         decided_at=0.0,

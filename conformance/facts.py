@@ -144,7 +144,8 @@ FACTS = (
     ),
     Fact(
         name="token command",
-        assumption="the printed command gets a token of version 2 for the registration, and the API accepts it",
+        assumption="the printed command gets a person's token of version 2 for the registration (with scp), "
+        "and the API accepts it",
         basis="entra-docs, access-token-claims-reference; Azure/azure-cli#15056",
         change="scripts/create-registration.sh, and openIdIssuer of infra/modules/app.bicep",
         of_deployment=signed_in.token_command,

@@ -53,10 +53,10 @@ async def unregister(environment: str) -> None:
 
 
 async def token_command(place: Place, deployment: Deployment) -> str:
-    """Get a token by the printed command, check its version and audience, and call the API with it."""
+    """Get a token by the printed command, check its version, audience and scope, and call the API with it."""
     claims = jwt.decode(await token(deployment), options={"verify_signature": False})
     client_id = deployment.outputs["SASQUASH_API_CLIENT_ID"]
-    wanted = {"ver": "2.0", "aud": client_id}
+    wanted = {"ver": "2.0", "aud": client_id, "scp": "user_impersonation"}  # without scp it is no person's
     wrong = {name: claims.get(name) for name, value in wanted.items() if claims.get(name) != value}
     if wrong:
         raise ValueError(f"the token has {wrong} instead of {wanted}")

@@ -8,6 +8,7 @@
 # what it set before. A step that fails does not stop the others; what failed is named at the end. What it sets, and why:
 # - the app roles of docs/rights.md (scripts/app-roles.json);
 # - version 2 of access tokens: the platform's sign-in accepts only their issuer, and the default is version 1;
+# - the optional claim `idtyp` of access tokens, which marks those of applications: they approve nothing;
 # - a scope, and the Azure CLI as a client that needs no consent: without them `az account get-access-token` fails with
 #   AADSTS65001 (Azure/azure-cli#15056);
 # - the console's address, which signs people in from the browser (authorization code with PKCE). It is known after the

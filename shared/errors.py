@@ -16,6 +16,7 @@
     ├── QuotaExceeded          a source sends more reports than its quota
     ├── Unauthenticated        an access token or a report's signature is missing or invalid
     ├── NotPermitted           the caller lacks a role, or a second person is required
+    │   └── NotAPerson         an application decides what only a person may decide
     ├── NoSuchRecord           there is no revocation with this id
     └── WrongState             the record's state or plan does not allow it
 
@@ -148,6 +149,12 @@ class NotPermitted(SasquashError):
     """The caller is authenticated but not permitted: a role is missing, or a second person is required."""
 
     code = "not_permitted"
+
+
+class NotAPerson(NotPermitted):
+    """The access token is an application's: only a person may decide this. Sign in as a user with the role."""
+
+    code = "not_a_person"
 
 
 class NoSuchRecord(SasquashError):

@@ -2,7 +2,9 @@
 
 RS256 JSON Web Tokens (RFC 7519). The resource decides on the version (learn.microsoft.com, "Access tokens in the
 Microsoft identity platform", token formats): Azure's own have 1.0, a registration that of its
-`requestedAccessTokenVersion`. The claims are those of "Access token claims reference". The stand-ins call
+`requestedAccessTokenVersion`. The claims are those of "Access token claims reference": `scp` is "only included for
+user tokens". "Optional claims reference": `idtyp` is "special: only in app-only access tokens", with the value "app",
+and "the resource in the request must set this optional claim"; Azure's own resources do. The stand-ins call
 `Entra.authorize`, and turn its two exceptions into a 401 and a 403 of their own shape.
 """
 
@@ -130,6 +132,8 @@ class Entra:
         else:
             claims |= _version_1(audience, person, client=client or identity.client_id, scopes=" ".join(scopes))
             headers = {"kid": self._key_id, "x5t": self._key_id}
+        if person is None and (registration is None or "idtyp" in registration.optional_claims):
+            claims["idtyp"] = "app"
         return jwt.encode(claims, self._key, algorithm="RS256", headers=headers)
 
     def registration(self, resource: str) -> Registration | None:
@@ -223,7 +227,7 @@ class Entra:
 def _version_1(audience: str, person: User | None, *, client: str, scopes: str) -> dict[str, Any]:
     claims = {"aud": audience, "iss": ISSUER, "ver": "1.0", "appid": client}
     if person is None:
-        return claims | {"idtyp": "app", "appidacr": "2", "idp": ISSUER}
+        return claims | {"appidacr": "2", "idp": ISSUER}
     of_graph = GRAPH_SCOPES_OF_AZURE_CLI if client == AZURE_CLI else scopes
     return claims | {
         "name": person.display_name,

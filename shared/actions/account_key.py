@@ -65,6 +65,11 @@ class AccountKeySpec(ActionSpec):
         """Return the key's SHA-256 (hex)."""
         return snapshot.keys[target].sha256
 
+    @override
+    def beside(self, snapshot: Snapshot, target: str) -> str:
+        """Return the other key's SHA-256: once it is rotated, nobody has approved to rotate both."""
+        return "".join(key.sha256 for name, key in sorted(snapshot.keys.items()) if name != target)
+
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return the steps; key distribution is one where the account's tag asks for it."""
         distribution = (

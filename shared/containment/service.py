@@ -23,6 +23,7 @@ from shared.domain.decision.batch import Decider
 from shared.domain.decision.duplicates import says_nothing_until
 from shared.domain.decision.user_delegation import may_be_asked
 from shared.domain.finding import Finding, Reported
+from shared.domain.pending_steps import reported_again
 from shared.domain.revocation import Revocation, State
 from shared.errors import AccountGone, Blocked, SasquashError, WritesThrottled
 from shared.persistence.queues import SAFETY_NET, Message, backoff
@@ -156,7 +157,8 @@ class Containment:
             revocation = await self._repeats.join_left_out(revocation, message)
         if revocation.state is not State.RECEIVED:
             await self._store.accounts.remove_waiting(revocation.finding)
-            if revocation.changes[-1] not in revocation.announced:  # else the follow-up has begun: one is enough
+            # Else the follow-up has begun: one is enough.
+            if revocation.changes[-1] not in revocation.announced or reported_again(revocation):
                 await self._store.queues.follow_up(revocation.fingerprint)
             return
         try:

@@ -3,10 +3,11 @@
 An event's `data` is a finding, `{"credential": {…}, "source", "url", "detected_at"}`; or an alert's facts about an
 unknown token, `{"evidence": {…}, …}`; or, where the settings allow it, a raw report, `{"secret": "<what leaked, with
 its surroundings>", …}`. `candidates` are other readings of the credential (`readings.py`). `alert` names the alert
-that reported it, which is closed in the end (`alert.py`).
+that reported it, which is closed in the end (`alert.py`). `submitted_by` is the object id of the intake's caller.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ REPORTED = "Sasquash.Finding.Reported.v1"
 
 _LONGEST_SECRET = 1024 * 1024  # an event holds no more
 _LONGEST_TEXT = {"source": 200, "url": 2048}
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Report:
 class Order:
     """An action without a leaked credential: a person ordered it, or an alert's evidence asks for it.
 
-    It requires approval; if a person ordered it, by another person.
+    It takes two people in all (`decision/people.py`).
     """
 
     account: str
@@ -57,6 +59,8 @@ class Finding:
     or the order itself. `reported_by` and `reason` are a responder's, who reported or ordered it over HTTP.
     `evidence` is the basis of an order that no person gave; `alert` is closed once the leak is revoked. `candidates`
     are other readings of the secret, nearest first; `unread` counts those that were left out because they are none.
+    `submitted_by` is the object id of the intake's caller, as the event claims: the record's plan is not theirs to
+    approve.
     """
 
     fingerprint: str
@@ -71,6 +75,7 @@ class Finding:
     alert: AlertReference | None = None
     candidates: tuple[Reading, ...] = ()
     unread: int = 0
+    submitted_by: str | None = None
 
     @property
     def readings(self) -> tuple[Credential, ...]:
@@ -129,6 +134,8 @@ class Finding:
         }
         if self.alert is not None:
             data["alert"] = self.alert.to_json()
+        if self.submitted_by is not None:
+            data["submitted_by"] = self.submitted_by
         if self.credential is not None and self.candidates:
             data["candidates"] = [one.to_json(self.credential) for one in self.candidates]
         if self.credential is not None:
@@ -175,17 +182,28 @@ def read(report: Report, *, raw_allowed: bool, now: datetime) -> tuple[Reported,
     source = _described(data, "source") or _described({"source": report.source}, "source") or "unknown"
     url = _described(data, "url")
     detected_at = _moment(data.get("detected_at"), now=now)
-    alert = _alert(data)
+    alert, by = _alert(data), _submitter(data)
     if "evidence" in data:
         evidence = _evidence(data["evidence"])
         found = Finding.of_evidence(evidence, source=source, url=url, detected_at=detected_at, alert=alert)
-        return (Reported(found),)
+        return (Reported(replace(found, submitted_by=by)),)
     if "secret" in data:
         leaks = _extracted(data["secret"], raw_allowed=raw_allowed)
     else:
         leaks = (Leak(_credential(data.get("credential")), None),)
     made = (
-        (Finding(leak.credential.fingerprint, leak.credential, source, url, detected_at, alert=alert), leak)
+        (
+            Finding(
+                leak.credential.fingerprint,
+                leak.credential,
+                source,
+                url,
+                detected_at,
+                alert=alert,
+                submitted_by=by,
+            ),
+            leak,
+        )
         for leak in leaks
     )
     if "candidates" in data and "secret" not in data:
@@ -290,6 +308,13 @@ def _alert(data: Mapping[object, object]) -> AlertReference | None:
         return AlertReference.from_json(data["alert"])
     except InvalidAlert:
         return None
+
+
+def _submitter(data: Mapping[object, object]) -> str | None:
+    """Return the object id of the intake's caller; None where there is none, or what is there is none."""
+    value = data.get("submitted_by")
+    name = value.lower() if isinstance(value, str) else ""
+    return name if _GUID.fullmatch(name) else None
 
 
 def _extracted(secret: object, *, raw_allowed: bool) -> tuple[Leak, ...]:

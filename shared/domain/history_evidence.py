@@ -42,10 +42,10 @@ def _answer(revocation: Revocation) -> str:
 
 
 def _approval(revocation: Revocation) -> str:
-    approval = revocation.approval
-    if approval is None:
+    if revocation.approval is None:
         return ""
-    return f"Approved by {approval.who}: plan {approval.digest[:_SHOWN]}…."
+    people = " and ".join(approval.who for approval in revocation.approvals)
+    return f"Approved by {people}: plan {revocation.approval.digest[:_SHOWN]}…."
 
 
 def _execution(revocation: Revocation) -> str:

@@ -42,8 +42,18 @@ def unfiled(revocation: Revocation) -> bool:
     return asks or (filed.state, filed.reason) != (revocation.state, revocation.reason)
 
 
+def reported_again(revocation: Revocation) -> bool:
+    """Whether people have to be notified that a rejected leak was reported again."""
+    again = revocation.reported_again_at
+    if revocation.reason is not Reason.REJECTED or again is None:
+        return False
+    return not any(sent.reason is Reason.REJECTED and sent.at >= again for sent in revocation.notifications)
+
+
 def unnotified(revocation: Revocation) -> bool:
     """Whether a mail about the record's state is due."""
+    if reported_again(revocation):
+        return True
     if revocation.state not in _MAILED:
         return False
     now = (revocation.state, revocation.reason)
@@ -78,6 +88,17 @@ def mailed_at_once(revocation: Revocation) -> bool:
     return revocation.key_name is not None or ordered or failure or confirmed(revocation)
 
 
+def needs_evidence_check(revocation: Revocation) -> bool:
+    """Whether the alert has to be read again at its service, before people are asked to act on it."""
+    asks = revocation.state is State.AWAITING_APPROVAL and revocation.finding.evidence is not None
+    return asks and revocation.evidence_check is None
+
+
+def incident_due(revocation: Revocation) -> bool:
+    """Whether to file or update the incident now, once the owners are known and evidence was read again."""
+    return unfiled(revocation) and not needs_owners(revocation) and not needs_evidence_check(revocation)
+
+
 def needs_owners(revocation: Revocation) -> bool:
     """Whether the owners have to be found, before the incident and the mail that name them."""
     unknown = revocation.owners is None and revocation.account is not None and confirmed(revocation)
@@ -86,7 +107,7 @@ def needs_owners(revocation: Revocation) -> bool:
 
 def mail_due_in(revocation: Revocation, *, now: datetime) -> float | None:
     """Return in how many seconds to mail the record's state, once its owners are known; None if nothing is due."""
-    if not unnotified(revocation) or needs_owners(revocation):
+    if not unnotified(revocation) or needs_owners(revocation) or needs_evidence_check(revocation):
         return None
     execution = revocation.execution
     if revocation.state is not State.CONTAINED or execution is None:

@@ -185,6 +185,32 @@ class Liveness:
     path: str | None = None
 
 
+class EvidenceOutcome(StrEnum):
+    """What the service of an alert says about the evidence that a report quotes from it."""
+
+    CONFIRMED = "confirmed"
+    DIFFERS = "differs"  # the service has no such alert, or the alert says something else
+    UNCHECKED = "unchecked"  # it could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceCheck:
+    """The alert was read again at its service, before people were asked. `said` is one or two English sentences."""
+
+    outcome: EvidenceOutcome
+    at: datetime
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A rejection of the plan by a person."""
+
+    by: Caller
+    at: datetime
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
     """An approval of the plan with this digest: by a person, or by the deadline if `by` is None."""
@@ -343,7 +369,11 @@ class Revocation:
     changes: tuple[Change, ...] = ()
     account_lookups: int = 0
     liveness: Liveness | None = None
-    approval: Approval | None = None
+    first_approval: Approval | None = None  # of two: it is not enough alone
+    approval: Approval | None = None  # with which there are enough
+    rejections: tuple[Rejection, ...] = ()
+    evidence_check: EvidenceCheck | None = None  # None: not read again yet, or there is no evidence
+    reported_again_at: datetime | None = None  # after it was rejected, and to be notified
     key_distribution: KeyDistribution | None = None
     lockdown: LockedDown | None = None
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
@@ -440,6 +470,16 @@ class Revocation:
     def accepted(self) -> bool:
         """Whether Azure has accepted the leaked token itself."""
         return self.liveness is not None and self.liveness.alive is True
+
+    @property
+    def proven(self) -> bool:
+        """Whether the leaked credential is proven: by its signature, or because Azure accepted the token itself."""
+        return self.finding.credential is not None and (self.key_name is not None or self.accepted)
+
+    @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """The approvals of its plan, the first one first."""
+        return tuple(one for one in (self.first_approval, self.approval) if one is not None)
 
     @property
     def waiting_since(self) -> datetime:

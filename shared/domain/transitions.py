@@ -1,4 +1,4 @@
-"""The decisions of responders on a record: approve, reject, retry, undo a lockdown; and its deadline. Pure.
+"""The decisions of people on a record: approve, reject, retry, undo a rejection or a lockdown; its deadline. Pure.
 
 Each raises WrongState if the record's state does not allow it; the message says what to do instead.
 """
@@ -7,21 +7,24 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.domain.account import AccountFacts
+from shared.domain.caller import Caller
 from shared.domain.decision.duplicates import reopened
-from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
+from shared.domain.decision.people import APPROVER, quorum_of, rejecters, reporters
+from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Rejection, Revocation, State
 from shared.domain.text import Foreign
-from shared.errors import NotPermitted, WrongState
+from shared.errors import NotAPerson, NotPermitted, WrongState
 
 _LONGEST_REASON = 500  # as in a request
 _TRIED_AGAIN = frozenset({State.FAILED, State.UNRESOLVED, State.OBSERVED})
 
 
 def approved(current: Revocation, approval: Approval, *, second_person: bool) -> Revocation:
-    """Return the record with an approval of its current plan, received again.
+    """Return the record with an approval of its current plan: received again, or waiting for a second approver.
 
-    `second_person`: the reporter of the leak may not approve. The author of an order never may. Raises
-    NotPermitted.
+    `second_person`: the reporter of the leak may not approve. Who gave or reported an order never may. Raises
+    NotPermitted, or NotAPerson.
     """
+    _check_person(approval.by)
     if current.state is not State.AWAITING_APPROVAL or current.plan is None:
         raise _wrong(current, "only a plan that awaits approval can be approved")
     if current.deadline is not None and current.deadline < approval.at:
@@ -31,12 +34,20 @@ def approved(current: Revocation, approval: Approval, *, second_person: bool) ->
         )
     if current.plan.digest != approval.digest:
         raise WrongState("The plan has changed. Read the new plan and approve that.")
-    reporter = current.finding.reported_by
-    takes_two = second_person or current.finding.order is not None
-    if takes_two and reporter is not None and approval.by is not None and reporter.object_id == approval.by.object_id:
+    quorum, first = quorum_of(current), current.first_approval
+    takes_two = second_person or quorum.is_order
+    if takes_two and approval.by is not None and approval.by.object_id in reporters(current.finding):
         raise NotPermitted("A second person is required: the reporter or author of an order can't approve it.")
     detail = f"Approved by {approval.who}. {_quoted(approval.reason)}"
-    return replace(current, approval=approval).reach(State.RECEIVED, now=approval.at, detail=detail)
+    if quorum.is_met_by((*((first,) if first is not None else ()), approval)):
+        return replace(current, approval=approval).reach(State.RECEIVED, now=approval.at, detail=detail)
+    if first is not None:
+        raise NotPermitted(
+            "You have approved this plan already. It takes two approvers: the second approval has to come from "
+            f"another person with the role {APPROVER}."
+        )
+    waits = f"{detail} 1 of 2 approvals is there: another person with the role {APPROVER} has to approve, too."
+    return replace(current, first_approval=approval).reach(State.AWAITING_APPROVAL, now=approval.at, detail=waits)
 
 
 def overdue(current: Revocation, *, now: datetime) -> Revocation | None:
@@ -49,17 +60,65 @@ def overdue(current: Revocation, *, now: datetime) -> Revocation | None:
         detail = f"No decision by {until}; revoked according to SASQUASH_AT_DEADLINE."
         return replace(current, approval=approval).reach(State.RECEIVED, now=now, detail=detail)
     detail = (
-        f"No decision by {until}. The credential still works. Retry the record to create a new plan, then approve or "
-        "reject that plan."
+        f"No decision by {until}.{_missing(current)} The credential still works. Retry the record to create a new "
+        "plan, then approve or reject that plan."
     )
     return current.end(Reason.UNDECIDED, now=now, detail=detail)
 
 
-def rejected(current: Revocation, *, by: str, reason: str, now: datetime) -> Revocation:
-    """Return the record as dismissed: a responder rejected its plan."""
+def _missing(current: Revocation) -> str:
+    """Return who was missing at the deadline, where one of two people has decided."""
+    if current.first_approval is not None:
+        return (
+            f" {current.first_approval.who} approved the plan, and a second approver is missing: a person with the "
+            f"role {APPROVER}. That approval stays valid as long as the plan does not change."
+        )
+    if current.rejections:
+        return (
+            f" {current.rejections[-1].by} rejected the plan, and a second approver is missing: a person with the "
+            f"role {APPROVER}."
+        )
+    return ""
+
+
+def rejected(current: Revocation, rejection: Rejection) -> Revocation:
+    """Return the record as dismissed, or waiting for a second approver to reject it. Raises NotPermitted, NotAPerson.
+
+    A leak that works and is severe takes two people: a rejection leaves it valid.
+    """
+    _check_person(rejection.by)
     if current.state is not State.AWAITING_APPROVAL:
         raise _wrong(current, "only a plan that awaits approval can be rejected")
-    return current.end(Reason.REJECTED, now=now, detail=f"Rejected by {by}. {_quoted(reason)}")
+    others = tuple(one for one in current.rejections if one.by.object_id != rejection.by.object_id)
+    given = replace(current, rejections=(*others, rejection))
+    people = " and ".join(str(one.by) for one in given.rejections)
+    detail = f"Rejected by {people}. {_quoted(rejection.reason)}"
+    if len(given.rejections) >= rejecters(current, now=rejection.at):
+        ended = replace(given, first_approval=None)
+        return ended.end(Reason.REJECTED, now=rejection.at, detail=detail)
+    if len(others) < len(current.rejections):
+        raise NotPermitted(
+            "You have rejected this plan already. The leaked credential works and its severity is high: another "
+            f"person with the role {APPROVER} has to reject it, too."
+        )
+    waits = (
+        f"{detail} 1 of 2 rejections is there, because the leaked credential works and its severity is high: another "
+        f"person with the role {APPROVER} has to reject it, too. Until then it can be approved."
+    )
+    return given.reach(State.AWAITING_APPROVAL, now=rejection.at, detail=waits)
+
+
+def reconsidered(current: Revocation, *, by: Caller, reason: str, now: datetime, is_approver: bool) -> Revocation:
+    """Return a rejected record, to be processed again: its rejection is undone by an approver who did not give it.
+
+    Raises NotPermitted, or NotAPerson.
+    """
+    _check_person(by)
+    if not is_approver:
+        raise NotPermitted(f"Undoing a rejection requires the app role {APPROVER}.")
+    if any(one.by.object_id == by.object_id for one in current.rejections):
+        raise NotPermitted("You have rejected it: another approver has to undo that.")
+    return reopened(current, now=now, detail=f"The rejection was undone by {by}. {_quoted(reason)}")
 
 
 def retried(current: Revocation, *, by: str, reason: str, now: datetime) -> Revocation:
@@ -93,6 +152,14 @@ def unlocked(current: Revocation, undone: LockedDown, *, by: str, reason: str, n
     why = _quoted(reason)
     detail = f"The lockdown was undone by {by}. The leaked credential was never revoked and may work again. {why}"
     return opened.end(Reason.LOCKDOWN_UNDONE, now=now, detail=detail)
+
+
+def _check_person(by: Caller | None) -> None:
+    if by is None or not by.is_person:
+        raise NotAPerson(
+            "The access token is an application's, and only a person can decide this. Sign in as a user who has the "
+            f"role {APPROVER}, in the console or by `az login`."
+        )
 
 
 def _quoted(reason: str) -> Foreign:

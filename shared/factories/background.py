@@ -197,6 +197,7 @@ class Background:
         from shared.cloud.logs import UsageLogs
         from shared.followup import steps
         from shared.followup.events import StateEvents
+        from shared.followup.investigation.evidence import EvidenceStep
         from shared.followup.investigation.other_policies import OtherPolicies
         from shared.followup.investigation.residual_exposure import ResidualExposure
         from shared.followup.investigation.steps import ResidualExposureStep, UsageStep
@@ -214,7 +215,11 @@ class Background:
                 UsageStep(logs=logs, incidents=incidents, store=store),
                 ResidualExposureStep(exposure),
             ),
-            beside_verification=(steps.OwnersStep(self.ownership), steps.IncidentStep(incidents, store)),
+            beside_verification=(
+                EvidenceStep(tools=connections.tools.all, store=store),
+                steps.OwnersStep(self.ownership),
+                steps.IncidentStep(incidents, store),
+            ),
             after_verification=(
                 steps.MailStep(
                     notifier=Notifier(connections.graph, process.settings),

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from shared.domain.pending_steps import (
     closable,
+    incident_due,
     mail_due_in,
     mailed_at_once,
     needs_key_distribution,
     needs_owners,
     open_alerts,
     unannounced,
-    unfiled,
 )
 from shared.domain.revocation import (
     ClosedAlert,
@@ -121,8 +121,8 @@ class IncidentStep:
     store: Store
 
     def due_in(self, revocation: Revocation) -> float | None:
-        """Due when the incident is missing or shows another state, once the owners are known."""
-        return 0 if unfiled(revocation) and not needs_owners(revocation) else None
+        """Due when the incident is missing or shows another state, once all that it says is known."""
+        return 0 if incident_due(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
         """File or update it. Raises SasquashError."""

@@ -13,12 +13,16 @@ from shared.persistence.queues import INTAKE_QUEUE, decode, encode
 
 @dataclass(frozen=True, slots=True)
 class AlertMessage:
-    """An alert to read, since when, how often it was tried, and why it was given up if it was."""
+    """An alert to read, since when, how often it was tried, and why it was given up if it was.
+
+    `submitted_by` is the object id of the intake's caller who named it.
+    """
 
     alert: AlertReference
     since: datetime
     attempt: int = 0
     failure: str = ""
+    submitted_by: str | None = None
 
     def again(self) -> "AlertMessage":
         """Return the message for the next attempt."""

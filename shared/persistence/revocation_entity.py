@@ -13,7 +13,17 @@ from azure.data.tables import TableEntity
 from shared.domain.account import AccountFacts, PolicyReading
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
-from shared.domain.revocation import ClosedAlert, Liveness, LockedDown, Plan, Revocation, Sighting
+from shared.domain.revocation import (
+    Approval,
+    ClosedAlert,
+    EvidenceCheck,
+    Liveness,
+    LockedDown,
+    Plan,
+    Rejection,
+    Revocation,
+    Sighting,
+)
 from shared.domain.text import RichText
 from shared.domain.usage import Usage
 
@@ -31,6 +41,9 @@ _APART: dict[str, tuple[str, Any]] = {
     "remains": ("Remains", tuple[RichText, ...] | None),
     "paths": ("Paths", KnownPaths),
     "liveness": ("Liveness", Liveness | None),
+    "first_approval": ("FirstApproval", Approval | None),
+    "rejections": ("Rejections", tuple[Rejection, ...]),
+    "evidence_check": ("EvidenceCheck", EvidenceCheck | None),
 }
 _NO_FINDING = Finding("", None, "", None, datetime.fromisoformat("2000-01-01T00:00:00+00:00"))
 
@@ -68,6 +81,9 @@ def to_entity(revocation: Revocation, now: datetime) -> dict[str, object]:
                 remains=None,
                 paths=KnownPaths(),
                 liveness=None,
+                first_approval=None,
+                rejections=(),
+                evidence_check=None,
                 etag="",
                 written=None,
             )

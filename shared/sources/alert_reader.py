@@ -6,7 +6,7 @@ An alert is enqueued before it is read, since most tools report it only once.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from azure.storage.queue import QueueMessage
@@ -38,34 +38,38 @@ class AlertReader:
     publisher: Publisher
     clock: Callable[[], datetime]
 
-    async def take(self, alerts: Iterable[AlertReference]) -> dict[AlertReference, tuple[Finding, ...] | None]:
+    async def take(
+        self, alerts: Iterable[AlertReference], *, submitted_by: str | None = None
+    ) -> dict[AlertReference, tuple[Finding, ...] | None]:
         """Read alerts; return the published findings of each, None where it is read later.
 
-        Raises TransientFailure or Blocked only when one is not durable: the source has to report them again.
+        `submitted_by` is the object id of the intake's caller. Raises TransientFailure or Blocked only when one is
+        not durable: the source has to report them again.
         """
         until = asyncio.get_running_loop().time() + _INLINE
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def take(alert: AlertReference) -> tuple[Finding, ...] | None:
             async with slots:
-                return await self._take(alert, until=until)
+                message = AlertMessage(alert, self.clock(), submitted_by=submitted_by)
+                return await self._take(message, until=until)
 
         wanted = list(dict.fromkeys(alerts))
         return dict(zip(wanted, await asyncio.gather(*(take(alert) for alert in wanted)), strict=True))
 
-    async def _take(self, alert: AlertReference, *, until: float) -> tuple[Finding, ...] | None:
+    async def _take(self, message: AlertMessage, *, until: float) -> tuple[Finding, ...] | None:
         """Read one alert, at most until `until` on the clock of the event loop."""
         if asyncio.get_running_loop().time() >= until:
-            await self.queue.send(AlertMessage(alert, self.clock()), delay=0.0)
+            await self.queue.send(message, delay=0.0)
             return None
-        sent = await self.queue.send(AlertMessage(alert, self.clock()), delay=SAFETY_NET)
+        sent = await self.queue.send(message, delay=SAFETY_NET)
         try:
             async with asyncio.timeout_at(until):
-                found = await self._publish(alert)
+                found = await self._publish(message)
         except TimeoutError:
-            _log.info("Reading %s takes long: the queue continues with it.", alert)
+            _log.info("Reading %s takes long: the queue continues with it.", message.alert)
         except SasquashError as error:
-            _log.warning("Reading %s failed; the queue retries it (%s): %s", alert, error.code, error)
+            _log.warning("Reading %s failed; the queue retries it (%s): %s", message.alert, error.code, error)
         else:
             await self._best_effort(self.queue.take_back, sent)
             return found
@@ -75,21 +79,23 @@ class AlertReader:
     async def resume(self, message: AlertMessage) -> None:
         """Read an alert from the queue. Raises only unexpected errors, or that the queue is unreachable."""
         try:
-            await self._publish(message.alert)
+            await self._publish(message)
         except SasquashError as error:
             _log.warning("Reading %s failed (%s): %s", message.alert, error.code, error)
             if isinstance(error, Blocked) or self.clock() - message.since > _GIVE_UP:
                 failure = clean(str(error), limit=_LONGEST_FAILURE)
-                await self.queue.give_up(AlertMessage(message.alert, message.since, message.attempt, failure))
+                await self.queue.give_up(replace(message, failure=failure))
             else:
                 delay = backoff(message.attempt, error.retry_after)
                 await self.queue.send(message.again(), delay=delay)
 
-    async def _publish(self, alert: AlertReference) -> tuple[Finding, ...]:
+    async def _publish(self, message: AlertMessage) -> tuple[Finding, ...]:
+        alert = message.alert
         tool = self.tools[alert.source]()
         if tool is None:
             raise Blocked(f"{alert} can't be read: its tool is not configured (docs/sources.md).")
-        found = await tool.read(alert, Found(self.clock))
+        read = await tool.read(alert, Found(self.clock))
+        found = tuple(replace(finding, submitted_by=message.submitted_by) for finding in read)
         await self.publisher.publish(merged(found), source=alert.source)
         return found
 

@@ -134,7 +134,7 @@ def record_shown() -> Revocation:
         source="github",
         url="https://github.com/contoso/x/README.md",
         detected_at=NOW - timedelta(seconds=20),
-        reported_by=Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6"),
+        reported_by=Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6", is_person=True),
         reason="Found in a public repository",
     )
     record = replace(

@@ -16,7 +16,7 @@ from local.reporters.reports import Posted
 from local.tenant.model import Account, new_storage_key
 from shared.api.intake.registry import TEXT_READERS
 from shared.domain.revocation import State
-from tests.support.api_calls import APPROVER, approve
+from tests.support.api_calls import APPROVER, SECOND_APPROVER, approve
 from tests.support.deployment import Deployment, is_closed
 from tests.support.intake import generic
 from tests.support.leaks import Leak, account_sas, blob_sas, raw_key
@@ -107,10 +107,15 @@ async def test_defender_evidence_requires_approval_and_is_resolved_after_revocat
     assert (waiting.state, deployment.rotations(account)) == (State.AWAITING_APPROVAL, [])
     assert waiting.plan is not None
     assert [mail.to for mail in deployment.mails(account)] == [("security@contoso.com",)]  # nobody has the token
-    approved = await approve(deployment, {"id": name, "plan": {"digest": waiting.plan.digest}}, who=APPROVER)
+    record_shown = {"id": name, "plan": {"digest": waiting.plan.digest}}
+    first = await approve(deployment, record_shown, who=APPROVER)
+    between = deployment.rotations(account)
+    approved = await approve(deployment, record_shown, who=SECOND_APPROVER)
     record = await deployment.settled(name, until=is_closed)
 
     assert [answer.status_code for answer in answers] == [202, 202, 202]
+    assert (first.status_code, first.json()["state"], between) == (200, "awaiting_approval", [])
+    assert first.json()["evidence_check"]["outcome"] == "confirmed"
     assert approved.status_code == 200
     assert deployment.rotations(account) == ["key2"]
     assert record.finding.evidence is not None

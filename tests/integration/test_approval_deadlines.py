@@ -15,7 +15,8 @@ from tests.support.containment import rotated
 from tests.support.driver import OWNER, Crashed, Driver, Lifetime, found, report
 from tests.support.leaks import account_sas
 
-BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True)
+EVE = Caller("eve@contoso.com", "00000000-0000-4000-8000-00000000000e", is_person=True)
 TAGS = {"sasquash-owner": OWNER}
 
 
@@ -143,9 +144,19 @@ async def test_approval_that_comes_after_the_deadline_is_refused(driver: Driver)
 async def test_decision_that_comes_first_counts(driver: Driver) -> None:
     account = await driver.account()
     record = await waiting(driver, account)
-    await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
+    for person in (BOB, EVE):
+        await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=person)
     after = await overdue(driver, record)
     assert (after.state, after.reason) == (State.DISMISSED, Reason.REJECTED)
+
+
+async def test_rejection_by_one_of_two_stops_no_deadline_that_was_announced(driver: Driver) -> None:
+    account = await driver.account()
+    record = await waiting(driver, account, at_deadline="revoke")
+    await driver.app().http.revocations.reject(record.fingerprint, reason="A test.", caller=BOB)
+    await overdue(driver, record)
+    await driver.app().fast_path.containment.resume(Message(record.fingerprint))
+    assert ((await driver.record(record.fingerprint)).state, rotated(account)) == (State.CONTAINED, ["key1"])
 
 
 @pytest.mark.parametrize("at_deadline", ["escalate", "revoke"])

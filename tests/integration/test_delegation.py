@@ -19,7 +19,8 @@ from tests.support.leaks import account_sas
 REVOKE = "/revokeUserDelegationKeys"
 SAS_OF_DEVELOPER = "skoid=1f21f8fc"
 BATCH = "/$batch"
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True)
 
 
 async def reported(driver: Driver, leaked: str, **settings: str) -> Revocation:
@@ -38,11 +39,12 @@ async def awaiting(driver: Driver, account: Account) -> Revocation:
 
 
 async def approve(driver: Driver, record: Revocation) -> Message:
-    """Put a person's yes into the record; the message is what containment goes on with."""
+    """Put the yes of two people into the record; the message is what containment goes on with."""
     assert record.plan is not None
     now = driver.clock()
-    approval = Approval(ADA, now, record.plan.digest, "It is ours.")
-    approved = replace(record, approval=approval).reach(State.RECEIVED, now=now, detail="Approved.")
+    first, second = (Approval(one, now, record.plan.digest, "It is ours.") for one in (BOB, ADA))
+    approved = replace(record, first_approval=first, approval=second)
+    approved = approved.reach(State.RECEIVED, now=now, detail="Approved.")
     await driver.app().fast_path.store.accounts.add_waiting(record.finding)
     await driver.app().fast_path.store.revocations.save(approved, what="Approved.")
     return Message(record.fingerprint)
@@ -176,7 +178,7 @@ async def test_approved_revocation_is_carried_out(driver: Driver) -> None:
     await driver.app().fast_path.containment.resume(message)
     record = await driver.record(message.fingerprint)
     assert (record.state, revoked(driver, account)) == (State.CONTAINED, 1)
-    assert record.decided_by == f"approved by {ADA}"
+    assert record.decided_by == f"approved by {BOB} and {ADA}"
 
 
 async def test_approval_of_before_another_revocation_is_void(driver: Driver) -> None:

@@ -10,7 +10,18 @@ from shared.errors import (
     SasquashError,
 )
 from shared.persistence.queues import Message
-from tests.support.decisions import BOB, EVE, carried_out, digest_of, locked_down, ordered, rotated, shared_key_of
+from tests.support.decisions import (
+    BOB,
+    EVE,
+    approved_by,
+    carried_out,
+    digest_of,
+    evidence,
+    locked_down,
+    ordered,
+    rotated,
+    shared_key_of,
+)
 from tests.support.driver import Crashed, Driver, Lifetime
 
 
@@ -70,6 +81,67 @@ async def test_approval_interrupted_at_any_call_is_not_made_or_executed(driver: 
         check=check,
     )
     assert calls > 12
+    assert 0 < len(given) < calls
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_second_approval_interrupted_at_any_call_is_not_made_or_executed_once(
+    driver: Driver, after: bool
+) -> None:
+    given: list[int] = []
+
+    async def once_approved(account: Account) -> Revocation:
+        record = await evidence(driver, account)
+        return await approved_by(driver, record, BOB)
+
+    async def check(account: Account, record: Revocation, number: int) -> None:
+        stands = await driver.record(record.fingerprint)
+        assert stands.first_approval is not None, f"interrupted at call {number}"
+        if stands.state is State.AWAITING_APPROVAL:
+            assert (stands.approval, rotated(account)) == (None, []), f"interrupted at call {number}"
+            return
+        given.append(number)
+        done = await carried_out(driver, record.fingerprint)
+        assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"interrupted at call {number}"
+
+    calls = await interrupted_everywhere(
+        driver,
+        carried_out=after,
+        begin=once_approved,
+        act=lambda driver, life, record: approved_by(driver, record, EVE, life=life),
+        check=check,
+    )
+    assert 0 < len(given) < calls
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_first_approval_interrupted_at_any_call_never_acts_and_people_hear_of_it(
+    driver: Driver, after: bool
+) -> None:
+    given: list[int] = []
+
+    async def notified(account: Account) -> Revocation:
+        record = await evidence(driver, account)
+        await driver.app().background.follow_up.run(Message(record.fingerprint))
+        return await driver.record(record.fingerprint)
+
+    async def check(account: Account, record: Revocation, number: int) -> None:
+        driver.sent.clear()
+        await driver.app().fast_path.containment.resume(Message(record.fingerprint))  # what it had sent before
+        stands = await driver.record(record.fingerprint)
+        assert (stands.state, stands.approval, rotated(account)) == (State.AWAITING_APPROVAL, None, [])
+        if stands.first_approval is not None:
+            given.append(number)
+        heard = bool(driver.messages("follow-up", record.fingerprint))
+        assert heard is (stands.first_approval is not None), f"interrupted at call {number}"
+
+    calls = await interrupted_everywhere(
+        driver,
+        carried_out=after,
+        begin=notified,
+        act=lambda driver, life, record: approved_by(driver, record, BOB, life=life),
+        check=check,
+    )
     assert 0 < len(given) < calls
 
 

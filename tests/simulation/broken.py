@@ -1,6 +1,6 @@
 """Builds of the product that are broken on purpose: the simulator must see each of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +12,8 @@ from shared.containment import service
 from shared.containment.execution import PlanExecutor
 from shared.containment.repeated_reports import RepeatedReports
 from shared.domain.account import AccountKey
-from shared.domain.revocation import Execution, Revocation, State
+from shared.domain.decision.people import Quorum
+from shared.domain.revocation import Approval, Execution, Revocation, State
 from shared.domain.target import ActionKind
 from shared.errors import SasquashError
 from shared.persistence.accounts import AccountLock, AccountTable, Intent
@@ -115,6 +116,17 @@ def giving_up_at_the_first_failure() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def counting_approvals_and_not_people() -> Iterator[None]:
+    """Two approvals are enough, also of one person."""
+
+    def is_met_by(self: Quorum, approvals: Iterable[Approval]) -> bool:
+        return sum(one.by is not None for one in approvals) >= self.approvers
+
+    with patch.object(Quorum, "is_met_by", is_met_by):
+        yield
+
+
 BUILDS: tuple[Build, ...] = (
     without_a_lock,
     without_verifying_again,
@@ -122,4 +134,5 @@ BUILDS: tuple[Build, ...] = (
     swallowing_duplicates,
     keeping_the_first_path,
     giving_up_at_the_first_failure,
+    counting_approvals_and_not_people,
 )

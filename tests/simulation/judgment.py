@@ -24,6 +24,7 @@ def violations(
     return [
         *_rotations(cloud, scenario, records),
         *_second_keys(cloud, scenario, records),
+        *_orders(scenario, records),
         *_leaks(cloud, scenario, records),
         *_incidents(cloud, records),
         *_mails(cloud, records, excused_mails),
@@ -32,19 +33,22 @@ def violations(
 
 def _rotations(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
     leaked = {(leak.account, leak.key_name) for leak in scenario.leaks if leak.key_name is not None}
+    leaked |= {(order.account, order.key_name) for order in scenario.orders}
     for planned in scenario.accounts:
         times = Counter(key for key, _ in cloud.accounts[planned.name].rotations)
         for key, count in times.items():
             if (planned.name, key) not in leaked:
                 yield f"{key} of {planned.name} was rotated, and it had signed no leak"
-            if count > 1:
-                yield f"{key} of {planned.name} was rotated {count} times"
             executions = [
                 r
                 for r in records.values()
                 if r.execution is not None and r.account_name == planned.name and r.execution.target == key
             ]
-            if count and len(executions) != 1:
+            # A token may have been seen with the new key: then people order its rotation again.
+            ordered = sum(record.finding.order is not None for record in executions)
+            if count - ordered > 1:
+                yield f"{key} of {planned.name} was rotated {count} times"
+            if len(executions) != count:
                 yield f"{len(executions)} records hold the rotation of {key} of {planned.name}"
         for record in records.values():
             recorded = record.execution is not None and record.account_name == planned.name
@@ -60,6 +64,22 @@ def _second_keys(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocat
         executed = [r for r in records.values() if r.execution is not None and r.account_name == planned.name]
         if not any(r.approval is not None and r.approval.by is not None for r in executed):
             yield f"both keys of {planned.name} were rotated, and nobody had approved"
+
+
+def _orders(scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
+    """An order acts with two people in all, and never with fewer."""
+    for order in scenario.orders:
+        name, record = f"order for {order.key_name} of {order.account}", records.get(order.finding.fingerprint)
+        if record is None:
+            yield f"the {name} has no record: it is lost"
+            continue
+        if record.state not in _ENDS:
+            yield f"the {name} is still {record.state}: {record.detail}"
+        if record.execution is None:
+            continue
+        people = {one.by.object_id for one in record.approvals if one.by is not None and one.by.is_person}
+        if len(people) < 2 or order.people < 2:
+            yield f"the {name} was run, and {min(len(people), order.people)} people had approved it"
 
 
 def _leaks(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation]) -> Iterable[str]:
@@ -132,6 +152,7 @@ def checked(cloud: Cloud, scenario: Scenario, records: Mapping[str, Revocation])
         {
             "no key rotated twice, none but the leaked, the second by a person": len(scenario.accounts),
             "no leak lost, none left valid": len(scenario.leaks),
+            "no order run by fewer than two people": len(scenario.orders),
             "one incident a record": len(records),
             "each state notified, and once": len(cloud.mails),
             "no credential written down": len(scenario.leaks) + 2 * len(scenario.accounts),

@@ -6,10 +6,10 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from local.tenant.model import STATE_ACCOUNT, storage
@@ -21,13 +21,18 @@ from tests.simulation import judgment
 from tests.simulation.faults import LATEST_ACTION, Schedule
 from tests.simulation.loop import EPOCH, JumpingLoop
 from tests.simulation.network import REGENERATE
-from tests.simulation.scenario import Decision, Scenario, new_key, plan
+from tests.simulation.scenario import Approver, Decision, Scenario, new_key, plan
 from tests.simulation.world import Tokens, World, load_app, simulated_time
 
 _PEOPLE = (
-    Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a"),
-    Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b"),
+    Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True),
+    Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True),
 )
+_APPROVERS = {
+    Approver.ADA: _PEOPLE[0],
+    Approver.BOB: _PEOPLE[1],
+    Approver.APP: Caller("a pipeline", "00000000-0000-4000-8000-00000000000f"),
+}
 _ROUNDS = 14  # of the sweep, once faults have stopped
 _SWEEP_EVERY = 1260.0  # seconds; a little more than what the sweep waits for
 _RANDOM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|popreceipt=[0-9a-f]+|sig=[^&]+")  # the SDKs' own
@@ -71,7 +76,7 @@ def run(seed: int, *, latest_action: float = LATEST_ACTION, graph_down_until: fl
     tokens, functions = _shared()
     logging.disable(logging.CRITICAL)
     rng = random.Random(seed)
-    scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"))
+    scenario = plan(rng, new_key_of=random.Random(f"{seed}/keys"), orders_of=random.Random(f"{seed}/orders"))
     if graph_down_until is not None:
         scenario = replace(scenario, graph_down_until=graph_down_until)
     schedule = Schedule.of(rng, until=scenario.faults_until, latest_action=latest_action)
@@ -117,6 +122,7 @@ async def _run(
             for leak in scenario.leaks
             for at, finding in leak.reports
         ),
+        *(asyncio.create_task(_report(world, order.finding, order.at)) for order in scenario.orders),
         *(asyncio.create_task(_lock(world, account.name, account.locked_until)) for account in scenario.accounts),
     ]
     timers = asyncio.create_task(_keep_time(world))
@@ -187,17 +193,37 @@ async def _tick(world: World) -> None:
 
 async def _decide(world: World, scenario: Scenario) -> None:
     """Have people decide on what waits, as far as the scenario has them do it."""
+    for order in scenario.orders:
+        for approver in order.approvers:
+            await _on_a_host(world, partial(_approve_order, fingerprint=order.finding.fingerprint, by=approver))
     if scenario.decision is Decision.NOTHING:
         return
     for leak in scenario.leaks:
-        host = await world.any_host()
-        deciding = asyncio.create_task(_decide_on(host.app, leak.finding.fingerprint, scenario.decision))
-        ending = asyncio.create_task(host.life.over.wait())
-        await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
-        ending.cancel()
+        decide = partial(_decide_on, fingerprint=leak.finding.fingerprint, decision=scenario.decision)
+        await _on_a_host(world, decide)
 
 
-async def _decide_on(app: Any, fingerprint: str, decision: Decision) -> None:
+async def _on_a_host(world: World, act: Callable[[Any], Awaitable[None]]) -> None:
+    """Have somebody act through the app of a host, as long as that lives."""
+    host = await world.any_host()
+    acting = asyncio.ensure_future(act(host.app))
+    ending = asyncio.create_task(host.life.over.wait())
+    await asyncio.wait({acting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+
+
+async def _approve_order(app: Any, *, fingerprint: str, by: Approver) -> None:
+    try:
+        record = await app.fast_path.store.revocations.read(fingerprint)
+        if record is not None and record.state is State.AWAITING_APPROVAL and record.plan is not None:
+            await app.http.revocations.approve(
+                fingerprint, digest=record.plan.digest, reason="Seen.", caller=_APPROVERS[by]
+            )
+    except SasquashError:
+        return  # the caller gets an error
+
+
+async def _decide_on(app: Any, *, fingerprint: str, decision: Decision) -> None:
     try:
         record = await app.fast_path.store.revocations.read(fingerprint)
         if record is None or record.state is not State.AWAITING_APPROVAL or record.plan is None:

@@ -2,6 +2,7 @@
 
 import base64
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -14,6 +15,7 @@ from azure.storage.blob import (
     generate_blob_sas,
 )
 
+from shared.domain.alert import AlertEvidence
 from shared.domain.finding import Finding, in_text
 from tests.simulation.loop import EPOCH
 
@@ -73,12 +75,37 @@ class PlannedLeak:
         return (*((at, self.finding) for at in self.times), *self.misreports)
 
 
+class Approver(StrEnum):
+    """Who approves an order: people, or an application."""
+
+    ADA = "ada"
+    BOB = "bob"
+    APP = "app"
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """An order that no person gave: evidence that is published at `at`. `approvers` approve it, one after another."""
+
+    account: str
+    key_name: str
+    finding: Finding
+    at: float
+    approvers: tuple[Approver, ...]
+
+    @property
+    def people(self) -> int:
+        """How many people approve it."""
+        return len(set(self.approvers) - {Approver.APP})
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One run. `settings` are the app's, without prefix; `quiet_graph` is until when Graph answers nothing."""
 
     accounts: tuple[PlannedAccount, ...]
     leaks: tuple[PlannedLeak, ...]
+    orders: tuple[PlannedOrder, ...]
     settings: dict[str, str]
     decision: Decision
     decided_at: float
@@ -87,14 +114,15 @@ class Scenario:
     hosts: int
 
 
-def plan(rng: random.Random, *, new_key_of: random.Random) -> Scenario:
-    """Return a scenario. `new_key_of` makes the keys."""
+def plan(rng: random.Random, *, new_key_of: random.Random, orders_of: random.Random) -> Scenario:
+    """Return a scenario. `new_key_of` makes the keys, `orders_of` the orders."""
     accounts = tuple(_account(rng, new_key_of, number) for number in range(rng.choice((1, 1, 1, 1, 1, 2))))
     leaks = [_leak(rng, new_key_of, rng.choice(accounts), number) for number in range(rng.choice((1, 1, 1, 1, 2, 3)))]
     down = rng.random() < 0.05
     return Scenario(
         accounts=accounts,
         leaks=tuple(leaks),
+        orders=tuple(_orders(orders_of, accounts)),
         settings={
             "mode": rng.choices(("auto", "approve"), (9, 1))[0],
             "approval_hours": "1",
@@ -107,6 +135,33 @@ def plan(rng: random.Random, *, new_key_of: random.Random) -> Scenario:
         graph_down_until=7200.0 if down else 0.0,
         hosts=rng.choice((1, 2, 2, 2)),
     )
+
+
+def _orders(rng: random.Random, accounts: tuple[PlannedAccount, ...]) -> Iterator[PlannedOrder]:
+    """Yield the orders of a run: none in most, and in some made-up evidence for both keys of an account."""
+    account = rng.choice(accounts)
+    for key_name in rng.sample(_KEYS, rng.choices((0, 1, 2), (6, 3, 2))[0]):
+        at = rng.uniform(0.0, _REPORTED_WITHIN)
+        seen = AlertEvidence(
+            account=account.name,
+            key=key_name,
+            title="Unusual use of a SAS",
+            seen_at=EPOCH + timedelta(seconds=at),
+            signature_sha256=f"{rng.getrandbits(256):064x}",
+        )
+        made = Finding.of_evidence(seen, source="defender", url=None, detected_at=seen.seen_at, alert=None)
+        approvers = rng.choice(
+            (
+                (),
+                (Approver.ADA,),
+                (Approver.ADA, Approver.ADA),
+                (Approver.ADA, Approver.APP),
+                (Approver.APP, Approver.BOB),
+                (Approver.ADA, Approver.BOB),
+                (Approver.BOB, Approver.BOB, Approver.ADA),
+            )
+        )
+        yield PlannedOrder(account.name, key_name, made, at, approvers)
 
 
 def _account(rng: random.Random, new_key_of: random.Random, number: int) -> PlannedAccount:

@@ -68,6 +68,7 @@ def test_every_invariant_holds_in_every_run() -> None:
         "swallowing_duplicates",
         "keeping_the_first_path",
         "giving_up_at_the_first_failure",
+        "counting_approvals_and_not_people",
     ],
 )
 def test_build_that_is_broken_on_purpose_is_caught(build: str) -> None:

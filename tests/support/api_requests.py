@@ -105,9 +105,12 @@ class MemoryRevocations:
         record = self._known(fingerprint, State.AWAITING_APPROVAL)
         return self._keep(record.end(Reason.REJECTED, now=NOW, detail=reason))
 
-    async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
+    async def retry(self, fingerprint: str, *, reason: str, caller: Caller, is_approver: bool = False) -> Revocation:
         self._note((fingerprint, reason), caller)
-        record = self._known(fingerprint, State.FAILED)
+        is_rejected = self._known(fingerprint).reason is Reason.REJECTED
+        record = self._known(fingerprint, State.DISMISSED if is_rejected else State.FAILED)
+        if is_rejected and not is_approver:
+            raise NotPermitted("Undoing a rejection requires the role of an approver.")
         return self._keep(record.reach(State.RECEIVED, now=NOW, detail=reason))
 
     async def undo_lockdown(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:

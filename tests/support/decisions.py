@@ -1,19 +1,22 @@
 """Records that await a decision, and the people who decide, for tests with the driver."""
 
+from dataclasses import replace
 from typing import Any
 
 from local.tenant.model import Account
 from shared.api.revocations.requests import OrderRequest, ReportRequest
+from shared.domain.alert import AlertEvidence, AlertReference
 from shared.domain.caller import Caller
+from shared.domain.finding import Finding
 from shared.domain.revocation import Revocation, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.persistence.queues import Message
-from tests.support.driver import Driver
+from tests.support.driver import Driver, Lifetime, report
 from tests.support.leaks import account_sas, small_sas
 
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
-BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
-EVE = Caller("eve@contoso.com", "00000000-0000-4000-8000-00000000000e")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True)
+EVE = Caller("eve@contoso.com", "00000000-0000-4000-8000-00000000000e", is_person=True)
 
 BATCH = ".table.core.windows.net/$batch"
 LIST_KEYS = "/listKeys"
@@ -51,6 +54,33 @@ async def ordered(driver: Driver, account: Account) -> Revocation:
     record = await driver.app().http.revocations.order(request, caller=ADA)
     assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
     return record
+
+
+async def evidence(
+    driver: Driver,
+    account: Account,
+    key: str = "key1",
+    *,
+    alert: AlertReference | None = None,
+    submitted_by: str | None = None,
+) -> Revocation:
+    """The record of evidence that a publisher sent to the topic: an order that no person gave."""
+    seen = AlertEvidence(account=account.name, key=key, title="Unusual use of a SAS", seen_at=driver.clock())
+    made = Finding.of_evidence(seen, source="defender", url=None, detected_at=seen.seen_at, alert=alert)
+    finding = replace(made, submitted_by=submitted_by)
+    await driver.app().fast_path.ingest.receive(report(finding))
+    driver.cool_down()
+    record = await driver.record(finding.fingerprint)
+    assert (record.state, rotated(account)) == (State.AWAITING_APPROVAL, [])
+    return record
+
+
+async def approved_by(
+    driver: Driver, record: Revocation, caller: Caller, *, life: Lifetime | None = None
+) -> Revocation:
+    """The record after this caller approved its plan, as they read it."""
+    service = driver.app(life).http.revocations
+    return await service.approve(record.fingerprint, digest=digest_of(record), reason="Yes.", caller=caller)
 
 
 def digest_of(record: Revocation) -> str:

@@ -263,7 +263,7 @@ def revocation(**changed: Any) -> Revocation:
 POLICY = PolicyTarget(Service.BLOB, "models", "partners")
 """The policy of `policy_sas`."""
 
-PERSON = Caller("ada@contoso.com", "0d7a1b52-77c5-4d6e-8f57-3a1f0c9e2b41")
+PERSON = Caller("ada@contoso.com", "0d7a1b52-77c5-4d6e-8f57-3a1f0c9e2b41", is_person=True)
 
 
 def reading(

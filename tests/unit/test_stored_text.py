@@ -24,7 +24,7 @@ from shared.domain.decision.snapshot import Snapshot
 from shared.domain.finding import Order
 from shared.domain.person import Person
 from shared.domain.readiness import Actions, Denial, Lock
-from shared.domain.revocation import Approval, LockedDown, Revocation, State
+from shared.domain.revocation import Approval, LockedDown, Rejection, Revocation, State
 from shared.domain.target import ActionKind, Lockdown, PolicyTarget
 from shared.domain.text import LONGEST
 from shared.domain.usage import Usage
@@ -37,7 +37,7 @@ from tests.support.foreign_text import ATTACKS, attacks, policy_id
 from tests.support.harmless import check_text
 from tests.support.samples import ACCOUNT, KEYS, NOW
 
-AWAITING = samples.revocation(plan=samples.plan(), deadline=NOW + timedelta(hours=4)).reach(
+AWAITING = samples.revocation(key_name="key2", plan=samples.plan(), deadline=NOW + timedelta(hours=4)).reach(
     State.AWAITING_APPROVAL, now=NOW, detail="A person decides."
 )
 LOCKED = LockedDown(Lockdown.SHARED_KEY, NOW, "{}", "{}", undone_at=NOW)
@@ -88,13 +88,23 @@ def policy(text: str) -> list[str]:
 
 
 def decided(text: str) -> list[str]:
-    by = Caller(text, "00000000-0000-4000-8000-00000000000b")
-    approval = Approval(by, NOW, samples.plan().digest, text)
+    by = Caller(text, "00000000-0000-4000-8000-00000000000b", is_person=True)
+    approval, rejection = Approval(by, NOW, samples.plan().digest, text), Rejection(by, NOW, text)
+    once = replace(AWAITING, key_name=None, first_approval=approval, deadline=NOW)
+    severe = transitions.rejected(AWAITING, rejection)
     failed = samples.revocation().reach(State.FAILED, now=NOW, detail="")
     locked = replace(failed, lockdown=LOCKED)
     return [
         transitions.approved(AWAITING, approval, second_person=True).detail,
-        transitions.rejected(AWAITING, by=str(by), reason=text, now=NOW).detail,
+        transitions.approved(replace(AWAITING, key_name=None), approval, second_person=True).detail,
+        severe.detail,
+        transitions.rejected(replace(AWAITING, key_name=None), rejection).detail,
+        *(
+            over.detail
+            for one in (once, replace(severe, deadline=NOW))
+            if (over := transitions.overdue(one, now=NOW))
+        ),
+        transitions.reconsidered(failed, by=by, reason=text, now=NOW, is_approver=True).detail,
         transitions.retried(failed, by=str(by), reason=text, now=NOW).detail,
         transitions.unlocked(locked, LOCKED, by=str(by), reason=text, now=NOW).detail,
     ]

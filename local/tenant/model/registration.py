@@ -23,7 +23,8 @@ class Registration:
     """An app registration. Field by field from Microsoft Graph's resource types `application` and `apiApplication`.
 
     `token_version`: api.requestedAccessTokenVersion; None means 1. `scopes`: values of api.oauth2PermissionScopes.
-    `pre_authorized`: client ids of api.preAuthorizedApplications, which need no consent.
+    `pre_authorized`: client ids of api.preAuthorizedApplications, which need no consent. `optional_claims`: names in
+    optionalClaims.accessToken.
     """
 
     client_id: str
@@ -31,6 +32,7 @@ class Registration:
     token_version: int | None = None
     scopes: tuple[str, ...] = ()
     pre_authorized: frozenset[str] = frozenset()
+    optional_claims: frozenset[str] = frozenset()
 
     def is_named(self, resource: str) -> bool:
         """Return whether `resource` is the client id or an identifier URI of this registration."""
@@ -46,4 +48,5 @@ def sasquash() -> Registration:
         token_version=2,
         scopes=("user_impersonation",),
         pre_authorized=frozenset({AZURE_CLI}),
+        optional_claims=frozenset({"idtyp"}),
     )

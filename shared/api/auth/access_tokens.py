@@ -2,9 +2,9 @@
 
 Source: learn.microsoft.com, "Access tokens in the Microsoft identity platform" (token formats, validate tokens) and
 "Access token claims reference" (MicrosoftDocs/entra-docs, access-token-claims-reference.md). The registration asks
-for version 2 (scripts/create-registration.sh); one that does not gets version 1, and both are read. RFC 6750 for the
-header and the challenge; RFC 8725 for what must not be trusted. The headers x-ms-client-principal* are never read: a
-client that bypasses App Service's own authentication can set them.
+for version 2 and for the optional claim `idtyp` (scripts/create-registration.sh); one that does not gets version 1,
+and both are read. RFC 6750 for the header and the challenge; RFC 8725 for what must not be trusted. The headers
+x-ms-client-principal* are never read: a client that bypasses App Service's own authentication can set them.
 """
 
 import math
@@ -168,7 +168,17 @@ def _signed_in(claims: Mapping[str, Any], version: _Format) -> SignedIn:
         raise Unauthenticated("The token does not identify the caller: it has no oid.")
     name = _first_text(claims, version.names) or app
     readable = "".join(character for character in name if character.isprintable())[:_LONGEST_NAME]
-    return SignedIn(Caller(readable, object_id.lower()), _roles(claims.get("roles")))
+    caller = Caller(readable, object_id.lower(), is_person=_is_of_a_person(claims))
+    return SignedIn(caller, _roles(claims.get("roles")))
+
+
+def _is_of_a_person(claims: Mapping[str, Any]) -> bool:
+    """Whether a signed-in user is behind the token.
+
+    "Access token claims reference": `scp` is "only included for user tokens". "Optional claims reference": `idtyp` is
+    "app" in an app-only token, and in those of users it is missing, or "user" where the registration asks for that.
+    """
+    return _first_text(claims, ("scp",)) is not None and claims.get("idtyp") in (None, "user")
 
 
 def _first_text(claims: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

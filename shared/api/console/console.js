@@ -11,6 +11,7 @@ const PROCESSING = new Set(['received', 'contained', 'proven']);
 
 let calls;
 let roles = new Set();
+let me = '';
 let shown = 0;
 
 const say = (text) => { status.textContent = text; };
@@ -33,15 +34,34 @@ async function showList(state = '', after = null) {
   show(views.list(page, { state, onState: (wanted) => guarded(() => showList(wanted)), onMore: () => guarded(() => showList(state, page.next)) }));
 }
 
+const isMine = (decision) => decision?.by?.object_id === me;
+
+/** Returns the buttons to approve and to reject; one is disabled where another approver has to decide. */
+function decisions(record) {
+  const approve = { name: 'approve', label: 'Approve and revoke', danger: true };
+  if (record.order && isMine({ by: record.reported_by })) Object.assign(approve, { label: 'Needs another approver', disabled: true });
+  else if (isMine(record.first_approval)) Object.assign(approve, { label: '1 of 2 approvals, needs another approver', disabled: true });
+  else if (record.first_approval) approve.label = 'Approve as the second approver, and revoke';
+  else if (record.approvers_required > 1) approve.label = 'Approve (1 of 2)';
+  const reject = { name: 'reject', label: 'Reject' };
+  if (record.rejections.some(isMine)) Object.assign(reject, { label: '1 of 2 rejections, needs another approver', disabled: true });
+  else if (record.rejections.length) reject.label = 'Reject as the second approver';
+  else if (record.rejecters_required > 1) reject.label = 'Reject (1 of 2)';
+  return [approve, reject];
+}
+
 /** Returns the decisions that the signed-in user can make on a record. The API checks them again. */
 function acts(record) {
   const approver = roles.has('Approver');
   const found = [];
   if (record.state === 'awaiting_approval' && approver) {
-    found.push({ name: 'approve', label: 'Approve and revoke', danger: true }, { name: 'reject', label: 'Reject' });
+    found.push(...decisions(record));
   }
   if (['failed', 'unresolved', 'observed'].includes(record.state) && !record.execution && (approver || roles.has('Responder'))) {
     found.push({ name: 'retry', label: 'Retry' });
+  }
+  if (record.reason === 'rejected' && approver && !record.rejections.some(isMine)) {
+    found.push({ name: 'retry', label: 'Undo the rejection' });
   }
   if (record.lockdown && !record.lockdown.undone_at && approver) {
     found.push({ name: 'undoLockdown', label: 'Undo lockdown', danger: true });
@@ -104,6 +124,7 @@ async function start() {
   }
   const person = await signIn(config);
   roles = person.roles;
+  me = person.objectId;
   calls = api(person.token);
   document.getElementById('who').textContent = person.name;
   addEventListener('hashchange', () => { say(''); route().then(() => main.focus()); });

@@ -26,12 +26,13 @@ export async function signIn(config) {
       return new Promise(() => {});
     }
   };
-  return { name: account.name || account.username, roles: rolesIn(await token()), token };
+  const { roles, objectId } = claimsIn(await token());
+  return { name: account.name || account.username, roles, objectId, token };
 }
 
-/** Returns the app roles in an access token, for display only: the API checks the token itself. */
-function rolesIn(token) {
+/** Returns the app roles and the object id in an access token, for display only: the API checks the token itself. */
+function claimsIn(token) {
   const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-  const { roles } = JSON.parse(atob(payload));
-  return new Set((roles || []).map((role) => role.replace('Sasquash.', '')));
+  const { roles, oid } = JSON.parse(atob(payload));
+  return { roles: new Set((roles || []).map((role) => role.replace('Sasquash.', ''))), objectId: oid };
 }

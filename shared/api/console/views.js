@@ -97,11 +97,20 @@ function leak(record) {
   ]));
 }
 
+/** Returns how many approvals a plan has, of how many, and whose. */
+function approvals(record) {
+  const given = [record.first_approval, record.approval].filter(Boolean).map((one) => (one.by ? one.by.name : 'the deadline'));
+  const who = given.length ? `: ${given.join(', ')}` : '';
+  if (record.approvers_required) return `${given.length} of ${record.approvers_required}${who}`;
+  return given.join(', ') || null;
+}
+
 function plan(record) {
   if (!record.plan) return null;
   return section(record.execution ? 'Action' : 'Planned action',
     facts([['Action', words(record.plan.action)], ['Target', record.plan.target], ['Reason', record.plan.reason], ['Decided by', record.decided_by],
-      ['Approve by', record.deadline ? time(record.deadline) : null]]),
+      ['Approve by', record.deadline ? time(record.deadline) : null], ['Approvals', approvals(record)],
+      ['Rejected by', record.rejections.map((one) => one.by.name).join(', ')], ['Evidence', record.evidence_check?.said]]),
     el('h3', {}, 'Impact'), bullets(record.plan.impact));
 }
 
@@ -122,7 +131,7 @@ export function record(found, acts, onAct) {
   const reason = el('input', { id: 'reason', name: 'reason', required: true, maxlength: '500', autocomplete: 'off' });
   const form = el('form', { class: 'acts', onsubmit: (event) => { event.preventDefault(); onAct(event.submitter.value, reason.value); } },
     el('label', { for: 'reason' }, 'Reason (kept in the record)'), reason,
-    acts.map((act) => el('button', { type: 'submit', value: act.name, class: act.danger ? 'danger' : '' }, act.label)));
+    acts.map((act) => el('button', { type: 'submit', value: act.name, class: act.danger ? 'danger' : '', disabled: act.disabled }, act.label)));
   return [
     el('h1', {}, title(found)),
     el('p', {}, badge(found.state), found.reason ? ` ${words(found.reason)}` : ''),

@@ -46,14 +46,22 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Who posted a report: the id of the delivery, and the object id of a caller with an access token."""
+
+    delivery: str | None = None
+    object_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reporter:
-    """A source. `authenticate` returns the delivery's id, if it has one; it raises Unauthenticated or NotPermitted.
+    """A source. `authenticate` returns who posted the report; it raises Unauthenticated or NotPermitted.
 
     `read` raises InvalidPayload or InvalidRequest for a payload in another format.
     """
 
     name: str
-    authenticate: Callable[[Posted], Awaitable[str | None]]
+    authenticate: Callable[[Posted], Awaitable[Sender]]
     read: Callable[[Posted], Iterable[Entry]]
 
 
@@ -86,30 +94,30 @@ class Reporters:
         """Return the WWW-Authenticate header for `error`. It has no error code for signatures."""
         return self.tokens.challenge(MissingToken(str(error)) if isinstance(error, NotSigned) else error)
 
-    async def _signed_by_github(self, posted: Posted) -> str | None:
+    async def _signed_by_github(self, posted: Posted) -> Sender:
         secret = await self._read_secret(self.settings.github_webhook_secret)
         check_github(posted.headers, posted.body, secret=secret)
-        return posted.headers.get("x-github-delivery")
+        return Sender(posted.headers.get("x-github-delivery"))
 
-    async def _with_password(self, posted: Posted) -> str | None:
+    async def _with_password(self, posted: Posted) -> Sender:
         check_password(posted.headers, password=await self._read_secret(self.settings.azure_devops_password))
-        return None
+        return Sender()
 
-    async def _with_token(self, posted: Posted) -> str | None:
+    async def _with_token(self, posted: Posted) -> Sender:
         who = await self.tokens.check(posted.headers.get("authorization"))
         if Role.REPORTER not in who.roles:
             raise NotPermitted(f"{who.caller} does not have the app role that reporting requires: {Role.REPORTER}.")
-        return None
+        return Sender(object_id=who.caller.object_id)
 
-    def _by_sender(self, name: str) -> Callable[[Posted], Awaitable[str | None]]:
+    def _by_sender(self, name: str) -> Callable[[Posted], Awaitable[Sender]]:
         setting = self.settings.intake_senders.get(name)
 
-        async def signed(posted: Posted) -> str | None:
+        async def signed(posted: Posted) -> Sender:
             if setting is None or posted.headers.get("authorization"):
                 return await self._with_token(posted)
             key = webhook_key(await self._read_secret(setting))
             check_webhook(posted.headers, posted.body, key=key, now=self.clock())
-            return posted.headers.get("webhook-id")
+            return Sender(posted.headers.get("webhook-id"))
 
         return signed
 

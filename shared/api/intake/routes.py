@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -86,19 +87,19 @@ class Intake:
         if len(body) > LONGEST:
             raise TooLarge(f"The body is over {LONGEST} bytes: split it, or use the command (docs/sources.md).")
         posted = Posted(request.headers, body)
-        delivery = await reporter.authenticate(posted)
-        known = self._deliveries.answered(reporter.name, delivery, body)
+        sender = await reporter.authenticate(posted)
+        known = self._deliveries.answered(reporter.name, sender.delivery, body)
         if known is not None:
             return known
-        answer = await self._take(reporter, posted)
-        self._deliveries.note(reporter.name, delivery, body, answer)
+        answer = await self._take(reporter, posted, submitted_by=sender.object_id)
+        self._deliveries.note(reporter.name, sender.delivery, body, answer)
         return answer
 
-    async def _take(self, reporter: Reporter, posted: Posted) -> Reported:
+    async def _take(self, reporter: Reporter, posted: Posted, *, submitted_by: str | None) -> Reported:
         """Publish the findings of a report, all or none. Raises TransientFailure: the source has to send it again."""
         try:
             # In a thread: parsing a long report takes a second.
-            items, findings = await asyncio.to_thread(self._read, reporter, posted)
+            items, findings = await asyncio.to_thread(self._read, reporter, posted, submitted_by)
         except InvalidPayload as error:
             raise InvalidRequest(str(error)) from None
         amount = len({finding.fingerprint for finding in findings}) + sum(item.alert is not None for item in items)
@@ -110,10 +111,14 @@ class Intake:
                 retry_after=wait,
             )
         await self._publisher.publish(findings, source=reporter.name)
-        read = await self._alerts.take(item.alert for item in items if item.alert is not None)
+        alerts = (item.alert for item in items if item.alert is not None)
+        read = await self._alerts.take(alerts, submitted_by=submitted_by)
         return Reported.of([item if item.alert is None else item.read_as(read[item.alert]) for item in items])
 
-    def _read(self, reporter: Reporter, posted: Posted) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
+    def _read(
+        self, reporter: Reporter, posted: Posted, submitted_by: str | None
+    ) -> tuple[tuple[Item, ...], tuple[Finding, ...]]:
         """Return the items of a report, and their findings. Raises InvalidPayload or InvalidRequest."""
         items = items_of(reporter.read(posted), source=reporter.name, now=self._clock())
-        return items, merged(finding for item in items for finding in item.findings)
+        found = (replace(finding, submitted_by=submitted_by) for item in items for finding in item.findings)
+        return items, merged(found)

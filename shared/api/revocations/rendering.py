@@ -9,8 +9,9 @@ import msgspec
 
 from shared.api.revocations import responses
 from shared.domain.decision.effective_permissions import of_record
+from shared.domain.decision.people import quorum_of, rejecters
 from shared.domain.finding import Finding
-from shared.domain.revocation import Execution, LockedDown, Revocation
+from shared.domain.revocation import Execution, LockedDown, Revocation, State
 from shared.domain.text import clean
 from shared.persistence.revocations import HistoryEntry
 from shared.sas import Credential, assess
@@ -19,7 +20,8 @@ type Json = dict[str, Any]
 
 # Fields whose names and contents are the same in the record and in the response.
 _SAME = (
-    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "approval", "verification"),
+    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "verification"),
+    *("first_approval", "approval", "rejections", "evidence_check", "reported_again_at"),
     *("key_distribution", "usage", "remains", "owners", "owners_rejected", "notifications"),
 )
 
@@ -34,6 +36,7 @@ def whole(
 ) -> responses.Revocation:
     """Return a record in full; with its history, oldest first, where one is given."""
     finding, account, execution = revocation.finding, revocation.account, revocation.execution
+    waits = revocation.state is State.AWAITING_APPROVAL
     fields = _summary(revocation, now=now) | {name: getattr(revocation, name) for name in _SAME}
     fields |= {
         "account_id": account.id if account is not None else None,
@@ -43,12 +46,15 @@ def whole(
         "url": finding.url,
         "detected_at": finding.detected_at,
         "reported_by": finding.reported_by,
+        "submitted_by": finding.submitted_by,
         "reported_because": finding.reason,
         "verdict": {
             "key": revocation.key_name,
             "key_sha256": revocation.key_sha256,
             "attributed_at": revocation.attributed_at,
         },
+        "approvers_required": quorum_of(revocation).approvers if waits else None,
+        "rejecters_required": rejecters(revocation, now=now) if waits else None,
         "at_deadline": revocation.at_deadline if revocation.deadline is not None else None,
         "execution": _execution(execution) if execution is not None else None,
         "lockdown": _lockdown(revocation.lockdown) if revocation.lockdown is not None else None,

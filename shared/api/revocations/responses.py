@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from shared.domain.alert import AlertSource
-from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, State
+from shared.domain.revocation import AtDeadline, EvidenceOutcome, KeyDistributionOutcome, Outcome, Reason, State
 from shared.domain.target import ActionKind, Lockdown
 from shared.sas import Kind, Service, Severity
 
@@ -34,6 +34,9 @@ class Caller(Struct, frozen=True):
 
     name: str
     object_id: Annotated[str, Meta(description="Identifies the caller: two callers may have one name.")]
+    is_person: Annotated[
+        bool, Meta(description="Whether it is a person: false for an app, and in records of version 0.2.")
+    ]
 
 
 class Alert(Struct, frozen=True):
@@ -147,12 +150,34 @@ class Plan(Struct, frozen=True):
 
 
 class Approval(Struct, frozen=True):
-    """The approval of the plan."""
+    """An approval of the plan."""
 
     by: Annotated[Caller | None, Meta(description="Null where SASQUASH_AT_DEADLINE approved it.")]
     at: Time
     digest: str
     reason: str
+
+
+class Rejection(Struct, frozen=True):
+    """A rejection of the plan."""
+
+    by: Caller
+    at: Time
+    reason: str
+
+
+class EvidenceCheck(Struct, frozen=True):
+    """What the service of the alert said when Sasquash read the alert again."""
+
+    outcome: Annotated[
+        EvidenceOutcome,
+        Meta(
+            description="confirmed: it names this account and key; differs: there is no such alert, or it says "
+            "something else; unchecked: it could not be read."
+        ),
+    ]
+    at: Time
+    said: str
 
 
 class Execution(Struct, frozen=True):
@@ -315,6 +340,9 @@ class Revocation(Summary, frozen=True, kw_only=True):
     reported_by: Annotated[
         Caller | None, Meta(description="The caller who reported or ordered it; null where it came as an event.")
     ]
+    submitted_by: Annotated[
+        str | None, Meta(description="Object id of the caller of the intake, who can't approve the plan; else null.")
+    ]
     reported_because: Annotated[str, Meta(description="The caller's reason, or empty.")]
     sightings: Annotated[tuple[Sighting, ...], Meta(description="Later reports of the same leak.")]
     alerts: Annotated[tuple[Alert, ...], Meta(description="Alerts of other tools, closed once it is revoked.")]
@@ -327,7 +355,26 @@ class Revocation(Summary, frozen=True, kw_only=True):
         AtDeadline | None,
         Meta(description="What happens to the plan if it is not decided on by the deadline; else null."),
     ]
-    approval: Approval | None
+    approvers_required: Annotated[
+        int | None,
+        Meta(description="How many approvers the plan requires in all; null where it does not wait for one."),
+    ]
+    rejecters_required: Annotated[
+        int | None,
+        Meta(description="How many approvers it takes to reject the plan; null where it can't be rejected."),
+    ]
+    first_approval: Annotated[
+        Approval | None,
+        Meta(description="The first of two approvals. It is kept as long as the plan's digest stays the same."),
+    ]
+    approval: Annotated[Approval | None, Meta(description="The approval with which there were enough.")]
+    rejections: tuple[Rejection, ...]
+    evidence_check: Annotated[
+        EvidenceCheck | None, Meta(description="Null before it, and where there is no evidence.")
+    ]
+    reported_again_at: Annotated[
+        Time | None, Meta(description="When people were last to be notified that a rejected leak was reported again.")
+    ]
     execution: Execution | None
     verification: Verification | None
     key_distribution: KeyDistribution | None

@@ -90,8 +90,13 @@ class Responder:
 
     @requires(_RESPONDERS)
     async def retry(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:
-        """POST /api/revocations/{id}/retry."""
-        return await self._decide(self.revocations.retry, request, who)
+        """POST /api/revocations/{id}/retry. What was rejected takes another approver."""
+        fingerprint, reason = _id(request), requests.read_reason(_body(request))
+        return self._one(
+            await self.revocations.retry(
+                fingerprint, reason=reason, caller=who.caller, is_approver=Role.APPROVER in who.roles
+            )
+        )
 
     @requires(_APPROVERS)
     async def undo_lockdown(self, request: func.HttpRequest, who: SignedIn) -> func.HttpResponse:

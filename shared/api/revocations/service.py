@@ -23,7 +23,7 @@ from shared.domain import transitions
 from shared.domain.account import AccountFacts
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order, Reported
-from shared.domain.revocation import Approval, LockedDown, Reason, Revocation, State
+from shared.domain.revocation import Approval, LockedDown, Reason, Rejection, Revocation, State
 from shared.domain.target import InvalidTarget
 from shared.errors import AccountBusy, InvalidRequest, NoSuchRecord, SasquashError, TransientFailure
 from shared.persistence.queues import SAFETY_NET, Message
@@ -69,7 +69,7 @@ class RevocationService:
         return await self.submissions.preview(request, caller=caller)
 
     async def order(self, request: OrderRequest, *, caller: Caller) -> Revocation:
-        """Order a containment action without a leaked text. A second person has to approve it.
+        """Order a containment action without a leaked text. It takes two people: see `decision/people.py`.
 
         Raises InvalidRequest, also for an account outside the monitored subscriptions and for a policy that is
         missing or expired; TransientFailure or Blocked where the account can't be read.
@@ -111,7 +111,10 @@ class RevocationService:
             )
 
     async def approve(self, fingerprint: str, *, digest: str, reason: str, caller: Caller) -> Revocation:
-        """Approve the plan with this digest, and run it. Raises WrongState or NotPermitted."""
+        """Approve the plan with this digest, and run it, if no other approver is missing.
+
+        Raises WrongState or NotPermitted.
+        """
         approval = Approval(caller, self.store.clock(), digest, redact(reason))
 
         def approve(current: Revocation) -> Revocation:
@@ -122,20 +125,26 @@ class RevocationService:
         )
 
     async def reject(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Reject the plan. Raises WrongState."""
-        why, now = redact(reason), self.store.clock()
+        """Reject the plan; where it takes two people, as one of them. Raises WrongState or NotPermitted."""
+        rejection = Rejection(caller, self.store.clock(), redact(reason))
 
         def reject(current: Revocation) -> Revocation:
-            return transitions.rejected(current, by=str(caller), reason=why, now=now)
+            return transitions.rejected(current, rejection)
 
-        await self._write(fingerprint, reject, at=now, what=f"Rejected. Reason: {why}", caller=caller)
+        what = f"Rejected. Reason: {rejection.reason}"
+        await self._write(fingerprint, reject, at=rejection.at, what=what, caller=caller)
         return await self._follow_up(fingerprint)
 
-    async def retry(self, fingerprint: str, *, reason: str, caller: Caller) -> Revocation:
-        """Process again what failed, is unresolved or observed, or was not decided in time. Raises WrongState."""
+    async def retry(self, fingerprint: str, *, reason: str, caller: Caller, is_approver: bool = False) -> Revocation:
+        """Process again what failed, is unresolved, observed or rejected, or was not decided in time.
+
+        Raises WrongState; NotPermitted for what was rejected, except to another approver.
+        """
         why, now = redact(reason), self.store.clock()
 
         def retry(current: Revocation) -> Revocation:
+            if current.reason is Reason.REJECTED:
+                return transitions.reconsidered(current, by=caller, reason=why, now=now, is_approver=is_approver)
             return transitions.retried(current, by=str(caller), reason=why, now=now)
 
         return await self._decide_and_contain(

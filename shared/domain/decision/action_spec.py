@@ -77,6 +77,10 @@ class ActionSpec(ABC):
     def version(self, snapshot: Snapshot, target: str) -> str:
         """Return what a plan on `target` binds to, as SHA-256 (hex), by what was read of the account."""
 
+    def beside(self, snapshot: Snapshot, target: str) -> str:  # noqa: ARG002 -- a default
+        """Return what else the plan of an order binds to, of what was read of the account; empty for nothing."""
+        return ""
+
     @abstractmethod
     def steps(self, account: AccountFacts, target: str) -> tuple[str, ...]:
         """Return the steps of a plan in their order, one sentence each."""

@@ -1,10 +1,11 @@
 """Who decides: the mode, a person's approval, the limits, and the rule table (design decision 3). Pure."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain.account import MODE_TAG, tag_in
+from shared.domain.decision.people import Quorum
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rules import Rule, RuleOutcome
 from shared.domain.decision.snapshot import PastExecution
@@ -21,6 +22,7 @@ class Decision:
     outcome: RuleOutcome
     why: str
     only_person: bool = False  # no deadline may decide in a person's place
+    first: Approval | None = None  # of this plan, by a person: it counts, and is not enough
 
 
 def decide(
@@ -29,34 +31,50 @@ def decide(
     *,
     tags: Mapping[str, str],
     executions: Iterable[PastExecution],
-    approval: Approval | None,
+    approvals: Sequence[Approval],
+    quorum: Quorum,
     policy: DecisionPolicy,
     now: datetime,
 ) -> Decision:
     """Return who decides on `plan`.
 
-    `ground` is the rule that applies, or why no rule may decide. `executions` are ours of this account, `approval` is
-    of this very leak; `tags` were read from Azure Resource Manager just now. Nothing overrides the mode observe; a
-    person's approval overrides everything else, the deadline's everything but the limits.
+    `ground` is the rule that applies, or why no rule may decide. `executions` are ours of this account, `approvals`
+    are of this very leak, and `quorum` says how many it takes; `tags` were read from Azure Resource Manager just now.
+    Nothing overrides the mode observe; people's approval overrides everything else, the deadline's everything but the
+    limits.
     """
     mode, from_where = effective_mode(tags, policy)
     in_mode = f"(mode {mode}: {from_where})"
     if mode is Mode.OBSERVE:
         return Decision(RuleOutcome.OBSERVE, f"the mode is observe ({from_where}): Sasquash changes nothing")
-    if approval is not None and approval.digest != plan.digest:
-        return _ask_person(f"the plan has changed since {approval.who} approved it {in_mode}")
-    if approval is not None and approval.by is not None:
-        return Decision(RuleOutcome.ACT, f"approved by {approval.who}")
+    by_people = _by_people(plan, ground, approvals, quorum, in_mode)
+    if by_people is not None:
+        return by_people
     if isinstance(ground, str):
         return _ask_person(f"{ground} {in_mode}")
     limit = _limit(plan, executions, policy, now)
     if limit is not None:
         return _ask_person(f"{limit} {in_mode}")
-    if approval is not None:
-        return Decision(RuleOutcome.ACT, f"approved by {approval.who}")
+    if approvals:  # by the deadline
+        return Decision(RuleOutcome.ACT, f"approved by {approvals[-1].who}")
     if mode is Mode.APPROVE:
         return Decision(RuleOutcome.ASK, f"the mode is approve ({from_where}): every plan requires approval")
     return Decision(ground.then, f"rule {ground.name}: {ground.why} {in_mode}")
+
+
+def _by_people(
+    plan: Plan, ground: Rule | str, approvals: Sequence[Approval], quorum: Quorum, in_mode: str
+) -> Decision | None:
+    """Return what people's approvals decide; None where they decide nothing, and where the limits and rules may."""
+    stale = next((one for one in approvals if one.digest != plan.digest), None)
+    if stale is not None:
+        return _ask_person(f"the plan has changed since {stale.who} approved it {in_mode}")
+    if quorum.is_met_by(approvals):
+        return Decision(RuleOutcome.ACT, f"approved by {' and '.join(one.who for one in approvals)}")
+    if not quorum.is_order:
+        return None
+    why = ground if isinstance(ground, str) else "no leaked credential was proven"
+    return replace(_ask_person(f"{why} {in_mode}"), first=next(filter(quorum.counts, approvals), None))
 
 
 def _ask_person(why: str) -> Decision:

@@ -50,7 +50,7 @@ class Decider:
         return evaluate(
             finding,
             snapshot,
-            known=Known(own.approval, own.liveness) if is_own else Known(),
+            known=Known(own.approvals, own.liveness) if is_own else Known(),
             retired=self.retired,
             policy=self.policy,
             now=now,

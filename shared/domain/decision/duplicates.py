@@ -9,6 +9,8 @@ from shared.domain.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocatio
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
 _REPEATED_FOR = timedelta(seconds=30)
 _MOST_SIGHTINGS = 20
+_HEARD_AGAIN = timedelta(days=1)  # that a rejected leak was reported again, from another place
+_HEARD_AGAIN_ALIKE = timedelta(days=7)  # the same report: a scan that is repeated each night finds it each night
 _LONGEST_SIGHTINGS = 6000  # characters of sources and URLs together: a record's column holds 32 K of them
 
 
@@ -22,6 +24,7 @@ def with_report(current: Revocation, finding: Finding, *, now: datetime) -> Revo
         return reopened(noted, now=now, detail="Reported again with another path: it is evaluated again.")
     if _reopens(current, now=now):
         return reopened(noted, now=now, detail="Reported again: it is evaluated again.")
+    noted = _heard(noted, now=now, pause=_HEARD_AGAIN if noted is not current else _HEARD_AGAIN_ALIKE)
     return noted if noted is not current else None
 
 
@@ -40,6 +43,15 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
     length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
     fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
     return replace(current, sightings=sightings) if fits else current
+
+
+def _heard(current: Revocation, *, now: datetime, pause: timedelta) -> Revocation:
+    """Return the record so that people are notified that a rejected leak was reported again, if it is one."""
+    if current.reason is not Reason.REJECTED:
+        return current
+    last = current.reported_again_at or current.changes[-1].at
+    due = now - last > (pause if current.reported_again_at is not None else _REOPEN_AFTER)
+    return replace(current, reported_again_at=now) if due else current
 
 
 def _reopens(current: Revocation, *, now: datetime) -> bool:
@@ -67,7 +79,8 @@ def _may_reopen(current: Revocation) -> bool:
 def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
     """Return the record as if it had just been reported; its notifications and its incident stay known.
 
-    An approval was of the previous evaluation. That Azure accepted a token once stays known; anything less may be
+    An approval was of the previous evaluation. The first of two is kept: containment drops it where the plan has
+    changed. That Azure accepted a token once stays known; anything less may be
     asked again. The account's settings before its lockdown stay until that is undone: they are the only way back.
     """
     anew = current.reach(State.RECEIVED, now=now, detail=detail)
@@ -82,7 +95,11 @@ def reopened(current: Revocation, *, now: datetime, detail: str) -> Revocation:
         plan=None,
         deadline=None,
         liveness=current.liveness if current.accepted else None,
+        first_approval=current.first_approval if current.approval is None else None,
         approval=None,
+        rejections=(),
+        evidence_check=None,
+        reported_again_at=None,
         execution=None,
         verification=None,
         key_distribution=None,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.decision.approval_policy import Decision, decide
 from shared.domain.decision.attribution import Verdict, attribute_any, expired, named_policy
+from shared.domain.decision.people import quorum
 from shared.domain.decision.planner import Proposals
 from shared.domain.decision.policy import DecisionPolicy
 from shared.domain.decision.rules import RuleOutcome
@@ -25,7 +26,7 @@ _RECENT = timedelta(hours=1)
 class Known:
     """What only the finding's own record says."""
 
-    approval: Approval | None = None
+    approvals: tuple[Approval, ...] = ()
     liveness: Liveness | None = None
 
 
@@ -96,12 +97,14 @@ def evaluate(
         raise ValueError("an unreadable report never waits for an account")
     if proposal.plan is None:
         return Evaluation(finding, proposal.verdict)
+    accepted = known.liveness is not None and known.liveness.alive is True
     decision = decide(
         proposal.plan,
         proposal.ground,
         tags=snapshot.account.tags,
         executions=snapshot.executions,
-        approval=known.approval,
+        approvals=known.approvals,
+        quorum=quorum(finding, proven=proposal.verdict.key_name is not None or accepted),
         policy=policy,
         now=now,
     )

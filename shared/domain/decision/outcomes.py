@@ -61,14 +61,19 @@ def decided(
         if executed is None or {executed.action, one.plan.action} != {ActionKind.ACCOUNT_KEY}:
             return None  # another leak's action came first, or failed
         decision = Decision(RuleOutcome.ASK, _SECOND_KEY, only_person=True)
-    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=f"Requires approval, because {decision.why}.")
+    detail = f"Requires approval, because {decision.why}."
+    if decision.first is not None:
+        detail = f"{detail} 1 of 2 approvals is there: by {decision.first.who}."
+    waiting = record.reach(State.AWAITING_APPROVAL, now=now, detail=detail)
     proven = one.verdict.key_name is not None and one.finding.order is None
     return replace(
         waiting,
         deadline=now + policy.approval_time,
         at_deadline=at_deadline(one.plan, decision, proven=proven, policy=policy),
         decided_by=decision.why,
+        first_approval=decision.first,
         approval=None,
+        rejections=(),
     )
 
 
@@ -103,4 +108,4 @@ def same_target(one: Plan | None, other: Plan) -> bool:
 
 def has_its_own_turn(one: Evaluation, record: Revocation) -> bool:
     """Whether a batch of its own knows more about the leak: an approval, or Azure's answer to the leaked token."""
-    return record.approval is not None or one.verdict.action is ActionKind.DELEGATION_KEY
+    return bool(record.approvals) or one.verdict.action is ActionKind.DELEGATION_KEY

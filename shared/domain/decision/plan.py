@@ -8,8 +8,13 @@ from shared.domain.revocation import Plan
 from shared.domain.target import ActionKind, PolicyTarget
 
 
-def make(account: AccountFacts, action: ActionSpec, target: str, *, version: str, reason: str) -> Plan:
-    """Return the plan to run `action` on `target`, whose `version` is what a decision binds to."""
+def make(
+    account: AccountFacts, action: ActionSpec, target: str, *, version: str, reason: str, beside: str = ""
+) -> Plan:
+    """Return the plan to run `action` on `target`, whose `version` is what a decision binds to.
+
+    `beside` is what else it binds to: see `ActionSpec.beside`.
+    """
     off = "" if account.shared_key_access else action.if_shared_key_is_off(target)
     return Plan(
         action=action.kind,
@@ -19,7 +24,7 @@ def make(account: AccountFacts, action: ActionSpec, target: str, *, version: str
         reason=f"{reason} {off}".rstrip(),
         steps=action.steps(account, target),
         impact=action.impact(account, target),
-        digest=digest(action=action.kind, account_id=account.id, target=target, version=version),
+        digest=digest(action=action.kind, account_id=account.id, target=target, version=f"{version}{beside}"),
     )
 
 

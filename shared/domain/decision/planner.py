@@ -55,7 +55,7 @@ class Proposals:
                 return Proposal(verdict)
 
     def of_order(self, order: Order, *, by: Caller | None, reason: str) -> Proposal:
-        """Return the plan that a person ordered. It requires a second person, whatever the rules say."""
+        """Return the plan that a caller ordered. It takes two people, whatever the rules say."""
         why = Foreign(reason or "no reason was given", limit=500)
         said = f"Ordered{f' by {by}' if by is not None else ''}: {why}."
         action = self.policy.actions[order.action]
@@ -89,7 +89,7 @@ class Proposals:
             f"{said} The token itself is not known, so its signature can't be verified; regenerating that key of "
             f"{self._account.name} would revoke it."
         )
-        plan = self._plan(ActionKind.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
+        plan = self._order_plan(ActionKind.ACCOUNT_KEY, evidence.key, version=key.sha256, reason=reason)
         return Proposal(verdict, plan, "an alert is evidence, but does not prove anything")
 
     def _of_key(self, credential: Credential, verdict: Verdict) -> Proposal:
@@ -154,8 +154,8 @@ class Proposals:
         return Proposal(asleep) if asleep is not None else self._ordered(verdict, order, reading.version)
 
     def _ordered(self, verdict: Verdict, order: Order, version: str) -> Proposal:
-        plan = self._plan(order.action, order.target, version=version, reason=verdict.detail)
-        return Proposal(verdict, plan, "an order needs a second person")
+        plan = self._order_plan(order.action, order.target, version=version, reason=verdict.detail)
+        return Proposal(verdict, plan, "an order takes two people")
 
     @property
     def _account(self) -> AccountFacts:
@@ -171,6 +171,11 @@ class Proposals:
 
     def _plan(self, action: ActionKind, target: str, *, version: str, reason: str) -> Plan:
         return plans.make(self._account, self.policy.actions[action], target, version=version, reason=reason)
+
+    def _order_plan(self, action: ActionKind, target: str, *, version: str, reason: str) -> Plan:
+        spec = self.policy.actions[action]
+        beside = spec.beside(self.snapshot, target)
+        return plans.make(self._account, spec, target, version=version, reason=reason, beside=beside)
 
     def _key_plan(self, verdict: Verdict, reason: str) -> Plan:
         """Return the plan to regenerate the one key that signed the leak; the other key is never regenerated."""

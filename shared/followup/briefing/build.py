@@ -4,6 +4,7 @@ from datetime import datetime
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.decision.effective_permissions import of_record
+from shared.domain.decision.people import APPROVER, quorum_of, rejecters
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
 from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, Revocation, State
@@ -79,10 +80,12 @@ def brief(revocation: Revocation, *, now: datetime) -> Briefing:
             *also_affected(revocation.usage, revocation),
         ),
         open_points=tuple(_open_points(revocation)),
-        next_steps=tuple(_next_steps(revocation)),
+        next_steps=tuple(_next_steps(revocation, now=now)),
         deadline=revocation.deadline if revocation.state is State.AWAITING_APPROVAL else None,
         timeline=tuple(_timeline(revocation)),
         owners=revocation.owners or (),
+        waits_for=_waits_for(revocation) if revocation.state is State.AWAITING_APPROVAL else "",
+        reported_again_at=revocation.reported_again_at if revocation.reason is Reason.REJECTED else None,
     )
 
 
@@ -148,11 +151,12 @@ def _done(revocation: Revocation) -> str:
 
 
 def _decision(revocation: Revocation) -> tuple[str, ...]:
-    approval = revocation.approval
+    approval = next(reversed(revocation.approvals), None)
     if approval is not None:
         if approval.by is None:
             return ("Revoked at its deadline without a decision (SASQUASH_AT_DEADLINE).",)
-        return (f"{Foreign(approval.name)} approved it: {Foreign(approval.reason or 'no reason given', limit=500)}.",)
+        people = " and ".join(str(Foreign(one.name)) for one in revocation.approvals)
+        return (f"{people} approved it: {Foreign(approval.reason or 'no reason given', limit=500)}.",)
     return (f"No approval was required: {revocation.decided_by}.",) if revocation.decided_by else ()
 
 
@@ -204,7 +208,7 @@ def _open_points(revocation: Revocation) -> list[Line]:
     return points
 
 
-def _next_steps(revocation: Revocation) -> list[Line]:
+def _next_steps(revocation: Revocation, *, now: datetime) -> list[Line]:
     execution = revocation.execution
     spec = ACTION_SPECS[execution.action] if execution is not None else None
     match revocation.state, revocation.reason:
@@ -218,7 +222,13 @@ def _next_steps(revocation: Revocation) -> list[Line]:
                 *hardening(revocation),
             ]
         case State.AWAITING_APPROVAL, _:
-            return _how_to_decide(revocation)
+            return _how_to_decide(revocation, now=now)
+        case State.DISMISSED, Reason.REJECTED if revocation.reported_again_at is not None:
+            retry = Code(f"POST /api/revocations/{revocation.fingerprint}/retry")
+            return [
+                "Check whether the rejection is still right. The leak is known at further places now.",
+                RichText.of("Another approver can undo the rejection: ", retry, "."),
+            ]
         case State.OBSERVED, _:
             return ["Revoke it manually, or let Sasquash act: set SASQUASH_MODE to approve or auto."]
         case State.FAILED, Reason.STILL_ALIVE if spec is not None and execution is not None:
@@ -234,10 +244,38 @@ def _at_its_place(finding: Finding) -> tuple[str, ...]:
     return () if finding.order is not None else (_REMOVE_IT,)
 
 
-def _how_to_decide(revocation: Revocation) -> list[Line]:
+def _waits_for(revocation: Revocation) -> str:
+    """Return who has to decide yet, where it takes two approvers."""
+    if revocation.first_approval is not None:
+        who = Foreign(revocation.first_approval.name)
+        return f"1 of 2 approvals is there, by {who}. Another person with the role {APPROVER} has to approve."
+    if revocation.rejections:
+        who = Foreign(revocation.rejections[-1].by.name)
+        return f"1 of 2 rejections is there, by {who}. Another person with the role {APPROVER} has to decide."
+    return "It takes two approvers." if quorum_of(revocation).approvers > 1 else ""
+
+
+def _who_decides(revocation: Revocation, *, now: datetime) -> list[Line]:
+    """Return who has to approve or reject, and what is known of the evidence."""
+    quorum, lines = quorum_of(revocation), list[Line]()
+    if quorum.approvers > 1:
+        lines.append("No person gave this order and no leaked credential is proven, so it takes two approvers.")
+    elif quorum.is_order:
+        lines.append("An order takes two people: an approver other than the person who gave it has to approve.")
+    if revocation.first_approval is not None or revocation.rejections:
+        lines.append(_waits_for(revocation))
+    if rejecters(revocation, now=now) > 1:
+        lines.append("To reject it takes two approvers: the leaked credential works, and its severity is high.")
+    if revocation.evidence_check is not None:
+        lines.append(revocation.evidence_check.said)
+    return lines
+
+
+def _how_to_decide(revocation: Revocation, *, now: datetime) -> list[Line]:
     plan, path = revocation.plan, f"POST /api/revocations/{revocation.fingerprint}"
     why = f" {plan.reason}" if plan is not None else ""
     steps: list[Line] = [f"Approve or reject the plan. Until then, the credential works.{why}"]
+    steps.extend(_who_decides(revocation, now=now))
     if plan is not None:
         approve, digest = Code(f"{path}/approve"), Code(plan.digest)
         steps.append(RichText.of("To approve: ", approve, " with the plan digest ", digest, "."))
@@ -256,8 +294,12 @@ def _timeline(revocation: Revocation) -> list[TimelineEntry]:
         entries.append(TimelineEntry(revocation.attributed_at, f"attributed to {revocation.key_name}"))
     if revocation.liveness is not None:
         entries.append(TimelineEntry(revocation.liveness.at, revocation.liveness.said))
-    if revocation.approval is not None:
-        entries.append(TimelineEntry(revocation.approval.at, f"approved by {Foreign(revocation.approval.name)}"))
+    entries.extend(TimelineEntry(one.at, f"approved by {Foreign(one.name)}") for one in revocation.approvals)
+    entries.extend(TimelineEntry(one.at, f"rejected by {Foreign(one.by.name)}") for one in revocation.rejections)
+    if revocation.evidence_check is not None:
+        entries.append(TimelineEntry(revocation.evidence_check.at, revocation.evidence_check.said))
+    if revocation.reported_again_at is not None:
+        entries.append(TimelineEntry(revocation.reported_again_at, "reported again"))
     if revocation.execution is not None:
         name = revocation.account.name if revocation.account is not None else "the account"
         done = ACTION_SPECS[revocation.execution.action].done(revocation.execution.target, name)

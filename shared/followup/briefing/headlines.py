@@ -29,15 +29,22 @@ def headline(briefing: Briefing) -> Headline:
     """Return the texts for `briefing`'s state. Raises ValueError for a state that design.md does not name."""
     spec, state = _spec(briefing), (briefing.state, briefing.reason)
     special = spec.state_texts.get(state) if spec is not None else None
+    if state == ("dismissed", "rejected") and briefing.reported_again_at is not None:
+        special = _REPORTED_AGAIN
     text = special or _EXCEPTIONS.get(state) or _STATES.get(briefing.state)
     if text is None:
         raise ValueError(f"{clean(briefing.state, limit=40)!r} is not a state of a revocation")
-    executed = special is not None or briefing.state in _EXECUTED or briefing.reason == "still_alive"
+    executed = (
+        (special is not None and special is not _REPORTED_AGAIN)
+        or briefing.state in _EXECUTED
+        or briefing.reason == "still_alive"
+    )
     lead = text.lead.format(
         what=_what(briefing),
         reported=_reported(briefing),
         others=_others(briefing),
         until=f" by {utc(briefing.deadline)}" if briefing.deadline else "",
+        waits_for=f" {clean(briefing.waits_for)}" if briefing.waits_for else "",
     )
     return Headline(text.label, text.tone, executed, lead)
 
@@ -117,7 +124,7 @@ _STATES: Mapping[str, StateText] = MappingProxyType(
         "awaiting_approval": StateText(
             "STILL ACTIVE, approval required",
             Tone.LIVE,
-            "The {what} is STILL ACTIVE. Revoking it requires approval{until}.",
+            "The {what} is STILL ACTIVE. Revoking it requires approval{until}.{waits_for}",
         ),
         "contained": StateText(
             "revoked, verification in progress",
@@ -142,6 +149,13 @@ _STATES: Mapping[str, StateText] = MappingProxyType(
     }
 )
 
+_REPORTED_AGAIN = StateText(
+    "REJECTED, and reported again",
+    Tone.LIVE,
+    "The {what} was reported again. The plan to revoke it was rejected, so nothing was revoked. "
+    "Review the rejection.",
+)
+
 # Where the reason changes what the state means to its reader.
 _EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
     {
@@ -149,6 +163,11 @@ _EXCEPTIONS: Mapping[tuple[str, str | None], StateText] = MappingProxyType(
             "FAILED, revoked but still accepted",
             Tone.LIVE,
             "The {what} was revoked and is STILL ACCEPTED by Azure. Stop it manually now.{others}",
+        ),
+        ("dismissed", "rejected"): StateText(
+            "rejected, nothing revoked",
+            Tone.DONE,
+            "The plan to revoke the {what} was rejected. Nothing was revoked.",
         ),
         ("unresolved", "undecided"): StateText(
             "NO DECISION BEFORE THE DEADLINE, still active",
@@ -190,7 +209,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "not_ours": "Not an account of this tenant.",
         "not_covered": "Its account is in no monitored subscription, so Sasquash cannot revoke it.",
         "invalid": "The report does not contain a credential.",
-        "rejected": "A responder rejected the plan.",
+        "rejected": "The plan was rejected by an approver.",
         "no_key_matches": (
             "No current key of the account signed it. Either the key was rotated since, or the token is forged: the "
             "two cannot be distinguished."

@@ -57,3 +57,5 @@ class Briefing:
     deadline: datetime | None  # of an approval
     timeline: tuple[TimelineEntry, ...]
     owners: tuple[Owner, ...]
+    waits_for: str = ""  # how many approvers are missing, as sentences; empty where one is enough
+    reported_again_at: datetime | None = None  # after an approver had rejected it

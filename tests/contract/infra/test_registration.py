@@ -17,7 +17,8 @@ from tests.support.bicep import INFRA, ROOT
 from tests.support.paths import ROOT as CHECKOUT
 
 SCRIPT = ROOT / "scripts/create-registration.sh"
-API: dict[str, Any] = json.loads((ROOT / "scripts/registration-api.json").read_text())["api"]
+PATCHED: dict[str, Any] = json.loads((ROOT / "scripts/registration-api.json").read_text())
+API: dict[str, Any] = PATCHED["api"]
 TOKEN_COMMAND = "az account get-access-token --resource api://"
 # Notes each call, and answers as the Azure CLI: with the ids of what "made" says is there.
 AZ = """#!/usr/bin/env bash
@@ -64,6 +65,7 @@ def test_script_makes_the_registration_that_the_local_cloud_has(az: Path) -> Non
     assert ours.token_version == API["requestedAccessTokenVersion"] == 2
     assert list(ours.scopes) == [scope["value"] for scope in API["oauth2PermissionScopes"]]
     assert set(re.findall(r'"appId": "([^"]+)"', calls)) == ours.pre_authorized
+    assert {claim["name"] for claim in PATCHED["optionalClaims"]["accessToken"]} == ours.optional_claims == {"idtyp"}
     assert '"redirectUris": ["https://func.azurewebsites.net/api/desk"]' in calls
 
 
@@ -94,6 +96,16 @@ def test_app_roles_are_those_of_the_code(az: Path) -> None:
 
     assert [role["value"] for role in made] == list(Role)
     assert any("--app-roles @" in call for call in run(az))
+
+
+def test_app_roles_allow_the_same_members_as_before() -> None:
+    """Graph refuses to change an enabled role (CannotDeleteOrUpdateEnabledEntitlement: "cannot be deleted or updated
+    unless disabled first", microsoftgraph/msgraph-sdk-powershell#1211), and the script has to be safe to run again.
+    """
+    made = json.loads((ROOT / "scripts/app-roles.json").read_text())
+    both, apps = ["User", "Application"], ["Application"]
+
+    assert [role["allowedMemberTypes"] for role in made] == [both, both, both, apps]
 
 
 @pytest.mark.parametrize("page", ["docs/responders.md", "docs/deploy.md"])

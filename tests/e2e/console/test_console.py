@@ -11,8 +11,11 @@ from playwright.async_api import Browser, expect
 
 from shared.domain import finding
 from shared.domain.revocation import State
+from tests.e2e.test_sources import fingerprint as fingerprint_of
+from tests.e2e.test_sources import made, post
+from tests.support.api_calls import SECOND_APPROVER, act, approve, call, order
 from tests.support.browser import ROOT, ConsolePage, console_page
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, is_closed
 from tests.support.harmless import check_visible, is_ours
 from tests.support.leaks import account_sas, small_sas
 from tests.support.patience import PATIENCE
@@ -87,6 +90,50 @@ async def test_rejection_is_in_the_timeline_with_its_reason(console: ConsolePage
     await expect(console.page.locator(".badge").first).to_have_text("dismissed")
     await expect(console.page.locator(".timeline")).to_contain_text("A test of ours.")
     assert console.troubles == []
+
+
+async def test_evidence_takes_two_approvers_and_the_buttons_say_so(
+    console: ConsolePage, deployment: Deployment
+) -> None:
+    account = await deployment.account()
+    await post(deployment, made(deployment, "defender", account))
+    name = await fingerprint_of(deployment, account)
+    await deployment.settled(name, until=lambda record: record.evidence_check is not None)
+    await console.open(f"#/record/{name}", as_="approver")
+
+    await expect(console.page.locator("main")).to_contain_text("names this account and key")
+    await console.page.get_by_label("Reason").fill("We saw it, too.")
+    await console.page.get_by_role("button", name="Approve (1 of 2)").click()
+    waiting = console.page.get_by_role("button", name="1 of 2 approvals, needs another approver")
+    await expect(waiting).to_be_disabled()
+    await expect(console.page.get_by_role("button", name="Reject")).to_be_enabled()
+    assert deployment.rotations(account) == []
+
+    record = await call(deployment, SECOND_APPROVER, "GET", f"/revocations/{name}")
+    await approve(deployment, record.json(), who=SECOND_APPROVER)
+    await deployment.settled(name, until=is_closed)
+    assert deployment.rotations(account) == ["key2"]
+    assert console.troubles == []
+
+
+async def test_author_of_an_order_reads_that_another_approver_is_needed(
+    console: ConsolePage, deployment: Deployment
+) -> None:
+    ordered = await order(deployment, (await deployment.account()).name, "account_key", "key1")
+    await console.open(f"#/record/{ordered['id']}", as_="approver")
+
+    await expect(console.page.get_by_role("button", name="Needs another approver")).to_be_disabled()
+
+
+async def test_rejection_of_another_person_is_undone(console: ConsolePage, deployment: Deployment) -> None:
+    _, fingerprint = await awaiting(deployment)
+    await act(deployment, {"id": fingerprint}, "reject", who=SECOND_APPROVER)
+    await console.open(f"#/record/{fingerprint}", as_="approver")
+
+    await console.page.get_by_label("Reason").fill("It is real.")
+    await console.page.get_by_role("button", name="Undo the rejection").click()
+
+    await expect(console.page.locator(".badge").first).to_have_text("awaiting approval")
 
 
 async def test_reader_has_no_decisions(console: ConsolePage, deployment: Deployment) -> None:

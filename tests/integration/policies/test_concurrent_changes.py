@@ -7,7 +7,7 @@ from tests.support import shares
 from tests.support.driver import Driver, found, report
 from tests.support.policy_leaks import TOMBSTONE, leaked, meanwhile
 
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
 
 
 async def test_policy_that_somebody_removes_in_between_is_dormant_under_a_tombstone(driver: Driver) -> None:

@@ -90,6 +90,31 @@ def test_token_of_a_person_has_name_and_role(entra: Entra, cloud: Cloud) -> None
     assert "idtyp" not in claims
 
 
+@pytest.mark.parametrize(("version", "asks"), [(1, True), (1, False), (2, True), (2, False)])
+def test_app_token_has_idtyp_if_the_registration_asks_for_it_and_never_a_scope(
+    entra: Entra, cloud: Cloud, version: int, *, asks: bool
+) -> None:
+    """entra-docs: optional-claims-reference (`idtyp`: "the resource in the request must set this optional claim", the
+
+    value is "app"); access-token-claims-reference (`scp`: "only included for user tokens").
+    """
+    claims = frozenset({"idtyp"}) if asks else frozenset()
+    other = Registration(
+        "11111111-2222-4333-8444-555555555556",
+        token_version=version,
+        scopes=("user_impersonation",),
+        optional_claims=claims,
+    )
+    cloud.registrations[other.client_id] = other
+    of_app, of_person = (
+        claims_of(entra.mint(cloud.identities[name], audience=other.client_id)) for name in ("reporter", "approver")
+    )
+    del cloud.registrations[other.client_id]
+
+    assert (of_app.get("idtyp"), "scp" in of_app) == ("app" if asks else None, False)
+    assert ("idtyp" in of_person, of_person["scp"]) == (False, "user_impersonation")
+
+
 def test_version_2_token_is_for_the_client_id_whatever_name_was_asked_for(entra: Entra, cloud: Cloud) -> None:
     """entra-docs, access-token-claims-reference: aud "is always the client ID of the API"; azp instead of appid."""
     approver = cloud.identities["approver"]

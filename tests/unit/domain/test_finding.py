@@ -41,6 +41,32 @@ def credential(**changed: object) -> dict[str, object]:
     return {"credential": WIRE | changed}
 
 
+GUID = "f36c87e7-fca8-412c-8f70-575907292a83"
+
+
+@pytest.mark.parametrize("finding", [samples.finding(), samples.alerted()], ids=["leak", "evidence"])
+def test_caller_of_the_intake_travels_with_the_finding(finding: Finding) -> None:
+    [found] = read(json.loads(json.dumps(replace(finding, submitted_by=GUID).to_data())))
+
+    assert found.submitted_by == GUID
+
+
+@pytest.mark.parametrize(
+    ("claim", "kept"),
+    [(GUID.upper(), GUID), ("eve", None), (f"{GUID}\n", None), (7, None), ([GUID], None), (None, None)],
+)
+def test_what_names_no_caller_is_left_out_and_the_finding_counts(claim: object, kept: str | None) -> None:
+    [found] = read(samples.finding().to_data() | {"submitted_by": claim})
+
+    assert (found.submitted_by, found.fingerprint) == (kept, samples.finding().fingerprint)
+
+
+def test_raw_report_has_its_caller_too() -> None:
+    found = read({"secret": samples.account_sas(), "submitted_by": GUID}, raw_allowed=True)
+
+    assert [each.submitted_by for each in found] == [GUID]
+
+
 # Secret-free findings
 
 

@@ -45,6 +45,13 @@ def test_approval_itself_names_the_plan() -> None:
     assert "plan dddddddddddd…" in history_evidence.of(reach(record, State.RECEIVED))
 
 
+def test_both_approvers_are_named() -> None:
+    first = replace(samples.approval("d" * 64), by=replace(PERSON, name="bob@contoso.com"))
+    record = replace(KNOWN, first_approval=first, approval=samples.approval("d" * 64))
+
+    assert f"Approved by {first.who} and {PERSON}: plan" in history_evidence.of(reach(record, State.RECEIVED))
+
+
 @pytest.mark.parametrize("state", [State.PROVEN, State.FAILED])
 def test_verification_has_its_evidence(state: State) -> None:
     record = replace(KNOWN, verification=Verification(Outcome.PROVEN, NOW, ("blob: refused.", "queue: refused.")))

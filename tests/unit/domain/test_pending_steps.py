@@ -9,9 +9,13 @@ import pytest
 from shared.domain.pending_steps import (
     closable,
     confirmed,
+    incident_due,
+    mail_due_in,
     mailed_at_once,
+    needs_evidence_check,
     open_alerts,
     outstanding,
+    reported_again,
     unannounced,
     unfiled,
     unnotified,
@@ -19,6 +23,8 @@ from shared.domain.pending_steps import (
 )
 from shared.domain.revocation import (
     ClosedAlert,
+    EvidenceCheck,
+    EvidenceOutcome,
     Filed,
     Liveness,
     LockedDown,
@@ -345,6 +351,53 @@ def test_a_record_with_an_open_alert_stays_open_and_outstanding() -> None:
 
     assert not closable(record)
     assert outstanding(all_notified(replace(record, state=State.CLOSED)), now=NOW)
+
+
+# A rejected leak that is reported again
+
+
+def test_people_are_notified_once_that_a_rejected_leak_was_reported_again() -> None:
+    rejected = samples.revocation(key_name="key2", plan=samples.plan()).end(Reason.REJECTED, now=NOW, detail="")
+    again = replace(rejected, reported_again_at=LATER)
+    heard = replace(again, notifications=(Notification(State.DISMISSED, (), LATER, Reason.REJECTED),))
+
+    assert (unnotified(rejected), unnotified(again), unnotified(heard)) == (False, True, False)
+    assert outstanding(again, now=NOW)
+    assert not reported_again(replace(again, reason=Reason.COVERED))
+
+
+def test_an_earlier_mail_about_the_rejection_is_not_about_the_later_report() -> None:
+    rejected = samples.revocation().end(Reason.REJECTED, now=NOW, detail="")
+    sent = (Notification(State.DISMISSED, (), NOW, Reason.REJECTED),)
+
+    assert unnotified(replace(rejected, reported_again_at=LATER, notifications=sent))
+
+
+# Evidence is read again before people are asked
+
+
+def asked_about_evidence() -> Revocation:
+    record = samples.revocation(finding=samples.alerted(), plan=samples.plan())
+    return record.reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+
+
+def test_neither_incident_nor_mail_asks_about_evidence_that_was_not_read_again() -> None:
+    record = asked_about_evidence()
+    checked = replace(record, evidence_check=EvidenceCheck(EvidenceOutcome.CONFIRMED, NOW, "It says so."))
+
+    assert (needs_evidence_check(record), incident_due(record), mail_due_in(record, now=NOW)) == (True, False, None)
+    assert (needs_evidence_check(checked), incident_due(checked), mail_due_in(checked, now=NOW)) == (False, True, 0.0)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.AWAITING_APPROVAL])
+def test_evidence_is_read_again_only_where_people_are_asked(state: State) -> None:
+    assert not needs_evidence_check(replace(asked_about_evidence(), state=state))
+
+
+def test_a_leak_has_no_evidence_to_read_again() -> None:
+    record = samples.revocation(plan=samples.plan()).reach(State.AWAITING_APPROVAL, now=NOW, detail="")
+
+    assert not needs_evidence_check(record)
 
 
 # What an alert alone says

@@ -8,14 +8,15 @@ import pytest
 from shared.domain import transitions
 from shared.domain.caller import Caller
 from shared.domain.finding import Finding, Order
-from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Revocation, State
+from shared.domain.revocation import Approval, AtDeadline, LockedDown, Reason, Rejection, Revocation, State
 from shared.domain.target import ActionKind, Lockdown
-from shared.errors import NotPermitted, WrongState
+from shared.errors import NotAPerson, NotPermitted, WrongState
 from tests.support import samples
 from tests.support.samples import NOW
 
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
-BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
+BOB = Caller("bob@contoso.com", "00000000-0000-4000-8000-00000000000b", is_person=True)
+EVE = Caller("eve@contoso.com", "00000000-0000-4000-8000-00000000000e", is_person=True)
 LOCKED = LockedDown(Lockdown.SHARED_KEY, NOW, '{"allowSharedKeyAccess":true}', '{"allowSharedKeyAccess":false}')
 LATER = NOW + timedelta(minutes=5)
 
@@ -26,7 +27,9 @@ def approval(by: Caller = BOB, **changed: object) -> Approval:
 
 def awaiting(*, reported_by: Caller | None = None) -> Revocation:
     found = replace(samples.finding(), reported_by=reported_by)
-    record = samples.revocation(finding=found, plan=samples.plan(), deadline=NOW + timedelta(hours=4))
+    record = samples.revocation(
+        finding=found, key_name="key2", plan=samples.plan(), deadline=NOW + timedelta(hours=4)
+    )
     return record.reach(State.AWAITING_APPROVAL, now=NOW, detail="A person decides.")
 
 
@@ -95,19 +98,174 @@ def test_order_takes_two_people_whatever_the_settings_say() -> None:
     assert transitions.approved(record, approval(BOB), second_person=False).state is State.RECEIVED
 
 
+# --- two approvers
+
+
+EVIDENCE = samples.alerted()
+
+
+def unproven(finding: Finding = EVIDENCE) -> Revocation:
+    """The record of an order that no person gave, or of what else `finding` is, without a proven credential."""
+    return replace(awaiting(), finding=finding, key_name=None)
+
+
+def approved(record: Revocation, by: Caller, **changed: object) -> Revocation:
+    return transitions.approved(record, approval(by, **changed), second_person=False)
+
+
+def test_order_that_no_person_gave_waits_for_a_second_approver() -> None:
+    record = approved(unproven(), BOB)
+    assert (record.state, record.first_approval, record.approval) == (State.AWAITING_APPROVAL, approval(), None)
+    assert (record.changes[-1].at, record.deadline) == (LATER, unproven().deadline)  # no more time than before
+    assert record.detail.endswith(
+        "1 of 2 approvals is there: another person with the role Sasquash.Approver has to approve, too."
+    )
+
+
+def test_two_approvers_are_enough() -> None:
+    record = approved(approved(unproven(), BOB), EVE)
+    assert (record.state, record.approvals) == (State.RECEIVED, (approval(), approval(EVE)))
+
+
+@pytest.mark.parametrize("again", [BOB, replace(BOB, name="Robert")], ids=["same", "under another name"])
+def test_same_person_twice_is_one_person(again: Caller) -> None:
+    with pytest.raises(NotPermitted, match="second approval has to come from another person"):
+        approved(approved(unproven(), BOB), again)
+
+
+def test_second_approval_of_another_plan_is_refused() -> None:
+    with pytest.raises(WrongState, match="The plan has changed"):
+        approved(approved(unproven(), BOB), EVE, digest="e" * 64)
+
+
+def test_delegation_sas_that_azure_has_not_accepted_is_an_order() -> None:
+    finding = samples.finding(samples.delegation_sas())
+    assert approved(unproven(finding), BOB).state is State.AWAITING_APPROVAL
+    assert approved(replace(unproven(finding), liveness=samples.liveness()), BOB).state is State.RECEIVED
+
+
+def test_person_who_reported_what_is_not_proven_can_not_approve_it_whatever_the_settings_say() -> None:
+    record = unproven(replace(samples.finding(samples.delegation_sas()), reported_by=ADA))
+    with pytest.raises(NotPermitted):
+        approved(record, ADA)
+    assert approved(record, BOB).state is State.RECEIVED
+
+
+def test_caller_of_the_intake_can_not_approve_what_they_submitted() -> None:
+    record = unproven(replace(EVIDENCE, submitted_by=BOB.object_id))
+    with pytest.raises(NotPermitted):
+        approved(record, BOB)
+    proven = replace(awaiting(), finding=replace(samples.finding(), submitted_by=BOB.object_id))
+    with pytest.raises(NotPermitted):
+        transitions.approved(proven, approval(BOB), second_person=True)
+
+
+@pytest.mark.parametrize("record", [awaiting(), unproven(), unproven(order())], ids=["leak", "evidence", "order"])
+def test_application_approves_nothing(record: Revocation) -> None:
+    with pytest.raises(NotAPerson, match="Sign in as a user"):
+        approved(record, replace(BOB, is_person=False))
+
+
+def test_order_of_an_application_takes_two_approvers() -> None:
+    record = approved(unproven(order(reported_by=replace(ADA, is_person=False))), BOB)
+    assert record.state is State.AWAITING_APPROVAL
+    assert approved(record, EVE).state is State.RECEIVED
+
+
 # --- reject
 
 
-def test_rejected_plan_is_dismissed_with_the_reason() -> None:
-    record = transitions.rejected(awaiting(), by="Bob", reason="A test account.", now=LATER)
-    assert (record.state, record.reason) == (State.DISMISSED, Reason.REJECTED)
-    assert record.detail == "Rejected by Bob. A test account."
+def no(by: Caller = BOB, reason: str = "A test account.") -> Rejection:
+    return Rejection(by, LATER, reason)
+
+
+def small() -> Revocation:
+    """A leak that one person may reject."""
+    return replace(awaiting(), finding=samples.finding(samples.blob_sas()))
+
+
+@pytest.mark.parametrize("record", [small(), unproven(), unproven(order())], ids=["small", "evidence", "order"])
+def test_rejected_plan_is_dismissed_with_the_reason(record: Revocation) -> None:
+    after = transitions.rejected(record, no())
+    assert (after.state, after.reason) == (State.DISMISSED, Reason.REJECTED)
+    assert after.detail == f"Rejected by {BOB}. A test account."
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - {State.AWAITING_APPROVAL}))
 def test_only_what_awaits_approval_is_rejected(state: State) -> None:
     with pytest.raises(WrongState, match=state):
-        transitions.rejected(in_state(state), by="Bob", reason="", now=LATER)
+        transitions.rejected(in_state(state), no())
+
+
+def test_severe_leak_that_works_is_rejected_by_two_people() -> None:
+    first = transitions.rejected(awaiting(), no(BOB))
+    second = transitions.rejected(first, no(EVE))
+    assert (first.state, first.rejections, first.deadline) == (
+        State.AWAITING_APPROVAL,
+        (no(BOB),),
+        awaiting().deadline,
+    )
+    assert "another person with the role Sasquash.Approver has to reject it, too" in first.detail
+    assert (second.state, second.reason, second.rejections) == (
+        State.DISMISSED,
+        Reason.REJECTED,
+        (no(BOB), no(EVE)),
+    )
+    assert second.detail == f"Rejected by {BOB} and {EVE}. A test account."
+
+
+def test_same_person_does_not_reject_it_twice() -> None:
+    first = transitions.rejected(awaiting(), no(BOB))
+    with pytest.raises(NotPermitted, match="already"):
+        transitions.rejected(first, no(replace(BOB, name="Robert")))
+
+
+def test_one_rejection_does_not_keep_a_leak_from_being_approved() -> None:
+    first = transitions.rejected(awaiting(), no(BOB))
+    assert transitions.approved(first, approval(EVE), second_person=True).state is State.RECEIVED
+
+
+def test_rejection_ends_the_first_of_two_approvals() -> None:
+    assert transitions.rejected(approved(unproven(), BOB), no(EVE)).first_approval is None
+
+
+def test_application_rejects_nothing() -> None:
+    with pytest.raises(NotAPerson):
+        transitions.rejected(small(), no(replace(BOB, is_person=False)))
+
+
+# --- undo a rejection
+
+
+def undone(record: Revocation, by: Caller = ADA, *, is_approver: bool = True) -> Revocation:
+    return transitions.reconsidered(record, by=by, reason="It is real.", now=LATER, is_approver=is_approver)
+
+
+def rejected() -> Revocation:
+    return transitions.rejected(transitions.rejected(awaiting(), no(BOB)), no(EVE))
+
+
+def test_rejection_is_undone_by_another_approver() -> None:
+    record = undone(rejected())
+    assert (record.state, record.rejections, record.plan) == (State.RECEIVED, (), None)
+    assert record.detail == f"The rejection was undone by {ADA}. It is real."
+
+
+@pytest.mark.parametrize("by", [BOB, EVE])
+def test_nobody_undoes_their_own_rejection(by: Caller) -> None:
+    with pytest.raises(NotPermitted, match="another approver"):
+        undone(rejected(), by)
+
+
+def test_undoing_a_rejection_requires_the_role_of_an_approver() -> None:
+    with pytest.raises(NotPermitted, match=r"Sasquash\.Approver"):
+        undone(rejected(), is_approver=False)
+    with pytest.raises(NotAPerson):
+        undone(rejected(), replace(ADA, is_person=False))
+
+
+def test_rejection_of_an_earlier_version_is_undone_by_any_approver() -> None:
+    assert undone(replace(rejected(), rejections=()), BOB).state is State.RECEIVED
 
 
 # --- retry
@@ -227,6 +385,31 @@ def test_yes_of_the_deadline_is_nobody_s_and_bound_to_the_plan() -> None:
 
     assert after is not None
     assert after.approval == Approval(None, DUE, samples.plan().digest, "")
+
+
+def test_one_of_two_approvals_never_acts_and_is_kept_at_the_deadline() -> None:
+    waiting = replace(approved(unproven(), BOB), at_deadline=AtDeadline.ESCALATE)
+    after = transitions.overdue(waiting, now=DUE)
+
+    assert after is not None
+    assert (after.reason, after.first_approval) == (Reason.UNDECIDED, approval())
+    assert f"{BOB} approved the plan, and a second approver is missing" in after.detail
+    assert "Sasquash.Approver" in after.detail
+
+
+def test_retry_after_the_deadline_keeps_the_first_approval() -> None:
+    after = transitions.overdue(approved(unproven(), BOB), now=DUE)
+    assert after is not None
+    record = transitions.retried(after, by="Ada", reason="We slept.", now=DUE + timedelta(hours=1))
+
+    assert (record.state, record.first_approval) == (State.RECEIVED, approval())
+
+
+def test_one_of_two_rejections_is_named_at_the_deadline() -> None:
+    after = transitions.overdue(transitions.rejected(awaiting(), no()), now=DUE)
+
+    assert after is not None
+    assert f"{BOB} rejected the plan, and a second approver is missing" in after.detail
 
 
 def test_nothing_comes_of_a_deadline_before_its_time() -> None:

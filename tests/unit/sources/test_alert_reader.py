@@ -24,6 +24,19 @@ async def taken(here: Place) -> object:
     return (await here.alerts.take([ALERT]))[ALERT]
 
 
+# Who named it
+
+
+async def test_caller_of_the_intake_is_in_the_finding_also_when_the_queue_reads_the_alert() -> None:
+    here, by = place(TransientFailure("GitHub is down.")), "f36c87e7-fca8-412c-8f70-575907292a83"
+    await here.alerts.take([ALERT], submitted_by=by)
+    [(message, _)] = here.queue.sent
+    here.tool = Tool(lambda alert: LEAKED)
+    await here.alerts.resume(message)
+
+    assert [event.data["submitted_by"] for event in here.topic.events] == [by]
+
+
 # At once
 
 

@@ -42,7 +42,7 @@ def bearer(text: str) -> str:
 async def test_valid_token_names_caller_and_roles() -> None:
     who = await access_tokens().check(bearer(token(roles=["Sasquash.Reader", "Sasquash.Approver"])))
 
-    assert who.caller == Caller(NAME, OBJECT_ID)
+    assert who.caller == Caller(NAME, OBJECT_ID, is_person=True)
     assert who.roles == {Role.READER, Role.APPROVER}
 
 
@@ -61,7 +61,45 @@ async def test_token_of_version_1_is_valid_for_the_client_id_and_the_id_uri(audi
     """entra-docs, access-token-claims-reference: aud is "the client ID or the resource URI used in the request"."""
     text = token(**VERSION_1, aud=audience)
 
-    assert (await access_tokens().check(bearer(text))).caller == Caller(NAME, OBJECT_ID)
+    assert (await access_tokens().check(bearer(text))).caller == Caller(NAME, OBJECT_ID, is_person=True)
+
+
+@pytest.mark.parametrize("version", [{}, VERSION_1], ids=["version 2", "version 1"])
+@pytest.mark.parametrize(
+    ("claims", "is_person"),
+    [
+        ({}, True),
+        ({"idtyp": "user"}, True),  # additional property include_user_token
+        ({"idtyp": "app"}, False),
+        ({"idtyp": "device"}, False),
+        ({"idtyp": "App"}, False),
+        ({"idtyp": ["user"]}, False),
+        ({"scp": None}, False),
+        ({"scp": ""}, False),
+        ({"scp": ["user_impersonation"]}, False),
+        ({"scp": None, "idtyp": "user"}, False),
+        ({"scp": None, "idtyp": "app"}, False),
+    ],
+)
+async def test_only_a_token_of_a_signed_in_user_is_a_person_s(
+    claims: dict[str, Any], version: dict[str, Any], *, is_person: bool
+) -> None:
+    """entra-docs, access-token-claims-reference: `scp` is "only included for user tokens".
+
+    optional-claims-reference: `idtyp` is "special: only in app-only access tokens", and "the value is `app` when the
+    token is an app-only token"; the types of tokens are "app, user, device".
+    """
+    who = await access_tokens().check(bearer(token(**version | claims)))
+
+    assert who.caller.is_person is is_person
+
+
+async def test_one_user_has_one_object_id_in_both_versions() -> None:
+    """The same: "Two different applications signing in the same user receive the same value in the `oid` claim"."""
+    tokens = access_tokens()
+    callers = [(await tokens.check(bearer(token(**version)))).caller for version in ({}, VERSION_1)]
+
+    assert callers[0].object_id == callers[1].object_id
 
 
 @pytest.mark.parametrize("cloud", list(CLOUDS))

@@ -12,7 +12,7 @@ from shared.api.auth.access_tokens import Role
 from shared.api.intake.routes import LONGEST
 from shared.errors import Blocked, TransientFailure
 from tests.support import samples
-from tests.support.entra import token
+from tests.support.entra import OBJECT_ID, token
 from tests.support.intake import (
     GITHUB_SECRET,
     Place,
@@ -251,6 +251,23 @@ async def test_app_with_reporter_role_may_report(source: str) -> None:
     )
 
     assert (answer.status_code, len(here.topic.events)) == (202, 1)
+    assert here.topic.events[0].data["submitted_by"] == OBJECT_ID
+
+
+async def test_report_without_an_access_token_names_no_caller() -> None:
+    here = Place()
+    await here.intake().receive(signed("wiz", generic(LEAK)))
+
+    assert "submitted_by" not in here.topic.events[0].data
+
+
+async def test_sender_does_not_choose_who_the_caller_is() -> None:
+    here = Place()
+    finding = {"text": LEAK, "submitted_by": "00000000-0000-4000-8000-00000000000b"}
+    body = json.dumps({"findings": [finding], "submitted_by": "00000000-0000-4000-8000-00000000000b"}).encode()
+    await here.intake().receive(request("wiz", body, authorization=f"Bearer {token(roles=[Role.REPORTER])}"))
+
+    assert here.topic.events[0].data["submitted_by"] == OBJECT_ID
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.REPORTER])

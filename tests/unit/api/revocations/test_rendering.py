@@ -33,8 +33,8 @@ from tests.support import samples
 from tests.support.openapi import described
 from tests.support.samples import NOW
 
-ADA = Caller("ada@contoso.com", "cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca")
-RAVN = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")
+ADA = Caller("ada@contoso.com", "cd7dbcdd-c57c-427e-9fc2-0f70fd4e1bca", is_person=True)
+RAVN = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6", is_person=True)
 
 
 def full() -> Revocation:

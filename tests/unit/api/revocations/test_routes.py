@@ -12,7 +12,7 @@ from azure.core.exceptions import ServiceRequestError
 from shared.api.revocations.requests import OrderRequest, PageQuery, ReportRequest
 from shared.api.revocations.routes import Responder
 from shared.domain.caller import Caller
-from shared.domain.revocation import Revocation, State
+from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.target import ActionKind
 from shared.errors import AccountBusy, Blocked, InvalidRequest, TransientFailure
 from tests.support import samples
@@ -20,8 +20,8 @@ from tests.support.api_requests import MemoryRevocations, awaiting, request, sai
 from tests.support.entra import NAME, OBJECT_ID, Clock, KeyServer, access_tokens, token
 from tests.support.samples import NOW
 
-ME = Caller(NAME, OBJECT_ID)
-SOMEBODY = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6")
+ME = Caller(NAME, OBJECT_ID, is_person=True)
+SOMEBODY = Caller("ravn@contoso.com", "f8e50806-86c7-4607-84e9-50394e5b33e6", is_person=True)
 REPORT = {"text": samples.account_sas(), "reason": "Found on GitHub"}
 ORDER = {"account": "robustmodels", "action": "account_key", "target": "key2", "reason": "Seen in a screenshot"}
 APPROVAL = {"digest": "d" * 64, "reason": "The owner agrees"}
@@ -334,6 +334,30 @@ async def test_decision_that_requires_a_second_person_is_403_for_the_first() -> 
 
     assert (answer.status_code, said(answer)["code"]) == (403, "not_permitted")
     assert "WWW-Authenticate" not in answer.headers
+
+
+@pytest.mark.parametrize(("roles", "status"), [(["Sasquash.Responder"], 403), (["Sasquash.Approver"], 200)])
+async def test_rejection_is_undone_by_an_approver_alone(roles: list[str], status: int) -> None:
+    record = awaiting().end(Reason.REJECTED, now=NOW, detail="No.")
+
+    sent = request(body=BECAUSE, fingerprint=record.fingerprint, roles=tuple(roles))
+    answer = await responder(holding(record)).retry(sent)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("name", ["approve", "reject"])
+async def test_application_is_named_as_one_to_the_service(name: str) -> None:
+    """Entra ID, "Access token claims reference": `scp` is "only included for user tokens"."""
+    record, service = awaiting(), MemoryRevocations()
+    service.records[record.fingerprint] = record
+    route, _, body, _ = ROUTES[name]
+    app = token(without="scp", roles=["Sasquash.Approver"])
+
+    sent = request(body=body, fingerprint=record.fingerprint, headers={"authorization": f"Bearer {app}"})
+    await route(responder(service))(sent)
+
+    assert [caller.is_person for caller in service.callers] == [False]
 
 
 # What goes wrong

@@ -17,7 +17,7 @@ from shared.errors import Conflict, InvalidRequest, TransientFailure
 from tests.support import samples
 from tests.support.entra import Clock
 
-ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a")
+ADA = Caller("ada@contoso.com", "00000000-0000-4000-8000-00000000000a", is_person=True)
 THREE = "\n".join((samples.account_sas(), samples.blob_sas(), samples.table_sas()))
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.account import MODE_TAG
+from shared.domain.caller import Caller
 from shared.domain.decision.approval_policy import Decision, at_deadline, decide, effective_mode
+from shared.domain.decision.people import Quorum
 from shared.domain.decision.policy import DecisionPolicy, Mode
 from shared.domain.decision.rules import Conditions, Rule, RuleOutcome
 from shared.domain.decision.snapshot import PastExecution
@@ -23,6 +25,7 @@ DAY = timedelta(hours=24)
 RULES = tuple(Rule(name=f"to-{action}", when=Conditions(), then=action, why="it is so") for action in RuleOutcome)
 ACT, ASK, OBSERVE = RULES
 DOUBT = "nobody can tell"
+PROVEN = Quorum(is_order=False)
 KEY2 = samples.plan(target="key2")
 
 
@@ -46,15 +49,18 @@ def decided(
     plan: Plan = KEY2,
     tags: dict[str, str] | None = None,
     executions: tuple[PastExecution, ...] = (),
-    approval: Approval | None = None,
+    approval: Approval | tuple[Approval, ...] | None = None,
+    quorum: Quorum = PROVEN,
     settings: Settings | None = None,
 ) -> Decision:
+    given = approval if isinstance(approval, tuple) else () if approval is None else (approval,)
     return decide(
         plan,
         ground,
         tags=tags or {},
         executions=executions,
-        approval=approval,
+        approvals=given,
+        quorum=quorum,
         policy=policy_of(settings or samples.settings()),
         now=NOW,
     )
@@ -189,6 +195,67 @@ def test_no_approval_lifts_the_mode_observe(ground: Rule | str) -> None:
     decision = decided(ground, approval=samples.approval(KEY2.digest), settings=samples.settings(mode="observe"))
 
     assert decision.outcome is RuleOutcome.OBSERVE
+
+
+# orders
+
+
+ADA, BOB, EVE = (
+    Caller(f"{name}@contoso.com", f"00000000-0000-4000-8000-00000000000{name[0]}", is_person=True)
+    for name in ("ada", "bob", "eve")
+)
+BY_ADA, BY_NOBODY = Quorum(is_order=True, author=ADA.object_id), Quorum(is_order=True)
+
+
+def yes(*people: Caller, digest: str = KEY2.digest) -> tuple[Approval, ...]:
+    return tuple(Approval(person, NOW, digest, "Yes.") for person in people)
+
+
+@pytest.mark.parametrize("ground", [*RULES, DOUBT], ids=lambda ground: getattr(ground, "name", ground))
+@pytest.mark.parametrize(
+    ("quorum", "people", "acts"),
+    [
+        (BY_ADA, (), False),
+        (BY_ADA, (ADA,), False),
+        (BY_ADA, (BOB,), True),
+        (BY_NOBODY, (), False),
+        (BY_NOBODY, (BOB,), False),
+        (BY_NOBODY, (BOB, BOB), False),
+        (BY_NOBODY, (BOB, replace(BOB, name="Robert")), False),
+        (BY_NOBODY, (BOB, EVE), True),
+        (BY_NOBODY, (BOB, replace(EVE, is_person=False)), False),
+        (BY_NOBODY, (replace(BOB, is_person=False), replace(EVE, is_person=False)), False),
+    ],
+)
+def test_order_acts_with_two_people_in_all(
+    quorum: Quorum, people: tuple[Caller, ...], acts: bool, ground: Rule | str
+) -> None:
+    decision = decided(ground, quorum=quorum, approval=yes(*people))
+
+    assert (decision.outcome is RuleOutcome.ACT) is acts
+    assert acts or (decision.outcome, decision.only_person) == (RuleOutcome.ASK, True)
+
+
+def test_order_never_acts_by_a_rule_or_a_deadline() -> None:
+    decision = decided(ACT, quorum=BY_NOBODY, approval=Approval(None, NOW, KEY2.digest, ""))
+
+    assert decision.outcome is RuleOutcome.ASK
+    assert decision.why == "no leaked credential was proven (mode auto: SASQUASH_MODE)"
+
+
+def test_first_of_two_approvals_is_kept_while_the_plan_is_the_same() -> None:
+    [same], [other] = yes(BOB), yes(BOB, digest="0" * 64)
+
+    assert decided(DOUBT, quorum=BY_NOBODY, approval=same).first == same
+    assert decided(DOUBT, quorum=BY_NOBODY, approval=other).first is None
+
+
+def test_both_approvers_are_named() -> None:
+    assert decided(DOUBT, quorum=BY_NOBODY, approval=yes(BOB, EVE)).why == f"approved by {BOB} and {EVE}"
+
+
+def test_proven_leak_takes_one_approver_as_before() -> None:
+    assert decided(DOUBT, approval=yes(replace(BOB, is_person=False))).outcome is RuleOutcome.ACT
 
 
 # limits that no rule lifts

@@ -7,7 +7,9 @@ import pytest
 
 from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding
+from shared.domain.known_paths import KnownPaths
 from shared.domain.revocation import (
+    Approval,
     KeyDistribution,
     KeyDistributionOutcome,
     LockedDown,
@@ -146,6 +148,46 @@ def test_reopened_record_keeps_its_notifications_alone() -> None:
     assert replace(anew, changes=(), sightings=(), detail="") == Revocation(
         record.finding, NOW, notifications=record.notifications
     )
+
+
+@pytest.mark.parametrize("second", [None, samples.approval("d" * 64)])
+def test_first_approval_is_kept_unless_it_was_used(second: Approval | None) -> None:
+    first = replace(samples.approval("d" * 64), reason="The first")
+    anew = reported(ended(Reason.BLOCKED, first_approval=first, approval=second))
+
+    assert (anew.first_approval, anew.approval) == (first if second is None else None, None)
+
+
+def rejected(**changed: object) -> Revocation:
+    return ended(Reason.REJECTED, paths=KnownPaths(verified=True), **changed)
+
+
+@pytest.mark.parametrize("finding", [ANOTHER, samples.finding()], ids=["from elsewhere", "the same report"])
+def test_people_are_to_hear_that_a_rejected_leak_is_reported_again(finding: Finding) -> None:
+    again = reported(rejected(), finding)
+
+    assert (again.state, again.reason, again.reported_again_at) == (State.DISMISSED, Reason.REJECTED, LATER)
+
+
+@pytest.mark.parametrize(
+    ("finding", "after", "again"),
+    [
+        (ANOTHER, timedelta(hours=24), False),
+        (ANOTHER, timedelta(hours=25), True),
+        (samples.finding(), timedelta(days=7), False),
+        (samples.finding(), timedelta(days=8), True),
+    ],
+)
+def test_they_hear_of_a_new_place_once_a_day_and_of_the_same_report_once_a_week(
+    finding: Finding, after: timedelta, *, again: bool
+) -> None:
+    record = with_report(rejected(reported_again_at=NOW), finding, now=NOW + after)
+
+    assert (record is not None and record.reported_again_at == NOW + after) is again
+
+
+def test_report_just_after_the_rejection_is_the_one_that_was_rejected() -> None:
+    assert with_report(rejected(), samples.finding(), now=NOW + timedelta(seconds=30)) is None
 
 
 @pytest.mark.parametrize(("alive", "is_kept"), [(True, True), (False, False), (None, False)])

@@ -15,7 +15,7 @@ from shared.domain.decision.rules import RuleOutcome
 from shared.domain.decision.snapshot import PastExecution, Snapshot
 from shared.domain.finding import Finding
 from shared.domain.retired_keys import RetiredKey, RetiredKeys
-from shared.domain.revocation import Liveness, Reason
+from shared.domain.revocation import Approval, Liveness, Reason
 from shared.domain.target import DELEGATION_KEYS, KEY_NAMES, ActionKind, PolicyTarget
 from shared.sas import Kind, Service
 from tests.support import samples
@@ -55,6 +55,11 @@ def evaluated(
         policy=samples.settings(mode=mode).decision_policy(ACTION_SPECS),
         now=NOW,
     )
+
+
+def another(digest: str, name: str = "bob") -> Approval:
+    """The approval of a person who gave no order."""
+    return Approval(replace(samples.PERSON, object_id=name), NOW, digest, "Yes.")
 
 
 def rotated(key_name: str, *, ago: timedelta = MINUTE) -> PastExecution:
@@ -145,7 +150,50 @@ def test_approved_order_is_carried_out() -> None:
     assert asked.plan is not None
     assert not asked.acts
 
-    assert evaluated(order, snapshot(), known=Known(approval=samples.approval(asked.plan.digest))).acts
+    assert evaluated(order, snapshot(), known=Known((another(asked.plan.digest),))).acts
+
+
+def test_evidence_that_no_person_gave_takes_two_approvers() -> None:
+    asked = evaluated(samples.alerted(), snapshot())
+    assert asked.plan is not None
+    one, two = another(asked.plan.digest), another(asked.plan.digest, "eve")
+
+    assert not evaluated(samples.alerted(), snapshot(), known=Known((one,))).acts
+    assert evaluated(samples.alerted(), snapshot(), known=Known((one, two))).acts
+
+
+@pytest.mark.parametrize(("alive", "acts"), [(True, True), (False, False), (None, False)])
+def test_delegation_sas_takes_two_approvers_unless_azure_accepts_it(alive: bool | None, *, acts: bool) -> None:
+    finding, liveness = samples.finding(samples.delegation_sas()), samples.liveness(alive)
+    asked = evaluated(finding, snapshot(), known=Known(liveness=liveness), mode="approve")
+    assert asked.plan is not None
+    approved = (another(asked.plan.digest),)
+
+    assert evaluated(finding, snapshot(), known=Known(approved, liveness), mode="approve").acts is acts
+
+
+@pytest.mark.parametrize("finding", [samples.ordered(ActionKind.ACCOUNT_KEY, "key2"), samples.alerted()])
+def test_approval_of_an_order_is_stale_once_the_other_key_was_rotated(finding: Finding) -> None:
+    before = evaluated(finding, snapshot())
+    assert before.plan is not None
+    approved = Known((another(before.plan.digest), another(before.plan.digest, "eve")))
+
+    after = evaluated(finding, snapshot(keys=KEYS | {"key1": NEW_KEYS["key1"]}), known=approved)
+
+    assert evaluated(finding, snapshot(), known=approved).acts
+    assert not after.acts
+    assert after.decision is not None
+    assert after.decision.first is None
+    assert after.plan is not None
+    assert (after.plan.version, after.plan.digest == before.plan.digest) == (before.plan.version, False)
+
+
+def test_plan_of_a_proven_leak_does_not_bind_to_the_other_key() -> None:
+    before = evaluated(samples.account_sas(), snapshot(), mode="approve")
+    after = evaluated(samples.account_sas(), snapshot(keys=KEYS | {"key1": NEW_KEYS["key1"]}), mode="approve")
+
+    assert before.plan is not None
+    assert before.plan == after.plan
 
 
 # policy_of
@@ -224,7 +272,7 @@ class Case:
         if self.approved == "no" or unapproved.plan is None:
             return unapproved
         digest = unapproved.plan.digest if self.approved == "this" else "0" * 64
-        return self.evaluated(Known(samples.approval(digest), self.liveness))
+        return self.evaluated(Known((another(digest), another(digest, "eve")), self.liveness))
 
 
 def cases() -> Iterator[Case]:
@@ -389,9 +437,17 @@ def test_plan_always_has_a_decision_that_says_why() -> None:
     assert all(one.decision.why for _, one in table() if one.decision)
 
 
-def test_digest_is_of_one_account_action_target_and_version() -> None:
+def test_digest_is_of_one_account_action_target_and_version_and_of_the_other_key_for_an_order() -> None:
     bound = {
-        (one.plan.account_id, one.plan.action, one.plan.target, one.plan.version) for _, one in table() if one.plan
+        (
+            one.plan.account_id,
+            one.plan.action,
+            one.plan.target,
+            one.plan.version,
+            case.order is not None and one.plan.action is ActionKind.ACCOUNT_KEY,
+        )
+        for case, one in table()
+        if one.plan
     }
 
     assert len({one.plan.digest for _, one in table() if one.plan}) == len(bound)

@@ -12,7 +12,7 @@ from shared.domain.decision.approval_policy import Decision
 from shared.domain.decision.attribution import Verdict
 from shared.domain.decision.evaluation import Evaluation
 from shared.domain.decision.rules import RuleOutcome
-from shared.domain.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Revocation, State
+from shared.domain.revocation import Approval, AtDeadline, Liveness, Plan, Reason, Rejection, Revocation, State
 from shared.domain.target import ActionKind
 from tests.support import samples
 from tests.support.samples import NOW
@@ -52,6 +52,21 @@ def test_approval_is_requested_with_a_deadline_and_without_an_earlier_approval()
     record = decided(evaluated(RuleOutcome.ASK), record=samples.revocation(approval=stale))
     assert record is not None
     assert (record.state, record.deadline, record.approval) == (State.AWAITING_APPROVAL, NOW + HOURS, None)
+
+
+def test_first_of_two_approvals_stays_in_the_record_and_is_named() -> None:
+    first = samples.approval(PLAN.digest)
+    one = replace(evaluated(RuleOutcome.ASK), decision=Decision(RuleOutcome.ASK, "because", first=first))
+    record = decided(one, record=samples.revocation(rejections=(Rejection(samples.PERSON, NOW, "No."),)))
+    assert record is not None
+    assert (record.first_approval, record.rejections) == (first, ())
+    assert record.detail.endswith(f"1 of 2 approvals is there: by {samples.PERSON}.")
+
+
+def test_first_approval_of_another_plan_is_dropped() -> None:
+    record = decided(evaluated(RuleOutcome.ASK), record=samples.revocation(first_approval=samples.approval("0" * 64)))
+    assert record is not None
+    assert record.first_approval is None
 
 
 @pytest.mark.parametrize(("setting", "comes"), [("escalate", AtDeadline.ESCALATE), ("revoke", AtDeadline.REVOKE)])

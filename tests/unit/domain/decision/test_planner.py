@@ -297,7 +297,7 @@ def test_order_is_planned_as_it_was_given_and_awaits_a_second_person(action: Act
     plan = plan_of(proposal)
 
     assert (plan.action, plan.target, proposal.verdict.action) == (action, target, action)
-    assert proposal.ground == "an order needs a second person"
+    assert proposal.ground == "an order takes two people"
     assert plan.reason == f"Ordered by {PERSON}: The laptop is gone."
     assert plan.impact == impact(action, target)
 

@@ -1,20 +1,27 @@
 """Who is named, what is next, and when things happened."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from shared.domain.caller import Caller
 from shared.domain.revocation import (
     STATE_OF,
+    Approval,
     Change,
+    EvidenceCheck,
+    EvidenceOutcome,
     Outcome,
     Owner,
     Reason,
+    Rejection,
     Sighting,
     State,
 )
 from shared.domain.target import ActionKind
-from shared.followup.briefing.model import TimelineEntry
+from shared.followup.briefing.model import Briefing, TimelineEntry
 from tests.support import samples
 from tests.support.built_briefings import SECOND, briefed, contained, executed, verification
 from tests.support.samples import NOW
@@ -91,6 +98,70 @@ def test_each_action_that_did_not_work_has_its_own_next_step(action: ActionKind,
 @pytest.mark.parametrize("state", [State.CONTAINED, State.PROVEN, State.CLOSED])
 def test_revoked_leak_has_recovery_steps_and_points_to_the_logs(state: State) -> None:
     assert len(contained(state=state).next_steps) == 4
+
+
+def waiting(**changed: Any) -> Briefing:
+    facts = {"state": State.AWAITING_APPROVAL, "plan": samples.plan(), "deadline": NOW}
+    return briefed(**(facts | changed))
+
+
+def lines(briefing: Briefing) -> str:
+    return " ".join(map(str, briefing.next_steps))
+
+
+ORDERED = samples.ordered(ActionKind.ACCOUNT_KEY, "key2")
+FIRST = Approval(Caller("Bob", "2", is_person=True), NOW, "d" * 64, "Yes.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "waits_for", "step"),
+    [
+        ({"key_name": "key2"}, "", "To reject it takes two approvers"),
+        ({"finding": ORDERED}, "", "An order takes two people: an approver other than the person who gave it"),
+        ({"finding": samples.alerted()}, "It takes two approvers.", "so it takes two approvers"),
+        (
+            {"finding": samples.alerted(), "first_approval": FIRST},
+            "1 of 2 approvals is there, by Bob. Another person with the role Sasquash.Approver has to approve.",
+            "1 of 2 approvals is there, by Bob.",
+        ),
+        (
+            {"key_name": "key2", "rejections": (Rejection(FIRST.by, NOW, "No."),)},
+            "1 of 2 rejections is there, by Bob. Another person with the role Sasquash.Approver has to decide.",
+            "1 of 2 rejections is there, by Bob.",
+        ),
+    ],
+)
+def test_request_for_approval_says_whose_decision_is_missing(
+    changed: dict[str, Any], waits_for: str, step: str
+) -> None:
+    briefing = waiting(**changed)
+
+    assert briefing.waits_for == waits_for
+    assert step in lines(briefing)
+
+
+def test_request_for_approval_says_what_is_known_of_the_evidence() -> None:
+    check = EvidenceCheck(EvidenceOutcome.UNCHECKED, NOW, "Defender alert dc1 could not be read again.")
+
+    assert check.said in lines(waiting(finding=samples.alerted(), evidence_check=check))
+
+
+def test_both_approvers_are_named_in_what_was_done() -> None:
+    briefing = contained(first_approval=FIRST, approval=replace(FIRST, by=Caller("Ada", "1", is_person=True)))
+
+    assert "Bob and Ada approved it: Yes." in briefing.done
+    assert [entry.what for entry in briefing.timeline if "approved" in entry.what] == [
+        "approved by Bob",
+        "approved by Ada",
+    ]
+
+
+def test_rejected_leak_that_is_reported_again_has_next_steps() -> None:
+    again = briefed(state=State.DISMISSED, reason=Reason.REJECTED, reported_again_at=NOW)
+
+    assert again.reported_again_at == NOW
+    assert "/retry" in lines(again)
+    assert briefed(state=State.DISMISSED, reason=Reason.REJECTED).next_steps == ()
 
 
 def test_what_is_over_asks_nothing_of_anybody() -> None:
