@@ -140,8 +140,8 @@ async def running(
             | {"LOCAL_SYSTEM_KEY": system_key}
             | dict(settings or {})
         )
-        of_intake = environment.app_settings(
-            parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT
+        of_intake = environment.of_intake(
+            environment.app_settings(parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT)
         )
         stack.push_async_callback(parts.stop_hosts)
         addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)

@@ -22,6 +22,7 @@ from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent, TransientFailure
+from shared.intake_settings import names_of_intake
 from shared.operations.dead_letters import DeadLetters
 from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
@@ -214,6 +215,37 @@ def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[
     finished = run(BEGUN, ENVIRONMENT | settings)
 
     assert finished.stdout.strip() == begun, finished.stderr
+
+
+OF_INTAKE = {name: value for name, value in ENVIRONMENT.items() if name in names_of_intake()} | {
+    "AzureWebJobs.on_finding.Disabled": "true"
+}
+ALONE = """
+import function_app
+services = function_app.intake()
+print(services.intake is not None, services.alert_reader is not None)
+try:
+    function_app.sasquash()
+except function_app.SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_separate_intake_starts_with_its_own_settings_and_has_nothing_of_the_responder() -> None:
+    """Its host's master key runs a disabled function, too: that has no settings then."""
+    finished = run(ALONE, OF_INTAKE)
+
+    assert finished.stdout.splitlines() == [
+        "True True",
+        "This app is a separate intake: it has no settings of the responder.",
+    ], finished.stderr
+
+
+@pytest.mark.parametrize("name", ["SASQUASH_STORAGE__queueServiceUri", "SASQUASH_TOPIC_ENDPOINT"])
+def test_a_missing_setting_stops_a_separate_intake(name: str) -> None:
+    finished = run("import function_app", {key: value for key, value in OF_INTAKE.items() if key != name})
+
+    assert f"SettingsError: {name} is missing" in finished.stderr
 
 
 def test_an_import_that_nobody_calls_functions_after_begins_nothing() -> None:

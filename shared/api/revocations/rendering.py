@@ -19,7 +19,17 @@ type Json = dict[str, Any]
 
 # Fields whose names and contents are the same in the record and in the response.
 _SAME = (
-    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "approval", "verification"),
+    *(
+        "sightings",
+        "alerts",
+        "closed_alerts",
+        "more_alerts",
+        "liveness",
+        "decided_by",
+        "plan",
+        "approval",
+        "verification",
+    ),
     *("key_distribution", "usage", "remains", "owners", "owners_rejected", "notifications"),
 )
 
