@@ -5,30 +5,46 @@ from functools import cache
 
 import azure.functions as func
 
-from shared.app import App
+from shared.app import App, IntakeApp
 from shared.domain.finding import Report
+from shared.errors import SettingsError
+from shared.factories.http import Http
+from shared.factories.intake import IntakeServices
+from shared.intake_settings import IntakeSettings
 from shared.operations import warmup
 from shared.persistence import alert_queue, queues
 from shared.settings import Settings, is_switched_off
 
 app = func.FunctionApp()
 
+# Where `on_finding` is switched off, nothing is revoked: the app is a separate intake.
+INTAKE_ALONE = is_switched_off(os.environ, "on_finding")
+
 # Read at start, so that a missing or malformed setting stops the app here and not at three in the morning.
-SETTINGS = Settings.read(os.environ)
+SETTINGS = IntakeSettings.read(os.environ) if INTAKE_ALONE else Settings.read(os.environ)
 
 
 @cache
 def sasquash() -> App:
     """The app of this process, built when it warms up or, where it does not, when the first trigger fires."""
+    if isinstance(SETTINGS, IntakeSettings):  # the host's master key runs a disabled function, too
+        raise SettingsError("This app is a separate intake: it has no settings of the responder.")
     return App(SETTINGS)
+
+
+@cache
+def _separate_intake() -> IntakeServices | None:
+    return IntakeApp(SETTINGS).services if isinstance(SETTINGS, IntakeSettings) else None
+
+
+def intake() -> Http | IntakeServices:
+    """The intake of this process: that of the app, or one without a responder."""
+    return _separate_intake() or sasquash().http
 
 
 async def _warm_up() -> None:
     await sasquash().fast_path.warm_up.run()
 
-
-# Where `on_finding` is switched off, nothing is revoked: the app is a separate intake.
-INTAKE_ALONE = is_switched_off(os.environ, "on_finding")
 
 # Kept, so that it is not collected.
 WARMING_UP = None if INTAKE_ALONE else warmup.begin(_warm_up)
@@ -116,8 +132,7 @@ async def drill(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the bindin
 @app.route("health", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_check(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the binding wants it
     """Whether the app can do its work: 200, or 503 with what is wrong. The host sends no body to a HEAD."""
-    http = sasquash().http
-    return await (http.intake_health if INTAKE_ALONE else http.health).answer()
+    return await intake().health.answer()
 
 
 # The responders' API. A caller is known by an access token, which the API checks itself: a host key names no caller.
@@ -183,13 +198,13 @@ async def serve_desk(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("intake/{source}", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
 async def take_report(req: func.HttpRequest) -> func.HttpResponse:
     """A report of another tool, which authenticates its sender."""
-    return await sasquash().http.intake.receive(req)
+    return await intake().intake.receive(req)
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.INTAKE_QUEUE, connection="SASQUASH_STORAGE")
 async def read_alert(message: func.QueueMessage) -> None:
     """An alert that could not be read when its report came."""
-    await sasquash().http.alert_reader.resume(alert_queue.read(message.get_body()))
+    await intake().alert_reader.resume(alert_queue.read(message.get_body()))
 
 
 def _report(event: func.EventGridEvent | func.CloudEvent) -> Report:

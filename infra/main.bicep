@@ -84,6 +84,7 @@ var acts = mode != 'observe' || contains(tagModes, 'approve') || contains(tagMod
 var storageName = 'stsq${suffix}'
 var intakeStorageName = 'stsqin${suffix}'
 var vaultName = 'kvsq${suffix}'
+var intakeVaultName = 'kvsqin${suffix}'
 var drillName = 'stsqdrill${suffix}'
 var intakeName = 'func-sasquash-in-${environmentName}-${suffix}'
 var identityNames = {
@@ -122,20 +123,14 @@ module identities 'modules/identities.bicep' = {
   }
 }
 
-// Both apps send telemetry and findings, and read the secrets of their settings.
 var responderPrincipal = {
   id: responderId
   principalId: identities.outputs.responderPrincipalId
 }
-var principals = separateIntake
-  ? [
-      responderPrincipal
-      {
-        id: intakeId
-        principalId: identities.outputs.intakePrincipalId
-      }
-    ]
-  : [responderPrincipal]
+var intakePrincipal = {
+  id: intakeId
+  principalId: identities.outputs.intakePrincipalId
+}
 
 module monitoring 'modules/monitoring.bicep' = {
   scope: group
@@ -144,7 +139,24 @@ module monitoring 'modules/monitoring.bicep' = {
     environmentName: environmentName
     location: location
     tags: allTags
-    publishers: principals
+    publishers: [
+      responderPrincipal
+    ]
+  }
+}
+
+// The intake's telemetry has a workspace of its own. Who writes to that of the responder can feign its sweep, and the
+// alert that it is not running would stay silent.
+module intakeMonitoring 'modules/monitoring.bicep' = if (separateIntake) {
+  scope: group
+  name: 'intake-monitoring'
+  params: {
+    environmentName: '${environmentName}-intake'
+    location: location
+    tags: allTags
+    publishers: [
+      intakePrincipal
+    ]
   }
 }
 
@@ -197,7 +209,25 @@ module vault 'modules/vault.bicep' = {
     name: vaultName
     location: location
     tags: allTags
-    readers: principals
+    readers: [
+      responderPrincipal
+    ]
+    privateNetwork: privateNetwork
+    workspaceId: monitoring.outputs.workspaceId
+  }
+}
+
+// The secrets that authenticate reports, and the GitHub App that may only read: each app reads its own vault alone.
+module intakeVault 'modules/vault.bicep' = if (separateIntake) {
+  scope: group
+  name: 'intake-vault'
+  params: {
+    name: intakeVaultName
+    location: location
+    tags: allTags
+    readers: [
+      intakePrincipal
+    ]
     privateNetwork: privateNetwork
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -222,7 +252,7 @@ module topic 'modules/topic.bicep' = {
     location: location
     tags: allTags
     storageName: storageName
-    senders: principals
+    senders: separateIntake ? [responderPrincipal, intakePrincipal] : [responderPrincipal]
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [
@@ -239,6 +269,7 @@ module alerts 'modules/alerts.bicep' = {
     tags: allTags
     mailbox: securityMailbox
     workspaceId: monitoring.outputs.workspaceId
+    intakeWorkspaceId: separateIntake ? intakeMonitoring!.outputs.workspaceId : ''
     topicId: topic.outputs.id
     intakeName: separateIntake ? intakeName : ''
   }
@@ -268,6 +299,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
     storageName: storageName
     intakeStorageName: separateIntake ? intakeStorageName : ''
     vaultName: vaultName
+    intakeVaultName: separateIntake ? intakeVaultName : ''
     dnsZoneIds: empty(dnsZoneIds) ? [] : map(split(dnsZoneIds, ','), id => trim(id))
   }
   dependsOn: [
@@ -275,6 +307,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
     storage
     intakeStorage
     vault
+    intakeVault
   ]
 }
 
@@ -282,6 +315,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
 var secretSettings = concat(
   [
     settings.?SASQUASH_AZURE_DEVOPS_PASSWORD ?? ''
+    settings.?SASQUASH_GITHUB_CLOSING_PRIVATE_KEY ?? ''
     settings.?SASQUASH_GITHUB_PRIVATE_KEY ?? ''
     settings.?SASQUASH_GITHUB_WEBHOOK_SECRET ?? ''
     settings.?SASQUASH_INCIDENT_WEBHOOK_SECRET ?? ''
@@ -294,7 +328,7 @@ var secretsAreIds = empty(filter(secretSettings, secret => !empty(secret) && !st
 var givenRules = settings.?SASQUASH_RULES ?? ''
 var rules = empty(givenRules) || startsWith(givenRules, '[') ? givenRules : base64ToString(givenRules)
 
-// The settings of docs/settings.md, the same for both apps. Each app adds its identity.
+// The settings of docs/settings.md. Each app adds its identity.
 var appSettings = union(
   secretsAreIds
     ? settings
@@ -310,6 +344,21 @@ var appSettings = union(
     SASQUASH_DRILL_ACCOUNT: withDrill ? drillName : ''
     SASQUASH_RULES: rules
   }
+)
+
+// Of two apps, each gets what it reads (shared/intake_settings.py has the same names).
+var settingNames = loadJsonContent('settings.json')
+var responderSettings = separateIntake
+  ? toObject(
+      filter(items(appSettings), setting => !contains(settingNames.onlyIntake, setting.key)),
+      setting => setting.key,
+      setting => setting.value
+    )
+  : appSettings
+var intakeSettings = toObject(
+  filter(items(appSettings), setting => contains(settingNames.intake, setting.key)),
+  setting => setting.key,
+  setting => setting.value
 )
 
 // The functions of each app are disabled in the other. Health is in both.
@@ -331,7 +380,8 @@ module responder 'modules/app.bicep' = {
     hostStorageName: storageName
     container: 'package-responder'
     insightsConnection: monitoring.outputs.insightsConnection
-    settings: appSettings
+    settings: responderSettings
+    hasRecords: true
     disabled: separateIntake ? functions.intake : []
     zoneRedundant: zoneRedundant
     alwaysReady: ready == 0
@@ -366,14 +416,15 @@ module intake 'modules/app.bicep' = if (separateIntake) {
     storageName: storageName
     hostStorageName: intakeStorageName
     container: 'package-intake'
-    insightsConnection: monitoring.outputs.insightsConnection
-    settings: appSettings
+    insightsConnection: intakeMonitoring!.outputs.insightsConnection
+    settings: intakeSettings
+    hasRecords: false
     disabled: functions.responder
     zoneRedundant: false
     alwaysReady: []
     subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     apiClientId: apiClientId
-    workspaceId: monitoring.outputs.workspaceId
+    workspaceId: intakeMonitoring!.outputs.workspaceId
   }
   dependsOn: [
     storage
@@ -442,3 +493,9 @@ output SASQUASH_RESPONDER_CLIENT_ID string = identities.outputs.responderClientI
 
 @description('For scripts/grant-graph.sh, where Defender reports. Empty without a separate intake.')
 output SASQUASH_INTAKE_PRINCIPAL_ID string = identities.outputs.intakePrincipalId
+
+@description('The vault with the secrets of the responder\'s settings.')
+output SASQUASH_VAULT_NAME string = vaultName
+
+@description('The vault with the secrets of the intake\'s settings. With one app it is the same.')
+output SASQUASH_INTAKE_VAULT_NAME string = separateIntake ? intakeVaultName : vaultName

@@ -299,12 +299,22 @@ class Settings:
     )
     github_app: str | None = _optional(
         word,
-        "The GitHub App's client id or number. Empty: alerts of GitHub are neither read nor closed.",
+        "Client id or number of the GitHub App that reads alerts. Empty: none are read.",
     )
     github_private_key: SecretSetting | None = _setting(
         secret,
-        "The GitHub App's private key in PEM (all of it in base64, or with `\\n` for its line breaks), or the id of "
-        "a Key Vault secret with it.",
+        "The private key of that App in PEM (all of it in base64, or with `\\n` for its line breaks), or the id of a "
+        "Key Vault secret with it.",
+        default="",
+    )
+    github_closing_app: str | None = _optional(
+        word,
+        "Client id or number of the GitHub App that closes alerts of revoked leaks, another one than that which "
+        "reads. Empty: alerts of GitHub are left open.",
+    )
+    github_closing_private_key: SecretSetting | None = _setting(
+        secret,
+        "The private key of that App, or the id of a Key Vault secret with it.",
         default="",
     )
     github_api: str = _setting(

@@ -16,6 +16,9 @@ param mailbox string
 @description('Id of the workspace that is queried.')
 param workspaceId string
 
+@description('Id of the workspace of a separate intake; empty for none.')
+param intakeWorkspaceId string
+
 @description('Id of the topic whose deliveries are watched.')
 param topicId string
 
@@ -83,6 +86,29 @@ var rules = [
   }
 ]
 
+var refusalsOfIntake = {
+  name: 'intake-refusal'
+  display: 'Azure refused a request of the intake'
+  description: 'A right of the intake is missing, or a policy denies it. docs/rights.md lists the required rights.'
+  severity: 2
+  reach: 'PT1H'
+  query: loadTextContent('../queries/refusals.kql')
+}
+var watched = concat(
+  map(rules, rule => {
+    rule: rule
+    workspaceId: workspaceId
+  }),
+  empty(intakeWorkspaceId)
+    ? []
+    : [
+        {
+          rule: refusalsOfIntake
+          workspaceId: intakeWorkspaceId
+        }
+      ]
+)
+
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-sasquash-${environmentName}'
   location: 'global'
@@ -101,28 +127,28 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
 }
 
 resource found 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
-  for rule in rules: {
-    name: 'alert-sasquash-${environmentName}-${rule.name}'
+  for watch in watched: {
+    name: 'alert-sasquash-${environmentName}-${watch.rule.name}'
     location: location
     tags: tags
     properties: {
-      displayName: '${rule.display} (${environmentName})'
-      description: rule.description
-      severity: rule.severity
+      displayName: '${watch.rule.display} (${environmentName})'
+      description: watch.rule.description
+      severity: watch.rule.severity
       enabled: true
       autoMitigate: true
       scopes: [
-        workspaceId
+        watch.workspaceId
       ]
       evaluationFrequency: 'PT5M'
       windowSize: 'PT1H'
-      overrideQueryTimeRange: rule.reach
+      overrideQueryTimeRange: watch.rule.reach
       // A new workspace has no table of Application Insights yet, and the query would be refused.
       skipQueryValidation: true
       criteria: {
         allOf: [
           {
-            query: rule.query
+            query: watch.rule.query
             timeAggregation: 'Count'
             operator: 'GreaterThan'
             threshold: 0

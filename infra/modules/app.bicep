@@ -35,6 +35,9 @@ param insightsConnection string
 @description('Settings of the code, by name.')
 param settings settingMap
 
+@description('Whether the app reads and writes the records: a separate intake uses one queue alone.')
+param hasRecords bool
+
 @description('The functions that are disabled in this app.')
 param disabled string[]
 
@@ -68,13 +71,10 @@ var ownSettings = {
   AzureWebJobsStorage__clientId: clientId
   // Else "/" answers everyone with a page that says which host this is.
   AzureWebJobsDisableHomepage: 'true'
-  SASQUASH_STORAGE__blobServiceUri: 'https://${storageName}.blob.${suffix}/'
   SASQUASH_STORAGE__queueServiceUri: 'https://${storageName}.queue.${suffix}/'
-  SASQUASH_STORAGE__tableServiceUri: 'https://${storageName}.table.${suffix}/'
   SASQUASH_STORAGE__credential: 'managedidentity'
   SASQUASH_STORAGE__clientId: clientId
   SASQUASH_CLIENT_ID: clientId
-  SASQUASH_DESK: 'https://${app.properties.defaultHostName}/api/desk'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${clientId};Authorization=AAD'
   // The exporter of traces sends Microsoft no statistics about itself, and cannot be configured remotely.
@@ -82,6 +82,14 @@ var ownSettings = {
   APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
 }
+
+var ofRecords = hasRecords
+  ? {
+      SASQUASH_STORAGE__blobServiceUri: 'https://${storageName}.blob.${suffix}/'
+      SASQUASH_STORAGE__tableServiceUri: 'https://${storageName}.table.${suffix}/'
+      SASQUASH_DESK: 'https://${app.properties.defaultHostName}/api/desk'
+    }
+  : {}
 
 var switchedOff = toObject(disabled, name => 'AzureWebJobs.${name}.Disabled', name => 'true')
 
@@ -149,7 +157,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 resource appSettings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(settings, ownSettings, switchedOff)
+  properties: union(settings, ownSettings, ofRecords, switchedOff)
 }
 
 // The platform checks tokens before the code does. Excluded are callers that authenticate otherwise (Event Grid by its

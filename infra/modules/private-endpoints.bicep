@@ -1,4 +1,4 @@
-// Private endpoints of Sasquash's storage accounts and vault.
+// Private endpoints of Sasquash's storage accounts and vaults.
 import { tagMap } from 'types.bicep'
 
 @description('Region.')
@@ -18,6 +18,9 @@ param intakeStorageName string
 
 @description('Name of the vault.')
 param vaultName string
+
+@description('Name of the vault of the intake; empty for none.')
+param intakeVaultName string
 
 @description('Ids of the private DNS zones for blob, queue, table and vault, in this order; none where a policy adds the names.')
 param dnsZoneIds string[]
@@ -41,6 +44,10 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
 
 resource intakeAccount 'Microsoft.Storage/storageAccounts@2025-01-01' existing = if (!empty(intakeStorageName)) {
   name: intakeStorageName
+}
+
+resource intakeVault 'Microsoft.KeyVault/vaults@2024-11-01' existing = if (!empty(intakeVaultName)) {
+  name: intakeVaultName
 }
 
 // `zone` is the index in dnsZoneIds.
@@ -87,7 +94,17 @@ var ofIntake = empty(intakeStorageName)
         target: intakeAccount.id
       }
     ]
-var ways = concat(shared, ofIntake)
+var vaultOfIntake = empty(intakeVaultName)
+  ? []
+  : [
+      {
+        name: 'intake-vault'
+        group: 'vault'
+        zone: 3
+        target: intakeVault.id
+      }
+    ]
+var ways = concat(shared, ofIntake, vaultOfIntake)
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
   for way in ways: {

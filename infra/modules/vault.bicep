@@ -1,4 +1,4 @@
-// Secrets that settings name: webhook secrets, the GitHub App's key. Rights on secrets are roles. Access policies are off.
+// Secrets that the settings of one app name: webhook secrets, a GitHub App's key. Rights on secrets are roles. Access policies are off.
 import { principal, tagMap } from 'types.bicep'
 
 @description('Name of the vault.')

@@ -141,8 +141,8 @@ async def running(
         outside = plain_environment() | client | {"PYTHONUNBUFFERED": "1"}
         by_platform = outside | {"LOCAL_SYSTEM_KEY": system_key, "FUNCTIONS_WORKER_RUNTIME": "python"}
         variables = by_platform | environment.app_settings(parts.cloud, endpoint=responder) | dict(settings or {})
-        of_intake = environment.app_settings(
-            parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT
+        of_intake = environment.of_intake(
+            environment.app_settings(parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT)
         )
         stack.push_async_callback(parts.stop_hosts)
         addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)

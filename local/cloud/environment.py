@@ -1,5 +1,6 @@
 """Environment variables for the local cloud: of clients (`.local/env`) and of the function app (its settings)."""
 
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -45,6 +46,9 @@ QUIET = {
     "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
 }
 _SERVICES = ("blob", "queue", "table")
+# Which settings a separate intake gets, and which the responder beside it does not, as infra/main.bicep reads them.
+_APPS = json.loads((Path(__file__).resolve().parents[2] / "infra/settings.json").read_text())
+_OF_THE_HOST = ("SASQUASH_STORAGE__credential", "SASQUASH_STORAGE__clientId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,12 @@ def app_settings(
         settings[f"{connection}__credential"] = "managedidentity"
         settings[f"{connection}__clientId"] = client_id
     return settings
+
+
+def of_intake(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return those of an app's settings that a separate intake gets."""
+    given = {*_APPS["intake"], *_OF_THE_HOST}
+    return {name: value for name, value in settings.items() if not name.startswith("SASQUASH_") or name in given}
 
 
 def write(file: Path, variables: Mapping[str, str]) -> None:

@@ -32,6 +32,7 @@ def pure() -> dict[str, Any]:
         "format": _format,
         "greater": lambda a, b: a > b,
         "guid": lambda *parts: str(uuid.uuid5(_NAMESPACE, "-".join(map(str, parts)))),
+        "items": lambda value: [{"key": key, "value": value[key]} for key in sorted(value)],
         "indexof": lambda text, part: str(text).lower().find(str(part).lower()),
         "join": lambda items, delimiter: delimiter.join(items),
         "last": lambda items: items[-1] if items else "",

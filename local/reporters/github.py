@@ -1,4 +1,4 @@
-"""GitHub's REST API: the stand-in for api.github.com, with which a GitHub App reads and resolves secret alerts.
+"""GitHub's REST API: the stand-in for api.github.com, with which GitHub Apps read and resolve secret alerts.
 
 docs.github.com, REST API version 2022-11-28: "GitHub Apps" (installation, access tokens), "Secret scanning", "Git
 blobs"; "Generating a JSON Web Token (JWT) for a GitHub App"; "Troubleshooting the REST API" for the errors.
@@ -20,9 +20,15 @@ from starlette.routing import Route
 
 from local import json_text
 from local.tenant.model import Cloud
-from local.tenant.senders import GITHUB_APP, GITHUB_INSTALLATION, GITHUB_OWNER, GitHubAlert
+from local.tenant.senders import (
+    GITHUB_APP,
+    GITHUB_CLOSING_APP,
+    GITHUB_CLOSING_INSTALLATION,
+    GITHUB_INSTALLATION,
+    GITHUB_OWNER,
+    GitHubAlert,
+)
 
-_PERMISSIONS = {"contents": "read", "metadata": "read", "secret_scanning_alerts": "write"}  # of the app
 _API_VERSION = "2022-11-28"
 _LEVELS = ("read", "write")
 _RESOLUTIONS = ("false_positive", "wont_fix", "revoked", "used_in_tests")
@@ -37,6 +43,21 @@ class GitHubError(Exception):
         super().__init__(f"{status} {message}")
         self.status = status
         self.message = message
+
+
+@dataclass(frozen=True)
+class _App:
+    """A GitHub App, as it is installed for the owner. A token of an installation has no right beyond these."""
+
+    client_id: str
+    installation: int
+    permissions: Mapping[str, str]
+
+
+_APPS = (
+    _App(GITHUB_APP, GITHUB_INSTALLATION, {"contents": "read", "metadata": "read", "secret_scanning_alerts": "read"}),
+    _App(GITHUB_CLOSING_APP, GITHUB_CLOSING_INSTALLATION, {"metadata": "read", "secret_scanning_alerts": "write"}),
+)
 
 
 @dataclass(frozen=True)
@@ -80,22 +101,26 @@ class GitHub:
         return Route(path, endpoint, methods=[method] if method else _METHODS)
 
     async def _installation(self, request: Request) -> Response:
-        self._require_app(request)
-        if request.path_params["owner"].lower() != GITHUB_OWNER:
+        app = self._require_app(request)
+        if (
+            request.path_params["owner"].lower() != GITHUB_OWNER
+            or request.path_params["name"].lower() not in self._known
+        ):
             raise GitHubError(404, "Not Found")
-        return JSONResponse({"id": GITHUB_INSTALLATION, "client_id": GITHUB_APP, "permissions": _PERMISSIONS})
+        return JSONResponse(
+            {"id": app.installation, "client_id": app.client_id, "permissions": dict(app.permissions)}
+        )
 
     async def _access_token(self, request: Request) -> Response:
-        self._require_app(request)
-        if request.path_params["id"] != GITHUB_INSTALLATION:
+        app = self._require_app(request)
+        if request.path_params["id"] != app.installation:
             raise GitHubError(404, "Not Found")
         body = await _object(request)
-        wanted = body.get("permissions", _PERMISSIONS)
-        if not isinstance(wanted, dict) or any(not _covers(_PERMISSIONS, n, level) for n, level in wanted.items()):
+        wanted = body.get("permissions", dict(app.permissions))
+        if not isinstance(wanted, dict) or any(not _covers(app.permissions, n, level) for n, level in wanted.items()):
             raise GitHubError(422, "The permissions requested are not granted to this installation.")
         repositories = body.get("repositories", [])
-        known = {alert.repository.partition("/")[2].lower() for alert in self._cloud.alerts.github}
-        if not isinstance(repositories, list) or any(str(name).lower() not in known for name in repositories):
+        if not isinstance(repositories, list) or any(str(name).lower() not in self._known for name in repositories):
             raise GitHubError(422, "There is at least one repository that does not exist or is not accessible.")
         token = f"ghs_{secrets.token_urlsafe(27)}"
         until = datetime.now(UTC) + timedelta(hours=1)
@@ -105,7 +130,11 @@ class GitHub:
 
     async def _get_alert(self, request: Request) -> Response:
         self._require(request, "secret_scanning_alerts", "read")
-        return JSONResponse(_described(self._alert(request)))
+        hides = request.query_params.get("hide_secret", "false")  # "false by default"
+        if hides not in ("true", "false") or set(request.query_params) - {"hide_secret"}:
+            raise GitHubError(422, "Invalid request.")
+        described = _described(self._alert(request))
+        return JSONResponse(described | {"secret": None} if hides == "true" else described)
 
     async def _update_alert(self, request: Request) -> Response:
         self._require(request, "secret_scanning_alerts", "write")
@@ -151,16 +180,25 @@ class GitHub:
                 return alert
         raise GitHubError(404, "Not Found")
 
-    def _require_app(self, request: Request) -> None:
-        """Return if the caller is the app itself, with a JWT that it signed. Raises GitHubError (401)."""
+    @property
+    def _known(self) -> set[str]:
+        """The names of the repositories that the apps are installed in."""
+        return {alert.repository.partition("/")[2].lower() for alert in self._cloud.alerts.github}
+
+    def _require_app(self, request: Request) -> _App:
+        """Return the app that calls as itself, with a JWT that it signed. Raises GitHubError (401)."""
         options: Any = {"require": ["iat", "exp", "iss"]}
+        token = _bearer(request)
         try:
-            key = self._cloud.senders.github_key.public_key()
-            claims = jwt.decode(_bearer(request), key, algorithms=["RS256"], issuer=GITHUB_APP, options=options)
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+            app = next((app for app in _APPS if app.client_id == issuer), _APPS[0])
+            key = self._cloud.senders.github_key(app.client_id).public_key()
+            claims = jwt.decode(token, key, algorithms=["RS256"], issuer=app.client_id, options=options)
         except jwt.PyJWTError:
             raise GitHubError(401, "A JSON web token could not be decoded") from None
         if claims["exp"] - claims["iat"] > 660 or claims["exp"] > datetime.now(UTC).timestamp() + 600:
             raise GitHubError(401, "'Expiration time' claim ('exp') is too far in the future")
+        return app
 
     def _require(self, request: Request, permission: str, level: str) -> None:
         installation = self._tokens.get(_bearer(request))

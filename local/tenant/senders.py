@@ -10,8 +10,8 @@ from functools import cache
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-GITHUB_APP = "Iv23liSasquashLocal"
-GITHUB_INSTALLATION = 4711
+GITHUB_APP, GITHUB_CLOSING_APP = "Iv23liSasquashLocal", "Iv23liSasquashCloses"  # client ids
+GITHUB_INSTALLATION, GITHUB_CLOSING_INSTALLATION = 4711, 4712
 GITHUB_OWNER = "contoso"
 AZURE_DEVOPS_ORGANIZATION = "contoso"
 AZURE_DEVOPS_PROJECT_NAME, AZURE_DEVOPS_REPOSITORY_NAME = "Web Shop", "storefront"
@@ -27,20 +27,17 @@ SIGNING = (
 
 
 @cache
-def _github_key() -> rsa.RSAPrivateKey:
-    """Return the private key of the GitHub App. One per process, since generating a key is slow."""
+def _github_key(app: str) -> rsa.RSAPrivateKey:  # noqa: ARG001 -- each app has a key of its own
+    """Return the private key of a GitHub App. One each per process, since generating a key is slow."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-@cache
-def _github_pem() -> str:
-    return (
-        _github_key()
-        .private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-        .decode()
+def _github_pem(app: str) -> str:
+    """Return the key in PEM, in base64, as the settings take it."""
+    pem = _github_key(app).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
+    return base64.b64encode(pem).decode()
 
 
 class Senders:
@@ -51,10 +48,9 @@ class Senders:
         self.azure_devops_password = secrets.token_urlsafe(32)
         self.webhook_secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
 
-    @property
-    def github_key(self) -> rsa.RSAPrivateKey:
-        """The key that signs the JWT of the GitHub App."""
-        return _github_key()
+    def github_key(self, app: str = GITHUB_APP) -> rsa.RSAPrivateKey:
+        """Return the key that signs the JWT of a GitHub App."""
+        return _github_key(app)
 
     def settings(self) -> dict[str, str]:
         """Return the function app's settings for these sources."""
@@ -62,7 +58,9 @@ class Senders:
             "SASQUASH_INTAKE_SENDERS": ",".join(f"{name}={self.webhook_secret}" for name in SIGNING),
             "SASQUASH_GITHUB_WEBHOOK_SECRET": self.github_secret,
             "SASQUASH_GITHUB_APP": GITHUB_APP,
-            "SASQUASH_GITHUB_PRIVATE_KEY": base64.b64encode(_github_pem().encode()).decode(),
+            "SASQUASH_GITHUB_PRIVATE_KEY": _github_pem(GITHUB_APP),
+            "SASQUASH_GITHUB_CLOSING_APP": GITHUB_CLOSING_APP,
+            "SASQUASH_GITHUB_CLOSING_PRIVATE_KEY": _github_pem(GITHUB_CLOSING_APP),
             "SASQUASH_AZURE_DEVOPS_ORGANIZATION": AZURE_DEVOPS_ORGANIZATION,
             "SASQUASH_AZURE_DEVOPS_PASSWORD": self.azure_devops_password,
         }

@@ -13,6 +13,7 @@ from azure.mgmt.storage.aio import StorageManagementClient
 from azure.storage.queue.aio import QueueClient
 
 from shared.cloud.arm_throttle import ArmPace, ArmPacePolicy
+from shared.intake_settings import IntakeSettings
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,8 +42,68 @@ def network() -> Transport:
     return transport
 
 
-class Clients:
-    """Creates each client once, at its first use. `new_transport` makes connections for each."""
+class IntakeClients:
+    """The clients of an intake. Creates each once, at its first use. `new_transport` makes connections for each."""
+
+    def __init__(
+        self,
+        settings: Settings | IntakeSettings,
+        *,
+        credential: AsyncTokenCredential | None,
+        new_transport: Callable[[], Transport],
+    ) -> None:
+        """`credential` is used instead of the one that the settings ask for."""
+        self._endpoints = settings
+        self._given_credential = credential
+        self._transport = new_transport
+        self._vaults: dict[str, SecretClient] = {}
+
+    @cached_property
+    def credential(self) -> AsyncTokenCredential:
+        """The app's managed identity, or on a developer's machine the signed-in user."""
+        if self._given_credential is not None:
+            return self._given_credential
+        authority = self._endpoints.cloud.authority
+        if self._endpoints.client_id is None:
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not used in Azure
+
+            return DefaultAzureCredential(authority=authority, **_TIMEOUTS)
+        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not used by developers
+
+        return ManagedIdentityCredential(client_id=self._endpoints.client_id, **_RETRIES, **_TIMEOUTS)
+
+    def queue(self, name: str) -> QueueClient:
+        return QueueClient(
+            self._endpoints.queue_endpoint,
+            name,
+            credential=self.credential,
+            transport=self._transport(),
+            **_QUEUE_RETRIES,
+            **_TIMEOUTS,
+        )
+
+    def vault(self, url: str) -> "SecretClient":
+        """Return the client for the secrets of a key vault, made at its first use."""
+        from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 -- only the follow-up needs it
+
+        if url not in self._vaults:
+            self._vaults[url] = SecretClient(
+                url, self.credential, transport=self._transport(), logging_enable=False, **_RETRIES, **_TIMEOUTS
+            )
+        return self._vaults[url]
+
+    @cached_property
+    def topic(self) -> "EventGridPublisherClient":
+        """The client that publishes on our own Event Grid topic."""
+        from azure.eventgrid.aio import EventGridPublisherClient  # noqa: PLC0415 -- only the follow-up needs it
+
+        return EventGridPublisherClient(
+            self._endpoints.topic_endpoint, self.credential, transport=self._transport(), **_RETRIES, **_TIMEOUTS
+        )
+
+
+class Clients(IntakeClients):
+    """All clients: also those of the records and of the monitored accounts."""
 
     def __init__(
         self,
@@ -52,27 +113,10 @@ class Clients:
         new_transport: Callable[[], Transport],
         clock: Callable[[], datetime],
     ) -> None:
-        """`credential` is used instead of the one that the settings ask for."""
+        super().__init__(settings, credential=credential, new_transport=new_transport)
         self._settings = settings
-        self._given_credential = credential
-        self._transport = new_transport
         self.pace = ArmPace(clock=clock)
         self._arm: dict[str, StorageManagementClient] = {}
-        self._vaults: dict[str, SecretClient] = {}
-
-    @cached_property
-    def credential(self) -> AsyncTokenCredential:
-        """The app's managed identity, or on a developer's machine the signed-in user."""
-        if self._given_credential is not None:
-            return self._given_credential
-        authority = self._settings.cloud.authority
-        if self._settings.client_id is None:
-            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 -- not used in Azure
-
-            return DefaultAzureCredential(authority=authority, **_TIMEOUTS)
-        from azure.identity.aio import ManagedIdentityCredential  # noqa: PLC0415 -- not used by developers
-
-        return ManagedIdentityCredential(client_id=self._settings.client_id, **_RETRIES, **_TIMEOUTS)
 
     def arm(self, subscription: str) -> StorageManagementClient:
         """Return the management client for a subscription, made at its first use."""
@@ -101,16 +145,6 @@ class Clients:
             **_TIMEOUTS,
         )
 
-    def queue(self, name: str) -> QueueClient:
-        return QueueClient(
-            self._settings.queue_endpoint,
-            name,
-            credential=self.credential,
-            transport=self._transport(),
-            **_QUEUE_RETRIES,
-            **_TIMEOUTS,
-        )
-
     def container(self, name: str) -> "ContainerClient":
         """Return a client for a container of Sasquash's own storage account."""
         from azure.storage.blob.aio import ContainerClient  # noqa: PLC0415 -- not on the way to a revocation
@@ -124,16 +158,6 @@ class Clients:
             **_TIMEOUTS,
         )
 
-    def vault(self, url: str) -> "SecretClient":
-        """Return the client for the secrets of a key vault, made at its first use."""
-        from azure.keyvault.secrets.aio import SecretClient  # noqa: PLC0415 -- only the follow-up needs it
-
-        if url not in self._vaults:
-            self._vaults[url] = SecretClient(
-                url, self.credential, transport=self._transport(), logging_enable=False, **_RETRIES, **_TIMEOUTS
-            )
-        return self._vaults[url]
-
     @cached_property
     def logs(self) -> "LogsQueryClient":
         """The client that queries Azure Monitor's logs."""
@@ -146,13 +170,4 @@ class Clients:
             logging_enable=False,
             **_RETRIES,
             **_TIMEOUTS,
-        )
-
-    @cached_property
-    def topic(self) -> "EventGridPublisherClient":
-        """The client that publishes on our own Event Grid topic."""
-        from azure.eventgrid.aio import EventGridPublisherClient  # noqa: PLC0415 -- only the follow-up needs it
-
-        return EventGridPublisherClient(
-            self._settings.topic_endpoint, self.credential, transport=self._transport(), **_RETRIES, **_TIMEOUTS
         )

@@ -90,6 +90,9 @@ OF_THE_PATH = frozenset({Reason.NO_KEY_MATCHES, Reason.PATH_LOST, Reason.UNKNOWN
 REOPENED_BY_A_NEW_REPORT = frozenset({State.OBSERVED, State.UNRESOLVED, State.FAILED})
 
 
+MOST_ALERTS = 20
+"""How many alerts of one record are checked and closed. Further ones stay open, and the record says so."""
+
 _NOBODY = "nobody (deadline passed, SASQUASH_AT_DEADLINE is revoke)"
 _MOST_CHANGES = 30  # a leak that is reported every minute is reopened each time, and the record must stay small
 
@@ -332,11 +335,16 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class ClosedAlert:
-    """An alert that was closed where it had been reported. `said` is one English sentence."""
+    """An alert that needs no more work. `said` is one English sentence.
+
+    Not `closed`: it was left open where it had been reported, because nothing proves that it is about this leak, or
+    because its service does not permit it. Rows of earlier versions say that only in `said`.
+    """
 
     alert: AlertReference
     at: datetime
     said: str
+    closed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +386,7 @@ class Revocation:
     lockdown: LockedDown | None = None
     waits_for_arm: bool = False  # an action was decided on, but ARM accepted no more writes
     closed_alerts: tuple[ClosedAlert, ...] = ()
+    more_alerts: bool = False  # alerts were named beyond MOST_ALERTS: they are left open
     usage: Usage | None = None  # None: not checked yet
     remains: tuple[RichText, ...] | None = None  # what stays exposed, in English; None: not checked yet
     paths: KnownPaths = field(default_factory=KnownPaths)

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.cloud.clients import Clients, Transport
+from shared.factories.intake import IntakeServices
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class Connections:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self.intake = IntakeServices(
+            process.settings, process.clients, transport=process.transport, clock=process.clock
+        )
 
     @cached_property
     def graph(self) -> "Graph":
@@ -87,21 +91,14 @@ class Connections:
             self.arm_reader, process.clients.credential, resource_manager=process.settings.cloud.resource_manager
         )
 
-    @cached_property
+    @property
     def publisher(self) -> "Publisher":
-        from shared.cloud.event_grid import Publisher
+        return self.intake.publisher
 
-        return Publisher(lambda: self._process.clients.topic)
-
-    @cached_property
+    @property
     def secrets(self) -> "SecretSettings":
-        from shared.cloud.secret_settings import SecretSettings
+        return self.intake.secrets
 
-        return SecretSettings(self._process.clients.vault, clock=self._process.clock)
-
-    @cached_property
+    @property
     def tools(self) -> "Tools":
-        from shared.sources.registry import Tools
-
-        process = self._process
-        return Tools(process.settings, process.clients, process.transport, secrets=self.secrets, clock=process.clock)
+        return self.intake.tools

@@ -3,11 +3,9 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from shared.containment.rate_limit import RateLimit
 from shared.factories.background import Background
 from shared.factories.connections import Connections, Process
 from shared.factories.fast_path import FastPath
-from shared.persistence.queues import INTAKE_QUEUE, POISON
 
 if TYPE_CHECKING:
     from shared.api.auth.access_tokens import AccessTokens
@@ -38,13 +36,6 @@ class Http:
 
         ledger = self._fast_path.store.revocations
         return HealthCheck(ledger, unreachable="ledger unreachable", clock=self._process.clock)
-
-    @cached_property
-    def intake_health(self) -> "HealthCheck":
-        """Of a separate intake, which has no right on the records."""
-        from shared.api.health import HealthCheck
-
-        return HealthCheck(self.alert_queue, unreachable="queue unreachable", clock=self._process.clock)
 
     @cached_property
     def revocation_api(self) -> "Responder":
@@ -85,41 +76,18 @@ class Http:
 
         return ConsoleFiles(self._process.settings)
 
-    @cached_property
+    @property
     def intake(self) -> "Intake":
-        from shared.api.intake.registry import Reporters
-        from shared.api.intake.routes import Intake
+        return self._connections.intake.intake
 
-        settings, connections, clock = self._process.settings, self._connections, self._process.clock
-        return Intake(
-            reporters=Reporters(settings, secrets=connections.secrets, tokens=self._access_tokens, clock=clock),
-            publisher=connections.publisher,
-            alerts=self.alert_reader,
-            quotas=RateLimit(an_hour=settings.intake_quota, clock=clock),
-            clock=clock,
-        )
-
-    @cached_property
+    @property
     def alert_reader(self) -> "AlertReader":
-        from shared.sources.alert_reader import AlertReader
+        return self._connections.intake.alert_reader
 
-        return AlertReader(
-            self._connections.tools.all, self.alert_queue, self._connections.publisher, clock=self._process.clock
-        )
-
-    @cached_property
+    @property
     def alert_queue(self) -> "AlertQueue":
-        from shared.persistence.alert_queue import AlertQueue
+        return self._connections.intake.alert_queue
 
-        queue = self._process.clients.queue
-        return AlertQueue(queue(INTAKE_QUEUE), queue(INTAKE_QUEUE + POISON))
-
-    @cached_property
+    @property
     def _access_tokens(self) -> "AccessTokens":
-        from shared.api.auth.access_tokens import AccessTokens
-        from shared.api.auth.signing_keys import SigningKeys
-
-        process = self._process
-        url = f"https://{process.settings.cloud.authority}/{process.settings.tenant_id}/discovery/v2.0/keys"
-        keys = SigningKeys(url, process.transport, clock=process.clock)
-        return AccessTokens(keys, settings=process.settings, clock=process.clock)
+        return self._connections.intake.access_tokens

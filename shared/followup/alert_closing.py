@@ -1,4 +1,4 @@
-"""Closes the alerts of other tools that reported a leak, once it is revoked."""
+"""Closes the alerts of other tools that reported a leak, once it is revoked and they prove to be about it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Protocol
 
 from shared.actions.registry import ACTION_SPECS
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Revoked
 from shared.domain.revocation import Outcome, Reason, Revocation
 from shared.domain.text import inert
 from shared.errors import NotFound
@@ -16,8 +17,8 @@ _LONGEST = 280  # characters of a comment, the limit of GitHub
 class ClosesAlerts(Protocol):
     """A tool with alerts."""
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
-        """Close `alert`; return what was done, as a sentence. Raises Blocked or TransientFailure."""
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
+        """Close `alert` if it is about what was `revoked`, else leave it open. Raises Blocked or TransientFailure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,19 @@ class AlertCloser:
 
     tools: Mapping[AlertSource, Callable[[], ClosesAlerts | None]]
 
-    async def close(self, alert: AlertReference, revocation: Revocation) -> str:
-        """Close `alert`, which reported the revoked leak. Raises Blocked or TransientFailure.
+    async def close(self, alert: AlertReference, revocation: Revocation) -> Closing:
+        """Close `alert`, which a report of the revoked leak named. Raises Blocked or TransientFailure.
 
-        Returns what was done as a sentence, also where the alert can't be closed for good.
+        Returns what was done, also where the alert was left open for good.
         """
         tool = self.tools[alert.source]()
         if tool is None:
-            return f"{alert} was left open: closing it is not configured."
+            return Closing(f"{alert} was left open: closing it is not configured.", closed=False)
         try:
-            return await tool.close(alert, comment(revocation))
+            return await tool.close(alert, comment(revocation), revoked=Revoked.of(revocation))
         except NotFound:
-            return f"{alert} no longer exists, or the app has no access to it."
+            said = f"{alert} was left open: it does not exist any more, or the app has no access to it."
+            return Closing(said, closed=False)
 
 
 def comment(revocation: Revocation) -> str:

@@ -1,8 +1,12 @@
 """The steps toward others: Key Vault, Event Grid, owners, incident, mail, alerts; and the closing of the record."""
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
+from shared.domain.alert import AlertReference
 from shared.domain.pending_steps import (
     closable,
     incident_due,
@@ -21,6 +25,8 @@ from shared.domain.revocation import (
     Revocation,
     State,
 )
+from shared.domain.text import clean
+from shared.errors import Blocked, SasquashError
 from shared.followup.alert_closing import AlertCloser
 from shared.followup.briefing.build import brief
 from shared.followup.events import StateEvents
@@ -32,6 +38,10 @@ from shared.followup.owners.notify import Notifier
 from shared.followup.step import Done
 from shared.persistence.store import Store
 from shared.settings import IncidentSink
+
+_PATIENCE = timedelta(hours=24)  # how long a missing right to close an alert may be granted
+_LONGEST_SAID = 500
+_BUDGET = 30.0  # seconds for the alerts of one run; the last one may take four calls more, within the step's lease
 
 if TYPE_CHECKING:  # imports OpenTelemetry, which only a configured app needs
     from shared.followup.traces import Traces
@@ -171,7 +181,10 @@ class MailStep:
 
 @dataclass(frozen=True, slots=True)
 class AlertClosingStep:
-    """Closes the alerts that reported the leak, one each run, so that each is recorded at once."""
+    """Closes the alerts that reports of the leak named, as far as they prove to be about it.
+
+    One that fails holds up no other: anybody who reports the leak can name any alert.
+    """
 
     name: ClassVar[str] = "closing of alerts"
     leased: ClassVar[bool] = True
@@ -184,15 +197,41 @@ class AlertClosingStep:
         return 0 if open_alerts(revocation) else None
 
     async def run(self, revocation: Revocation) -> Done:
-        """Close the next alert. Raises SasquashError."""
-        alert, *others = open_alerts(revocation)
-        said = await self.closer.close(alert, revocation)
-        closed = ClosedAlert(alert, self.store.clock(), said)
+        """Close what can be closed, or left open for good. Raises SasquashError if nothing can."""
+        alerts, until = open_alerts(revocation), asyncio.get_running_loop().time() + _BUDGET
+        settled: list[ClosedAlert] = []
+        failed: SasquashError | None = None
+        for alert in alerts:
+            try:
+                settled.append(await self._settle(alert, revocation))
+            except SasquashError as error:
+                failed = failed or error
+            if asyncio.get_running_loop().time() >= until:
+                break
+        if failed is not None and not settled:
+            raise failed
         return Done(
-            lambda current: replace(current, closed_alerts=(*current.closed_alerts, closed)),
-            said,
-            again=0 if others else None,
+            lambda current: replace(current, closed_alerts=_with(current.closed_alerts, settled)),
+            " ".join(each.said for each in settled),
+            again=0 if len(settled) < len(alerts) else None,
         )
+
+    async def _settle(self, alert: AlertReference, revocation: Revocation) -> ClosedAlert:
+        """Close an alert, or leave it open. Raises SasquashError: it is to be tried again."""
+        try:
+            closing = await self.closer.close(alert, revocation)
+        except Blocked as error:
+            if self.store.clock() - revocation.changes[-1].at <= _PATIENCE:
+                raise
+            said = clean(f"{alert} was left open. {error}", limit=_LONGEST_SAID)
+            return ClosedAlert(alert, self.store.clock(), said, closed=False)
+        return ClosedAlert(alert, self.store.clock(), closing.said, closed=closing.closed)
+
+
+def _with(known: tuple[ClosedAlert, ...], settled: Iterable[ClosedAlert]) -> tuple[ClosedAlert, ...]:
+    """Return the settled alerts with those of this run. Another instance may have settled one of them, too."""
+    done = {each.alert for each in known}
+    return (*known, *(each for each in settled if each.alert not in done))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ them. Therefore a repository is also read from `repositoryUrl`.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
+from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding, in_text
 from shared.errors import Blocked
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
@@ -121,21 +122,30 @@ class AzureDevOps:
         reported = in_text("\n".join(texts), source=alert.source, url=url, detected_at=detected_at, alert=alert)
         return tuple(each.finding for each in reported)
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
-        """Dismiss `alert` as fixed; return what was done. Raises Blocked or TransientFailure.
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
+        """Dismiss `alert` as fixed if its secrets are what was `revoked`. Raises Blocked or TransientFailure.
 
         One that is closed already is not changed: the service itself sets `fixed` and `autoDismissed`.
         """
+        if not self._is_ours(alert):
+            return Closing(
+                f"{alert} was left open: it is not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION.",
+                closed=False,
+            )
         doing = f"Closing {alert}"
         now = await self.rest.call(
             "GET",
             self._path(alert),
             doing=doing,
-            right="the permission to read alerts of the repository",
-            query=_VERSION,
+            right="the permission to read alerts of the repository, secrets included",
+            query=_VERSION | {"expand": "validationFingerprint"},
         )
-        if isinstance(now, Mapping) and _is_closed(now):
-            return f"{alert} was already closed."
+        if not isinstance(now, Mapping) or now.get("alertId") != int(alert.alert) or not self._is_in_place(now):
+            return left_open(alert, Doubt.ANOTHER_ALERT)
+        if (doubt := revoked.doubt_of_secrets(_secrets_of(now))) is not None:
+            return left_open(alert, doubt)
+        if _is_closed(now):
+            return Closing(f"{alert} was already closed.", closed=True)
         await self.rest.call(
             "PATCH",
             self._path(alert),
@@ -144,11 +154,24 @@ class AzureDevOps:
             query=_VERSION,
             body={"state": "dismissed", "dismissedReason": "fixed", "dismissedComment": comment},
         )
-        return f"{alert} was dismissed as fixed."
+        return Closing(f"{alert} was dismissed as fixed.", closed=True)
+
+    def _is_ours(self, alert: AlertReference) -> bool:
+        return alert.place.partition("/")[0].lower() == self.organization.lower()
+
+    def _is_in_place(self, answer: Mapping[str, Any]) -> bool:
+        """Whether an alert, as the service returns it, is in our organization. Its ids are unique there."""
+        if (url := answer.get("repositoryUrl")) is None:
+            return True
+        try:
+            _names(url, organization=self.organization)
+        except InvalidAlert:
+            return False
+        return True
 
     def _path(self, alert: AlertReference) -> str:
         organization, project, repository = _encoded(alert)
-        if organization.lower() != self.organization.lower():  # an event may name any
+        if not self._is_ours(alert):  # an event may name any
             raise Blocked(
                 f"{alert} is not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION. Close it yourself."
             )
@@ -168,15 +191,33 @@ def _encoded(alert: AlertReference) -> tuple[str, str, str]:
 
 
 def _secrets(alert: Mapping[str, Any]) -> Iterator[str]:
-    """Return the texts that contain the secret: the fields of its JSON depend on its kind."""
-    for fingerprint in list_of(alert, "validationFingerprints"):
-        text = text_of(fingerprint, "validationFingerprintJson") if isinstance(fingerprint, Mapping) else None
-        if text is None:
-            continue
-        try:
-            yield "\n".join(_texts(json.loads(text)))
-        except (ValueError, RecursionError):
-            yield text
+    """Return the texts that contain the secret."""
+    for secret in _secrets_of(alert):
+        if secret.text:
+            yield secret.text
+
+
+def _secrets_of(alert: Mapping[str, Any]) -> Sequence[SecretOfAlert]:
+    """Return the secrets of an alert, one for each of its fingerprints (ValidationFingerprint).
+
+    `c3Id` is "the CrossCompanyCorrelatingId for the secret in the ValidationFingerprintJson", which is the one that
+    we make (microsoft/security-utilities). How `validationFingerprintHash` is made is documented nowhere.
+    """
+    fingerprints = (one for one in list_of(alert, "validationFingerprints") if isinstance(one, Mapping))
+    return [
+        SecretOfAlert(_secret_in(text_of(one, "validationFingerprintJson")), c3id=text_of(one, "c3Id"))
+        for one in fingerprints
+    ]
+
+
+def _secret_in(text: str | None) -> str | None:
+    """Return the text with the secret in the JSON of a fingerprint: its fields depend on the kind of secret."""
+    if text is None:
+        return None
+    try:
+        return "\n".join(_texts(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
 
 
 def _texts(value: object, depth: int = 0) -> Iterator[str]:

@@ -7,13 +7,14 @@ workflow automation sends), Graph "alert resource type", "sasTokenEvidence resou
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertEvidence, AlertReference, AlertSource, InvalidAlert, cleaned, moment_in
+from shared.domain.alert_match import Closing, Doubt, Revoked, left_open
 from shared.domain.finding import Finding
 from shared.errors import Blocked, NotFound
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, list_of, object_of, text_of
@@ -62,6 +63,7 @@ class Defender:
     """Reads and closes alerts in Microsoft Graph as the app's identity."""
 
     rest: Rest
+    clock: Callable[[], datetime]
 
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return a finding for each token in the evidence of the alert.
@@ -72,37 +74,34 @@ class Defender:
         name = text_of(read, "id") or alert.alert
         known = AlertReference(AlertSource.DEFENDER, "", name)
         url = f"https://security.microsoft.com/alerts/{name}"
-        tokens = [
-            evidence
-            for evidence in list_of(read, "evidence")
-            if isinstance(evidence, Mapping) and evidence.get("@odata.type") == _SAS_EVIDENCE
-        ]
         detected_at = found.at(text_of(read, "createdDateTime"))
         return tuple(
-            Finding.of_evidence(
-                _evidence(token, read, found, alert=alert),
-                source=alert.source,
-                url=url,
-                detected_at=detected_at,
-                alert=known,
-            )
-            for token in tokens
+            Finding.of_evidence(evidence, source=alert.source, url=url, detected_at=detected_at, alert=known)
+            for evidence in _evidences(read, found, alert=alert)
         )
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
-        """Resolve `alert` as a true positive, with a comment. Raises Blocked or TransientFailure.
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
+        """Resolve `alert` as a true positive, with a comment, where it is about what was `revoked`.
 
-        The comment is written first, so that every resolved alert has one.
+        The comment is written first, so that every resolved alert has one. Raises Blocked or TransientFailure.
         """
         doing = f"Closing {alert}"
         now = await self.rest.call("GET", _path(alert), doing=doing, right=_READ)
-        if isinstance(now, Mapping) and str(now.get("status")).lower() == "resolved":
-            return f"{alert} was already resolved."
+        if not isinstance(now, Mapping) or text_of(now, "id") != alert.alert:
+            return left_open(alert, Doubt.ANOTHER_ALERT)
+        try:
+            tokens = _evidences(now, Found(self.clock), alert=alert)
+        except Blocked:
+            return left_open(alert, Doubt.UNNAMED_KEY)
+        if (doubt := revoked.doubt_of_tokens(tokens)) is not None:
+            return left_open(alert, doubt)
+        if str(now.get("status")).lower() == "resolved":
+            return Closing(f"{alert} was already resolved.", closed=True)
         body = {"@odata.type": "microsoft.graph.security.alertComment", "comment": comment}
         await self.rest.call("POST", f"{_path(alert)}/comments", doing=doing, right=_WRITE, body=body)
         resolution = {"status": "resolved", "classification": "truePositive", "determination": "other"}
         await self.rest.call("PATCH", _path(alert), doing=doing, right=_WRITE, body=resolution)
-        return f"{alert} was resolved as a true positive."
+        return Closing(f"{alert} was resolved as a true positive.", closed=True)
 
     async def _alert(self, alert: AlertReference, found: Found) -> Mapping[str, Any]:
         """Return the alert by its id, or by its provider's id."""
@@ -123,6 +122,16 @@ class Defender:
 
 def _path(alert: AlertReference) -> str:
     return f"{_ALERTS}/{alert.alert}"
+
+
+def _evidences(read: Mapping[str, Any], found: Found, *, alert: AlertReference) -> tuple[AlertEvidence, ...]:
+    """Return what an alert says about each token. Raises Blocked where it does not name account and key."""
+    tokens = (
+        evidence
+        for evidence in list_of(read, "evidence")
+        if isinstance(evidence, Mapping) and evidence.get("@odata.type") == _SAS_EVIDENCE
+    )
+    return tuple(_evidence(token, read, found, alert=alert) for token in tokens)
 
 
 def _evidence(

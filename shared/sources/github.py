@@ -1,4 +1,7 @@
-"""GitHub secret scanning: a webhook names an alert, which is read and closed as a GitHub App.
+"""GitHub secret scanning: a webhook names an alert, which is read as one GitHub App and closed as another.
+
+A private key opens every right that its App has, so the App that reads has no right to close
+(docs/decisions/0047-the-intake-holds-what-it-needs.md).
 
 docs.github.com: "Webhook events and payloads" (secret_scanning_alert, secret_scanning_alert_location), "REST API
 endpoints for secret scanning", "REST API endpoints for Git blobs".
@@ -10,6 +13,7 @@ from urllib.parse import urlsplit
 
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource, InvalidAlert
+from shared.domain.alert_match import Closing, Doubt, Revoked, SecretOfAlert, left_open
 from shared.domain.finding import Finding, in_text
 from shared.errors import Blocked, NotFound
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, object_of, text_of
@@ -46,11 +50,12 @@ def read(event: str, payload: object, *, types: Collection[str]) -> Entry:
 
 
 class GitHub:
-    """Reads and closes alerts. `base_url` is that of the REST API."""
+    """Reads and closes alerts. `base_url` is that of the REST API. Either App may be missing."""
 
-    def __init__(self, rest: Rest, app: GitHubApp, *, base_url: str) -> None:
+    def __init__(self, rest: Rest, *, reading: GitHubApp | None, closing: GitHubApp | None, base_url: str) -> None:
         self._rest = rest
-        self._app = app
+        self._reading = reading
+        self._closing = closing
         host = urlsplit(base_url).hostname or ""
         self._site = "github.com" if host == "api.github.com" else host.removeprefix("api.")
 
@@ -59,7 +64,10 @@ class GitHub:
 
         Where the secret is only the query of a URL, the rest is read from the surrounding lines of its file.
         """
-        read = await self._get(alert, "", doing=f"Reading {alert}")
+        app = self._reading
+        if app is None:
+            raise Blocked(f"{alert} can't be read: SASQUASH_GITHUB_APP is not set (docs/sources.md).")
+        read = await self._get(alert, "", app=app, doing=f"Reading {alert}")
         secret = text_of(read, "secret") if isinstance(read, Mapping) else None
         if secret is None:
             raise Blocked(f"{alert} has no secret: GitHub hides it from this app. Report the leak yourself.")
@@ -71,31 +79,39 @@ class GitHub:
         ]
         if findings and all(finding.credential and finding.credential.host for finding in findings):
             return tuple(findings)
-        around = await self._around(alert)
+        around = await self._around(alert, app)
         return located(findings, in_text(around, source=alert.source, url=url, detected_at=detected_at, alert=alert))
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
-        """Resolve `alert` as revoked; return what was done. Raises Blocked or TransientFailure.
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
+        """Resolve `alert` as revoked if its secret is what was `revoked`. Raises Blocked or TransientFailure.
 
         An alert that is already resolved as revoked is not changed: its comment can't be edited.
         """
+        app = self._closing
+        if app is None:
+            return Closing(f"{alert} was left open: SASQUASH_GITHUB_CLOSING_APP is not set.", closed=False)
         doing = f"Closing {alert}"
-        now = await self._get(alert, "", doing=doing, permissions=_CLOSING)
-        if isinstance(now, Mapping) and (now.get("state"), now.get("resolution")) == ("resolved", "revoked"):
-            return f"{alert} was already resolved as revoked."
+        now = await self._get(alert, "", app=app, doing=doing, permissions=_CLOSING)
+        if not isinstance(now, Mapping) or not _is_of(now, alert):
+            return left_open(alert, Doubt.ANOTHER_ALERT)
+        secret = text_of(now, "secret")
+        if (doubt := revoked.doubt_of_secrets([SecretOfAlert(secret)] if secret else [])) is not None:
+            return left_open(alert, doubt)
+        if (now.get("state"), now.get("resolution")) == ("resolved", "revoked"):
+            return Closing(f"{alert} was already resolved as revoked.", closed=True)
         await self._rest.call(
             "PATCH",
             _path(alert),
             doing=doing,
-            right="secret scanning alerts: write, of the GitHub App",
-            headers=await self._app.headers(alert.place, _CLOSING),
+            right="secret scanning alerts: write, of the GitHub App of SASQUASH_GITHUB_CLOSING_APP",
+            headers=await app.headers(alert.place, _CLOSING),
             body={"state": "resolved", "resolution": "revoked", "resolution_comment": comment[:_LONGEST_COMMENT]},
         )
-        return f"{alert} was resolved as revoked."
+        return Closing(f"{alert} was resolved as revoked.", closed=True)
 
-    async def _around(self, alert: AlertReference) -> str:
+    async def _around(self, alert: AlertReference, app: GitHubApp) -> str:
         """Return the lines around the secret in its files, empty where it is in none."""
-        places = await self._get(alert, "/locations", doing=f"Listing the locations of {alert}")
+        places = await self._get(alert, "/locations", app=app, doing=f"Listing the locations of {alert}")
         texts: list[str] = []
         for place in places if isinstance(places, list) else []:
             if not isinstance(place, Mapping) or place.get("type") != "commit":
@@ -104,7 +120,7 @@ class GitHub:
             blob, first, last = text_of(details, "blob_sha"), details.get("start_line"), details.get("end_line")
             if blob is None or not _is_sha(blob):
                 continue
-            lines = await self._lines(alert, blob)
+            lines = await self._lines(alert, blob, app)
             start = first - 1 if isinstance(first, int) else 0
             end = last if isinstance(last, int) else start + 1
             texts.append("\n".join(lines[max(start - _LINES_AROUND, 0) : end + _LINES_AROUND]))
@@ -112,8 +128,8 @@ class GitHub:
                 break
         return "\n\n".join(texts)
 
-    async def _lines(self, alert: AlertReference, blob: str) -> list[str]:
-        headers = await self._app.headers(alert.place, _READING)
+    async def _lines(self, alert: AlertReference, blob: str, app: GitHubApp) -> list[str]:
+        headers = await app.headers(alert.place, _READING)
         try:
             content = await self._rest.content(
                 "GET",
@@ -127,19 +143,31 @@ class GitHub:
         return content.decode(errors="replace").splitlines()
 
     async def _get(
-        self, alert: AlertReference, part: str, *, doing: str, permissions: Mapping[str, str] = _READING
+        self,
+        alert: AlertReference,
+        part: str,
+        *,
+        app: GitHubApp,
+        doing: str,
+        permissions: Mapping[str, str] = _READING,
     ) -> Any:
         return await self._rest.call(
             "GET",
             f"{_path(alert)}{part}",
             doing=doing,
             right="secret scanning alerts: read, of the GitHub App",
-            headers=await self._app.headers(alert.place, permissions),
+            headers=await app.headers(alert.place, permissions),
         )
 
 
 def _path(alert: AlertReference) -> str:
     return f"/repos/{alert.place}/secret-scanning/alerts/{alert.alert}"
+
+
+def _is_of(answer: Mapping[str, Any], alert: AlertReference) -> bool:
+    """Whether the answer is this alert, by its number and its URL in the API (`url`), which names its repository."""
+    url = (text_of(answer, "url") or "").lower()
+    return answer.get("number") == int(alert.alert) and url.endswith(_path(alert).lower())
 
 
 def _is_sha(text: str) -> bool:

@@ -42,12 +42,19 @@ class GitHubApp:
     """One app. `private_key` returns its key as PEM, in one of the formats of the settings."""
 
     def __init__(
-        self, rest: Rest, *, app: str, private_key: Callable[[], Awaitable[str]], clock: Callable[[], datetime]
+        self,
+        rest: Rest,
+        *,
+        app: str,
+        private_key: Callable[[], Awaitable[str]],
+        setting: str,
+        clock: Callable[[], datetime],
     ) -> None:
-        """`app` is the app's client id or number."""
+        """`app` is the app's client id or number; `setting` the name of the setting with its key."""
         self._rest = rest
         self._name = app
         self._private_key = private_key
+        self._setting = setting
         self._clock = clock
         self._tokens: dict[tuple[str, tuple[tuple[str, str], ...]], _AccessToken] = {}
 
@@ -87,7 +94,7 @@ class GitHubApp:
         try:
             return jwt.encode(claims, _pem(await self._private_key()), algorithm="RS256")
         except (ValueError, TypeError, jwt.PyJWTError):  # without a cause: it may contain the key
-            raise Blocked("SASQUASH_GITHUB_PRIVATE_KEY is not an RSA private key in PEM: set it again.") from None
+            raise Blocked(f"{self._setting} is not an RSA private key in PEM: set it again.") from None
 
 
 def _converted[T](answer: Any, kind: type[T], *, doing: str) -> T:

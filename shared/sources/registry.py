@@ -8,11 +8,14 @@ from typing import Protocol
 
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
-from shared.cloud.clients import Clients, Transport
+from shared.cloud.clients import IntakeClients, Transport
 from shared.cloud.http import Rest
 from shared.cloud.secret_settings import SecretSettings
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Revoked
 from shared.domain.finding import Finding
+from shared.intake_settings import IntakeSettings
+from shared.setting_parsers import SecretSetting
 from shared.settings import Settings
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
@@ -28,19 +31,35 @@ class Tool(Protocol):
     async def read(self, alert: AlertReference, found: Found) -> tuple[Finding, ...]:
         """Return the findings of `alert`."""
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
-        """Close `alert`; return what was done, as a sentence."""
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
+        """Close `alert` if its service shows that it is about what was `revoked`; else leave it open."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitHubKey:
+    """A GitHub App and its private key. `setting` is the name of the setting with the key."""
+
+    app: str
+    key: SecretSetting
+    setting: str
+
+
+def closing_key(settings: Settings) -> GitHubKey | None:
+    """Return the GitHub App that closes alerts, None where it is not configured."""
+    app, key = settings.github_closing_app, settings.github_closing_private_key
+    return GitHubKey(app, key, "SASQUASH_GITHUB_CLOSING_PRIVATE_KEY") if app is not None and key is not None else None
 
 
 @dataclass(frozen=True)
 class Tools:
-    """Creates the tools."""
+    """Creates the tools. `closing`: the GitHub App that closes alerts, which a separate intake does not have."""
 
-    settings: Settings
-    clients: Clients
+    settings: Settings | IntakeSettings
+    clients: IntakeClients
     new_transport: Callable[[], Transport]
     secrets: SecretSettings
     clock: Callable[[], datetime]
+    closing: GitHubKey | None = None
 
     @property
     def all(self) -> Mapping[AlertSource, Callable[[], Tool | None]]:
@@ -54,12 +73,28 @@ class Tools:
     @cached_property
     def _github(self) -> GitHub | None:
         app, key = self.settings.github_app, self.settings.github_private_key
-        if app is None or key is None:
+        reading = GitHubKey(app, key, "SASQUASH_GITHUB_PRIVATE_KEY") if app is not None and key is not None else None
+        if reading is None and self.closing is None:
             return None
         base_url = self.settings.github_api
         rest = Rest(base_url, self.new_transport())
-        signing = GitHubApp(rest, app=app, private_key=lambda: self.secrets.read(key), clock=self.clock)
-        return GitHub(rest, signing, base_url=base_url)
+        return GitHub(
+            rest,
+            reading=self._github_app(rest, reading),
+            closing=self._github_app(rest, self.closing),
+            base_url=base_url,
+        )
+
+    def _github_app(self, rest: Rest, known: GitHubKey | None) -> GitHubApp | None:
+        if known is None:
+            return None
+        return GitHubApp(
+            rest,
+            app=known.app,
+            private_key=lambda: self.secrets.read(known.key),
+            setting=known.setting,
+            clock=self.clock,
+        )
 
     @cached_property
     def _azure_devops(self) -> AzureDevOps | None:
@@ -72,7 +107,7 @@ class Tools:
     @cached_property
     def _defender(self) -> Defender | None:
         graph = self.settings.cloud.graph
-        return Defender(self._as_the_app(graph, f"{graph}/.default"))
+        return Defender(self._as_the_app(graph, f"{graph}/.default"), self.clock)
 
     def _as_the_app(self, base_url: str, scope: str) -> Rest:
         """Return a client that signs in as the app's identity."""

@@ -15,6 +15,7 @@ from shared.domain.caller import Caller
 from shared.domain.decision import plan as plans
 from shared.domain.known_paths import MOST, KnownPaths
 from shared.domain.revocation import (
+    MOST_ALERTS,
     STATE_OF,
     Approval,
     Change,
@@ -141,7 +142,8 @@ def longest(actions: Actions, action: ActionKind, record: Revocation) -> Revocat
         owners=tuple(Owner(address, "n" * 100, "tag sasquash-owner on the account") for address in PEOPLE[:5]),
         owners_rejected=('tag "sasquash-owner": ' + "x" * 150,) * 10,
         sightings=tuple(Sighting("s" * 100, "🦍" * 200, LATER, ALERT) for _ in range(20)),
-        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "What was done about it. " * 10) for _ in range(21)),
+        closed_alerts=tuple(ClosedAlert(ALERT, LATER, "🦍" * 500, closed=False) for _ in range(MOST_ALERTS)),
+        more_alerts=True,
         changes=tuple(Change(State.UNRESOLVED, LATER, Reason.LOCKDOWN_UNDONE) for _ in range(30)),
         liveness=Liveness(LATER, None, "Azure's answer does not tell whether it lives. " * 8, '"' * 4096),
         paths=known_paths(),

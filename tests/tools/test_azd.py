@@ -215,10 +215,11 @@ async def test_every_choice_arrives_as_it_was_set(azd: Azd) -> None:
     }
     await up(azd, **choices)
     settings = app_settings(azd, "responder")
+    of_intake = app_settings(azd, "intake")
     scale = sites(azd)["responder"]["properties"]["functionAppConfig"]["scaleAndConcurrency"]
 
     assert settings["SASQUASH_RULES"] == rules
-    assert settings["SASQUASH_INTAKE_SENDERS"] == choices["SASQUASH_INTAKE_SENDERS"]
+    assert of_intake["SASQUASH_INTAKE_SENDERS"] == choices["SASQUASH_INTAKE_SENDERS"]
     assert (scale["alwaysReady"], settings["SASQUASH_DRILL_ACCOUNT"]) == ([], "")
     assert sites(azd)["responder"]["tags"]["cost"] == "42"
 

@@ -96,8 +96,11 @@ def test_own_storage_topic_vault_and_logs_refuse_keys(deploy: Deploy) -> None:
         properties = account["properties"]
         assert (properties["allowSharedKeyAccess"], properties["allowBlobPublicAccess"]) == (False, False)
     assert snapshot.one("Microsoft.EventGrid/topics")["properties"]["disableLocalAuth"] is True
-    assert snapshot.one("Microsoft.KeyVault/vaults")["properties"]["enableRbacAuthorization"] is True
-    assert snapshot.one("Microsoft.Insights/components")["properties"]["DisableLocalAuth"] is True
+    vaults, telemetry = (
+        snapshot.of_type(kind) for kind in ("Microsoft.KeyVault/vaults", "Microsoft.Insights/components")
+    )
+    assert [each["properties"]["enableRbacAuthorization"] for each in vaults] == [True, True]
+    assert [each["properties"]["DisableLocalAuth"] for each in telemetry] == [True, True]
 
 
 def test_private_network_closes_storage_and_vault(deploy: Deploy) -> None:
@@ -109,7 +112,7 @@ def test_private_network_closes_storage_and_vault(deploy: Deploy) -> None:
         (each["properties"]["publicNetworkAccess"], each["properties"]["networkAcls"]["defaultAction"])
         for each in closed
     } == {("Disabled", "Deny")}
-    assert len(snapshot.of_type("Microsoft.Network/privateEndpoints")) == 6
+    assert len(snapshot.of_type("Microsoft.Network/privateEndpoints")) == 7
     assert all("virtualNetworkSubnetId" in each["properties"] for each in snapshot.of_type("Microsoft.Web/sites"))
 
 
@@ -122,7 +125,7 @@ def test_names_of_private_endpoints_are_in_the_given_zones(deploy: Deploy) -> No
     assert {each["properties"]["privateDnsZoneId"].rpartition("/")[2] for each in configured} == {
         each["name"] for each in configured
     }
-    assert len(configured) == 6
+    assert len(configured) == 7
 
 
 def test_region_without_zones_has_locally_redundant_storage(deploy: Deploy) -> None:
@@ -193,10 +196,39 @@ def test_separate_intake_has_the_rights_of_its_own_page_and_no_others(deploy: De
         ("stsqin*", TABLE_DATA_CONTRIBUTOR),
         (f"stsq*/queueServices/default/queues/{INTAKE_QUEUE}", QUEUE_DATA_CONTRIBUTOR),
         (f"stsq*/queueServices/default/queues/{INTAKE_QUEUE}{POISON}", QUEUE_DATA_CONTRIBUTOR),
-        ("kvsq*", SECRETS_USER),
+        ("kvsqin*", SECRETS_USER),
         ("egt-sasquash-prod-*", DATA_SENDER),
-        ("appi-sasquash-prod", METRICS_PUBLISHER),
+        ("appi-sasquash-prod-intake", METRICS_PUBLISHER),
     }
+
+
+def test_responder_has_no_right_on_the_vault_storage_and_telemetry_of_the_intake(deploy: Deploy) -> None:
+    scopes = {scope.rpartition("/")[2] for scope, _ in deploy().assignments("responder")}
+
+    assert [scope for scope in scopes if re.match("kvsqin|stsqin|.*-intake$", scope)] == []
+    assert [scope for scope in scopes if scope.startswith("kvsq")] != []
+
+
+def test_intake_writes_to_no_workspace_that_the_alerts_about_the_responder_read(deploy: Deploy) -> None:
+    """Who writes to it can feign the sweep whose absence raises an alert (infra/queries/sweeps.kql)."""
+    snapshot = deploy()
+    component = snapshot.one("Microsoft.Insights/components", name="-intake")["properties"]["WorkspaceResourceId"]
+    rules = snapshot.of_type("Microsoft.Insights/scheduledQueryRules")
+    read = {each["name"]: str(each["properties"]["scopes"]) for each in rules}
+
+    assert [name for name, scopes in read.items() if "-intake" in scopes or "intake-monitoring" in scopes] == [
+        "alert-sasquash-prod-intake-refusal"
+    ]
+    assert "log-sasquash-prod-intake" in component
+
+
+def test_one_app_has_one_vault_and_one_workspace(deploy: Deploy) -> None:
+    snapshot = deploy(separateIntake=False)
+    kinds = ("Microsoft.KeyVault/vaults", "Microsoft.OperationalInsights/workspaces", "Microsoft.Insights/components")
+
+    assert [len(snapshot.of_type(kind)) for kind in kinds] == [1, 1, 1]
+    assert snapshot.outputs["SASQUASH_INTAKE_VAULT_NAME"] == snapshot.outputs["SASQUASH_VAULT_NAME"]
+    assert snapshot.of_type("Microsoft.Insights/scheduledQueryRules", name="intake") == []
 
 
 def test_one_app_has_one_identity(deploy: Deploy) -> None:

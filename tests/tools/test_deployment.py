@@ -13,6 +13,7 @@ from local.entra.tokens import Entra
 from local.tenant.model import Cloud
 from shared.domain.finding import REPORTED
 from shared.factories import background
+from shared.intake_settings import IntakeSettings, names_of_intake, names_of_responder
 from shared.settings import Settings, declared
 from tests.support.bicep import INFRA, functions, parameters
 from tests.support.snapshots import REQUIRED, SUBSCRIPTION, Snapshot, predict, resources_of
@@ -42,9 +43,20 @@ def subscription(bicep: Tool, tmp_path_factory: pytest.TempPathFactory) -> Snaps
 @pytest.mark.parametrize("of_intake", [False, True])
 def test_every_setting_that_the_code_reads_is_set_and_no_other(deploy: Deploy, of_intake: bool) -> None:
     given = deploy(settings=dict.fromkeys(parameters()["settings"], "")).app_settings(of_intake=of_intake)
-    ours = {name for name in given if not HOST.fullmatch(name) and name not in environment.QUIET}
+    read = names_of_intake() | {"APPLICATIONINSIGHTS_CONNECTION_STRING"} if of_intake else names_of_responder()
 
-    assert ours == {setting.name for setting in declared().values()}
+    assert ours(given) == read
+
+
+def test_one_app_has_every_setting(deploy: Deploy) -> None:
+    given = deploy(separateIntake=False, settings=dict.fromkeys(parameters()["settings"], "")).app_settings()
+
+    assert ours(given) == {setting.name for setting in declared().values()}
+
+
+def ours(given: dict[str, str]) -> set[str]:
+    """The names of the settings that the code reads; the host reads the others, and sends its own telemetry."""
+    return {name for name in given if not HOST.fullmatch(name) and name not in environment.QUIET}
 
 
 def test_no_setting_is_refused_by_flex_consumption(deploy: Deploy) -> None:
@@ -68,6 +80,8 @@ def test_code_accepts_the_settings_of_infra(deploy: Deploy) -> None:
 
     given = deploy(settings=chosen).app_settings()
     read = Settings.read({name: resolved(name, value) for name, value in given.items()})
+    of_intake = deploy(settings=chosen).app_settings(of_intake=True)
+    IntakeSettings.read({name: resolved(name, value) for name, value in of_intake.items()})
 
     assert (read.mode, read.at_deadline) == ("auto", "revoke")
     assert read.subscriptions == (SUBSCRIPTION,)
@@ -100,6 +114,7 @@ def test_value_that_is_not_allowed_is_refused(deploy: Deploy, choices: dict[str,
     "setting",
     [
         {"SASQUASH_INCIDENT_WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+        {"SASQUASH_GITHUB_CLOSING_PRIVATE_KEY": "LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQ=="},
         {"SASQUASH_INTAKE_SENDERS": "ci=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLQ=="},  # with the padding of base64
         {"SASQUASH_INTAKE_SENDERS": "wiz=https://kv.vault.azure.net/secrets/wiz,ci=whsec_MfKQ9r8GKYqrTwjUPD8IL"},
     ],
@@ -114,7 +129,7 @@ def test_secret_as_a_parameter_is_refused(deploy: Deploy, setting: dict[str, str
 def test_id_of_a_secret_is_accepted(deploy: Deploy) -> None:
     senders = "wiz=https://kvsq.vault.azure.net/secrets/wiz,ci=https://kvsq.vault.azure.net/secrets/ci"
 
-    given = deploy(settings={"SASQUASH_INTAKE_SENDERS": senders}).app_settings()
+    given = deploy(settings={"SASQUASH_INTAKE_SENDERS": senders}).app_settings(of_intake=True)
 
     assert given["SASQUASH_INTAKE_SENDERS"] == senders
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, MagicMock
 
@@ -23,6 +23,7 @@ from shared.api.revocations.routes import Responder
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import REPORTED, Report, Reported, read
 from shared.errors import MalformedEvent
+from shared.intake_settings import names_of_intake
 from shared.operations.dead_letters import DeadLetters
 from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.alert_queue import AlertMessage
@@ -217,6 +218,37 @@ def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[
     assert finished.stdout.strip() == begun, finished.stderr
 
 
+OF_INTAKE = {name: value for name, value in ENVIRONMENT.items() if name in names_of_intake()} | {
+    "AzureWebJobs.on_finding.Disabled": "true"
+}
+ALONE = """
+import function_app
+services = function_app.intake()
+print(services.intake is not None, services.alert_reader is not None)
+try:
+    function_app.sasquash()
+except function_app.SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_separate_intake_starts_with_its_own_settings_and_has_nothing_of_the_responder() -> None:
+    """Its host's master key runs a disabled function, too: that has no settings then."""
+    finished = run(ALONE, OF_INTAKE)
+
+    assert finished.stdout.splitlines() == [
+        "True True",
+        "This app is a separate intake: it has no settings of the responder.",
+    ], finished.stderr
+
+
+@pytest.mark.parametrize("name", ["SASQUASH_STORAGE__queueServiceUri", "SASQUASH_TOPIC_ENDPOINT"])
+def test_a_missing_setting_stops_a_separate_intake(name: str) -> None:
+    finished = run("import function_app", {key: value for key, value in OF_INTAKE.items() if key != name})
+
+    assert f"SettingsError: {name} is missing" in finished.stderr
+
+
 def test_an_import_that_nobody_calls_functions_after_begins_nothing() -> None:
     finished = run("import function_app; print(function_app.WARMING_UP)", ENVIRONMENT)
 
@@ -239,7 +271,6 @@ class NotingApp:
     dead_letters: AsyncMock = field(default_factory=lambda: AsyncMock(spec=DeadLetters))
     poison_messages: AsyncMock = field(default_factory=lambda: AsyncMock(spec=PoisonMessages))
     health: AsyncMock = field(default_factory=lambda: AsyncMock(spec=HealthCheck))
-    intake_health: AsyncMock = field(default_factory=lambda: AsyncMock(spec=HealthCheck))
     inventories: int = 0
 
     @property
@@ -435,16 +466,20 @@ async def test_poison_queues_are_checked_before_dead_letters_are_collected(
     services.poison_messages.check.assert_awaited_once_with()
 
 
-@pytest.mark.parametrize(("intake_alone", "asked"), [(False, "health"), (True, "intake_health")])
-async def test_health_is_that_of_the_storage_that_the_app_has_rights_on(
-    app: ModuleType, services: NotingApp, monkeypatch: pytest.MonkeyPatch, *, intake_alone: bool, asked: str
-) -> None:
-    """A separate intake has no right on the records: infra/modules/storage.bicep."""
-    monkeypatch.setattr(app, "INTAKE_ALONE", intake_alone)
+async def test_health_is_that_of_the_records(app: ModuleType, services: NotingApp) -> None:
+    answer = await call(app, "health_check", req=func.HttpRequest(method="GET", url="/api/health", body=b""))
+
+    assert answer is services.health.answer.return_value
+
+
+async def test_health_of_a_separate_intake_is_its_own(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no right on the records: infra/modules/storage.bicep."""
+    own = AsyncMock(spec=HealthCheck)
+    monkeypatch.setattr(app, "_separate_intake", lambda: SimpleNamespace(health=own))
 
     answer = await call(app, "health_check", req=func.HttpRequest(method="GET", url="/api/health", body=b""))
 
-    assert answer is getattr(services, asked).answer.return_value
+    assert answer is own.answer.return_value
 
 
 def test_app_is_created_once_and_only_on_demand(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,7 +162,14 @@ def test_senders_have_a_secret_or_the_id_of_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["INTAKE_SENDERS", "GITHUB_WEBHOOK_SECRET", "GITHUB_PRIVATE_KEY", "AZURE_DEVOPS_PASSWORD"]
+    "name",
+    [
+        "INTAKE_SENDERS",
+        "GITHUB_WEBHOOK_SECRET",
+        "GITHUB_PRIVATE_KEY",
+        "GITHUB_CLOSING_PRIVATE_KEY",
+        "AZURE_DEVOPS_PASSWORD",
+    ],
 )
 def test_repr_of_settings_has_no_secret(name: str) -> None:
     value = f"wiz={SENDER_SECRET}" if name == "INTAKE_SENDERS" else SENDER_SECRET

@@ -20,6 +20,7 @@ import jwt
 from shared.api.auth.signing_keys import SigningKeys
 from shared.domain.caller import Caller
 from shared.errors import Unauthenticated
+from shared.intake_settings import IntakeSettings
 from shared.settings import Settings
 
 _ALGORITHM = "RS256"
@@ -76,7 +77,9 @@ class SignedIn:
 class AccessTokens:
     """Validates access tokens of the tenant and the audiences in the settings."""
 
-    def __init__(self, keys: SigningKeys, *, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, keys: SigningKeys, *, settings: Settings | IntakeSettings, clock: Callable[[], datetime]
+    ) -> None:
         self._keys = keys
         self._tenant = settings.tenant_id
         self._issuers = [issuer.format(tenant=self._tenant) for issuer in settings.cloud.token_issuers]

@@ -13,6 +13,7 @@ from shared.api.intake.authentication import Headers, check_github, check_passwo
 from shared.api.problems import NotSigned
 from shared.cloud.secret_settings import SecretSettings
 from shared.errors import NoSuchSource, NotPermitted, Unauthenticated
+from shared.intake_settings import IntakeSettings
 from shared.setting_parsers import SecretSetting, webhook_key
 from shared.settings import Settings
 from shared.sources import (
@@ -69,7 +70,7 @@ class Reporter:
 class Reporters:
     """Finds a source by its name."""
 
-    settings: Settings
+    settings: Settings | IntakeSettings
     secrets: SecretSettings
     tokens: AccessTokens
     clock: Callable[[], datetime]

@@ -20,7 +20,7 @@ type Json = dict[str, Any]
 
 # Fields whose names and contents are the same in the record and in the response.
 _SAME = (
-    *("sightings", "alerts", "closed_alerts", "liveness", "decided_by", "plan", "verification"),
+    *("sightings", "alerts", "closed_alerts", "more_alerts", "liveness", "decided_by", "plan", "verification"),
     *("first_approval", "approval", "rejections", "evidence_check", "reported_again_at"),
     *("key_distribution", "usage", "remains", "owners", "owners_rejected", "notifications"),
 )

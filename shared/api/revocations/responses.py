@@ -62,6 +62,12 @@ class ClosedAlert(Struct, frozen=True):
     alert: Alert
     at: Time
     said: str
+    closed: Annotated[
+        bool,
+        Meta(
+            description="False: it was left open, because nothing proves that it is about this leak. `said` has why."
+        ),
+    ]
 
 
 class Credential(Struct, frozen=True):
@@ -345,8 +351,14 @@ class Revocation(Summary, frozen=True, kw_only=True):
     ]
     reported_because: Annotated[str, Meta(description="The caller's reason, or empty.")]
     sightings: Annotated[tuple[Sighting, ...], Meta(description="Later reports of the same leak.")]
-    alerts: Annotated[tuple[Alert, ...], Meta(description="Alerts of other tools, closed once it is revoked.")]
+    alerts: Annotated[
+        tuple[Alert, ...],
+        Meta(
+            description="Alerts that reports named. Once it is revoked, those are closed that prove to be about it."
+        ),
+    ]
     closed_alerts: tuple[ClosedAlert, ...]
+    more_alerts: Annotated[bool, Meta(description="Whether more alerts were named than 20, which are left open.")]
     verdict: Verdict
     liveness: Liveness | None
     decided_by: Annotated[str, Meta(description="The mode or rule that decided.")]

@@ -4,7 +4,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.domain.finding import Finding
-from shared.domain.revocation import REOPENED_BY_A_NEW_REPORT, Reason, Revocation, Sighting, State
+from shared.domain.revocation import (
+    MOST_ALERTS,
+    REOPENED_BY_A_NEW_REPORT,
+    Reason,
+    Revocation,
+    Sighting,
+    State,
+)
 
 _REOPEN_AFTER = timedelta(minutes=1)  # sooner, it is the same report again
 _REPEATED_FOR = timedelta(seconds=30)
@@ -41,8 +48,12 @@ def _with_sighting(current: Revocation, finding: Finding) -> Revocation:
         return current
     sightings = (*current.sightings, Sighting(finding.source, finding.url, finding.detected_at, finding.alert))
     length = sum(len(sighting.source) + len(sighting.url or "") for sighting in sightings)
+    noted = replace(current, sightings=sightings)
     fits = len(sightings) <= _MOST_SIGHTINGS and length <= _LONGEST_SIGHTINGS
-    return replace(current, sightings=sightings) if fits else current
+    if fits and len(noted.alerts) <= MOST_ALERTS:
+        return noted
+    is_new = len(noted.alerts) > len(current.alerts)
+    return replace(current, more_alerts=True) if is_new and not current.more_alerts else current
 
 
 def _heard(current: Revocation, *, now: datetime, pause: timedelta) -> Revocation:

@@ -7,7 +7,15 @@ from shared.domain.decision.effective_permissions import of_record
 from shared.domain.decision.people import APPROVER, quorum_of, rejecters
 from shared.domain.finding import Finding
 from shared.domain.pending_steps import open_alerts
-from shared.domain.revocation import AtDeadline, KeyDistributionOutcome, Outcome, Reason, Revocation, State
+from shared.domain.revocation import (
+    MOST_ALERTS,
+    AtDeadline,
+    KeyDistributionOutcome,
+    Outcome,
+    Reason,
+    Revocation,
+    State,
+)
 from shared.domain.target import ActionKind
 from shared.domain.text import Code, Foreign, Line, RichText, defang
 from shared.followup.briefing.model import Briefing, TimelineEntry
@@ -201,6 +209,9 @@ def _open_points(revocation: Revocation) -> list[Line]:
     points.extend(revocation.remains or ())
     waiting = open_alerts(revocation)
     points.extend(f"Alert not closed yet: {alert}." for alert in waiting)
+    points.extend(settled.said for settled in revocation.closed_alerts if not settled.closed)
+    if revocation.more_alerts:
+        points.append(f"Reports named more than {MOST_ALERTS} alerts. The others were left open.")
     points.extend(
         f"Also reported by {Foreign(sighting.source)}{f', at {defang(sighting.url)}' if sighting.url else ''}."
         for sighting in revocation.sightings

@@ -17,6 +17,7 @@ import yaml
 from local.tenant import identities
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import _columns
+from shared.intake_settings import names_of_intake, names_of_responder
 from shared.settings import declared
 from tests.support import samples
 from tests.support.bicep import ROOT, functions, parameters, roles
@@ -49,6 +50,24 @@ def test_defaults_of_azd_equal_those_of_the_code() -> None:
     given = {name: default for name, default in variables(parameters()["settings"]).items() if default}
 
     assert given == {name: by_name[name] for name in given}
+
+
+def test_deployment_gives_each_app_the_settings_that_it_reads() -> None:
+    """infra/main.bicep filters by the lists of this file."""
+    names = json.loads((ROOT / "infra/settings.json").read_text())
+
+    assert names["intake"] == sorted(names_of_intake())
+    assert set(names["onlyIntake"]) == {setting.name for setting in declared().values()} - names_of_responder()
+
+
+def test_settings_page_lists_those_of_a_separate_intake() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    only, shared = page.partition("## Settings of a separate intake")[2].partition("\n## ")[0].split("\n- ")[1:]
+
+    named = [set(re.findall(r"`(SASQUASH_\w+)`", text)) for text in (only, shared)]
+    assert named[0] | named[1] == names_of_intake()
+    assert named[0].isdisjoint(names_of_responder())
+    assert named[1] <= names_of_responder()
 
 
 # Functions

@@ -52,6 +52,18 @@ def test_app_reaches_its_storage_by_identity(settings: dict[str, str]) -> None:
         assert settings[f"{connection}__clientId"] == settings["SASQUASH_CLIENT_ID"]
 
 
+def test_separate_intake_has_no_setting_of_the_responder(settings: dict[str, str]) -> None:
+    given = environment.of_intake(settings)
+
+    assert {name for name in given if name.startswith("SASQUASH_")} == {
+        *environment._APPS["intake"],
+        "SASQUASH_STORAGE__credential",
+        "SASQUASH_STORAGE__clientId",
+    } & set(settings)
+    assert "SASQUASH_GITHUB_CLOSING_PRIVATE_KEY" in settings
+    assert given["AzureWebJobsStorage__accountName"] == settings["AzureWebJobsStorage__accountName"]
+
+
 def test_app_has_no_setting_with_an_account_key(settings: dict[str, str]) -> None:
     assert not any("AccountKey" in value or "sig=" in value for value in settings.values())
 

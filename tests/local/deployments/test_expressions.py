@@ -27,6 +27,7 @@ def value(expression: Any) -> Any:
         ("[map(split('a, b', ','), lambda('x', trim(lambdaVariables('x'))))]", ["a", "b"]),
         ("[toObject(createArray('a=1'), lambda('t', first(split(lambdaVariables('t'), '='))), lambda('t', '1'))]",
          {"a": "1"}),
+        ("[items(createObject('b', 2, 'a', 1))]", [{"key": "a", "value": 1}, {"key": "b", "value": 2}]),
         ("[union(createObject('a', createObject('x', 1)), createObject('a', createObject('y', 2)))]",
          {"a": {"x": 1, "y": 2}}),
         ("[substring('name=value', add(indexOf('name=value', '='), 1))]", "value"),

@@ -11,14 +11,21 @@ import pytest
 from local.reporters.github import GitHub
 from local.reporters.reports import REPOSITORY, github_alert
 from local.tenant.model import Cloud
-from local.tenant.senders import GITHUB_APP, GITHUB_INSTALLATION
+from local.tenant.senders import (
+    GITHUB_APP,
+    GITHUB_CLOSING_APP,
+    GITHUB_CLOSING_INSTALLATION,
+    GITHUB_INSTALLATION,
+)
 from shared.sas import extract_leaks
 from tests.support import samples
 from tests.support.asgi import client
 
 ALERT = f"/repos/{REPOSITORY}/secret-scanning/alerts/1"
 TOKENS = f"/app/installations/{GITHUB_INSTALLATION}/access_tokens"
+CLOSING_TOKENS = f"/app/installations/{GITHUB_CLOSING_INSTALLATION}/access_tokens"
 READ = {"secret_scanning_alerts": "read", "contents": "read"}
+WRITE = {"secret_scanning_alerts": "write"}
 
 
 @pytest.fixture
@@ -35,15 +42,21 @@ async def api(cloud: Cloud) -> AsyncIterator[httpx.AsyncClient]:
         yield opened
 
 
-def app_token(cloud: Cloud, **changed: Any) -> dict[str, str]:
+def app_token(cloud: Cloud, *, app: str = GITHUB_APP, **changed: Any) -> dict[str, str]:
     now = int(datetime.now(UTC).timestamp())
-    claims = {"iat": now - 60, "exp": now + 540, "iss": GITHUB_APP} | changed
-    return {"Authorization": f"Bearer {jwt.encode(claims, cloud.senders.github_key, algorithm='RS256')}"}
+    claims = {"iat": now - 60, "exp": now + 540, "iss": app} | changed
+    return {"Authorization": f"Bearer {jwt.encode(claims, cloud.senders.github_key(app), algorithm='RS256')}"}
 
 
 async def token(api: httpx.AsyncClient, cloud: Cloud, **permissions: str) -> dict[str, str]:
     body = {"permissions": permissions or READ, "repositories": ["robust-models"]}
     answer = await api.post(TOKENS, headers=app_token(cloud), json=body)
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def closing_token(api: httpx.AsyncClient, cloud: Cloud) -> dict[str, str]:
+    body = {"permissions": WRITE, "repositories": ["robust-models"]}
+    answer = await api.post(CLOSING_TOKENS, headers=app_token(cloud, app=GITHUB_CLOSING_APP), json=body)
     return {"Authorization": f"Bearer {answer.json()['token']}"}
 
 
@@ -78,6 +91,7 @@ async def test_request_without_a_token_shows_nothing(api: httpx.AsyncClient, aut
     "body",
     [
         {"permissions": {"secret_scanning_alerts": "admin"}},
+        {"permissions": {"secret_scanning_alerts": "write"}},
         {"permissions": {"contents": "write"}},
         {"permissions": {"administration": "read"}},
         {"permissions": []},
@@ -89,6 +103,28 @@ async def test_access_token_beyond_the_apps_permissions_is_refused(
     api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]
 ) -> None:
     assert (await api.post(TOKENS, headers=app_token(cloud), json=body)).status_code == 422
+
+
+async def test_each_app_has_its_own_key_installation_and_permissions(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    """docs.github.com, "Generating an installation access token": of the App's own installation."""
+    other = app_token(cloud, app=GITHUB_CLOSING_APP)
+    forged = app_token(cloud, iss=GITHUB_CLOSING_APP)
+
+    assert (await api.post(TOKENS, headers=other, json={})).status_code == 404
+    assert (await api.post(CLOSING_TOKENS, headers=forged, json={})).status_code == 401
+    assert (
+        await api.post(CLOSING_TOKENS, headers=other, json={"permissions": {"contents": "read"}})
+    ).status_code == 422
+    assert (await api.get(ALERT, headers=await closing_token(api, cloud))).json()["number"] == 1
+
+
+async def test_secret_is_hidden_on_request(api: httpx.AsyncClient, cloud: Cloud) -> None:
+    """github.blog changelog, 2025-05-20: `hide_secret`, by default false, omits "the secret literal value"."""
+    headers = await token(api, cloud)
+
+    assert (await api.get(f"{ALERT}?hide_secret=true", headers=headers)).json()["secret"] is None
+    assert (await api.get(f"{ALERT}?hide_secret=false", headers=headers)).json()["secret"]
+    assert (await api.get(f"{ALERT}?hide=true", headers=headers)).status_code == 422
 
 
 async def test_another_owner_has_not_installed_the_app(api: httpx.AsyncClient, cloud: Cloud) -> None:
@@ -128,7 +164,7 @@ async def test_blob_is_returned_in_base64_or_raw(api: httpx.AsyncClient, cloud: 
     ],
 )
 async def test_invalid_update_changes_nothing(api: httpx.AsyncClient, cloud: Cloud, body: dict[str, Any]) -> None:
-    headers = await token(api, cloud, secret_scanning_alerts="write")
+    headers = await closing_token(api, cloud)
 
     assert (await api.patch(ALERT, headers=headers, json=body)).status_code == 422
     assert cloud.alerts.github[0].state == "open"
@@ -136,7 +172,7 @@ async def test_invalid_update_changes_nothing(api: httpx.AsyncClient, cloud: Clo
 
 async def test_comment_of_a_resolved_alert_cannot_be_updated(api: httpx.AsyncClient, cloud: Cloud) -> None:
     """github/rest-api-description, secret-scanning/update-alert: "Cannot be updated or deleted"."""
-    headers = await token(api, cloud, secret_scanning_alerts="write")
+    headers = await closing_token(api, cloud)
     for comment in ("First.", "Second."):
         body = {"state": "resolved", "resolution": "revoked", "resolution_comment": comment}
         await api.patch(ALERT, headers=headers, json=body)

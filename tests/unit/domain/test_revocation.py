@@ -8,6 +8,7 @@ from shared.domain.revocation import (
     REOPENED_BY_A_NEW_REPORT,
     STATE_OF,
     Change,
+    ClosedAlert,
     Filed,
     Notification,
     Outcome,
@@ -23,6 +24,15 @@ from tests.support import samples
 from tests.support.samples import KEYS, NOW
 
 LATER = NOW + timedelta(seconds=2)
+
+
+def test_record_of_an_earlier_version_is_read_without_the_fields_about_alerts_that_were_left_open() -> None:
+    closed = {"alert": {"source": "github", "place": "contoso/x", "alert": "42"}, "at": NOW, "said": "Closed."}
+    stored = msgspec.json.decode(msgspec.json.encode(samples.revocation()))
+    del stored["more_alerts"]
+
+    assert msgspec.json.decode(msgspec.json.encode(closed), type=ClosedAlert).closed
+    assert not msgspec.json.decode(msgspec.json.encode(stored), type=Revocation).more_alerts
 
 
 def test_a_record_begins_as_received() -> None:

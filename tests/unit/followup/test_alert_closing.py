@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Revoked
 from shared.domain.revocation import Outcome, Reason, Revocation, State, Verification
 from shared.errors import Blocked, NotFound
 from shared.followup.alert_closing import AlertCloser, comment
@@ -23,34 +24,39 @@ def revoked(outcome: Outcome = Outcome.PROVEN) -> Revocation:
 class Tool:
     def __init__(self, fails: Exception | None = None) -> None:
         self.fails = fails
-        self.closed: list[tuple[AlertReference, str]] = []
+        self.closed: list[tuple[AlertReference, str, Revoked]] = []
 
-    async def close(self, alert: AlertReference, comment: str) -> str:
+    async def close(self, alert: AlertReference, comment: str, *, revoked: Revoked) -> Closing:
         if self.fails is not None:
             raise self.fails
-        self.closed.append((alert, comment))
-        return "It was closed."
+        self.closed.append((alert, comment, revoked))
+        return Closing("It was closed.", closed=True)
 
 
 def closer(tool: Tool | None) -> AlertCloser:
     return AlertCloser(dict.fromkeys(AlertSource, lambda: tool))
 
 
-async def test_an_alert_is_closed_by_its_tool_with_what_was_done() -> None:
+async def test_an_alert_is_closed_by_its_tool_with_what_was_done_and_what_it_has_to_prove() -> None:
     tool = Tool()
 
-    assert await closer(tool).close(ALERT, revoked()) == "It was closed."
-    assert tool.closed == [(ALERT, comment(revoked()))]
+    assert await closer(tool).close(ALERT, revoked()) == Closing("It was closed.", closed=True)
+    assert tool.closed == [(ALERT, comment(revoked()), Revoked.of(revoked()))]
 
 
 async def test_an_alert_of_a_tool_that_is_not_set_up_is_left_open_and_that_is_said() -> None:
-    said = await closer(None).close(ALERT, revoked())
+    closing = await closer(None).close(ALERT, revoked())
 
-    assert said == "GitHub alert 42 of contoso/x was left open: closing it is not configured."
+    assert closing == Closing(
+        "GitHub alert 42 of contoso/x was left open: closing it is not configured.", closed=False
+    )
 
 
 async def test_an_alert_that_is_gone_is_done_with() -> None:
-    assert "no longer exists" in await closer(Tool(NotFound("404"))).close(ALERT, revoked())
+    closing = await closer(Tool(NotFound("404"))).close(ALERT, revoked())
+
+    assert "does not exist any more" in closing.said
+    assert not closing.closed
 
 
 async def test_fixable_failure_is_retried() -> None:

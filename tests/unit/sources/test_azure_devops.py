@@ -22,12 +22,14 @@ from local.tenant.senders import (
 )
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Doubt
 from shared.errors import Blocked, NotFound
 from shared.sources import azure_devops
 from shared.sources.azure_devops import AzureDevOps
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from tests.support import samples
+from tests.support.alerts import revoked_leak
 from tests.support.asgi import Credential, Transport
 
 PLACE = f"contoso/{AZURE_DEVOPS_PROJECT}/{AZURE_DEVOPS_REPOSITORY}"
@@ -232,7 +234,7 @@ async def test_alert_named_by_names_is_read_and_closed(place: Place) -> None:
     """advancedSecurity 7.2, Alerts_Get: "Project ID or project name", "Name or id of a repository"."""
     alert, reference = place.alert(LEAK), AlertReference(AlertSource.AZURE_DEVOPS, NAMED, "1")
     [finding] = await place.tool().read(reference, FOUND)
-    await place.tool().close(reference, "Revoked.")
+    await place.tool().close(reference, "Revoked.", revoked=revoked_leak())
 
     assert (finding.url, alert.state) == (f"{URL}/alerts/1", "dismissed")
 
@@ -243,8 +245,10 @@ async def test_alert_of_another_organization_is_not_asked_for(place: Place) -> N
 
     with pytest.raises(Blocked, match="SASQUASH_AZURE_DEVOPS_ORGANIZATION"):
         await tool.read(reference, FOUND)
-    with pytest.raises(Blocked, match="SASQUASH_AZURE_DEVOPS_ORGANIZATION"):
-        await tool.close(reference, "Revoked.")
+    closing = await tool.close(reference, "Revoked.", revoked=revoked_leak())
+
+    assert "not in the organization of SASQUASH_AZURE_DEVOPS_ORGANIZATION" in closing.said
+    assert not closing.closed
 
 
 async def test_missing_alert_is_not_found(place: Place) -> None:
@@ -262,13 +266,30 @@ async def test_missing_permission_is_blocked(place: Place) -> None:
 
 async def test_alert_is_dismissed_as_fixed_once(place: Place) -> None:
     alert = place.alert(LEAK)
-    said = [await place.tool().close(ALERT, comment) for comment in ("Revoked.", "Revoked again.")]
+    comments = ("Revoked.", "Revoked again.")
+    closings = [await place.tool().close(ALERT, comment, revoked=revoked_leak()) for comment in comments]
 
     assert (alert.state, alert.reason, alert.comment) == ("dismissed", "fixed", "Revoked.")
-    assert said == [
-        f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed.",
-        f"Azure DevOps alert 1 of {PLACE} was already closed.",
+    assert closings == [
+        Closing(f"Azure DevOps alert 1 of {PLACE} was dismissed as fixed.", closed=True),
+        Closing(f"Azure DevOps alert 1 of {PLACE} was already closed.", closed=True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (samples.account_sas(permissions="r"), Doubt.ANOTHER_LEAK),
+        (f"{LEAK} {samples.blob_sas()}", Doubt.MORE_LEAKS),
+        ("hello", Doubt.UNREADABLE),
+    ],
+)
+async def test_alert_with_another_secret_is_left_open(place: Place, secret: str, why: Doubt) -> None:
+    alert = place.alert(secret)
+    closing = await place.tool().close(ALERT, "Revoked.", revoked=revoked_leak())
+
+    assert closing == Closing(f"Azure DevOps alert 1 of {PLACE} was left open: {why}.", closed=False)
+    assert (alert.state, alert.comment) == ("active", None)
 
 
 @pytest.mark.parametrize("state", ["fixed", "autoDismissed"])
@@ -276,16 +297,16 @@ async def test_alert_that_the_service_closed_is_not_changed(place: Place, state:
     """advancedSecurity 7.2, Alert.state: "This value is computed and returned by the service"."""
     alert = place.alert(LEAK)
     alert.state = state
-    said = await place.tool().close(ALERT, "Revoked.")
+    closing = await place.tool().close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert (alert.state, alert.comment) == (state, None)
-    assert said.endswith("was already closed.")
+    assert closing.said.endswith("was already closed.")
 
 
 async def test_alert_dismissed_for_another_reason_is_dismissed_as_fixed(place: Place) -> None:
     alert = place.alert(LEAK)
     alert.state, alert.reason = "dismissed", "falsePositive"
-    await place.tool().close(ALERT, "Revoked.")
+    await place.tool().close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert alert.reason == "fixed"
 
@@ -330,3 +351,58 @@ async def test_secret_is_found_in_any_field_of_the_fingerprint(value: object) ->
 async def test_alert_without_its_secret_is_blocked(alert: object) -> None:
     with pytest.raises(Blocked, match="Report the leak yourself"):
         await AzureDevOps(Answers(alert), organization="contoso").read(ALERT, FOUND)  # type: ignore[arg-type]
+
+
+def answer(*secrets: dict[str, object], **changed: object) -> dict[str, object]:
+    """An alert with these fingerprints. `changed` are other fields of it."""
+    fingerprints = [
+        {name: json.dumps(value) if name == "validationFingerprintJson" else value for name, value in secret.items()}
+        for secret in secrets
+    ]
+    return {"alertId": 1, "state": "active", "validationFingerprints": fingerprints} | changed
+
+
+def shown(text: str) -> dict[str, object]:
+    return {"validationFingerprintJson": {"secret": text, "platform": "azure"}}
+
+
+@pytest.mark.parametrize(
+    ("alert", "why"),
+    [
+        (answer(), Doubt.HIDDEN),
+        (answer({}), Doubt.HIDDEN),
+        (answer({"validationFingerprintHash": "0" * 64}), Doubt.HIDDEN),
+        (answer(shown(LEAK), shown(samples.blob_sas())), Doubt.MORE_LEAKS),
+        (answer(shown(LEAK), {"c3Id": samples.leak(samples.blob_sas()).c3id}), Doubt.MORE_LEAKS),
+        (answer({"c3Id": samples.leak(samples.blob_sas()).c3id}), Doubt.ANOTHER_LEAK),
+        (answer(shown(LEAK), alertId=2), Doubt.ANOTHER_ALERT),
+        (answer(shown(LEAK), alertId="1"), Doubt.ANOTHER_ALERT),
+        (answer(shown(LEAK), repositoryUrl="https://dev.azure.com/fabrikam/x/_git/y"), Doubt.ANOTHER_ALERT),
+        (answer(shown(LEAK), repositoryUrl=7), Doubt.ANOTHER_ALERT),
+        ([], Doubt.ANOTHER_ALERT),
+        (None, Doubt.ANOTHER_ALERT),
+    ],
+)
+async def test_answer_that_does_not_prove_the_leak_closes_nothing(alert: object, why: Doubt) -> None:
+    """advancedSecurity 7.2, Alert: an alert has one id in its organization, and several validationFingerprints."""
+    closing = await AzureDevOps(Answers(alert), organization="contoso").close(  # type: ignore[arg-type]
+        ALERT, "Revoked.", revoked=revoked_leak()
+    )
+
+    assert closing == Closing(f"{ALERT} was left open: {why}.", closed=False)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        (shown(LEAK), shown(LEAK.partition("?")[2])),
+        ({"c3Id": samples.leak(LEAK).c3id},),
+        (shown(LEAK), {"c3Id": samples.leak(LEAK).c3id}),
+    ],
+    ids=["two spellings", "correlating id alone", "both"],
+)
+async def test_alert_with_the_leak_alone_is_closed(secrets: tuple[dict[str, object], ...]) -> None:
+    """advancedSecurity 7.2, ValidationFingerprint.c3Id: of "the secret in the ValidationFingerprintJson"."""
+    tool = AzureDevOps(Answers(answer(*secrets)), organization="contoso")  # type: ignore[arg-type]
+
+    assert (await tool.close(ALERT, "Revoked.", revoked=revoked_leak())).closed

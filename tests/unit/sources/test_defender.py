@@ -9,12 +9,13 @@ import pytest
 from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy
 
 from local.entra.service import Entra
-from local.graph import service
+from local.graph import security, service
 from local.tenant import identities
 from local.tenant.model import Cloud
 from local.tenant.senders import DefenderAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Doubt, Revoked
 from shared.domain.target import ActionKind
 from shared.errors import Blocked, NotFound
 from shared.sources import defender
@@ -22,6 +23,7 @@ from shared.sources.defender import Defender
 from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from tests.support import samples
+from tests.support.alerts import revoked_leak
 from tests.support.asgi import Credential, Transport
 
 NAME, PROVIDERS_NAME = "dc0f9f4e1a-1", "2518000_77"
@@ -61,7 +63,8 @@ class Place:
     def tool(self, identity: str = "responder") -> Defender:
         scope = "https://graph.microsoft.com/.default"
         policy = AsyncBearerTokenCredentialPolicy(Credential(self.entra, self.cloud.identities[identity]), scope)
-        return Defender(Rest("https://graph.microsoft.com", self.wire, authentication=policy))
+        rest = Rest("https://graph.microsoft.com", self.wire, authentication=policy)
+        return Defender(rest, lambda: datetime.now(UTC))
 
     def alert(self, **changed: Any) -> DefenderAlert:
         given = {
@@ -158,17 +161,63 @@ async def test_missing_right_is_named(place: Place) -> None:
         await place.tool("reader").read(ALERT, FOUND)
 
 
+# Closing
+
+
+def revoked(**changed: Any) -> Revoked:
+    """What a record revoked whose key2 was just regenerated."""
+    return revoked_leak(**{"credential": None, "until": datetime.now(UTC) + timedelta(minutes=1)} | changed)
+
+
 async def test_alert_is_commented_on_and_resolved_as_a_true_positive(place: Place) -> None:
     alert = place.alert()
-    said = await place.tool().close(ALERT, "Revoked.")
+    closing = await place.tool().close(ALERT, "Revoked.", revoked=revoked())
 
     assert (alert.status, alert.classification, alert.comments) == ("resolved", "truePositive", ["Revoked."])
-    assert said == f"Defender alert {NAME} was resolved as a true positive."
+    assert closing == Closing(f"Defender alert {NAME} was resolved as a true positive.", closed=True)
 
 
 async def test_resolved_alert_gets_no_second_comment(place: Place) -> None:
     alert = place.alert()
     for _ in range(2):
-        await place.tool().close(ALERT, "Revoked.")
+        await place.tool().close(ALERT, "Revoked.", revoked=revoked())
 
     assert alert.comments == ["Revoked."]
+
+
+@pytest.mark.parametrize(
+    ("alert", "of_record", "why"),
+    [
+        ({"signed_with": "Key 1"}, {}, Doubt.ANOTHER_KEY),
+        ({"account_id": samples.ACCOUNT_ID.replace(samples.ACCOUNT, "fabrikamdata")}, {}, Doubt.ANOTHER_KEY),
+        ({}, {"key": None}, Doubt.ANOTHER_KEY),
+        ({}, {"until": datetime(2026, 1, 1, tzinfo=UTC)}, Doubt.USED_LATER),
+        ({}, {"needs_token": True}, Doubt.ANOTHER_KEY),
+        ({"signed_with": "User Delegation Key"}, {}, Doubt.UNNAMED_KEY),
+        ({"account_id": "/subscriptions/x"}, {}, Doubt.UNNAMED_KEY),
+    ],
+)
+async def test_alert_about_another_account_key_or_time_is_left_open(
+    place: Place, alert: dict[str, str], of_record: dict[str, Any], why: Doubt
+) -> None:
+    made = place.alert(**alert)
+    closing = await place.tool().close(ALERT, "Revoked.", revoked=revoked(**of_record))
+
+    assert closing == Closing(f"Defender alert {NAME} was left open: {why}.", closed=False)
+    assert (made.status, made.comments) == ("new", [])
+
+
+@pytest.mark.parametrize("name", [None, "another"])
+async def test_answer_about_another_alert_closes_nothing(place: Place, name: str | None) -> None:
+    answer = security._described(place.alert()) | {"id": name} if name else None
+
+    class Answers:
+        async def call(self, method: str, *_: object, **__: object) -> object:
+            assert method == "GET", "nothing is changed"
+            return answer
+
+    tool = Defender(Answers(), lambda: datetime.now(UTC))  # type: ignore[arg-type]
+
+    closing = await tool.close(ALERT, "Revoked.", revoked=revoked())
+
+    assert closing == Closing(f"Defender alert {NAME} was left open: {Doubt.ANOTHER_ALERT}.", closed=False)

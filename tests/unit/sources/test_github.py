@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from local.reporters import github as local_github
 from local.reporters.reports import REPOSITORY, github_alert
 from local.tenant.model import Cloud
-from local.tenant.senders import GITHUB_APP, GitHubAlert
+from local.tenant.senders import GITHUB_APP, GITHUB_CLOSING_APP, GitHubAlert
 from shared.cloud.http import Rest
 from shared.domain.alert import AlertReference, AlertSource
+from shared.domain.alert_match import Closing, Doubt
 from shared.errors import Blocked, NotFound, TransientFailure
 from shared.sas import extract_leaks
 from shared.sources import github
@@ -20,6 +22,7 @@ from shared.sources.entries import Alert, Invalid, Skip, Skipped
 from shared.sources.findings import Found
 from shared.sources.github_app import GitHubApp
 from tests.support import samples
+from tests.support.alerts import revoked_leak
 from tests.support.asgi import Transport
 from tests.support.intake import github_payload
 
@@ -85,13 +88,21 @@ class Place:
     wire: Transport
     key: str
 
-    def github(self, *, clock: Any = lambda: datetime.now(UTC)) -> github.GitHub:
-        async def key() -> str:
-            return self.key
-
+    def github(self, *, clock: Any = lambda: datetime.now(UTC), closes: bool = True) -> github.GitHub:
         rest = Rest("https://api.github.com", self.wire)
-        app = GitHubApp(rest, app=GITHUB_APP, private_key=key, clock=clock)
-        return github.GitHub(rest, app, base_url="https://api.github.com")
+
+        def app(name: str, setting: str) -> GitHubApp:
+            async def key() -> str:
+                return self.key if name == GITHUB_APP else self.cloud.senders.settings()[setting]
+
+            return GitHubApp(rest, app=name, private_key=key, setting=setting, clock=clock)
+
+        return github.GitHub(
+            rest,
+            reading=app(GITHUB_APP, "SASQUASH_GITHUB_PRIVATE_KEY"),
+            closing=app(GITHUB_CLOSING_APP, "SASQUASH_GITHUB_CLOSING_PRIVATE_KEY") if closes else None,
+            base_url="https://api.github.com",
+        )
 
     def alert(self, text: str) -> GitHubAlert:
         return github_alert(self.cloud, text, extract_leaks(text)[0])
@@ -175,7 +186,7 @@ async def test_installation_token_is_cached_by_permissions(place: Place) -> None
     await there.read(ALERT, FOUND)
     await there.read(ALERT, FOUND)
     assert len(place.calls("access_tokens")) == 1
-    await there.close(ALERT, "Revoked.")
+    await there.close(ALERT, "Revoked.", revoked=revoked_leak())
     assert len(place.calls("access_tokens")) == 2
     now += timedelta(minutes=56)
     with pytest.raises(Blocked):  # by a clock that runs ahead, what the app signs is of the future
@@ -221,16 +232,16 @@ async def test_key_of_another_app_is_refused(place: Place) -> None:
 
 async def test_alert_is_resolved_as_revoked_with_a_comment(place: Place) -> None:
     alert = place.alert(samples.account_sas())
-    said = await place.github().close(ALERT, "Revoked.")
+    closing = await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert (alert.state, alert.resolution, alert.comment) == ("resolved", "revoked", "Revoked.")
-    assert said == "GitHub alert 1 of contoso/robust-models was resolved as revoked."
+    assert closing == Closing("GitHub alert 1 of contoso/robust-models was resolved as revoked.", closed=True)
 
 
 async def test_alert_closed_with_another_resolution_is_resolved_as_revoked(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     alert.state, alert.resolution = "resolved", "false_positive"
-    await place.github().close(ALERT, "Revoked.")
+    await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert alert.resolution == "revoked"
 
@@ -238,10 +249,99 @@ async def test_alert_closed_with_another_resolution_is_resolved_as_revoked(place
 async def test_alert_resolved_as_revoked_is_not_changed(place: Place) -> None:
     alert = place.alert(samples.account_sas())
     alert.state, alert.resolution, alert.comment = "resolved", "revoked", "By hand."
-    await place.github().close(ALERT, "Revoked.")
+    await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())
 
     assert alert.comment == "By hand."
     assert not [call for call in place.calls() if call.startswith("PATCH")]
+
+
+@pytest.mark.parametrize(
+    ("secret", "why"),
+    [
+        (samples.blob_sas(), Doubt.ANOTHER_LEAK),
+        (samples.account_sas(permissions="r"), Doubt.ANOTHER_LEAK),
+        (f"{samples.account_sas()} {samples.blob_sas()}", Doubt.MORE_LEAKS),
+        ("hello", Doubt.UNREADABLE),
+        ("", Doubt.HIDDEN),
+    ],
+)
+async def test_alert_with_another_secret_is_left_open(place: Place, secret: str, why: Doubt) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.secret = secret
+    closing = await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())
+
+    assert closing == Closing(f"GitHub alert 1 of {REPOSITORY} was left open: {why}.", closed=False)
+    assert (alert.state, alert.comment) == ("open", None)
+    assert not [call for call in place.calls() if call.startswith("PATCH")]
+
+
+async def test_alert_whose_secret_is_encoded_otherwise_is_resolved(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    alert.secret = quote(samples.account_sas(), safe="")
+
+    assert (await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())).closed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"number": 2}, {"url": "https://api.github.com/repos/contoso/y/secret-scanning/alerts/1"}, {"url": None}],
+)
+async def test_answer_about_another_alert_closes_nothing(place: Place, changed: dict[str, object]) -> None:
+    """github/rest-api-description, secret-scanning-alert: `number`, and `url`, "The REST API URL of the alert"."""
+    alert = place.alert(samples.account_sas())
+    described = local_github._described(alert) | changed
+
+    class Answers:
+        async def call(self, method: str, path: str, **_: object) -> object:
+            assert method == "GET", "nothing is changed"
+            return described
+
+    class SignedIn:
+        async def headers(self, *_: object) -> dict[str, str]:
+            return {}
+
+    there = github.GitHub(
+        Answers(),  # type: ignore[arg-type]
+        reading=None,
+        closing=SignedIn(),  # type: ignore[arg-type]
+        base_url="https://api.github.com",
+    )
+
+    assert not (await there.close(ALERT, "Revoked.", revoked=revoked_leak())).closed
+
+
+async def test_alert_is_left_open_without_an_app_that_closes(place: Place) -> None:
+    alert = place.alert(samples.account_sas())
+    closing = await place.github(closes=False).close(ALERT, "Revoked.", revoked=revoked_leak())
+
+    assert "SASQUASH_GITHUB_CLOSING_APP is not set" in closing.said
+    assert (closing.closed, alert.state, place.wire.sent) == (False, "open", [])
+
+
+async def test_app_that_reads_cannot_close(place: Place) -> None:
+    """ "Generating an installation access token": no permission beyond those of the App."""
+    place.alert(samples.account_sas())
+    there = place.github()
+    there._closing = there._reading
+
+    with pytest.raises(Blocked, match="422"):
+        await there.close(ALERT, "Revoked.", revoked=revoked_leak())
+
+
+async def test_closing_needs_no_right_on_the_contents(place: Place) -> None:
+    place.alert(samples.account_sas())
+    await place.github().close(ALERT, "Revoked.", revoked=revoked_leak())
+
+    assert place.calls("/git/blobs") == place.calls("/locations") == []
+
+
+async def test_app_that_only_closes_reads_no_alert(place: Place) -> None:
+    place.alert(samples.account_sas())
+    there = place.github()
+    there._reading = None
+
+    with pytest.raises(Blocked, match="SASQUASH_GITHUB_APP is not set"):
+        await there.read(ALERT, FOUND)
 
 
 async def test_response_without_json_is_a_transient_failure(place: Place) -> None:

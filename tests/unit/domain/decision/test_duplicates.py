@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
 from shared.domain.revocation import (
     Approval,
+    MOST_ALERTS,
     KeyDistribution,
     KeyDistributionOutcome,
     LockedDown,
@@ -61,6 +63,24 @@ def test_leak_that_is_reported_from_everywhere_does_not_outgrow_its_record() -> 
         record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
 
     assert len(record.sightings) == 20
+
+
+def test_thousand_alerts_do_not_outgrow_it_and_it_says_that_there_were_more() -> None:
+    record, writes = samples.revocation(), 0
+    for number in range(1, 1001):
+        alert = AlertReference(AlertSource.GITHUB, "contoso/x", str(number))
+        joined = with_report(record, replace(ANOTHER, alert=alert), now=LATER)
+        record, writes = joined or record, writes + (joined is not None)
+
+    assert (len(record.alerts), record.more_alerts, writes) == (MOST_ALERTS, True, MOST_ALERTS + 1)
+
+
+def test_further_report_without_an_alert_does_not_say_that_there_were_more() -> None:
+    record = samples.revocation()
+    for number in range(50):
+        record = with_report(record, replace(ANOTHER, source=str(number)), now=LATER) or record
+
+    assert not record.more_alerts
 
 
 def test_long_addresses_do_not_outgrow_it_either() -> None:

@@ -57,6 +57,14 @@ def test_a_mail_about_evidence_names_it() -> None:
     assert "STILL ACTIVE" in mail.html
 
 
+def test_an_alert_that_was_left_open_is_an_open_point_with_its_reason() -> None:
+    left = ClosedAlert(samples.ALERT, NOW, "It was left open: its secret is another one.", closed=False)
+    shown = briefed(state=State.CLOSED, closed_alerts=(left,), more_alerts=True)
+
+    assert left.said in shown.open_points
+    assert "Reports named more than 20 alerts. The others were left open." in shown.open_points
+
+
 def test_an_alert_that_is_still_open_where_it_was_reported_is_an_open_point_and_a_closed_one_is_history() -> None:
     finding = replace(samples.finding(), alert=samples.ALERT)
     still_open = contained(state=State.PROVEN, finding=finding)
