@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from shared.api.readiness import ReadinessApi
     from shared.api.revocations.routes import Responder
     from shared.api.revocations.service import RevocationService
-    from shared.persistence.alert_queue import AlertQueue
     from shared.sources.alert_reader import AlertReader
 
 
@@ -83,10 +82,6 @@ class Http:
     @property
     def alert_reader(self) -> "AlertReader":
         return self._connections.intake.alert_reader
-
-    @property
-    def alert_queue(self) -> "AlertQueue":
-        return self._connections.intake.alert_queue
 
     @property
     def _access_tokens(self) -> "AccessTokens":

@@ -10,8 +10,8 @@ from shared.domain.decision.duplicates import says_nothing_until, with_report
 from shared.domain.finding import Finding
 from shared.domain.known_paths import KnownPaths
 from shared.domain.revocation import (
-    Approval,
     MOST_ALERTS,
+    Approval,
     KeyDistribution,
     KeyDistributionOutcome,
     LockedDown,
