@@ -19,13 +19,16 @@ from starlette.types import ASGIApp
 from local.arm import service as arm
 from local.child_processes import Child, plain_environment
 from local.cloud import control, environment
-from local.cloud.provisioning import DEAD_LETTERS, intake_account, provision, start_over, state_account
+from local.cloud.provisioning import DEAD_LETTERS, FINDINGS, intake_account, provision, start_over, state_account
 from local.deployments import publishing
 from local.deployments.service import DeploymentService
 from local.deployments.state import Deployments
 from local.entra import managed_identity
 from local.entra import service as entra
 from local.entra.platform_sign_in import PlatformSignIn
+from local.entra.tokens import STORAGE
+from local.event_grid.http_sender import HttpSender
+from local.event_grid.storage_queue import StorageQueue
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
@@ -54,7 +57,8 @@ class LocalCloud:
     """A running cloud and its entry points.
 
     `model` is its content; `environment` is what `.local/env` exports; `hosts` are the base addresses of the function
-    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook.
+    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook. `findings_queue`: what
+    Event Grid delivers to in a private network, else None.
     """
 
     folder: Path
@@ -69,6 +73,7 @@ class LocalCloud:
     hosts: tuple[str, ...]
     system_key: str
     environment: Mapping[str, str]
+    findings_queue: StorageQueue | None
     intake_variables: Mapping[str, str] = field(repr=False)
     parts: "_Parts" = field(repr=False)
 
@@ -100,11 +105,12 @@ async def running(
     settings: Mapping[str, str] | None = None,
     time_factor: float = 1,
     host_module: str = "local.host",
+    private: bool = False,
 ) -> AsyncIterator[LocalCloud]:
     """Start a cloud and `hosts` function hosts of the app in `app_folder`. Ready on entry; stopped on exit.
 
     Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
-    `host_module` is the module that `python -m` runs as a host.
+    `host_module` is the module that `python -m` runs as a host. If `private`, Event Grid delivers to a queue.
     Raises OSError (the control port is in use), AzuriteError, or ChildError (the app does not load).
     """
     parts = _Parts(folder, time_factor=time_factor, host_module=host_module)
@@ -137,6 +143,7 @@ async def running(
         variables = (
             outside
             | environment.app_settings(parts.cloud, endpoint=responder)
+            | environment.deliveries(private=private)
             | {"LOCAL_SYSTEM_KEY": system_key}
             | dict(settings or {})
         )
@@ -146,7 +153,10 @@ async def running(
         stack.push_async_callback(parts.stop_hosts)
         addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)
         await _open(stack, parts.event_grid)
-        if addresses:
+        findings_queue = await _findings_queue(stack, parts, proxy) if private else None
+        if findings_queue is not None:
+            parts.event_grid.deliver_to_queue(findings_queue)
+        elif addresses:
             await parts.event_grid.deliver_to(addresses, system_key)
 
         port = control_listener.port
@@ -163,6 +173,7 @@ async def running(
             hosts=addresses,
             system_key=system_key,
             parts=parts,
+            findings_queue=findings_queue,
             intake_variables=outside | of_intake,
             environment=client
             | environment.developer(
@@ -295,6 +306,16 @@ class _Parts:
 async def _open(stack: AsyncExitStack, service: _Service) -> None:
     stack.push_async_callback(service.stop)
     await service.start()
+
+
+async def _findings_queue(stack: AsyncExitStack, parts: _Parts, proxy: Proxy) -> StorageQueue:
+    """Return the queue that the topic's identity delivers to, over the storage's host name."""
+    sender = HttpSender(proxy=f"http://127.0.0.1:{proxy.port}", tls=parts.certificates.client_context())
+    await _open(stack, sender)
+    topic = parts.cloud.identities["topic"]
+    return StorageQueue(
+        STATE_ACCOUNT, FINDINGS, send=sender.send, token=lambda: parts.entra.mint(topic, audience=STORAGE)
+    )
 
 
 async def _identity_endpoint(

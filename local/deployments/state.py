@@ -44,12 +44,15 @@ class Deployments:
     by_name: dict[tuple[str, str], Deployment] = field(default_factory=dict)
     packages: dict[str, bytes] = field(default_factory=dict)
     """The package that was published last to each app, by the app's name."""
+    inside: bool = True
+    """Whether callers are in the network of private apps: others are refused there."""
 
     def forget(self) -> None:
         """Delete everything."""
         self.resources = Resources()
         self.by_name.clear()
         self.packages.clear()
+        self.inside = True
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ class StorageRequest:
         return name
 
     @property
+    def adds_message(self) -> bool:
+        """Whether it is Put Message: `POST /{queue}/messages`."""
+        parts = self.decoded_path.strip("/").split("/")
+        return self.host.service == "queue" and self.method == "POST" and len(parts) == 2 and parts[1] == "messages"
+
+    @property
     def gets_delegation_key(self) -> bool:
         return self.parameter("restype") == "service" and self.parameter("comp") == "userdelegationkey"
 
@@ -139,6 +145,8 @@ def may_use_data(identity: Identity, request: StorageRequest, account: Account) 
     levels = ["Contributor", "Owner"]
     if request.method in _READ_METHODS or request.gets_delegation_key:
         levels.append("Reader")
+    if request.adds_message:
+        levels.append("Message Sender")
     family = _ROLE_FAMILIES.get(request.host.service)
     scopes = (account.name, f"{account.name}/{request.decoded_path.strip('/').partition('/')[0]}")
     return family is not None and any(identity.may(f"{family} {level}@{at}") for level in levels for at in scopes)
