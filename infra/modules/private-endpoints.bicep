@@ -1,4 +1,4 @@
-// Private endpoints of Sasquash's storage accounts and vault.
+// Private endpoints of Sasquash's storage accounts, vault, topic and apps.
 import { tagMap } from 'types.bicep'
 
 @description('Region.')
@@ -19,7 +19,16 @@ param intakeStorageName string
 @description('Name of the vault.')
 param vaultName string
 
-@description('Ids of the private DNS zones for blob, queue, table and vault, in this order; none where a policy adds the names.')
+@description('Name of the topic.')
+param topicName string
+
+@description('Name of the responder.')
+param responderName string
+
+@description('Name of an intake that is not public; empty for none.')
+param intakeName string
+
+@description('Ids of the private DNS zones for blob, queue, table, vault, apps and topic, in this order; none where a policy adds the names.')
 param dnsZoneIds string[]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' existing = {
@@ -41,6 +50,18 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' existing = {
 
 resource intakeAccount 'Microsoft.Storage/storageAccounts@2025-01-01' existing = if (!empty(intakeStorageName)) {
   name: intakeStorageName
+}
+
+resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
+  name: topicName
+}
+
+resource responder 'Microsoft.Web/sites@2024-11-01' existing = {
+  name: responderName
+}
+
+resource intake 'Microsoft.Web/sites@2024-11-01' existing = if (!empty(intakeName)) {
+  name: intakeName
 }
 
 // `zone` is the index in dnsZoneIds.
@@ -69,6 +90,19 @@ var shared = [
     zone: 3
     target: vault.id
   }
+  {
+    name: 'responder'
+    group: 'sites'
+    zone: 4
+    target: responder.id
+  }
+  {
+    // The apps publish findings and states.
+    name: 'topic'
+    group: 'topic'
+    zone: 5
+    target: topic.id
+  }
 ]
 // What the intake's host uses of its account: intake-storage.bicep.
 var ofIntake = empty(intakeStorageName)
@@ -87,7 +121,17 @@ var ofIntake = empty(intakeStorageName)
         target: intakeAccount.id
       }
     ]
-var ways = concat(shared, ofIntake)
+var intakeItself = empty(intakeName)
+  ? []
+  : [
+      {
+        name: 'intake'
+        group: 'sites'
+        zone: 4
+        target: intake.id
+      }
+    ]
+var ways = concat(shared, ofIntake, intakeItself)
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
   for way in ways: {
