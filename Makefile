@@ -101,7 +101,7 @@ lint: .venv/installed .venv-checkov/installed ## check style, types, imports and
 	elif [ "$$status" != 0 ]; then \
 	    exit "$$status"; \
 	else \
-	    .venv/bin/python -m tests.support.snapshots .local/infra/deployed.json; \
+	    .venv/bin/python -m tests.support.snapshots .local/infra; \
 	    LOG_LEVEL=ERROR .venv-checkov/bin/checkov --config-file .checkov.yaml; \
 	fi
 

@@ -223,8 +223,8 @@ FACTS = (
         name="messages in queues",
         assumption="Event Grid writes plain JSON or base64 of it to a storage queue",
         basis="azure-docs#69702 and #102923 contradict each other",
-        change="nothing: shared/persistence/event_queue.py reads both; the limit of events could be 63 KiB if it is plain",
-        by_hand="Deploy with SASQUASH_PRIVATE_NETWORK, disable on_queued_finding, publish, and read the message's text.",
+        change="shared/domain/event_size.py, if it is plain: shared/persistence/event_queue.py reads both",
+        by_hand="The same, but disable on_queued_finding before, and read the message's text.",
     ),
     Fact(
         name="secrets of settings",

@@ -51,12 +51,10 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
     disableLocalAuth: true
     minimumTlsVersionAllowed: '1.2'
     publicNetworkAccess: privateNetwork && empty(publisherAddresses) ? 'Disabled' : 'Enabled'
-    inboundIpRules: [
-      for address in publisherAddresses: {
-        ipMask: address
-        action: 'Allow'
-      }
-    ]
+    inboundIpRules: map(publisherAddresses, address => {
+      ipMask: address
+      action: 'Allow'
+    })
   }
 }
 
