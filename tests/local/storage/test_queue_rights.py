@@ -45,3 +45,41 @@ async def test_topic_may_do_nothing_else(
             await call(client)
 
     assert (refused.value.status_code, refused.value.error_code) == (403, "AuthorizationPermissionMismatch")  # type: ignore[attr-defined]
+
+
+# Past a firewall
+
+
+@pytest.mark.parametrize(
+    ("public", "bypass", "identity", "is_let_in"),
+    [
+        ("Enabled", "AzureServices", "topic", True),
+        ("Enabled", "Logging, AzureServices", "topic", True),
+        ("Enabled", "None", "topic", False),
+        ("Disabled", "AzureServices", "topic", False),
+        ("Enabled", "AzureServices", "developer", False),
+    ],
+)
+async def test_firewall_lets_event_grid_in_as_a_trusted_service(
+    cloud: LocalCloud, public: str, bypass: str, identity: str, *, is_let_in: bool
+) -> None:
+    """ "Storage queue as an event handler for Azure Event Grid events", note: "you can use only the system-assigned
+    managed identity if Allow Azure services on the trusted service list ... is also enabled".
+    """
+    properties = cloud.model.accounts[STATE_ACCOUNT].properties
+    before = dict(properties)
+    rules = {"defaultAction": "Deny", "bypass": bypass}
+    url = f"https://{STATE_ACCOUNT}.queue.core.windows.net"
+    client = QueueClient(url, "findings", credential=Token(cloud, identity), **Deployment(cloud).options)
+    async with client:
+        properties |= {"publicNetworkAccess": public, "networkAcls": rules}
+        try:
+            await client.send_message("x")
+            code = None
+        except HttpResponseError as error:
+            code = error.error_code  # type: ignore[attr-defined]
+        finally:
+            properties.clear()
+            properties |= before
+
+    assert code == (None if is_let_in else "AuthorizationFailure")
