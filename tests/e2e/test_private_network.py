@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,12 +17,16 @@ from azure.storage.queue.aio import QueueClient
 from local.cloud.cloud import LocalCloud, running
 from local.event_grid.storage_queue import Encoding
 from local.network.faults import Effect, Fault
+from local.reporters import reports
 from local.tenant.model import STATE_ACCOUNT
 from shared.domain import event_size, finding
 from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
+from tests.support.bicep import functions
 from tests.support.deployment import Deployment, Developer, is_closed
+from tests.support.function_host import running_host
 from tests.support.leaks import account_sas
+from tests.support.paths import ROOT
 from tests.support.patience import PATIENCE
 
 MASTER_KEY = "the-master-key"
@@ -96,6 +101,24 @@ async def test_event_in_the_event_grid_schema_is_revoked(private: Deployment) ->
     assert private.rotations(account) == ["key2"]
 
 
+async def test_report_to_the_public_intake_is_revoked(private: Deployment, tmp_path: Path) -> None:
+    """The intake publishes to the topic, by its private endpoint, and never calls the responder."""
+    account = await private.account()
+    leaked = account_sas(account.name, account.keys["key1"])
+    posted = reports.make(private.cloud.model, private.cloud.entra, source="github", text=leaked)
+    alone = {f"AzureWebJobs.{name}.Disabled": "true" for name in functions()["responder"]}
+    variables = dict(await private.cloud.add_intake()) | alone
+    async with (
+        running_host(ROOT, tmp_path / "intake.log", variables) as intake,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client,
+    ):
+        answer = await client.post(f"{intake.url}/api/intake/github", content=posted.body, headers=posted.headers)
+        await private.settled(reported(leaked).fingerprint, until=is_closed)
+
+    assert answer.status_code == 202
+    assert private.rotations(account) == ["key1"]
+
+
 async def test_event_that_comes_twenty_times_is_one_rotation_and_one_mail(private: Deployment) -> None:
     account = await private.account()
     found = reported(account_sas(account.name, account.keys["key2"]))
@@ -142,9 +165,10 @@ async def test_finding_is_revoked_after_its_message_became_poison(private: Deplo
     found = reported(account_sas(account.name, account.keys["key1"]))
     outage = Fault(match=".table.core.windows.net", effect=Effect.STATUS, status=403, times=None)
     private.cloud.faults.add(outage)
+    before = await moved_to_poison(private)
 
     await private.publish(event_of(found))
-    await until(lambda: moved_to_poison(private), bool)
+    await until(lambda: moved_to_poison(private), lambda moved: moved > before)
     private.cloud.faults.clear()
     await private.settled(found.fingerprint, until=is_closed)
 
@@ -178,9 +202,9 @@ async def dead_letters(of: Deployment) -> list[str]:
         return [blob.name async for blob in container.list_blobs() if not blob.name.startswith("kept/")]
 
 
-async def moved_to_poison(of: Deployment) -> bool:
-    """Whether a host has moved a message."""
-    return any(sent.startswith("POST") for sent in of.requests("/findings-poison/messages"))
+async def moved_to_poison(of: Deployment) -> int:
+    """How many messages were put into the poison queue."""
+    return len([sent for sent in of.requests("/findings-poison/messages") if sent.startswith("POST")])
 
 
 async def run_now(of: Deployment, function: str) -> None:
