@@ -8,6 +8,8 @@ SHELL := /bin/bash
 HOSTS ?= 1
 PORT ?= 7070
 TIME_FACTOR ?= 1
+# `PRIVATE=1`: the local cloud's app is in a private network, where findings arrive by a queue.
+PRIVATE ?=
 SUBSCRIPTION ?=
 LOCATION ?= westeurope
 SEEDS ?= 20000
@@ -43,8 +45,8 @@ browser:
 demo: tools ## replay the 38 TB leak end to end, on its own ports
 	@.venv/bin/python -m local.demo
 
-cloud: tools ## start the local cloud and the function app; returns when both are ready (HOSTS=1 PORT=7070)
-	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT) --time-factor $(TIME_FACTOR)
+cloud: tools ## start the local cloud and the function app; returns when both are ready (HOSTS=1 PORT=7070 PRIVATE=)
+	@$(CLOUD) up --hosts $(HOSTS) --port $(PORT) --time-factor $(TIME_FACTOR) $(if $(PRIVATE),--private)
 
 stop: .venv/installed ## stop what `make cloud` started
 	@$(CLOUD) stop
@@ -100,7 +102,7 @@ lint: .venv/installed .venv-checkov/installed ## check style, types, imports, sh
 	elif [ "$$status" != 0 ]; then \
 	    exit "$$status"; \
 	else \
-	    .venv/bin/python -m tests.support.snapshots .local/infra/deployed.json; \
+	    .venv/bin/python -m tests.support.snapshots .local/infra; \
 	    LOG_LEVEL=ERROR .venv-checkov/bin/checkov --config-file .checkov.yaml; \
 	fi
 

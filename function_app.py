@@ -12,13 +12,14 @@ from shared.factories.http import Http
 from shared.factories.intake import IntakeServices
 from shared.intake_settings import IntakeSettings
 from shared.operations import warmup
-from shared.persistence import alert_queue, queues
+from shared.persistence import alert_queue, event_queue, queues
 from shared.settings import Settings, is_switched_off
 
 app = func.FunctionApp()
 
-# Where `on_finding` is switched off, nothing is revoked: the app is a separate intake.
-INTAKE_ALONE = is_switched_off(os.environ, "on_finding")
+# Where `contain` is switched off, nothing is revoked: the app is a separate intake. Which function receives findings
+# depends on the network.
+INTAKE_ALONE = is_switched_off(os.environ, "contain")
 
 # Read at start, so that a missing or malformed setting stops the app here and not at three in the morning.
 SETTINGS = IntakeSettings.read(os.environ) if INTAKE_ALONE else Settings.read(os.environ)
@@ -60,6 +61,14 @@ async def on_finding(event: func.EventGridEvent) -> None:
     await sasquash().fast_path.accounts.take_inventory()
 
 
+@app.queue_trigger(arg_name="message", queue_name=queues.FINDINGS_QUEUE, connection="SASQUASH_STORAGE")
+async def on_queued_finding(message: func.QueueMessage) -> None:
+    """The same in a private network, where Event Grid can't call the app: it delivers to a queue."""
+    for report in event_queue.read(message.get_body()):
+        await sasquash().fast_path.ingest.receive(report)
+    await sasquash().fast_path.accounts.take_inventory()
+
+
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE, connection="SASQUASH_STORAGE")
 async def contain(message: func.QueueMessage) -> None:
     """A record whose containment did not finish when its event came."""
@@ -70,6 +79,14 @@ async def contain(message: func.QueueMessage) -> None:
 async def follow_up(message: func.QueueMessage) -> None:
     """A decided record: verification, incident, notifications."""
     await sasquash().background.follow_up.run(queues.read(message.get_body()))
+
+
+@app.queue_trigger(
+    arg_name="message", queue_name=queues.FINDINGS_QUEUE + queues.POISON, connection="SASQUASH_STORAGE"
+)
+async def findings_poison(message: func.QueueMessage) -> None:
+    """A finding that `on_queued_finding` could not record."""
+    await sasquash().background.poison_messages.finding(message.get_body())
 
 
 @app.queue_trigger(arg_name="message", queue_name=queues.CONTAIN_QUEUE + queues.POISON, connection="SASQUASH_STORAGE")

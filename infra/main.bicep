@@ -42,11 +42,17 @@ param zoneRedundant bool = false
 @description('How Sasquash\'s own storage accounts keep their copies. Standard_LRS in a region without zones.')
 param redundancy redundancyKind = 'Standard_ZRS'
 
-@description('Whether the apps reach their storage and vault through private endpoints in a network of their own.')
+@description('Whether the deployment is in a network of its own: the responder, the topic, storage and vault have private endpoints there and no public access. Findings reach the responder by a queue.')
 param privateNetwork bool = false
 
-@description('Ids of the private DNS zones for blob, queue, table and vault, in this order, separated by commas, linked to the networks that resolve the names. Empty if a policy of yours adds the names.')
+@description('Ids of the private DNS zones for blob, queue, table, vault, apps and topic, in this order, separated by commas, linked to the networks that resolve the names. Empty: the deployment creates them. policy: a policy of yours adds the names.')
 param dnsZoneIds string = ''
+
+@description('Whether a separate intake stays reachable from the internet in a private network.')
+param publicIntake bool = true
+
+@description('Addresses (IPv4, or ranges as 203.0.113.0/24), separated by commas, from which scanners may publish findings in a private network. Empty: from the network only.')
+param publisherAddresses string = ''
 
 @description('The security team\'s mailbox: a copy of every mail, and the receiver of the alert rules.')
 param securityMailbox string
@@ -83,10 +89,13 @@ var acts = mode != 'observe' || contains(tagModes, 'approve') || contains(tagMod
 // Names are computed here, not read from what is deployed: a preview shows only what is known before.
 var storageName = 'stsq${suffix}'
 var intakeStorageName = 'stsqin${suffix}'
+var responderName = 'func-sasquash-${environmentName}-${suffix}'
+var intakeName = 'func-sasquash-in-${environmentName}-${suffix}'
+var topicName = 'egt-sasquash-${environmentName}-${suffix}'
+var networkName = 'vnet-sasquash-${environmentName}'
 var vaultName = 'kvsq${suffix}'
 var intakeVaultName = 'kvsqin${suffix}'
 var drillName = 'stsqdrill${suffix}'
-var intakeName = 'func-sasquash-in-${environmentName}-${suffix}'
 var identityNames = {
   responder: 'id-sasquash-${environmentName}-responder'
   intake: 'id-sasquash-${environmentName}-intake'
@@ -105,6 +114,38 @@ var intakeId = separateIntake
       identityNames.intake
     )
   : ''
+
+// What makes sense in a private network only: without one it would cut the apps off.
+var intakeIsPublic = publicIntake || privateNetwork
+  ? publicIntake
+  : fail('SASQUASH_PUBLIC_INTAKE false requires SASQUASH_PRIVATE_NETWORK true: nothing could reach the intake.')
+var publishers = empty(publisherAddresses)
+  ? []
+  : privateNetwork
+      ? map(split(publisherAddresses, ','), address => trim(address))
+      : fail('SASQUASH_PUBLISHER_ADDRESSES requires SASQUASH_PRIVATE_NETWORK true: the apps themselves could not publish.')
+
+// In the order of dnsZoneIds. learn.microsoft.com, "Azure private endpoint private DNS zone values".
+var zoneNames = [
+  'privatelink.blob.${environment().suffixes.storage}'
+  'privatelink.queue.${environment().suffixes.storage}'
+  'privatelink.table.${environment().suffixes.storage}'
+  'privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}'
+  'privatelink.azurewebsites.net'
+  'privatelink.eventgrid.azure.net'
+]
+var givenZones = map(split(dnsZoneIds, ','), id => trim(id))
+var ownZones = privateNetwork && empty(dnsZoneIds)
+var zones = ownZones
+  ? map(
+      zoneNames,
+      name => resourceId(subscription().subscriptionId, group.name, 'Microsoft.Network/privateDnsZones', name)
+    )
+  : dnsZoneIds == 'policy'
+      ? []
+      : !privateNetwork || length(givenZones) == length(zoneNames)
+          ? givenZones
+          : fail('SASQUASH_DNS_ZONES has to have six ids, for blob, queue, table, vault, apps and topic, or be policy or empty.')
 
 resource group 'Microsoft.Resources/resourceGroups@2024-07-01' = {
   name: 'rg-sasquash-${environmentName}'
@@ -248,11 +289,13 @@ module topic 'modules/topic.bicep' = {
   scope: group
   name: 'topic'
   params: {
-    name: 'egt-sasquash-${environmentName}-${suffix}'
+    name: topicName
     location: location
     tags: allTags
     storageName: storageName
     senders: separateIntake ? [responderPrincipal, intakePrincipal] : [responderPrincipal]
+    privateNetwork: privateNetwork
+    publisherAddresses: publishers
     workspaceId: monitoring.outputs.workspaceId
   }
   dependsOn: [
@@ -289,25 +332,45 @@ module workbook 'modules/workbook.bicep' = {
   }
 }
 
+module dns 'modules/private-dns.bicep' = if (ownZones) {
+  scope: group
+  name: 'private-dns'
+  params: {
+    tags: allTags
+    networkName: networkName
+    zoneNames: zoneNames
+  }
+  dependsOn: [
+    network
+  ]
+}
+
 module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
   scope: group
   name: 'private-endpoints'
   params: {
     location: location
     tags: allTags
-    networkName: 'vnet-sasquash-${environmentName}'
+    networkName: networkName
     storageName: storageName
     intakeStorageName: separateIntake ? intakeStorageName : ''
     vaultName: vaultName
     intakeVaultName: separateIntake ? intakeVaultName : ''
-    dnsZoneIds: empty(dnsZoneIds) ? [] : map(split(dnsZoneIds, ','), id => trim(id))
+    topicName: topicName
+    responderName: responderName
+    intakeName: separateIntake && !intakeIsPublic ? intakeName : ''
+    dnsZoneIds: zones
   }
   dependsOn: [
     network
+    dns
     storage
     intakeStorage
     vault
     intakeVault
+    topic
+    responder
+    intake
   ]
 }
 
@@ -361,8 +424,10 @@ var intakeSettings = toObject(
   setting => setting.value
 )
 
-// The functions of each app are disabled in the other. Health is in both.
+// The functions of each app are disabled in the other. Health is in both. Findings arrive in one of two ways.
 var functions = loadJsonContent('functions.json')
+var deliveries = loadJsonContent('deliveries.json')
+var unusedDelivery = privateNetwork ? deliveries.eventGrid : deliveries.queue
 
 var ready = zoneRedundant ? max(alwaysReady, 2) : alwaysReady
 
@@ -370,7 +435,7 @@ module responder 'modules/app.bicep' = {
   scope: group
   name: 'responder'
   params: {
-    name: 'func-sasquash-${environmentName}-${suffix}'
+    name: responderName
     service: 'responder'
     location: location
     tags: allTags
@@ -382,18 +447,20 @@ module responder 'modules/app.bicep' = {
     insightsConnection: monitoring.outputs.insightsConnection
     settings: responderSettings
     hasRecords: true
-    disabled: separateIntake ? functions.intake : []
+    disabled: concat(separateIntake ? functions.intake : [], unusedDelivery)
     zoneRedundant: zoneRedundant
     alwaysReady: ready == 0
       ? []
       : [
           {
-            // The host groups Event Grid triggers with HTTP (Azure/azure-functions-host,
-            // FunctionMetadataExtensions.GetFunctionGroup): an instance of 'function:on_finding' would serve no finding.
-            name: 'http'
+            // The host groups Event Grid triggers with HTTP, and a queue trigger is a group of its own
+            // (Azure/azure-functions-host, FunctionMetadataExtensions.GetFunctionGroup): an instance of
+            // 'function:on_finding' would serve no finding.
+            name: privateNetwork ? 'function:${deliveries.queue[0]}' : 'http'
             instanceCount: ready
           }
         ]
+    isPublic: !privateNetwork
     subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     apiClientId: apiClientId
     workspaceId: monitoring.outputs.workspaceId
@@ -422,6 +489,7 @@ module intake 'modules/app.bicep' = if (separateIntake) {
     disabled: functions.responder
     zoneRedundant: false
     alwaysReady: []
+    isPublic: intakeIsPublic
     subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     apiClientId: apiClientId
     workspaceId: intakeMonitoring!.outputs.workspaceId
@@ -470,6 +538,9 @@ output SASQUASH_TOPIC_ENDPOINT string = topic.outputs.endpoint
 
 @description('The account with the dead letters.')
 output SASQUASH_STORAGE_NAME string = storageName
+
+@description('The queue that Event Grid delivers findings to in a private network, for event-subscription.bicep. Empty: it calls on_finding.')
+output SASQUASH_FINDINGS_QUEUE string = privateNetwork ? 'findings' : ''
 
 @description('The app with the function on_finding.')
 output SASQUASH_RESPONDER_NAME string = responder.outputs.name

@@ -12,6 +12,7 @@
     ├── AccountBusy            another process holds the account's lock
     ├── Conflict               a record changed since it was read
     ├── InvalidRequest         a responder's request is malformed or can't be done
+    ├── FindingTooLarge        a finding is larger than an event may be
     ├── NoSuchSource           the intake has no such source
     ├── QuotaExceeded          a source sends more reports than its quota
     ├── Unauthenticated        an access token or a report's signature is missing or invalid
@@ -120,6 +121,12 @@ class InvalidRequest(SasquashError):
     """A responder's request is malformed or can't be done. The message names the field and the rule, no value."""
 
     code = "invalid_request"
+
+
+class FindingTooLarge(SasquashError):
+    """A finding is larger than an event may be (`domain.event_size`). It will never be published."""
+
+    code = "finding_too_large"
 
 
 class NoSuchSource(SasquashError):

@@ -47,6 +47,9 @@ param zoneRedundant bool
 @description('Always-ready instances, in the format of Flex Consumption.')
 param alwaysReady readyGroup[]
 
+@description('Whether it is reachable from the internet. If not, it needs a private endpoint.')
+param isPublic bool
+
 @description('Id of the subnet that it reaches the network from; empty for none.')
 param subnetId string
 
@@ -124,7 +127,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: isPublic ? 'Enabled' : 'Disabled'
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     functionAppConfig: {
       deployment: {

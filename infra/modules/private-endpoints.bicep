@@ -1,4 +1,4 @@
-// Private endpoints of Sasquash's storage accounts and vaults.
+// Private endpoints of Sasquash's storage accounts, vaults, topic and apps.
 import { tagMap } from 'types.bicep'
 
 @description('Region.')
@@ -22,7 +22,16 @@ param vaultName string
 @description('Name of the vault of the intake; empty for none.')
 param intakeVaultName string
 
-@description('Ids of the private DNS zones for blob, queue, table and vault, in this order; none where a policy adds the names.')
+@description('Name of the topic.')
+param topicName string
+
+@description('Name of the responder.')
+param responderName string
+
+@description('Name of an intake that is not public; empty for none.')
+param intakeName string
+
+@description('Ids of the private DNS zones for blob, queue, table, vault, apps and topic, in this order; none where a policy adds the names.')
 param dnsZoneIds string[]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' existing = {
@@ -50,6 +59,18 @@ resource intakeVault 'Microsoft.KeyVault/vaults@2024-11-01' existing = if (!empt
   name: intakeVaultName
 }
 
+resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
+  name: topicName
+}
+
+resource responder 'Microsoft.Web/sites@2024-11-01' existing = {
+  name: responderName
+}
+
+resource intake 'Microsoft.Web/sites@2024-11-01' existing = if (!empty(intakeName)) {
+  name: intakeName
+}
+
 // `zone` is the index in dnsZoneIds.
 var shared = [
   {
@@ -75,6 +96,19 @@ var shared = [
     group: 'vault'
     zone: 3
     target: vault.id
+  }
+  {
+    name: 'responder'
+    group: 'sites'
+    zone: 4
+    target: responder.id
+  }
+  {
+    // The apps publish findings and states.
+    name: 'topic'
+    group: 'topic'
+    zone: 5
+    target: topic.id
   }
 ]
 // What the intake's host uses of its account: intake-storage.bicep.
@@ -104,7 +138,17 @@ var vaultOfIntake = empty(intakeVaultName)
         target: intakeVault.id
       }
     ]
-var ways = concat(shared, ofIntake, vaultOfIntake)
+var intakeItself = empty(intakeName)
+  ? []
+  : [
+      {
+        name: 'intake'
+        group: 'sites'
+        zone: 4
+        target: intake.id
+      }
+    ]
+var ways = concat(shared, ofIntake, vaultOfIntake, intakeItself)
 
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
   for way in ways: {

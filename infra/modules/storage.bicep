@@ -26,7 +26,7 @@ param intakeId string
 @description('Its object id.')
 param intakePrincipalId string
 
-@description('Whether it is reachable through private endpoints only.')
+@description('Whether it is reachable through private endpoints only, and by Event Grid as a trusted service.')
 param privateNetwork bool
 
 @description('Id of the workspace that gets the account\'s logs.')
@@ -47,6 +47,8 @@ var queues = [
   'follow-up-poison'
   'intake'
   'intake-poison'
+  'findings'
+  'findings-poison'
 ]
 var intakeQueues = [
   'intake'
@@ -81,9 +83,11 @@ resource account 'Microsoft.Storage/storageAccounts@2025-01-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    publicNetworkAccess: privateNetwork ? 'Disabled' : 'Enabled'
+    // Enabled, and denied below: Disabled would refuse trusted services, too.
+    publicNetworkAccess: 'Enabled'
     networkAcls: {
-      // Event Grid writes dead letters as a trusted service.
+      // Event Grid writes dead letters and, in a private network, findings ("Storage queue as an event handler": with a
+      // firewall by a system-assigned identity, and only if trusted services are allowed).
       bypass: 'AzureServices'
       defaultAction: privateNetwork ? 'Deny' : 'Allow'
     }

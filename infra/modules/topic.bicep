@@ -16,6 +16,12 @@ param storageName string
 @description('The identities that publish.')
 param senders principal[]
 
+@description('Whether only the private network, and publisherAddresses, may publish, and findings are delivered to a queue.')
+param privateNetwork bool
+
+@description('Addresses outside of the private network that may publish.')
+param publisherAddresses string[]
+
 @description('Id of the workspace that gets the topic\'s failures.')
 param workspaceId string
 
@@ -26,6 +32,11 @@ var dataSender = subscriptionResourceId(
 var blobDataContributor = subscriptionResourceId(
   'Microsoft.Authorization/roleDefinitions',
   'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+)
+
+var queueDataMessageSender = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
 )
 
 resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
@@ -39,7 +50,11 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' = {
     inputSchema: 'CloudEventSchemaV1_0'
     disableLocalAuth: true
     minimumTlsVersionAllowed: '1.2'
-    publicNetworkAccess: 'Enabled'
+    publicNetworkAccess: privateNetwork && empty(publisherAddresses) ? 'Disabled' : 'Enabled'
+    inboundIpRules: map(publisherAddresses, address => {
+      ipMask: address
+      action: 'Allow'
+    })
   }
 }
 
@@ -76,6 +91,27 @@ resource deadLettering 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalId: topic.identity.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: blobDataContributor
+  }
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource findings 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' existing = {
+  parent: queueService
+  name: 'findings'
+}
+
+// Event Grid does not retry a delivery that is refused with 403. So the subscription is deployed later, with the code.
+resource delivering 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (privateNetwork) {
+  name: guid(findings.id, topic.id, queueDataMessageSender)
+  scope: findings
+  properties: {
+    principalId: topic.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: queueDataMessageSender
   }
 }
 

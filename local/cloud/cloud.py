@@ -20,13 +20,24 @@ from starlette.types import ASGIApp
 from local.arm import service as arm
 from local.child_processes import Child, plain_environment
 from local.cloud import control, environment
-from local.cloud.provisioning import DEAD_LETTERS, OwnStorage, intake_account, provision, start_over, state_account
+from local.cloud.provisioning import (
+    DEAD_LETTERS,
+    FINDINGS,
+    OwnStorage,
+    intake_account,
+    provision,
+    start_over,
+    state_account,
+)
 from local.deployments import publishing
 from local.deployments.service import DeploymentService
 from local.deployments.state import Deployments
 from local.entra import managed_identity
 from local.entra import service as entra
 from local.entra.platform_sign_in import PlatformSignIn
+from local.entra.tokens import STORAGE
+from local.event_grid.http_sender import HttpSender
+from local.event_grid.storage_queue import StorageQueue
 from local.event_grid.topic import EventGrid
 from local.graph import service as graph
 from local.key_vault import service as key_vault
@@ -55,8 +66,9 @@ class LocalCloud:
     """A running cloud and its entry points.
 
     `model` is its content; `environment` is what `.local/env` exports; `hosts` are the base addresses of the function
-    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook. `platform` has, for the
-    responder and the intake, the variables that a host gets from the platform and not from its app settings.
+    hosts, "http://127.0.0.1:port"; `system_key` authorizes calls of their Event Grid webhook. `findings_queue`: what
+    Event Grid delivers to in a private network, else None. `platform` has, for the responder and the intake, the
+    variables that a host gets from the platform and not from its app settings.
     """
 
     folder: Path
@@ -71,6 +83,7 @@ class LocalCloud:
     hosts: tuple[str, ...]
     system_key: str
     environment: Mapping[str, str]
+    findings_queue: StorageQueue | None
     intake_variables: Mapping[str, str] = field(repr=False)
     platform: Mapping[str, Mapping[str, str]] = field(repr=False)
     parts: "_Parts" = field(repr=False)
@@ -104,12 +117,13 @@ async def running(
     time_factor: float = 1,
     host_module: str = "local.host",
     own_storage: OwnStorage | None = None,
+    private: bool = False,
 ) -> AsyncIterator[LocalCloud]:
     """Start a cloud and `hosts` function hosts of the app in `app_folder`. Ready on entry; stopped on exit.
 
     Logs and certificates go to `folder`. `settings` are added to the app's settings. With `hosts` 0 there is no app.
     `host_module` is the module that `python -m` runs as a host. `own_storage`: what Sasquash's own account has;
-    None: all that the product uses.
+    None: all that the product uses. If `private`, Event Grid delivers to a queue.
     Raises OSError (the control port is in use), AzuriteError, or ChildError (the app does not load).
     """
     parts = _Parts(folder, time_factor=time_factor, host_module=host_module, own_storage=own_storage or OwnStorage())
@@ -140,14 +154,18 @@ async def running(
         system_key = secrets.token_urlsafe(32)
         outside = plain_environment() | client | {"PYTHONUNBUFFERED": "1"}
         by_platform = outside | {"LOCAL_SYSTEM_KEY": system_key, "FUNCTIONS_WORKER_RUNTIME": "python"}
-        variables = by_platform | environment.app_settings(parts.cloud, endpoint=responder) | dict(settings or {})
+        of_responder = environment.app_settings(parts.cloud, endpoint=responder)
+        variables = by_platform | of_responder | environment.deliveries(private=private) | dict(settings or {})
         of_intake = environment.of_intake(
             environment.app_settings(parts.cloud, endpoint=intake, identity="intake", host_account=INTAKE_ACCOUNT)
         )
         stack.push_async_callback(parts.stop_hosts)
         addresses = await parts.start(hosts=hosts, app=app_folder, variables=variables)
         await _open(stack, parts.event_grid)
-        if addresses:
+        findings_queue = await _findings_queue(stack, parts, proxy) if private else None
+        if findings_queue is not None:
+            parts.event_grid.deliver_to_queue(findings_queue)
+        elif addresses:
             await parts.event_grid.deliver_to(addresses, system_key)
 
         port = control_listener.port
@@ -164,6 +182,7 @@ async def running(
             hosts=addresses,
             system_key=system_key,
             parts=parts,
+            findings_queue=findings_queue,
             intake_variables=outside | of_intake,
             platform={
                 "responder": by_platform | responder.variables(),
@@ -306,6 +325,16 @@ class _Parts:
 async def _open(stack: AsyncExitStack, service: _Service) -> None:
     stack.push_async_callback(service.stop)
     await service.start()
+
+
+async def _findings_queue(stack: AsyncExitStack, parts: _Parts, proxy: Proxy) -> StorageQueue:
+    """Return the queue that the topic's identity delivers to, over the storage's host name."""
+    sender = HttpSender(proxy=f"http://127.0.0.1:{proxy.port}", tls=parts.certificates.client_context())
+    await _open(stack, sender)
+    topic = parts.cloud.identities["topic"]
+    return StorageQueue(
+        STATE_ACCOUNT, FINDINGS, send=sender.send, token=lambda: parts.entra.mint(topic, audience=STORAGE)
+    )
 
 
 async def _identity_endpoint(

@@ -39,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hosts", type=int, default=1, help="number of function hosts")
     parser.add_argument("--no-app", action="store_true", help="do not run the function app")
     parser.add_argument("--time-factor", type=float, default=1, help="divides schedules and visibility timeouts")
+    parser.add_argument("--private", action="store_true", help="a private network: findings arrive by a queue")
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535 or not 1 <= options.hosts <= 16 or options.time_factor < 1:
         parser.error("--port must be from 0 to 65535, --hosts from 1 to 16, --time-factor 1 or more")
     place = Place(options.folder.resolve())
-    shape = Shape(port=options.port, hosts=0 if options.no_app else options.hosts, time_factor=options.time_factor)
+    hosts = 0 if options.no_app else options.hosts
+    shape = Shape(options.port, hosts, options.time_factor, options.private)
     if options.command == "stop":
         return stop(place)
     if options.command == "up":
@@ -148,9 +150,10 @@ async def _serve(place: Place, shape: Shape, starter: Starter) -> None:
             hosts=shape.hosts,
             control_port=shape.port,
             time_factor=shape.time_factor,
+            private=shape.private,
         ) as cloud:
             environment.write(place.env, cloud.environment)
-            ports = Ports(cloud.control_port, cloud.proxy_port, cloud.hosts, shape.time_factor)
+            ports = Ports(cloud.control_port, cloud.proxy_port, cloud.hosts, shape.time_factor, shape.private)
             place.write_ports(ports)
             print(f"The local cloud is up.\n{_where(place, ports)}", flush=True)
             starter.notify(None)

@@ -49,6 +49,9 @@ _SERVICES = ("blob", "queue", "table")
 # Which settings a separate intake gets, and which the responder beside it does not, as infra/main.bicep reads them.
 _APPS = json.loads((Path(__file__).resolve().parents[2] / "infra/settings.json").read_text())
 _OF_THE_HOST = ("SASQUASH_STORAGE__credential", "SASQUASH_STORAGE__clientId")
+# The functions by which findings arrive, with and without a private network. The others are disabled.
+_BY_QUEUE = ("on_queued_finding", "findings_poison")
+_BY_EVENT_GRID = ("on_finding",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,12 @@ def developer(
         client = AZURE_CLI if is_person else None  # people get their tokens by the Azure CLI
         variables[variable] = entra.mint(person, audience=API_ID_URI, client=client, lifetime=_TOKEN_LIFETIME)
     return variables
+
+
+def deliveries(*, private: bool) -> dict[str, str]:
+    """Return the settings that disable the functions by which no finding arrives (infra/deliveries.json)."""
+    unused = _BY_EVENT_GRID if private else _BY_QUEUE
+    return {f"AzureWebJobs.{name}.Disabled": "true" for name in unused}
 
 
 def app_settings(

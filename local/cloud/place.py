@@ -7,43 +7,50 @@ file suggests a running cloud.
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Options of a cloud: control port (0: a free one), number of hosts (0: no app), factor for its clocks."""
+    """Options of a cloud: control port (0: a free one), number of hosts (0: no app), factor for its clocks.
+
+    `private`: the app is in a private network, so that its findings arrive by a queue.
+    """
 
     port: int
     hosts: int
     time_factor: float
+    private: bool = False
 
     def options(self) -> tuple[str, ...]:
         """Return the shape as command-line options."""
         hosts = ("--hosts", str(self.hosts)) if self.hosts else ("--no-app",)
-        return ("--port", str(self.port), *hosts, "--time-factor", str(self.time_factor))
+        private = ("--private",) if self.private else ()
+        return ("--port", str(self.port), *hosts, "--time-factor", str(self.time_factor), *private)
 
     def words(self) -> str:
         """Return the shape as variables of `make cloud`."""
-        return f"HOSTS={self.hosts} PORT={self.port} TIME_FACTOR={self.time_factor:g}"
+        private = " PRIVATE=1" if self.private else ""
+        return f"HOSTS={self.hosts} PORT={self.port} TIME_FACTOR={self.time_factor:g}{private}"
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of a running cloud, the base addresses of its hosts ("http://127.0.0.1:port") and its time factor."""
+    """The ports of a running cloud, the base addresses of its hosts ("http://127.0.0.1:port"), and its options."""
 
     control: int
     proxy: int
     hosts: tuple[str, ...]
     time_factor: float
+    private: bool = False
 
     def suits(self, shape: Shape) -> bool:
         """Return whether the cloud has the options of `shape`; port 0 matches every port."""
-        return self.shape() == Shape(shape.port or self.control, shape.hosts, shape.time_factor)
+        return self.shape() == replace(shape, port=shape.port or self.control)
 
     def shape(self) -> Shape:
-        return Shape(port=self.control, hosts=len(self.hosts), time_factor=self.time_factor)
+        return Shape(self.control, len(self.hosts), self.time_factor, self.private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class Place:
 
     def read_ports(self) -> Ports:
         found = json.loads(self.ports.read_text())
-        return Ports(found["control"], found["proxy"], tuple(found["hosts"]), found["time_factor"])
+        return Ports(found["control"], found["proxy"], tuple(found["hosts"]), found["time_factor"], found["private"])
 
 
 def _lock(file: int) -> bool:

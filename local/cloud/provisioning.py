@@ -12,7 +12,17 @@ from local.tenant.model import INTAKE_ACCOUNT, STATE_ACCOUNT, Account, Cloud
 
 _RESOURCE_GROUP = "sasquash"
 TABLES = ("revocations", "accounts", "states", "digest", "readiness")
-QUEUES = ("contain", "contain-poison", "follow-up", "follow-up-poison", "intake", "intake-poison")
+FINDINGS = "findings"  # where Event Grid delivers to in a private network
+QUEUES = (
+    "contain",
+    "contain-poison",
+    "follow-up",
+    "follow-up-poison",
+    "intake",
+    "intake-poison",
+    FINDINGS,
+    "findings-poison",
+)
 DEAD_LETTERS = "dead-letters"  # events that Event Grid could not deliver
 CONTAINERS = (DEAD_LETTERS,)
 _OWN = frozenset({STATE_ACCOUNT, INTAKE_ACCOUNT})

@@ -42,6 +42,7 @@ def pure() -> dict[str, Any]:
         "not": lambda value: not value,
         "null": lambda: None,
         "range": lambda start, count: list(range(start, start + count)),
+        "replace": lambda text, old, new: text.replace(old, new),
         "split": _split,
         "startswith": lambda text, start: text.lower().startswith(start.lower()),
         "string": _string,

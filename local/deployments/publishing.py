@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.arm.service import AUDIENCES
-from local.deployments.resources import SITE
+from local.deployments.resources import SITE, property_of
 from local.deployments.state import Deployments
 from local.entra.tokens import Entra, Unauthorized
 from local.tenant.model import SUBSCRIPTION_ID
@@ -33,6 +33,11 @@ def app(entra: Entra, state: Deployments) -> Starlette:
         sites = state.resources.within(f"/subscriptions/{SUBSCRIPTION_ID}", SITE)
         return next((each["name"] for each in sites if each["name"].lower() == name), None)
 
+    def is_private(site: str) -> bool:
+        """Whether only its network reaches it: "Azure Functions networking options", inbound private endpoints."""
+        sites = state.resources.within(f"/subscriptions/{SUBSCRIPTION_ID}", SITE)
+        return any(each["name"] == site and property_of(each, "publicNetworkAccess") == "Disabled" for each in sites)
+
     async def publish(request: Request) -> Response:
         refused = _unauthorized(entra, request)
         if refused is not None:
@@ -40,6 +45,8 @@ def app(entra: Entra, state: Deployments) -> Starlette:
         site = site_of(request)
         if site is None:
             return PlainTextResponse("No such host.", 404)
+        if not state.inside and is_private(site):
+            return PlainTextResponse("Error 403 - Forbidden: Ip Forbidden", 403)
         if request.query_params.get("RemoteBuild", "").lower() not in ("true", "false"):
             return PlainTextResponse("RemoteBuild is required.", 400)
         if request.headers.get("content-type") != "application/zip":

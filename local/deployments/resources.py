@@ -45,6 +45,8 @@ _KNOWN = frozenset(_NAMES) | {
     "microsoft.insights/workbooks",
     "microsoft.managedidentity/userassignedidentities",
     "microsoft.network/networksecuritygroups",
+    "microsoft.network/privatednszones",
+    "microsoft.network/privatednszones/virtualnetworklinks",
     "microsoft.network/privateendpoints",
     "microsoft.network/privateendpoints/privatednszonegroups",
     "microsoft.network/virtualnetworks",
@@ -158,7 +160,7 @@ class Resources:
                         400, "BadRequest", f"The app setting '{name}' is not allowed with Flex Consumption."
                     )
         elif kind == "microsoft.eventgrid/topics/eventsubscriptions":
-            self._check_destination(body["properties"]["destination"])
+            self._check_delivery(resource_id, body["properties"])
 
     def _check_assignment(self, resource_id: str, properties: Mapping[str, Any]) -> None:
         principals = {
@@ -181,7 +183,33 @@ class Resources:
                     "Tenant ID, application ID, principal ID, and scope are not allowed to be updated.",
                 )
 
-    def _check_destination(self, destination: Mapping[str, Any]) -> None:
+    def _check_delivery(self, resource_id: str, properties: Mapping[str, Any]) -> None:
+        """One of `destination` and `deliveryWithResourceIdentity` (EventSubscriptionProperties of 2025-02-15).
+
+        Only queues and the like take events by an identity of the topic: "Event delivery with a managed identity".
+        """
+        by_identity, direct = properties.get("deliveryWithResourceIdentity"), properties.get("destination")
+        if by_identity is None and direct is not None:
+            self._check_function(direct)
+            return
+        if by_identity is None or direct is not None:
+            raise ArmError(400, "InvalidRequest", "Exactly one destination must be specified.")
+        topic = self.find(resource_id.rpartition("/eventSubscriptions/")[0]) or {}
+        if by_identity["identity"]["type"] != "SystemAssigned" or "principalId" not in (topic.get("identity") or {}):
+            raise ArmError(400, "InvalidRequest", "The topic has no such identity.")
+        self._check_queue(by_identity["destination"])
+
+    def _check_queue(self, destination: Mapping[str, Any]) -> None:
+        """The account and the queue have to be there."""
+        queue = destination["properties"]
+        name = f"{queue['resourceId']}/queueServices/default/queues/{queue['queueName']}"
+        lives = queue.get("queueMessageTimeToLiveInSeconds", 1)
+        if destination["endpointType"] != "StorageQueue" or (lives != -1 and lives <= 0):
+            raise ArmError(400, "InvalidRequest", "The destination is invalid.")
+        if self.find(name) is None:
+            raise ArmError(400, "Endpoint validation", f"Destination endpoint not found. Resource details: {name}")
+
+    def _check_function(self, destination: Mapping[str, Any]) -> None:
         """Azure/bicep#11656: Event Grid asks at once whether the function is there."""
         app, _, function = destination["properties"]["resourceId"].partition("/functions/")
         if function not in self.functions.get(app.rpartition("/")[2].lower(), ()):

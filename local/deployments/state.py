@@ -46,12 +46,15 @@ class Deployments:
     """The package that was published last to each app, by the app's name."""
     host_of: Callable[[str], str | None] = lambda _: None
     """Returns the base address of the host that runs an app, by the app's name; None where none runs."""
+    inside: bool = True
+    """Whether callers are in the network of private apps: others are refused there."""
 
     def forget(self) -> None:
         """Delete everything."""
         self.resources = Resources()
         self.by_name.clear()
         self.packages.clear()
+        self.inside = True
 
 
 @dataclass(frozen=True)

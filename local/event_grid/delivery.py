@@ -1,4 +1,4 @@
-"""Delivers accepted events to a function app: handshakes, attempts, retry schedule, dead letters.
+"""Delivers accepted events to a function app, or to a queue: handshakes, attempts, retry schedule, dead letters.
 
 Sources: "Event Grid message delivery and retry" (schedule, limits, codes that are not retried, dead-letter
 properties), "Webhook event delivery" and "CloudEvents v1.0 schema with Event Grid" (handshakes, headers).
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from local.event_grid.display import clean
@@ -32,7 +32,7 @@ MAX_ATTEMPTS = 30
 _DEAD_LETTER_SECONDS = 300
 TIME_TO_LIVE = timedelta(hours=24)
 _SUCCESS = range(200, 205)
-_NOT_RETRIED = (400, 401, 403, 413)
+_NOT_RETRIED = frozenset({400, 401, 403, 413})  # of webhooks
 _CONCURRENT = 64  # concurrent deliveries; Azure adapts this number and does not document it
 _ORIGIN = "eventgrid.azure.net"
 _UNREACHABLE = "Unreachable"
@@ -54,6 +54,18 @@ type Send = Callable[[str, str, Mapping[str, str], bytes], Awaitable[Answer]]
 
 # Writes a blob (name, content) into the dead-letter container. Raises OSError when storage is unavailable.
 type WriteDeadLetter = Callable[[str, bytes], Awaitable[None]]
+
+
+class Queue(Protocol):
+    """A Storage queue that the subscription delivers to (`local.event_grid.storage_queue`)."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def not_retried(self) -> frozenset[int]: ...
+
+    async def put(self, event: Event) -> Answer: ...
 
 
 class HandshakeFailed(Exception):
@@ -83,6 +95,7 @@ class Delivery:
         self._slots = asyncio.Semaphore(_CONCURRENT)
         self._in_progress: set[asyncio.Task[None]] = set()
         self._endpoints: tuple[str, ...] = ()
+        self._queue: Queue | None = None
         self._rotation = count()
         # As the real service would write them to its container. `cloud.dead_letters`, which is shown to people, has
         # the same without secrets.
@@ -100,11 +113,15 @@ class Delivery:
             await self._validate_event_grid(url)
         self._endpoints = tuple(urls)
 
+    def subscribe_queue(self, queue: Queue) -> None:
+        """Deliver to this queue from now on, and to no host. A queue takes part in no handshake."""
+        self._queue = queue
+
     def accept(self, event: Event) -> None:
         """Record a published event, and start to deliver it if the subscription includes its type."""
         record: dict[str, Any] = event.describe() | {"deliveries": [], "state": "not-subscribed"}
         self._cloud.events.append(record)
-        if self._endpoints and event.type in INCLUDED_EVENT_TYPES:
+        if (self._endpoints or self._queue) and event.type in INCLUDED_EVENT_TYPES:
             record["state"] = "pending"
             task = asyncio.create_task(self._deliver(event, record))
             self._in_progress.add(task)
@@ -125,15 +142,20 @@ class Delivery:
 
     async def _deliver(self, event: Event, record: dict[str, Any]) -> None:
         published = self._now()
+        queue = self._queue
+        not_retried = _NOT_RETRIED if queue is None else queue.not_retried
         for attempt in count(1):
             async with self._slots:
                 attempted = self._now()
-                status, outcome = await self._attempt(event, record, attempt)
+                if queue is None:
+                    status, outcome = await self._attempt(event, record, attempt)
+                else:
+                    status, outcome = await self._answered(queue.put(event), record, attempt, queue.host)
             if status in _SUCCESS:
                 record["state"] = "delivered"
                 return
             reason = None
-            if status in _NOT_RETRIED:
+            if status in not_retried:
                 reason = f"UndeliverableDueToHttp{outcome}"
             elif attempt == MAX_ATTEMPTS:
                 reason = "MaxDeliveryAttemptsExceeded"
@@ -179,25 +201,31 @@ class Delivery:
         first = next(self._rotation) % len(self._endpoints)
         status, outcome = None, _UNREACHABLE
         for url in self._endpoints[first:] + self._endpoints[:first]:
-            at, host = self._now().isoformat(), urlsplit(url).netloc
-            status, outcome = await self._post(url, headers, content)
-            record["deliveries"].append({"at": at, "host": host, "status": status})
-            if status not in _SUCCESS:
-                # Without the event's id, which the publisher chooses.
-                _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
+            sending = self._send("POST", url, headers, content)
+            status, outcome = await self._answered(sending, record, attempt, urlsplit(url).netloc)
             if outcome != _UNREACHABLE:
                 break
         return status, outcome
 
-    async def _post(self, url: str, headers: Mapping[str, str], content: bytes) -> tuple[int | None, str]:
+    async def _answered(
+        self, sending: Awaitable[Answer], record: dict[str, Any], attempt: int, host: str
+    ) -> tuple[int | None, str]:
+        """Wait for the response; return its status (None: no response) and its name, which are recorded."""
+        at = self._now().isoformat()
+        status, outcome = None, _UNREACHABLE
         try:
             async with asyncio.timeout(ANSWER_LIMIT_SECONDS):
-                answer = await self._send("POST", url, headers, content)
+                status = (await sending).status
+            outcome = _status_name(status)
         except TimeoutError:
-            return None, "TimedOut"
+            outcome = "TimedOut"
         except OSError:
-            return None, _UNREACHABLE
-        return answer.status, _status_name(answer.status)
+            pass
+        record["deliveries"].append({"at": at, "host": host, "status": status})
+        if status not in _SUCCESS:
+            # Without the event's id, which the publisher chooses.
+            _log.warning("Delivery %d of an event to %s: %s", attempt, host, outcome)
+        return status, outcome
 
     def _dead_letter(self, event: Event, properties: dict[str, Any]) -> None:
         self.raw_dead_letters.append(event.envelope | properties)

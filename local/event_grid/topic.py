@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import aiohttp
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,7 +20,8 @@ from starlette.routing import Route
 
 from local.entra.service import Entra, Forbidden, Unauthorized
 from local.entra.tokens import EVENT_GRID
-from local.event_grid.delivery import Answer, Delivery, HandshakeFailed, Send, WriteDeadLetter
+from local.event_grid.delivery import Answer, Delivery, HandshakeFailed, Queue, Send, WriteDeadLetter
+from local.event_grid.http_sender import HttpSender
 from local.event_grid.schemas import LARGEST_BODY, Rejected, parse
 from local.tenant.model import SUBSCRIPTION_ID, Cloud, now
 
@@ -50,7 +50,7 @@ class EventGrid:
         dead_letter: WriteDeadLetter | None = None,
     ) -> None:
         self._entra = entra
-        self._http = None if send else _HttpSender()
+        self._http = None if send else HttpSender()
         self._delivery = Delivery(
             cloud,
             topic=_TOPIC_ID,
@@ -78,7 +78,7 @@ class EventGrid:
     async def start(self) -> None:
         """Open the HTTP connections for deliveries."""
         if self._http is not None:
-            await self._http.open()
+            await self._http.start()
 
     async def deliver_to(self, endpoints: Sequence[str], system_key: str) -> None:
         """Create the event subscription: deliver to these hosts ("http://127.0.0.1:PORT"), in turn.
@@ -86,6 +86,10 @@ class EventGrid:
         Raises HandshakeFailed when one of them fails the handshake of either schema.
         """
         await self._delivery.subscribe(endpoints, system_key)
+
+    def deliver_to_queue(self, queue: Queue) -> None:
+        """Create the event subscription: deliver to this Storage queue, which the topic's identity may write to."""
+        self._delivery.subscribe_queue(queue)
 
     async def settle(self) -> None:
         """Wait until every event is delivered or dead-lettered."""
@@ -99,7 +103,7 @@ class EventGrid:
         """Cancel all deliveries in progress and close their connections."""
         await self._delivery.abandon()
         if self._http is not None:
-            await self._http.close()
+            await self._http.stop()
 
     async def _http_send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         assert self._http is not None
@@ -119,38 +123,6 @@ class EventGrid:
         for event in parse(bytes(body), content_type=content_type, topic=_TOPIC_ID):
             self._delivery.accept(event)
         return Response(status_code=200, headers={"x-ms-request-id": str(uuid.uuid4())})
-
-
-class _HttpSender:
-    """Sends plain HTTP to loopback. aiohttp does not log URLs, which here contain the system key."""
-
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
-
-    async def open(self) -> None:
-        # No proxy from the environment, and no timeout but the caller's. Each connection is used once: a host that
-        # closes an idle connection must not fail the first attempt of an event.
-        self._session = aiohttp.ClientSession(
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None),
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
-        )
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        if self._session is None:
-            raise RuntimeError("EventGrid.start() must be called before deliveries")
-        try:
-            async with self._session.request(
-                method, url, headers=headers, data=body, allow_redirects=False
-            ) as response:
-                names = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(status=response.status, headers=names, body=await response.read())
-        except aiohttp.ClientError as error:
-            raise OSError(type(error).__name__) from None
 
 
 def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:

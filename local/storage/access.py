@@ -21,6 +21,7 @@ _ROLE_FAMILIES = {
     "table": "Storage Table Data",
     "file": "Storage File Data Privileged",
 }
+_EVENT_GRID = "topic"  # the identity of the topic
 _STORAGE_AUDIENCE = "https://storage.azure.com"
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 _CHALLENGE_VERSION = "2019-12-12"  # from this version on, an anonymous request gets a 401 challenge
@@ -73,6 +74,12 @@ class StorageRequest:
         return name
 
     @property
+    def adds_message(self) -> bool:
+        """Whether it is Put Message: `POST /{queue}/messages`."""
+        parts = self.decoded_path.strip("/").split("/")
+        return self.host.service == "queue" and self.method == "POST" and len(parts) == 2 and parts[1] == "messages"
+
+    @property
     def gets_delegation_key(self) -> bool:
         return self.parameter("restype") == "service" and self.parameter("comp") == "userdelegationkey"
 
@@ -97,8 +104,7 @@ def check(request: StorageRequest, account: Account, entra: Entra) -> Identity |
     Returns the identity of the request's token; None if it has no token.
     """
     properties = account.properties
-    network_rules = properties.get("networkAcls") or {}
-    if properties.get("publicNetworkAccess") == "Disabled" or network_rules.get("defaultAction") == "Deny":
+    if not _is_reached(request, account, entra):
         raise Refusal("AuthorizationFailure")
     if request.host.is_secondary and request.method not in _READ_METHODS:
         raise Refusal("InsufficientAccountPermissions")
@@ -111,6 +117,28 @@ def check(request: StorageRequest, account: Account, entra: Entra) -> Identity |
     if properties.get("allowBlobPublicAccess") is False and (is_anonymous_read or opens_to_public):
         raise Refusal("PublicAccessNotPermitted")
     return identity
+
+
+def _is_reached(request: StorageRequest, account: Account, entra: Entra) -> bool:
+    """Whether the account's network rules let the request in. Where they deny, only trusted services are let in.
+
+    "Azure Storage: trusted services": Event Grid may publish to storage queues. "Storage queue as an event handler":
+    with a firewall, only by a system-assigned identity.
+    """
+    rules = account.properties.get("networkAcls") or {}
+    if account.properties.get("publicNetworkAccess") == "Disabled":
+        return False
+    if rules.get("defaultAction") != "Deny":
+        return True
+    trusts = "AzureServices" in str(rules.get("bypass", "AzureServices"))
+    return trusts and request.credentials is Credentials.TOKEN and _is_of_event_grid(request, account, entra)
+
+
+def _is_of_event_grid(request: StorageRequest, account: Account, entra: Entra) -> bool:
+    try:
+        return _identity_of(request, account, entra).name == _EVENT_GRID
+    except Refusal:
+        return False
 
 
 def unauthenticated(request: StorageRequest) -> Refusal:
@@ -139,19 +167,26 @@ def may_use_data(identity: Identity, request: StorageRequest, account: Account) 
     levels = ["Contributor", "Owner"]
     if request.method in _READ_METHODS or request.gets_delegation_key:
         levels.append("Reader")
+    if request.adds_message:
+        levels.append("Message Sender")
     family = _ROLE_FAMILIES.get(request.host.service)
     scopes = (account.name, f"{account.name}/{request.decoded_path.strip('/').partition('/')[0]}")
     return family is not None and any(identity.may(f"{family} {level}@{at}") for level in levels for at in scopes)
 
 
-def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Identity:
-    service = request.host.service
+def _identity_of(request: StorageRequest, account: Account, entra: Entra) -> Identity:
+    """Return the identity of the request's token. Raises Refusal."""
     token = request.headers["authorization"].partition(" ")[2]
-    endpoint = f"https://{account.name}.{service}.core.windows.net"
+    endpoint = f"https://{account.name}.{request.host.service}.core.windows.net"
     try:
-        identity = entra.verify(token, audiences=[_STORAGE_AUDIENCE, endpoint])
+        return entra.verify(token, audiences=[_STORAGE_AUDIENCE, endpoint])
     except Unauthorized as error:
         raise Refusal("InvalidAuthenticationInfo", str(error)) from None
+
+
+def _check_token(request: StorageRequest, account: Account, entra: Entra) -> Identity:
+    service = request.host.service
+    identity = _identity_of(request, account, entra)
     delegates = request.gets_delegation_key and identity.may(
         f"Storage {service.capitalize()} Delegator@{account.name}"
     )

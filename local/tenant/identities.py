@@ -78,6 +78,9 @@ _INTAKE_RIGHTS = frozenset(
     }
 )
 
+# Of the Event Grid topic itself, in a private network.
+_TOPIC_RIGHTS = frozenset({f"Storage Queue Data Message Sender@{STATE_ACCOUNT}/findings"})
+
 _DEVELOPER_RIGHTS = frozenset(
     {
         "Microsoft.Resources/*",
@@ -110,10 +113,11 @@ def directory() -> dict[str, Identity]:
     """Return the principals of the tenant by name.
 
     `responder` is the managed identity of the deployed app, with exactly the rights that the product uses; `intake`
-    is that of an intake deployed as a separate app. `developer` is the person who runs the local cloud. `reader`,
-    `responder-person`, `approver` and `second-approver` are people with one app role of Sasquash's API each:
-    approving a responder's order needs a second approver. `reporter` is a program that reports leaks. `administrator`
-    is an administrator of Entra ID and SharePoint, without rights in Azure.
+    is that of an intake deployed as a separate app, and `topic` that of the Event Grid topic. `developer` is the
+    person who runs the local cloud. `reader`, `responder-person`, `approver` and `second-approver` are people with
+    one app role of Sasquash's API each: approving a responder's order needs a second approver. `reporter` is a
+    program that reports leaks. `administrator` is an administrator of Entra ID and SharePoint, without rights in
+    Azure.
     """
     identities = (
         Identity(
@@ -127,6 +131,12 @@ def directory() -> dict[str, Identity]:
             object_id="0c6e1f0b-5a8d-4f39-9a6f-64d0e0a1b7c3",
             client_id="b8a7e5d2-3c41-4d0a-8c57-1f2e9d6a4b30",
             rights=_INTAKE_RIGHTS,
+        ),
+        Identity(
+            name="topic",
+            object_id="4e7b0d19-8c25-4a61-b3f8-92d5c6a17e04",
+            client_id="d19c3a58-2f64-4b7e-9a01-7c85e2b6f430",
+            rights=_TOPIC_RIGHTS,
         ),
         Identity(
             name="developer",

@@ -7,7 +7,8 @@ azd's hook `postdeploy` on Windows: the event subscription, then what shows whet
 $made = Invoke-Az 900 @('deployment', 'group', 'create', '--only-show-errors', '--output', 'none', '--name', 'event-subscription',
     '--subscription', $env:AZURE_SUBSCRIPTION_ID, '--resource-group', $env:AZURE_RESOURCE_GROUP,
     '--template-file', 'infra/event-subscription.bicep', '--parameters', "topicName=$env:SASQUASH_TOPIC_NAME",
-    "responderName=$env:SASQUASH_RESPONDER_NAME", "storageName=$env:SASQUASH_STORAGE_NAME")
+    "responderName=$env:SASQUASH_RESPONDER_NAME", "storageName=$env:SASQUASH_STORAGE_NAME",
+    "queueName=$env:SASQUASH_FINDINGS_QUEUE")
 if ($made.Code -ne 0) {
     [Console]::Error.WriteLine($made.Errors)
     exit $made.Code

@@ -8,7 +8,8 @@ set -euo pipefail
 limited 900 az deployment group create --only-show-errors --output none --name event-subscription \
     --subscription "$AZURE_SUBSCRIPTION_ID" --resource-group "$AZURE_RESOURCE_GROUP" \
     --template-file infra/event-subscription.bicep \
-    --parameters topicName="$SASQUASH_TOPIC_NAME" responderName="$SASQUASH_RESPONDER_NAME" storageName="$SASQUASH_STORAGE_NAME"
+    --parameters topicName="$SASQUASH_TOPIC_NAME" responderName="$SASQUASH_RESPONDER_NAME" storageName="$SASQUASH_STORAGE_NAME" \
+    queueName="${SASQUASH_FINDINGS_QUEUE:-}"
 echo "Findings reach the responder: the event subscription is deployed."
 
 set +e # the rest is information

@@ -53,6 +53,7 @@ _KINDS = {
     CompressedBody: _Kind(415, "The body is compressed"),
     json_body.UnsupportedMediaType: _Kind(415, "The body is not JSON"),
     json_body.TooLarge: _Kind(413, "The body is too large"),
+    errors.FindingTooLarge: _Kind(413, "A finding is too large"),
     NoCredentialFound: _Kind(422, "No credential was found"),
     errors.Unauthenticated: _Kind(401, "A valid access token is required"),
     NotSigned: _Kind(401, "The report's signature is missing or invalid"),

@@ -9,8 +9,9 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.cloud.errors import from_azure, translate_errors
+from shared.domain import event_size
 from shared.domain.finding import REPORTED, Finding
-from shared.errors import Blocked, SasquashError, TransientFailure
+from shared.errors import Blocked, FindingTooLarge, SasquashError, TransientFailure
 
 _LARGEST = 800_000  # bytes of one request; Event Grid takes a megabyte, envelopes included
 _MOST = 500  # events of one request
@@ -27,11 +28,23 @@ class Publisher:
     async def publish(self, findings: Iterable[Finding], *, source: str) -> None:
         """Publish what the source `source` reported. Raises TransientFailure: then it is to be reported again.
 
-        Some of it may be published by then; twice is once.
+        Some of it may be published by then; twice is once. Raises FindingTooLarge before anything is published.
         """
-        for batch in _batches(_event(finding, source=source) for finding in findings):
+        found = tuple(findings)
+        _require_size(found)
+        for batch in _batches(_event(finding, source=source) for finding in found):
             with translate_errors("Publishing findings on the Event Grid topic", meaning=_retryable):
                 await self.client().send(batch)
+
+
+def _require_size(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        size = event_size.size_of(finding.to_data())
+        if size > event_size.LARGEST:
+            raise FindingTooLarge(
+                f"Finding {finding.fingerprint[:12]} has {size} bytes, and an event holds {event_size.LARGEST}. "
+                "Submit the leak by the responders' API (POST /api/revocations)."
+            )
 
 
 def _retryable(error: AzureError, *, doing: str) -> SasquashError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
 
-from shared.domain import readings
+from shared.domain import event_size, readings
 from shared.domain.alert import AlertEvidence, AlertReference, InvalidAlert, moment_in
 from shared.domain.caller import Caller
 from shared.domain.readings import Reading
@@ -110,6 +110,14 @@ class Finding:
         return replace(self, credential=None, candidates=(), unread=0) == replace(
             other, credential=None, candidates=(), unread=0
         )
+
+    def as_event_holds(self) -> "Finding | None":
+        """Return the finding with the readings of its secret that an event can carry, alone; None: with none."""
+        own = self.readings
+        kept = [one for one in own if event_size.fits(replace(self, credential=one, candidates=()).to_data())]
+        if len(kept) == len(own):
+            return self
+        return replace(self, credential=kept[0], candidates=()).with_readings(kept) if kept else None
 
     @classmethod
     def of_evidence(
@@ -231,9 +239,21 @@ def _parts(same: list[Finding]) -> Iterator[Finding]:
     while left:
         own, *others = left
         part = replace(first, credential=own).with_readings(others)
-        part = replace(part, candidates=readings.bounded(part.candidates, own))
+        part = replace(part, candidates=_carried(part, own))
         yield part
         left = tuple(others[len(part.candidates) :])
+
+
+def _carried(finding: Finding, own: Credential) -> tuple[Reading, ...]:
+    """Return the first of the finding's candidates, as many as one event can carry."""
+    left = event_size.LARGEST - event_size.size_of(replace(finding, candidates=()).to_data() | {"candidates": []})
+    kept: list[Reading] = []
+    for one in readings.bounded(finding.candidates, own):
+        left -= event_size.size_of(one.to_json(own)) + len(", ")
+        if left < 0:
+            break
+        kept.append(one)
+    return tuple(kept)
 
 
 def unreadable(report: Report, *, now: datetime) -> Finding:

@@ -12,13 +12,21 @@ from collections.abc import Awaitable, Callable
 from azure.storage.blob.aio import ContainerClient
 
 from shared.cloud.errors import translate_errors
+from shared.containment.ingest import Ingest
 from shared.containment.verdicts import conclude
 from shared.domain.revocation import Reason, Revocation, State
 from shared.domain.text import Foreign
 from shared.errors import MalformedEvent, SasquashError
 from shared.operations.failure_records import FailureRecords, is_failure_record
-from shared.persistence import alert_queue, queues
-from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON, PoisonQueues
+from shared.persistence import alert_queue, event_queue, queues
+from shared.persistence.queues import (
+    CONTAIN_QUEUE,
+    FINDINGS_QUEUE,
+    FOLLOW_UP_QUEUE,
+    INTAKE_QUEUE,
+    POISON,
+    PoisonQueues,
+)
 from shared.persistence.store import Store
 
 _log = logging.getLogger(__name__)
@@ -26,7 +34,7 @@ _log = logging.getLogger(__name__)
 NOT_EMPTY = "Poison queue %s is not empty: %d messages. docs/operations.md says what to do."
 _KEPT = "kept/poison/"
 _FOREIGN = (
-    "A message in queue {queue} was not written by Sasquash, and nothing was done about it. It is kept in container "
+    "A message in queue {queue} is of an unknown form, and nothing was done about it. It is kept in container "
     "dead-letters as {name}. Find out what writes to the queue."
 )
 
@@ -38,12 +46,14 @@ class PoisonMessages:
         self,
         store: Store,
         *,
+        ingest: Ingest,
         poison: PoisonQueues,
         records: FailureRecords,
         kept: Callable[[], ContainerClient],
     ) -> None:
         """`kept` is where messages are put that can't be read."""
         self._store = store
+        self._ingest = ingest
         self._poison = poison
         self._records = records
         self._kept = kept
@@ -56,9 +66,13 @@ class PoisonMessages:
         """Make an alert visible that could not be read. Raises only where it can't be put back either."""
         await self._or_later(INTAKE_QUEUE, stored, self._unread(stored))
 
+    async def finding(self, stored: bytes) -> None:
+        """Take in a finding that could not be recorded. Raises only where it can't be put back either."""
+        await self._or_later(FINDINGS_QUEUE, stored, self._finding(stored))
+
     async def check(self) -> None:
         """Log each poison queue that is not empty, for the alert rule on those that stay so. Never raises."""
-        for queue in (CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE):
+        for queue in (CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, FINDINGS_QUEUE):
             try:
                 waiting = await self._poison.count(queue)
             except SasquashError as error:
@@ -115,6 +129,15 @@ class PoisonMessages:
             "fixed, have it delivered again, or report the leak by hand."
         )
         await self._records.write("alert", str(message.alert), reason=Reason.UNREAD, detail=detail)
+
+    async def _finding(self, stored: bytes) -> None:
+        try:
+            reports = event_queue.read(stored)
+        except MalformedEvent:
+            await self._keep(FINDINGS_QUEUE, stored)
+            return
+        for report in reports:
+            await self._ingest.receive(report)
 
     async def _keep(self, queue: str, stored: bytes) -> None:
         """Put a message away that can't be read, and record that. It may hold a secret, so nothing of it is shown."""

@@ -1,5 +1,7 @@
 """The queues: `contain` (the fast path, again), `follow-up` (the slow path), and `intake` (alerts to be read).
 
+`findings` is Event Grid's, in a private network: `event_queue` reads it.
+
 A message is JSON. It is written in base64, which every reader of queues takes, and read in either form: the
 Functions host passes on what is stored (host.json, `messageEncoding: none`), since with `base64` it passes no message
 in another form to a function (docs/decisions/0029-queue-messages-are-decoded-by-the-app.md).
@@ -21,6 +23,7 @@ from shared.errors import MalformedEvent
 CONTAIN_QUEUE = "contain"
 FOLLOW_UP_QUEUE = "follow-up"
 INTAKE_QUEUE = "intake"
+FINDINGS_QUEUE = "findings"
 POISON = "-poison"  # what the Functions host adds to the name of the queue in which a message failed each time
 
 SAFETY_NET = 45.0  # seconds until the queued message takes over from an instance that did not finish
@@ -54,7 +57,7 @@ def read(stored: bytes) -> Message:
 def decode[M](stored: bytes, kind: type[M]) -> M:
     """Return the message of that kind in `stored`: JSON, or base64 of it. Raises MalformedEvent."""
     try:
-        return msgspec.json.decode(_json_in(stored), type=kind)
+        return msgspec.json.decode(json_in(stored), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _foreign() from None
 
@@ -68,7 +71,8 @@ def encode(message: object) -> str:
     return base64.b64encode(msgspec.json.encode(message)).decode()
 
 
-def _json_in(stored: bytes) -> bytes:
+def json_in(stored: bytes) -> bytes:
+    """Return the JSON in a message: the message itself, or what it is base64 of."""
     try:
         return base64.b64decode(b"".join(stored.split()), validate=True)
     except binascii.Error:  # as for every JSON object: base64 has no braces

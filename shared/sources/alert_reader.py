@@ -15,7 +15,7 @@ from shared.cloud.event_grid import Publisher
 from shared.domain.alert import AlertReference, AlertSource
 from shared.domain.finding import Finding, merged
 from shared.domain.text import clean
-from shared.errors import Blocked, SasquashError
+from shared.errors import Blocked, FindingTooLarge, SasquashError
 from shared.persistence.alert_queue import AlertMessage, AlertQueue
 from shared.persistence.queues import SAFETY_NET, backoff
 from shared.sources.findings import Found
@@ -82,7 +82,7 @@ class AlertReader:
             await self._publish(message)
         except SasquashError as error:
             _log.warning("Reading %s failed (%s): %s", message.alert, error.code, error)
-            if isinstance(error, Blocked) or self.clock() - message.since > _GIVE_UP:
+            if isinstance(error, Blocked | FindingTooLarge) or self.clock() - message.since > _GIVE_UP:
                 failure = clean(str(error), limit=_LONGEST_FAILURE)
                 await self.queue.give_up(replace(message, failure=failure))
             else:

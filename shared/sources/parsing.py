@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from shared.domain import event_size
 from shared.domain.alert import AlertReference
 from shared.domain.finding import Finding, in_text
 from shared.sources.entries import Alert, Entry, Invalid, Skip, Skipped, Text
@@ -15,6 +16,11 @@ from shared.sources.findings import Found
 
 _LONGEST_URL = 2048
 _LONGEST_SOURCE = 200
+_TOO_LARGE = (
+    "A credential is too large to be published: with its address and the place where it was found it has over "
+    f"{event_size.LARGEST} bytes. Submit it by the responders' API (POST /api/revocations). What else was found in "
+    "the item is published."
+)
 
 
 class Result(StrEnum):
@@ -29,7 +35,8 @@ class Result(StrEnum):
 class Item:
     """One item of a report. `reason` is a code where it is ignored, a sentence where it is invalid.
 
-    `alert` is the alert that it names; `pending`: the alert is read later, from a queue.
+    An invalid item may have findings, which are published all the same. `alert` is the alert that it names;
+    `pending`: the alert is read later, from a queue.
     """
 
     result: Result
@@ -106,4 +113,8 @@ def _of_text(entry: Text, *, source: str, now: datetime) -> Item:
     )
     if not found:
         return Item(Result.IGNORED, Skip.NO_CREDENTIAL.value)
-    return Item(Result.ACCEPTED, findings=tuple(reported.finding for reported in found))
+    findings = tuple(reported.finding for reported in found)
+    held = tuple(one for one in (finding.as_event_holds() for finding in findings) if one is not None)
+    if held != findings:
+        return Item(Result.INVALID, _TOO_LARGE, findings=held)
+    return Item(Result.ACCEPTED, findings=findings)

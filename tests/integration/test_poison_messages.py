@@ -11,7 +11,7 @@ from azure.storage.queue.aio import QueueClient
 
 from local.tenant.model import Account
 from shared.domain.caller import Caller
-from shared.domain.finding import Finding
+from shared.domain.finding import REPORTED, Finding
 from shared.domain.revocation import Reason, Revocation, State
 from shared.errors import SasquashError, WrongState
 from shared.persistence.queues import Message
@@ -177,3 +177,42 @@ async def test_missing_or_unreachable_poison_queue_stops_no_check(
     await poison.create_queue()
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Poison queue")]
     assert [line.partition(" was not")[0] for line in lines] == ["Poison queue intake-poison"]
+
+
+# Findings
+
+
+def event(finding: Finding) -> bytes:
+    """A CloudEvent as Event Grid puts it into a message."""
+    envelope = {"specversion": "1.0", "id": finding.fingerprint, "source": "/scanner", "type": REPORTED}
+    return json.dumps(envelope | {"data": finding.to_data()}).encode()
+
+
+async def test_finding_in_the_poison_queue_is_revoked(driver: Driver, account: Account) -> None:
+    """The app was down while `on_queued_finding` failed five times."""
+    finding = found(account_sas(account.name, account.keys["key1"]))
+    await driver.app().background.poison_messages.finding(base64.b64encode(event(finding)))
+    assert (await driver.record(finding.fingerprint)).state is State.CONTAINED
+
+
+async def test_finding_is_put_back_while_records_can_t_be_written(driver: Driver, account: Account) -> None:
+    poison = driver.app().clients.queue("findings-poison")
+    await poison.clear_messages()
+    driver.fault(".table.core.windows.net", status=503, times=None)
+    await driver.app().background.poison_messages.finding(
+        event(found(account_sas(account.name, account.keys["key1"])))
+    )
+    driver.cloud.faults.clear()
+    assert (await poison.get_queue_properties()).approximate_message_count == 1
+    await poison.clear_messages()
+
+
+@pytest.mark.parametrize("content", [b"sig=leaked", b"[]", b'{"id": 7}', b'[{"id": "1", "type": "x"}, 7]'])
+async def test_message_that_is_no_event_is_kept_and_recorded(
+    driver: Driver, container: ContainerClient, content: bytes
+) -> None:
+    await driver.app().background.poison_messages.finding(content)
+    [name] = [blob.name async for blob in container.list_blobs()]
+    [record] = await of_trouble(driver, Reason.CRASHED)
+    assert await (await container.download_blob(name)).readall() == content
+    assert f"kept in container dead-letters as {name}" in record.detail

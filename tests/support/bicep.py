@@ -20,6 +20,12 @@ def functions() -> dict[str, list[str]]:
     return read
 
 
+def deliveries() -> dict[str, list[str]]:
+    """The functions by which findings arrive: without a private network, and in one."""
+    read: dict[str, list[str]] = json.loads((INFRA / "deliveries.json").read_text())
+    return read
+
+
 def parameters() -> dict[str, Any]:
     """What azd gives main.bicep, with its variables unresolved."""
     read: dict[str, dict[str, Any]] = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]

@@ -52,7 +52,7 @@ class FakeHosts:
         if method == "OPTIONS":
             origin = headers["WebHook-Request-Origin"]
             return Answer(200, {"webhook-allowed-origin": origin} if self.allow_origin else {})
-        if headers["aeg-event-type"] == "SubscriptionValidation":
+        if headers.get("aeg-event-type") == "SubscriptionValidation":
             code = json.loads(body)[0]["data"]["validationCode"] if self.echo_code else "?"
             return Answer(200, {}, json.dumps({"validationResponse": code}).encode())
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]

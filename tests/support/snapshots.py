@@ -1,7 +1,7 @@
 """What a deployment of infra/ would create, as `bicep snapshot` predicts it offline.
 
 What only a deployment knows stays as an expression: "[reference(…)…]". As a command, for `make lint`:
-`python -m tests.support.snapshots FILE` writes the predicted resources as a template, which checkov reads.
+`python -m tests.support.snapshots FOLDER` writes the predicted resources as templates, which checkov reads.
 """
 
 import json
@@ -96,16 +96,17 @@ def _text(value: object) -> str:
     return str(value).lower()
 
 
-def main(file: Path) -> None:
-    """Write what a deployment with the defaults would create, as a template without expressions of its own."""
+def main(folder: Path) -> None:
+    """Write what deployments would create, as templates: with the defaults, and in a private network."""
     of_azure_cli = Path(os.environ.get("AZURE_CONFIG_DIR", Path.home() / ".azure")) / "bin" / "bicep"
     bicep = shutil.which("bicep") or str(of_azure_cli)
-    with tempfile.TemporaryDirectory() as folder:
-        snapshot = predict(bicep, ROOT / "infra" / "main.bicep", Path(folder), REQUIRED)
     schema = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
-    template = {"$schema": schema, "contentVersion": "1.0.0.0", "resources": snapshot.resources}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(template, indent=2))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, choices in (("deployed", {}), ("private", {"privateNetwork": True})):
+        with tempfile.TemporaryDirectory() as temporary:
+            snapshot = predict(bicep, ROOT / "infra" / "main.bicep", Path(temporary), REQUIRED | choices)
+        template = {"$schema": schema, "contentVersion": "1.0.0.0", "resources": snapshot.resources}
+        (folder / f"{name}.json").write_text(json.dumps(template, indent=2))
 
 
 if __name__ == "__main__":

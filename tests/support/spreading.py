@@ -8,7 +8,7 @@ TIERS = ("chaos", "e2e", "performance", "simulation", "contract", "integration",
 # together, and so does any other file.
 ONE_BY_ONE = ("integration", "simulation")
 TOGETHER = ("chaos", "e2e")
-HOSTS_OF_THEIR_OWN = ("test_package.py", "test_demo.py")
+HOSTS_OF_THEIR_OWN = ("test_package.py", "test_demo.py", "test_private_network.py")
 
 
 def tier_of(nodeid: str) -> str:

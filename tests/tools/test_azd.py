@@ -203,6 +203,36 @@ async def test_one_app_with_variables_of_the_shell_alone(azd: Azd) -> None:
     assert len(deployed(azd).packages) == 1
 
 
+async def test_private_network_delivers_to_the_queue_and_closes_the_responder(azd_with_cli: Azd) -> None:
+    azd = azd_with_cli
+    await up(azd, SASQUASH_PRIVATE_NETWORK="true")
+
+    [findings] = event_subscriptions(azd)
+    assert findings["properties"]["deliveryWithResourceIdentity"]["destination"]["endpointType"] == "StorageQueue"
+    access = {name: each["properties"]["publicNetworkAccess"] for name, each in sites(azd).items()}
+    assert access == {"responder": "Disabled", "intake": "Enabled"}
+    assert app_settings(azd, "responder")["AzureWebJobs.on_finding.Disabled"] == "true"
+
+
+async def test_network_that_becomes_private_has_one_event_subscription(azd_with_cli: Azd) -> None:
+    azd = azd_with_cli
+    await up(azd)
+    await up(azd, SASQUASH_PRIVATE_NETWORK="true")
+
+    [findings] = event_subscriptions(azd)
+    assert "destination" not in findings["properties"]
+
+
+async def test_responder_of_a_private_network_is_not_deployed_from_outside(azd: Azd) -> None:
+    """ "Azure Functions networking options": with it, "you can deploy only from within your virtual network"."""
+    deployed(azd).inside = False
+    done = await azd.run("up", "--no-prompt", **NAMED | CHOSEN | {"SASQUASH_PRIVATE_NETWORK": "true"})
+
+    assert done.code != 0
+    assert "403" in done.text
+    assert event_subscriptions(azd) == []
+
+
 async def test_every_choice_arrives_as_it_was_set(azd: Azd) -> None:
     rules = '[{"name": "all", "when": {}, "then": "approve"}]'
     choices = {

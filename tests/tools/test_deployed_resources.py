@@ -13,7 +13,7 @@ from local.deployments.templates import Place
 from local.deployments.templates import deploy as arm_deploy
 from shared.domain.readiness import of_logs
 from shared.factories import background, fast_path
-from shared.persistence.queues import CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
+from shared.persistence.queues import CONTAIN_QUEUE, FINDINGS_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, POISON
 from shared.sas import Service
 from tests.support.bicep import INFRA, roles
 from tests.support.paths import ROOT
@@ -53,7 +53,7 @@ def granted(*when: str) -> set[str]:
 
 def test_every_table_queue_and_container_of_the_code_is_created(deploy: Deploy) -> None:
     snapshot = deploy()
-    used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE}
+    used = {CONTAIN_QUEUE, FOLLOW_UP_QUEUE, INTAKE_QUEUE, FINDINGS_QUEUE}
     tables = {value for name, value in (vars(background) | vars(fast_path)).items() if name.endswith("_TABLE")}
     storage = "Microsoft.Storage/storageAccounts"
 
@@ -101,31 +101,6 @@ def test_own_storage_topic_vault_and_logs_refuse_keys(deploy: Deploy) -> None:
     )
     assert [each["properties"]["enableRbacAuthorization"] for each in vaults] == [True, True]
     assert [each["properties"]["DisableLocalAuth"] for each in telemetry] == [True, True]
-
-
-def test_private_network_closes_storage_and_vault(deploy: Deploy) -> None:
-    snapshot = deploy(privateNetwork=True)
-    closed = [each for each in snapshot.of_type("Microsoft.Storage/storageAccounts") if DRILL not in each["name"]]
-    closed += snapshot.of_type("Microsoft.KeyVault/vaults")
-
-    assert {
-        (each["properties"]["publicNetworkAccess"], each["properties"]["networkAcls"]["defaultAction"])
-        for each in closed
-    } == {("Disabled", "Deny")}
-    assert len(snapshot.of_type("Microsoft.Network/privateEndpoints")) == 7
-    assert all("virtualNetworkSubnetId" in each["properties"] for each in snapshot.of_type("Microsoft.Web/sites"))
-
-
-def test_names_of_private_endpoints_are_in_the_given_zones(deploy: Deploy) -> None:
-    zones = ["/z/blob", "/z/queue", "/z/table", "/z/vault"]
-    snapshot = deploy(privateNetwork=True, dnsZoneIds=",".join(zones))
-    groups = snapshot.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups")
-    configured = [each["properties"]["privateDnsZoneConfigs"][0] for each in groups]
-
-    assert {each["properties"]["privateDnsZoneId"].rpartition("/")[2] for each in configured} == {
-        each["name"] for each in configured
-    }
-    assert len(configured) == 7
 
 
 def test_region_without_zones_has_locally_redundant_storage(deploy: Deploy) -> None:
@@ -361,7 +336,11 @@ def test_management_group_grants_the_same_rights(bicep: Tool) -> None:
 
 @pytest.mark.parametrize(
     "choices",
-    [{}, {"mode": "observe", "separateIntake": False}, {"privateNetwork": True, "dnsZoneIds": "/b,/q,/t,/v"}],
+    [
+        {},
+        {"mode": "observe", "separateIntake": False},
+        {"privateNetwork": True, "publicIntake": False, "publisherAddresses": "203.0.113.7"},
+    ],
     ids=str,
 )
 def test_local_cloud_deploys_what_the_compiler_predicts(bicep: Tool, deploy: Deploy, choices: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ from local.tenant.model import Cloud
 from shared.domain.finding import REPORTED
 from shared.factories import background
 from shared.intake_settings import IntakeSettings, names_of_intake, names_of_responder
+from shared.persistence.queues import FINDINGS_QUEUE
 from shared.settings import Settings, declared
-from tests.support.bicep import INFRA, functions, parameters
+from tests.support.bicep import INFRA, deliveries, functions, parameters
 from tests.support.snapshots import REQUIRED, SUBSCRIPTION, Snapshot, predict, resources_of
 from tests.tools.conftest import Deploy, Tool
 from tests.unit.test_function_app import OTHERS
@@ -34,6 +35,13 @@ NOT_ON_FLEX = re.compile(r"FUNCTIONS_(WORKER_RUNTIME|EXTENSION_VERSION)|SCM_DO_B
 def subscription(bicep: Tool, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     """The deployment of event-subscription.bicep."""
     given = {"topicName": "egt", "responderName": "func", "storageName": "stsq"}
+    return predict(bicep.path, SUBSCRIBED, tmp_path_factory.mktemp("snapshot"), given, group="rg-sasquash-prod")
+
+
+@pytest.fixture(scope="module")
+def private_subscription(bicep: Tool, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """The same in a private network."""
+    given = {"topicName": "egt", "responderName": "func", "storageName": "stsq", "queueName": FINDINGS_QUEUE}
     return predict(bicep.path, SUBSCRIBED, tmp_path_factory.mktemp("snapshot"), given, group="rg-sasquash-prod")
 
 
@@ -160,15 +168,25 @@ def disabled(settings: dict[str, str]) -> set[str]:
 def test_each_app_has_the_functions_of_the_other_disabled(deploy: Deploy) -> None:
     snapshot = deploy()
 
-    assert disabled(snapshot.app_settings()) == set(functions()["intake"])
+    assert disabled(snapshot.app_settings()) == {*functions()["intake"], *deliveries()["queue"]}
     assert disabled(snapshot.app_settings(of_intake=True)) == set(functions()["responder"])
+
+
+@pytest.mark.parametrize(("private", "used", "unused"), [(False, "eventGrid", "queue"), (True, "queue", "eventGrid")])
+def test_findings_arrive_in_one_way_and_the_other_is_disabled(
+    deploy: Deploy, private: bool, used: str, unused: str
+) -> None:
+    off = disabled(deploy(privateNetwork=private).app_settings())
+
+    assert off >= set(deliveries()[unused])
+    assert off.isdisjoint(deliveries()[used])
 
 
 def test_one_app_has_every_function_and_no_intake_beside_it(deploy: Deploy) -> None:
     snapshot = deploy(separateIntake=False)
 
     assert len(snapshot.of_type("Microsoft.Web/sites")) == 1
-    assert disabled(snapshot.app_settings()) == set()
+    assert disabled(snapshot.app_settings()) == set(deliveries()["queue"])
     assert snapshot.outputs["SASQUASH_INTAKE"].replace("/intake", "") == snapshot.outputs["SASQUASH_API"]
 
 
@@ -185,6 +203,14 @@ def test_always_ready_instances_serve_the_event_grid_trigger(deploy: Deploy) -> 
     """
     assert ready(deploy()) == [{"name": "http", "instanceCount": 1}]
     assert ready(deploy(alwaysReady=0)) == []
+
+
+def test_always_ready_instances_of_a_private_network_serve_the_queue(deploy: Deploy) -> None:
+    """The host has a group for each queue trigger: FunctionMetadataExtensions.GetFunctionGroup."""
+    [trigger, _] = deliveries()["queue"]
+
+    assert ready(deploy(privateNetwork=True)) == [{"name": f"function:{trigger}", "instanceCount": 1}]
+    assert dict(OTHERS)[trigger]["queueName"] == FINDINGS_QUEUE
 
 
 def test_zone_redundant_responder_has_two_instances_ready(deploy: Deploy) -> None:
@@ -210,6 +236,29 @@ def test_event_subscription_uses_the_schema_of_the_function(deploy: Deploy, subs
     assert "on_finding" in dict(OTHERS)
     assert properties["eventDeliverySchema"] == topic["inputSchema"]
     assert properties["destination"]["properties"]["maxEventsPerBatch"] == 1  # one failure fails a whole batch
+
+
+def test_event_subscription_of_a_private_network_delivers_to_the_queue_that_the_code_reads(
+    deploy: Deploy, subscription: Snapshot, private_subscription: Snapshot
+) -> None:
+    """azure-rest-api-specs, eventgrid 2025-02-15: -1 for "the Time To Live of the message is Infinite"."""
+    [to_function, to_queue] = (
+        each.one("Microsoft.EventGrid/topics/eventSubscriptions") for each in (subscription, private_subscription)
+    )
+    delivery = to_queue["properties"].pop("deliveryWithResourceIdentity")
+    queue = delivery["destination"]["properties"]
+
+    assert (delivery["identity"], delivery["destination"]["endpointType"]) == (
+        {"type": "SystemAssigned"},
+        "StorageQueue",
+    )
+    assert queue["resourceId"].endswith("/storageAccounts/stsq")
+    assert (queue["queueName"], queue["queueMessageTimeToLiveInSeconds"]) == (FINDINGS_QUEUE, -1)
+    # Otherwise they are the same, and have the same name: the one replaces the other.
+    without = {name: value for name, value in to_function["properties"].items() if name != "destination"}
+    assert to_queue == to_function | {"properties": without}
+    assert deploy(privateNetwork=True).outputs["SASQUASH_FINDINGS_QUEUE"] == FINDINGS_QUEUE
+    assert deploy().outputs["SASQUASH_FINDINGS_QUEUE"] == ""
 
 
 def test_dead_letters_are_written_to_the_container_that_the_code_reads(subscription: Snapshot) -> None:

@@ -1,11 +1,12 @@
 """The triggers: which there are, what each hands on, and what importing them costs."""
 
+import base64
 import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -70,6 +71,8 @@ OTHERS: tuple[tuple[str, dict[str, object]], ...] = (
     *(
         (name, {"type": "queueTrigger", "queueName": queue, "connection": "SASQUASH_STORAGE"})
         for name, queue in (
+            ("on_queued_finding", "findings"),
+            ("findings_poison", "findings-poison"),
             ("contain", "contain"),
             ("follow_up", "follow-up"),
             ("contain_poison", "contain-poison"),
@@ -206,11 +209,18 @@ asyncio.run(main())
     ("settings", "begun"),
     [
         ({}, "True"),
-        ({"AzureWebJobs.on_finding.Disabled": "false"}, "True"),
-        ({"AzureWebJobs.on_finding.Disabled": "true"}, "False"),
-        ({"AzureWebJobs_on_finding_Disabled": "1"}, "False"),
+        ({"AzureWebJobs.contain.Disabled": "false"}, "True"),
+        ({"AzureWebJobs.on_finding.Disabled": "true"}, "True"),
+        ({"AzureWebJobs.contain.Disabled": "true"}, "False"),
+        ({"AzureWebJobs_contain_Disabled": "1"}, "False"),
     ],
-    ids=["where leaks are revoked", "where that is not switched off", "where it is", "and there is no dot"],
+    ids=[
+        "where leaks are revoked",
+        "where that is not switched off",
+        "where findings come from a queue",
+        "where it is",
+        "and there is no dot",
+    ],
 )
 def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[str, str], begun: str) -> None:
     finished = run(BEGUN, ENVIRONMENT | settings)
@@ -219,7 +229,7 @@ def test_a_process_warms_up_on_the_loop_that_calls_its_functions(settings: dict[
 
 
 OF_INTAKE = {name: value for name, value in ENVIRONMENT.items() if name in names_of_intake()} | {
-    "AzureWebJobs.on_finding.Disabled": "true"
+    "AzureWebJobs.contain.Disabled": "true"
 }
 ALONE = """
 import function_app
@@ -395,6 +405,43 @@ async def test_data_of_any_shape_is_handed_on(
     await call(app, "on_finding", event=decoded(envelope | {"data": data}))
 
     assert services.reports[0].data == data
+
+
+@pytest.mark.parametrize(
+    ("envelope", "source"),
+    [
+        (CLOUD_EVENT, "/scanner"),
+        (GRID_EVENT, "/subscriptions/x/topics/y"),
+        (GRID_EVENT | {"topic": None}, "robustmodels"),
+    ],
+    ids=["CloudEvent", "Event Grid", "without a topic"],
+)
+@pytest.mark.parametrize("encode", [bytes, base64.b64encode], ids=["JSON", "base64"])
+async def test_finding_from_the_queue_is_the_same_report(
+    app: ModuleType,
+    services: NotingApp,
+    envelope: dict[str, object],
+    source: str,
+    encode: Callable[[bytes], bytes],
+) -> None:
+    """Which of the two Event Grid sends is not settled: MicrosoftDocs/azure-docs#69702, #102923."""
+    await call(app, "on_queued_finding", message=func.QueueMessage(body=encode(json.dumps(envelope).encode())))
+
+    assert services.reports == [Report("e1", REPORTED, source, DATA)]
+    assert services.inventories == 1
+
+
+async def test_message_that_is_no_event_is_left_to_the_poison_queue(app: ModuleType, services: NotingApp) -> None:
+    with pytest.raises(MalformedEvent):
+        await call(app, "on_queued_finding", message=func.QueueMessage(body=b"hello"))
+
+    assert services.reports == []
+
+
+async def test_finding_in_the_poison_queue_is_handed_on_as_it_is(app: ModuleType, services: NotingApp) -> None:
+    await call(app, "findings_poison", message=func.QueueMessage(body=b"\xffhello"))
+
+    services.poison_messages.finding.assert_awaited_once_with(b"\xffhello")
 
 
 @pytest.mark.parametrize(("name", "notes"), [("contain", "contained"), ("follow_up", "followed_up")])

@@ -61,3 +61,17 @@ def test_token_that_is_paired_with_several_links_is_one_event_with_every_reading
 def test_report_without_a_credential_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert piped(monkeypatch, json.dumps({"Raw": "nothing"})) == 0
     assert Client.sent == []
+
+
+def test_credential_that_no_event_holds_is_named_and_the_others_are_published(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shared.domain.event_size.LARGEST", 700)
+    long = samples.blob_sas().replace("models/resnet.ckpt", f"models/{'r' * 700}")
+    lines = [json.dumps({"DetectorName": "Azure", "Raw": text, "RawV2": text}) for text in (long, samples.blob_sas())]
+
+    assert piped(monkeypatch, "\n".join(lines)) == 1
+
+    results = [json.loads(line)["result"] for line in capsys.readouterr().out.splitlines()]
+    assert results == ["invalid", "accepted"]
+    assert len(Client.sent) == 1

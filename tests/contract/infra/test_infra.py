@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
+from local.cloud import environment
 from local.tenant import identities
 from shared.followup.briefing.build import brief
 from shared.followup.incidents.sharepoint import _columns
 from shared.intake_settings import names_of_intake, names_of_responder
+from shared.persistence.queues import FINDINGS_QUEUE, POISON
 from shared.settings import declared
 from tests.support import samples
-from tests.support.bicep import ROOT, functions, parameters, roles
+from tests.support.bicep import ROOT, deliveries, functions, parameters, roles
 from tests.support.samples import NOW
 from tests.unit.test_function_app import HTTP, OTHERS
 
@@ -78,6 +80,21 @@ def test_each_function_is_in_one_app_and_health_in_both() -> None:
 
     assert sorted(of_responder + of_intake) == sorted(({name for name, _ in OTHERS} | HTTP) - {"health_check"})
     assert set(of_intake) == {"take_report", "read_alert"}
+
+
+def test_functions_of_both_deliveries_are_of_the_responder() -> None:
+    known = dict(OTHERS)
+    by_event_grid, by_queue = deliveries()["eventGrid"], deliveries()["queue"]
+
+    assert {*by_event_grid, *by_queue} <= set(functions()["responder"])
+    assert {known[name]["type"] for name in by_event_grid} == {"eventGridTrigger"}
+    assert [known[name].get("queueName") for name in by_queue] == [FINDINGS_QUEUE, FINDINGS_QUEUE + POISON]
+
+
+def test_local_cloud_disables_what_infra_disables() -> None:
+    for private, unused in ((True, "eventGrid"), (False, "queue")):
+        disabled = {f"AzureWebJobs.{name}.Disabled": "true" for name in deliveries()[unused]}
+        assert environment.deliveries(private=private) == disabled
 
 
 def test_azd_deploys_the_package_to_both_apps() -> None:

@@ -89,6 +89,7 @@ def test_poisoned_messages_query_matches_the_functions_of_poison_queues() -> Non
         "contain_poison",
         "follow_up_poison",
         "intake_poison",
+        "findings_poison",
     }
 
 

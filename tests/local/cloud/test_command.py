@@ -81,6 +81,13 @@ def test_second_up_names_the_ignored_options(folder: Path) -> None:
     assert f"it runs with HOSTS=0 PORT={port} TIME_FACTOR=1" in again.stdout
 
 
+def test_private_cloud_says_that_it_is_one(folder: Path) -> None:
+    assert up(folder, "--port", "0", "--private").returncode == 0
+    again = up(folder)
+    assert again.returncode == 0
+    assert " TIME_FACTOR=1 PRIVATE=1" in again.stdout
+
+
 def test_used_port_is_named_and_nothing_remains(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -210,3 +210,56 @@ def test_event_subscription_requires_its_function(
         assert "Destination endpoint not found" in refusal(resources, of)
     else:
         assert len(run(resources, of).resources) == 2
+
+
+QUEUE = {
+    "endpointType": "StorageQueue",
+    "properties": {"resourceId": f"{GROUP}/providers/Microsoft.Storage/storageAccounts/stsq", "queueName": "q"},
+}
+IDENTITY_DELIVERY = {"identity": {"type": "SystemAssigned"}, "destination": QUEUE}
+
+
+@pytest.mark.parametrize(
+    ("identity", "queues", "delivery", "refused"),
+    [
+        ("SystemAssigned", ["q"], {"deliveryWithResourceIdentity": IDENTITY_DELIVERY}, ""),
+        ("SystemAssigned", ["other"], {"deliveryWithResourceIdentity": IDENTITY_DELIVERY}, "endpoint not found"),
+        ("None", ["q"], {"deliveryWithResourceIdentity": IDENTITY_DELIVERY}, "no such identity"),
+        ("SystemAssigned", ["q"], {"deliveryWithResourceIdentity": IDENTITY_DELIVERY, "destination": QUEUE}, "one"),
+        ("SystemAssigned", ["q"], {}, "one destination"),
+    ],
+    ids=["delivers", "no queue", "no identity", "two destinations", "none"],
+)
+def test_event_subscription_of_a_queue_requires_the_queue_and_the_identity(
+    resources: Resources, identity: str, queues: list[str], delivery: dict[str, Any], refused: str
+) -> None:
+    """azure-rest-api-specs, eventgrid 2025-02-15: EventSubscriptionProperties, DeliveryWithResourceIdentity."""
+    kind = "Microsoft.Storage/storageAccounts"
+    account = {
+        "type": kind,
+        "name": "stsq",
+        "location": "westeurope",
+        "sku": {"name": "Standard_LRS"},
+        "properties": {},
+    }
+    parts = {
+        "account": account,
+        "queue": {
+            "type": f"{kind}/queueServices/queues",
+            "name": f"stsq/default/{queues[0]}",
+            "dependsOn": ["account"],
+        },
+        "topic": {"type": "Microsoft.EventGrid/topics", "name": "egt", "location": "westeurope"}
+        | {"identity": {"type": identity}, "properties": {}},
+        "subscription": {
+            "type": "Microsoft.EventGrid/topics/eventSubscriptions",
+            "name": "egt/findings",
+            "properties": delivery,
+            "dependsOn": ["topic", "queue"],
+        },
+    }
+
+    if refused:
+        assert refused in refusal(resources, template(parts))
+    else:
+        assert len(run(resources, template(parts)).resources) == 4

@@ -5,7 +5,7 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.cloud.event_grid import Publisher
 from shared.domain.finding import REPORTED, Finding, Report, read
-from shared.errors import TransientFailure
+from shared.errors import FindingTooLarge, TransientFailure
 from tests.support import samples
 from tests.support.intake import Topic
 from tests.support.samples import NOW
@@ -62,3 +62,13 @@ async def test_long_ones_are_sent_in_smaller_requests() -> None:
 async def test_failure_is_transient_for_the_reporter(error: Exception) -> None:
     with pytest.raises(TransientFailure, match="Publishing findings on the Event Grid topic failed"):
         await publisher(Topic(fails=error)).publish([samples.finding()], source="wiz")
+
+
+async def test_finding_that_no_message_holds_is_refused_before_anything_is_published() -> None:
+    """A queue holds 64 KiB a message, in base64 ("Put Message"): Event Grid would dead-letter it."""
+    topic = Topic()
+    large = replace(samples.finding(), credential=replace(samples.leak(samples.blob_sas()), path="\U0001f511" * 4096))
+
+    with pytest.raises(FindingTooLarge, match="POST /api/revocations"):
+        await publisher(topic).publish([samples.finding(), large], source="wiz")
+    assert topic.sent == []

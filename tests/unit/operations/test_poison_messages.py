@@ -4,6 +4,8 @@ Source: Azure/azure-sdk-for-net, QueueProcessor and QueueListenerFactory.CreateP
 which they failed five times is passed to no function again.
 """
 
+import base64
+import json
 import logging
 from unittest.mock import AsyncMock, MagicMock
 
@@ -11,6 +13,7 @@ import msgspec
 import pytest
 
 from shared import redaction
+from shared.domain.finding import REPORTED, Report
 from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.operations.poison_messages import PoisonMessages
 from shared.persistence.queues import Message
@@ -23,7 +26,8 @@ def failing(error: Exception) -> tuple[PoisonMessages, AsyncMock]:
     """Return the service with records that can't be read, and its poison queues."""
     store, poison = MagicMock(), AsyncMock()
     store.revocations.read = AsyncMock(side_effect=error)
-    return PoisonMessages(store, poison=poison, records=AsyncMock(), kept=MagicMock()), poison
+    ingest = MagicMock(receive=AsyncMock(side_effect=error))
+    return PoisonMessages(store, ingest=ingest, poison=poison, records=AsyncMock(), kept=MagicMock()), poison
 
 
 @pytest.mark.parametrize("error", [TransientFailure("No table."), Blocked("No right."), ValueError("sig=secret")])
@@ -62,6 +66,29 @@ async def test_recorded_message_is_not_put_back() -> None:
     store, poison = MagicMock(), AsyncMock()
     store.revocations.read = AsyncMock(return_value=None)
 
-    await PoisonMessages(store, poison=poison, records=AsyncMock(), kept=MagicMock()).failed("contain", STORED)
+    messages = PoisonMessages(store, ingest=MagicMock(), poison=poison, records=AsyncMock(), kept=MagicMock())
+    await messages.failed("contain", STORED)
 
     poison.put_back.assert_not_awaited()
+
+
+EVENT = json.dumps({"specversion": "1.0", "id": "e1", "source": "/s", "type": REPORTED, "data": {}}).encode()
+
+
+@pytest.mark.parametrize("stored", [EVENT, base64.b64encode(EVENT)], ids=["JSON", "base64"])
+async def test_finding_in_the_poison_queue_is_taken_in(stored: bytes) -> None:
+    ingest = AsyncMock()
+    messages = PoisonMessages(MagicMock(), ingest=ingest, poison=AsyncMock(), records=AsyncMock(), kept=MagicMock())
+
+    await messages.finding(stored)
+
+    ingest.receive.assert_awaited_once_with(Report("e1", REPORTED, "/s", {}))
+
+
+@pytest.mark.parametrize("error", [TransientFailure("No table."), ValueError("sig=secret")])
+async def test_finding_that_can_t_be_recorded_now_is_put_back(error: Exception) -> None:
+    messages, poison = failing(error)
+
+    await messages.finding(EVENT)
+
+    poison.put_back.assert_awaited_once_with("findings", EVENT)

@@ -128,6 +128,17 @@ async def test_duplicate_alert_is_read_once() -> None:
 # From the queue
 
 
+async def test_alert_that_no_event_holds_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It will never be published: people have to know today."""
+    monkeypatch.setattr("shared.domain.event_size.LARGEST", 10)
+    here = place()
+    await here.alerts.resume(MESSAGE)
+
+    [given_up] = here.queue.given_up
+    assert "an event holds 10" in given_up.failure
+    assert here.topic.sent == []
+
+
 async def test_alert_from_the_queue_is_published() -> None:
     here = place()
     await here.alerts.resume(MESSAGE)

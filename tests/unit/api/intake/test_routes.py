@@ -69,6 +69,22 @@ async def test_each_item_has_its_result() -> None:
     assert [event.id for event in here.topic.events] == [FINGERPRINT]
 
 
+async def test_credential_that_no_event_holds_is_invalid_and_the_others_are_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A queue holds 64 KiB a message ("Put Message"). What the sender has to do is in the answer."""
+    monkeypatch.setattr("shared.domain.event_size.LARGEST", 700)
+    long = samples.blob_sas().replace("models/resnet.ckpt", f"models/{'r' * 700}")
+    here = Place()
+
+    answer = await here.intake().receive(signed("wiz", generic(f"{long} {LEAK}", LEAK)))
+
+    (invalid, reason), accepted = results(answer)
+    assert (answer.status_code, invalid, accepted) == (202, "invalid", ("accepted", None))
+    assert "POST /api/revocations" in (reason or "")
+    assert [event.id for event in here.topic.events] == [FINGERPRINT]
+
+
 async def test_report_without_credentials_is_200() -> None:
     here = Place()
     answer = await here.intake().receive(signed("wiz", generic("hello")))
