@@ -315,6 +315,7 @@ module alerts 'modules/alerts.bicep' = {
     intakeWorkspaceId: separateIntake ? intakeMonitoring!.outputs.workspaceId : ''
     topicId: topic.outputs.id
     intakeName: separateIntake ? intakeName : ''
+    intakeIsPublic: intakeIsPublic
   }
   dependsOn: [
     intake

@@ -25,6 +25,9 @@ param topicId string
 @description('Name of the app of a separate intake; empty for none.')
 param intakeName string
 
+@description('Whether the intake can be reached from the internet: from there it is asked whether it answers.')
+param intakeIsPublic bool
+
 // `reach` is how far back a query reads: a span is stored under its start time. An alert stays fired until its query
 // finds nothing.
 var rules = [
@@ -251,7 +254,7 @@ resource undelivered 'Microsoft.Insights/metricAlerts@2018-03-01' = [
 // answers 503 on every route (Azure/azure-functions-host, HostAvailabilityCheckMiddleware), logs and traces nothing, and its
 // metric HealthCheckStatus stays empty, since Flex Consumption has no health check (microsoft/azure-skills, "Azure
 // Functions — Reliability Reference"). So it is asked from outside, and its own count of server errors is read, too.
-var withProbe = !empty(intakeName) && environment().name == 'AzureCloud'
+var withProbe = !empty(intakeName) && intakeIsPublic && environment().name == 'AzureCloud'
 var probeName = 'test-sasquash-${environmentName}-intake'
 var insightsId = resourceId('Microsoft.Insights/components', 'appi-sasquash-${environmentName}')
 
