@@ -149,8 +149,7 @@ FACTS = (
         basis="Microsoft Entra authentication for Application Insights (unsupported scenarios); supported metrics "
         "for Microsoft.Web/sites",
         change="infra/modules/alerts.bicep and decision 37",
-        by_hand="Remove the role Storage Blob Data Owner of the intake's identity, restart the app, and wait for both "
-        "alerts.",
+        by_hand="Remove Storage Blob Data Owner from the intake's identity, restart it, and wait for both alerts.",
     ),
     Fact(
         name="list of incidents",
