@@ -143,6 +143,31 @@ FACTS = (
         of_deployment=deployed.intake_apart,
     ),
     Fact(
+        name="alerts of the intake",
+        assumption="a host that does not start fails the availability test, whose results the component takes in "
+        "although it accepts only Entra ID, and is counted by Http5xx",
+        basis="Microsoft Entra authentication for Application Insights (unsupported scenarios); supported metrics "
+        "for Microsoft.Web/sites",
+        change="infra/modules/alerts.bicep and decision 37",
+        by_hand="Remove Storage Blob Data Owner from the intake's identity, restart it, and wait for both alerts.",
+    ),
+    Fact(
+        name="list of incidents",
+        assumption="Microsoft Graph PowerShell creates the list, and lets the identity write to the site, for a "
+        "SharePoint administrator",
+        basis="Graph v1.0: list-create, site-post-permissions",
+        change="scripts/create-incident-list.ps1 and local/graph/sites.py",
+        by_hand="Run scripts/create-incident-list.ps1 twice; the second run says that everything is there.",
+    ),
+    Fact(
+        name="rights of the operator",
+        assumption="a subscription lists the permissions of the caller, as a resource group does",
+        basis="Azure Resource Manager: Permissions - List For Resource Group, and its older guide to authorization, "
+        "which asks a subscription",
+        change="scripts/hooks/preprovision.sh and .ps1",
+        by_hand="Run azd provision --preview as a Contributor: the hook names the right to assign roles.",
+    ),
+    Fact(
         name="token command",
         assumption="the printed command gets a person's token of version 2 for the registration (with scp), "
         "and the API accepts it",

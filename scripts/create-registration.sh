@@ -40,7 +40,12 @@ patch() {
 }
 
 name="Sasquash $environment"
-app=$(az ad app list --display-name "$name" --query "[?displayName=='$name'].appId | [0]" --output tsv)
+app=$(az ad app list --display-name "$name" --query "[?displayName=='$name'].appId" --output tsv)
+if [ "$(grep -c . <<< "$app")" -gt 1 ]; then # two runs at once
+    echo "Several registrations are named $name. Delete all but one, and run this again:" >&2
+    echo "$app" >&2
+    exit 1
+fi
 if [ -z "$app" ]; then
     app=$(az ad app create --display-name "$name" --sign-in-audience AzureADMyOrg --query appId --output tsv)
     echo "Created the registration $name: $app"

@@ -35,7 +35,7 @@ $who = $account.Lines -join ''
 
 # Adds a problem that names the permissions which the signed-in person lacks on a subscription. "Permissions - List".
 function Test-Right([string] $On, [string[]] $Permissions) {
-    $url = "https://management.azure.com/subscriptions/$On/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
+    $url = "/subscriptions/$On/providers/Microsoft.Authorization/permissions?api-version=2022-04-01"
     $read = Invoke-Az 60 @('rest', '--only-show-errors', '--url', $url, '--output', 'json')
     if ($read.Code -ne 0) {
         $problems.Add("The rights on subscription $On could not be read: $($read.Errors)")

@@ -52,12 +52,13 @@ covers() {
 }
 
 # check <subscription> <permission…>: adds a problem that names the permissions which the signed-in person lacks there.
-# "Permissions - List": a line of actions and one of exceptions for each role.
+# "Permissions - List": a line for each role, of its actions and its exceptions. Without a host, the Azure CLI takes that of
+# its cloud.
 check() {
     local subscription=$1 roles permission lacking='' actions exceptions found
     shift
     if ! roles=$(limited 60 az rest --only-show-errors --output tsv \
-        --url "https://management.azure.com/subscriptions/$subscription/providers/Microsoft.Authorization/permissions?api-version=2022-04-01" \
+        --url "/subscriptions/$subscription/providers/Microsoft.Authorization/permissions?api-version=2022-04-01" \
         --query "value[].join('|', [join(' ', actions), join(' ', notActions)])" | tr '[:upper:]' '[:lower:]'); then
         problem "The rights on subscription $subscription could not be read: the message above says why."
         return

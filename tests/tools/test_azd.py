@@ -172,13 +172,19 @@ def take_hooks_of_windows(azd: Azd) -> None:
 
 
 async def test_documented_steps_take_one_azd_up(azd_with_cli: Azd) -> None:
-    """docs/deploy.md, steps 2 to 4: two apps, with the values of azd's environment, and people can sign in."""
+    """docs/deploy.md, steps 2 to 5 and 8: two apps, with the values of azd's environment, and people can sign in."""
     azd = azd_with_cli
     await new_environment(azd, CHOSEN)
     registered = await azd.script("scripts/create-registration.sh", "prod")
     done = await azd.run("up", "--no-prompt")
+    granted = await azd.script("scripts/grant-graph.sh", "prod")
+    again = await azd.run("hooks", "run", "postdeploy", "--no-prompt")
 
-    assert (registered.code, done.code) == (0, 0), registered.text + done.text
+    assert (registered.code, done.code, again.code) == (0, 0, 0), registered.text + done.text + again.text
+    assert (
+        "Not granted: User.ReadBasic.All GroupMember.Read.All." in granted.text
+    )  # the developer is no administrator
+    assert "Readiness: 0 accounts ready" in again.text
     [application] = azd.cloud.model.directory.applications.values()
     console = f"https://{sites(azd)['responder']['name']}.azurewebsites.net/api/desk"
     assert app_settings(azd, "responder")["SASQUASH_API_AUDIENCES"].startswith(application["appId"])

@@ -255,6 +255,17 @@ def test_address_of_the_console_is_added_beside_those_that_are_there(hooks: Hook
         assert f'["{DEPLOYED["SASQUASH_API"]}/desk", "https://elsewhere.contoso.com/desk"]' in hooks.calls()
 
 
+def test_what_is_only_information_fails_nothing(bash: Hooks) -> None:
+    """The registration may not be changed, and there is no token for it."""
+    curl(bash, "exit 22")
+    bash.answers[:0] = [("rest ", 1, "Forbidden"), ("account get-access-token", 1, "AADSTS500011")]
+    code, said = bash.run("postdeploy", {**DEPLOYED, "SASQUASH_API_CLIENT_ID": "registration-id"})
+
+    assert code == 0
+    assert f"SASQUASH_API={DEPLOYED['SASQUASH_API']} scripts/create-registration.sh prod" in said
+    assert "Readiness was not read" in said
+
+
 # Limits of time
 
 

@@ -91,6 +91,17 @@ def test_script_can_be_run_again(az: Path) -> None:
     assert [call.split()[1] for call in second] == ["sp"]
 
 
+def test_several_registrations_of_one_environment_are_named_and_none_is_changed(az: Path) -> None:
+    """Two runs at once may each create one."""
+    (az / "az").write_text(AZ.replace('|| echo "$APP" ;;', '|| printf "first-id\\nsecond-id\\n" ;;'))
+    (az / "made").touch()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        run(az)
+
+    assert b"first-id\nsecond-id" in failed.value.stderr
+    assert len((az / "calls").read_text().splitlines()) == 1
+
+
 def test_app_roles_are_those_of_the_code(az: Path) -> None:
     made = json.loads((ROOT / "scripts/app-roles.json").read_text())
 
