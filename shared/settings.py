@@ -269,8 +269,8 @@ class Settings:
     )
     second_person: bool = _setting(
         switch,
-        "Whether the plan of a reported leak requires the approval of a second person (`on`). An order without a "
-        "leak always does.",
+        "Whether the plan of a proven leak requires the approval of a person other than its reporter (`on`). What is "
+        "not proven always takes two people (docs/rules.md).",
         default="on",
     )
 

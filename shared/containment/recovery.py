@@ -106,7 +106,7 @@ class Recovery:
             attributed_at=at if key_name is not None else None,
             key_name=key_name,
             key_sha256=key_sha256,
-            plan=_plan(noted, left.account),
+            plan=_planned(record, noted, left.account),
         )
 
 
@@ -115,6 +115,14 @@ def _is_recorded(executed: Executed, records: Iterable[Revocation]) -> bool:
     kind, old_sha256 = executed.execution.action, executed.execution.old_sha256
     executions = (record.execution for record in records)
     return any(one is not None and (one.action, one.old_sha256) == (kind, old_sha256) for one in executions)
+
+
+def _planned(record: Revocation, noted: Attributed, account: AccountFacts) -> Plan:
+    """Return the plan that people approved, if it is the one that was executed; else what the lock says of it."""
+    plan = record.plan
+    if plan is not None and (plan.action, plan.target, plan.version) == (noted.action, noted.target, noted.version):
+        return plan
+    return _plan(noted, account)
 
 
 def _plan(noted: Attributed, account: AccountFacts) -> Plan:

@@ -103,6 +103,7 @@ async def test_second_approval_interrupted_at_any_call_is_not_made_or_executed_o
         given.append(number)
         done = await carried_out(driver, record.fingerprint)
         assert (done.state, rotated(account)) == (State.CONTAINED, ["key1"]), f"interrupted at call {number}"
+        assert [one.digest for one in done.approvals] == [digest_of(done)] * 2, f"interrupted at call {number}"
 
     calls = await interrupted_everywhere(
         driver,

@@ -32,6 +32,7 @@ def made(kind: type[SasquashError]) -> SasquashError:
         (errors.InvalidRequest, 400),
         (errors.Unauthenticated, 401),
         (errors.NotPermitted, 403),
+        (errors.NotAPerson, 403),
         (errors.NoSuchRecord, 404),
         (errors.NoSuchSource, 404),
         (errors.QuotaExceeded, 429),
