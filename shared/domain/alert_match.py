@@ -158,4 +158,4 @@ def _digest(credential: Credential) -> str:
 
 def _same(one: str, other: str) -> bool:
     """Compare in constant time: one of the two is of a secret that the caller may not know."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

@@ -26,7 +26,7 @@ from shared.domain.revocation import (
     State,
 )
 from shared.domain.text import clean
-from shared.errors import Blocked, SasquashError
+from shared.errors import Blocked, SasquashError, TransientFailure
 from shared.followup.alert_closing import AlertCloser
 from shared.followup.briefing.build import brief
 from shared.followup.events import StateEvents
@@ -198,22 +198,24 @@ class AlertClosingStep:
 
     async def run(self, revocation: Revocation) -> Done:
         """Close what can be closed, or left open for good. Raises SasquashError if nothing can."""
-        alerts, until = open_alerts(revocation), asyncio.get_running_loop().time() + _BUDGET
+        waiting, until = list(open_alerts(revocation)), asyncio.get_running_loop().time() + _BUDGET
         settled: list[ClosedAlert] = []
-        failed: SasquashError | None = None
-        for alert in alerts:
+        failed: dict[AlertReference, SasquashError] = {}
+        while waiting and asyncio.get_running_loop().time() < until:
+            down = {alert.source for alert, error in failed.items() if isinstance(error, TransientFailure)}
+            # The alerts of a service that does not answer come last: each may take as long as the others together.
+            alert = next((alert for alert in waiting if alert.source not in down), waiting[0])
+            waiting.remove(alert)
             try:
                 settled.append(await self._settle(alert, revocation))
             except SasquashError as error:
-                failed = failed or error
-            if asyncio.get_running_loop().time() >= until:
-                break
-        if failed is not None and not settled:
-            raise failed
+                failed[alert] = error
+        if failed and not settled:
+            raise next(iter(failed.values()))
         return Done(
             lambda current: replace(current, closed_alerts=_with(current.closed_alerts, settled)),
             " ".join(each.said for each in settled),
-            again=0 if len(settled) < len(alerts) else None,
+            again=0 if failed or waiting else None,
         )
 
     async def _settle(self, alert: AlertReference, revocation: Revocation) -> ClosedAlert:

@@ -118,15 +118,17 @@ async def lockdown(driver: Driver) -> None:
 async def alerts(driver: Driver) -> None:
     """Alerts of other tools: read, and closed in the end."""
     account = await driver.account()
-    finding = found(account_sas(account.name, account.keys["key1"]))
-    await driver.app().fast_path.ingest.receive(report(finding))
-    revoked = await driver.record(finding.fingerprint)
+    leak, named = account_sas(account.name, account.keys["key1"]), []
     for source in ("defender", "azure-devops"):
-        posted = test_alerts.made(driver, account, source=source, key="key2")
+        posted = test_alerts.made(driver, account, source=source, text=leak)
         answer = await driver.app().http.intake.receive(test_alerts.request(posted))
         assert answer.status_code == 202
-        alert = AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"])
-        await driver.app().background.alert_closer.close(alert, revoked)
+        named.append(AlertReference.from_json(driver.cloud.model.events[-1]["data"]["alert"]))
+    finding = found(leak)
+    await driver.app().fast_path.ingest.receive(report(finding))
+    revoked = await driver.record(finding.fingerprint)
+    for alert in named:
+        assert (await driver.app().background.alert_closer.close(alert, revoked)).closed
 
 
 async def key_distribution(driver: Driver) -> None:

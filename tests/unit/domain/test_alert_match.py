@@ -109,6 +109,12 @@ def test_correlating_id_stands_for_a_secret_that_is_not_shown() -> None:
     assert revoked_leak().doubt_of_secrets([SecretOfAlert(OTHER, c3id=ours)]) is Doubt.ANOTHER_LEAK
 
 
+def test_half_a_character_in_what_a_service_says_is_another_leak() -> None:
+    """JSON can hold one ("\\ud800"), and UTF-8 cannot."""
+    assert revoked_leak().doubt_of_secrets([SecretOfAlert(None, c3id="\ud800")]) is Doubt.ANOTHER_LEAK
+    assert doubt("\ud800") is Doubt.UNREADABLE
+
+
 def test_secret_is_in_no_text_of_ours() -> None:
     assert QUERY.partition("sig=")[2] not in repr(SecretOfAlert(LEAK))
     assert "sig=" not in "".join(left_open(samples.ALERT, each).said for each in Doubt)
