@@ -61,3 +61,13 @@ def test_token_that_is_paired_with_several_links_is_one_event_with_every_reading
 def test_report_without_a_credential_publishes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert piped(monkeypatch, json.dumps({"Raw": "nothing"})) == 0
     assert Client.sent == []
+
+
+def test_file_of_the_user_has_no_limit_of_items(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [json.dumps({"Raw": "nothing"})] * 10_001 + [json.dumps({"Raw": samples.account_sas()})]
+
+    assert piped(monkeypatch, "\n".join(lines)) == 0
+    assert len(Client.sent) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 10_002

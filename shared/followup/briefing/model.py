@@ -16,6 +16,14 @@ class TimelineEntry:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSize:
+    """How many unconfirmed findings an incident is about, and how many of them are still open."""
+
+    total: int
+    still_open: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Briefing:
     """Everything that people need to know. It holds no credential. Moments know their time zone.
@@ -57,3 +65,4 @@ class Briefing:
     deadline: datetime | None  # of an approval
     timeline: tuple[TimelineEntry, ...]
     owners: tuple[Owner, ...]
+    group: GroupSize | None = None  # it is about several findings; account and severity are those of the worst
